@@ -1,0 +1,131 @@
+//! What the core knows about plugins: who claims what, and how a claimed command is turned into a plan. The engine
+//! implements it; the core never sees wasmtime.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Name of a plugin: lower-case ASCII letters, digits and `-`, starting with a letter, at most 64 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PluginId(String);
+
+/// Why a text isn't a [`PluginId`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("plugin id {0:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")]
+pub struct InvalidPluginId(String);
+
+impl PluginId {
+    /// Checks the text.
+    ///
+    /// # Errors
+    /// [`InvalidPluginId`] if it breaks the rule in the type's description.
+    pub fn new(text: &str) -> Result<Self, InvalidPluginId> {
+        let head = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+        let rest = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if head && rest && text.len() <= 64 { Ok(Self(text.to_owned())) } else { Err(InvalidPluginId(text.to_owned())) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PluginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A manifest's word that a plugin owns a subcommand of `cmd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandClaim {
+    /// Who claims it.
+    pub plugin: PluginId,
+    /// The subcommand, as typed after `cmd`.
+    pub name: String,
+    /// One line for help.
+    pub summary: String,
+}
+
+/// What a command plugin wants done. It is a request and re-enters the pipeline (D3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// A podman image subcommand and its arguments, without the leading `podman image`. Empty: nothing is left to do.
+    pub argv: Vec<String>,
+    /// For the user, shown on stderr before anything runs. Already free of control characters. May be empty.
+    pub message: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The plugin refused. Exit code 77.
+    #[error("{message}")]
+    Denied {
+        /// Stable kebab-case code, e.g. `not-in-allowlist`.
+        code: String,
+        /// One sentence, already free of control characters.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// The plugin says that the arguments make no sense, or that it failed in another way of its own.
+    #[error("{message}")]
+    Failed {
+        /// Stable kebab-case code; `usage` gives exit code 2, everything else 1.
+        code: String,
+        /// One sentence, already free of control characters.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// The plugin can't be used: it can't be loaded, trapped, ran out of a limit, or the host itself failed in it.
+    /// Exit code 78, nothing runs.
+    #[error("plugin {plugin} can't be used: {reason}")]
+    Unusable {
+        /// Which plugin.
+        plugin: PluginId,
+        /// What happened, for a person.
+        reason: String,
+    },
+}
+
+/// Why the set of plugins can't be used at all. Exit code 78.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginSetError {
+    /// A manifest is broken: strict parsing says where.
+    #[error("manifest of plugin {plugin}: {reason}")]
+    Manifest {
+        /// The plugin as the host knows it, from its place if the manifest can't tell.
+        plugin: String,
+        /// Line, key and what is wrong.
+        reason: String,
+    },
+    /// Two plugins have the same id, or claim the same command.
+    #[error("{what} is claimed by both {first} and {second}")]
+    ClaimedTwice {
+        /// The id or the command.
+        what: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+/// All usable plugins, as the core sees them.
+pub trait Plugins {
+    /// Every claimed command, sorted by name, none twice. Reads manifests only; never loads a component.
+    ///
+    /// # Errors
+    /// [`PluginSetError`] if the set itself is broken; then no command may run.
+    fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError>;
+
+    /// Asks `plugin` to plan `name` with `args`. Loads and runs the component in a fresh store.
+    ///
+    /// # Errors
+    /// [`PlanError`]; in every case nothing has run.
+    fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError>;
+}
