@@ -1,0 +1,2 @@
+//! The domain of bootc-image.
+pub mod plugin;

@@ -1,0 +1,1 @@
+//! podman's arguments as data.
