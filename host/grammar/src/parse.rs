@@ -1,0 +1,298 @@
+//! From an argument vector to a [`Command`], the way podman's own option library reads it.
+
+use crate::command::{Command, FlagValue, SetFlag};
+use crate::table::{Arity, Flag, Table, table};
+
+/// Longest argument, in bytes: far above any image name or filter, far below what an exec takes.
+const MAX_ARGUMENT: usize = 4096;
+/// Most arguments of one command.
+const MAX_ARGUMENTS: usize = 256;
+
+/// Why an argument vector is refused. Nothing has been started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no table for it.
+    #[error("podman image {0} isn't known here")]
+    UnknownSubcommand(String),
+    /// An option that the table doesn't list.
+    #[error("option {option} isn't known for {subcommand}")]
+    UnknownFlag {
+        /// As typed, without its value.
+        option: String,
+        /// Of which subcommand.
+        subcommand: &'static str,
+    },
+    /// An option that needs a value stands last.
+    #[error("option --{0} needs a value")]
+    MissingValue(&'static str),
+    /// A switch was given something other than a boolean.
+    #[error("option --{name} is on or off, not {value:?}")]
+    NotABoolean {
+        /// The option.
+        name: &'static str,
+        /// What it was given.
+        value: String,
+    },
+    /// Too few or too many operands.
+    #[error("{subcommand} takes {} of {name}, not {given}", range(*min, *max))]
+    OperandCount {
+        /// Of which subcommand.
+        subcommand: &'static str,
+        /// Name of the operand.
+        name: &'static str,
+        /// How many there must be.
+        min: usize,
+        /// How many there may be.
+        max: usize,
+        /// How many there are.
+        given: usize,
+    },
+    /// An operand is empty, or begins with a dash behind `--`: no image is called that.
+    #[error("{0:?} can't be the name of an image")]
+    BadOperand(String),
+    /// A control character, or a text or list beyond the limits.
+    #[error("argument {index} {why}")]
+    BadArgument {
+        /// Position after the subcommand, from 1.
+        index: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+fn range(min: usize, max: usize) -> String {
+    if min == max { min.to_string() } else { format!("{min} to {max}") }
+}
+
+/// Parses the arguments after `podman image SUBCOMMAND`.
+///
+/// # Errors
+/// [`Refusal`] if the subcommand has no table or anything isn't in it.
+pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
+    let table = table(subcommand).ok_or_else(|| Refusal::UnknownSubcommand(subcommand.to_owned()))?;
+    check_text(args)?;
+    let mut command =
+        Command { subcommand: table.subcommand.to_owned(), flags: Vec::new(), operands: Vec::new() };
+    let mut rest = args.iter().map(String::as_str);
+    while let Some(argument) = rest.next() {
+        if argument == "--" {
+            command.operands.extend(rest.by_ref().map(str::to_owned));
+        } else if let Some(long) = argument.strip_prefix("--") {
+            parse_long(table, long, &mut rest, &mut command)?;
+        } else if let Some(letters) = argument.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            parse_letters(table, letters, &mut rest, &mut command)?;
+        } else {
+            command.operands.push(argument.to_owned());
+        }
+    }
+    check_operands(table, &command.operands)?;
+    Ok(command)
+}
+
+fn check_text(args: &[String]) -> Result<(), Refusal> {
+    if args.len() > MAX_ARGUMENTS {
+        return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "is one too many (at most 256)" });
+    }
+    for (index, argument) in args.iter().enumerate() {
+        let why = if argument.len() > MAX_ARGUMENT {
+            "is longer than 4096 bytes"
+        } else if argument.chars().any(char::is_control) {
+            "has a control character"
+        } else {
+            continue;
+        };
+        return Err(Refusal::BadArgument { index: index + 1, why });
+    }
+    Ok(())
+}
+
+fn check_operands(table: &Table, operands: &[String]) -> Result<(), Refusal> {
+    let expected = &table.operands;
+    if operands.len() < expected.min || operands.len() > expected.max {
+        return Err(Refusal::OperandCount {
+            subcommand: table.subcommand,
+            name: expected.name,
+            min: expected.min,
+            max: expected.max,
+            given: operands.len(),
+        });
+    }
+    match operands.iter().find(|operand| operand.is_empty() || operand.starts_with('-')) {
+        Some(bad) => Err(Refusal::BadOperand(bad.clone())),
+        None => Ok(()),
+    }
+}
+
+fn parse_long<'a>(
+    table: &Table,
+    text: &'a str,
+    rest: &mut impl Iterator<Item = &'a str>,
+    command: &mut Command,
+) -> Result<(), Refusal> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    let flag = table.long(name).ok_or_else(|| unknown(table, format!("--{name}")))?;
+    set(command, flag, value, rest)
+}
+
+/// `-abc`, `-fVALUE`, `-f=VALUE` and `-f VALUE`: switches may be strung together, the first option that takes a value
+/// takes the rest.
+fn parse_letters<'a>(
+    table: &Table,
+    text: &'a str,
+    rest: &mut impl Iterator<Item = &'a str>,
+    command: &mut Command,
+) -> Result<(), Refusal> {
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        let flag = table.short(letter).ok_or_else(|| unknown(table, format!("-{letter}")))?;
+        let tail = letters.as_str();
+        if let Some(value) = tail.strip_prefix('=') {
+            return set(command, flag, Some(value), rest);
+        }
+        if flag.arity == Arity::Switch {
+            set(command, flag, None, rest)?;
+        } else {
+            return set(command, flag, Some(tail).filter(|tail| !tail.is_empty()), rest);
+        }
+    }
+    Ok(())
+}
+
+fn unknown(table: &Table, option: String) -> Refusal {
+    Refusal::UnknownFlag { option, subcommand: table.subcommand }
+}
+
+fn set<'a>(
+    command: &mut Command,
+    flag: &'static Flag,
+    value: Option<&'a str>,
+    rest: &mut impl Iterator<Item = &'a str>,
+) -> Result<(), Refusal> {
+    let value = match (flag.arity, value) {
+        (Arity::Switch, None) => FlagValue::Switch(true),
+        (Arity::Switch, Some(text)) => FlagValue::Switch(
+            boolean(text).ok_or_else(|| Refusal::NotABoolean { name: flag.name, value: text.to_owned() })?,
+        ),
+        (_, Some(text)) => FlagValue::Text(text.to_owned()),
+        (_, None) => FlagValue::Text(rest.next().ok_or(Refusal::MissingValue(flag.name))?.to_owned()),
+    };
+    if flag.arity != Arity::Many {
+        command.flags.retain(|earlier| earlier.name != flag.name);
+    }
+    command.flags.push(SetFlag { name: flag.name.to_owned(), value });
+    Ok(())
+}
+
+/// What podman's option library takes for a boolean.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(subcommand: &str, args: &[&str]) -> Result<Command, Refusal> {
+        parse(subcommand, &args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
+    }
+
+    fn argv(subcommand: &str, args: &[&str]) -> Vec<String> {
+        parsed(subcommand, args).unwrap().argv()
+    }
+
+    #[test]
+    fn every_spelling_of_an_option_prints_the_same() {
+        for args in [
+            &["--filter", "label=a"][..],
+            &["--filter=label=a"],
+            &["-f", "label=a"],
+            &["-flabel=a"],
+            &["-f=label=a"],
+        ] {
+            assert_eq!(argv("list", args), ["list", "--filter=label=a"], "{args:?}");
+        }
+        assert_eq!(argv("list", &["-aq"]), ["list", "--all=true", "--quiet=true"]);
+        assert_eq!(argv("list", &["-qf", "x=y"]), ["list", "--quiet=true", "--filter=x=y"]);
+        assert_eq!(argv("list", &["--all=F"]), ["list", "--all=false"]);
+    }
+
+    #[test]
+    fn the_last_of_an_option_that_counts_once_stands() {
+        assert_eq!(argv("list", &["--sort", "id", "--sort=tag"]), ["list", "--sort=tag"]);
+        assert_eq!(argv("list", &["-f", "a=b", "-f", "c=d"]), ["list", "--filter=a=b", "--filter=c=d"]);
+    }
+
+    #[test]
+    fn operands_stand_behind_two_dashes() {
+        assert_eq!(argv("pull", &["r/a", "-q", "r/b"]), ["pull", "--quiet=true", "--", "r/a", "r/b"]);
+        assert_eq!(argv("pull", &["--", "r/a"]), ["pull", "--", "r/a"]);
+    }
+
+    #[test]
+    fn what_no_table_lists_is_refused() {
+        for (subcommand, args) in [
+            ("list", &["--root", "/x"][..]),
+            ("list", &["--root=/x"]),
+            ("list", &["--cpu-profile", "/x"]),
+            ("list", &["--al"]),
+            ("list", &["-x"]),
+            ("list", &["-ax"]),
+            ("list", &["-é"]),
+            ("list", &["--=x"]),
+            ("list", &["---all"]),
+            ("pull", &["--network-config-dir=/x", "r/a"]),
+        ] {
+            assert!(matches!(parsed(subcommand, args), Err(Refusal::UnknownFlag { .. })), "{args:?}");
+        }
+        assert!(matches!(parsed("mount", &[]), Err(Refusal::UnknownSubcommand(_))));
+        assert!(matches!(parsed("", &[]), Err(Refusal::UnknownSubcommand(_))));
+    }
+
+    #[test]
+    fn malformed_values_and_operands_are_refused() {
+        assert_eq!(parsed("list", &["--filter"]), Err(Refusal::MissingValue("filter")));
+        assert_eq!(parsed("list", &["-f"]), Err(Refusal::MissingValue("filter")));
+        assert!(matches!(parsed("list", &["--all=maybe"]), Err(Refusal::NotABoolean { .. })));
+        assert!(matches!(parsed("list", &["a", "b"]), Err(Refusal::OperandCount { given: 2, .. })));
+        assert!(matches!(parsed("pull", &[]), Err(Refusal::OperandCount { given: 0, .. })));
+        assert!(matches!(parsed("pull", &[""]), Err(Refusal::BadOperand(_))));
+        assert!(matches!(parsed("pull", &["--", "--root=/x"]), Err(Refusal::BadOperand(_))));
+        assert!(matches!(parsed("pull", &["-"]), Err(Refusal::BadOperand(_))));
+        for bad in ["a\0b", "a\nb", "\u{1b}[2J", "\u{9b}2J"] {
+            assert!(matches!(parsed("pull", &[bad]), Err(Refusal::BadArgument { index: 1, .. })), "{bad:?}");
+        }
+        assert!(matches!(parsed("pull", &["x"; 300]), Err(Refusal::BadArgument { .. })));
+        assert!(matches!(parsed("pull", &[&"x".repeat(5000)]), Err(Refusal::BadArgument { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_parsing_again_gives_the_same_command(
+            subcommand in prop::sample::select(vec!["list", "pull"]),
+            args in prop::collection::vec(
+                prop_oneof![
+                    "-{0,3}[a-z=-]{0,12}",
+                    ".{0,16}",
+                    prop::sample::select(crate::TABLES.iter().flat_map(|t| t.flags).map(|f| format!("--{}", f.name))
+                        .collect::<Vec<_>>()),
+                ],
+                0..8,
+            ),
+        ) {
+            if let Ok(command) = parse(subcommand, &args) {
+                let printed = command.argv();
+                prop_assert_eq!(&printed[0], subcommand);
+                prop_assert_eq!(parse(subcommand, &printed[1..]).unwrap(), command);
+            }
+        }
+    }
+}
