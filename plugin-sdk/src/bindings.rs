@@ -1,0 +1,46 @@
+//! Generated from `wit/`; not part of the stable interface.
+
+// Generated code: its documentation is that of the WIT, and crossing the boundary takes `unsafe`.
+#![allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
+
+pub use wit_bindgen;
+
+/// Every import, once, so that all worlds share one set of types.
+pub mod imports {
+    wit_bindgen::generate!({
+        path: ["wit/types", "wit/host"],
+        inline: "
+            package bootc-image:sdk;
+            world imports {
+                import bootc-image:types/attrs@0.1.0;
+                import bootc-image:types/problems@0.1.0;
+                import bootc-image:host/log@0.1.0;
+                import bootc-image:host/config@0.1.0;
+            }
+        ",
+        world: "bootc-image:sdk/imports",
+        generate_all,
+        generate_unused_types: true,
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
+/// The world of command plugins.
+pub mod wrapper {
+    wit_bindgen::generate!({
+        path: ["wit/types", "wit/host", "wit/command"],
+        world: "bootc-image:command/wrapper",
+        with: {
+            "bootc-image:types/attrs@0.1.0": crate::bindings::imports::bootc_image::types::attrs,
+            "bootc-image:types/problems@0.1.0": crate::bindings::imports::bootc_image::types::problems,
+            "bootc-image:host/log@0.1.0": crate::bindings::imports::bootc_image::host::log,
+            "bootc-image:host/config@0.1.0": crate::bindings::imports::bootc_image::host::config,
+            "bootc-image:command/commands@0.1.0": generate,
+        },
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_wrapper",
+        default_bindings_module: "bootc_image_plugin_sdk::bindings::wrapper",
+        runtime_path: "bootc_image_plugin_sdk::bindings::wit_bindgen::rt",
+    });
+}
