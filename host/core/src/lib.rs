@@ -1,2 +1,33 @@
-//! The domain of bootc-image.
+//! The domain of bootc-image. No argument parsing, no plugins' runtime, no printing.
+//!
+//! Everything that is done goes one way (D3):
+//!
+//! ```text
+//! Request --pipeline: resolve--> Operation --freeze--> Frozen --Validators::judge--> Judged
+//!         --approve--> Approved<Operation> --record intent, execute, record outcome--> Report
+//! ```
+//!
+//! - [`operation`], [`reference`], [`digest`], [`subject`]: what is asked for, of what, by whom
+//! - [`frozen`], [`policy`], [`audit`]: judging and recording
+//! - [`pipeline`]: the way itself; its private children resolve and execute
+//! - [`storage`]: native readers; [`bootc_store`], [`export`]: writers; [`children`]: the only place that starts programs
+//! - [`plugin`]: what the engine implements; [`talk`]: what the command line implements
+//! - [`settings`], [`report`], [`error`]: what goes in and what comes out
+
+pub mod audit;
+pub mod bootc_store;
+pub mod children;
+pub mod digest;
+pub mod error;
+pub mod export;
+pub mod frozen;
+pub mod operation;
+pub mod pipeline;
 pub mod plugin;
+pub mod policy;
+pub mod reference;
+pub mod report;
+pub mod settings;
+pub mod storage;
+pub mod subject;
+pub mod talk;

@@ -23,7 +23,11 @@ impl PluginId {
     pub fn new(text: &str) -> Result<Self, InvalidPluginId> {
         let head = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         let rest = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if head && rest && text.len() <= 64 { Ok(Self(text.to_owned())) } else { Err(InvalidPluginId(text.to_owned())) }
+        if head && rest && text.len() <= 64 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidPluginId(text.to_owned()))
+        }
     }
 
     /// The text.

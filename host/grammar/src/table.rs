@@ -63,6 +63,8 @@ pub struct Table {
     pub flags: &'static [Flag],
     /// Its operands.
     pub operands: Operands,
+    /// Whether it fetches what its operands name.
+    pub fetches: bool,
 }
 
 impl Table {
@@ -110,6 +112,7 @@ pub const TABLES: &[Table] = &[
             plain("sort", None, Arity::One, "created, id, repository, size or tag"),
         ],
         operands: Operands { min: 0, max: 1, kind: Kind::Reference, name: "IMAGE" },
+        fetches: false,
     },
     Table {
         subcommand: "pull",
@@ -133,6 +136,7 @@ pub const TABLES: &[Table] = &[
             plain("variant", None, Arity::One, "architecture variant instead of the machine's"),
         ],
         operands: Operands { min: 1, max: 64, kind: Kind::Reference, name: "REGISTRY/REPOSITORY@DIGEST" },
+        fetches: true,
     },
 ];
 

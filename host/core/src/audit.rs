@@ -1,0 +1,204 @@
+//! The record of what was done: an intent, on disk before anything runs, and an outcome after (D3.4).
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rustix::fs::OFlags;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::digest::Digest;
+use crate::error::{Denial, Error};
+use crate::policy::{Judged, Verdict};
+use crate::subject::Subject;
+
+/// The version of a record's lines.
+const SCHEMA: u32 = 1;
+
+/// Ties an outcome to its intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordId(String);
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+pub enum Outcome {
+    /// It succeeded.
+    Done,
+    /// podman ran and ended with this code.
+    Exited {
+        /// podman's own code, 128 + N for signal N.
+        code: u8,
+    },
+    /// It failed.
+    Failed {
+        /// The error, with its causes.
+        error: String,
+    },
+}
+
+/// Keeps the record.
+pub trait Recorder {
+    /// Writes that `judged` is about to run. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error`] if it isn't; then nothing may run.
+    fn intent(&self, judged: &Judged) -> Result<RecordId, Error>;
+
+    /// Writes how it ended.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; the operation has run.
+    fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error>;
+
+    /// Writes that something was refused: `judged` if it came so far as to be judged.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; it stays refused.
+    fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error>;
+}
+
+/// One line of the record.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    event: &'a str,
+    id: &'a str,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<&'a [Verdict]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Subject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denial: Option<&'a Denial>,
+    #[serde(flatten)]
+    outcome: Option<&'a Outcome>,
+}
+
+/// The record in a directory that only root can enter, as JSON lines.
+#[derive(Debug)]
+pub struct FileRecorder {
+    directory: PathBuf,
+}
+
+impl FileRecorder {
+    /// A record in `directory`, which is made at the first line.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    fn open(&self) -> Result<File, Error> {
+        let directory = &self.directory;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(Error::io("create", directory))?;
+        let owned = fs::symlink_metadata(directory).map_err(Error::io("examine", directory))?;
+        let ours =
+            owned.is_dir() && owned.uid() == rustix::process::geteuid().as_raw() && owned.mode() & 0o077 == 0;
+        if !ours {
+            let source =
+                io::Error::other("it must be a directory of root's that nobody else can enter (0700)");
+            return Err(Error::Io { what: "use", path: directory.clone(), source });
+        }
+        let path = directory.join("audit.jsonl");
+        let created = !path.exists();
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        if created {
+            sync_directory(directory)?;
+        }
+        Ok(file)
+    }
+
+    fn write(&self, line: &Line<'_>) -> Result<(), Error> {
+        let path = self.directory.join("audit.jsonl");
+        let mut file = self.open()?;
+        let mut text =
+            serde_json::to_vec(line).map_err(|error| Error::io("write", &path)(io::Error::other(error)))?;
+        text.push(b'\n');
+        // One write on a descriptor opened for appending: lines of two processes never mix.
+        let written = file.write(&text).map_err(Error::io("write", &path))?;
+        if written != text.len() {
+            return Err(Error::io("write", &path)(io::ErrorKind::WriteZero.into()));
+        }
+        file.sync_data().map_err(Error::io("sync", &path))
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(Error::io("sync", path))
+}
+
+impl Recorder for FileRecorder {
+    fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
+        let id = new_id()?;
+        self.write(&Line {
+            digest: Some(judged.frozen().digest()),
+            frozen: Some(raw(judged)?.as_ref()),
+            verdicts: Some(judged.verdicts()),
+            ..line("intent", &id)
+        })?;
+        Ok(RecordId(id))
+    }
+
+    fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
+        self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) })
+    }
+
+    fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
+        let id = new_id()?;
+        let frozen = judged.map(raw).transpose()?;
+        self.write(&Line {
+            digest: judged.map(|judged| judged.frozen().digest()),
+            frozen: frozen.as_deref(),
+            verdicts: judged.map(Judged::verdicts),
+            subject: Some(subject),
+            denial: Some(denial),
+            ..line("denied", &id)
+        })
+    }
+}
+
+fn raw(judged: &Judged) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(judged.frozen().json().to_owned())
+        .map_err(|error| Error::io("freeze", "the operation")(io::Error::other(error)))
+}
+
+fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
+    Line {
+        schema: SCHEMA,
+        event,
+        id,
+        time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        digest: None,
+        frozen: None,
+        verdicts: None,
+        subject: None,
+        denial: None,
+        outcome: None,
+    }
+}
+
+/// 128 random bits: unique over all hosts of a fleet.
+fn new_id() -> Result<String, Error> {
+    let mut bytes = [0_u8; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("read", "random bytes")(error.into()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

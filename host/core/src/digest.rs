@@ -1,0 +1,119 @@
+//! SHA-256 digests, as registries and containers-storage write them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Digest(String);
+
+/// Why a text isn't a [`Digest`] or a [`Commit`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} isn't {expected}")]
+pub struct InvalidDigest {
+    text: String,
+    expected: &'static str,
+}
+
+fn is_hex64(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+impl Digest {
+    /// Checks the text.
+    ///
+    /// # Errors
+    /// [`InvalidDigest`] if it isn't of the form in the type's description.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidDigest> {
+        let text = text.into();
+        match text.strip_prefix("sha256:") {
+            Some(hex) if is_hex64(hex) => Ok(Self(text)),
+            _ => Err(InvalidDigest { text, expected: "sha256:<64 hexadecimal digits>" }),
+        }
+    }
+
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(format!("sha256:{:x}", Sha256::digest(bytes)))
+    }
+
+    /// With its `sha256:`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 64 digits alone.
+    pub fn hex(&self) -> &str {
+        self.0.get("sha256:".len()..).unwrap_or_default()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = InvalidDigest;
+
+    fn try_from(text: String) -> Result<Self, InvalidDigest> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checksum of an ostree commit: 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Commit(String);
+
+impl Commit {
+    /// Checks the text.
+    ///
+    /// # Errors
+    /// [`InvalidDigest`] if it isn't of the form in the type's description.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidDigest> {
+        let text = text.into();
+        if is_hex64(&text) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidDigest { text, expected: "an ostree commit (64 hexadecimal digits)" })
+        }
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lower_case_sha256_is_a_digest() {
+        let hex = "a".repeat(64);
+        assert_eq!(Digest::new(format!("sha256:{hex}")).unwrap().hex(), hex);
+        for bad in
+            [hex.clone(), format!("sha512:{hex}"), format!("sha256:{}", "A".repeat(64)), "sha256:".into()]
+        {
+            assert!(Digest::new(bad.clone()).is_err(), "{bad}");
+        }
+        assert!(Commit::new(hex).is_ok());
+        assert!(Commit::new("../../etc").is_err());
+        assert_eq!(
+            Digest::of(b"").as_str(),
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+}

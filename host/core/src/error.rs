@@ -1,0 +1,270 @@
+//! Everything that can go wrong, with what to do next.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::plugin::{PlanError, PluginSetError};
+use crate::reference::InvalidReference;
+
+/// A validator's or a plugin's no. Nothing was touched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+#[error("{message}")]
+pub struct Denial {
+    /// Who refused: a validator's name or a plugin's id.
+    pub by: String,
+    /// Stable kebab-case code.
+    pub code: String,
+    /// One sentence: what was refused and why.
+    pub message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What kind of error it is; the command line maps each to one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It failed.
+    Failed,
+    /// The arguments make no sense.
+    Usage,
+    /// A program that is needed isn't there.
+    MissingProgram,
+    /// A policy said no.
+    Denied,
+    /// The configuration, a plugin or the record can't be used.
+    Unusable,
+}
+
+/// Why an operation didn't run or didn't succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Refused.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// An image name that can't be one.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// The caller isn't root.
+    #[error("Permission denied: this command must be executed as the root user")]
+    NeedsRoot,
+    /// Inside a container.
+    #[error("Detected container; this command requires a booted host system.")]
+    Container,
+    /// Not started from a deployment.
+    #[error("System not booted via bootc")]
+    NotBooted,
+    /// As [`Error::NotBooted`] and [`Error::Container`], for a listing.
+    #[error("Listing images: Listing host images requires a booted bootc system")]
+    ListNotBooted,
+    /// There are deployments, but which one counts can't be told.
+    #[error("no deployment found in {0}")]
+    NoDeployment(PathBuf),
+    /// The deployment wasn't made from a container image.
+    #[error("deployment {0} isn't from a container image")]
+    NotFromImage(String),
+    /// A composefs host has no ostree repository.
+    #[error("host images of a composefs system can't be read yet")]
+    Composefs,
+    /// bootc's containers-storage isn't there or can't be opened.
+    #[error("Bootc storage not available: {path}")]
+    StorageUnavailable {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No image of that name.
+    #[error("Source image not found: {name}")]
+    ImageNotFound {
+        /// As asked for.
+        name: String,
+        /// A command that lists what there is.
+        list_with: &'static str,
+    },
+    /// The name fits several images.
+    #[error("{name} is ambiguous: it means {}", candidates.join(" or "))]
+    Ambiguous {
+        /// As asked for.
+        name: String,
+        /// The full names that it could mean.
+        candidates: Vec<String>,
+    },
+    /// A system call failed.
+    #[error("can't {what} {path}")]
+    Io {
+        /// A verb, e.g. `read`.
+        what: &'static str,
+        /// Of which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file has contents that it can't have.
+    #[error("{path} is damaged or half-written: {why}")]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do next.
+        hint: &'static str,
+    },
+    /// A containers-storage whose layout this program doesn't read.
+    #[error("{path} uses the storage driver {driver}, which can't be read natively")]
+    UnknownDriver {
+        /// The store.
+        path: PathBuf,
+        /// Its driver.
+        driver: String,
+    },
+    /// Another process holds a lock for too long.
+    #[error("{path} stayed locked by another process for {} s", limit.as_secs())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// A file of the bound images breaks bootc's rules.
+    #[error("bound image {file}: {why}")]
+    BoundImage {
+        /// Its name in the directory.
+        file: String,
+        /// bootc's words for it.
+        why: String,
+    },
+    /// A program isn't installed.
+    #[error("{program} isn't installed: none in {searched}")]
+    MissingProgram {
+        /// Its name.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// A program that root would run could be replaced by somebody else.
+    #[error("{0} isn't safe to run as root: it, or a directory above, can be written by others")]
+    UnsafeProgram(PathBuf),
+    /// A child failed where its exit code isn't the answer.
+    #[error("{program} failed ({status}){}", tail(stderr))]
+    Child {
+        /// Its name.
+        program: &'static str,
+        /// Exit code or signal, in words.
+        status: String,
+        /// The last of what it said.
+        stderr: String,
+    },
+    /// A child said that it succeeded, but the result isn't what was judged.
+    #[error("{what} isn't what was asked for: {why}")]
+    Verification {
+        /// The result.
+        what: String,
+        /// How it differs.
+        why: String,
+    },
+    /// A store would have to be made where labels matter.
+    #[error(
+        "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
+    )]
+    SelinuxCreate,
+    /// The record can't be written, so nothing ran.
+    #[error("nothing was run: the audit record can't be written")]
+    Audit(#[source] Box<Error>),
+    /// It ran, but how it ended couldn't be recorded.
+    #[error("it ran, but its outcome can't be written to the audit record")]
+    AuditOutcome(#[source] Box<Error>),
+    /// The set of plugins can't be used.
+    #[error(transparent)]
+    Plugins(#[from] PluginSetError),
+    /// A plugin gave no plan.
+    #[error(transparent)]
+    Plan(PlanError),
+}
+
+fn tail(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.iter().rev().take(3).rev();
+    last.fold(String::new(), |text, line| text + ": " + line.trim())
+}
+
+impl Error {
+    /// For `map_err` on a system call.
+    pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Denied(_) | Self::Plan(PlanError::Denied { .. }) => Kind::Denied,
+            Self::Reference(_) => Kind::Usage,
+            Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
+            Self::MissingProgram { .. } => Kind::MissingProgram,
+            Self::Audit(_)
+            | Self::AuditOutcome(_)
+            | Self::Plugins(_)
+            | Self::Plan(PlanError::Unusable { .. }) => Kind::Unusable,
+            _ => Kind::Failed,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Denied(denial) => return denial.hint.clone(),
+            Self::Plan(PlanError::Denied { hint, .. } | PlanError::Failed { hint, .. }) => {
+                return hint.clone();
+            }
+            Self::ImageNotFound { list_with, .. } => {
+                return Some(format!("see what there is with: {list_with}"));
+            }
+            Self::Corrupt { hint, .. } => hint,
+            Self::MissingProgram { package, .. } => return Some(format!("install the package {package}")),
+            Self::Io { source, .. } | Self::StorageUnavailable { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                "run it as root, e.g. with sudo"
+            }
+            Self::Reference(InvalidReference::ShortName(_)) => "write the full name: REGISTRY/REPOSITORY",
+            Self::Reference(_) => {
+                "an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST"
+            }
+            Self::NeedsRoot => "run it with sudo",
+            Self::Container => "run it on the host itself",
+            Self::NotBooted => "run it on a bootc host, or name a system's root with --sysroot DIR",
+            Self::ListNotBooted => {
+                "list what this root names with --type logical, or name a system with --sysroot DIR"
+            }
+            Self::NoDeployment(_) => "is this the physical root of a bootc host? It has ostree/deploy",
+            Self::NotFromImage(_) => "rebase the host to an image with: bootc switch",
+            Self::Composefs => "list the rest with --type unified or --type logical",
+            Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
+            Self::Ambiguous { .. } => "write one of the full names",
+            Self::UnknownDriver { .. } => "ask podman instead: bootc-image cmd list",
+            Self::Locked { .. } => "see who holds it with: fuser -v FILE; then try again",
+            Self::BoundImage { .. } => {
+                "bound images are links to .image or .container files; fix it in the OS image"
+            }
+            Self::UnsafeProgram(_) => "give it and the directories above it to root, writable by root alone",
+            Self::Verification { .. } => "try again; if it happens again, somebody else writes to this store",
+            Self::SelinuxCreate => "let bootc create it, e.g. with: bootc image set-unified",
+            Self::Audit(_) | Self::AuditOutcome(_) => {
+                "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"
+            }
+            Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
+                "nothing runs through a plugin that can't be used; reinstall it"
+            }
+            Self::Child { .. } | Self::Io { .. } => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,160 @@
+//! From a commit in the ostree repository to an OCI directory.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::children::{Child, Program};
+use crate::digest::{Commit, Digest};
+use crate::error::Error;
+use crate::storage::ostree::Repository;
+
+const REPOSITORY_FD: i32 = 3;
+const DIRECTORY_FD: i32 = 4;
+
+/// Writes the image of a commit as an OCI directory.
+pub trait Exporter {
+    /// Exports `commit` into the empty `directory`.
+    ///
+    /// # Errors
+    /// [`Error`]; what is in the directory then is of no use.
+    fn export(&self, repository: &Repository, commit: &Commit, directory: &Path) -> Result<(), Error>;
+}
+
+/// The helper, which has ostree-ext in it. It gets descriptors and a commit, and judges nothing.
+#[derive(Debug)]
+pub struct HelperExporter {
+    /// Where it may be, in order.
+    pub candidates: Vec<PathBuf>,
+}
+
+impl Exporter for HelperExporter {
+    fn export(&self, repository: &Repository, commit: &Commit, directory: &Path) -> Result<(), Error> {
+        // The helper starts it for layers that were added to a base image.
+        Program::Ostree.find()?;
+        let repository_path = repository.directory().path(".");
+        let repository = repository.directory().open_file(".").map_err(Error::io("open", repository_path))?;
+        let directory = File::open(directory).map_err(Error::io("open", directory))?;
+        let mut child = Child::helper(&self.candidates)?;
+        child.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
+        child.args(["export", commit.as_str()]);
+        child.run_quietly()
+    }
+}
+
+/// What an OCI directory with one image in it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OciImage {
+    /// Digest of the manifest.
+    pub manifest: Digest,
+    /// Digest of the configuration: the image's id.
+    pub configuration: Digest,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: Digest,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<Digest>,
+}
+
+/// Reads an OCI directory that holds one image, and checks that its documents are what their names say and agree on the
+/// number of layers.
+///
+/// # Errors
+/// The system's; [`Error::Verification`].
+pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
+    let wrong = |why: String| Error::Verification { what: "the exported image".to_owned(), why };
+    let path = directory.join("index.json");
+    let text = fs::read(&path).map_err(Error::io("read", &path))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let [manifest] = index.manifests.as_slice() else {
+        return Err(wrong(format!("it has {} manifests", index.manifests.len())));
+    };
+    let text = read_blob(directory, &manifest.digest)?;
+    let document: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let text = read_blob(directory, &document.config.digest)?;
+    let configuration: Configuration =
+        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let (layers, diff_ids) = (document.layers.len(), configuration.rootfs.diff_ids.len());
+    if layers == 0 || layers != diff_ids {
+        return Err(wrong(format!("{layers} layers against {diff_ids} diff_ids")));
+    }
+    Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest })
+}
+
+fn read_blob(directory: &Path, digest: &Digest) -> Result<Vec<u8>, Error> {
+    let path = directory.join("blobs/sha256").join(digest.hex());
+    let contents = fs::read(&path).map_err(Error::io("read", &path))?;
+    let found = Digest::of(&contents);
+    if found != *digest {
+        let why = format!("its digest is {found}");
+        return Err(Error::Verification { what: path.display().to_string(), why });
+    }
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(layers: usize, diff_ids: usize) -> tempfile::TempDir {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::create_dir_all(scratch.path().join("blobs/sha256")).unwrap();
+        let blob = |text: String| {
+            let digest = Digest::of(text.as_bytes());
+            fs::write(scratch.path().join("blobs/sha256").join(digest.hex()), text).unwrap();
+            digest
+        };
+        let list = |count: usize, item: String| vec![item; count].join(",");
+        let some = Digest::of(b"x");
+        let config =
+            blob(format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, list(diff_ids, format!("\"{some}\""))));
+        let layer = format!(r#"{{"digest":"{some}"}}"#);
+        let manifest =
+            blob(format!(r#"{{"config":{{"digest":"{config}"}},"layers":[{}]}}"#, list(layers, layer)));
+        let index = format!(r#"{{"manifests":[{{"digest":"{manifest}"}}]}}"#);
+        fs::write(scratch.path().join("index.json"), index).unwrap();
+        scratch
+    }
+
+    #[test]
+    fn as_many_diff_ids_as_layers() {
+        let good = directory(2, 2);
+        let image = read_oci(good.path()).unwrap();
+        assert_ne!(image.manifest, image.configuration);
+        let error = read_oci(directory(2, 4).path()).unwrap_err().to_string();
+        assert!(error.contains("2 layers against 4 diff_ids"), "{error}");
+        assert!(read_oci(directory(0, 0).path()).is_err());
+    }
+
+    #[test]
+    fn a_changed_document_is_noticed() {
+        let scratch = directory(1, 1);
+        let manifest = read_oci(scratch.path()).unwrap().manifest;
+        let path = scratch.path().join("blobs/sha256").join(manifest.hex());
+        let text = fs::read_to_string(&path).unwrap() + " ";
+        fs::write(path, text).unwrap();
+        assert!(matches!(read_oci(scratch.path()), Err(Error::Verification { .. })));
+    }
+}

@@ -1,0 +1,138 @@
+//! The frozen form: one version byte and JSON with sorted keys. Its SHA-256 names the operation in verdicts and records.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::operation::Operation;
+use crate::subject::Subject;
+
+/// The version of the frozen form.
+const VERSION: u8 = 1;
+
+/// An operation with everything that it is judged by. It can't change any more.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    operation: Operation,
+    subject: Subject,
+    sysroot: Option<String>,
+    bytes: Vec<u8>,
+    digest: Digest,
+}
+
+#[derive(Serialize)]
+struct Contents<'a> {
+    operation: &'a Operation,
+    subject: &'a Subject,
+    sysroot: Option<&'a str>,
+}
+
+impl Frozen {
+    /// Freezes. `sysroot` is the system's physical root if it isn't the booted one.
+    pub fn new(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
+        let contents = Contents { operation: &operation, subject: &subject, sysroot: sysroot.as_deref() };
+        // NOTE(unwrap): none of these types has a map with keys that aren't text, the only thing that could fail here;
+        // and an empty object would be refused by whoever reads it.
+        let value = serde_json::to_value(&contents).unwrap_or_default();
+        let mut bytes = vec![VERSION];
+        canonical(&value, &mut bytes);
+        let digest = Digest::of(&bytes);
+        Self { operation, subject, sysroot, bytes, digest }
+    }
+
+    /// The operation.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// Who asks.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The system's physical root, if it isn't the booted one.
+    pub fn sysroot(&self) -> Option<&str> {
+        self.sysroot.as_deref()
+    }
+
+    /// The JSON, without the version byte.
+    pub fn json(&self) -> &str {
+        self.bytes.get(1..).and_then(|json| std::str::from_utf8(json).ok()).unwrap_or_default()
+    }
+
+    /// Digest of the version byte and the JSON.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    pub(crate) fn into_operation(self) -> Operation {
+        self.operation
+    }
+}
+
+/// Writes JSON without spaces, keys sorted by their bytes, whatever order the map keeps.
+fn canonical(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| key.as_bytes());
+            out.push(b'{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(Value::String(key.clone()).to_string().as_bytes());
+                out.push(b':');
+                canonical(value, out);
+            }
+            out.push(b'}');
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                canonical(item, out);
+            }
+            out.push(b']');
+        }
+        scalar => out.extend_from_slice(scalar.to_string().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::ListType;
+
+    fn list(uid: u32, sysroot: Option<&str>) -> Frozen {
+        let subject = Subject { uid: Some(uid), delegation: None, plugin: None };
+        Frozen::new(Operation::List { image_type: ListType::All }, subject, sysroot.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_form_is_sorted_and_stable() {
+        let frozen = list(0, None);
+        assert_eq!(
+            frozen.json(),
+            r#"{"operation":{"image_type":"all","kind":"list"},"subject":{"delegation":null,"plugin":null,"uid":0},"sysroot":null}"#
+        );
+        assert_eq!(frozen.digest(), list(0, None).digest());
+    }
+
+    #[test]
+    fn everything_that_is_judged_changes_the_digest() {
+        let base = list(0, None);
+        assert_ne!(base.digest(), list(1, None).digest());
+        assert_ne!(base.digest(), list(0, Some("/mnt")).digest());
+    }
+
+    #[test]
+    fn keys_are_sorted_at_every_depth() {
+        let value: Value = serde_json::from_str(r#"{"b":[{"z":1,"a":"\n"}],"a":null}"#).unwrap();
+        let mut out = Vec::new();
+        canonical(&value, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":null,"b":[{"a":"\n","z":1}]}"#);
+    }
+}

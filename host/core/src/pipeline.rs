@@ -1,0 +1,193 @@
+//! The one way to do anything (D3).
+
+mod cmd;
+mod copy;
+mod list;
+mod pull;
+
+use crate::audit::{Outcome, Recorder};
+use crate::error::{Denial, Error};
+use crate::export::Exporter;
+use crate::frozen::Frozen;
+use crate::operation::{ListType, Operation, Request};
+use crate::plugin::{CommandClaim, PlanError, Plugins};
+use crate::policy::{Approved, Judged, validators};
+use crate::report::Report;
+use crate::settings::{Place, Settings};
+use crate::storage::root::RootDir;
+use crate::subject::Subject;
+use crate::talk::Talk;
+
+/// Everything that operations need of the world.
+pub struct Pipeline<'a> {
+    /// What the outside says.
+    pub settings: &'a Settings,
+    /// Who plans commands.
+    pub plugins: &'a dyn Plugins,
+    /// Who writes OCI directories.
+    pub exporter: &'a dyn Exporter,
+    /// Who keeps the record.
+    pub recorder: &'a dyn Recorder,
+    /// Who hears what is going on.
+    pub talk: &'a dyn Talk,
+}
+
+impl Pipeline<'_> {
+    /// Resolves, judges, records and runs a request.
+    ///
+    /// # Errors
+    /// [`Error`]. A denial, and every failure before execution, has touched nothing.
+    pub fn run(&self, request: Request) -> Result<Report, Error> {
+        if request.acts() && !self.settings.root {
+            return Err(Error::NeedsRoot);
+        }
+        let subject = self.settings.subject.clone();
+        match request {
+            Request::List { image_type } => {
+                let operation = Operation::List { image_type: image_type.unwrap_or(ListType::All) };
+                self.read(Frozen::new(operation, subject, self.settings.sysroot.clone()))
+            }
+            Request::CopyToStorage { target } => {
+                let operation = copy::resolve(self.settings, target.as_deref())?;
+                self.act(operation, subject, Vec::new())
+            }
+            Request::PullFromDefaultStorage { image } => {
+                let operation = pull::resolve(self, &image)?;
+                self.act(operation, subject, Vec::new())
+            }
+            Request::Cmd { name, args } => self.cmd(&name, &args, subject),
+        }
+    }
+
+    /// Asks the plugin that owns the command for a plan, which then goes the same way as everything else (D3.2).
+    fn cmd(&self, name: &str, args: &[String], subject: Subject) -> Result<Report, Error> {
+        physical(self.settings)?;
+        let claims = self.plugins.command_claims()?;
+        let mut owners = claims.iter().filter(|claim| claim.name == name);
+        let (Some(owner), None) = (owners.next(), owners.next()) else {
+            return Err(self.denied(&subject, unclaimed(name, &claims)));
+        };
+        let subject = subject.through(&owner.plugin);
+        let plan = match self.plugins.plan(&owner.plugin, name, args) {
+            Ok(plan) => plan,
+            Err(PlanError::Denied { code, message, hint }) => {
+                let denial = Denial { by: owner.plugin.to_string(), code, message, hint };
+                return Err(self.denied(&subject, denial));
+            }
+            Err(other) => return Err(Error::Plan(other)),
+        };
+        if !plan.message.is_empty() {
+            self.talk.note(&plan.message);
+        }
+        let Some((subcommand, args)) = plan.argv.split_first() else { return Ok(Report::NothingToDo) };
+        match cmd::resolve(name, &owner.plugin, subcommand, args) {
+            Ok(operation) => self.act(operation, subject, claims),
+            Err(denial) => Err(self.denied(&subject, denial)),
+        }
+    }
+
+    /// A read is judged, and not recorded.
+    fn read(&self, frozen: Frozen) -> Result<Report, Error> {
+        let judged = validators(&self.settings.configuration, Vec::new()).judge(frozen);
+        if self.settings.dry_run {
+            return Ok(Report::Judged(judged));
+        }
+        self.execute(judged.approve()?)
+    }
+
+    /// An act is judged and recorded: before, or nothing runs, and after.
+    fn act(
+        &self,
+        operation: Operation,
+        subject: Subject,
+        claims: Vec<CommandClaim>,
+    ) -> Result<Report, Error> {
+        let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
+        let judged = validators(&self.settings.configuration, claims).judge(frozen);
+        if self.settings.dry_run {
+            return Ok(Report::Judged(judged));
+        }
+        if let Some(denial) = judged.denial() {
+            self.record_denial(judged.frozen().subject(), denial, Some(&judged));
+            return Err(denial.clone().into());
+        }
+        let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
+        let result = self.execute(judged.approve()?);
+        let outcome = match &result {
+            Ok(Report::Exited { code }) => Outcome::Exited { code: *code },
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Failed { error: with_causes(error) },
+        };
+        let recorded =
+            self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
+        let report = result?;
+        recorded.map(|()| report)
+    }
+
+    fn execute(&self, approved: Approved<Operation>) -> Result<Report, Error> {
+        match approved.into_inner() {
+            Operation::List { image_type } => {
+                list::execute(self.settings, image_type, self.talk).map(Report::Listing)
+            }
+            Operation::CopyToStorage { source, target } => copy::execute(self, source, target),
+            Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),
+            Operation::Cmd { command, .. } => cmd::execute(self, &command),
+        }
+    }
+
+    fn denied(&self, subject: &Subject, denial: Denial) -> Error {
+        self.record_denial(subject, &denial, None);
+        denial.into()
+    }
+
+    /// A refusal holds whether or not it can be recorded.
+    fn record_denial(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) {
+        if self.settings.dry_run {
+            return;
+        }
+        if let Err(error) = self.recorder.denied(subject, denial, judged) {
+            self.talk.note(&format!("the refusal isn't in the audit record: {}", with_causes(&error)));
+        }
+    }
+}
+
+fn unclaimed(name: &str, claims: &[CommandClaim]) -> Denial {
+    let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
+    let hint = match known.as_slice() {
+        [] => "no plugin that offers commands is enabled".to_owned(),
+        known => format!("enabled commands: {}", known.join(", ")),
+    };
+    Denial {
+        by: "host".to_owned(),
+        code: "unclaimed".to_owned(),
+        message: format!("no enabled plugin owns `cmd {}`", name.escape_debug()),
+        hint: Some(hint),
+    }
+}
+
+/// An error and why, on one line.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The physical root that an operation is about.
+fn physical(settings: &Settings) -> Result<RootDir, Error> {
+    let path = match (&settings.sysroot, settings.place) {
+        (Some(path), _) => path.as_str(),
+        (None, Place::Booted) => "/sysroot",
+        (None, Place::NotBooted) => return Err(Error::NotBooted),
+        (None, Place::Container) => return Err(Error::Container),
+    };
+    RootDir::open(path).map_err(Error::io("open", path))
+}
+
+/// The running system's own root.
+fn running_root() -> Result<RootDir, Error> {
+    RootDir::open("/").map_err(Error::io("open", "/"))
+}

@@ -1,0 +1,125 @@
+//! Judging. Operations accept only [`Approved`] values, and the only way to one is [`Validators::judge`]: a path around
+//! policy doesn't compile (D3.1).
+//!
+//! ```compile_fail
+//! use bootc_image_core::{operation::Operation, policy::Approved};
+//! fn forge(operation: Operation) -> Approved<Operation> { Approved { value: operation } }
+//! ```
+
+mod builtin;
+
+use serde::Serialize;
+
+use crate::error::Denial;
+use crate::frozen::Frozen;
+use crate::operation::Operation;
+use crate::plugin::CommandClaim;
+
+/// What the administrator has configured, as far as judging needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// Whether a delegated caller may name another system with `--sysroot` (D0.3).
+    pub allow_delegated_sysroot: bool,
+}
+
+/// Something that must allow an operation before it runs.
+pub trait Validator {
+    /// Its name in verdicts.
+    fn name(&self) -> &str;
+
+    /// Judges. The same operation gives the same answer.
+    ///
+    /// # Errors
+    /// The [`Denial`]; whatever it can't decide it must deny.
+    fn judge(&self, frozen: &Frozen) -> Result<(), Denial>;
+}
+
+/// One validator's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Who judged.
+    pub validator: String,
+    /// Why not, if not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Denial>,
+}
+
+/// All validators. There is no public way to an empty set.
+pub struct Validators(Vec<Box<dyn Validator>>);
+
+/// Builds the set: the only place where it is put together.
+pub fn validators(configuration: &Configuration, claims: Vec<CommandClaim>) -> Validators {
+    Validators(vec![
+        Box::new(builtin::Delegation { sysroot: configuration.allow_delegated_sysroot }),
+        Box::new(builtin::Claims(claims)),
+        Box::new(builtin::Grammar),
+        Box::new(builtin::Pinning),
+    ])
+}
+
+/// An operation and what every validator said of it.
+#[derive(Debug)]
+pub struct Judged {
+    frozen: Frozen,
+    verdicts: Vec<Verdict>,
+}
+
+/// Proof that every validator allowed exactly this value.
+#[derive(Debug)]
+pub struct Approved<T> {
+    value: T,
+}
+
+impl Validators {
+    /// Asks every validator, also after the first denial, so that the record is whole.
+    pub fn judge(&self, frozen: Frozen) -> Judged {
+        let verdicts = self.0.iter().map(|validator| Verdict {
+            validator: validator.name().to_owned(),
+            denial: validator.judge(&frozen).err(),
+        });
+        Judged { verdicts: verdicts.collect(), frozen }
+    }
+}
+
+impl Judged {
+    /// What was judged.
+    pub fn frozen(&self) -> &Frozen {
+        &self.frozen
+    }
+
+    /// What every validator said.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// The first denial, if there is one.
+    pub fn denial(&self) -> Option<&Denial> {
+        self.verdicts.iter().find_map(|verdict| verdict.denial.as_ref())
+    }
+
+    /// The judged value itself, if all allowed it. No verdict at all is a denial too.
+    ///
+    /// # Errors
+    /// The first [`Denial`].
+    pub fn approve(self) -> Result<Approved<Operation>, Denial> {
+        if let Some(denial) = self.denial() {
+            return Err(denial.clone());
+        }
+        if self.verdicts.is_empty() {
+            return Err(Denial {
+                by: "host".to_owned(),
+                code: "nobody-judged".to_owned(),
+                message: "no validator judged this".to_owned(),
+                hint: None,
+            });
+        }
+        Ok(Approved { value: self.frozen.into_operation() })
+    }
+}
+
+impl<T> Approved<T> {
+    /// The value, to be run.
+    pub(crate) fn into_inner(self) -> T {
+        self.value
+    }
+}

@@ -1,0 +1,279 @@
+//! Names of images: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`. The host parses and normalises; nobody else has to.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+
+/// A full image name. Short names aren't names here: `fedora` has no registry, so it could mean anything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+/// Why a text isn't a [`Reference`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidReference {
+    /// No registry stands in front.
+    #[error("{0:?} is a short name: write it with its registry, e.g. quay.io/{0}")]
+    ShortName(String),
+    /// A transport stands in front.
+    #[error("{0:?} names a transport: only images in registries can be named here")]
+    Transport(String),
+    /// Some part has characters that it can't have, or is missing or too long.
+    #[error("{text:?} isn't an image reference: {why}")]
+    Malformed {
+        /// As typed.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// Transports that the containers tools know; a reference that begins with one isn't the name of a registry's image.
+const TRANSPORTS: &[&str] = &[
+    "atomic",
+    "containers-storage",
+    "dir",
+    "docker",
+    "docker-archive",
+    "docker-daemon",
+    "oci",
+    "oci-archive",
+    "ostree",
+    "registry",
+    "sif",
+    "tarball",
+];
+
+impl Reference {
+    /// Parses a full name.
+    ///
+    /// # Errors
+    /// [`InvalidReference`] if it is a short name, names a transport, or is malformed.
+    pub fn parse(text: &str) -> Result<Self, InvalidReference> {
+        let malformed = |why| InvalidReference::Malformed { text: text.to_owned(), why };
+        if names_transport(text) {
+            return Err(InvalidReference::Transport(text.to_owned()));
+        }
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => {
+                let digest =
+                    Digest::new(digest).map_err(|_| malformed("the digest isn't sha256:<64 digits>"))?;
+                (name, Some(digest))
+            }
+            None => (text, None),
+        };
+        let Some((registry, path)) = name.split_once('/').filter(|(host, _)| names_registry(host)) else {
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._:-".contains(&b));
+            let short = plain && !name.is_empty() && !name.starts_with(['/', '.', '-', ':']);
+            return Err(if short {
+                InvalidReference::ShortName(text.to_owned())
+            } else {
+                malformed("it has no registry")
+            });
+        };
+        if !is_registry(registry) {
+            return Err(malformed("the registry isn't a host name with an optional port"));
+        }
+        let (repository, tag) = match path.split_once(':') {
+            Some((repository, tag)) => (repository, Some(tag)),
+            None => (path, None),
+        };
+        if !is_repository(repository) {
+            return Err(malformed(
+                "the repository has lower-case letters, digits, '.', '_', '-' and '/' only",
+            ));
+        }
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
+        }
+        Ok(Self {
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest,
+        })
+    }
+
+    /// Parses the name of an image in containers-storage: a short name means `localhost/NAME`, and without tag and digest
+    /// the tag is `latest`.
+    ///
+    /// # Errors
+    /// [`InvalidReference`] as [`Reference::parse`], but never `ShortName`.
+    pub fn parse_local(text: &str) -> Result<Self, InvalidReference> {
+        let mut reference = match Self::parse(text) {
+            Err(InvalidReference::ShortName(_)) => Self::parse(&format!("localhost/{text}"))?,
+            other => other?,
+        };
+        if reference.tag.is_none() && reference.digest.is_none() {
+            reference.tag = Some("latest".to_owned());
+        }
+        Ok(reference)
+    }
+
+    /// Host name of the registry, with its port if there is one.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// Path within the registry, without tag and digest.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The tag, if there is one.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The manifest's digest, if the name is pinned.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// `TRANSPORT:...` is one, `docker:5000/x` isn't: after a registry's port comes a slash.
+fn names_transport(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(head, rest)| {
+        let port = rest.split_once('/').is_some_and(|(port, _)| is_port(port));
+        TRANSPORTS.contains(&head) && !port
+    })
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
+fn names_registry(host: &str) -> bool {
+    host == "localhost" || host.contains(['.', ':'])
+}
+
+fn is_registry(text: &str) -> bool {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 255 && host.split('.').all(label) && port.is_none_or(is_port)
+}
+
+fn is_repository(text: &str) -> bool {
+    let component = |part: &str| {
+        let inner = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
+        inner && !part.is_empty() && !part.starts_with(['.', '_', '-']) && !part.ends_with(['.', '_', '-'])
+    };
+    text.len() <= 255 && text.split('/').all(component)
+}
+
+fn is_tag(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !text.starts_with(['.', '-'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn full_names_come_back_as_they_were() {
+        for name in [
+            "quay.io/fedora/fedora-bootc:42".to_owned(),
+            "localhost/a".to_owned(),
+            "localhost:5000/a/b_c:T.1".to_owned(),
+            "docker:5000/a".to_owned(),
+            format!("127.0.0.1:5000/lab/os@sha256:{HEX}"),
+            format!("quay.io/a:1@sha256:{HEX}"),
+        ] {
+            assert_eq!(Reference::parse(&name).unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn short_names_are_refused_or_local() {
+        for name in ["fedora", "fedora:42", "library/fedora"] {
+            assert!(matches!(Reference::parse(name), Err(InvalidReference::ShortName(_))), "{name}");
+        }
+        assert_eq!(Reference::parse_local("a").unwrap().to_string(), "localhost/a:latest");
+        assert_eq!(Reference::parse_local("a/b:1").unwrap().to_string(), "localhost/a/b:1");
+        assert_eq!(Reference::parse_local("quay.io/a").unwrap().to_string(), "quay.io/a:latest");
+    }
+
+    #[test]
+    fn transports_are_refused() {
+        for name in [
+            "dir:/etc",
+            "docker://quay.io/a",
+            "oci:/x:y",
+            "containers-storage:[overlay@/x+/y]z",
+            "docker-archive:/x",
+            "registry:quay.io/a",
+            "oci-archive:x/y.z",
+        ] {
+            assert!(matches!(Reference::parse(name), Err(InvalidReference::Transport(_))), "{name}");
+            assert!(Reference::parse_local(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn malformed_names_are_refused() {
+        for name in [
+            "",
+            "/",
+            ":",
+            "@",
+            "quay.io/",
+            "quay.io/A",
+            "quay.io/a:",
+            "quay.io/a:b:c",
+            "quay.io/a@sha256:12",
+            "-a.b/c",
+            "quay.io/a/../b",
+            "quay.io//a",
+            "quay.io/a@b@c",
+            "quay.io:x/a",
+            "quay..io/a",
+            "/etc/passwd",
+            "./a",
+            "a b",
+            "quay.io/a\u{202e}b",
+            "[overlay@/x]y",
+            "a.b:1:2/c",
+        ] {
+            assert!(Reference::parse(name).is_err(), "{name}");
+            assert!(Reference::parse_local(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What operations answer. Renderers turn it into text; nothing here prints.
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::operation::{HostImage, LocalImage};
+use crate::policy::Judged;
+use crate::reference::Reference;
+
+/// Where an image is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageType {
+    /// In the ostree repository.
+    Host,
+    /// In bootc's containers-storage.
+    Unified,
+    /// Named by a bound image.
+    Logical,
+}
+
+impl ImageType {
+    /// As listed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Unified => "unified",
+            Self::Logical => "logical",
+        }
+    }
+}
+
+/// An image under one of its names. Serialised it is bootc's own JSON shape (D10.4).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ImageRow {
+    /// Where it is kept.
+    pub image_type: ImageType,
+    /// Its name; with transport for host images.
+    pub image: String,
+}
+
+/// A listing: what could be read, and what couldn't.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Sorted by type and name, none twice.
+    pub rows: Vec<ImageRow>,
+    /// What is missing from `rows`, and why.
+    pub problems: Vec<Error>,
+}
+
+/// What an operation answers.
+#[derive(Debug)]
+pub enum Report {
+    /// Images.
+    Listing(Listing),
+    /// An image was copied to podman's storage.
+    Copied {
+        /// From the ostree repository.
+        source: HostImage,
+        /// Under this name.
+        target: Reference,
+        /// Its id there.
+        image_id: String,
+        /// Its manifest there; the exporter makes a new one.
+        manifest_digest: Digest,
+    },
+    /// An image was copied to bootc's storage.
+    Pulled {
+        /// From podman's storage.
+        source: LocalImage,
+        /// Under this name.
+        name: Reference,
+    },
+    /// podman ran, and its output is already where it belongs.
+    Exited {
+        /// Its own code; 128 + N if signal N ended it.
+        code: u8,
+    },
+    /// A plugin planned nothing: there was nothing left to do.
+    NothingToDo,
+    /// With `--dry-run`: what would have run.
+    Judged(Judged),
+}

@@ -1,0 +1,184 @@
+//! Images in an ostree repository: a ref per image, named by an escaped reference, and the commits that they point at.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::gvariant;
+use super::root::RootDir;
+use crate::digest::{Commit, Digest};
+use crate::error::Error;
+
+/// Where image refs are, in a repository.
+const IMAGE_REFS: &str = "refs/heads/ostree/container/image";
+/// Largest ref file: a checksum and a newline, and room to say that it is damaged.
+const MAX_REF: u64 = 4096;
+/// Largest commit object: its metadata holds the image's manifest and configuration.
+const MAX_COMMIT: u64 = 128 << 20;
+/// Deepest reference, in path components.
+const MAX_DEPTH: usize = 64;
+
+/// One image ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRef {
+    /// The image, with its transport: `docker://quay.io/fedora/fedora-bootc:42`.
+    pub name: String,
+    /// What it points at.
+    pub commit: Commit,
+}
+
+/// An ostree repository, open for reading.
+#[derive(Debug)]
+pub struct Repository {
+    root: RootDir,
+}
+
+impl Repository {
+    /// The repository of a physical root.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(physical: &RootDir) -> Result<Self, Error> {
+        let root = physical.open_root("ostree/repo").map_err(physical.error("open", "ostree/repo"))?;
+        Ok(Self { root })
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &RootDir {
+        &self.root
+    }
+
+    /// Every image ref, sorted by name. A damaged one is an error of its own and doesn't hide the rest.
+    ///
+    /// # Errors
+    /// The system's, if the refs can't be read at all.
+    pub fn image_refs(&self) -> Result<(Vec<ImageRef>, Vec<Error>), Error> {
+        let (mut refs, mut problems) = (Vec::new(), Vec::new());
+        match self.root.exists(IMAGE_REFS) {
+            Ok(false) => return Ok((refs, problems)),
+            Ok(true) => {}
+            Err(error) => return Err(self.root.error("read", IMAGE_REFS)(error)),
+        }
+        self.walk(Path::new(""), 0, &mut refs, &mut problems)?;
+        refs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok((refs, problems))
+    }
+
+    fn walk(
+        &self,
+        below: &Path,
+        depth: usize,
+        refs: &mut Vec<ImageRef>,
+        problems: &mut Vec<Error>,
+    ) -> Result<(), Error> {
+        let directory = Path::new(IMAGE_REFS).join(below);
+        let entries = match self.root.entries(&directory) {
+            Ok(entries) => entries,
+            // The last ref below it was just removed by somebody.
+            Err(error) if depth > 0 && error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(self.root.error("read", &directory)(error)),
+        };
+        for entry in entries {
+            let path = below.join(&entry.name);
+            if entry.file_type == FileType::Directory {
+                if depth < MAX_DEPTH {
+                    self.walk(&path, depth + 1, refs, problems)?;
+                } else {
+                    problems.push(self.damaged(&directory, "it is nested too deeply"));
+                }
+            } else {
+                match self.image_ref(&path) {
+                    Ok(found) => refs.extend(found),
+                    Err(problem) => problems.push(problem),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ref at this path, none if it was just removed.
+    fn image_ref(&self, below: &Path) -> Result<Option<ImageRef>, Error> {
+        let path = Path::new(IMAGE_REFS).join(below);
+        let text = match self.root.read_text(&path, MAX_REF) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.root.error("read", &path)(error)),
+        };
+        let commit = Commit::new(text.trim_end()).map_err(|error| self.damaged(&path, &error.to_string()))?;
+        let name = below
+            .to_str()
+            .and_then(unescape)
+            .ok_or_else(|| self.damaged(&path, "its name isn't an escaped reference"))?;
+        Ok(Some(ImageRef { name, commit }))
+    }
+
+    /// The manifest that a commit was made from.
+    ///
+    /// # Errors
+    /// The system's; [`Error::Corrupt`] if the commit isn't an image's.
+    pub fn manifest_digest(&self, commit: &Commit) -> Result<Digest, Error> {
+        let (head, tail) = commit.as_str().split_at(2);
+        let path = PathBuf::from(format!("objects/{head}/{tail}.commit"));
+        let object = self.root.read(&path, MAX_COMMIT).map_err(self.root.error("read", &path))?;
+        let digest = gvariant::first_of_tuple(&object)
+            .and_then(|metadata| gvariant::lookup(metadata, "ostree.manifest-digest"))
+            .and_then(gvariant::text)
+            .ok_or_else(|| self.damaged(&path, "its metadata names no manifest"))?;
+        Digest::new(digest).map_err(|error| self.damaged(&path, &error.to_string()))
+    }
+
+    fn damaged(&self, path: &Path, why: &str) -> Error {
+        Error::Corrupt {
+            path: self.root.path(path),
+            why: why.to_owned(),
+            hint: "check the repository with: ostree fsck --repo=/ostree/repo",
+        }
+    }
+}
+
+/// Reverses ostree-ext's escaping of references in ref names: letters, digits, `-` and `/` stand for themselves, `__` is
+/// `_`, and `_3A_` is the character with that hexadecimal number.
+fn unescape(text: &str) -> Option<String> {
+    let mut name = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '-' | '/' => name.push(character),
+            c if c.is_ascii_alphanumeric() => name.push(c),
+            '_' => {
+                let (number, after) = rest.as_str().split_once('_')?;
+                rest = after.chars();
+                if number.is_empty() {
+                    name.push('_');
+                } else {
+                    name.push(char::from_u32(u32::from_str_radix(number, 16).ok()?)?);
+                }
+            }
+            _ => return None,
+        }
+    }
+    Some(name).filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape;
+
+    #[test]
+    fn names_are_unescaped() {
+        for (escaped, name) in [
+            ("docker_3A__2F_/quay_2E_io/a__b_3A_1", "docker://quay.io/a_b:1"),
+            ("oci_3A_/tmp/x-y", "oci:/tmp/x-y"),
+            ("______", "___"),
+        ] {
+            assert_eq!(unescape(escaped).as_deref(), Some(name), "{escaped}");
+        }
+    }
+
+    #[test]
+    fn what_escaping_never_writes_isnt_a_name() {
+        for bad in ["", "a.b", "a_", "a_3A", "a_ZZ_", "a_D800_", "a_110000_", "a b", "a_0A_b", "é"] {
+            assert_eq!(unescape(bad), None, "{bad}");
+        }
+    }
+}

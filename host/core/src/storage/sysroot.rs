@@ -1,0 +1,192 @@
+//! Deployments of a physical root: which one is booted, which one would be next, and what image each was made from.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::gvariant;
+use super::keyfile;
+use super::root::RootDir;
+use crate::digest::Commit;
+use crate::error::Error;
+
+/// Largest origin file or boot entry.
+const MAX_TEXT: u64 = 1 << 20;
+/// Where deployments are.
+const DEPLOYMENTS: &str = "ostree/deploy";
+
+/// One deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// Its commit.
+    pub commit: Commit,
+    /// Its directory, within the physical root.
+    pub path: PathBuf,
+}
+
+/// The deployment that `root`, the running system's `/`, was started from.
+///
+/// # Errors
+/// The system's; [`Error::NoDeployment`] if none is this root.
+pub fn booted(physical: &RootDir, root: &RootDir) -> Result<Deployment, Error> {
+    let here = match backing_device_and_inode(root) {
+        Some(identity) => identity,
+        None => root.identity().map_err(root.error("examine", "/"))?,
+    };
+    for deployment in all(physical)? {
+        let directory =
+            physical.stat(&deployment.path).map_err(physical.error("examine", &deployment.path))?;
+        if (directory.st_dev, directory.st_ino) == here {
+            return Ok(deployment);
+        }
+    }
+    Err(Error::NoDeployment(physical.path(".")))
+}
+
+/// Where `/` is an overlay (ostree with composefs), ostree leaves a note of the deployment that backs it.
+fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
+    let note = root.read("run/ostree-booted", MAX_TEXT).ok()?;
+    gvariant::lookup(&note, "backing-root-device-inode").and_then(gvariant::pair_of_u64)
+}
+
+fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
+    let mut deployments = Vec::new();
+    let stateroots = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;
+    for stateroot in stateroots.into_iter().filter(|entry| entry.file_type == FileType::Directory) {
+        let directory = Path::new(DEPLOYMENTS).join(stateroot.name).join("deploy");
+        let entries = match physical.entries(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(physical.error("read", &directory)(error)),
+        };
+        let directories = entries.into_iter().filter(|entry| entry.file_type == FileType::Directory);
+        deployments.extend(directories.filter_map(|entry| at(&directory, entry.name.to_str()?)));
+    }
+    Ok(deployments)
+}
+
+/// The deployment in the directory `COMMIT.SERIAL`.
+fn at(directory: &Path, name: &str) -> Option<Deployment> {
+    let (commit, serial) = name.split_once('.')?;
+    serial.parse::<u32>().ok()?;
+    Some(Deployment { commit: Commit::new(commit).ok()?, path: directory.join(name) })
+}
+
+/// The deployment that would be started next: the boot entry with the highest version.
+///
+/// # Errors
+/// The system's; [`Error::NoDeployment`] if no entry leads to one.
+pub fn default(physical: &RootDir) -> Result<Deployment, Error> {
+    const ENTRIES: &str = "boot/loader/entries";
+    let none = || Error::NoDeployment(physical.path("."));
+    let mut best: Option<(u64, String)> = None;
+    for entry in physical.entries(ENTRIES).map_err(|_| none())? {
+        let path = Path::new(ENTRIES).join(&entry.name);
+        let text = physical.read_text(&path, MAX_TEXT).map_err(physical.error("read", &path))?;
+        let Some((version, target)) = boot_entry(&text) else { continue };
+        if best.as_ref().is_none_or(|(highest, _)| version > *highest) {
+            best = Some((version, target));
+        }
+    }
+    let (_, target) = best.ok_or_else(none)?;
+    deployment_of(physical, &target)?.ok_or_else(none)
+}
+
+/// Version and `ostree=` argument of a boot entry.
+fn boot_entry(text: &str) -> Option<(u64, String)> {
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '\t']).map(str::trim))
+    };
+    let target = field("options")?.split_ascii_whitespace().find_map(|word| word.strip_prefix("ostree="))?;
+    Some((field("version").and_then(|version| version.parse().ok()).unwrap_or(0), target.to_owned()))
+}
+
+/// `/ostree/boot.1/STATEROOT/BOOTCSUM/0` is a link to `../../../deploy/STATEROOT/deploy/COMMIT.SERIAL`.
+fn deployment_of(physical: &RootDir, target: &str) -> Result<Option<Deployment>, Error> {
+    let link = physical.read_link(target).map_err(physical.error("read", target))?;
+    let parts: Vec<&str> = link.iter().filter_map(|part| part.to_str()).collect();
+    let [.., "deploy", stateroot, "deploy", name] = parts.as_slice() else { return Ok(None) };
+    Ok(at(&Path::new(DEPLOYMENTS).join(stateroot).join("deploy"), name))
+}
+
+impl Deployment {
+    /// The image that it was made from, with its transport: `docker://quay.io/fedora/fedora-bootc:42`.
+    ///
+    /// # Errors
+    /// The system's; [`Error::NotFromImage`] if its origin names none.
+    pub fn image(&self, physical: &RootDir) -> Result<String, Error> {
+        let mut origin = self.path.clone().into_os_string();
+        origin.push(".origin");
+        let text = physical.read_text(&origin, MAX_TEXT).map_err(physical.error("read", &origin))?;
+        keyfile::value(&text, "origin", "container-image-reference")
+            .and_then(image_of_origin)
+            .ok_or_else(|| Error::NotFromImage(self.commit.to_string()))
+    }
+}
+
+/// Takes ostree's word on signatures off: what is left is the image itself.
+fn image_of_origin(reference: &str) -> Option<String> {
+    let (policy, rest) = reference.split_once(':')?;
+    let image = match policy {
+        "ostree-unverified-registry" => format!("docker://{rest}"),
+        "ostree-unverified-image" | "ostree-image-signed" => rest.to_owned(),
+        "ostree-remote-image" => rest.split_once(':')?.1.to_owned(),
+        "ostree-remote-registry" => format!("docker://{}", rest.split_once(':')?.1),
+        _ => return None,
+    };
+    let image = match image.strip_prefix("registry:") {
+        Some(name) => format!("docker://{name}"),
+        None => image,
+    };
+    Some(image).filter(|image| !image.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn origins_of_every_form_name_the_image() {
+        for (origin, image) in [
+            ("ostree-unverified-registry:quay.io/a:1", Some("docker://quay.io/a:1")),
+            ("ostree-unverified-image:docker://quay.io/a", Some("docker://quay.io/a")),
+            ("ostree-unverified-image:registry:quay.io/a", Some("docker://quay.io/a")),
+            ("ostree-image-signed:oci:/x:y", Some("oci:/x:y")),
+            ("ostree-remote-image:fedora:docker://quay.io/a", Some("docker://quay.io/a")),
+            ("ostree-remote-registry:fedora:quay.io/a:1", Some("docker://quay.io/a:1")),
+            ("quay.io/a", None),
+            ("docker://quay.io/a", None),
+        ] {
+            assert_eq!(image_of_origin(origin).as_deref(), image, "{origin}");
+        }
+    }
+
+    #[test]
+    fn the_newest_boot_entry_is_the_default_deployment() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        std::fs::create_dir_all(path("boot/loader/entries")).unwrap();
+        std::fs::create_dir_all(path("ostree/boot.1/lab/csum")).unwrap();
+        let commits = ["a".repeat(64), "b".repeat(64)];
+        for (index, version) in [(0, 2), (1, 10)] {
+            let target = format!("../../../deploy/lab/deploy/{}.0", commits[index]);
+            symlink(target, path(&format!("ostree/boot.1/lab/csum/{index}"))).unwrap();
+            let text =
+                format!("title x\nversion {version}\noptions rw ostree=/ostree/boot.1/lab/csum/{index}\n");
+            std::fs::write(path(&format!("boot/loader/entries/ostree-{index}.conf")), text).unwrap();
+        }
+        let physical = RootDir::open(scratch.path()).unwrap();
+        let deployment = default(&physical).unwrap();
+        assert_eq!(deployment.commit.as_str(), commits[1]);
+        assert!(deployment.path.ends_with(format!("lab/deploy/{}.0", commits[1])));
+    }
+
+    #[test]
+    fn a_directory_without_deployments_says_so() {
+        let scratch = tempfile::tempdir().unwrap();
+        let physical = RootDir::open(scratch.path()).unwrap();
+        assert!(matches!(default(&physical), Err(Error::NoDeployment(_))));
+    }
+}

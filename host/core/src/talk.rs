@@ -1,0 +1,10 @@
+//! What the core says while it works. The command line shows it on stderr; the core never touches a terminal.
+
+/// Where messages for the person at the terminal go.
+pub trait Talk {
+    /// Something that takes its time, or went differently than expected.
+    fn note(&self, message: &str);
+
+    /// The next step of something long.
+    fn progress(&self, message: &str);
+}
