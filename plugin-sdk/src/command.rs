@@ -43,10 +43,10 @@ impl<T: Command> commands::Guest for T {
     }
 }
 
-/// Makes a type that implements [`Command`](crate::command::Command) the plugin of this crate. Once a crate.
+/// Makes a type that implements [`Command`](crate::command::Command) the plugin of this crate. Once a crate, where the type is in scope.
 #[macro_export]
 macro_rules! export_command {
-    ($plugin:ty) => {
+    ($plugin:ident) => {
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::wrapper::export_wrapper!($plugin);
 

@@ -1,0 +1,26 @@
+//! The settings of wasmtime that its compiler and its runtime must agree on, in the one place that both read.
+//!
+//! The compiler runs while the host is built (`bootc-image-plugin-builder`), the runtime in the host
+//! (`bootc-image-engine`). wasmtime refuses an artefact whose settings differ from its own, so a setting that is changed
+//! anywhere else breaks every embedded plugin.
+
+use wasmtime::Config;
+
+/// The shared settings. The compiler adds its target to them, and nothing else is added anywhere.
+///
+/// Memory keeps wasmtime's default reservations, which let compiled code do without bounds checks, and is allocated on
+/// demand: a command runs a handful of components at most, so a pool would cost more than it saves.
+pub fn engine_config() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        // Time limits interrupt a component at the next loop or call.
+        .epoch_interruption(true)
+        // Not linked in, like threads and pooling; said here so that a feature of wasmtime switched on elsewhere in the
+        // build doesn't change artefacts.
+        .gc_support(false)
+        // Reasons are taken from the kind of trap and from the plugin's own last words; nobody reads frames.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
+    config
+}

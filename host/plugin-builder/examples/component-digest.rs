@@ -1,0 +1,26 @@
+//! Prints the sha256 of a plugin's component, `podman-allowlist` unless another package is named. Two clones of the same
+//! commit, wherever they lie, must print the same.
+
+use std::path::Path;
+use std::{env, error, process};
+
+use bootc_image_plugin_builder::Builder;
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers")]
+fn main() {
+    match digest() {
+        Ok(line) => println!("{line}"),
+        Err(error) => {
+            eprintln!("error: {error}");
+            process::exit(1);
+        }
+    }
+}
+
+fn digest() -> Result<String, Box<dyn error::Error>> {
+    let package = env::args().nth(1).unwrap_or_else(|| "podman-allowlist".to_owned());
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let components = Builder::new(&workspace, workspace.join("target/component-digest")).build(&[&package])?;
+    let lines = components.iter().map(|component| format!("{}  {}", component.sha256(), component.package()));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,96 @@
+//! From a core module to a component, and from a component to machine code.
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+use wit_component::ComponentEncoder;
+
+use crate::Error;
+
+/// A component: a pure function of the sources, the lock file and the toolchain.
+#[derive(Debug)]
+pub struct Component {
+    package: String,
+    bytes: Vec<u8>,
+    pub(crate) sources: Vec<PathBuf>,
+}
+
+impl Component {
+    /// Wraps a core module that a plugin crate was compiled to. `sources` are the files it was made of.
+    pub(crate) fn from_module(package: &str, module: &[u8], sources: Vec<PathBuf>) -> Result<Self, Error> {
+        let encode = || ComponentEncoder::default().validate(true).module(module)?.encode();
+        let bytes = encode().map_err(|error| Error::Componentise {
+            package: package.to_owned(),
+            reason: format!("{error:#}"),
+        })?;
+        Ok(Self { package: package.to_owned(), bytes, sources })
+    }
+
+    /// The package it was built from.
+    pub fn package(&self) -> &str {
+        &self.package
+    }
+
+    /// The component itself.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Digest of [`bytes`](Self::bytes) in lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Machine code for `target`, a target triple of rustc.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedTarget`] and [`Error::Compile`].
+    pub fn precompile(&self, target: &str) -> Result<Vec<u8>, Error> {
+        let target = baseline(target)?;
+        let compile = || {
+            let mut config = bootc_image_engine_config::engine_config();
+            // Naming a target makes Cranelift assume its baseline instead of the processor at hand.
+            config.target(target)?;
+            wasmtime::Engine::new(&config)?.precompile_component(&self.bytes)
+        };
+        compile().map_err(|error| Error::Compile {
+            package: self.package.clone(),
+            target,
+            reason: format!("{error:#}"),
+        })
+    }
+}
+
+/// What Cranelift is told for a target of rustc. The C library makes no difference to a component.
+fn baseline(target: &str) -> Result<&'static str, Error> {
+    if target.starts_with("x86_64-") && target.contains("-linux-") {
+        Ok("x86_64-unknown-linux-gnu")
+    } else {
+        Err(Error::UnsupportedTarget(target.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_c_libraries_share_a_baseline() {
+        assert_eq!(baseline("x86_64-unknown-linux-gnu").unwrap(), "x86_64-unknown-linux-gnu");
+        assert_eq!(baseline("x86_64-unknown-linux-musl").unwrap(), "x86_64-unknown-linux-gnu");
+    }
+
+    #[test]
+    fn another_target_is_named_in_the_error() {
+        for target in ["aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", ""] {
+            let error = baseline(target).unwrap_err().to_string();
+            assert!(error.contains(&format!("for {target}: only x86_64 Linux")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_module_without_a_world_is_no_component() {
+        let error = Component::from_module("nothing", b"\0asm", Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with("making a component of nothing: "), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! cargo inside cargo: compiles plugin crates to core modules, in surroundings that don't depend on the outer build.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+use crate::component::Component;
+use crate::{Error, read, variable};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "component";
+
+/// What the outer environment may hand on. Everything else is dropped: the flags, wrappers and settings of the outer build
+/// (clippy's wrapper, for one) would change the component or break the build.
+const KEPT: &[&str] = &[
+    "PATH", "HOME", "TMPDIR", "TERM", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTC",
+    // So that both cargos together keep to the number of jobs that was asked for.
+    "CARGO_MAKEFLAGS",
+];
+
+/// Beginnings of names that are handed on as well: how the registry is reached, never what is built.
+const KEPT_PREFIXES: &[&str] = &["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRIES_", "SSL_CERT_"];
+
+/// Builds plugin crates of one workspace.
+#[derive(Debug)]
+pub struct Builder {
+    cargo: PathBuf,
+    workspace: PathBuf,
+    target_dir: PathBuf,
+}
+
+impl Builder {
+    /// A builder for the workspace at `workspace` that keeps its intermediate files in `target_dir`.
+    pub fn new(workspace: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
+        let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+        Self { cargo, workspace: workspace.into(), target_dir: target_dir.into() }
+    }
+
+    /// A builder for the workspace whose build script this is.
+    ///
+    /// Intermediate files go next to the outer build's profiles instead of into `OUT_DIR`: debug and release builds, and
+    /// the plugins that ship and those of the tests, then compile the binding generator only once. cargo's lock on that
+    /// directory lets one nested build run at a time.
+    ///
+    /// # Errors
+    /// [`Error::Surroundings`] if this isn't a build script.
+    pub fn from_build_script() -> Result<Self, Error> {
+        let manifest_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+        let out_dir = PathBuf::from(variable("OUT_DIR")?);
+        let workspace = ancestor_with(&manifest_dir, "Cargo.lock")
+            .ok_or_else(|| Error::Surroundings(format!("no Cargo.lock above {}", manifest_dir.display())))?;
+        // cargo tags the outermost directory that it writes to.
+        let target_dir = ancestor_with(&out_dir, "CACHEDIR.TAG").unwrap_or(&out_dir).join("components");
+        Ok(Self::new(workspace, target_dir))
+    }
+
+    /// Builds `packages` in one run of cargo. Each must be a `cdylib` of the workspace.
+    ///
+    /// # Errors
+    /// [`Error`]; what cargo itself has to say goes to stderr.
+    pub fn build(&self, packages: &[&str]) -> Result<Vec<Component>, Error> {
+        let mut command = self.command(packages)?;
+        let status = command.status().map_err(|source| Error::Start { program: self.cargo.clone(), source })?;
+        if !status.success() {
+            return Err(if target_installed() {
+                Error::Cargo { packages: packages.join(", "), target: TARGET }
+            } else {
+                Error::TargetMissing { target: TARGET }
+            });
+        }
+        packages.iter().map(|package| self.component(package)).collect()
+    }
+
+    /// All files that `components` depend on, for cargo to watch: their sources, with those of every local dependency, the
+    /// manifests of both, and what pins the rest.
+    pub fn inputs(&self, components: &[Component]) -> BTreeSet<PathBuf> {
+        let sources = components.iter().flat_map(|component| &component.sources);
+        let manifests = sources
+            .clone()
+            .filter_map(|source| ancestor_with(source, "Cargo.toml"))
+            .map(|package| package.join("Cargo.toml"));
+        let pins = ["Cargo.toml", "Cargo.lock"].map(|name| self.workspace.join(name));
+        sources.cloned().chain(manifests).chain(pins).collect()
+    }
+
+    fn command(&self, packages: &[&str]) -> Result<Command, Error> {
+        let mut command = Command::new(&self.cargo);
+        command.current_dir(&self.workspace).env_clear().envs(env::vars_os().filter(|(name, _)| is_kept(name)));
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
+        command.args(["build", "--locked", "--profile", PROFILE, "--target", TARGET, "--target-dir"]);
+        command.arg(&self.target_dir);
+        for package in packages {
+            command.args(["--package", package]);
+        }
+        // A build script's stdout belongs to the outer cargo.
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(command)
+    }
+
+    /// Takes every path of this machine out of the panic messages, the only place where they would survive.
+    fn rustflags(&self) -> Result<OsString, Error> {
+        let cargo_home = match env::var_os("CARGO_HOME") {
+            Some(home) => PathBuf::from(home),
+            None => PathBuf::from(variable("HOME")?).join(".cargo"),
+        };
+        // The last match counts, and the target directory usually lies inside the workspace.
+        let prefixes =
+            [(cargo_home.as_path(), "/cargo"), (&self.workspace, "/workspace"), (&self.target_dir, "/target")];
+        let mut flags = OsString::new();
+        for (from, to) in prefixes {
+            if !flags.is_empty() {
+                flags.push("\x1f");
+            }
+            flags.push("--remap-path-prefix=");
+            flags.push(from);
+            flags.push("=");
+            flags.push(to);
+        }
+        Ok(flags)
+    }
+
+    fn component(&self, package: &str) -> Result<Component, Error> {
+        let stem = self.target_dir.join(TARGET).join(PROFILE).join(package.replace('-', "_"));
+        let module = read(&stem.with_extension("wasm"))?;
+        let listing = read(&stem.with_extension("d"))?;
+        let sources = dependencies(&String::from_utf8_lossy(&listing));
+        Component::from_module(package, &module, sources)
+    }
+}
+
+fn is_kept(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let proxy = name.to_ascii_lowercase().ends_with("_proxy");
+    proxy || KEPT.contains(&name) || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The nearest directory from `start` upwards that has a file called `name`.
+fn ancestor_with<'a>(start: &'a Path, name: &str) -> Option<&'a Path> {
+    start.ancestors().find(|directory| directory.join(name).is_file())
+}
+
+/// The prerequisites in a one-rule makefile as cargo writes it: `target: file file`, where a blank in a name is escaped.
+fn dependencies(makefile: &str) -> Vec<PathBuf> {
+    let Some((_, files)) = makefile.lines().next().and_then(|line| line.split_once(": ")) else { return Vec::new() };
+    let protected = files.replace("\\ ", "\0");
+    protected.split_whitespace().map(|file| PathBuf::from(file.replace('\0', " "))).collect()
+}
+
+/// Whether the toolchain has a standard library for the target. Unknown counts as yes: then cargo's own words must do.
+fn target_installed() -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+    output.map_or(true, |output| {
+        let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        !output.status.success() || fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_outer_build_are_dropped() {
+        let dropped = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "CARGO_CFG_UNIX"];
+        assert!(dropped.iter().all(|name| !is_kept(OsStr::new(name))));
+        assert!(["PATH", "https_proxy", "NO_PROXY", "CARGO_NET_OFFLINE"].iter().all(|name| is_kept(OsStr::new(name))));
+    }
+
+    #[test]
+    fn the_makefile_of_cargo_is_read() {
+        let files = dependencies("/t/x.wasm: /w/a.rs /w/with\\ blank.rs /w/c.wit\n");
+        assert_eq!(files, ["/w/a.rs", "/w/with blank.rs", "/w/c.wit"].map(PathBuf::from));
+        assert!(dependencies("").is_empty());
+    }
+
+    #[test]
+    fn paths_of_this_machine_are_remapped() {
+        let flags = Builder::new("/w o/rk", "/w o/rk/target/components").rustflags().unwrap();
+        let flags = flags.to_str().unwrap().split('\x1f').collect::<Vec<_>>();
+        assert_eq!(flags[1..], ["--remap-path-prefix=/w o/rk=/workspace", "--remap-path-prefix=/w o/rk/target/components=/target"]);
+    }
+}
