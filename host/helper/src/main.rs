@@ -1,0 +1,29 @@
+//! `bootc-image-helper`: what is too heavy for `bootc-image` itself, started by it when needed (D2.2).
+//!
+//! It works on descriptors and can't name a store, a target or a reference. It judges nothing: running it by hand gains
+//! nothing that its caller couldn't read and write anyway.
+//!
+//! - `export COMMIT`: descriptor 3 is an ostree repository, descriptor 4 an empty directory, which becomes an OCI
+//!   directory with the image that COMMIT was made from.
+
+mod export;
+mod oci;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["export", commit] => export::export(commit),
+        _ => Err("this program is started by bootc-image; see: bootc-image --help".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if stderr is gone.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
