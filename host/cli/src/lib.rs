@@ -1,1 +1,61 @@
-//! Placeholder while the house is built.
+//! The command line of bootc-image: arguments become a request, the core's report becomes output. Nothing is decided here.
+//!
+//! ```text
+//! argv --arguments--> Request --core's Pipeline--> Report --render--> Ui --> stdout
+//! environment --settings--> Settings                Error ----------> Ui --> stderr, exit code
+//! ```
+
+mod arguments;
+mod commands;
+mod exit;
+mod render;
+mod settings;
+mod stdout;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use bootc_image_core::audit::FileRecorder;
+use bootc_image_core::export::HelperExporter;
+use bootc_image_core::pipeline::Pipeline;
+use bootc_image_engine::{Builtin, PluginSet};
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+use crate::ui::Ui;
+
+/// Where the record is kept.
+const AUDIT: &str = "/var/lib/bootc-image/audit";
+
+/// Runs the program with the plugins that are built into it.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return Ui::new(false).finish(|ui| exit::of_parser(ui, &error)),
+    };
+    ui::start_logging(arguments.global.verbose, arguments.global.log_format);
+    Ui::new(arguments.global.quiet).finish(|ui| run(ui, arguments, builtins))
+}
+
+fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> u8 {
+    let plugins = PluginSet::new(builtins);
+    let result = settings::resolve(&arguments.global).and_then(|settings| {
+        if let Command::Cmd(cmd) = &arguments.command
+            && let Some(help) = cmd.help(&plugins)?
+        {
+            return ui.text(&help);
+        }
+        let pipeline = Pipeline {
+            settings: &settings,
+            plugins: &plugins,
+            exporter: &HelperExporter { candidates: settings.helper.clone() },
+            recorder: &FileRecorder::new(AUDIT),
+            talk: ui,
+        };
+        let (request, format) = arguments.command.into_request()?;
+        let report = pipeline.run(request)?;
+        render::report(ui, report, format)
+    });
+    result.unwrap_or_else(|error| exit::of_error(ui, &error))
+}

@@ -1,0 +1,71 @@
+//! What can be typed.
+
+use bootc_image_core::operation::Request;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{cmd, copy_to_storage, list, pull_from_default_storage};
+use crate::exit::Failure;
+use crate::render::Format;
+
+/// The images of a bootc host: list, copy, pull, and podman under policy.
+///
+/// A bootc host keeps container images in its ostree repository (host), in bootc's own container storage (unified), and
+/// names some that it needs (logical). bootc-image works on these stores beside bootc. Every operation is judged before it
+/// runs, and every operation that changes something is recorded.
+#[derive(Debug, Parser)]
+#[command(name = "bootc-image", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Physical root of another system; its default deployment stands for the booted one
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) sysroot: Option<std::path::PathBuf>,
+    /// Print what would be judged and how, as JSON, and run nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more on stderr; twice: still more. RUST_LOG has the last word
+    #[arg(long, short, action = ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", global = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(list::List),
+    CopyToStorage(copy_to_storage::CopyToStorage),
+    PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
+    Cmd(cmd::Cmd),
+}
+
+impl Command {
+    /// What is asked for, and how a listing shall look.
+    pub(crate) fn into_request(self) -> Result<(Request, Format), Failure> {
+        Ok(match self {
+            Self::List(list) => list.into_request(),
+            Self::CopyToStorage(copy) => (copy.into_request(), Format::default()),
+            Self::PullFromDefaultStorage(pull) => (pull.into_request(), Format::default()),
+            Self::Cmd(cmd) => (cmd.into_request()?, Format::default()),
+        })
+    }
+}

@@ -1,0 +1,91 @@
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use bootc_image_core::error::Error;
+use bootc_image_core::operation::Request;
+use bootc_image_core::plugin::{CommandClaim, Plugins};
+use bootc_image_grammar::{Arity, Flag, Table, table};
+use clap::Args;
+
+use crate::exit::Failure;
+
+/// Run a podman image subcommand on bootc's container storage
+///
+/// Which subcommands there are is what the enabled plugins claim; `bootc-image cmd --help` lists them. What podman
+/// is given is checked option by option and can't lead out of that storage. podman's own exit code is passed on.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Cmd {
+    /// The subcommand and its arguments
+    #[arg(value_name = "SUBCOMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+impl Cmd {
+    /// The help that was asked for, if it was. Needs no plugin to be loaded: manifests and tables say it all (D3.12).
+    pub(crate) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+        let words: Vec<_> = self.words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+        let claims = match words.as_slice() {
+            [] | ["--help" | "-h"] => return Ok(Some(overview(&plugins.command_claims()?))),
+            [_, rest @ ..] if asks_for_help(rest) => plugins.command_claims()?,
+            _ => return Ok(None),
+        };
+        let claim = claims.iter().find(|claim| Some(claim.name.as_str()) == words.first().copied());
+        Ok(claim.and_then(|claim| Some(usage(claim, table(&claim.name)?))))
+    }
+
+    pub(crate) fn into_request(self) -> Result<Request, Failure> {
+        let mut words = Vec::with_capacity(self.words.len());
+        for word in self.words {
+            words.push(word.into_string().map_err(Failure::NotUtf8)?);
+        }
+        let args = words.split_off(1.min(words.len()));
+        Ok(Request::Cmd { name: words.pop().unwrap_or_default(), args })
+    }
+}
+
+/// Before `--`, as podman itself would take it.
+fn asks_for_help(words: &[&str]) -> bool {
+    words.iter().take_while(|&&word| word != "--").any(|&word| matches!(word, "--help" | "-h"))
+}
+
+fn overview(claims: &[CommandClaim]) -> String {
+    let mut text = "Run a podman image subcommand on bootc's container storage\n\n\
+                    Usage: bootc-image cmd SUBCOMMAND [ARGS]...\n\n\
+                    Subcommands of enabled plugins:\n"
+        .to_owned();
+    let width = claims.iter().map(|claim| claim.name.len()).max().unwrap_or(0);
+    for claim in claims {
+        let _ = writeln!(text, "  {:width$}  {} [{}]", claim.name, claim.summary, claim.plugin);
+    }
+    if claims.is_empty() {
+        text.push_str("  none\n");
+    }
+    text
+}
+
+fn usage(claim: &CommandClaim, table: &Table) -> String {
+    let operands = &table.operands;
+    let repeated = if operands.max > 1 { "..." } else { "" };
+    let operand = match operands.min {
+        0 => format!("[{}]{repeated}", operands.name),
+        _ => format!("{}{repeated}", operands.name),
+    };
+    let mut text = format!(
+        "{}\n\nUsage: bootc-image cmd {} [OPTIONS] {operand}\n\nOptions:\n",
+        claim.summary, claim.name
+    );
+    let spellings: Vec<String> = table.flags.iter().map(spelling).collect();
+    let width = spellings.iter().map(String::len).max().unwrap_or(0);
+    for (flag, spelling) in table.flags.iter().zip(&spellings) {
+        let _ = writeln!(text, "  {spelling:width$}  {}", flag.help);
+    }
+    let _ = write!(text, "\nOwned by plugin {}. Options that name files or secrets need a grant.\n", claim.plugin);
+    text
+}
+
+fn spelling(flag: &Flag) -> String {
+    let short = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+    let value = if flag.arity == Arity::Switch { "" } else { " VALUE" };
+    format!("{short}--{}{value}", flag.name)
+}

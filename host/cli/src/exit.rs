@@ -1,0 +1,84 @@
+//! From errors to messages and exit codes: the one table (D10.6).
+
+use std::ffi::OsString;
+use std::io;
+
+use bootc_image_core::error::{Error, Kind};
+use clap::error::ErrorKind;
+
+use crate::ui::Ui;
+
+/// Everything worked.
+pub(crate) const OK: u8 = 0;
+/// It failed, or a part of it.
+pub(crate) const FAILED: u8 = 1;
+/// The arguments make no sense.
+pub(crate) const USAGE: u8 = 2;
+/// A program that is needed isn't installed.
+pub(crate) const MISSING_PROGRAM: u8 = 69;
+/// Refused.
+pub(crate) const DENIED: u8 = 77;
+/// The configuration, a plugin or the record can't be used.
+pub(crate) const UNUSABLE: u8 = 78;
+
+/// What can go wrong here, beside the core's errors.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The core's.
+    #[error(transparent)]
+    Core(#[from] Error),
+    /// Names and options are text.
+    #[error("argument {0:?} isn't UTF-8 text")]
+    NotUtf8(OsString),
+    /// The list couldn't be delivered.
+    #[error("can't write to standard output")]
+    Stdout(#[source] io::Error),
+}
+
+fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Failed => FAILED,
+        Kind::Usage => USAGE,
+        Kind::MissingProgram => MISSING_PROGRAM,
+        Kind::Denied => DENIED,
+        Kind::Unusable => UNUSABLE,
+    }
+}
+
+/// Says what went wrong; returns the exit code.
+pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
+    match failure {
+        Failure::Core(error) => {
+            let kind = error.kind();
+            if kind == Kind::Denied {
+                ui.denied(error, error.hint().as_deref());
+            } else {
+                ui.error(error, error.hint().as_deref());
+            }
+            code(kind)
+        }
+        Failure::NotUtf8(_) => {
+            ui.error(failure, None);
+            USAGE
+        }
+        Failure::Stdout(_) => {
+            ui.error(failure, None);
+            FAILED
+        }
+    }
+}
+
+/// Help and version are answers and go to stdout; what clap can't make sense of is a usage error.
+pub(crate) fn of_parser(ui: &Ui, error: &clap::Error) -> u8 {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match ui.text(&text) {
+            Ok(code) => code,
+            Err(failure) => of_error(ui, &failure),
+        },
+        _ => {
+            ui.plain(&text);
+            USAGE
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reports as text.
+
+use std::io::{self, Write};
+
+use bootc_image_core::policy::{Judged, Verdict};
+use bootc_image_core::report::{ImageRow, Listing, Report};
+use bootc_image_engine::sanitize;
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::Table;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::exit::{DENIED, Failure, OK};
+use crate::ui::Ui;
+
+/// How a list looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    #[default]
+    Table,
+    /// bootc's own JSON
+    Json,
+}
+
+/// Shows a report; returns the exit code.
+pub(crate) fn report(ui: &Ui, report: Report, format: Format) -> Result<u8, Failure> {
+    match report {
+        Report::Listing(listing) => show_listing(ui, &listing, format),
+        Report::Copied { target, manifest_digest, .. } => {
+            ui.text(&format!("Copied: containers-storage:{target} {manifest_digest}\n"))
+        }
+        Report::Pulled { source, name } => ui.text(&format!("Pulled: {name} {}\n", source.manifest_digest)),
+        Report::Exited { code } => Ok(code),
+        Report::NothingToDo => Ok(OK),
+        Report::Judged(judged) => show_judged(ui, &judged),
+    }
+}
+
+fn show_listing(ui: &Ui, listing: &Listing, format: Format) -> Result<u8, Failure> {
+    ui.data(|out| match format {
+        Format::Table => table(&listing.rows, out),
+        Format::Json => json(&listing.rows, out),
+    })?;
+    Ok(listing.problems.iter().fold(OK, |_, problem| ui.problem(problem, problem.hint().as_deref())))
+}
+
+fn table(rows: &[ImageRow], out: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["REPOSITORY", "TYPE"]);
+    for row in rows {
+        table.add_row([sanitize::text(&row.image).as_ref(), row.image_type.as_str()]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn json(value: &(impl Serialize + ?Sized), out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+/// What `--dry-run` prints.
+#[derive(Serialize)]
+struct Judgement<'a> {
+    allowed: bool,
+    digest: &'a str,
+    frozen: &'a RawValue,
+    verdicts: &'a [Verdict],
+}
+
+fn show_judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
+    let frozen = serde_json::from_str(judged.frozen().json()).map_err(|error| Failure::Stdout(error.into()))?;
+    let judgement = Judgement {
+        allowed: judged.denial().is_none(),
+        digest: judged.frozen().digest().as_str(),
+        frozen,
+        verdicts: judged.verdicts(),
+    };
+    ui.data(|out| json(&judgement, out))?;
+    Ok(match judged.denial() {
+        None => OK,
+        Some(denial) => {
+            ui.denied(denial, denial.hint.as_deref());
+            DENIED
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bootc_image_core::report::ImageType;
+
+    use super::*;
+
+    fn rendered(render: impl FnOnce(&[ImageRow], &mut dyn Write) -> io::Result<()>, names: &[&str]) -> String {
+        let types = [ImageType::Host, ImageType::Unified, ImageType::Logical];
+        let rows: Vec<ImageRow> = names
+            .iter()
+            .zip(types.into_iter().cycle())
+            .map(|(&image, image_type)| ImageRow { image_type, image: image.to_owned() })
+            .collect();
+        let mut out = Vec::new();
+        render(&rows, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_table_has_a_header_and_no_trailing_spaces() {
+        insta::assert_snapshot!(rendered(table, &["docker://quay.io/a:1", "quay.io/a:1", "x"]), @r"
+        REPOSITORY            TYPE
+        docker://quay.io/a:1  host
+        quay.io/a:1           unified
+        x                     logical
+        ");
+        assert_eq!(rendered(table, &[]), "REPOSITORY  TYPE\n");
+    }
+
+    #[test]
+    fn a_name_cant_drive_the_terminal() {
+        let shown = rendered(table, &["\u{1b}[2Jevil\u{202e}x"]);
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+    }
+
+    #[test]
+    fn json_is_bootcs_and_ends_in_a_newline() {
+        let json_rows = |rows: &[ImageRow], out: &mut dyn Write| json(rows, out);
+        assert_eq!(
+            rendered(json_rows, &["docker://quay.io/a:1"]),
+            "[\n  {\n    \"image_type\": \"host\",\n    \"image\": \"docker://quay.io/a:1\"\n  }\n]\n"
+        );
+        assert_eq!(rendered(json_rows, &[]), "[]\n");
+    }
+}

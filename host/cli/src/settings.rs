@@ -1,0 +1,83 @@
+//! What the environment says, read once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bootc_image_core::children::PROXY_VARIABLES;
+use bootc_image_core::error::Error;
+use bootc_image_core::policy::Configuration;
+use bootc_image_core::settings::{Place, Settings};
+use bootc_image_core::subject::{CallerEnvironment, Subject};
+
+use crate::arguments::Global;
+use crate::exit::Failure;
+
+/// How long to wait for somebody else's lock.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+/// podman's own storage.
+const DEFAULT_STORE: &str = "/var/lib/containers/storage";
+/// Our helper's name.
+const HELPER: &str = "bootc-image-helper";
+
+pub(crate) fn resolve(global: &Global) -> Result<Settings, Failure> {
+    let root = rustix::process::geteuid().is_root();
+    Ok(Settings {
+        place: place(),
+        sysroot: global.sysroot.as_deref().map(absolute).transpose()?,
+        subject: subject(),
+        root,
+        configuration: Configuration::default(),
+        lock_limit: LOCK_LIMIT,
+        helper: helper_candidates(),
+        default_store: DEFAULT_STORE.into(),
+        proxies: PROXY_VARIABLES
+            .iter()
+            .filter_map(|&name| Some((name, std::env::var_os(name)?)))
+            .collect(),
+        dry_run: global.dry_run,
+    })
+}
+
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+    path.into_os_string().into_string().map_err(Failure::NotUtf8)
+}
+
+/// The signs that bootc goes by.
+fn place() -> Place {
+    let named = std::env::var_os("container").is_some_and(|value| !value.is_empty());
+    if named || Path::new("/run/.containerenv").exists() || Path::new("/.dockerenv").exists() {
+        Place::Container
+    } else if Path::new("/run/ostree-booted").exists() {
+        Place::Booted
+    } else {
+        Place::NotBooted
+    }
+}
+
+fn subject() -> Subject {
+    let environment = CallerEnvironment {
+        sudo_uid: text("SUDO_UID"),
+        pkexec_uid: text("PKEXEC_UID"),
+        doas_user: text("DOAS_USER"),
+    };
+    let passwd = match environment.doas_user {
+        Some(_) => std::fs::read_to_string("/etc/passwd").unwrap_or_default(),
+        None => String::new(),
+    };
+    let (euid, uid) = (rustix::process::geteuid(), rustix::process::getuid());
+    Subject::of_caller(euid.as_raw(), uid.as_raw(), &environment, &passwd)
+}
+
+/// A variable as text. Bytes that aren't text are kept as something that is set, but means nobody.
+fn text(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// As installed, then as built: beside us.
+fn helper_candidates() -> Vec<PathBuf> {
+    let Ok(program) = std::env::current_exe() else { return Vec::new() };
+    let directory = program.parent().unwrap_or(Path::new("/"));
+    let prefix = directory.parent().unwrap_or(Path::new("/"));
+    vec![prefix.join("libexec/bootc-image").join(HELPER), directory.join(HELPER)]
+}
