@@ -1,0 +1,21 @@
+//! The test bench of bootc-image: real programs on real storage, in a system that only looks booted.
+//!
+//! A [`World`] is a directory with the disk of a small bootc host and a registry. One base world is built per
+//! version of this crate and each test works on its own copy. [`World::enter`] describes how a test enters it;
+//! the description becomes a [`Sandbox`](sandbox::Sandbox), which the program `world-enter` turns into namespaces
+//! and mounts. Nothing outside the world's directory changes, and nothing outlives a test.
+//!
+//! - [`sandbox`]: namespaces, mounts, time limits; knows nothing of bootc
+//! - [`world`]: what the host in there looks like, and how it is made
+//! - [`oracle`]: what podman, skopeo and ostree say about it
+//! - [`faults`]: system calls that fail, locks that are held, writers that interfere
+//! - [`machine`]: what the machine outside looks like, to show that it stays as it was
+//! - [`programs`]: where the programs under test are
+
+pub mod oracle;
+pub mod programs;
+pub mod sandbox;
+pub mod world;
+
+pub use sandbox::Output;
+pub use world::World;

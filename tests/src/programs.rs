@@ -1,0 +1,41 @@
+//! Where the programs are that cargo built.
+
+use std::path::{Path, PathBuf};
+
+/// Overrides the directory that holds `bootc-image`, `bootc-image-helper` and `labtool`.
+const PROGRAMS: &str = "BOOTC_IMAGE_PROGRAMS";
+
+/// A program of this workspace as users get it, from the release profile, if it has been built.
+pub fn release(name: &str) -> Option<PathBuf> {
+    let directory = std::env::var_os(PROGRAMS).map_or_else(|| target().join("release"), PathBuf::from);
+    Some(directory.join(name)).filter(|program| program.exists())
+}
+
+/// As [`release`], for what a test can't do without.
+pub fn required(name: &str) -> PathBuf {
+    release(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make build` first"))
+}
+
+/// A program of this crate, which cargo puts next to the tests.
+pub fn ours(name: &str) -> PathBuf {
+    let program = profile().join(name);
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build -p bootc-image-tests --bins`",
+        program.display()
+    );
+    program
+}
+
+/// The target directory of the build that this process comes from.
+pub fn target() -> PathBuf {
+    profile().parent().expect("the profile directory is in the target directory").to_owned()
+}
+
+/// `target/debug` or the like: tests are in its `deps`, programs in itself.
+fn profile() -> PathBuf {
+    let executable = std::env::current_exe().expect("the kernel knows our executable");
+    let directory = executable.parent().expect("an executable is in a directory");
+    let profile = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    profile.map(Path::to_owned).expect("deps is in the profile directory")
+}
