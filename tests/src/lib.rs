@@ -12,6 +12,8 @@
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
 //! - [`programs`]: where the programs under test are
 
+pub mod faults;
+pub mod machine;
 pub mod oracle;
 pub mod programs;
 pub mod sandbox;

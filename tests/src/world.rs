@@ -29,7 +29,7 @@ impl World {
         Self { facts: Facts::read(&path), path, in_use: Some(lock) }
     }
 
-    /// A copy in a directory of the caller's choice, which stays there. Whatever world was in it is replaced.
+    /// A copy in a directory of the caller's choice, which stays there. A world that was in it is replaced.
     pub fn kept_at(path: &Path) -> Self {
         worlds::copy_base_to(path);
         Self { facts: Facts::read(path), path: path.to_owned(), in_use: None }

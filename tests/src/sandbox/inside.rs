@@ -1,7 +1,7 @@
 //! The inside of a sandbox: `world-enter` starts itself again as process 1 of new namespaces, which builds the file
 //! system, starts the services, runs the command and reaps what is left to it.
 //!
-//! Run as `world-enter hold-lock FILE` it holds a lock instead.
+//! Run as `world-enter hold-lock FILE` it holds a lock instead; see [`crate::faults::HeldLock`].
 
 use std::fs;
 use std::io::{self, BufRead, Read, Write};

@@ -38,6 +38,7 @@ pub(super) fn build(path: &Path) {
     }
     fs::create_dir(&unfinished).expect("the directory of the worlds is ours");
     make_host(&unfinished);
+    worlds::clear_immutable(&unfinished);
     let world = World { path: unfinished.clone(), facts: facts::Facts::default(), in_use: None };
     world.enter().registry(true).limit(LIMIT).sh(FILL_STORES).ok();
     let facts = serde_json::to_vec_pretty(&facts::gather(&world)).expect("facts are plain data");

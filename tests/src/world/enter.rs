@@ -1,7 +1,7 @@
 //! Entering a world: what is emulated of a booted bootc host, and what a test may change about it.
 //!
 //! The root is the deployment, `/sysroot` the physical root, `/var` the state's. The machine's programs show through
-//! below the deployment's own `/usr`, which is read-only, as on a real host.
+//! below the deployment's own `/usr`. Of the deployment only `/etc` is writable, as on a real host.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -181,6 +181,7 @@ impl Enter {
         let lab = at(LAB);
         let mut steps = vec![
             Step::Bind { from: root.into(), to: root.into() },
+            Step::Bind { from: at("/etc"), to: at("/etc") },
             Step::Bind { from: phys.clone(), to: at("/sysroot") },
             Step::Bind { from: phys.join("ostree/deploy/lab/var"), to: at("/var") },
             Step::Bind { from: phys.join("boot"), to: at("/boot") },
@@ -225,7 +226,7 @@ impl Enter {
             steps.push(Step::File { path: "/run/.containerenv".into(), content: Vec::new(), mode: 0o644 });
         }
         steps.extend(self.missing.iter().map(|name| Step::Remove { path: Path::new("/usr/bin").join(name) }));
-        steps.push(Step::ReadOnly { path: "/usr".into() });
+        steps.extend(["/", "/usr"].map(|path| Step::ReadOnly { path: path.into() }));
         if self.read_only_sysroot {
             steps.push(Step::ReadOnly { path: "/sysroot".into() });
         }

@@ -40,13 +40,27 @@ pub(super) fn copy_base_to(path: &Path) {
     copy_base(path);
 }
 
-/// Removes a world; deployments are immutable until told otherwise.
+/// Removes a world.
 pub(super) fn remove(world: &Path) {
-    set_immutable(world, false);
+    clear_immutable(world);
     let removed = fs::remove_dir_all(world);
     // A test that fails shows its own message, not this one.
     if !std::thread::panicking() {
         removed.unwrap_or_else(|error| panic!("removing {}: {error}", world.display()));
+    }
+}
+
+/// Clears the flag that ostree gives to deployment directories, so that anybody can copy and remove the world.
+pub(super) fn clear_immutable(world: &Path) {
+    let deployments =
+        fs::read_dir(world.join("phys/ostree/deploy/lab/deploy")).into_iter().flatten().flatten();
+    for deployment in deployments.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        let clear = || {
+            let directory = File::open(&deployment)?;
+            let flags = ioctl_getflags(&directory)?;
+            std::io::Result::Ok(ioctl_setflags(&directory, flags - IFlags::IMMUTABLE)?)
+        };
+        clear().unwrap_or_else(|error| panic!("chattr -i {}: {error}", deployment.display()));
     }
 }
 
@@ -89,25 +103,6 @@ fn copy_base(to: &Path) {
         .status()
         .expect("cp runs");
     assert!(copied.success(), "copying the base world to {}", to.display());
-    // Which flag `cp` doesn't copy.
-    set_immutable(to, true);
-}
-
-/// Sets or clears the flag that ostree gives to deployment directories, also to those it has just begun.
-fn set_immutable(world: &Path, immutable: bool) {
-    let deployments =
-        fs::read_dir(world.join("phys/ostree/deploy/lab/deploy")).into_iter().flatten().flatten();
-    for deployment in deployments.map(|entry| entry.path()).filter(|path| path.is_dir()) {
-        set_immutable_flag(&deployment, immutable)
-            .unwrap_or_else(|error| panic!("immutable={immutable} for {}: {error}", deployment.display()));
-    }
-}
-
-fn set_immutable_flag(directory: &Path, immutable: bool) -> std::io::Result<()> {
-    let directory = File::open(directory)?;
-    let mut flags = ioctl_getflags(&directory)?;
-    flags.set(IFlags::IMMUTABLE, immutable);
-    Ok(ioctl_setflags(&directory, flags)?)
 }
 
 fn lock(file: &Path, how: FlockOperation) -> File {

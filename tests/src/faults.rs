@@ -1,0 +1,104 @@
+//! Trouble by real means: system calls that fail or never return, locks in other hands, stores that change meanwhile.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::programs;
+
+/// A command under strace, which can also make its system calls fail.
+///
+/// ```no_run
+/// # use bootc_image_tests::{World, faults::Strace};
+/// let world = World::new();
+/// let strace = Strace::new().inject("openat:error=EIO:when=3").only_on("/usr/lib/bootc/bound-images.d");
+/// world.enter().run(&strace.command(&["bootc-image", "list"])).exits(1);
+/// ```
+#[derive(Debug, Default)]
+pub struct Strace {
+    options: Vec<String>,
+}
+
+impl Strace {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What to do to which calls, as in strace's `-e inject=`: `SYSCALL:error=EIO:when=N`, `:signal=KILL:when=N`,
+    /// `:delay_enter=MICROSECONDS`.
+    pub fn inject(self, fault: &str) -> Self {
+        self.option("-e", format!("inject={fault}"))
+    }
+
+    /// Looks at these calls only; several are separated by commas.
+    pub fn calls(self, calls: &str) -> Self {
+        self.option("-e", format!("trace={calls}"))
+    }
+
+    /// Looks at calls on this path only.
+    pub fn only_on(self, path: &str) -> Self {
+        self.option("-P", path.to_owned())
+    }
+
+    /// Where inside the calls are written; without this they aren't.
+    pub fn log(self, path: &str) -> Self {
+        self.option("-o", path.to_owned())
+    }
+
+    /// The command line to run instead of this one.
+    pub fn command(&self, command: &[&str]) -> Vec<String> {
+        let strace = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"].map(String::from);
+        let command = command.iter().map(|word| word.to_string());
+        strace.into_iter().chain(self.options.iter().cloned()).chain(["--".into()]).chain(command).collect()
+    }
+
+    fn option(mut self, name: &str, value: String) -> Self {
+        self.options.extend([name.into(), value]);
+        self
+    }
+}
+
+/// A POSIX write lock on a whole file, as containers-storage takes them, until it is dropped.
+///
+/// The lock is a child's: a process loses its locks on a file as soon as it closes any descriptor of that file.
+pub struct HeldLock(Child);
+
+impl HeldLock {
+    /// Waits until it has the lock. The path is one outside, see [`World::outside`](crate::World::outside).
+    pub fn on(file: &Path) -> Self {
+        let mut child = Command::new(programs::ours("world-enter"))
+            .arg("hold-lock")
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("world-enter starts");
+        let mut answer = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut answer).expect("a pipe can be read");
+        assert_eq!(answer, "held\n", "locking {}", file.display());
+        Self(child)
+    }
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        // Waiting closes its standard input, at whose end it ends.
+        self.0.wait().expect("a child can be waited for");
+    }
+}
+
+/// A script for [`Enter::alongside`](crate::world::Enter::alongside): podman keeps pulling, tagging and removing images
+/// in a store. The registry must be up.
+pub fn busy_writer(store: crate::oracle::Store) -> String {
+    let work = "
+        set +e
+        image=127.0.0.1:5000/lab/app:2
+        while :; do
+            store_podman image pull --quiet $image
+            store_podman image tag $image localhost/busy:1
+            store_podman image untag $image
+            store_podman image rm --force localhost/busy:1 $image
+        done";
+    format!("{}{work}", store.shell())
+}
