@@ -4,6 +4,6 @@
 use anyhow::Result;
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(ostree_ext::cli::run_from_iter(std::env::args_os()))
 }

@@ -20,6 +20,8 @@ pub struct Facts {
     pub app1: Image,
     /// `127.0.0.1:5000/lab/app:2`: one layer; in bootc's store by its digest alone.
     pub app2: Image,
+    /// `127.0.0.1:5000/lab/app:3`: three layers; in the registry only.
+    pub app3: Image,
     /// `localhost/mine:1`, in the default store only.
     pub mine: Image,
     /// `127.0.0.1:5000/lab/multi:1`: an index of two architectures, in the registry only.
@@ -68,6 +70,7 @@ pub(super) fn gather(world: &World) -> Facts {
         rollback: deployment(world, "127.0.0.1:5000/lab/os:0", &deployments[1]),
         app1: in_registry(world, "127.0.0.1:5000/lab/app:1"),
         app2: in_registry(world, "127.0.0.1:5000/lab/app:2"),
+        app3: in_registry(world, "127.0.0.1:5000/lab/app:3"),
         multi: in_registry(world, "127.0.0.1:5000/lab/multi:1"),
         mine: in_default_store(world, "localhost/mine:1"),
         host: oracle::host_names(world),

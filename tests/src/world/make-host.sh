@@ -104,6 +104,7 @@ publish lab/os:1 first second third
 from=scratch
 publish lab/app:1 program data
 publish lab/app:2 program
+publish lab/app:3 program data notes
 publish_for_many_architectures
 
 mkdir $phys
