@@ -15,7 +15,14 @@ const PROFILE: &str = "component";
 /// What the outer environment may hand on. Everything else is dropped: the flags, wrappers and settings of the outer build
 /// (clippy's wrapper, for one) would change the component or break the build.
 const KEPT: &[&str] = &[
-    "PATH", "HOME", "TMPDIR", "TERM", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTC",
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TERM",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTC",
     // So that both cargos together keep to the number of jobs that was asked for.
     "CARGO_MAKEFLAGS",
 ];
@@ -62,7 +69,8 @@ impl Builder {
     /// [`Error`]; what cargo itself has to say goes to stderr.
     pub fn build(&self, packages: &[&str]) -> Result<Vec<Component>, Error> {
         let mut command = self.command(packages)?;
-        let status = command.status().map_err(|source| Error::Start { program: self.cargo.clone(), source })?;
+        let status =
+            command.status().map_err(|source| Error::Start { program: self.cargo.clone(), source })?;
         if !status.success() {
             return Err(if target_installed() {
                 Error::Cargo { packages: packages.join(", "), target: TARGET }
@@ -87,7 +95,10 @@ impl Builder {
 
     fn command(&self, packages: &[&str]) -> Result<Command, Error> {
         let mut command = Command::new(&self.cargo);
-        command.current_dir(&self.workspace).env_clear().envs(env::vars_os().filter(|(name, _)| is_kept(name)));
+        command
+            .current_dir(&self.workspace)
+            .env_clear()
+            .envs(env::vars_os().filter(|(name, _)| is_kept(name)));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
         command.args(["build", "--locked", "--profile", PROFILE, "--target", TARGET, "--target-dir"]);
         command.arg(&self.target_dir);
@@ -106,8 +117,11 @@ impl Builder {
             None => PathBuf::from(variable("HOME")?).join(".cargo"),
         };
         // The last match counts, and the target directory usually lies inside the workspace.
-        let prefixes =
-            [(cargo_home.as_path(), "/cargo"), (&self.workspace, "/workspace"), (&self.target_dir, "/target")];
+        let prefixes = [
+            (cargo_home.as_path(), "/cargo"),
+            (&self.workspace, "/workspace"),
+            (&self.target_dir, "/target"),
+        ];
         let mut flags = OsString::new();
         for (from, to) in prefixes {
             if !flags.is_empty() {
@@ -143,7 +157,9 @@ fn ancestor_with<'a>(start: &'a Path, name: &str) -> Option<&'a Path> {
 
 /// The prerequisites in a one-rule makefile as cargo writes it: `target: file file`, where a blank in a name is escaped.
 fn dependencies(makefile: &str) -> Vec<PathBuf> {
-    let Some((_, files)) = makefile.lines().next().and_then(|line| line.split_once(": ")) else { return Vec::new() };
+    let Some((_, files)) = makefile.lines().next().and_then(|line| line.split_once(": ")) else {
+        return Vec::new();
+    };
     let protected = files.replace("\\ ", "\0");
     protected.split_whitespace().map(|file| PathBuf::from(file.replace('\0', " "))).collect()
 }
@@ -164,9 +180,19 @@ mod tests {
 
     #[test]
     fn settings_of_the_outer_build_are_dropped() {
-        let dropped = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "CARGO_CFG_UNIX"];
+        let dropped = [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "CARGO_TARGET_DIR",
+            "CARGO_CFG_UNIX",
+        ];
         assert!(dropped.iter().all(|name| !is_kept(OsStr::new(name))));
-        assert!(["PATH", "https_proxy", "NO_PROXY", "CARGO_NET_OFFLINE"].iter().all(|name| is_kept(OsStr::new(name))));
+        assert!(
+            ["PATH", "https_proxy", "NO_PROXY", "CARGO_NET_OFFLINE"]
+                .iter()
+                .all(|name| is_kept(OsStr::new(name)))
+        );
     }
 
     #[test]
@@ -180,6 +206,12 @@ mod tests {
     fn paths_of_this_machine_are_remapped() {
         let flags = Builder::new("/w o/rk", "/w o/rk/target/components").rustflags().unwrap();
         let flags = flags.to_str().unwrap().split('\x1f').collect::<Vec<_>>();
-        assert_eq!(flags[1..], ["--remap-path-prefix=/w o/rk=/workspace", "--remap-path-prefix=/w o/rk/target/components=/target"]);
+        assert_eq!(
+            flags[1..],
+            [
+                "--remap-path-prefix=/w o/rk=/workspace",
+                "--remap-path-prefix=/w o/rk/target/components=/target"
+            ]
+        );
     }
 }

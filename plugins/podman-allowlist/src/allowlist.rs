@@ -6,8 +6,11 @@ use bootc_image_plugin_sdk::command::Plan;
 /// Plans `name` with its arguments untouched if `allowed` has it, and refuses it otherwise.
 pub(crate) fn plan_with(allowed: &[&str], name: &str, args: &[String]) -> Result<Plan, Failure> {
     if !allowed.contains(&name) {
-        return Err(Failure::denied("not-in-allowlist", format!("`{name}` isn't an allowed podman image subcommand"))
-            .with_hint(format!("allowed: {}", allowed.join(", "))));
+        return Err(Failure::denied(
+            "not-in-allowlist",
+            format!("`{name}` isn't an allowed podman image subcommand"),
+        )
+        .with_hint(format!("allowed: {}", allowed.join(", "))));
     }
     Ok(Plan::run(std::iter::once(name).chain(args.iter().map(String::as_str))))
 }
@@ -29,7 +32,9 @@ mod tests {
 
     #[test]
     fn another_name_is_denied_with_a_hint() {
-        let Err(Failure::Denied(denial)) = plan_with(&["list", "pull"], "rm", &[]) else { panic!("not denied") };
+        let Err(Failure::Denied(denial)) = plan_with(&["list", "pull"], "rm", &[]) else {
+            panic!("not denied")
+        };
         assert_eq!(denial.code, "not-in-allowlist");
         assert_eq!(denial.message, "`rm` isn't an allowed podman image subcommand");
         assert_eq!(denial.hint.as_deref(), Some("allowed: list, pull"));

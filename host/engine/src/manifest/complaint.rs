@@ -1,0 +1,109 @@
+//! What is wrong with a manifest, and where.
+
+use std::fmt;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::sanitize::sanitize;
+
+/// The first thing that is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError {
+    line: Option<usize>,
+    key: Option<String>,
+    what: String,
+}
+
+impl ManifestError {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { line: None, key: None, what: what.into() }
+    }
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "`{key}`: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// The text that a manifest was read from, to find places in.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a>(pub(super) &'a str);
+
+impl<'a> Source<'a> {
+    /// Says what is wrong with `key` at `span`.
+    pub(super) fn complain(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> ManifestError {
+        ManifestError {
+            line: Some(self.line(span.start)),
+            key: Some(sanitize(key)),
+            what: sanitize(what.as_ref()),
+        }
+    }
+
+    /// Reads the value of `key` with `check`, whose complaint gets a place.
+    pub(super) fn checked<T>(
+        self,
+        value: &Spanned<String>,
+        key: &str,
+        check: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ManifestError> {
+        check(value.get_ref()).map_err(|what| self.complain(value.span(), key, what))
+    }
+
+    /// Translates what the TOML reader says. It knows the place, but not always the key, and suggests nothing.
+    pub(super) fn syntax(self, error: &toml::de::Error) -> ManifestError {
+        let start = error.span().map(|span| span.start);
+        let message = error.message();
+        let mut words = quoted(message);
+        let (key, what) = match (message.split('`').next(), words.next()) {
+            (Some("unknown field "), Some(unknown)) => {
+                let hint = nearest(unknown, words).map(|known| format!("; did you mean `{known}`?"));
+                (Some(unknown.to_owned()), format!("unknown key{}", hint.unwrap_or_default()))
+            }
+            (Some("missing field "), Some(missing)) => (Some(missing.to_owned()), "missing".to_owned()),
+            _ => (start.and_then(|start| self.key_at(start)), message.to_owned()),
+        };
+        ManifestError {
+            line: start.map(|start| self.line(start)),
+            key: key.map(|key| sanitize(&key)),
+            what: sanitize(&what),
+        }
+    }
+
+    fn line(self, offset: usize) -> usize {
+        self.before(offset).matches('\n').count() + 1
+    }
+
+    /// The key of the line on which `offset` lies, if that is the line of a key and its value.
+    fn key_at(self, offset: usize) -> Option<String> {
+        let line = self.before(offset).rsplit('\n').next()?;
+        let (key, _) = line.split_once('=')?;
+        Some(key.trim().to_owned())
+    }
+
+    fn before(self, offset: usize) -> &'a str {
+        self.0.get(..offset).unwrap_or(self.0)
+    }
+}
+
+/// The words between backticks in a message of serde.
+fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    message.split('`').skip(1).step_by(2)
+}
+
+/// The word of `known` that `word` was probably meant to be.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
+    let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
+    // Up to a third of the letters may be wrong; beyond that it is a guess.
+    (distance <= known.len().max(3) / 3).then_some(known)
+}

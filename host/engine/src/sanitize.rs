@@ -1,0 +1,115 @@
+//! Takes out of a guest's text what could deceive whoever reads it: a terminal must not obey it, and a person must not see
+//! something else than what stands there.
+
+/// Longest text that is passed on, in characters. A sentence needs no more.
+const LONGEST: usize = 4096;
+
+/// What stands where something was taken out.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// One line of harmless text. Line breaks and tabs become blanks; every other control character (those of C1 too), and
+/// everything that reorders text or can't be seen, becomes U+FFFD; what is longer than 4,096 characters is cut, which an
+/// ellipsis shows. Clean text comes back as it is.
+pub fn sanitize(text: &str) -> String {
+    let mut clean: String = text.chars().take(LONGEST).map(harmless).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        clean.pop();
+        clean.push('…');
+    }
+    clean
+}
+
+/// Whether [`sanitize`] would leave the text as it is.
+pub fn is_clean(text: &str) -> bool {
+    text.chars().count() <= LONGEST && text.chars().all(|c| harmless(c) == c)
+}
+
+fn harmless(c: char) -> char {
+    match c {
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+        c if c.is_control() || is_invisible(c) => REPLACEMENT,
+        c => c,
+    }
+}
+
+/// Characters that occupy no place or a blank one, and those that change the order of others: Unicode's format characters
+/// (Cf, bidi controls among them) and its ignorable code points, fillers and variation selectors included. Joiners go too: a
+/// sentence for an administrator can do without, and a name with one is made to look like another name.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{8e2}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+        | '\u{600}'..='\u{605}' | '\u{890}'..='\u{891}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ordinary_text_stays() {
+        for text in
+            ["", "no such image: quay.io/a/b:1", "Größe, 大きさ, حجم, ελληνικά", "a `b` \"c\" \\ 'd' 🦀"]
+        {
+            assert_eq!(sanitize(text), text);
+            assert!(is_clean(text));
+        }
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing() {
+        assert_eq!(sanitize("\u{1b}[2J\u{7}\u{9b}31mred\u{7f}"), "\u{fffd}[2J\u{fffd}\u{fffd}31mred\u{fffd}");
+        assert_eq!(sanitize("one\r\ntwo\tthree\u{2028}four"), "one  two three four");
+    }
+
+    #[test]
+    fn reordering_and_invisible_characters_show() {
+        for c in [
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{ad}",
+            "\u{feff}",
+            "\u{e0041}",
+            "\u{3164}",
+            "\u{fe0f}",
+        ] {
+            assert_eq!(sanitize(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
+            assert!(!is_clean(c));
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let clean = sanitize(&"é".repeat(5000));
+        assert_eq!(clean.chars().count(), LONGEST);
+        assert!(clean.ends_with("é…"));
+        assert_eq!(sanitize(&"x".repeat(LONGEST)).len(), LONGEST);
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_clean(text in any::<String>()) {
+            let clean = sanitize(&text);
+            prop_assert!(is_clean(&clean));
+            prop_assert!(!clean.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn visible_ascii_is_never_touched(text in "[ -~]{0,200}") {
+            prop_assert_eq!(sanitize(&text), text);
+        }
+
+        #[test]
+        fn doing_it_again_changes_nothing(text in any::<String>()) {
+            let once = sanitize(&text);
+            prop_assert_eq!(sanitize(&once), once);
+        }
+    }
+}

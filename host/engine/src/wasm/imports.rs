@@ -1,0 +1,101 @@
+//! What a component really imports, function by function, against what the host would give it. The manifest isn't asked:
+//! this is what the code wants.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+/// What a plugin must have been granted before it may import a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Nothing: it concerns only the plugin itself.
+    Nothing,
+}
+
+/// Every function that a component may import. What isn't here isn't linked.
+const TABLE: &[(&str, &str, Needs)] = &[
+    ("bootc-image:host/config", "get", Needs::Nothing),
+    ("bootc-image:host/config", "settings", Needs::Nothing),
+    ("bootc-image:host/log", "emit", Needs::Nothing),
+    ("bootc-image:host/log", "enabled", Needs::Nothing),
+];
+
+/// A component wants what the host doesn't give.
+#[derive(Debug, thiserror::Error)]
+#[error("it imports `{0}`, which this host doesn't offer")]
+pub(super) struct Ungranted(String);
+
+/// Refuses a component that imports anything outside the table.
+pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Ungranted> {
+    for (interface, import) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(instance) = import.ty else {
+            return Err(Ungranted(interface.to_owned()));
+        };
+        for (item, export) in instance.exports(engine) {
+            let granted = match export.ty {
+                ComponentItem::Type(_) => true,
+                ComponentItem::ComponentFunc(_) => needs(interface, item).is_some_and(is_granted),
+                _ => false,
+            };
+            if !granted {
+                return Err(Ungranted(format!("{interface}.{item}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What `function` of `interface` needs, none if the host doesn't know it. The version isn't looked at: linking does that.
+fn needs(interface: &str, function: &str) -> Option<Needs> {
+    let interface = interface.split('@').next().unwrap_or(interface);
+    TABLE.iter().find(|entry| (entry.0, entry.1) == (interface, function)).map(|entry| entry.2)
+}
+
+fn is_granted(needs: Needs) -> bool {
+    match needs {
+        Needs::Nothing => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use wit_parser::{Resolve, WorldItem};
+
+    use super::*;
+
+    /// Every function that some world imports, as (interface, function).
+    fn importable() -> BTreeSet<(String, String)> {
+        let mut resolve = Resolve::default();
+        for package in ["types", "host", "command"] {
+            resolve.push_dir(format!("{}/../../wit/{package}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        }
+        let mut functions = BTreeSet::new();
+        for import in resolve.worlds.iter().flat_map(|(_, world)| world.imports.values()) {
+            let WorldItem::Interface { id, .. } = import else {
+                panic!("worlds import interfaces only: {import:?}")
+            };
+            let name = resolve.id_of(*id).unwrap();
+            let interface = name.split('@').next().unwrap();
+            for function in resolve.interfaces[*id].functions.keys() {
+                functions.insert((interface.to_owned(), function.clone()));
+            }
+        }
+        functions
+    }
+
+    #[test]
+    fn every_function_of_the_wit_is_in_the_table_and_nothing_else() {
+        let table: BTreeSet<_> = TABLE.iter().map(|entry| (entry.0.to_owned(), entry.1.to_owned())).collect();
+        assert_eq!(table, importable());
+        assert_eq!(table.len(), TABLE.len(), "an entry stands twice");
+    }
+
+    #[test]
+    fn what_is_unknown_needs_more_than_anybody_has() {
+        assert_eq!(needs("bootc-image:host/log@0.1.7", "emit"), Some(Needs::Nothing));
+        assert_eq!(needs("bootc-image:host/log@0.1.0", "erase"), None);
+        assert_eq!(needs("wasi:cli/environment@0.2.0", "get-environment"), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! `bootc-image:host/log`: what a guest says goes to `tracing`, its text in a field of its own and never as a format.
+
+use tracing::{Level as Kept, enabled, event};
+
+use super::bindings::bootc_image::host::log::{Host, Level};
+use super::bindings::bootc_image::types::attrs::Attr;
+use super::guest::Guest;
+use crate::sanitize::sanitize;
+
+/// Marks the words of a panic.
+const PANIC: &str = "panic";
+
+/// One event of a level that is only known at run time; `tracing` wants it at compile time.
+macro_rules! tell {
+    ($level:expr, $plugin:expr, $text:expr, $attrs:expr) => {
+        event!(target: "plugin", $level, plugin = %$plugin, text = $text, attrs = $attrs)
+    };
+}
+
+impl Host for Guest {
+    fn enabled(&mut self, level: Level) -> wasmtime::Result<bool> {
+        Ok(match level {
+            // Always, or the words of a panic would be lost.
+            Level::Error => true,
+            Level::Warn => enabled!(target: "plugin", Kept::WARN),
+            Level::Info => enabled!(target: "plugin", Kept::INFO),
+            Level::Debug => enabled!(target: "plugin", Kept::DEBUG),
+            Level::Trace => enabled!(target: "plugin", Kept::TRACE),
+        })
+    }
+
+    fn emit(&mut self, level: Level, message: String, attrs: Vec<Attr>) -> wasmtime::Result<()> {
+        let attr_texts = attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]);
+        self.budget().write(attr_texts.chain([message.as_str()]))?;
+        let text = sanitize(&message);
+        if let Some(place) = attrs.iter().find(|attr| attr.key == PANIC) {
+            self.set_last_words(sanitize(&format!("{message} ({})", place.value)));
+        }
+        let attrs: Vec<String> = attrs.iter().map(|attr| format!("{}={}", attr.key, attr.value)).collect();
+        let attrs = sanitize(&attrs.join(" "));
+        let (plugin, text, attrs) = (self.plugin(), text.as_str(), attrs.as_str());
+        match level {
+            Level::Error => tell!(Kept::ERROR, plugin, text, attrs),
+            Level::Warn => tell!(Kept::WARN, plugin, text, attrs),
+            Level::Info => tell!(Kept::INFO, plugin, text, attrs),
+            Level::Debug => tell!(Kept::DEBUG, plugin, text, attrs),
+            Level::Trace => tell!(Kept::TRACE, plugin, text, attrs),
+        }
+        Ok(())
+    }
+}

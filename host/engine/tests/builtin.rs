@@ -1,0 +1,184 @@
+//! The built-in plugins, and what is common to all.
+
+mod common;
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
+use std::{io, thread};
+
+use bootc_image_core::plugin::{PlanError, PluginSetError, Plugins};
+use bootc_image_engine::{Artefact, Builtin, PluginSet, builtins};
+use bootc_image_test_guests::guest;
+use common::{alone, id, unusable, words};
+use tracing_subscriber::fmt::MakeWriter;
+
+fn builtin_set() -> PluginSet {
+    PluginSet::new(builtins())
+}
+
+/// A plugin that can't be loaded: its component is something else.
+fn with_artefact(bytes: &'static [u8]) -> PluginSet {
+    // SAFETY: it isn't what it claims to be, and that is seen before any of it runs: it has no header of an artefact.
+    #[allow(unsafe_code)]
+    let artefact = unsafe { Artefact::trusted(Cow::Borrowed(bytes)) };
+    let manifest = include_str!("../../../plugins/podman-allowlist/plugin.toml");
+    PluginSet::new(vec![Builtin::new("broken", manifest, artefact, "")])
+}
+
+#[test]
+fn list_and_pull_are_claimed_and_planned_as_typed() {
+    let set = builtin_set();
+    let claims = set.command_claims().unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["list", "pull"]);
+    for claim in claims {
+        assert_eq!(claim.plugin, id("podman-allowlist"));
+        let args = words(&["--quiet", "a b", "", "-x=ü"]);
+        let plan = set.plan(&claim.plugin, &claim.name, &args).unwrap();
+        assert_eq!(plan.argv[0], claim.name);
+        assert_eq!(plan.argv[1..], args);
+        assert_eq!(plan.message, "");
+    }
+}
+
+#[test]
+fn what_the_manifest_does_not_claim_is_never_asked() {
+    let refusal = builtin_set().plan(&id("podman-allowlist"), "rm\u{1b}", &[]).unwrap_err();
+    let reason = "its manifest doesn't claim `rm\u{fffd}`".to_owned();
+    assert_eq!(refusal, PlanError::Unusable { plugin: id("podman-allowlist"), reason });
+}
+
+#[test]
+fn without_plugins_nothing_is_claimed_or_planned() {
+    let set = PluginSet::new(Vec::new());
+    assert_eq!(set.command_claims(), Ok(Vec::new()));
+    let refusal = set.plan(&id("podman-allowlist"), "list", &[]).unwrap_err();
+    assert_eq!(refusal.to_string(), "plugin podman-allowlist can't be used: there is no such plugin");
+}
+
+#[test]
+fn an_artefact_that_is_none_is_refused() {
+    for bytes in [&b""[..], b"\0asm\x0d\0\x01\0", &[0x7f; 4096]] {
+        let refusal = with_artefact(bytes).plan(&id("podman-allowlist"), "list", &[]);
+        assert!(matches!(refusal, Err(PlanError::Unusable { .. })), "{refusal:?}");
+    }
+}
+
+#[test]
+fn an_id_belongs_to_one_plugin() {
+    let twice = [builtins(), vec![guest("allowlist-without-pull").unwrap()]].concat();
+    let error = PluginSet::new(twice).command_claims().unwrap_err();
+    let expected = PluginSetError::ClaimedTwice {
+        what: "plugin id `podman-allowlist`".to_owned(),
+        first: "built-in podman-allowlist".to_owned(),
+        second: "guest allowlist-without-pull".to_owned(),
+    };
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn a_command_belongs_to_one_plugin_and_a_broken_set_plans_nothing() {
+    let both = [builtins(), vec![guest("command-loops").unwrap()]].concat();
+    let set = PluginSet::new(both);
+    let expected = PluginSetError::ClaimedTwice {
+        what: "command `list`".to_owned(),
+        first: "podman-allowlist".to_owned(),
+        second: "command-loops".to_owned(),
+    };
+    assert_eq!(set.command_claims(), Err(expected));
+    let refusal = set.plan(&id("podman-allowlist"), "pull", &[]).unwrap_err();
+    assert!(
+        refusal.to_string().ends_with("command `list` is claimed by both podman-allowlist and command-loops")
+    );
+}
+
+#[test]
+fn a_broken_manifest_names_its_plugin() {
+    let manifest = include_str!("../../../plugins/podman-allowlist/plugin.toml").replace("summary", "sumary");
+    // SAFETY: never loaded.
+    #[allow(unsafe_code)]
+    let artefact = unsafe { Artefact::trusted(Cow::Borrowed(&[])) };
+    let error = PluginSet::new(vec![Builtin::new("built-in x", manifest, artefact, "")])
+        .command_claims()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "manifest of plugin built-in x: line 12: `sumary`: unknown key; did you mean `summary`?"
+    );
+}
+
+#[test]
+fn a_component_of_another_digest_is_refused() {
+    let manifest = include_str!("../../../plugins/podman-allowlist/plugin.toml");
+    let manifest =
+        manifest.replace("[[command]]\nname = \"list\"", &format!("sha256 = \"{}\"\n$0", "0".repeat(64)));
+    let manifest = manifest.replace("$0", "[[command]]\nname = \"list\"");
+    // SAFETY: never loaded.
+    #[allow(unsafe_code)]
+    let artefact = unsafe { Artefact::trusted(Cow::Borrowed(&[])) };
+    let error = PluginSet::new(vec![Builtin::new("built-in x", manifest, artefact, "1")])
+        .command_claims()
+        .unwrap_err();
+    assert!(
+        error.to_string().ends_with(&format!("it names component {}, but there is 1", "0".repeat(64))),
+        "{error}"
+    );
+}
+
+#[test]
+fn runs_at_the_same_time_keep_their_own_clock() {
+    let set = PluginSet::new([builtins(), Vec::new()].concat());
+    let looping = thread::spawn(|| unusable("command-loops", &[]));
+    for _ in 0..200 {
+        set.plan(&id("podman-allowlist"), "list", &[]).unwrap();
+    }
+    assert_eq!(looping.join().unwrap(), "ran longer than 2 s");
+}
+
+#[test]
+fn a_guest_that_failed_once_starts_afresh() {
+    let set = alone("command-escapes");
+    let first = set.plan(&id("command-escapes"), "list", &[]);
+    assert_eq!(set.plan(&id("command-escapes"), "list", &[]), first);
+    let panicking = alone("command-panics");
+    let again = || panicking.plan(&id("command-panics"), "list", &[]).unwrap_err().to_string();
+    assert_eq!(again(), again());
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn what_a_guest_logs_stands_in_a_field_of_its_own() {
+    let captured = Captured::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(captured.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        alone("command-escapes").plan(&id("command-escapes"), "list", &[]).unwrap();
+    });
+    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains("\"level\":\"ERROR\"") && log.contains("\"target\":\"plugin\""), "{log}");
+    assert!(
+        log.contains("\"plugin\":\"command-escapes\"") && log.contains("\"text\":\"\u{fffd}[2Ja\u{fffd}31mb"),
+        "{log}"
+    );
+    assert!(!log.contains('\u{1b}'), "{log}");
+}

@@ -1,0 +1,143 @@
+//! What is wrong with a manifest is told with line, key and, where one is near, what was probably meant.
+
+use bootc_image_engine::manifest::{Manifest, World};
+
+const GOOD: &str = r#"schema = 1
+id = "wrap"
+version = "1.2.3"
+api = "^0.1"
+
+[[component]]
+file = "wrap.wasm"
+world = "bootc-image:command/wrapper"
+
+[[command]]
+name = "list"
+summary = "Lists"
+args = "[OPTIONS]"
+"#;
+
+#[test]
+fn a_good_manifest_is_read() {
+    let manifest = Manifest::parse(GOOD).unwrap();
+    assert_eq!(manifest.id.as_str(), "wrap");
+    assert_eq!(manifest.version.to_string(), "1.2.3");
+    assert_eq!(manifest.component.file, "wrap.wasm");
+    assert_eq!(manifest.component.world, World::CommandWrapper);
+    assert_eq!(manifest.component.sha256, None);
+    assert_eq!(manifest.commands.len(), 1);
+    assert_eq!(manifest.commands[0].args, "[OPTIONS]");
+}
+
+#[test]
+fn the_shipped_manifest_is_good() {
+    Manifest::parse(include_str!("../../../plugins/podman-allowlist/plugin.toml")).unwrap();
+}
+
+#[test]
+fn args_and_sha256_may_be_left_out_or_given() {
+    let digest = "0123456789abcdef".repeat(4);
+    let text = GOOD
+        .replace("args = \"[OPTIONS]\"\n", "")
+        .replace("[[command]]", &format!("sha256 = \"{digest}\"\n\n[[command]]"));
+    let manifest = Manifest::parse(&text).unwrap();
+    assert_eq!(manifest.commands[0].args, "");
+    assert_eq!(manifest.component.sha256, Some(digest));
+}
+
+/// (what is changed, into what, what is said)
+const BROKEN: &[(&str, &str, &str)] = &[
+    // keys
+    ("schema = 1\n", "", "line 1: `schema`: missing"),
+    ("id = ", "idd = ", "line 2: `idd`: unknown key; did you mean `id`?"),
+    ("version", "verison", "line 3: `verison`: unknown key; did you mean `version`?"),
+    ("file = ", "path = ", "line 7: `path`: unknown key"),
+    ("world", "word", "line 8: `word`: unknown key; did you mean `world`?"),
+    ("[[command]]", "[[comand]]", "line 10: `comand`: unknown key; did you mean `command`?"),
+    ("summary", "summry", "line 12: `summry`: unknown key; did you mean `summary`?"),
+    ("summary = \"Lists\"\n", "", "line 10: `summary`: missing"),
+    ("id = \"wrap\"", "id = \"wrap\"\nid = \"wrap\"", "line 3: `id`: duplicate key"),
+    // types
+    ("schema = 1", "schema = \"1\"", "line 1: `schema`: invalid type: string \"1\", expected i64"),
+    (
+        "version = \"1.2.3\"",
+        "version = 1.2",
+        "line 3: `version`: invalid type: floating point `1.2`, expected a string",
+    ),
+    ("[[component]]", "[component]", "line 6: invalid type: map, expected a sequence"),
+    // values
+    ("schema = 1", "schema = 2", "line 1: `schema`: 2 isn't known; this host reads 1"),
+    ("\"wrap\"", "\"Wrap\"", "line 2: `id`: plugin id \"Wrap\" isn't lower-case letters"),
+    ("\"wrap\"", "\"../wrap\"", "line 2: `id`: plugin id \"../wrap\" isn't lower-case letters"),
+    ("\"wrap\"", "\"\"", "line 2: `id`: plugin id \"\" isn't lower-case letters"),
+    ("1.2.3", "1.2", "line 3: `version`: \"1.2\" isn't a version: "),
+    ("^0.1", "newest", "line 4: `api`: \"newest\" isn't a version requirement: "),
+    ("^0.1", "^0.2", "line 4: `api`: \"^0.2\" doesn't include 0.1.0, the version that this host offers"),
+    ("^0.1", "=0.1.1", "line 4: `api`: \"=0.1.1\" doesn't include 0.1.0"),
+    (
+        "\"wrap.wasm\"",
+        "\"../wrap.wasm\"",
+        "line 7: `file`: \"../wrap.wasm\" isn't the plain name of a .wasm file",
+    ),
+    ("\"wrap.wasm\"", "\"/usr/wrap.wasm\"", "line 7: `file`: \"/usr/wrap.wasm\" isn't the plain name"),
+    ("\"wrap.wasm\"", "\"a\\\\b.wasm\"", "line 7: `file`: \"a\\\\b.wasm\" isn't the plain name"),
+    ("\"wrap.wasm\"", "\"a\\u0000.wasm\"", "line 7: `file`: \"a\\0.wasm\" isn't the plain name"),
+    ("\"wrap.wasm\"", "\".wasm\"", "line 7: `file`: \".wasm\" isn't the plain name"),
+    ("\"wrap.wasm\"", "\"wrap.so\"", "line 7: `file`: \"wrap.so\" isn't the plain name"),
+    (
+        "command/wrapper",
+        "command/wraper",
+        "line 8: `world`: \"bootc-image:command/wraper\" isn't a world that this host runs; did you mean \"bootc-image:command/wrapper\"?",
+    ),
+    ("command/wrapper", "command/wrapper@0.1.0", "line 8: `world`: "),
+    (
+        "bootc-image:command/wrapper\"",
+        "wasi:cli/command\"\nsha256 = \"\"",
+        "line 8: `world`: \"wasi:cli/command\" isn't a world that this host runs",
+    ),
+    (
+        "wrapper\"\n",
+        "wrapper\"\nsha256 = \"ABC\"\n",
+        "line 9: `sha256`: \"ABC\" isn't 64 lower-case hexadecimal digits",
+    ),
+    ("\"list\"", "\"--root\"", "line 11: `name`: \"--root\" isn't lower-case letters, digits"),
+    ("\"list\"", "\"\"", "line 11: `name`: \"\" isn't lower-case letters, digits"),
+    ("\"Lists\"", "\" \"", "line 12: `summary`: help needs a summary"),
+    ("\"Lists\"", "\"a\\nb\"", "line 12: `summary`: \"a\\nb\" isn't one line of visible text"),
+    ("[OPTIONS]", "\\u202e", "line 13: `args`: "),
+    (
+        "args = ",
+        "args = \"\"\n[[command]]\nname = \"list\"\nsummary = ",
+        "line 15: `name`: \"list\" is claimed twice",
+    ),
+    // not TOML
+    ("schema = 1", "schema", "line 1: "),
+    ("\"wrap\"", "\"wrap", "line 2: `id`: "),
+];
+
+#[test]
+fn what_is_wrong_is_told() {
+    for (from, to, expected) in BROKEN {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD, "{from:?} isn't in the manifest");
+        let error = Manifest::parse(&text).expect_err(to).to_string();
+        assert!(error.starts_with(expected), "{to:?}\n  said     {error}\n  expected {expected}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn a_plugin_has_one_component_and_a_command() {
+    let component = "[[component]]\nfile = \"b.wasm\"\nworld = \"bootc-image:command/wrapper\"\n";
+    let error = Manifest::parse(&format!("{GOOD}{component}")).unwrap_err().to_string();
+    assert!(error.ends_with("`component`: a plugin has exactly one component, this one has 2"), "{error}");
+    let start = GOOD.split("[[command]]").next().unwrap();
+    let error = Manifest::parse(&format!("command = []\n{start}")).unwrap_err().to_string();
+    assert_eq!(error, "line 1: `command`: a plugin of this world claims at least one command");
+}
+
+#[test]
+fn a_huge_manifest_is_not_read() {
+    let error = Manifest::parse(&format!("{GOOD}#{}", "x".repeat(64 << 10))).unwrap_err().to_string();
+    assert_eq!(error, "larger than 64 KiB");
+}
