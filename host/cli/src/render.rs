@@ -50,7 +50,7 @@ fn table(rows: &[ImageRow], out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(["REPOSITORY", "TYPE"]);
     for row in rows {
-        table.add_row([sanitize::text(&row.image).as_ref(), row.image_type.as_str()]);
+        table.add_row([sanitize::sanitize(&row.image).as_str(), row.image_type.as_str()]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -72,7 +72,7 @@ impl Ui {
     }
 
     fn line(&self, text: &str) {
-        let text = sanitize::text(text);
+        let text = sanitize::sanitize(text);
         if !self.deaf.get() && writeln!(io::stderr(), "{text}").is_err() {
             self.deaf.set(true);
         }

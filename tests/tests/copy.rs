@@ -1,0 +1,256 @@
+//! `copy-to-storage` of the booted commit, with the real ostree, podman and skopeo.
+
+use std::fs;
+
+use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::{Output, World};
+use serde_json::Value;
+
+fn copy(world: &World, arguments: &[&str]) -> Output {
+    world.enter().run(&[&["bootc-image", "copy-to-storage"], arguments].concat())
+}
+
+/// The lines of the audit record.
+fn record(world: &World) -> Vec<Value> {
+    let text =
+        fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What an attempt that must leave nothing behind could have left.
+fn traces(world: &World) -> (Vec<String>, Vec<String>) {
+    let left = fs::read_dir(world.outside("/var/tmp")).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    (oracle::podman_names(world, Store::Default), left)
+}
+
+#[test]
+fn the_booted_image_is_copied_with_as_many_diff_ids_as_layers() {
+    let world = World::new();
+    let script = "bootc-image copy-to-storage; ls -A /var/tmp; cat /proc/self/mountinfo | grep -c bootc/storage || true";
+    let output = world.enter().sh(script).ok();
+    let lines = output.lines();
+    assert!(lines[0].starts_with("Copied: containers-storage:localhost/bootc:latest sha256:"), "{output:#?}");
+    assert_eq!(lines[1..], ["0"], "nothing is left in /var/tmp, nothing mounted");
+
+    let image = oracle::podman_inspect(&world, Store::Default, "localhost/bootc:latest");
+    let booted = &world.facts().booted;
+    assert_eq!(image["RootFS"]["Layers"].as_array().unwrap().len(), booted.layers);
+    let script = "skopeo copy --quiet containers-storage:localhost/bootc:latest dir:/tmp/copy; cat /tmp/copy/manifest.json";
+    let manifest: Value = world.enter().sh(script).ok().json();
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), booted.layers);
+    // The files of the image are there: podman itself can read them.
+    let script =
+        "cd \"$(podman image mount localhost/bootc:latest)\"; cat usr/share/lab/third usr/lib/os-release";
+    let files = world.enter().sh(script).ok().stdout;
+    assert!(files.contains("third of 127.0.0.1:5000/lab/os:1") && files.contains("ID=lab"), "{files}");
+}
+
+/// D11.2: bootc copies what the ref points at now.
+#[test]
+fn what_is_copied_is_the_booted_commit_whatever_its_ref_says_by_now() {
+    let world = World::new();
+    let facts = world.facts();
+    let refs = oracle::ostree_refs(&world);
+    let of_booted = refs
+        .iter()
+        .find(|(name, commit)| name.starts_with("ostree/container/image/") && *commit == facts.booted.commit);
+    let name = &of_booted.unwrap().0;
+    fs::write(
+        world.outside("/sysroot/ostree/repo/refs/heads").join(name),
+        format!("{}\n", facts.rollback.commit),
+    )
+    .unwrap();
+    copy(&world, &[]).ok();
+    let frozen = &record(&world)[0]["frozen"]["operation"];
+    assert_eq!(frozen["source"]["commit"], facts.booted.commit.as_str());
+    assert_eq!(frozen["source"]["manifest_digest"], facts.booted.digest.as_str());
+    let script = "cat \"$(podman image mount localhost/bootc:latest)\"/usr/share/lab/third";
+    assert!(
+        world.enter().sh(script).ok().stdout.contains("third of"),
+        "only the booted image has a third layer"
+    );
+}
+
+#[test]
+fn the_deployment_that_is_booted_is_copied_not_the_newest() {
+    let world = World::new();
+    world.enter().boot(1).run(&["bootc-image", "copy-to-storage", "--target", "old:1"]).ok();
+    assert_eq!(
+        record(&world)[0]["frozen"]["operation"]["source"]["commit"],
+        world.facts().rollback.commit.as_str()
+    );
+    let image = oracle::podman_inspect(&world, Store::Default, "localhost/old:1");
+    assert_eq!(image["RootFS"]["Layers"].as_array().unwrap().len(), world.facts().rollback.layers);
+}
+
+#[test]
+fn the_target_can_be_named() {
+    let world = World::new();
+    for (target, name) in [
+        ("localhost/x:1", "localhost/x:1"),
+        ("y", "localhost/y:latest"),
+        ("quay.io/a/b", "quay.io/a/b:latest"),
+    ] {
+        let output = copy(&world, &["--target", target]).ok();
+        assert!(output.stdout.contains(&format!("containers-storage:{name} ")), "{output:#?}");
+        assert!(oracle::podman_names(&world, Store::Default).contains(&name.to_owned()));
+    }
+    let before = traces(&world);
+    let digest = format!("a/b@sha256:{}", "a".repeat(64));
+    for target in
+        ["", "A", "dir:/etc/x", "oci:/tmp/x", "containers-storage:x", "[vfs@/tmp/x]y", "-x", "x y", &digest]
+    {
+        let output = copy(&world, &[&format!("--target={target}")]).exits(2);
+        assert!(
+            output.stderr.starts_with("error: ") && output.stderr.contains("hint: "),
+            "{target}: {output:#?}"
+        );
+    }
+    assert_eq!(traces(&world), before);
+}
+
+#[test]
+fn an_intent_and_an_outcome_are_recorded() {
+    let world = World::new();
+    copy(&world, &[]).ok();
+    let lines = record(&world);
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["event"], &lines[1]["event"]), (&"intent".into(), &"outcome".into()));
+    assert_eq!(lines[0]["id"], lines[1]["id"]);
+    assert_eq!(lines[1]["result"], "done");
+    assert_eq!(lines[0]["frozen"]["operation"]["kind"], "copy-to-storage");
+    assert_eq!(lines[0]["frozen"]["subject"]["uid"], 0);
+    assert!(lines[0]["verdicts"].as_array().unwrap().len() >= 4);
+    let script = "stat -c %a /var/lib/bootc-image/audit /var/lib/bootc-image/audit/audit.jsonl";
+    assert_eq!(world.enter().sh(script).ok().lines(), ["700", "600"]);
+}
+
+/// D3.4: without a record nothing runs.
+#[test]
+fn a_record_that_cant_be_written_stops_everything() {
+    let world = World::new();
+    let before = traces(&world);
+    for prepare in [
+        "touch /var/lib/bootc-image",
+        "rm /var/lib/bootc-image; mkdir -p /var/lib/bootc-image/audit; chmod 755 /var/lib/bootc-image/audit",
+        "chmod 700 /var/lib/bootc-image/audit; ln -s /dev/null /var/lib/bootc-image/audit/audit.jsonl",
+        "cd /var/lib/bootc-image/audit; rm audit.jsonl; mkdir audit.jsonl",
+    ] {
+        let output = world.enter().sh(&format!("{prepare}; exec bootc-image copy-to-storage")).exits(78);
+        assert!(
+            output.stderr.starts_with("error: nothing was run: the audit record can't be written"),
+            "{output:#?}"
+        );
+        assert_eq!(traces(&world), before, "{prepare}");
+    }
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_judged_and_changes_nothing() {
+    let world = World::new();
+    let before = traces(&world);
+    let output = world.enter().run(&["bootc-image", "--dry-run", "copy-to-storage"]).ok();
+    let shown: Value = output.json();
+    assert_eq!(shown["allowed"], true);
+    assert_eq!(shown["frozen"]["operation"]["source"]["commit"], world.facts().booted.commit.as_str());
+    assert_eq!(shown["frozen"]["operation"]["target"], "localhost/bootc:latest");
+    assert_eq!((traces(&world), record(&world)), (before, vec![]));
+}
+
+#[test]
+fn it_needs_root_and_a_booted_host() {
+    let world = World::new();
+    let run = ["bootc-image", "copy-to-storage"];
+    for (enter, why) in [
+        (world.enter().as_uid(1000), "Permission denied: this command must be executed as the root user"),
+        (world.enter().not_booted(), "System not booted via bootc"),
+        (world.enter().in_container(), "Detected container; this command requires a booted host system."),
+    ] {
+        let output = enter.run(&run).exits(1);
+        assert!(output.stderr.starts_with(&format!("error: {why}\n  hint: ")), "{output:#?}");
+    }
+    assert_eq!(record(&world), [] as [Value; 0]);
+}
+
+/// D11.8.
+#[test]
+fn a_missing_program_is_named_with_its_package() {
+    let world = World::new();
+    let before = traces(&world);
+    for program in ["podman", "skopeo", "ostree"] {
+        let output = world.enter().without(program).run(&["bootc-image", "copy-to-storage"]).exits(69);
+        let named = output.stderr.contains(&format!("error: {program} isn't installed"));
+        assert!(
+            named && output.stderr.contains(&format!("hint: install the package {program}")),
+            "{output:#?}"
+        );
+    }
+    let enter = world.enter().file_with_mode("/usr/libexec/bootc-image/x", "", 0o644);
+    let script = "umount /usr/libexec/bootc-image/bootc-image-helper; exec bootc-image copy-to-storage";
+    let output = enter.sh(script).exits(69);
+    assert!(output.stderr.contains("bootc-image-helper isn't installed"), "{output:#?}");
+    assert_eq!(traces(&world), before);
+}
+
+/// Real programs can't be made to fail at will: these stand in for one that does.
+#[test]
+fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
+    let world = World::new();
+    let before = traces(&world);
+    for (program, script, why) in [
+        (
+            "podman",
+            "echo trouble in podman >&2; exit 125",
+            "podman failed (exit code 125): trouble in podman",
+        ),
+        ("podman", "kill -9 $$", "podman failed (killed by signal 9)"),
+        ("skopeo", "echo no room >&2; exit 1", "skopeo failed (exit code 1): no room"),
+        ("skopeo", "kill -9 $$", "skopeo failed (killed by signal 9)"),
+        ("skopeo", "exit 0", "localhost/bootc:latest isn't what was asked for: it isn't in"),
+        ("ostree", "exit 1", "bootc-image-helper failed"),
+    ] {
+        let fake = format!("#!/bin/sh\n{script}\n");
+        let enter = world.enter().file_with_mode(&format!("/usr/bin/{program}"), fake, 0o755);
+        let output = enter.run(&["bootc-image", "copy-to-storage"]).exits(1);
+        assert!(output.stderr.contains(why), "{why}: {output:#?}");
+        assert_eq!(traces(&world), before, "{program}: {script}");
+    }
+    let failed = record(&world).iter().filter(|line| line["result"] == "failed").count();
+    assert_eq!(failed, 6, "every failure is recorded");
+}
+
+/// D3.14: nothing of the caller's reaches the children.
+#[test]
+fn the_callers_environment_doesnt_reach_the_children() {
+    let world = World::new();
+    let spy = "#!/bin/sh\ntr '\\0' '\\n' </proc/self/environ >/var/tmp/environment\nls /proc/self/fd >/var/tmp/descriptors\nexit 1\n";
+    let mut enter = world.enter().file_with_mode("/usr/bin/podman", spy, 0o755);
+    for variable in [
+        "CONTAINERS_CONF",
+        "CONTAINER_HOST",
+        "STORAGE_DRIVER",
+        "BUILDAH_ISOLATION",
+        "XDG_RUNTIME_DIR",
+        "DOCKER_CONFIG",
+        "GODEBUG",
+        "SSL_CERT_FILE",
+        "REGISTRY_AUTH_FILE",
+        "LD_LIBRARY_PATH",
+        "EVIL",
+    ] {
+        enter = enter.env(variable, "/tmp/evil");
+    }
+    enter
+        .env("HTTPS_PROXY", "http://proxy")
+        .sh("exec 7</etc/passwd; exec bootc-image copy-to-storage")
+        .exits(1);
+    let passed = fs::read_to_string(world.outside("/var/tmp/environment")).unwrap();
+    let mut names: Vec<&str> = passed.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    names.retain(|name| !["PWD", "SHLVL", "OLDPWD", "_"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["HOME", "HTTPS_PROXY", "LANG", "PATH", "TMPDIR"], "{passed}");
+    assert!(!passed.contains("evil") && passed.contains("HOME=/run/bootc-image/home"), "{passed}");
+    let descriptors = fs::read_to_string(world.outside("/var/tmp/descriptors")).unwrap();
+    assert!(!descriptors.lines().any(|number| number == "7"), "{descriptors}");
+}

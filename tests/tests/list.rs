@@ -1,0 +1,408 @@
+//! `list`, complete: the true set in every situation, and what it doesn't do to get it (D9.2, D10.2, D11).
+
+use std::fs;
+use std::time::Duration;
+
+use bootc_image_tests::faults::{HeldLock, Strace, busy_writer};
+use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::{Output, World};
+use serde::Deserialize;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    image_type: String,
+    image: String,
+}
+
+fn rows(image_type: &str, images: &[String]) -> Vec<Row> {
+    images.iter().map(|image| Row { image_type: image_type.to_owned(), image: image.clone() }).collect()
+}
+
+/// What must be listed, by the real programs: podman's names, but a name with a digest only of an image without a tag.
+fn expected(world: &World) -> (Vec<Row>, Vec<Row>, Vec<Row>) {
+    let images: Vec<serde_json::Value> =
+        oracle::podman(world, Store::Bootc, "image list --all --no-trunc --format json");
+    let mut unified: Vec<String> = Vec::new();
+    for image in &images {
+        let names: Vec<&str> =
+            image["Names"].as_array().into_iter().flatten().filter_map(|n| n.as_str()).collect();
+        let tagged = names.iter().any(|name| !name.contains('@'));
+        unified
+            .extend(names.iter().filter(|name| !tagged || !name.contains('@')).map(|&name| name.to_owned()));
+    }
+    unified.sort();
+    unified.dedup();
+    let host = rows("host", &oracle::host_names(world));
+    (host, rows("unified", &unified), rows("logical", &world.facts().logical))
+}
+
+fn list(world: &World, arguments: &[&str]) -> Output {
+    world.enter().run(&[&["bootc-image", "list"], arguments].concat())
+}
+
+const INDEX: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.json";
+const LOCK: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.lock";
+const BOUND: &str = "/usr/lib/bootc/bound-images.d";
+
+#[test]
+fn json_is_the_true_set_and_no_row_twice() {
+    let world = World::new();
+    let (host, unified, logical) = expected(&world);
+    assert!(host.len() >= 2 && unified.len() >= 3 && logical.len() >= 2, "{host:?} {unified:?} {logical:?}");
+    let listed: Vec<Row> = list(&world, &["--format", "json"]).ok().json();
+    assert_eq!(listed, [host.clone(), unified.clone(), logical.clone()].concat());
+    for (image_type, expected) in [
+        ("all", [&host[..], &unified, &logical].concat()),
+        ("host", [&host[..], &unified].concat()),
+        ("unified", unified),
+        ("logical", logical),
+    ] {
+        let listed: Vec<Row> = list(&world, &["--type", image_type, "--format=json"]).ok().json();
+        assert_eq!(listed, expected, "{image_type}");
+    }
+}
+
+/// D11.1: bootc lists n * n rows for an image with n names.
+#[test]
+fn an_image_with_three_names_is_listed_three_times() {
+    let world = World::new();
+    let tag = format!(
+        "{}store_podman image tag localhost/app:stable localhost/a:1 localhost/a:2",
+        Store::Bootc.shell()
+    );
+    world.enter().sh(&tag).ok();
+    let listed: Vec<Row> = list(&world, &["--type=unified", "--format=json"]).ok().json();
+    let id = world.facts().app1.id.clone();
+    let names = oracle::images_json(&world, Store::Bootc)
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|image| image["id"] == id.as_str())
+        .unwrap()["names"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let names: Vec<&str> = names.iter().filter_map(|n| n.as_str()).filter(|n| !n.contains('@')).collect();
+    assert_eq!(names.len(), 4);
+    for name in names {
+        assert_eq!(listed.iter().filter(|row| row.image == name).count(), 1, "{name} in {listed:?}");
+    }
+}
+
+#[test]
+fn the_table_is_the_same_set_and_only_data_is_on_stdout() {
+    let world = World::new();
+    let (host, unified, logical) = expected(&world);
+    let output = list(&world, &[]).ok();
+    assert_eq!(output.stderr, "");
+    let mut lines = output.stdout.lines();
+    assert_eq!(lines.next().map(|line| line.split_whitespace().collect()), Some(vec!["REPOSITORY", "TYPE"]));
+    let shown: Vec<Row> = lines
+        .map(|line| {
+            let (image, image_type) = line.split_once(' ').unwrap();
+            Row { image_type: image_type.trim().to_owned(), image: image.to_owned() }
+        })
+        .collect();
+    assert_eq!(shown, [host, unified, logical].concat());
+    assert_eq!(list(&world, &[]).ok().stdout, output.stdout, "the order is stable");
+}
+
+#[test]
+fn off_a_bootc_host_only_logical_images_are_listed() {
+    let world = World::new();
+    let logical = rows("logical", &world.facts().logical);
+    let places: [fn(&World) -> bootc_image_tests::world::Enter; 3] = [
+        |world| world.enter().not_booted(),
+        |world| world.enter().in_container(),
+        |world| world.enter().env("container", "oci"),
+    ];
+    for enter in places {
+        for arguments in
+            [&["--format=json"][..], &["--format=json", "--type=all"], &["--format=json", "--type=logical"]]
+        {
+            let listed: Vec<Row> =
+                enter(&world).run(&[&["bootc-image", "list"], arguments].concat()).ok().json();
+            assert_eq!(listed, logical, "{arguments:?}");
+        }
+        for image_type in ["--type=host", "--type=unified"] {
+            let output = enter(&world).run(&["bootc-image", "list", image_type]).exits(1);
+            let error = "error: Listing images: Listing host images requires a booted bootc system\n";
+            assert!(output.stderr.starts_with(error) && output.stdout.is_empty(), "{output:#?}");
+        }
+    }
+}
+
+#[test]
+fn another_system_is_listed_with_its_default_deployment() {
+    let world = World::new();
+    let all: Vec<Row> = list(&world, &["--format=json"]).ok().json();
+    let enter = || world.enter().not_booted().file("/tmp/marker", "");
+    let listed: Vec<Row> =
+        enter().run(&["bootc-image", "--sysroot", "/sysroot", "list", "--format=json"]).ok().json();
+    assert_eq!(listed, all);
+    let output = enter().run(&["bootc-image", "--sysroot", "/nowhere", "list"]).exits(1);
+    assert!(output.stderr.contains("error: can't open /nowhere"), "{output:#?}");
+    let output = enter().run(&["bootc-image", "--sysroot", "/tmp", "list"]).exits(1);
+    assert!(
+        output.stderr.contains("/tmp/ostree/repo") && output.stderr.contains("no deployment found in /tmp")
+    );
+}
+
+/// D0.3: a caller who is root through sudo stays on the booted system.
+#[test]
+fn a_delegated_caller_cant_name_another_system() {
+    let world = World::new();
+    for variable in ["SUDO_UID", "PKEXEC_UID", "DOAS_USER"] {
+        let enter = || world.enter().env(variable, "1000");
+        let output = enter().run(&["bootc-image", "--sysroot", "/sysroot", "list"]).exits(77);
+        assert!(
+            output.stdout.is_empty() && output.stderr.starts_with("bootc-image: denied: "),
+            "{output:#?}"
+        );
+        enter().run(&["bootc-image", "list"]).ok();
+    }
+}
+
+#[test]
+fn without_root_the_rest_is_listed_and_the_store_is_named() {
+    let world = World::new();
+    let (host, _, logical) = expected(&world);
+    let output = world.enter().as_uid(1000).run(&["bootc-image", "list", "--format=json"]).exits(1);
+    assert_eq!(output.json::<Vec<Row>>(), [host.clone(), logical].concat());
+    assert_eq!(output.stderr.matches("error: ").count(), 1, "{output:#?}");
+    assert!(output.stderr.contains("overlay-images") && output.stderr.contains("sudo"), "{output:#?}");
+    let output = world.enter().as_uid(1000).run(&["bootc-image", "list", "--type=unified"]).exits(1);
+    assert!(output.stderr.contains("Permission denied"), "{output:#?}");
+}
+
+#[test]
+fn without_a_store_there_are_no_unified_images() {
+    let world = World::new();
+    fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+    let listed: Vec<Row> = list(&world, &["--format=json", "--type=unified"]).ok().json();
+    assert!(listed.is_empty());
+    assert!(!world.outside("/sysroot/ostree/bootc").exists(), "a listing creates nothing");
+}
+
+#[test]
+fn a_damaged_or_half_written_index_is_named_and_the_rest_is_listed() {
+    let world = World::new();
+    let (host, _, logical) = expected(&world);
+    let rest = [host, logical].concat();
+    let path = world.outside(INDEX);
+    let whole = fs::read(&path).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"{}", b"\xff\xfe", b"[{\"id\": 3}]"] {
+        fs::write(&path, damaged).unwrap();
+        let output = list(&world, &["--format=json"]).exits(1);
+        assert_eq!(output.json::<Vec<Row>>(), rest);
+        let named = output.stderr.contains("overlay-images/images.json is damaged or half-written");
+        assert!(named && output.stderr.contains("hint: "), "{output:#?}");
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(list(&world, &[]).exits(1).stderr.contains("it isn't a regular file"));
+}
+
+#[test]
+fn a_store_of_another_driver_is_an_error_that_names_podman() {
+    let world = World::new();
+    let store = world.outside("/sysroot/ostree/bootc/storage");
+    fs::rename(store.join("overlay-images"), store.join("btrfs-images")).unwrap();
+    let output = list(&world, &["--format=json"]).exits(1);
+    assert!(output.stderr.contains("storage driver btrfs") && output.stderr.contains("bootc-image cmd list"));
+}
+
+/// The same images in a vfs store, made by podman itself.
+#[test]
+fn a_vfs_store_is_read() {
+    let world = World::new();
+    let remake = format!(
+        "rm -rf /sysroot/ostree/bootc/storage\n{}export STORAGE_DRIVER=vfs\nstore_podman image pull --quiet 127.0.0.1:5000/lab/app:2",
+        Store::Bootc.shell()
+    );
+    world.enter().registry(true).sh(&remake).ok();
+    assert!(world.outside("/sysroot/ostree/bootc/storage/vfs-images/images.json").exists());
+    let listed: Vec<Row> = list(&world, &["--type=unified", "--format=json"]).ok().json();
+    assert_eq!(listed, rows("unified", &["127.0.0.1:5000/lab/app:2".to_owned()]));
+}
+
+#[test]
+fn a_damaged_ref_is_named_and_the_rest_is_listed() {
+    let world = World::new();
+    let refs = world.outside("/sysroot/ostree/repo/refs/heads/ostree/container/image");
+    let (host, ..) = expected(&world);
+    for (name, content) in [("oci_3A_x", "deadbeef\n"), ("oci_3A_x", ""), ("oci_ZZ_x", &"a".repeat(64))] {
+        fs::write(refs.join(name), content).unwrap();
+        let output = list(&world, &["--type=host", "--format=json"]).exits(1);
+        let listed: Vec<Row> = output.json();
+        assert_eq!(listed.iter().filter(|row| row.image_type == "host").cloned().collect::<Vec<_>>(), host);
+        assert!(output.stderr.contains(name) && output.stderr.contains("ostree fsck"), "{output:#?}");
+        fs::remove_file(refs.join(name)).unwrap();
+    }
+}
+
+/// D11.3, with bootc's own words for each rule.
+#[test]
+fn a_broken_bound_image_is_reported_and_hides_nothing() {
+    let world = World::new();
+    let all: Vec<Row> = list(&world, &["--format=json"]).ok().json();
+    let unit = "/usr/share/containers/systemd/x.image";
+    for (name, content, why) in [
+        ("x.conf", "[Image]\nImage=a\n", "Invalid file extension: x.conf"),
+        ("x.image", "[Image]\nX=a\n", "Missing Image field"),
+        ("x.image", "[Image]\nImage=a%\n", "Unterminated %"),
+        (
+            "x.image",
+            "[Image]\nImage=a:%v\n",
+            "Systemd specifiers are not supported by bound bootc images: a:%v",
+        ),
+        ("x.image", "[Image]\nImage=a\nAuthFile=/a\n", "AuthFile is not supported"),
+    ] {
+        // The link is made in the overlay of this stay, before /usr becomes read-only.
+        let list = format!(
+            "mount -o remount,rw /usr; ln -s {unit} {BOUND}/{name}; exec bootc-image list --format json"
+        );
+        let output = world.enter().file(unit, content).sh(&list).exits(1);
+        assert_eq!(output.json::<Vec<Row>>(), all, "{name}");
+        assert!(output.stderr.contains(why), "{why} in {output:#?}");
+    }
+    let plain = world.enter().file(&format!("{BOUND}/y.image"), "[Image]\nImage=a\n");
+    assert!(plain.run(&["bootc-image", "list"]).exits(1).stderr.contains("Not a symlink: y.image"));
+}
+
+/// D11.9: waiting is said, and has a limit.
+#[test]
+fn a_locked_store_is_waited_for_with_a_word_and_a_limit() {
+    let world = World::new();
+    let all: Vec<Row> = list(&world, &["--format=json"]).ok().json();
+    let lock = HeldLock::on(&world.outside(LOCK));
+    let output = list(&world, &["--format=json"]).exits(1);
+    assert!(
+        output.stderr.contains("note: waiting for /sysroot/ostree/bootc/storage/overlay-images/images.lock")
+    );
+    assert!(output.stderr.contains("stayed locked by another process for 10 s"), "{output:#?}");
+    assert!(output.json::<Vec<Row>>().iter().all(|row| row.image_type != "unified"));
+
+    let waiting = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| list(&world, &["--format=json"]));
+        std::thread::sleep(Duration::from_secs(2));
+        drop(lock);
+        waiting.join().unwrap()
+    });
+    assert_eq!(waiting.ok().json::<Vec<Row>>(), all);
+}
+
+#[test]
+fn a_listing_is_whole_while_podman_writes() {
+    let world = World::new();
+    let (_, steady, _) = expected(&world);
+    let script =
+        "for i in $(seq 60); do bootc-image list --type unified --format json || exit 1; echo ,; done";
+    let output = world.enter().registry(true).alongside(&busy_writer(Store::Bootc)).sh(script).ok();
+    let listings: Vec<Vec<Row>> =
+        serde_json::from_str(&format!("[{}]", output.stdout.trim_end().trim_end_matches(','))).unwrap();
+    assert_eq!(listings.len(), 60);
+    let mut sizes: Vec<usize> = listings.iter().map(Vec::len).collect();
+    for listing in listings {
+        let missing: Vec<_> =
+            steady.iter().filter(|row| !listing.contains(row) && !row.image.contains('@')).collect();
+        assert!(missing.is_empty(), "{missing:?} missing in {listing:?}");
+    }
+    sizes.sort_unstable();
+    sizes.dedup();
+    assert!(sizes.len() > 1, "the writer wrote meanwhile: {sizes:?}");
+}
+
+/// D9.2: no child, no thread, no libostree, no glib.
+#[test]
+fn a_listing_starts_nothing_and_opens_no_library_of_ostrees() {
+    let world = World::new();
+    let strace =
+        Strace::new().calls("execve,execveat,fork,vfork,clone,clone3,openat,open,openat2").log("/tmp/log");
+    let traced = |command: &[&str]| {
+        let script = format!("{} >/tmp/out; cat /tmp/log", strace.command(command).join(" "));
+        world.enter().sh(&script).ok().stdout
+    };
+    let calls = traced(&["bootc-image", "list", "--format", "json"]);
+    assert_eq!(calls.matches("execve").count(), 1, "{calls}");
+    assert!(!calls.contains("clone") && !calls.contains("fork("), "{calls}");
+    assert!(
+        !calls.contains("libostree") && !calls.contains("libglib") && !calls.contains("libgio"),
+        "{calls}"
+    );
+    assert!(calls.contains("images.json") && calls.contains("refs/heads"), "it did read: {calls}");
+    let control = traced(&["bootc-image", "cmd", "list"]);
+    assert!(
+        control.matches("execve").count() > 1 && control.contains("clone"),
+        "the check can fail: {control}"
+    );
+}
+
+/// D9.3, by instruction: valgrind sees every function that runs.
+#[test]
+fn a_listing_runs_no_function_of_wasmtime() {
+    let world = World::new();
+    let functions = |command: &str| {
+        let script = format!(
+            "valgrind --tool=callgrind --callgrind-out-file=/tmp/calls --error-exitcode=99 {command} >/tmp/out 2>/tmp/err; \
+             cat /tmp/calls"
+        );
+        world.enter().sh(&script).ok().stdout
+    };
+    let listing = functions("bootc-image list --format json");
+    assert!(listing.contains("bootc_image_core"), "the binary has its symbols");
+    assert!(!listing.contains("wasmtime"), "{:?}", listing.lines().find(|line| line.contains("wasmtime")));
+    let planning = functions("bootc-image --dry-run cmd list");
+    assert!(planning.contains("wasmtime"), "the check can fail");
+}
+
+/// D11.4.
+#[test]
+fn a_full_or_closed_stdout_is_an_error_and_not_a_panic() {
+    let world = World::new();
+    for (script, why) in [
+        ("bootc-image list >/dev/full", "No space left on device"),
+        ("bootc-image list --format json >&-", "Bad file descriptor"),
+        ("bootc-image --help >&-", "Bad file descriptor"),
+        // The reader is gone before anything is written.
+        (
+            "mkfifo /tmp/p; (exec 9</tmp/p; sleep 0.2) & exec 8>/tmp/p; wait; bootc-image list >&8",
+            "Broken pipe",
+        ),
+    ] {
+        let output = world.enter().sh(script).exits(1);
+        assert!(output.stderr.starts_with("error: can't write to standard output"), "{script}: {output:#?}");
+        assert!(output.stderr.contains(why) && !output.stderr.contains("panic"), "{script}: {output:#?}");
+    }
+    world.enter().sh("bootc-image list >/dev/null 2>&-").ok();
+}
+
+#[test]
+fn wrong_arguments_are_usage_errors() {
+    let world = World::new();
+    for arguments in [&["--type", "x"][..], &["--format", "x"], &["--nope"], &["extra"]] {
+        let output = list(&world, arguments).exits(2);
+        assert!(output.stdout.is_empty() && output.stderr.starts_with("error: "), "{output:#?}");
+    }
+}
+
+/// Every system call that reads may fail: an error with the path, never a panic, never an empty list that looks whole.
+#[test]
+fn failing_reads_are_named() {
+    let world = World::new();
+    let all: Vec<Row> = list(&world, &["--format=json"]).ok().json();
+    for path in [INDEX, LOCK, "/sysroot/ostree/repo", BOUND] {
+        let strace = Strace::new().inject("openat2:error=EIO").only_on(path);
+        // openat2 is relative to an open root, so strace is told the path's last part through the root's descriptor.
+        let output = world.enter().run(&strace.command(&["bootc-image", "list", "--format=json"]));
+        let listed: Vec<Row> = output.json();
+        let whole = listed == all;
+        assert_eq!(output.code == 0, whole, "{path}: {output:#?}");
+        assert!(!output.stderr.contains("panic"), "{output:#?}");
+    }
+    let strace = Strace::new().inject("openat2:error=EIO");
+    let output = world.enter().run(&strace.command(&["bootc-image", "list", "--format=json"])).exits(1);
+    assert_eq!(output.json::<Vec<Row>>(), []);
+    assert!(output.stderr.matches("Input/output error").count() >= 3, "{output:#?}");
+}

@@ -1,0 +1,179 @@
+//! `pull-from-default-storage`, with the real podman, on a store that is shared with bootc.
+
+use std::fs;
+
+use bootc_image_tests::faults::HeldLock;
+use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::{Output, World};
+use serde_json::Value;
+
+fn pull(world: &World, image: &str) -> Output {
+    world.enter().run(&["bootc-image", "pull-from-default-storage", image])
+}
+
+fn frozen(world: &World) -> Value {
+    let text = fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap();
+    serde_json::from_str::<Value>(text.lines().next().unwrap()).unwrap()["frozen"]["operation"].clone()
+}
+
+#[test]
+fn an_image_is_pulled_by_its_id_and_bootc_sees_it() {
+    let world = World::new();
+    let mine = &world.facts().mine;
+    let script = "bootc-image pull-from-default-storage localhost/mine:1; ls -A /var/tmp; \
+                  grep -c bootc/storage /proc/self/mountinfo || true";
+    let output = world.enter().sh(script).ok();
+    assert_eq!(output.lines(), [&format!("Pulled: localhost/mine:1 {}", mine.digest), "0"], "{output:#?}");
+    let operation = frozen(&world);
+    assert_eq!(
+        (&operation["source"]["id"], &operation["source"]["manifest_digest"]),
+        (&mine.id.as_str().into(), &mine.digest.as_str().into())
+    );
+    // podman with bootc's mount, argv and environment finds no other database, and the same image.
+    assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/mine:1".to_owned()));
+    assert_eq!(oracle::podman_inspect(&world, Store::Bootc, "localhost/mine:1")["Id"], mine.id.as_str());
+    let listed = world.enter().run(&["bootc-image", "list", "--type=unified", "--format=json"]).ok();
+    assert!(listed.stdout.contains("\"localhost/mine:1\""));
+}
+
+#[test]
+fn a_short_name_is_found_and_recorded_in_full() {
+    let world = World::new();
+    pull(&world, "mine:1").ok();
+    assert_eq!(frozen(&world)["name"], "localhost/mine:1");
+}
+
+#[test]
+fn a_short_name_with_two_meanings_is_refused() {
+    let world = World::new();
+    let tag = "podman tag localhost/mine:1 docker.io/library/two:1; podman tag 127.0.0.1:5000/lab/app:1 localhost/two:1";
+    world.enter().sh(tag).ok();
+    let output = pull(&world, "two:1").exits(1);
+    assert!(
+        output.stderr.contains("ambiguous: it means localhost/two:1 or docker.io/library/two:1"),
+        "{output:#?}"
+    );
+    pull(&world, "docker.io/library/two:1").ok();
+}
+
+#[test]
+fn unknown_and_malformed_names_are_clear_errors() {
+    let world = World::new();
+    let before = oracle::podman_names(&world, Store::Bootc);
+    for name in ["localhost/none:1", "none", "quay.io/a/b:1"] {
+        let output = pull(&world, name).exits(1);
+        let expected = format!(
+            "error: Source image not found: {name}\n  hint: see what there is with: podman image list\n"
+        );
+        assert_eq!(output.stderr, expected);
+    }
+    let digest = format!("localhost/mine@{}", world.facts().mine.digest);
+    for name in ["", "A/b", "dir:/etc", "containers-storage:[overlay@/x]y", "--root=/x", "a b", &digest] {
+        let output = world.enter().run(&["bootc-image", "pull-from-default-storage", "--", name]).exits(2);
+        assert!(output.stderr.starts_with("error: "), "{name}: {output:#?}");
+    }
+    world.enter().run(&["bootc-image", "pull-from-default-storage"]).exits(2);
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
+}
+
+#[test]
+fn a_store_that_isnt_there_yet_is_created_as_bootc_would() {
+    let world = World::new();
+    fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+    let output = pull(&world, "localhost/mine:1").ok();
+    assert!(output.stderr.contains("creating bootc's container storage"), "{output:#?}");
+    let store = world.outside("/sysroot/ostree/bootc");
+    let entries: Vec<_> = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(entries, ["storage"], "nothing half-made stays");
+    assert!(!store.join("storage/.bootc_labeled").exists(), "labels are bootc's business");
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), ["localhost/mine:1"]);
+}
+
+#[test]
+fn a_half_made_store_of_an_earlier_run_is_replaced() {
+    let world = World::new();
+    let parent = world.outside("/sysroot/ostree/bootc");
+    fs::remove_dir_all(parent.join("storage")).unwrap();
+    fs::create_dir_all(parent.join("storage.tmp/overlay-images")).unwrap();
+    fs::write(parent.join("storage.tmp/overlay-images/images.json"), "[{").unwrap();
+    pull(&world, "localhost/mine:1").ok();
+    assert!(!parent.join("storage.tmp").exists());
+}
+
+#[test]
+fn with_selinux_no_store_is_created() {
+    let world = World::new();
+    fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+    let output = world
+        .enter()
+        .selinux()
+        .run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"])
+        .exits(1);
+    assert!(output.stderr.contains("SELinux is enabled: bootc must create and label it"), "{output:#?}");
+    assert!(
+        output.stderr.contains("hint: let bootc create it")
+            && !world.outside("/sysroot/ostree/bootc").exists()
+    );
+    // On a store that bootc has made it works, and its stamp is left alone.
+    let world = World::new();
+    world.enter().selinux().run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).ok();
+    assert!(!world.outside("/sysroot/ostree/bootc/storage/.bootc_labeled").exists());
+}
+
+#[test]
+fn it_needs_root_a_booted_host_and_podman() {
+    let world = World::new();
+    let run = ["bootc-image", "pull-from-default-storage", "localhost/mine:1"];
+    let before = oracle::podman_names(&world, Store::Bootc);
+    world.enter().as_uid(1000).run(&run).exits(1);
+    world.enter().not_booted().run(&run).exits(1);
+    world.enter().in_container().run(&run).exits(1);
+    let output = world.enter().without("podman").run(&run).exits(69);
+    assert!(output.stderr.contains("hint: install the package podman"), "{output:#?}");
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
+}
+
+#[test]
+fn a_podman_that_fails_is_an_error_with_its_words() {
+    let world = World::new();
+    let before = oracle::podman_names(&world, Store::Bootc);
+    for (script, why) in [
+        ("echo broken >&2; exit 125", "podman failed (exit code 125): broken"),
+        ("kill -9 $$", "killed by signal 9"),
+        ("exit 0", "isn't what was asked for: it isn't in bootc's storage"),
+    ] {
+        let enter = world.enter().file_with_mode("/usr/bin/podman", format!("#!/bin/sh\n{script}\n"), 0o755);
+        let output = enter.run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).exits(1);
+        assert!(output.stderr.contains(why), "{output:#?}");
+    }
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
+}
+
+#[test]
+fn a_damaged_default_store_is_named() {
+    let world = World::new();
+    let index = world.outside("/var/lib/containers/storage/overlay-images/images.json");
+    fs::write(&index, "[{").unwrap();
+    let output = pull(&world, "localhost/mine:1").exits(1);
+    assert!(output.stderr.contains("images.json is damaged or half-written"), "{output:#?}");
+}
+
+#[test]
+fn a_locked_default_store_is_waited_for_with_a_limit() {
+    let world = World::new();
+    let _lock = HeldLock::on(&world.outside("/var/lib/containers/storage/overlay-images/images.lock"));
+    let output = pull(&world, "localhost/mine:1").exits(1);
+    assert!(
+        output.stderr.contains("note: waiting for") && output.stderr.contains("stayed locked"),
+        "{output:#?}"
+    );
+}
+
+#[test]
+fn a_dry_run_pulls_nothing() {
+    let world = World::new();
+    let before = oracle::podman_names(&world, Store::Bootc);
+    let output = world.enter().run(&["bootc-image", "--dry-run", "pull-from-default-storage", "mine:1"]).ok();
+    assert_eq!(output.json::<Value>()["frozen"]["operation"]["source"]["id"], world.facts().mine.id.as_str());
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
+}
