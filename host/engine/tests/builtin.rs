@@ -16,13 +16,15 @@ fn builtin_set() -> PluginSet {
     PluginSet::new(builtins())
 }
 
-/// A plugin that can't be loaded: its component is something else.
-fn with_artefact(bytes: &'static [u8]) -> PluginSet {
-    // SAFETY: it isn't what it claims to be, and that is seen before any of it runs: it has no header of an artefact.
+const MANIFEST: &str = include_str!("../../../plugins/podman-allowlist/plugin.toml");
+const DIGEST: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+
+/// A set of one plugin that isn't what a compiler made.
+fn with(manifest: &str, bytes: &'static [u8]) -> PluginSet {
+    // SAFETY: none of these is ever run: they are no artefacts, and loading one sees that from its header.
     #[allow(unsafe_code)]
     let artefact = unsafe { Artefact::trusted(Cow::Borrowed(bytes)) };
-    let manifest = include_str!("../../../plugins/podman-allowlist/plugin.toml");
-    PluginSet::new(vec![Builtin::new("broken", manifest, artefact, "")])
+    PluginSet::new(vec![Builtin::new("built-in x", manifest.to_owned(), artefact, DIGEST)])
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn without_plugins_nothing_is_claimed_or_planned() {
 #[test]
 fn an_artefact_that_is_none_is_refused() {
     for bytes in [&b""[..], b"\0asm\x0d\0\x01\0", &[0x7f; 4096]] {
-        let refusal = with_artefact(bytes).plan(&id("podman-allowlist"), "list", &[]);
+        let refusal = with(MANIFEST, bytes).plan(&id("podman-allowlist"), "list", &[]);
         assert!(matches!(refusal, Err(PlanError::Unusable { .. })), "{refusal:?}");
     }
 }
@@ -93,40 +95,26 @@ fn a_command_belongs_to_one_plugin_and_a_broken_set_plans_nothing() {
 
 #[test]
 fn a_broken_manifest_names_its_plugin() {
-    let manifest = include_str!("../../../plugins/podman-allowlist/plugin.toml").replace("summary", "sumary");
-    // SAFETY: never loaded.
-    #[allow(unsafe_code)]
-    let artefact = unsafe { Artefact::trusted(Cow::Borrowed(&[])) };
-    let error = PluginSet::new(vec![Builtin::new("built-in x", manifest, artefact, "")])
-        .command_claims()
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "manifest of plugin built-in x: line 12: `sumary`: unknown key; did you mean `summary`?"
-    );
+    let error = with(&MANIFEST.replace("summary", "sumary"), b"").command_claims().unwrap_err();
+    let place = "manifest of plugin built-in x: line 12: `sumary`";
+    assert_eq!(error.to_string(), format!("{place}: unknown key; did you mean `summary`?"));
 }
 
 #[test]
 fn a_component_of_another_digest_is_refused() {
-    let manifest = include_str!("../../../plugins/podman-allowlist/plugin.toml");
-    let manifest =
-        manifest.replace("[[command]]\nname = \"list\"", &format!("sha256 = \"{}\"\n$0", "0".repeat(64)));
-    let manifest = manifest.replace("$0", "[[command]]\nname = \"list\"");
-    // SAFETY: never loaded.
-    #[allow(unsafe_code)]
-    let artefact = unsafe { Artefact::trusted(Cow::Borrowed(&[])) };
-    let error = PluginSet::new(vec![Builtin::new("built-in x", manifest, artefact, "1")])
-        .command_claims()
-        .unwrap_err();
+    let other = "0".repeat(64);
+    let world = "world = \"bootc-image:command/wrapper\"\n";
+    let manifest = MANIFEST.replace(world, &format!("{world}sha256 = \"{other}\"\n"));
+    let error = with(&manifest, b"").command_claims().unwrap_err();
     assert!(
-        error.to_string().ends_with(&format!("it names component {}, but there is 1", "0".repeat(64))),
+        error.to_string().ends_with(&format!("it names component {other}, but there is {DIGEST}")),
         "{error}"
     );
 }
 
 #[test]
 fn runs_at_the_same_time_keep_their_own_clock() {
-    let set = PluginSet::new([builtins(), Vec::new()].concat());
+    let set = builtin_set();
     let looping = thread::spawn(|| unusable("command-loops", &[]));
     for _ in 0..200 {
         set.plan(&id("podman-allowlist"), "list", &[]).unwrap();
@@ -149,8 +137,7 @@ struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
+        self.0.lock().map_err(|_| io::Error::other("poisoned"))?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

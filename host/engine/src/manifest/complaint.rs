@@ -85,7 +85,7 @@ impl<'a> Source<'a> {
 
     /// The key of the line on which `offset` lies, if that is the line of a key and its value.
     fn key_at(self, offset: usize) -> Option<String> {
-        let line = self.before(offset).rsplit('\n').next()?;
+        let line = self.0.lines().nth(self.line(offset) - 1)?;
         let (key, _) = line.split_once('=')?;
         Some(key.trim().to_owned())
     }

@@ -19,7 +19,7 @@ pub(super) fn reason(error: &wasmtime::Error, last_words: Option<&str>) -> Strin
     }
     match (error.downcast_ref::<Trap>(), last_words) {
         (Some(_), Some(words)) => format!("panicked: {words}"),
-        (Some(trap), None) => format!("trapped: {trap}"),
+        (Some(trap), None) => format!("trapped: {}", trap.to_string().trim_start_matches("wasm trap: ")),
         (None, _) => sanitize(&text),
     }
 }

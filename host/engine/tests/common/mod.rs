@@ -1,24 +1,27 @@
 //! What the tests of plugins share.
 
+// Clippy's leave for tests covers only functions that are tests themselves.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use bootc_image_core::plugin::{PlanError, PluginId, Plugins};
 use bootc_image_engine::PluginSet;
 use bootc_image_test_guests::guest;
 
-pub fn id(text: &str) -> PluginId {
+pub(crate) fn id(text: &str) -> PluginId {
     PluginId::new(text).unwrap()
 }
 
-pub fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
 /// A set with this guest and nothing else.
-pub fn alone(name: &str) -> PluginSet {
+pub(crate) fn alone(name: &str) -> PluginSet {
     PluginSet::new(vec![guest(name).unwrap()])
 }
 
 /// Asks a guest for a plan of `list`, and gives the reason why it can't be used.
-pub fn unusable(name: &str, args: &[&str]) -> String {
+pub(crate) fn unusable(name: &str, args: &[&str]) -> String {
     match alone(name).plan(&id(name), "list", &words(args)) {
         Err(PlanError::Unusable { plugin, reason }) if plugin == id(name) => reason,
         other => panic!("{other:?}"),
