@@ -56,3 +56,27 @@ macro_rules! export_command {
             <$plugin as $crate::command::Command>::plan;
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config, log};
+
+    #[test]
+    fn plans_are_put_together_in_one_go() {
+        let plan = Plan::run(["list", "--all"]).with_message("listing");
+        assert_eq!(
+            (plan.argv, plan.message.as_str()),
+            (vec!["list".to_owned(), "--all".to_owned()], "listing")
+        );
+        assert!(Plan::nothing().argv.is_empty());
+    }
+
+    #[test]
+    fn natively_there_is_no_host_and_nothing_fails() {
+        log::error("nobody hears this");
+        assert!(!log::enabled(log::Level::Error));
+        assert_eq!(config::settings(), "{}");
+        assert_eq!(config::get("color"), None);
+    }
+}

@@ -29,3 +29,21 @@ impl Failure {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_goes_to_either_kind() {
+        let Failure::Denied(denial) = Failure::denied("no", "never").with_hint("ask") else {
+            panic!("not denied")
+        };
+        assert_eq!((denial.code.as_str(), denial.message.as_str()), ("no", "never"));
+        assert_eq!(denial.hint.as_deref(), Some("ask"));
+        let Failure::Failed(problem) = Failure::usage("what?").with_hint("read") else {
+            panic!("not failed")
+        };
+        assert_eq!((problem.code.as_str(), problem.hint.as_deref()), ("usage", Some("read")));
+    }
+}

@@ -27,6 +27,17 @@ fn command_panics() {
 }
 
 #[test]
+fn command_recurses() {
+    assert_eq!(unusable("command-recurses", &[]), "trapped: call stack exhausted");
+}
+
+#[test]
+fn command_foreign_import() {
+    let reason = unusable("command-foreign-import", &[]);
+    assert_eq!(reason, "it imports `site:doors/back@0.1.0.open`, which this host doesn't offer");
+}
+
+#[test]
 fn command_loops() {
     let start = Instant::now();
     assert_eq!(unusable("command-loops", &[]), "ran longer than 2 s");

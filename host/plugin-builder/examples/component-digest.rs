@@ -1,15 +1,14 @@
-//! Prints the sha256 of a plugin's component, `podman-allowlist` unless another package is named. Two clones of the same
-//! commit, wherever they lie, must print the same.
+//! Prints the sha256 of a plugin's component, `podman-allowlist` unless another package is named. It is that of the sources
+//! in the current directory, the root of a clone. Two clones of the same commit, wherever they lie, must print the same.
 
-use std::path::Path;
 use std::{env, error, process};
 
 use bootc_image_plugin_builder::Builder;
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers")]
 fn main() {
-    match digest() {
-        Ok(line) => println!("{line}"),
+    match digests() {
+        Ok(lines) => println!("{lines}"),
         Err(error) => {
             eprintln!("error: {error}");
             process::exit(1);
@@ -17,11 +16,10 @@ fn main() {
     }
 }
 
-fn digest() -> Result<String, Box<dyn error::Error>> {
+fn digests() -> Result<String, Box<dyn error::Error>> {
     let package = env::args().nth(1).unwrap_or_else(|| "podman-allowlist".to_owned());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let components =
-        Builder::new(&workspace, workspace.join("target/component-digest")).build(&[&package])?;
+    let workspace = env::current_dir()?;
+    let components = Builder::new(&workspace, workspace.join("target/component-digest")).build(&[&package])?;
     let lines = components.iter().map(|component| format!("{}  {}", component.sha256(), component.package()));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
