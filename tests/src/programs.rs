@@ -18,12 +18,16 @@ pub fn required(name: &str) -> PathBuf {
 
 /// A program of this crate, which cargo puts next to the tests.
 pub fn ours(name: &str) -> PathBuf {
-    let program = profile().join(name);
-    assert!(
-        program.exists(),
-        "{} is missing: run `cargo build -p bootc-image-tests --bins`",
-        program.display()
-    );
+    built(profile().join(name))
+}
+
+/// An example of this crate: a program that is built for tests only.
+pub fn example(name: &str) -> PathBuf {
+    built(profile().join("examples").join(name))
+}
+
+fn built(program: PathBuf) -> PathBuf {
+    assert!(program.exists(), "{} is missing: run `cargo test -p bootc-image-tests`", program.display());
     program
 }
 

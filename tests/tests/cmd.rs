@@ -13,12 +13,13 @@ fn cmd(world: &World, arguments: &[&str]) -> Output {
 
 /// The same program with other plugins.
 fn with_plugins(world: &World, plugins: &str) -> Enter {
-    let program = programs::ours("bootc-image-with");
+    let program = programs::example("bootc-image-with");
     world.enter().program(&program, "/usr/bin/bootc-image").env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
 }
 
 fn record(world: &World) -> Vec<Value> {
-    let text = fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap_or_default();
+    let text =
+        fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -44,12 +45,17 @@ fn list_prints_what_podman_prints() {
     let oracle = |arguments: &str| {
         world.enter().sh(&format!("{}store_podman {arguments}", Store::Bootc.shell())).ok().stdout
     };
-    for arguments in ["", "--format json", "-aq --no-trunc", "--filter reference=localhost/app:stable", "--sort=id -n"] {
+    for arguments in
+        ["", "--format json", "-aq --no-trunc", "--filter reference=localhost/app:stable", "--sort=id -n"]
+    {
         let ours = world.enter().sh(&format!("bootc-image cmd list {arguments}")).ok();
         assert_eq!(ours.stdout, oracle(&format!("image list {arguments}")), "{arguments}");
         assert!(!ours.stdout.is_empty());
     }
-    assert!(!cmd(&world, &["list"]).ok().stdout.contains("localhost/mine"), "podman's own store isn't bootc's");
+    assert!(
+        !cmd(&world, &["list"]).ok().stdout.contains("localhost/mine"),
+        "podman's own store isn't bootc's"
+    );
 }
 
 #[test]
@@ -65,7 +71,10 @@ fn pull_by_digest_fetches_exactly_that() {
     let lines = record(&world);
     assert_eq!(lines.len(), 4, "an intent and an outcome each");
     let frozen = &lines[0]["frozen"];
-    assert_eq!((&frozen["operation"]["pinned"], &frozen["operation"]["plugin"]), (&true.into(), &"podman-allowlist".into()));
+    assert_eq!(
+        (&frozen["operation"]["pinned"], &frozen["operation"]["plugin"]),
+        (&true.into(), &"podman-allowlist".into())
+    );
     assert_eq!(frozen["subject"]["plugin"], "podman-allowlist");
     assert_eq!((&lines[1]["result"], &lines[1]["code"]), (&"exited".into(), &0.into()));
 }
@@ -201,9 +210,10 @@ fn a_plugin_that_breaks_stops_its_command() {
 #[test]
 fn a_plan_for_another_subcommand_is_refused() {
     let world = World::new();
-    for (guest, why) in
-        [("command-other-subcommand", "was asked for `cmd list` and planned `pull`"), ("command-unclaimed", "")]
-    {
+    for (guest, why) in [
+        ("command-other-subcommand", "was asked for `cmd list` and planned `pull`"),
+        ("command-unclaimed", ""),
+    ] {
         let enter = with_marking_podman(with_plugins(&world, guest));
         refused(&enter.run(&["bootc-image", "cmd", "list"]), why);
     }
@@ -232,7 +242,9 @@ fn a_guests_text_cant_drive_the_terminal() {
 fn help_comes_from_manifests_and_tables() {
     let world = World::new();
     let overview = world.enter().run(&["bootc-image", "cmd", "--help"]).ok().stdout;
-    assert!(overview.contains("list") && overview.contains("pull") && overview.contains("[podman-allowlist]"));
+    assert!(
+        overview.contains("list") && overview.contains("pull") && overview.contains("[podman-allowlist]")
+    );
     let usage = with_marking_podman(world.enter()).run(&["bootc-image", "cmd", "list", "--help"]).ok().stdout;
     assert!(usage.contains("Usage: bootc-image cmd list") && usage.contains("-f, --filter VALUE"), "{usage}");
     assert!(!podman_ran(&world));
