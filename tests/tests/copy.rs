@@ -186,9 +186,8 @@ fn a_missing_program_is_named_with_its_package() {
             "{output:#?}"
         );
     }
-    let enter = world.enter().file_with_mode("/usr/libexec/bootc-image/x", "", 0o644);
-    let script = "umount /usr/libexec/bootc-image/bootc-image-helper; exec bootc-image copy-to-storage";
-    let output = enter.sh(script).exits(69);
+    let output =
+        world.enter().without("bootc-image-helper").run(&["bootc-image", "copy-to-storage"]).exits(69);
     assert!(output.stderr.contains("bootc-image-helper isn't installed"), "{output:#?}");
     assert_eq!(traces(&world), before);
 }

@@ -73,6 +73,11 @@ fn a_stay_can_differ_from_a_booted_host() {
     world.enter().read_only_sysroot().sh("! touch /sysroot/x && touch /var/x").ok();
     world.enter().selinux().sh("test $(cat /sys/fs/selinux/enforce) = 1 && podman images").ok();
     world.enter().without("podman").run(&["podman", "images"]).exits(127);
+    world
+        .enter()
+        .without("bootc-image-helper")
+        .sh("test ! -e /usr/libexec/bootc-image/bootc-image-helper")
+        .ok();
     world.enter().as_uid(1000).sh("test $(id -u):$(id -g) = 1000:1000 && ! ls /root && touch ~/x").ok();
     let file = world.enter().file("/usr/lib/bootc/x", "text").env("NAME", "value");
     assert_eq!(file.sh("cat /usr/lib/bootc/x; echo $NAME").ok().stdout, "textvalue\n");

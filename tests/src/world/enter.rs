@@ -73,9 +73,13 @@ impl Enter {
         self
     }
 
-    /// Removes a program of `/usr/bin`: it isn't installed.
+    /// A program isn't installed: one of `/usr/bin`, or one of ours.
     pub fn without(mut self, program: &str) -> Self {
-        self.missing.push(program.into());
+        let ours = self.programs.len();
+        self.programs.retain(|(_, inside)| !inside.ends_with(program));
+        if self.programs.len() == ours {
+            self.missing.push(program.into());
+        }
         self
     }
 
