@@ -4,7 +4,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test bench fmt lint deny install clean
+.PHONY: help setup build demo test fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -12,11 +12,8 @@ help: ## show this list
 setup: ## install what is missing to build and test on Debian 12 (root)
 	xtask/setup.sh
 
-# One by one: together, cargo would unify features and link into the host what only the helper needs.
 build: ## build the programs as users get them, and the tool that makes test worlds
-	$(CARGO) build --release --locked -p bootc-image
-	$(CARGO) build --release --locked -p bootc-image-helper
-	$(CARGO) build --release --locked -p labtool
+	xtask/build.sh
 
 demo: setup build ## show the main jobs on an emulated bootc host (root)
 	$(CARGO) build --locked -p bootc-image-tests --bins
@@ -24,9 +21,6 @@ demo: setup build ## show the main jobs on an emulated bootc host (root)
 
 test: setup build ## run all tests (root)
 	xtask/test.sh
-
-bench: build ## measure
-	$(CARGO) bench --locked
 
 fmt: ## format the sources
 	$(CARGO) fmt --all
