@@ -5,7 +5,7 @@ set -euo pipefail
 packages=(
     gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev       # to build
     podman crun skopeo buildah ostree                                   # what is driven and compared with
-    docker-registry busybox-static strace e2fsprogs valgrind            # to make worlds, faults and measurements
+    docker-registry busybox-static strace gdb e2fsprogs                 # to make worlds, faults and measurements
 )
 target=wasm32-unknown-unknown
 policy=/usr/sbin/policy-rc.d

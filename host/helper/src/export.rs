@@ -34,6 +34,7 @@ pub(crate) fn export(commit: &str) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("{error:#}"))?;
 
     fs::remove_dir_all(&overlay)?;
+    oci::check_layers(Path::new(DIRECTORY))?;
     oci::keep_diff_ids_of_layers(Path::new(DIRECTORY))
 }
 
@@ -48,7 +49,8 @@ fn lay_over(overlay: &Path, commit: &str, image: &ImageReference) -> Result<Repo
 
     let repository = Repo::new_for_path(overlay);
     repository.open(none)?;
-    let name = refescape::prefix_escape_for_ref(IMAGE_REFS, &image.to_string()).map_err(|error| error.to_string())?;
+    let name = refescape::prefix_escape_for_ref(IMAGE_REFS, &image.to_string())
+        .map_err(|error| error.to_string())?;
     repository.set_ref_immediate(None, &name, Some(commit), none)?;
     Ok(repository)
 }

@@ -1,9 +1,11 @@
 //! Mends what ostree-ext leaves in an exported OCI directory.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +21,8 @@ pub(crate) fn keep_diff_ids_of_layers(directory: &Path) -> Result<(), Box<dyn Er
     let old_config = blob(directory, &manifest["config"])?;
     let mut config = read(&old_config)?;
 
-    let diff_ids = config.pointer_mut("/rootfs/diff_ids").and_then(Value::as_array_mut).ok_or("no diff_ids")?;
+    let diff_ids =
+        config.pointer_mut("/rootfs/diff_ids").and_then(Value::as_array_mut).ok_or("no diff_ids")?;
     let surplus = diff_ids.len().checked_sub(layers).ok_or("fewer diff_ids than layers")?;
     diff_ids.drain(..surplus);
 
@@ -32,6 +35,38 @@ fn read(path: &Path) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
+/// Every layer must be a whole tar archive, up to the two empty blocks at its end: ostree-ext doesn't look how the program
+/// ended that wrote it.
+pub(crate) fn check_layers(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let index = read(&directory.join("index.json"))?;
+    let manifest = read(&blob(directory, &index["manifests"][0])?)?;
+    for layer in manifest["layers"].as_array().into_iter().flatten() {
+        let path = blob(directory, layer)?;
+        let mut archive = GzDecoder::new(BufReader::new(File::open(&path)?));
+        if !ends_like_tar(&mut archive)? {
+            return Err(
+                format!("layer {} was cut short: did the program ostree fail?", layer["digest"]).into()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn ends_like_tar(archive: &mut impl Read) -> std::io::Result<bool> {
+    let mut buffer = [0; 64 << 10];
+    let (mut length, mut zeros) = (0_u64, 0_usize);
+    loop {
+        let count = archive.read(&mut buffer)?;
+        let Some(read) = buffer.get(..count).filter(|read| !read.is_empty()) else { break };
+        length += count as u64;
+        zeros = match read.iter().rposition(|&byte| byte != 0) {
+            Some(last) => count - last - 1,
+            None => zeros + count,
+        };
+    }
+    Ok(length % 512 == 0 && zeros >= 1024)
+}
+
 /// The file that a descriptor is about.
 fn blob(directory: &Path, descriptor: &Value) -> Result<PathBuf, Box<dyn Error>> {
     let hex = descriptor["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
@@ -40,7 +75,12 @@ fn blob(directory: &Path, descriptor: &Value) -> Result<PathBuf, Box<dyn Error>>
 }
 
 /// Writes a document in the place of an old one and describes it anew.
-fn replace(directory: &Path, old: &Path, document: &Value, descriptor: &mut Value) -> Result<(), Box<dyn Error>> {
+fn replace(
+    directory: &Path,
+    old: &Path,
+    document: &Value,
+    descriptor: &mut Value,
+) -> Result<(), Box<dyn Error>> {
     let text = serde_json::to_vec(document)?;
     fs::remove_file(old)?;
     descriptor["digest"] = json!(format!("sha256:{:x}", Sha256::digest(&text)));
@@ -57,8 +97,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let root = scratch.path();
         fs::create_dir_all(root.join("blobs/sha256")).unwrap();
-        for (name, text) in [("aa", json!({"rootfs": {"diff_ids": ["1", "2", "3", "4"]}, "kept": true})),
-            ("bb", json!({"config": {"digest": "sha256:aa", "size": 1}, "layers": [{}, {}]}))] {
+        for (name, text) in [
+            ("aa", json!({"rootfs": {"diff_ids": ["1", "2", "3", "4"]}, "kept": true})),
+            ("bb", json!({"config": {"digest": "sha256:aa", "size": 1}, "layers": [{}, {}]})),
+        ] {
             fs::write(root.join("blobs/sha256").join(name), text.to_string()).unwrap();
         }
         let index = json!({"manifests": [{"digest": "sha256:bb", "size": 1}]});
@@ -73,5 +115,15 @@ mod tests {
         let config = read(&blob(root, &manifest["config"]).unwrap()).unwrap();
         assert_eq!(config, json!({"rootfs": {"diff_ids": ["3", "4"]}, "kept": true}));
         assert_eq!(fs::read_dir(root.join("blobs/sha256")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_layer_that_was_cut_short_is_noticed() {
+        let ends = |bytes: &[u8]| ends_like_tar(&mut &bytes[..]).unwrap();
+        let whole = [[b'x'; 512], [0; 512], [0; 512]].concat();
+        assert!(ends(&whole) && ends(&vec![0; 100 * 1024]));
+        for length in [0, 512, 1024, 1535] {
+            assert!(!ends(&whole[..length]), "{length}");
+        }
     }
 }
