@@ -342,7 +342,7 @@ fn a_listing_starts_nothing_and_opens_no_library_of_ostrees() {
 #[test]
 fn a_listing_runs_no_function_of_wasmtime() {
     const BREAKPOINTS: &str = "set pagination off\nrbreak wasmtime\ncommands\nsilent\ncontinue\nend\n\
-                               run >/tmp/out\ninfo breakpoints\n";
+                               run\ninfo breakpoints\n";
     let world = World::new();
     let traced = |command: &str| {
         let gdb = format!("gdb -nx -batch -x /tmp/breakpoints --args {command} 2>&1");
