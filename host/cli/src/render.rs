@@ -6,8 +6,8 @@ use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::{ImageRow, Listing, Report};
 use bootc_image_engine::sanitize;
 use clap::ValueEnum;
-use comfy_table::presets::NOTHING;
 use comfy_table::Table;
+use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -76,7 +76,8 @@ struct Judgement<'a> {
 }
 
 fn show_judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
-    let frozen = serde_json::from_str(judged.frozen().json()).map_err(|error| Failure::Stdout(error.into()))?;
+    let frozen =
+        serde_json::from_str(judged.frozen().json()).map_err(|error| Failure::Stdout(error.into()))?;
     let judgement = Judgement {
         allowed: judged.denial().is_none(),
         digest: judged.frozen().digest().as_str(),
@@ -99,7 +100,10 @@ mod tests {
 
     use super::*;
 
-    fn rendered(render: impl FnOnce(&[ImageRow], &mut dyn Write) -> io::Result<()>, names: &[&str]) -> String {
+    fn rendered(
+        render: impl FnOnce(&[ImageRow], &mut dyn Write) -> io::Result<()>,
+        names: &[&str],
+    ) -> String {
         let types = [ImageType::Host, ImageType::Unified, ImageType::Logical];
         let rows: Vec<ImageRow> = names
             .iter()

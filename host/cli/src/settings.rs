@@ -30,10 +30,7 @@ pub(crate) fn resolve(global: &Global) -> Result<Settings, Failure> {
         lock_limit: LOCK_LIMIT,
         helper: helper_candidates(),
         default_store: DEFAULT_STORE.into(),
-        proxies: PROXY_VARIABLES
-            .iter()
-            .filter_map(|&name| Some((name, std::env::var_os(name)?)))
-            .collect(),
+        proxies: PROXY_VARIABLES.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))).collect(),
         dry_run: global.dry_run,
     })
 }

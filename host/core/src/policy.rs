@@ -1,9 +1,17 @@
 //! Judging. Operations accept only [`Approved`] values, and the only way to one is [`Validators::judge`]: a path around
 //! policy doesn't compile (D3.1).
 //!
-//! ```compile_fail
+//! ```compile_fail,E0451
 //! use bootc_image_core::{operation::Operation, policy::Approved};
 //! fn forge(operation: Operation) -> Approved<Operation> { Approved { value: operation } }
+//! ```
+//!
+//! The same with the only way there is, so that the failure above is known to be for that one reason:
+//!
+//! ```
+//! use bootc_image_core::error::Denial;
+//! use bootc_image_core::{operation::Operation, policy::{Approved, Judged}};
+//! fn earn(judged: Judged) -> Result<Approved<Operation>, Denial> { judged.approve() }
 //! ```
 
 mod builtin;
@@ -39,6 +47,8 @@ pub trait Validator {
 pub struct Verdict {
     /// Who judged.
     pub validator: String,
+    /// Whether it had no objection.
+    pub allowed: bool,
     /// Why not, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
@@ -73,9 +83,9 @@ pub struct Approved<T> {
 impl Validators {
     /// Asks every validator, also after the first denial, so that the record is whole.
     pub fn judge(&self, frozen: Frozen) -> Judged {
-        let verdicts = self.0.iter().map(|validator| Verdict {
-            validator: validator.name().to_owned(),
-            denial: validator.judge(&frozen).err(),
+        let verdicts = self.0.iter().map(|validator| {
+            let denial = validator.judge(&frozen).err();
+            Verdict { validator: validator.name().to_owned(), allowed: denial.is_none(), denial }
         });
         Judged { verdicts: verdicts.collect(), frozen }
     }

@@ -80,7 +80,11 @@ fn usage(claim: &CommandClaim, table: &Table) -> String {
     for (flag, spelling) in table.flags.iter().zip(&spellings) {
         let _ = writeln!(text, "  {spelling:width$}  {}", flag.help);
     }
-    let _ = write!(text, "\nOwned by plugin {}. Options that name files or secrets need a grant.\n", claim.plugin);
+    let _ = write!(
+        text,
+        "\nOwned by plugin {}. Options that name files or secrets need a grant.\n",
+        claim.plugin
+    );
     text
 }
 

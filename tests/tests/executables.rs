@@ -1,0 +1,78 @@
+//! What is linked into what (ADR 0001, D2.2), and that the component is the same wherever it is built.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bootc_image_tests::programs;
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:#?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn dynamic_libraries(program: &str) -> Vec<String> {
+    let section =
+        output(Command::new("readelf").args(["--dynamic", "--wide"]).arg(programs::required(program)));
+    let needed = section.lines().filter(|line| line.contains("(NEEDED)"));
+    needed.filter_map(|line| Some(line.split_once('[')?.1.trim_end_matches(']').to_owned())).collect()
+}
+
+#[test]
+fn the_host_needs_no_library_and_has_no_compiler() {
+    assert_eq!(dynamic_libraries("bootc-image"), [] as [&str; 0]);
+    let symbols = output(Command::new("nm").arg("--demangle").arg(programs::required("bootc-image")));
+    assert!(symbols.contains("wasmtime::"), "it has symbols");
+    for absent in ["cranelift", "tokio::", "glib::", "ostree_ext::"] {
+        assert!(
+            !symbols.contains(absent),
+            "{absent}: {:?}",
+            symbols.lines().find(|line| line.contains(absent))
+        );
+    }
+    assert!(dynamic_libraries("bootc-image-helper").iter().any(|library| library.starts_with("libostree")));
+}
+
+/// A clone of the sources at another path.
+struct Clone(PathBuf);
+
+impl Clone {
+    fn at(path: PathBuf) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let _ = fs::remove_dir_all(&path);
+        let files = output(Command::new("git").arg("-C").arg(root).args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]));
+        for file in files.lines().filter(|file| root.join(file).exists()) {
+            let copy = path.join(file);
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(root.join(file), copy).unwrap();
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Clone {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn two_clones_at_different_paths_build_the_same_component() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let example =
+        ["build", "--quiet", "--locked", "-p", "bootc-image-plugin-builder", "--example", "component-digest"];
+    output(Command::new("cargo").current_dir(root).args(example));
+    let tool = programs::ours("examples/component-digest");
+    let digest = |clone: &Clone| output(Command::new(&tool).current_dir(&clone.0));
+    let target = programs::target().join("tmp");
+    let (one, other) = (Clone::at(target.join("one")), Clone::at(target.join("another place/two")));
+    let (one, other) = (digest(&one), digest(&other));
+    assert!(one.split_whitespace().next().is_some_and(|digest| digest.len() == 64), "{one}");
+    assert_eq!(one, other);
+}
