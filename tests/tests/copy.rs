@@ -219,6 +219,23 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
     assert_eq!(failed, 6, "every failure is recorded");
 }
 
+/// Ctrl-C and SIGTERM end the child; we clean up and record.
+#[test]
+fn being_asked_to_end_leaves_nothing_behind() {
+    let world = World::new();
+    let before = traces(&world);
+    let fake = "#!/bin/sh\nexec sleep 60\n";
+    // To us and the child, as a terminal does; then to us alone.
+    for how in ["--signal=INT", "--foreground --signal=TERM", "--foreground --signal=HUP"] {
+        let script = format!("/usr/bin/timeout --preserve-status {how} 4 bootc-image copy-to-storage");
+        let enter = world.enter().file_with_mode("/usr/bin/skopeo", fake, 0o755);
+        let output = enter.sh(&script).exits(1);
+        assert!(output.stderr.contains("failed (killed by signal"), "{how}: {output:#?}");
+        assert_eq!(traces(&world), before, "{how}");
+    }
+    assert_eq!(record(&world).iter().filter(|line| line["result"] == "failed").count(), 3);
+}
+
 /// D3.14: nothing of the caller's reaches the children.
 #[test]
 fn the_callers_environment_doesnt_reach_the_children() {

@@ -186,6 +186,37 @@ fn without_a_store_there_are_no_unified_images() {
 }
 
 #[test]
+fn a_store_that_cant_be_opened_is_named() {
+    let world = World::new();
+    let store = world.outside("/sysroot/ostree/bootc/storage");
+    fs::remove_dir_all(&store).unwrap();
+    fs::write(&store, "").unwrap();
+    let output = list(&world, &["--format=json"]).exits(1);
+    let error = "error: Bootc storage not available: /sysroot/ostree/bootc/storage: Not a directory";
+    assert!(output.stderr.starts_with(error) && output.stderr.contains("hint: "), "{output:#?}");
+    let listed: Vec<Row> = output.json();
+    assert!(
+        listed.iter().any(|row| row.image_type == "host")
+            && listed.iter().all(|row| row.image_type != "unified")
+    );
+}
+
+/// D1.4: what ostree doesn't have isn't guessed.
+#[test]
+fn host_images_of_a_composefs_system_are_a_clear_error() {
+    let world = World::new();
+    let script = "mkdir -p /tmp/c/composefs/bootc /tmp/c/ostree; ln -s ../composefs/bootc /tmp/c/ostree/bootc; \
+                  cp -a /sysroot/ostree/bootc/storage /tmp/c/composefs/bootc/; exec bootc-image --sysroot /tmp/c list";
+    let output = world.enter().sh(&format!("{script} --type host --format json")).exits(1);
+    assert!(
+        output.stderr.contains("error: host images of a composefs system can't be read yet"),
+        "{output:#?}"
+    );
+    let unified = output.json::<Vec<Row>>();
+    assert!(unified.len() >= 3 && unified.iter().all(|row| row.image_type == "unified"), "{unified:?}");
+}
+
+#[test]
 fn a_damaged_or_half_written_index_is_named_and_the_rest_is_listed() {
     let world = World::new();
     let (host, _, logical) = expected(&world);

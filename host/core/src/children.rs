@@ -1,6 +1,8 @@
 //! The only place where programs are started (D3.14): from an empty environment, found in fixed places, with no
 //! descriptors but the ones they are given.
 
+mod signals;
+
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -189,9 +191,7 @@ impl Child {
     /// The system's, if it can't be started.
     pub fn run_in_place(mut self) -> Result<ExitStatus, Error> {
         self.command.stdin(Stdio::inherit());
-        self.prepare()?;
-        self.log();
-        self.command.status().map_err(Error::io("run", self.name))
+        self.start_and_wait()
     }
 
     /// Runs it without output.
@@ -205,14 +205,26 @@ impl Child {
         );
         let copy = stderr.try_clone().map_err(Error::io("duplicate", "a file in memory"))?;
         self.command.stdout(Stdio::null()).stderr(copy);
-        self.prepare()?;
-        self.log();
-        let status = self.command.status().map_err(Error::io("run", self.name))?;
+        let status = self.start_and_wait()?;
         if status.success() {
             return Ok(());
         }
         let stderr = last_of(&mut stderr).unwrap_or_default();
         Err(Error::Child { program: self.name, status: describe(status), stderr })
+    }
+
+    fn start_and_wait(&mut self) -> Result<ExitStatus, Error> {
+        signals::take_over().map_err(Error::io("handle", "signals"))?;
+        if let Some(signal) = signals::asked_to_end() {
+            return Err(Error::Interrupted { signal });
+        }
+        self.prepare()?;
+        self.log();
+        let mut child = self.command.spawn().map_err(Error::io("run", self.name))?;
+        signals::child_is(child.id());
+        let status = child.wait();
+        signals::child_ended();
+        status.map_err(Error::io("wait for", self.name))
     }
 
     fn log(&self) {

@@ -162,6 +162,12 @@ pub enum Error {
         /// The last of what it said.
         stderr: String,
     },
+    /// We were asked to end between two children.
+    #[error("interrupted by signal {signal}")]
+    Interrupted {
+        /// Which one.
+        signal: i32,
+    },
     /// A child said that it succeeded, but the result isn't what was judged.
     #[error("{what} isn't what was asked for: {why}")]
     Verification {
@@ -263,7 +269,7 @@ impl Error {
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; reinstall it"
             }
-            Self::Child { .. } | Self::Io { .. } => return None,
+            Self::Child { .. } | Self::Interrupted { .. } | Self::Io { .. } => return None,
         };
         Some(text.to_owned())
     }

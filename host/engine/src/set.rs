@@ -12,10 +12,11 @@ use crate::manifest::Manifest;
 use crate::sanitize::sanitize;
 use crate::wasm::Runtime;
 
-/// A set in which no two plugins have an id or a command in common. Making one reads manifests; wasmtime is started by the
-/// first plan that is asked for.
+/// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
+/// wasmtime is started by the first plan: what needs no plugin pays for none.
 pub struct PluginSet {
-    plugins: Result<BTreeMap<PluginId, Plugin>, PluginSetError>,
+    builtins: Vec<Builtin>,
+    plugins: OnceLock<Result<BTreeMap<PluginId, Plugin>, PluginSetError>>,
     runtime: OnceLock<Result<Runtime, String>>,
 }
 
@@ -26,14 +27,18 @@ struct Plugin {
 }
 
 impl PluginSet {
-    /// Reads the manifests. What is wrong with them is told by every later question: a broken set must not keep
+    /// A set of these plugins. What is wrong with a manifest is told by every question: a broken set must not keep
     /// operations from running that need no plugin, and must not run one that does.
     pub fn new(builtins: Vec<Builtin>) -> Self {
-        Self { plugins: collect(builtins), runtime: OnceLock::new() }
+        Self { builtins, plugins: OnceLock::new(), runtime: OnceLock::new() }
+    }
+
+    fn plugins(&self) -> Result<&BTreeMap<PluginId, Plugin>, PluginSetError> {
+        self.plugins.get_or_init(|| collect(&self.builtins)).as_ref().map_err(Clone::clone)
     }
 
     fn plugin(&self, id: &PluginId, command: &str) -> Result<&Plugin, String> {
-        let plugins = self.plugins.as_ref().map_err(ToString::to_string)?;
+        let plugins = self.plugins().map_err(|error| error.to_string())?;
         let plugin = plugins.get(id).ok_or("there is no such plugin")?;
         if plugin.manifest.commands.iter().any(|claimed| claimed.name == command) {
             Ok(plugin)
@@ -50,8 +55,7 @@ impl PluginSet {
 
 impl Plugins for PluginSet {
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
-        let plugins = self.plugins.as_ref().map_err(Clone::clone)?;
-        let mut claims: Vec<CommandClaim> = plugins.values().flat_map(claims).collect();
+        let mut claims: Vec<CommandClaim> = self.plugins()?.values().flat_map(claims).collect();
         claims.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(claims)
     }
@@ -76,7 +80,7 @@ fn claims(plugin: &Plugin) -> impl Iterator<Item = CommandClaim> {
     })
 }
 
-fn collect(builtins: Vec<Builtin>) -> Result<BTreeMap<PluginId, Plugin>, PluginSetError> {
+fn collect(builtins: &[Builtin]) -> Result<BTreeMap<PluginId, Plugin>, PluginSetError> {
     let mut plugins: BTreeMap<PluginId, Plugin> = BTreeMap::new();
     let mut owners: BTreeMap<String, PluginId> = BTreeMap::new();
     for builtin in builtins {
@@ -97,8 +101,8 @@ fn collect(builtins: Vec<Builtin>) -> Result<BTreeMap<PluginId, Plugin>, PluginS
     Ok(plugins)
 }
 
-fn read(builtin: Builtin) -> Result<Plugin, PluginSetError> {
-    let Builtin { origin, manifest, artefact, component_sha256 } = builtin;
+fn read(builtin: &Builtin) -> Result<Plugin, PluginSetError> {
+    let Builtin { origin, manifest, artefact, component_sha256 } = builtin.clone();
     let origin = origin.into_owned();
     let broken = |reason| PluginSetError::Manifest { plugin: origin.clone(), reason };
     let manifest = Manifest::parse(&manifest).map_err(|error| broken(error.to_string()))?;

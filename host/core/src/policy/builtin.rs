@@ -150,3 +150,110 @@ impl Validator for Pinning {
         Err(denial(self.name(), "not-pinned", message, hint))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::ListType;
+    use crate::plugin::PluginId;
+    use crate::policy::{Configuration, validators};
+    use crate::subject::{Delegation as By, Subject};
+
+    fn id(name: &str) -> PluginId {
+        PluginId::new(name).unwrap()
+    }
+
+    fn caller(delegation: Option<By>) -> Subject {
+        Subject { uid: Some(0), delegation, plugin: None }
+    }
+
+    fn claim(plugin: &str, name: &str) -> CommandClaim {
+        CommandClaim { plugin: id(plugin), name: name.to_owned(), summary: String::new() }
+    }
+
+    /// What plugin `p` planned for `cmd INVOKED`, as the pipeline would freeze it.
+    fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> Frozen {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let command = parse(subcommand, &args).unwrap();
+        let operation = Operation::Cmd { invoked: invoked.to_owned(), plugin: id("p"), command, pinned };
+        Frozen::new(operation, caller(None).through(&id("p")), None)
+    }
+
+    /// Who denied, and why; none if all allowed.
+    fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
+        let judged = validators(&Configuration::default(), claims.to_vec()).judge(frozen);
+        let denial = judged.denial().map(|denial| (denial.by.clone(), denial.code.clone()));
+        assert_eq!(judged.approve().is_err(), denial.is_some());
+        denial
+    }
+
+    fn said(by: &str, code: &str) -> Option<(String, String)> {
+        Some((by.to_owned(), code.to_owned()))
+    }
+
+    #[test]
+    fn a_plan_must_be_for_what_was_invoked_and_owned_by_its_plugin() {
+        let list = || planned("list", "list", &[], true);
+        assert_eq!(denied(list(), &[claim("p", "list")]), None);
+        assert_eq!(denied(list(), &[]), said("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[claim("p", "pull")]), said("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[claim("other", "list")]), said("claims", "unclaimed"));
+        let twice = [claim("p", "list"), claim("other", "list")];
+        assert_eq!(denied(list(), &twice), said("claims", "unclaimed"));
+        let other = planned("pull", "list", &[], true);
+        let both = [claim("p", "list"), claim("p", "pull")];
+        assert_eq!(denied(other, &both), said("claims", "other-subcommand"));
+    }
+
+    #[test]
+    fn a_plan_without_its_plugin_as_subject_is_refused() {
+        let command = parse("list", &[]).unwrap();
+        let operation = Operation::Cmd { invoked: "list".to_owned(), plugin: id("p"), command, pinned: true };
+        let frozen = Frozen::new(operation, caller(None), None);
+        assert_eq!(denied(frozen, &[claim("p", "list")]), said("claims", "unclaimed"));
+    }
+
+    #[test]
+    fn options_that_name_files_or_secrets_are_refused() {
+        let name = format!("quay.io/a@sha256:{}", "a".repeat(64));
+        for (option, code) in
+            [("--authfile=/x", "reads-file"), ("--cert-dir=/x", "reads-file"), ("--creds=a:b", "secret")]
+        {
+            let frozen = planned("pull", "pull", &[option, &name], true);
+            assert_eq!(denied(frozen, &[claim("p", "pull")]), said("grammar", code), "{option}");
+        }
+        let plain = planned("pull", "pull", &["--quiet", "--arch=arm64", &name], true);
+        assert_eq!(denied(plain, &[claim("p", "pull")]), None);
+    }
+
+    #[test]
+    fn operands_name_registries_only() {
+        for operand in ["dir:/x", "docker://quay.io/a", "containers-storage:a", "/x", "A", "oci-archive:x"] {
+            let frozen = planned("pull", "pull", &[operand], true);
+            let expected = said("grammar", "not-a-registry-reference");
+            assert_eq!(denied(frozen, &[claim("p", "pull")]), expected, "{operand}");
+        }
+    }
+
+    #[test]
+    fn what_isnt_pinned_isnt_fetched() {
+        let frozen = planned("pull", "pull", &["quay.io/a:1"], false);
+        assert_eq!(denied(frozen, &[claim("p", "pull")]), said("pinning", "not-pinned"));
+    }
+
+    #[test]
+    fn a_delegated_caller_needs_the_configurations_word_for_another_system() {
+        let list = |by, sysroot: Option<&str>| {
+            let operation = Operation::List { image_type: ListType::All };
+            Frozen::new(operation, caller(by), sysroot.map(str::to_owned))
+        };
+        assert_eq!(denied(list(None, Some("/x")), &[]), None);
+        assert_eq!(denied(list(Some(By::Sudo), None), &[]), None);
+        for by in [By::Sudo, By::Pkexec, By::Doas] {
+            assert_eq!(denied(list(Some(by), Some("/x")), &[]), said("delegation", "delegated-sysroot"));
+        }
+        let configuration = Configuration { allow_delegated_sysroot: true };
+        let judged = validators(&configuration, Vec::new()).judge(list(Some(By::Sudo), Some("/x")));
+        assert!(judged.approve().is_ok());
+    }
+}

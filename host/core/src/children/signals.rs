@@ -1,0 +1,74 @@
+//! What asks us to end is the child's to obey while one runs; then we clean up, record, and end ourselves.
+
+use std::io;
+use std::sync::Once;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook_registry::register_sigaction;
+
+/// The child that runs, 0 if none does.
+static CHILD: AtomicI32 = AtomicI32::new(0);
+/// The signal that asked us to end, 0 if none has.
+static ASKED: AtomicI32 = AtomicI32::new(0);
+
+/// What asks a program to end.
+const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
+/// `si_code` of a signal that the kernel itself sent: the terminal's, which the child has got as well.
+const SI_KERNEL: i32 = 0x80;
+
+/// From now on nothing but SIGKILL ends us while a child runs. What our caller wants ignored, as nohup does, stays ignored.
+#[allow(unsafe_code)]
+pub(super) fn take_over() -> io::Result<()> {
+    static ONCE: Once = Once::new();
+    let mut result = Ok(());
+    ONCE.call_once(|| {
+        let ignored = ignored();
+        let mut heeded = SIGNALS.into_iter().filter(|signal| ignored >> (signal.as_raw() - 1) & 1 == 0);
+        result = heeded.try_for_each(|signal| {
+            // SAFETY: the handler stores to an atomic and makes one system call.
+            let registered = unsafe {
+                register_sigaction(signal.as_raw(), move |info| {
+                    ASKED.store(signal.as_raw(), Ordering::SeqCst);
+                    if info.si_code != SI_KERNEL {
+                        send_to_child(signal);
+                    }
+                })
+            };
+            registered.map(drop)
+        });
+    });
+    result
+}
+
+/// The signals that are ignored, a bit each; none if the kernel doesn't tell.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn send_to_child(signal: Signal) {
+    if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
+        // It may have ended by itself.
+        let _ = kill_process(child, signal);
+    }
+}
+
+/// The signal that asked us to end, if one has: then nothing new is started.
+pub(super) fn asked_to_end() -> Option<i32> {
+    Some(ASKED.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
+}
+
+/// Says which child gets what comes; one that came while it was being started is passed on now.
+pub(super) fn child_is(pid: u32) {
+    CHILD.store(pid.cast_signed(), Ordering::SeqCst);
+    if let Some(signal) = SIGNALS.into_iter().find(|signal| Some(signal.as_raw()) == asked_to_end()) {
+        send_to_child(signal);
+    }
+}
+
+/// No child runs any more.
+pub(super) fn child_ended() {
+    CHILD.store(0, Ordering::SeqCst);
+}
