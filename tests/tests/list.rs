@@ -186,6 +186,17 @@ fn without_a_store_there_are_no_unified_images() {
 }
 
 #[test]
+fn without_a_sysroot_the_bound_images_are_listed() {
+    let world = World::new();
+    let logical = rows("logical", &world.facts().logical);
+    let script =
+        "umount -l /sysroot; rmdir /sysroot 2>/dev/null || true; exec bootc-image list --format json";
+    let output = world.enter().sh(script).exits(1);
+    assert_eq!(output.json::<Vec<Row>>(), logical, "{output:#?}");
+    assert!(output.stderr.contains("error: can't open /sysroot"), "{output:#?}");
+}
+
+#[test]
 fn a_store_that_cant_be_opened_is_named() {
     let world = World::new();
     let store = world.outside("/sysroot/ostree/bootc/storage");

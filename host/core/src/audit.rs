@@ -1,8 +1,8 @@
 //! The record of what was done: an intent, on disk before anything runs, and an outcome after (D3.4).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -98,7 +98,7 @@ impl FileRecorder {
 
     fn open(&self) -> Result<File, Error> {
         let directory = &self.directory;
-        fs::DirBuilder::new()
+        DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
@@ -114,6 +114,7 @@ impl FileRecorder {
         let path = directory.join("audit.jsonl");
         let created = !path.exists();
         let file = OpenOptions::new()
+            .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
@@ -129,8 +130,11 @@ impl FileRecorder {
     fn write(&self, line: &Line<'_>) -> Result<(), Error> {
         let path = self.directory.join("audit.jsonl");
         let mut file = self.open()?;
+        // A disk that was full can have left half a line, which must not spoil this one.
         let mut text =
-            serde_json::to_vec(line).map_err(|error| Error::io("write", &path)(io::Error::other(error)))?;
+            if ends_in_newline(&file).map_err(Error::io("read", &path))? { vec![] } else { vec![b'\n'] };
+        serde_json::to_writer(&mut text, line)
+            .map_err(|error| Error::io("write", &path)(io::Error::other(error)))?;
         text.push(b'\n');
         // One write on a descriptor opened for appending: lines of two processes never mix.
         let written = file.write(&text).map_err(Error::io("write", &path))?;
@@ -139,6 +143,13 @@ impl FileRecorder {
         }
         file.sync_data().map_err(Error::io("sync", &path))
     }
+}
+
+fn ends_in_newline(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
 }
 
 fn sync_directory(path: &Path) -> Result<(), Error> {
@@ -201,4 +212,46 @@ fn new_id() -> Result<String, Error> {
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::io("read", "random bytes")(error.into()))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial() -> Denial {
+        Denial { by: "b".to_owned(), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None }
+    }
+
+    #[test]
+    fn half_a_line_of_a_full_disk_spoils_no_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = FileRecorder::new(scratch.path().join("audit"));
+        let subject = Subject { uid: Some(1), delegation: None, plugin: None };
+        let path = scratch.path().join("audit/audit.jsonl");
+        recorder.denied(&subject, &denial(), None).unwrap();
+        let half = fs::read_to_string(&path).unwrap() + "{\"schema\":1,\"ev";
+        fs::write(&path, half).unwrap();
+        recorder.denied(&subject, &denial(), None).unwrap();
+        recorder.outcome(&RecordId("i".to_owned()), &Outcome::Exited { code: 3 }).unwrap();
+
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<Option<serde_json::Value>> =
+            text.lines().map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(lines.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
+        let last = lines[3].as_ref().unwrap();
+        assert_eq!(
+            (&last["event"], &last["result"], &last["code"]),
+            (&"outcome".into(), &"exited".into(), &3.into())
+        );
+    }
+
+    #[test]
+    fn a_directory_that_others_can_enter_isnt_used() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("audit");
+        DirBuilder::new().mode(0o755).create(&directory).unwrap();
+        let subject = Subject { uid: Some(1), delegation: None, plugin: None };
+        assert!(FileRecorder::new(&directory).denied(&subject, &denial(), None).is_err());
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
 }

@@ -17,9 +17,17 @@ pub(super) fn execute(settings: &Settings, image_type: ListType, talk: &dyn Talk
     let wants = |types: &[ListType]| image_type == ListType::All || types.contains(&image_type);
     let mut listing = Listing::default();
     let sysroot = match (&settings.sysroot, settings.place) {
-        (Some(_), _) | (None, Place::Booted) => Some(physical(settings)?),
-        (None, _) if wants(&[]) || image_type == ListType::Logical => None,
-        (None, _) => return Err(Error::ListNotBooted),
+        (None, Place::NotBooted | Place::Container) => match image_type {
+            ListType::All | ListType::Logical => None,
+            ListType::Host | ListType::Unified => return Err(Error::ListNotBooted),
+        },
+        _ => match physical(settings) {
+            Ok(sysroot) => Some(sysroot),
+            Err(problem) => {
+                listing.problems.push(problem);
+                None
+            }
+        },
     };
     if let Some(physical) = &sysroot {
         if wants(&[ListType::Host]) {
@@ -30,7 +38,14 @@ pub(super) fn execute(settings: &Settings, image_type: ListType, talk: &dyn Talk
         }
     }
     if wants(&[ListType::Logical]) {
-        listing.take(ImageType::Logical, logical(settings, sysroot.as_ref()));
+        match (&settings.sysroot, &sysroot) {
+            (Some(_), Some(physical)) => listing.take(ImageType::Logical, logical_of_default(physical)),
+            // That it can't be opened has been said.
+            (Some(_), None) => {}
+            (None, _) => {
+                listing.take(ImageType::Logical, running_root().and_then(|root| bound_images(&root)));
+            }
+        }
     }
     listing.rows.sort_unstable();
     listing.rows.dedup();
@@ -68,15 +83,8 @@ fn unified(physical: &RootDir, settings: &Settings, talk: &dyn Talk) -> Found {
     Ok((names.collect(), Vec::new()))
 }
 
-/// Of the running system; with `--sysroot` of that system's default deployment.
-fn logical(settings: &Settings, physical: Option<&RootDir>) -> Found {
-    match physical.filter(|_| settings.sysroot.is_some()) {
-        Some(physical) => {
-            let deployment = sysroot::default(physical)?;
-            let root =
-                physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?;
-            bound_images(&root)
-        }
-        None => bound_images(&running_root()?),
-    }
+/// With `--sysroot`: of that system's default deployment.
+fn logical_of_default(physical: &RootDir) -> Found {
+    let deployment = sysroot::default(physical)?;
+    bound_images(&physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?)
 }
