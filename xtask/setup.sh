@@ -27,7 +27,7 @@ missing() {
 hold_services_back() {
     saved=
     if [ -e $policy ]; then
-        saved=$(mktemp $policy.XXXXXX)
+        saved=$policy.of-this-machine
         mv $policy "$saved"
     fi
     trap let_services_go EXIT

@@ -9,16 +9,9 @@ use std::path::{Path, PathBuf};
 const WATCHED: [&str; 6] = ["/etc", "/usr", "/var", "/run", "/root", "/dev/shm"];
 
 /// What others write to all the time, and what cargo and rustup need to build anything.
-const UNWATCHED: [&str; 8] = [
-    "/var/log",
-    "/var/lib/apt",
-    "/var/cache",
-    "/usr/local/cargo",
-    "/usr/local/rustup",
-    "/root/.cargo",
-    "/root/.rustup",
-    "/root/.cache",
-];
+const UNWATCHED: [&str; 5] =
+    ["/var/log", "/var/lib/apt", "/var/cache", "/usr/local/cargo", "/usr/local/rustup"];
+const UNWATCHED_AT_HOME: [&str; 3] = [".cargo", ".rustup", ".cache"];
 
 /// A line for each file (path, type and mode, size, time of change) and each mount; `but_not` is left out.
 pub fn snapshot(but_not: &[&Path]) -> BTreeSet<String> {
@@ -27,7 +20,9 @@ pub fn snapshot(but_not: &[&Path]) -> BTreeSet<String> {
     let mut directories: Vec<_> = WATCHED.map(PathBuf::from).into();
     while let Some(directory) = directories.pop() {
         let watched = |path: &PathBuf| {
+            let at_home = UNWATCHED_AT_HOME.map(|name| Path::new("/root").join(name));
             !UNWATCHED.iter().map(Path::new).chain(but_not.iter().copied()).any(|no| path == no)
+                && !at_home.contains(path)
         };
         // What has just gone away shows as a difference in its directory.
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();

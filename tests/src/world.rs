@@ -60,6 +60,13 @@ impl World {
         }
     }
 
+    /// The lines of the audit record, none if nothing has been recorded.
+    pub fn record(&self) -> Vec<serde_json::Value> {
+        let path = self.outside("/var/lib/bootc-image/audit/audit.jsonl");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of the record is JSON")).collect()
+    }
+
     /// How much the world takes on disk, in bytes.
     pub fn size(&self) -> u64 {
         let usage =

@@ -17,12 +17,6 @@ fn with_plugins(world: &World, plugins: &str) -> Enter {
     world.enter().program(&program, "/usr/bin/bootc-image").env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
 }
 
-fn record(world: &World) -> Vec<Value> {
-    let text =
-        fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 /// A refusal: exit 77, nothing on stdout, the last line on stderr says so (D10.6), and podman wasn't started.
 fn refused(output: &Output, why: &str) {
     assert_eq!((output.code, output.stdout.as_str()), (77, ""), "{output:#?}");
@@ -68,7 +62,7 @@ fn pull_by_digest_fetches_exactly_that() {
         cmd(&world, &["pull", "--quiet", &reference]).ok();
         assert!(oracle::podman_names(&world, Store::Bootc).contains(&reference), "{reference}");
     }
-    let lines = record(&world);
+    let lines = world.record();
     assert_eq!(lines.len(), 4, "an intent and an outcome each");
     let frozen = &lines[0]["frozen"];
     assert_eq!(
@@ -85,7 +79,7 @@ fn podmans_own_exit_code_passes() {
     let absent = format!("127.0.0.1:5000/lab/app@sha256:{}", "0".repeat(64));
     let output = cmd(&world, &["pull", "--quiet", &absent]).exits(125);
     assert!(!output.stderr.contains("bootc-image: denied:"), "{output:#?}");
-    assert_eq!(record(&world)[1]["code"], 125);
+    assert_eq!(world.record()[1]["code"], 125);
     for (script, code) in [("exit 42", 42), ("kill -9 $$", 137)] {
         let enter = world.enter().file_with_mode("/usr/bin/podman", format!("#!/bin/sh\n{script}\n"), 0o755);
         enter.run(&["bootc-image", "cmd", "list"]).exits(code);
@@ -109,7 +103,7 @@ fn what_isnt_pinned_is_refused_with_a_hint() {
         assert!(output.stderr.contains("skopeo inspect"), "{output:#?}");
     }
     assert!(!podman_ran(&world));
-    assert!(record(&world).iter().all(|line| line["event"] == "denied"));
+    assert!(world.record().iter().all(|line| line["event"] == "denied"));
 }
 
 /// Each way out is closed before podman starts (D3.8 to D3.10).
@@ -203,7 +197,7 @@ fn a_plugin_that_breaks_stops_its_command() {
         assert!(output.stderr.contains(why), "{guest}: {output:#?}");
     }
     assert!(!podman_ran(&world));
-    assert!(record(&world).iter().all(|line| line["event"] != "intent"));
+    assert!(world.record().iter().all(|line| line["event"] != "intent"));
 }
 
 /// D3.2: a plan is refused unless its subcommand is the one invoked and is claimed by that plugin's manifest.
@@ -270,7 +264,7 @@ fn a_dry_run_judges_and_starts_nothing() {
     assert_eq!(shown["frozen"]["operation"]["command"]["flags"][0]["name"], "all");
     let output = enter().run(&["bootc-image", "--dry-run", "cmd", "pull", "quay.io/a:1"]).exits(77);
     assert_eq!(output.json::<Value>()["allowed"], false);
-    assert!(!podman_ran(&world) && record(&world).is_empty());
+    assert!(!podman_ran(&world) && world.record().is_empty());
 }
 
 /// The caller's `PATH` and settings don't choose which podman runs, nor on what.

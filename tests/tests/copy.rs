@@ -10,13 +10,6 @@ fn copy(world: &World, arguments: &[&str]) -> Output {
     world.enter().run(&[&["bootc-image", "copy-to-storage"], arguments].concat())
 }
 
-/// The lines of the audit record.
-fn record(world: &World) -> Vec<Value> {
-    let text =
-        fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 /// What an attempt that must leave nothing behind could have left.
 fn traces(world: &World) -> (Vec<String>, Vec<String>) {
     let left = fs::read_dir(world.outside("/var/tmp")).unwrap();
@@ -62,7 +55,7 @@ fn what_is_copied_is_the_booted_commit_whatever_its_ref_says_by_now() {
     )
     .unwrap();
     copy(&world, &[]).ok();
-    let frozen = &record(&world)[0]["frozen"]["operation"];
+    let frozen = &world.record()[0]["frozen"]["operation"];
     assert_eq!(frozen["source"]["commit"], facts.booted.commit.as_str());
     assert_eq!(frozen["source"]["manifest_digest"], facts.booted.digest.as_str());
     let script = "cat \"$(podman image mount localhost/bootc:latest)\"/usr/share/lab/third";
@@ -77,7 +70,7 @@ fn the_deployment_that_is_booted_is_copied_not_the_newest() {
     let world = World::new();
     world.enter().boot(1).run(&["bootc-image", "copy-to-storage", "--target", "old:1"]).ok();
     assert_eq!(
-        record(&world)[0]["frozen"]["operation"]["source"]["commit"],
+        world.record()[0]["frozen"]["operation"]["source"]["commit"],
         world.facts().rollback.commit.as_str()
     );
     let image = oracle::podman_inspect(&world, Store::Default, "localhost/old:1");
@@ -110,11 +103,29 @@ fn the_target_can_be_named() {
     assert_eq!(traces(&world), before);
 }
 
+/// stdout is data, stderr is talk, and how much of it is the caller's choice.
+#[test]
+fn talk_is_quiet_or_verbose_as_asked() {
+    let world = World::new();
+    assert_eq!(copy(&world, &["--quiet"]).ok().stderr, "");
+    let spoken = copy(&world, &[]).ok().stderr;
+    assert!(spoken.contains("exporting docker://127.0.0.1:5000/lab/os:1"), "{spoken}");
+    for enter in
+        [world.enter().env("RUST_LOG", "debug"), world.enter().env("RUST_LOG", "bootc_image_core=debug")]
+    {
+        let log = enter.run(&["bootc-image", "copy-to-storage"]).ok().stderr;
+        assert!(log.contains("starting") && log.contains("containers-storage:localhost/bootc"), "{log}");
+    }
+    let log = copy(&world, &["-vv", "--quiet", "--log-format=json"]).ok().stderr;
+    assert!(log.lines().count() >= 3);
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
+}
+
 #[test]
 fn an_intent_and_an_outcome_are_recorded() {
     let world = World::new();
     copy(&world, &[]).ok();
-    let lines = record(&world);
+    let lines = world.record();
     assert_eq!(lines.len(), 2);
     assert_eq!((&lines[0]["event"], &lines[1]["event"]), (&"intent".into(), &"outcome".into()));
     assert_eq!(lines[0]["id"], lines[1]["id"]);
@@ -155,7 +166,7 @@ fn a_dry_run_shows_what_would_be_judged_and_changes_nothing() {
     assert_eq!(shown["allowed"], true);
     assert_eq!(shown["frozen"]["operation"]["source"]["commit"], world.facts().booted.commit.as_str());
     assert_eq!(shown["frozen"]["operation"]["target"], "localhost/bootc:latest");
-    assert_eq!((traces(&world), record(&world)), (before, vec![]));
+    assert_eq!((traces(&world), world.record()), (before, vec![]));
 }
 
 #[test]
@@ -170,7 +181,7 @@ fn it_needs_root_and_a_booted_host() {
         let output = enter.run(&run).exits(1);
         assert!(output.stderr.starts_with(&format!("error: {why}\n  hint: ")), "{output:#?}");
     }
-    assert_eq!(record(&world), [] as [Value; 0]);
+    assert_eq!(world.record(), [] as [Value; 0]);
 }
 
 /// D11.8.
@@ -215,7 +226,7 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
         assert!(output.stderr.contains(why), "{why}: {output:#?}");
         assert_eq!(traces(&world), before, "{program}: {script}");
     }
-    let failed = record(&world).iter().filter(|line| line["result"] == "failed").count();
+    let failed = world.record().iter().filter(|line| line["result"] == "failed").count();
     assert_eq!(failed, 6, "every failure is recorded");
 }
 
@@ -233,7 +244,7 @@ fn being_asked_to_end_leaves_nothing_behind() {
         assert!(output.stderr.contains("failed (killed by signal"), "{how}: {output:#?}");
         assert_eq!(traces(&world), before, "{how}");
     }
-    assert_eq!(record(&world).iter().filter(|line| line["result"] == "failed").count(), 3);
+    assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 3);
 }
 
 /// D3.14: nothing of the caller's reaches the children.

@@ -176,6 +176,17 @@ fn without_root_the_rest_is_listed_and_the_store_is_named() {
     assert!(output.stderr.contains("Permission denied"), "{output:#?}");
 }
 
+/// D11.6: bootc waits for the lock of the sysroot, which an upgrade holds for minutes.
+#[test]
+fn the_lock_of_the_sysroot_isnt_needed() {
+    let world = World::new();
+    let all: Vec<Row> = list(&world, &["--format=json"]).ok().json();
+    let script = "touch /sysroot/ostree/lock; exec 9</sysroot/ostree/lock; /usr/bin/flock --exclusive 9; \
+                  /usr/bin/timeout 5 bootc-image list --format json 9<&-";
+    let output = world.enter().sh(script).ok();
+    assert_eq!((output.json::<Vec<Row>>(), output.stderr.as_str()), (all, ""));
+}
+
 #[test]
 fn without_a_store_there_are_no_unified_images() {
     let world = World::new();

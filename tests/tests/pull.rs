@@ -12,8 +12,7 @@ fn pull(world: &World, image: &str) -> Output {
 }
 
 fn frozen(world: &World) -> Value {
-    let text = fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap();
-    serde_json::from_str::<Value>(text.lines().next().unwrap()).unwrap()["frozen"]["operation"].clone()
+    world.record()[0]["frozen"]["operation"].clone()
 }
 
 #[test]
