@@ -35,6 +35,21 @@ fn an_image_is_pulled_by_its_id_and_bootc_sees_it() {
     assert!(listed.stdout.contains("\"localhost/mine:1\""));
 }
 
+/// bootc hosts mount /sysroot read-only; only we and our children see it writable.
+#[test]
+fn a_read_only_sysroot_becomes_writable_for_us_alone() {
+    let world = World::new();
+    let script = "bootc-image --quiet pull-from-default-storage localhost/mine:1; bootc-image cmd list --quiet; \
+                  bootc-image --quiet copy-to-storage; touch /sysroot/x 2>/dev/null || echo still read-only";
+    let output = world.enter().read_only_sysroot().sh(script).ok();
+    assert_eq!(output.lines().last(), Some(&"still read-only"), "{output:#?}");
+    assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/mine:1".to_owned()));
+    fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+    let pull = "bootc-image pull-from-default-storage localhost/mine:1";
+    world.enter().read_only_sysroot().sh(pull).ok();
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), ["localhost/mine:1"]);
+}
+
 #[test]
 fn a_short_name_is_found_and_recorded_in_full() {
     let world = World::new();

@@ -16,6 +16,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::FdFlags;
 
 use crate::error::Error;
+use crate::mounts::bind_privately;
 
 /// Where programs are looked for, whatever the caller's `PATH` says.
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
@@ -240,7 +241,7 @@ impl Child {
         let bind = self.bind.take();
         let enter = move || -> io::Result<()> {
             if let Some((directory, target)) = &bind {
-                bind_in_own_namespace(directory.as_fd(), target)?;
+                bind_privately(directory.as_fd(), target)?;
             }
             for (file, number) in &descriptors {
                 // SAFETY: the number is only written to; forgetting the wrapper leaves it open for the program.
@@ -253,23 +254,6 @@ impl Child {
         unsafe { self.command.pre_exec(enter) };
         Ok(())
     }
-}
-
-/// As bootc does it: the mount can't be made from a descriptor's path, but from the working directory it can, if that was
-/// set before the namespace was left.
-#[allow(unsafe_code)]
-fn bind_in_own_namespace(directory: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
-    use rustix::fs::{Mode, OFlags};
-    use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
-    let before = rustix::fs::open(".", OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::process::fchdir(directory)?;
-    // SAFETY: no memory is shared through a mount namespace.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
-    // Where the system's mounts are shared, the new one would show up there and stay.
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
-    mount_bind(".", target)?;
-    rustix::process::fchdir(before)?;
-    Ok(())
 }
 
 /// Whatever the caller has left open stays with us.

@@ -21,6 +21,7 @@ pub mod digest;
 pub mod error;
 pub mod export;
 pub mod frozen;
+mod mounts;
 pub mod operation;
 pub mod pipeline;
 pub mod plugin;

@@ -5,10 +5,13 @@ mod copy;
 mod list;
 mod pull;
 
+use std::path::Path;
+
 use crate::audit::{Outcome, Recorder};
 use crate::error::{Denial, Error};
 use crate::export::Exporter;
 use crate::frozen::Frozen;
+use crate::mounts::make_writable;
 use crate::operation::{ListType, Operation, Request};
 use crate::plugin::{CommandClaim, PlanError, Plugins};
 use crate::policy::{Approved, Judged, validators};
@@ -17,6 +20,9 @@ use crate::settings::{Place, Settings};
 use crate::storage::root::RootDir;
 use crate::subject::Subject;
 use crate::talk::Talk;
+
+/// The physical root of a booted system.
+const SYSROOT: &str = "/sysroot";
 
 /// Everything that operations need of the world.
 pub struct Pipeline<'a> {
@@ -180,11 +186,19 @@ fn with_causes(error: &Error) -> String {
 fn physical(settings: &Settings) -> Result<RootDir, Error> {
     let path = match (&settings.sysroot, settings.place) {
         (Some(path), _) => path.as_str(),
-        (None, Place::Booted) => "/sysroot",
+        (None, Place::Booted) => SYSROOT,
         (None, Place::NotBooted) => return Err(Error::NotBooted),
         (None, Place::Container) => return Err(Error::Container),
     };
     RootDir::open(path).map_err(Error::io("open", path))
+}
+
+/// As [`physical`], for operations that write to bootc's storage in it.
+fn writable_physical(settings: &Settings) -> Result<RootDir, Error> {
+    if settings.sysroot.is_none() && settings.place == Place::Booted {
+        make_writable(Path::new(SYSROOT))?;
+    }
+    physical(settings)
 }
 
 /// The running system's own root.

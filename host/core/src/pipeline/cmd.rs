@@ -2,7 +2,7 @@
 
 use bootc_image_grammar::{Command, FlagValue, parse, table};
 
-use super::{Pipeline, physical};
+use super::{Pipeline, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::children::exit_code;
 use crate::error::{Denial, Error};
@@ -43,7 +43,7 @@ fn is_pinned(command: &Command) -> bool {
 
 pub(super) fn execute(pipeline: &Pipeline<'_>, command: &Command) -> Result<Report, Error> {
     let settings = pipeline.settings;
-    let store = BootcStore::open_or_create(&physical(settings)?, settings, pipeline.talk)?;
+    let store = BootcStore::open_or_create(&writable_physical(settings)?, settings, pipeline.talk)?;
     let mut podman = store.podman(settings)?;
     podman.arg("image").args(command.argv());
     Ok(Report::Exited { code: exit_code(podman.run_in_place()?) })

@@ -1,6 +1,6 @@
 //! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
 
-use super::{Pipeline, physical};
+use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::children::{Program, Scratch};
 use crate::digest::Digest;
@@ -71,7 +71,7 @@ fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
 pub(super) fn execute(pipeline: &Pipeline<'_>, source: LocalImage, name: Reference) -> Result<Report, Error> {
     let settings = pipeline.settings;
     Program::Podman.find()?;
-    let store = BootcStore::open_or_create(&physical(settings)?, settings, pipeline.talk)?;
+    let store = BootcStore::open_or_create(&writable_physical(settings)?, settings, pipeline.talk)?;
     let driver = Store::open(store.root())?.driver();
 
     pipeline.talk.progress(&format!("copying {name} to bootc's storage"));

@@ -1,0 +1,45 @@
+//! Mounts that nobody else sees, and that end with the process that made them.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+
+use crate::error::Error;
+
+/// Leaves the mount namespace of everybody else.
+#[allow(unsafe_code)]
+fn be_private() -> io::Result<()> {
+    // SAFETY: no memory is shared through a mount namespace.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
+    // Where the system's mounts are shared, ours would show up there and stay.
+    let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change("/", downstream)?)
+}
+
+/// Shows `directory` at `target` to this process alone. As bootc does it: the mount can't be made from a descriptor's path, but
+/// from the working directory it can, if that was set before the namespace was left. Fit for a child before its exec.
+pub(crate) fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+    let before = rustix::fs::open(".", OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::process::fchdir(directory)?;
+    be_private()?;
+    rustix::mount::mount_bind(".", target)?;
+    Ok(rustix::process::fchdir(before)?)
+}
+
+/// bootc hosts keep `/sysroot` read-only; for this process and its children it becomes writable, as bootc does it. What was
+/// opened before stays as it was.
+pub(crate) fn make_writable(path: &Path) -> Result<(), Error> {
+    let read_only = rustix::fs::statvfs(path)
+        .map_err(|error| Error::io("examine", path)(error.into()))?
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY);
+    if read_only {
+        let failed = |error: io::Error| Error::io("make writable", path)(error);
+        be_private().map_err(failed)?;
+        rustix::mount::mount_remount(path, MountFlags::BIND, c"").map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
+}
