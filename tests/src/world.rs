@@ -32,6 +32,11 @@ impl World {
     /// A copy in a directory of the caller's choice, which stays there. A world that was in it is replaced.
     pub fn kept_at(path: &Path) -> Self {
         worlds::copy_base_to(path);
+        Self::at(path)
+    }
+
+    /// A world that [`World::kept_at`] has made.
+    pub fn at(path: &Path) -> Self {
         Self { facts: Facts::read(path), path: path.to_owned(), in_use: None }
     }
 

@@ -135,28 +135,28 @@ fn with_selinux_no_store_is_created() {
 }
 
 #[test]
-fn it_needs_root_a_booted_host_and_podman() {
+fn it_needs_root_a_booted_host_and_skopeo() {
     let world = World::new();
     let run = ["bootc-image", "pull-from-default-storage", "localhost/mine:1"];
     let before = oracle::podman_names(&world, Store::Bootc);
     world.enter().as_uid(1000).run(&run).exits(1);
     world.enter().not_booted().run(&run).exits(1);
     world.enter().in_container().run(&run).exits(1);
-    let output = world.enter().without("podman").run(&run).exits(69);
-    assert!(output.stderr.contains("hint: install the package podman"), "{output:#?}");
+    let output = world.enter().without("skopeo").run(&run).exits(69);
+    assert!(output.stderr.contains("hint: install the package skopeo"), "{output:#?}");
     assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
 }
 
 #[test]
-fn a_podman_that_fails_is_an_error_with_its_words() {
+fn a_skopeo_that_fails_is_an_error_with_its_words() {
     let world = World::new();
     let before = oracle::podman_names(&world, Store::Bootc);
     for (script, why) in [
-        ("echo broken >&2; exit 125", "podman failed (exit code 125): broken"),
+        ("echo broken >&2; exit 125", "skopeo failed (exit code 125): broken"),
         ("kill -9 $$", "killed by signal 9"),
-        ("exit 0", "isn't what was asked for: it isn't in bootc's storage"),
+        ("exit 0", "isn't what was asked for: it isn't in /sysroot/ostree/bootc/storage"),
     ] {
-        let enter = world.enter().file_with_mode("/usr/bin/podman", format!("#!/bin/sh\n{script}\n"), 0o755);
+        let enter = world.enter().file_with_mode("/usr/bin/skopeo", format!("#!/bin/sh\n{script}\n"), 0o755);
         let output = enter.run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).exits(1);
         assert!(output.stderr.contains(why), "{output:#?}");
     }

@@ -3,7 +3,7 @@
 use bootc_image_core::operation::Request;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{cmd, copy_to_storage, list, pull_from_default_storage};
+use crate::commands::{cmd, copy_to_storage, list, pull_from_default_storage, set_unified};
 use crate::exit::Failure;
 use crate::render::Format;
 
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     List(list::List),
     CopyToStorage(copy_to_storage::CopyToStorage),
     PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
+    SetUnified(set_unified::SetUnified),
     Cmd(cmd::Cmd),
 }
 
@@ -65,6 +66,7 @@ impl Command {
             Self::List(list) => list.into_request(),
             Self::CopyToStorage(copy) => (copy.into_request(), Format::default()),
             Self::PullFromDefaultStorage(pull) => (pull.into_request(), Format::default()),
+            Self::SetUnified(set) => (set.into_request(), Format::default()),
             Self::Cmd(cmd) => (cmd.into_request()?, Format::default()),
         })
     }

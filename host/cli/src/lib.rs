@@ -25,9 +25,6 @@ use clap::Parser as _;
 use crate::arguments::{Arguments, Command};
 use crate::ui::Ui;
 
-/// Where the record is kept.
-const AUDIT: &str = "/var/lib/bootc-image/audit";
-
 /// Runs the program with the plugins that are built into it.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -50,7 +47,7 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> u8 {
             settings: &settings,
             plugins: &plugins,
             exporter: &HelperExporter { candidates: settings.helper.clone() },
-            recorder: &FileRecorder::new(AUDIT),
+            recorder: &FileRecorder::new(settings.state.join("audit")),
             talk: ui,
         };
         let (request, format) = arguments.command.into_request()?;

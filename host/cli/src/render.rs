@@ -28,13 +28,32 @@ pub(crate) enum Format {
 pub(crate) fn report(ui: &Ui, report: Report, format: Format) -> Result<u8, Failure> {
     match report {
         Report::Listing(listing) => show_listing(ui, &listing, format),
-        Report::Copied { target, manifest_digest, .. } => {
-            ui.text(&format!("Copied: containers-storage:{target} {manifest_digest}\n"))
+        Report::Copied { target, image, unchanged } => {
+            let done = if unchanged { "Unchanged" } else { "Copied" };
+            ui.text(&format!("{done}: containers-storage:{target} {}\n", image.manifest_digest))
         }
-        Report::Pulled { source, name } => ui.text(&format!("Pulled: {name} {}\n", source.manifest_digest)),
+        Report::Pulled { name, image, unchanged } => {
+            let done = if unchanged { "Unchanged" } else { "Pulled" };
+            ui.text(&format!("{done}: {name} {}\n", image.manifest_digest))
+        }
+        Report::Several(reports) => {
+            let mut worst = OK;
+            for report in reports {
+                let code = match report {
+                    Ok(report) => self::report(ui, report, format)?,
+                    Err(problem) => ui.problem(&problem, problem.hint().as_deref()),
+                };
+                worst = worst.max(code);
+            }
+            Ok(worst)
+        }
         Report::Exited { code } => Ok(code),
         Report::NothingToDo => Ok(OK),
-        Report::Judged(judged) => show_judged(ui, &judged),
+        // A JSON document each: the caller of a command that takes several names knows how many.
+        Report::Judged(judged) => {
+            let codes = judged.iter().map(|judged| show_judged(ui, judged));
+            codes.collect::<Result<Vec<_>, _>>().map(|codes| codes.into_iter().max().unwrap_or(OK))
+        }
     }
 }
 

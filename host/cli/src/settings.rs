@@ -12,10 +12,12 @@ use bootc_image_core::subject::{CallerEnvironment, Subject};
 use crate::arguments::Global;
 use crate::exit::Failure;
 
-/// How long to wait for somebody else's lock.
+/// How long to wait for somebody else's lock in order to read.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
-/// podman's own storage.
-const DEFAULT_STORE: &str = "/var/lib/containers/storage";
+/// How long to wait for somebody who copies.
+const CHANGE_LIMIT: Duration = Duration::from_secs(600);
+/// Where is kept what must last: the audit record, and what has been copied.
+pub(crate) const STATE: &str = "/var/lib/bootc-image";
 /// Our helper's name.
 const HELPER: &str = "bootc-image-helper";
 
@@ -28,8 +30,9 @@ pub(crate) fn resolve(global: &Global) -> Result<Settings, Failure> {
         root,
         configuration: Configuration::default(),
         lock_limit: LOCK_LIMIT,
+        change_limit: CHANGE_LIMIT,
         helper: helper_candidates(),
-        default_store: DEFAULT_STORE.into(),
+        state: STATE.into(),
         proxies: PROXY_VARIABLES.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))).collect(),
         dry_run: global.dry_run,
     })

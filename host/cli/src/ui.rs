@@ -5,8 +5,10 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
+use bootc_image_core::error::size;
 use bootc_image_core::talk::Talk;
 use bootc_image_engine::sanitize;
+use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -15,16 +17,28 @@ use crate::arguments::LogFormat;
 use crate::exit::{FAILED, Failure, OK};
 use crate::stdout;
 
+/// What is said where there is no terminal: how far it is, every so many bytes.
+const SAY_EVERY: u64 = 256 << 20;
+
 /// Says things.
 pub(crate) struct Ui {
     quiet: bool,
+    /// On a terminal, how far the current step is.
+    bar: ProgressBar,
+    /// Elsewhere, how far it was when that was said.
+    said: Cell<u64>,
     /// Whether stderr could be written so far; if not there is nobody left to tell.
     deaf: Cell<bool>,
 }
 
 impl Ui {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, deaf: Cell::new(false) }
+        let bar = if quiet || !io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::no_length().with_style(bar_style())
+        };
+        Self { quiet, bar, said: Cell::new(0), deaf: Cell::new(false) }
     }
 
     /// Runs the program's body; what it returns becomes the exit code.
@@ -73,6 +87,7 @@ impl Ui {
 
     fn line(&self, text: &str) {
         let text = sanitize::sanitize(text);
+        self.bar.finish_and_clear();
         if !self.deaf.get() && writeln!(io::stderr(), "{text}").is_err() {
             self.deaf.set(true);
         }
@@ -88,7 +103,32 @@ impl Talk for Ui {
         if !self.quiet {
             self.line(message);
         }
+        self.bar.reset();
+        self.said.set(0);
     }
+
+    fn advance(&self, done: u64, total: u64) {
+        if !self.bar.is_hidden() {
+            self.bar.set_length(total.max(done));
+            self.bar.set_position(done);
+        } else if !self.quiet && done >= self.said.get() + SAY_EVERY {
+            self.said.set(done);
+            let of = if total > done { format!(" of {}", size(total)) } else { String::new() };
+            self.line(&format!("  {}{of}", size(done)));
+        }
+    }
+}
+
+impl Drop for Ui {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("  [{bar:40}] {bytes} of {total_bytes}, {bytes_per_sec}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("#> ")
 }
 
 /// `error: context: cause`, without saying the same twice.

@@ -1,5 +1,8 @@
 //! bootc's own containers-storage. podman records the paths that it was called with and refuses others, so we call it with
 //! exactly bootc's: the store bind-mounted in a private namespace, and the run directory as a descriptor.
+//!
+//! On a composefs host the store is below `composefs/bootc`, to which `ostree/bootc` is a link; so every host has it at
+//! [`SUBPATH`].
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -9,15 +12,20 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode};
 
-use crate::children::{Child, Program, Scratch};
+use crate::children::{Child, Program};
 use crate::error::Error;
 use crate::settings::Settings;
+use crate::storage::containers::Store;
 use crate::storage::lock;
 use crate::storage::root::RootDir;
 use crate::talk::Talk;
 
 /// Where the store is, in a physical root.
 pub const SUBPATH: &str = "ostree/bootc/storage";
+/// The directory that it is in, and its name there; and under which name it is made.
+const PARENT: &str = "ostree/bootc";
+const NAME: &str = "storage";
+const TEMPORARY: &str = "storage.tmp";
 /// Where podman sees it, and what podman's database says.
 const ALIAS: &str = "/run/bootc/storage";
 /// podman's `--runroot`, likewise.
@@ -60,39 +68,45 @@ impl BootcStore {
         if Path::new("/sys/fs/selinux/enforce").exists() {
             return Err(Error::SelinuxCreate);
         }
-        let parent = physical.path("ostree/bootc");
-        fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-        let guard = File::open(&parent).map_err(Error::io("open", &parent))?;
+        let parent = make_parent(physical)?;
+        let guard = parent.open_file(".").map_err(parent.error("open", "."))?;
         let try_lock = || rustix::fs::flock(&guard, FlockOperation::NonBlockingLockExclusive);
-        lock::wait(try_lock, &parent, settings.lock_limit, talk)?;
+        lock::wait(try_lock, &parent.path("."), settings.change_limit, talk)?;
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
         }
         talk.progress("creating bootc's container storage");
-        Self::create(physical, &guard, settings)?;
-        Self::open(physical)?.ok_or_else(|| Error::StorageUnavailable {
-            path: physical.path(SUBPATH),
-            source: io::ErrorKind::NotFound.into(),
-        })
+        let created = Self::create(&parent, &guard, settings);
+        // bootc itself doesn't know our lock: it may have been faster.
+        match (Self::open(physical)?, created) {
+            (Some(store), _) => Ok(store),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(Error::StorageUnavailable {
+                path: physical.path(SUBPATH),
+                source: io::ErrorKind::NotFound.into(),
+            }),
+        }
     }
 
-    fn create(physical: &RootDir, parent: &File, settings: &Settings) -> Result<(), Error> {
-        let temporary = physical.path("ostree/bootc/storage.tmp");
+    fn create(parent: &RootDir, guard: &File, settings: &Settings) -> Result<(), Error> {
+        let temporary = parent.path(TEMPORARY);
         match fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::io("remove", &temporary)(error));
             }
             _ => {}
         }
-        rustix::fs::mkdirat(parent, "storage.tmp", Mode::from_raw_mode(0o755))
+        rustix::fs::mkdirat(parent, TEMPORARY, Mode::from_raw_mode(0o755))
             .map_err(|error| Error::io("create", &temporary)(error.into()))?;
-        let half = Self { root: RootDir::open(&temporary).map_err(Error::io("open", &temporary))? };
+        let half = Self { root: parent.open_root(TEMPORARY).map_err(parent.error("open", TEMPORARY))? };
         let mut podman = half.podman(settings)?;
         podman.arg("images");
         podman.run_quietly()?;
-        rustix::fs::renameat(parent, "storage.tmp", parent, "storage")
+        rustix::fs::syncfs(half.root.open_file(".").map_err(parent.error("open", TEMPORARY))?)
+            .map_err(|error| Error::io("sync", &temporary)(error.into()))?;
+        rustix::fs::renameat(parent, TEMPORARY, parent, NAME)
             .map_err(|error| Error::io("rename", &temporary)(error.into()))?;
-        parent.sync_all().map_err(Error::io("sync", physical.path("ostree/bootc")))
+        guard.sync_all().map_err(Error::io("sync", parent.path(".")))
     }
 
     /// The store itself, for reading.
@@ -113,28 +127,53 @@ impl BootcStore {
         Ok(child)
     }
 
-    /// podman on its own store, which sees this one as the target that [`BootcStore::destination`] names. `runroot` keeps
-    /// what lasts for this run only.
+    /// skopeo, which sees this store where [`BootcStore::reference`] says.
     ///
     /// # Errors
     /// [`Error::MissingProgram`]; the system's.
-    pub fn podman_of_default_store(&self, settings: &Settings, runroot: &Scratch) -> Result<Child, Error> {
-        make_directory(Path::new(ALIAS))?;
-        let runroot = File::open(runroot.path()).map_err(Error::io("open", runroot.path()))?;
-        let mut child = Child::new(Program::Podman, &settings.proxies)?;
+    pub fn skopeo(&self, settings: &Settings) -> Result<Child, Error> {
+        let runroot = make_directory(Path::new(ALIAS))?;
+        let mut child = Child::new(Program::Skopeo, &settings.proxies)?;
         self.attach(&mut child, runroot)?;
+        child.credentials(&system_credentials()?, AUTH_FD)?;
         Ok(child)
     }
 
-    /// This store as a target, for a child with [`BootcStore::attach`]ed directories.
-    pub fn destination(driver: &str, name: &str) -> String {
-        format!("containers-storage:[{driver}@{ALIAS}+{RUNROOT}]{name}")
+    /// An image of this store, for [`BootcStore::skopeo`]: by name, or by id with `@` in front.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn reference(&self, image: &str) -> Result<String, Error> {
+        let driver = Store::open(&self.root)?.driver();
+        Ok(format!("containers-storage:[{driver}@{ALIAS}+{RUNROOT}]{image}"))
     }
 
     fn attach(&self, child: &mut Child, runroot: impl AsFd) -> Result<(), Error> {
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
         Ok(())
     }
+}
+
+/// The directory that the store is in, made if need be.
+fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
+    let exists = |path: &str| physical.exists(path).map_err(physical.error("examine", path));
+    if !exists(PARENT)? {
+        let make = |path: &str| {
+            let path = physical.path(path);
+            fs::create_dir_all(&path).map_err(Error::io("create", &path))
+        };
+        if exists("composefs")? && !exists("ostree/repo")? {
+            make("composefs/bootc")?;
+            make("ostree")?;
+            match rustix::fs::symlinkat("../composefs/bootc", physical, PARENT) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(Error::io("link", physical.path(PARENT))(error.into())),
+            }
+        } else {
+            make(PARENT)?;
+        }
+    }
+    physical.open_root(PARENT).map_err(physical.error("open", PARENT))
 }
 
 fn make_directory(path: &Path) -> Result<OwnedFd, Error> {

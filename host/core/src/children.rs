@@ -10,13 +10,16 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::FdFlags;
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::error::Error;
-use crate::mounts::bind_privately;
+use crate::mounts::{be_private, bind_privately};
 
 /// Where programs are looked for, whatever the caller's `PATH` says.
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
@@ -36,8 +39,6 @@ pub enum Program {
     Podman,
     /// skopeo, 1.9 or later.
     Skopeo,
-    /// ostree, 2022.6 or later; the exporter runs it.
-    Ostree,
 }
 
 impl Program {
@@ -45,7 +46,6 @@ impl Program {
         match self {
             Self::Podman => "podman",
             Self::Skopeo => "skopeo",
-            Self::Ostree => "ostree",
         }
     }
 
@@ -98,7 +98,18 @@ pub struct Child {
     name: &'static str,
     command: Command,
     descriptors: Vec<(OwnedFd, RawFd)>,
-    bind: Option<(OwnedFd, PathBuf)>,
+    mounts: Mounts,
+}
+
+/// What of our mounts a child shares.
+#[derive(Debug)]
+enum Mounts {
+    /// All of them.
+    Ours,
+    /// Whatever it mounts ends with it: tools that use a storage leave mounts behind otherwise.
+    Private,
+    /// As `Private`, and it sees the directory at this path.
+    Bound(OwnedFd, PathBuf),
 }
 
 impl Child {
@@ -107,7 +118,9 @@ impl Child {
     /// # Errors
     /// [`Error::MissingProgram`]; the system's.
     pub fn new(program: Program, proxies: &[(&'static str, OsString)]) -> Result<Self, Error> {
-        Self::with_path(program.name(), &program.find()?, proxies)
+        let mut child = Self::with_path(program.name(), &program.find()?, proxies)?;
+        child.mounts = Mounts::Private;
+        Ok(child)
     }
 
     /// As [`Child::new`], for our helper.
@@ -132,7 +145,7 @@ impl Child {
             .env("TMPDIR", "/var/tmp")
             .envs(proxies.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
-        Ok(Self { name, command, descriptors: Vec::new(), bind: None })
+        Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours })
     }
 
     /// Adds an argument.
@@ -182,7 +195,7 @@ impl Child {
     pub fn bind(&mut self, directory: impl AsFd, target: &Path) -> Result<&mut Self, Error> {
         let copy = rustix::io::fcntl_dupfd_cloexec(directory.as_fd(), 64)
             .map_err(|error| Error::io("duplicate", target)(error.into()))?;
-        self.bind = Some((copy, target.to_owned()));
+        self.mounts = Mounts::Bound(copy, target.to_owned());
         Ok(self)
     }
 
@@ -192,7 +205,7 @@ impl Child {
     /// The system's, if it can't be started.
     pub fn run_in_place(mut self) -> Result<ExitStatus, Error> {
         self.command.stdin(Stdio::inherit());
-        self.start_and_wait()
+        self.run(&mut Running::wait)
     }
 
     /// Runs it without output.
@@ -200,32 +213,85 @@ impl Child {
     /// # Errors
     /// [`Error::Child`] with the end of its stderr if it fails; the system's, if it can't be started.
     pub fn run_quietly(mut self) -> Result<(), Error> {
+        self.command.stdout(Stdio::null());
+        self.run_to_success(&mut Running::wait)
+    }
+
+    /// As [`Child::run_quietly`], and `look` is called again and again while it runs. If that fails, so does all of it, and
+    /// the child is asked to end.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`]; what `look` returns.
+    pub fn run_watched(mut self, look: &mut dyn FnMut(u32) -> Result<(), Error>) -> Result<(), Error> {
+        self.command.stdout(Stdio::null());
+        self.run_to_success(&mut |running| {
+            loop {
+                if running.has_ended(LOOK_EVERY)? {
+                    return running.wait();
+                }
+                look(running.0.id())?;
+            }
+        })
+    }
+
+    /// As [`Child::run_quietly`], while `converse` writes to its stdin and reads its stdout, up to its end.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`]; what `converse` returns, unless the child failed by itself.
+    pub fn run_in_conversation(
+        mut self,
+        converse: &mut dyn FnMut(ChildStdin, ChildStdout) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut said = Ok(());
+        let ended = self.run_to_success(&mut |running| {
+            if let (Some(stdin), Some(stdout)) = (running.0.stdin.take(), running.0.stdout.take()) {
+                said = converse(stdin, stdout);
+            }
+            running.wait()
+        });
+        said.and(ended)
+    }
+
+    fn run_to_success(
+        mut self,
+        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
+    ) -> Result<(), Error> {
         let mut stderr = File::from(
             memfd_create("stderr", MemfdFlags::CLOEXEC)
                 .map_err(|error| Error::io("create", "a file in memory")(error.into()))?,
         );
         let copy = stderr.try_clone().map_err(Error::io("duplicate", "a file in memory"))?;
-        self.command.stdout(Stdio::null()).stderr(copy);
-        let status = self.start_and_wait()?;
+        self.command.stderr(copy);
+        let name = self.name;
+        let status = self.run(attend)?;
         if status.success() {
             return Ok(());
         }
         let stderr = last_of(&mut stderr).unwrap_or_default();
-        Err(Error::Child { program: self.name, status: describe(status), stderr })
+        Err(Error::Child { program: name, status: describe(status), stderr })
     }
 
-    fn start_and_wait(&mut self) -> Result<ExitStatus, Error> {
+    /// Starts it and attends to it. It has ended when this returns.
+    fn run(
+        &mut self,
+        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
+    ) -> Result<ExitStatus, Error> {
         signals::take_over().map_err(Error::io("handle", "signals"))?;
         if let Some(signal) = signals::asked_to_end() {
             return Err(Error::Interrupted { signal });
         }
         self.prepare()?;
         self.log();
-        let mut child = self.command.spawn().map_err(Error::io("run", self.name))?;
+        let child = self.command.spawn().map_err(Error::io("run", self.name))?;
         signals::child_is(child.id());
-        let status = child.wait();
+        let mut running = Running(child, self.name);
+        let result = attend(&mut running);
+        if result.is_err() {
+            running.end();
+        }
         signals::child_ended();
-        status.map_err(Error::io("wait for", self.name))
+        result
     }
 
     fn log(&self) {
@@ -238,10 +304,18 @@ impl Child {
     fn prepare(&mut self) -> Result<(), Error> {
         close_on_exec()?;
         let descriptors = std::mem::take(&mut self.descriptors);
-        let bind = self.bind.take();
+        let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
+        let parent = rustix::process::getpid();
         let enter = move || -> io::Result<()> {
-            if let Some((directory, target)) = &bind {
-                bind_privately(directory.as_fd(), target)?;
+            // If we are killed, nobody is left to clean up after it: it must not go on.
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            match &mounts {
+                Mounts::Ours => {}
+                Mounts::Private => be_private()?,
+                Mounts::Bound(directory, target) => bind_privately(directory.as_fd(), target)?,
             }
             for (file, number) in &descriptors {
                 // SAFETY: the number is only written to; forgetting the wrapper leaves it open for the program.
@@ -253,6 +327,40 @@ impl Child {
         // SAFETY: `enter` makes system calls on memory that exists already; it neither allocates nor locks.
         unsafe { self.command.pre_exec(enter) };
         Ok(())
+    }
+}
+
+/// How often a running child is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A child that runs, and its name.
+struct Running(std::process::Child, &'static str);
+
+impl Running {
+    fn wait(&mut self) -> Result<ExitStatus, Error> {
+        self.0.wait().map_err(Error::io("wait for", self.1))
+    }
+
+    /// Waits for its end, but not longer than `limit`.
+    fn has_ended(&self, limit: Duration) -> Result<bool, Error> {
+        let failed = |error: Errno| Error::io("wait for", self.1)(error.into());
+        let pid = Pid::from_raw(self.0.id().cast_signed()).ok_or(Errno::SRCH).map_err(failed)?;
+        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
+        let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn end(&mut self) {
+        if let Some(pid) = Pid::from_raw(self.0.id().cast_signed()) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
+        }
+        let _ = self.0.wait();
     }
 }
 
@@ -307,38 +415,4 @@ fn describe(status: ExitStatus) -> String {
 pub fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
-}
-
-/// A directory of our own under `/var/tmp`, removed when dropped.
-#[derive(Debug)]
-pub struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    /// Makes one that only root can enter.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn new() -> Result<Self, Error> {
-        let mut bytes = [0_u8; 8];
-        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| Error::io("read", "random bytes")(error.into()))?;
-        let path = PathBuf::from(format!("/var/tmp/bootc-image.{:016x}", u64::from_ne_bytes(bytes)));
-        DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
-        Ok(Self { path })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "can't remove");
-        }
-    }
 }

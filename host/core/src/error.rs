@@ -66,6 +66,9 @@ pub enum Error {
     /// The deployment wasn't made from a container image.
     #[error("deployment {0} isn't from a container image")]
     NotFromImage(String),
+    /// The booted image's name is of no registry and of no storage.
+    #[error("{0} can't be kept in a container storage: its name is of another transport")]
+    NoName(String),
     /// A composefs host has no ostree repository.
     #[error("host images of a composefs system can't be read yet")]
     Composefs,
@@ -168,6 +171,27 @@ pub enum Error {
         /// Which one.
         signal: i32,
     },
+    /// There is too little room for what is about to be written.
+    #[error("{path} has too little room: {need} are needed, {available} are free", need = size(*need), available = size(*available))]
+    NoRoom {
+        /// Something on the file system.
+        path: PathBuf,
+        /// What is needed, in bytes.
+        need: u64,
+        /// What is free, in bytes.
+        available: u64,
+    },
+    /// podman has its storage somewhere else.
+    #[error("podman keeps its images in {podman}, but its storage.conf says {configured}", podman = podman.display(), configured = configured.display())]
+    OtherStore {
+        /// Where podman says it has them.
+        podman: PathBuf,
+        /// What the configuration says.
+        configured: PathBuf,
+    },
+    /// `/sysroot` is on something that can't be written.
+    #[error("{0} is on a read-only block device (e.g. a live ISO)")]
+    ReadOnlyDevice(PathBuf),
     /// A child said that it succeeded, but the result isn't what was judged.
     #[error("{what} isn't what was asked for: {why}")]
     Verification {
@@ -193,6 +217,21 @@ pub enum Error {
     /// A plugin gave no plan.
     #[error(transparent)]
     Plan(PlanError),
+}
+
+/// Bytes for people.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = larger;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
 fn tail(stderr: &str) -> String {
@@ -252,6 +291,7 @@ impl Error {
             }
             Self::NoDeployment(_) => "is this the physical root of a bootc host? It has ostree/deploy",
             Self::NotFromImage(_) => "rebase the host to an image with: bootc switch",
+            Self::NoName(_) => "switch the host to an image in a registry with: bootc switch",
             Self::Composefs => "list the rest with --type unified or --type logical",
             Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
             Self::Ambiguous { .. } => "write one of the full names",
@@ -261,6 +301,9 @@ impl Error {
                 "bound images are links to .image or .container files; fix it in the OS image"
             }
             Self::UnsafeProgram(_) => "give it and the directories above it to root, writable by root alone",
+            Self::NoRoom { .. } => "make room there; see what takes it with: podman system df",
+            Self::OtherStore { .. } => "see what podman goes by with: podman system info",
+            Self::ReadOnlyDevice(_) => "nothing can be kept on this system; name another with --sysroot DIR",
             Self::Verification { .. } => "try again; if it happens again, somebody else writes to this store",
             Self::SelinuxCreate => "let bootc create it, e.g. with: bootc image set-unified",
             Self::Audit(_) | Self::AuditOutcome(_) => {

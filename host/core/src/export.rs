@@ -1,28 +1,56 @@
 //! From a commit in the ostree repository to an OCI directory.
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::children::{Child, Program};
+use crate::children::Child;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::storage::ostree::Repository;
 
+/// What an exported image looks like: differs whenever the same commit would give another image.
+pub const EXPORTER: u32 = 1;
+
 const REPOSITORY_FD: i32 = 3;
 const DIRECTORY_FD: i32 = 4;
 
+/// What an exporter says while it works.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// Before anything is written.
+    Planned {
+        /// How many layers there will be.
+        layers: usize,
+        /// How many bytes will be written, about.
+        bytes: u64,
+    },
+    /// From time to time.
+    Written {
+        /// How many bytes so far.
+        written: u64,
+    },
+}
+
 /// Writes the image of a commit as an OCI directory.
 pub trait Exporter {
-    /// Exports `commit` into the empty `directory`.
+    /// Exports `commit` into the empty `directory`. `listen` hears what is going on; if it fails, so does all of it.
     ///
     /// # Errors
     /// [`Error`]; what is in the directory then is of no use.
-    fn export(&self, repository: &Repository, commit: &Commit, directory: &Path) -> Result<(), Error>;
+    fn export(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        directory: &Path,
+        listen: &mut dyn FnMut(Said) -> Result<(), Error>,
+    ) -> Result<(), Error>;
 }
 
-/// The helper, which has ostree-ext in it. It gets descriptors and a commit, and judges nothing.
+/// The helper, which has libostree in it. It gets descriptors and a commit, and judges nothing.
 #[derive(Debug)]
 pub struct HelperExporter {
     /// Where it may be, in order.
@@ -30,16 +58,35 @@ pub struct HelperExporter {
 }
 
 impl Exporter for HelperExporter {
-    fn export(&self, repository: &Repository, commit: &Commit, directory: &Path) -> Result<(), Error> {
-        // The helper starts it for layers that were added to a base image.
-        Program::Ostree.find()?;
+    fn export(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        directory: &Path,
+        listen: &mut dyn FnMut(Said) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let repository_path = repository.directory().path(".");
         let repository = repository.directory().open_file(".").map_err(Error::io("open", repository_path))?;
         let directory = File::open(directory).map_err(Error::io("open", directory))?;
         let mut child = Child::helper(&self.candidates)?;
         child.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
         child.args(["export", commit.as_str()]);
-        child.run_quietly()
+        child.run_in_conversation(&mut |mut stdin, stdout| {
+            for line in BufReader::new(stdout).lines() {
+                let line = line.map_err(Error::io("read from", "bootc-image-helper"))?;
+                let said: Said = serde_json::from_str(&line).map_err(|error| Error::Verification {
+                    what: "what bootc-image-helper says".to_owned(),
+                    why: error.to_string(),
+                })?;
+                let begins = matches!(said, Said::Planned { .. });
+                listen(said)?;
+                if begins {
+                    // If it is gone, its exit code says why.
+                    let _ = stdin.write_all(b"go\n");
+                }
+            }
+            Ok(())
+        })
     }
 }
 

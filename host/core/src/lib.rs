@@ -10,17 +10,20 @@
 //! - [`operation`], [`reference`], [`digest`], [`subject`]: what is asked for, of what, by whom
 //! - [`frozen`], [`policy`], [`audit`]: judging and recording
 //! - [`pipeline`]: the way itself; its private children resolve and execute
-//! - [`storage`]: native readers; [`bootc_store`], [`export`]: writers; [`children`]: the only place that starts programs
+//! - [`storage`]: native readers; [`bootc_store`], [`export`], `transfer`: writers; [`copies`]: what has been copied;
+//!   [`children`]: the only place that starts programs; [`scratch`]: where they may leave something
 //! - [`plugin`]: what the engine implements; [`talk`]: what the command line implements
 //! - [`settings`], [`report`], [`error`]: what goes in and what comes out
 
 pub mod audit;
 pub mod bootc_store;
 pub mod children;
+pub mod copies;
 pub mod digest;
 pub mod error;
 pub mod export;
 pub mod frozen;
+mod lock_watch;
 mod mounts;
 pub mod operation;
 pub mod pipeline;
@@ -28,7 +31,9 @@ pub mod plugin;
 pub mod policy;
 pub mod reference;
 pub mod report;
+pub mod scratch;
 pub mod settings;
 pub mod storage;
 pub mod subject;
 pub mod talk;
+mod transfer;

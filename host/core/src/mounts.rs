@@ -9,9 +9,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::error::Error;
 
-/// Leaves the mount namespace of everybody else.
+/// Leaves the mount namespace of everybody else. Fit for a child before its exec.
 #[allow(unsafe_code)]
-fn be_private() -> io::Result<()> {
+pub(crate) fn be_private() -> io::Result<()> {
     // SAFETY: no memory is shared through a mount namespace.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
     // Where the system's mounts are shared, ours would show up there and stay.

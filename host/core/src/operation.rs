@@ -28,16 +28,20 @@ pub enum Request {
         /// Which ones; none: all, and what can't be read without root is a warning.
         image_type: Option<ListType>,
     },
-    /// Copy the booted image to podman's storage.
+    /// Copy an image of this host to podman's storage.
     CopyToStorage {
+        /// Which one, as typed; none: the booted one.
+        source: Option<String>,
         /// Its new name; none: [`DEFAULT_TARGET`].
         target: Option<String>,
     },
-    /// Copy an image of podman's storage to bootc's.
+    /// Copy images of podman's storage to bootc's.
     PullFromDefaultStorage {
-        /// Its name.
-        image: String,
+        /// Their names, as typed.
+        images: Vec<String>,
     },
+    /// Get the booted image into bootc's storage.
+    SetUnified,
     /// Run a plugin's command.
     Cmd {
         /// The subcommand.
@@ -66,10 +70,10 @@ pub enum Operation {
         /// Which ones.
         image_type: ListType,
     },
-    /// Copy the image of a deployment to podman's storage.
+    /// Copy an image of this host to podman's storage.
     CopyToStorage {
         /// What is copied.
-        source: HostImage,
+        source: CopySource,
         /// Its name there.
         target: Reference,
     },
@@ -78,6 +82,15 @@ pub enum Operation {
         /// What is copied: it runs by its id.
         source: LocalImage,
         /// Its name, in both.
+        name: Reference,
+    },
+    /// Get the booted image into bootc's storage, so that updates build on it there.
+    SetUnified {
+        /// The booted image.
+        image: HostImage,
+        /// Where it is taken from.
+        from: UnifiedSource,
+        /// Its name in bootc's storage.
         name: Reference,
     },
     /// Run podman on bootc's storage.
@@ -93,12 +106,57 @@ pub enum Operation {
     },
 }
 
+/// Where an image that is copied out comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "store", rename_all = "kebab-case")]
+pub enum CopySource {
+    /// The ostree repository.
+    Host(HostImage),
+    /// bootc's containers-storage.
+    Unified(UnifiedImage),
+}
+
+impl CopySource {
+    /// As it is named there.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Host(image) => image.name.clone(),
+            Self::Unified(image) => format!("containers-storage:{}", image.name),
+        }
+    }
+}
+
+/// An image in bootc's containers-storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnifiedImage {
+    /// Its name there.
+    pub name: Reference,
+    /// The image itself: it runs by its id.
+    #[serde(flatten)]
+    pub image: LocalImage,
+}
+
+/// Where the booted image is taken from for bootc's storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "store", rename_all = "kebab-case")]
+pub enum UnifiedSource {
+    /// podman's storage has it.
+    DefaultStore(LocalImage),
+    /// The registry, by digest.
+    Registry {
+        /// With a digest.
+        reference: Reference,
+    },
+    /// Nobody else has it any more: the ostree repository, from which it is exported.
+    Host,
+}
+
 /// An image in the ostree repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostImage {
-    /// The name that the deployment's origin gives it.
+    /// Its name, with its transport: of its ref, or of the deployment's origin.
     pub name: String,
-    /// The commit of the deployment.
+    /// The commit of the deployment, or what the ref points at.
     pub commit: Commit,
     /// The manifest that the commit was made from.
     pub manifest_digest: Digest,
@@ -120,6 +178,7 @@ impl Operation {
             Self::List { .. } => "list",
             Self::CopyToStorage { .. } => "copy-to-storage",
             Self::PullFromDefaultStorage { .. } => "pull-from-default-storage",
+            Self::SetUnified { .. } => "set-unified",
             Self::Cmd { .. } => "cmd",
         }
     }

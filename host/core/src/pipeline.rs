@@ -3,7 +3,9 @@
 mod cmd;
 mod copy;
 mod list;
+mod local;
 mod pull;
+mod set_unified;
 
 use std::path::Path;
 
@@ -53,12 +55,16 @@ impl Pipeline<'_> {
                 let operation = Operation::List { image_type: image_type.unwrap_or(ListType::All) };
                 self.read(Frozen::new(operation, subject, self.settings.sysroot.clone()))
             }
-            Request::CopyToStorage { target } => {
-                let operation = copy::resolve(self.settings, target.as_deref())?;
+            Request::CopyToStorage { source, target } => {
+                let operation = copy::resolve(self, source.as_deref(), target.as_deref())?;
                 self.act(operation, subject, Vec::new())
             }
-            Request::PullFromDefaultStorage { image } => {
-                let operation = pull::resolve(self, &image)?;
+            Request::PullFromDefaultStorage { images } => {
+                let operations = images.iter().map(|image| pull::resolve(self, image));
+                self.act_on_all(operations.collect::<Result<_, _>>()?, &subject)
+            }
+            Request::SetUnified => {
+                let operation = set_unified::resolve(self)?;
                 self.act(operation, subject, Vec::new())
             }
             Request::Cmd { name, args } => self.cmd(&name, &args, subject),
@@ -96,7 +102,7 @@ impl Pipeline<'_> {
     fn read(&self, frozen: Frozen) -> Result<Report, Error> {
         let judged = validators(&self.settings.configuration, Vec::new()).judge(frozen);
         if self.settings.dry_run {
-            return Ok(Report::Judged(judged));
+            return Ok(Report::Judged(vec![judged]));
         }
         self.execute(judged.approve()?)
     }
@@ -108,15 +114,41 @@ impl Pipeline<'_> {
         subject: Subject,
         claims: Vec<CommandClaim>,
     ) -> Result<Report, Error> {
-        let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
-        let judged = validators(&self.settings.configuration, claims).judge(frozen);
+        let judged = self.judge(operation, subject, claims);
+        if self.settings.dry_run {
+            return Ok(Report::Judged(vec![judged]));
+        }
+        self.refuse_denied(&judged)?;
+        self.run_recorded(judged)
+    }
+
+    /// Several acts: all are judged before the first one runs, and one that is denied denies all.
+    fn act_on_all(&self, operations: Vec<Operation>, subject: &Subject) -> Result<Report, Error> {
+        let judge = |operation| self.judge(operation, subject.clone(), Vec::new());
+        let judged: Vec<Judged> = operations.into_iter().map(judge).collect();
         if self.settings.dry_run {
             return Ok(Report::Judged(judged));
         }
-        if let Some(denial) = judged.denial() {
-            self.record_denial(judged.frozen().subject(), denial, Some(&judged));
-            return Err(denial.clone().into());
+        judged.iter().try_for_each(|judged| self.refuse_denied(judged))?;
+        let mut reports: Vec<_> = judged.into_iter().map(|judged| self.run_recorded(judged)).collect();
+        match reports.pop() {
+            Some(only) if reports.is_empty() => only,
+            last => Ok(Report::Several(reports.into_iter().chain(last).collect())),
         }
+    }
+
+    fn judge(&self, operation: Operation, subject: Subject, claims: Vec<CommandClaim>) -> Judged {
+        let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
+        validators(&self.settings.configuration, claims).judge(frozen)
+    }
+
+    fn refuse_denied(&self, judged: &Judged) -> Result<(), Error> {
+        let Some(denial) = judged.denial() else { return Ok(()) };
+        self.record_denial(judged.frozen().subject(), denial, Some(judged));
+        Err(denial.clone().into())
+    }
+
+    fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         let result = self.execute(judged.approve()?);
         let outcome = match &result {
@@ -137,6 +169,7 @@ impl Pipeline<'_> {
             }
             Operation::CopyToStorage { source, target } => copy::execute(self, source, target),
             Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),
+            Operation::SetUnified { image, from, name } => set_unified::execute(self, image, from, name),
             Operation::Cmd { command, .. } => cmd::execute(self, &command),
         }
     }

@@ -106,14 +106,26 @@ impl Reference {
     /// # Errors
     /// [`InvalidReference`] as [`Reference::parse`], but never `ShortName`.
     pub fn parse_local(text: &str) -> Result<Self, InvalidReference> {
-        let mut reference = match Self::parse(text) {
+        let reference = match Self::parse(text) {
             Err(InvalidReference::ShortName(_)) => Self::parse(&format!("localhost/{text}"))?,
             other => other?,
         };
-        if reference.tag.is_none() && reference.digest.is_none() {
-            reference.tag = Some("latest".to_owned());
+        Ok(reference.with_default_tag())
+    }
+
+    /// The same; without tag and digest the tag is `latest`.
+    #[must_use]
+    pub fn with_default_tag(mut self) -> Self {
+        if self.tag.is_none() && self.digest.is_none() {
+            self.tag = Some("latest".to_owned());
         }
-        Ok(reference)
+        self
+    }
+
+    /// The same repository, pinned: without a tag, with this digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
     /// Host name of the registry, with its port if there is one.

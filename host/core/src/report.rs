@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::operation::{HostImage, LocalImage};
+use crate::operation::LocalImage;
 use crate::policy::Judged;
 use crate::reference::Reference;
 
@@ -56,22 +55,24 @@ pub enum Report {
     Listing(Listing),
     /// An image was copied to podman's storage.
     Copied {
-        /// From the ostree repository.
-        source: HostImage,
         /// Under this name.
         target: Reference,
-        /// Its id there.
-        image_id: String,
-        /// Its manifest there; the exporter makes a new one.
-        manifest_digest: Digest,
+        /// What is there now.
+        image: LocalImage,
+        /// Whether it was there before.
+        unchanged: bool,
     },
     /// An image was copied to bootc's storage.
     Pulled {
-        /// From podman's storage.
-        source: LocalImage,
         /// Under this name.
         name: Reference,
+        /// What is there now.
+        image: LocalImage,
+        /// Whether it was there before.
+        unchanged: bool,
     },
+    /// What became of several operations, in their order.
+    Several(Vec<Result<Report, Error>>),
     /// podman ran, and its output is already where it belongs.
     Exited {
         /// Its own code; 128 + N if signal N ended it.
@@ -80,5 +81,5 @@ pub enum Report {
     /// A plugin planned nothing: there was nothing left to do.
     NothingToDo,
     /// With `--dry-run`: what would have run.
-    Judged(Judged),
+    Judged(Vec<Judged>),
 }

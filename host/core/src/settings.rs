@@ -31,12 +31,14 @@ pub struct Settings {
     pub root: bool,
     /// The administrator's word.
     pub configuration: Configuration,
-    /// How long to wait for somebody else's lock.
+    /// How long to wait for somebody else's lock in order to read.
     pub lock_limit: Duration,
+    /// How long to wait for somebody else's lock in order to change something: others may be copying whole images.
+    pub change_limit: Duration,
     /// Where `bootc-image-helper` may be, in order.
     pub helper: Vec<PathBuf>,
-    /// podman's own storage.
-    pub default_store: PathBuf,
+    /// Where is kept what must last.
+    pub state: PathBuf,
     /// Proxy variables of the caller, the only ones that children get.
     pub proxies: Vec<(&'static str, OsString)>,
     /// Judge and explain, but run nothing.

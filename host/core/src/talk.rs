@@ -7,4 +7,7 @@ pub trait Talk {
 
     /// The next step of something long.
     fn progress(&self, message: &str);
+
+    /// How far that step is, in bytes: of an estimate that may be exceeded.
+    fn advance(&self, done: u64, total: u64);
 }

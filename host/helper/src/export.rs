@@ -1,56 +1,108 @@
-//! `export`: ostree-ext exports an image by its ref, but what is asked for is a commit. So a throw-away repository is laid
-//! over the real one: it has one ref, to that commit, and everything else comes from its parent. Nothing is written to
-//! the real one.
+//! `export`: from a commit to an OCI directory with raw layers, in one pass. The same commit gives the same image, whenever
+//! and wherever it is exported.
+//!
+//! It is a conversation, in lines of JSON. The first one on stdout says what there will be to write:
+//! `{"layers":3,"bytes":1234}`. Nothing is written before a line comes back on stdin. Then follow `{"written":1234}`, from
+//! time to time, in bytes.
 
-use std::error::Error;
-use std::fs;
-use std::path::Path;
+use std::io::{self, Write as _};
 
-use ostree_ext::container::store::{ExportToOCIOpts, export as export_image};
-use ostree_ext::container::{ImageReference, Transport};
-use ostree_ext::ostree::{Repo, RepoMode};
-use ostree_ext::{gio, refescape};
+use anyhow::{Context as _, Result, ensure};
+use ostree_ext::refescape::prefix_escape_for_ref;
+use serde_json::json;
 
-use crate::oci;
+use crate::blobs::Blobs;
+use crate::derived;
+use crate::documents::{Documents, index};
+use crate::encapsulated::Encapsulated;
+use crate::objects::{Checksum, Objects};
 
 /// The repository.
 const REPOSITORY: &str = "/proc/self/fd/3";
 /// The directory to fill.
 const DIRECTORY: &str = "/proc/self/fd/4";
-/// Where ostree-ext keeps image refs.
-const IMAGE_REFS: &str = "ostree/container/image";
+/// Where ostree-ext keeps a ref for each layer.
+const LAYER_REFS: &str = "ostree/container/blob";
+/// How often progress is told, in bytes.
+const TELL_EVERY: u64 = 4 << 20;
 
-pub(crate) fn export(commit: &str) -> Result<(), Box<dyn Error>> {
-    let overlay = Path::new(DIRECTORY).join("overlay");
-    let image = ImageReference { transport: Transport::OciDir, name: "image".to_owned() };
-    let repository = lay_over(&overlay, commit, &image)?;
+pub(crate) fn export(commit: &str) -> Result<()> {
+    let commit = Checksum::parse(commit)?;
+    let objects = Objects::open(REPOSITORY)?;
+    let documents = Documents::parse(
+        &objects.commit_text(commit, "ostree.manifest")?,
+        &objects.commit_text(commit, "ostree.container.image-config")?,
+    )?;
+    let layers = Layers::of(&objects, &documents)?;
+    tell(&json!({ "layers": layers.count(), "bytes": layers.size(&objects)? }))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    ensure!(answer == "go\n", "told not to");
 
-    let target = ImageReference { transport: Transport::OciDir, name: DIRECTORY.to_owned() };
-    let mut options = ExportToOCIOpts::default();
-    options.skip_compression = true;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime
-        .block_on(export_image(&repository, &image, &target, Some(options)))
-        .map_err(|error| format!("{error:#}"))?;
-
-    fs::remove_dir_all(&overlay)?;
-    oci::check_layers(Path::new(DIRECTORY))?;
-    oci::keep_diff_ids_of_layers(Path::new(DIRECTORY))
+    let out = Blobs::create(DIRECTORY)?;
+    let (mut written, mut told) = (0, 0);
+    let mut count = |bytes: u64| {
+        written += bytes;
+        if written - told >= TELL_EVERY {
+            told = written;
+            tell(&json!({ "written": written }))?;
+        }
+        Ok(())
+    };
+    let blobs = (0..layers.count())
+        .map(|number| out.layer(&mut count, |out| layers.write(&objects, number, out)))
+        .collect::<Result<Vec<_>>>()?;
+    let configuration = out.document(&documents.configuration(&blobs)?)?;
+    let manifest = out.document(&documents.manifest(&configuration, &blobs)?)?;
+    out.index(&index(&manifest))
 }
 
-fn lay_over(overlay: &Path, commit: &str, image: &ImageReference) -> Result<Repo, Box<dyn Error>> {
-    let none = gio::Cancellable::NONE;
-    fs::create_dir(overlay)?;
-    let repository = Repo::new_for_path(overlay);
-    repository.create(RepoMode::Bare, none)?;
-    let config = repository.copy_config();
-    config.set_string("core", "parent", REPOSITORY);
-    repository.write_config(&config)?;
+fn tell(message: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{message}")?;
+    out.flush()
+}
 
-    let repository = Repo::new_for_path(overlay);
-    repository.open(none)?;
-    let name = refescape::prefix_escape_for_ref(IMAGE_REFS, &image.to_string())
-        .map_err(|error| error.to_string())?;
-    repository.set_ref_immediate(None, &name, Some(commit), none)?;
-    Ok(repository)
+/// Where the layers come from.
+struct Layers {
+    base: Option<Encapsulated>,
+    encapsulated: usize,
+    derived: Vec<Checksum>,
+}
+
+impl Layers {
+    fn of(objects: &Objects, documents: &Documents) -> Result<Self> {
+        let commits = documents.layer_digests()?.into_iter().map(|digest| {
+            let name = prefix_escape_for_ref(LAYER_REFS, digest)?;
+            let commit = objects.resolve(&name)?;
+            commit.with_context(|| format!("layer {digest} is no longer in the repository (ref {name})"))
+        });
+        let commits = commits.collect::<Result<Vec<_>>>()?;
+        let encapsulated = documents.encapsulated_layers()?;
+        let (base, derived) = commits.split_at_checked(encapsulated).context("too few layers")?;
+        let base = base
+            .split_first()
+            .map(|(&commit, chunks)| Encapsulated::new(objects, commit, chunks))
+            .transpose()?;
+        Ok(Self { base, encapsulated, derived: derived.to_vec() })
+    }
+
+    fn count(&self) -> usize {
+        self.encapsulated + self.derived.len()
+    }
+
+    fn size(&self, objects: &Objects) -> Result<u64> {
+        let base = self.base.as_ref().map_or(Ok(0), |base| base.size(objects))?;
+        let derived: Result<u64> = self.derived.iter().map(|&commit| derived::size(objects, commit)).sum();
+        Ok(base + derived?)
+    }
+
+    fn write(&self, objects: &Objects, number: usize, out: &mut dyn io::Write) -> Result<()> {
+        let derived = number.checked_sub(self.encapsulated).and_then(|index| self.derived.get(index));
+        match (derived, &self.base) {
+            (Some(&commit), _) => derived::write(objects, commit, out),
+            (None, Some(base)) => base.write(objects, number, out),
+            (None, None) => anyhow::bail!("there is no layer {number}"),
+        }
+    }
 }

@@ -4,10 +4,15 @@
 //! nothing that its caller couldn't read and write anyway.
 //!
 //! - `export COMMIT`: descriptor 3 is an ostree repository, descriptor 4 an empty directory, which becomes an OCI
-//!   directory with the image that COMMIT was made from.
+//!   directory with the image that COMMIT was made from. What is said meanwhile: see [`export`].
 
+mod archive;
+mod blobs;
+mod derived;
+mod documents;
+mod encapsulated;
 mod export;
-mod oci;
+mod objects;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -16,13 +21,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["export", commit] => export::export(commit),
-        _ => Err("this program is started by bootc-image; see: bootc-image --help".into()),
+        _ => Err(anyhow::anyhow!("this program is started by bootc-image; see: bootc-image --help")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if stderr is gone.
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }

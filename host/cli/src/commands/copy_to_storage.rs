@@ -1,11 +1,14 @@
 use bootc_image_core::operation::Request;
 use clap::Args;
 
-/// Copy the booted image to podman's storage
+/// Copy an image of this host to podman's storage
 ///
-/// What is copied is the commit that is booted, whatever its name means by now.
+/// The same image copied twice is the same image: nothing is done the second time.
 #[derive(Debug, Args)]
 pub(crate) struct CopyToStorage {
+    /// Which image, as listed or without its transport [default: the booted commit, whatever its name means by now]
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
     /// Its name there; a short one means localhost/NAME [default: localhost/bootc]
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
@@ -13,6 +16,6 @@ pub(crate) struct CopyToStorage {
 
 impl CopyToStorage {
     pub(crate) fn into_request(self) -> Request {
-        Request::CopyToStorage { target: self.target }
+        Request::CopyToStorage { source: self.source, target: self.target }
     }
 }

@@ -1,15 +1,16 @@
 use bootc_image_core::operation::Request;
 use clap::Args;
 
-/// Copy an image of podman's storage to bootc's
+/// Copy images of podman's storage to bootc's
 #[derive(Debug, Args)]
 pub(crate) struct PullFromDefaultStorage {
-    /// Its name, as in `podman image list`
-    image: String,
+    /// Their names, as in `podman image list`; all must be there and allowed before the first one is copied
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
 }
 
 impl PullFromDefaultStorage {
     pub(crate) fn into_request(self) -> Request {
-        Request::PullFromDefaultStorage { image: self.image }
+        Request::PullFromDefaultStorage { images: self.images }
     }
 }

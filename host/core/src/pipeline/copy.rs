@@ -1,31 +1,38 @@
-//! Copying the booted image to podman's storage: the commit itself, not what its ref points at by now (D11.2).
+//! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
+//! points at by now (D11.2).
 
-use super::{Pipeline, physical, running_root};
-use crate::children::{Child, Program, Scratch};
+use super::local::{self, DefaultStore, booted_image, host_image, local_image, meanings, whole};
+use super::{Pipeline, physical};
+use crate::bootc_store::BootcStore;
+use crate::children::{Child, Program};
+use crate::copies::Copies;
+use crate::digest::Digest;
 use crate::error::Error;
-use crate::export::{OciImage, read_oci};
-use crate::operation::{DEFAULT_TARGET, HostImage, Operation};
+use crate::operation::{CopySource, DEFAULT_TARGET, HostImage, Operation, UnifiedImage};
 use crate::reference::{InvalidReference, Reference};
 use crate::report::Report;
-use crate::settings::Settings;
+use crate::scratch::Scratch;
 use crate::storage::containers::Store;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
-use crate::storage::sysroot;
+use crate::transfer::Transfer;
 
-pub(super) fn resolve(settings: &Settings, target: Option<&str>) -> Result<Operation, Error> {
+/// How images of this host are listed.
+const LIST_WITH: &str = "bootc-image list";
+/// The transport of bootc's own storage, in the names that select a source.
+const UNIFIED: &str = "containers-storage:";
+
+pub(super) fn resolve(
+    pipeline: &Pipeline<'_>,
+    source: Option<&str>,
+    target: Option<&str>,
+) -> Result<Operation, Error> {
     let target = target_name(target.unwrap_or(DEFAULT_TARGET))?;
-    let physical = physical(settings)?;
-    let deployment = match settings.sysroot {
-        Some(_) => sysroot::default(&physical)?,
-        None => sysroot::booted(&physical, &running_root()?)?,
+    let source = match source {
+        None => CopySource::Host(booted_image(pipeline.settings)?),
+        Some(name) => find(pipeline, name)?,
     };
-    let name = deployment.image(&physical)?;
-    let manifest_digest = Repository::open(&physical)?.manifest_digest(&deployment.commit)?;
-    Ok(Operation::CopyToStorage {
-        source: HostImage { name, commit: deployment.commit, manifest_digest },
-        target,
-    })
+    Ok(Operation::CopyToStorage { source, target })
 }
 
 /// A name under which something can be kept: a digest isn't ours to choose.
@@ -40,48 +47,172 @@ fn target_name(text: &str) -> Result<Reference, Error> {
     }
 }
 
-pub(super) fn execute(
-    pipeline: &Pipeline<'_>,
-    source: HostImage,
-    target: Reference,
-) -> Result<Report, Error> {
-    let settings = pipeline.settings;
-    let mut podman = Child::new(Program::Podman, &settings.proxies)?;
-    let mut skopeo = Child::new(Program::Skopeo, &settings.proxies)?;
-    let physical = physical(settings)?;
-    let scratch = Scratch::new()?;
-
-    pipeline.talk.progress(&format!("exporting {}", source.name));
-    pipeline.exporter.export(&Repository::open(&physical)?, &source.commit, scratch.path())?;
-    let exported = read_oci(scratch.path())?;
-
-    // podman must touch its storage before skopeo does: it decides on the network then.
-    podman.args(["system", "info"]);
-    podman.run_quietly()?;
-
-    pipeline.talk.progress(&format!("copying to {target}"));
-    skopeo.args(["copy", "--quiet"]);
-    skopeo.arg(format!("oci:{}", scratch.path().display())).arg(format!("containers-storage:{target}"));
-    skopeo.run_quietly()?;
-
-    check_copied(pipeline, &target, &exported)?;
-    let image_id = exported.configuration.hex().to_owned();
-    Ok(Report::Copied { source, target, image_id, manifest_digest: exported.manifest })
+/// The image that a source names: with its transport, or without (D10.3). Host images come first; what is the same image
+/// in several places isn't ambiguous.
+fn find(pipeline: &Pipeline<'_>, name: &str) -> Result<CopySource, Error> {
+    let physical = physical(pipeline.settings)?;
+    let mut found = host_sources(&physical, name)?;
+    if let Some(store) = BootcStore::open(&physical)? {
+        found.extend(unified_sources(pipeline, store.root(), name)?);
+    }
+    let mut found = found.into_iter();
+    let Some(first) = found.next() else {
+        return Err(match Reference::parse_local(name.strip_prefix(UNIFIED).unwrap_or(name)) {
+            Err(error @ InvalidReference::Malformed { .. }) => error.into(),
+            _ => Error::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH },
+        });
+    };
+    let others: Vec<CopySource> = found.filter(|other| digest_of(other) != digest_of(&first)).collect();
+    if others.is_empty() {
+        return Ok(first);
+    }
+    let candidates = std::iter::once(&first).chain(&others).map(CopySource::name).collect();
+    Err(Error::Ambiguous { name: name.to_owned(), candidates })
 }
 
-/// The name must mean what was exported.
-fn check_copied(pipeline: &Pipeline<'_>, target: &Reference, exported: &OciImage) -> Result<(), Error> {
-    let path = &pipeline.settings.default_store;
-    let root = RootDir::open(path).map_err(Error::io("open", path))?;
-    let images = Store::open(&root)?.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let name = target.to_string();
-    let found = images.iter().find(|image| image.names.contains(&name));
-    if found.is_some_and(|image| image.id == exported.configuration.hex()) {
-        return Ok(());
+fn digest_of(source: &CopySource) -> &Digest {
+    match source {
+        CopySource::Host(image) => &image.manifest_digest,
+        CopySource::Unified(image) => &image.image.manifest_digest,
     }
-    let why = match found {
-        Some(image) => format!("its id is {}, not {}", image.id, exported.configuration.hex()),
-        None => format!("it isn't in {}", path.display()),
+}
+
+fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
+    let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
+    if !exists("ostree/repo")? {
+        return Ok(Vec::new());
+    }
+    let (refs, _) = Repository::open(physical)?.image_refs()?;
+    let named = refs.into_iter().filter(|image| image.name == name || means(&image.name, name));
+    let image = |image: crate::storage::ostree::ImageRef| host_image(physical, image.name, image.commit);
+    named.map(|found| image(found).map(CopySource::Host)).collect()
+}
+
+/// Whether a host image, listed with its transport, is what a bare name means.
+fn means(listed: &str, bare: &str) -> bool {
+    let Some((_, rest)) = listed.split_once(':') else { return false };
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
+        (Ok(listed), Ok(bare)) => listed.with_default_tag() == bare.with_default_tag(),
+        _ => false,
     };
-    Err(Error::Verification { what: name, why })
+    rest == bare || same_reference()
+}
+
+fn unified_sources(pipeline: &Pipeline<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
+    // As typed, then under localhost.
+    let Ok(names) = meanings(name.strip_prefix(UNIFIED).unwrap_or(name)) else { return Ok(Vec::new()) };
+    let store = Store::open(root)?;
+    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
+    let found = names.into_iter().filter_map(|name| Some((images.named(&name)?, name)));
+    let source =
+        |(image, name)| Ok(CopySource::Unified(UnifiedImage { name, image: local_image(root, image)? }));
+    found.map(source).collect()
+}
+
+pub(super) fn execute(
+    pipeline: &Pipeline<'_>,
+    source: CopySource,
+    target: Reference,
+) -> Result<Report, Error> {
+    let default = DefaultStore::find()?;
+    let _alone = local::alone(pipeline, "default")?;
+    if let Some(report) = unchanged(pipeline, &default, &source, &target)? {
+        return Ok(report);
+    }
+    Program::Podman.find()?;
+    Program::Skopeo.find()?;
+    let scratch = Scratch::new()?;
+    let id = match &source {
+        CopySource::Host(source) => copy_host(pipeline, &default, source, &target, &scratch)?,
+        CopySource::Unified(source) => copy_unified(pipeline, &default, source, &target, &scratch)?,
+    };
+    let root = RootDir::open(&default.path).map_err(Error::io("open", &default.path))?;
+    let image = local::check_written(pipeline, &root, &target, &id)?;
+    if let CopySource::Host(source) = &source {
+        Copies::new(&pipeline.settings.state).remember(source, &id)?;
+    }
+    Ok(Report::Copied { target, image, unchanged: false })
+}
+
+/// That the target is this image already is found without any child.
+fn unchanged(
+    pipeline: &Pipeline<'_>,
+    default: &DefaultStore,
+    source: &CopySource,
+    target: &Reference,
+) -> Result<Option<Report>, Error> {
+    let id = match source {
+        CopySource::Host(source) => Copies::new(&pipeline.settings.state).image_id(source),
+        CopySource::Unified(source) => Some(source.image.id.clone()),
+    };
+    let (Some(id), Some(root)) = (id, default.open()?) else { return Ok(None) };
+    let store = Store::open(&root)?;
+    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
+    let image = whole(&root, &images, target, |image| image.id == id)?;
+    Ok(image.map(|image| Report::Copied { target: target.clone(), image, unchanged: true }))
+}
+
+fn copy_host(
+    pipeline: &Pipeline<'_>,
+    default: &DefaultStore,
+    source: &HostImage,
+    target: &Reference,
+    scratch: &Scratch,
+) -> Result<String, Error> {
+    let exported = local::export(pipeline, source, scratch, &default.path)?;
+    default.touch(pipeline.settings)?;
+    pipeline.talk.progress(&format!("copying to {target}"));
+    let skopeo = Child::new(Program::Skopeo, &pipeline.settings.proxies)?;
+    let place = format!("containers-storage:{target}");
+    local::transfer_exported(pipeline, skopeo, &exported, scratch, place, default.path.clone())?;
+    Ok(exported.image.configuration.hex().to_owned())
+}
+
+fn copy_unified(
+    pipeline: &Pipeline<'_>,
+    default: &DefaultStore,
+    source: &UnifiedImage,
+    target: &Reference,
+    scratch: &Scratch,
+) -> Result<String, Error> {
+    let store = BootcStore::open(&super::writable_physical(pipeline.settings)?)?;
+    let store =
+        store.ok_or_else(|| Error::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
+    let bytes = local::size_of(pipeline, Some(store.root()), &source.image)?;
+    local::check_room(scratch.path(), &default.path, bytes)?;
+    default.touch(pipeline.settings)?;
+    pipeline.talk.progress(&format!("copying {} to {target}", source.name));
+    Transfer {
+        skopeo: store.skopeo(pipeline.settings)?,
+        source: store.reference(&format!("@{}", source.image.id))?,
+        target: format!("containers-storage:{target}"),
+        scratch,
+        expendable: None,
+        bytes,
+        target_path: default.path.clone(),
+    }
+    .run(pipeline.settings, pipeline.talk)?;
+    Ok(source.image.id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::means;
+
+    #[test]
+    fn a_bare_name_means_an_image_whatever_its_transport() {
+        for (listed, bare, expected) in [
+            ("docker://quay.io/a:1", "quay.io/a:1", true),
+            ("docker://quay.io/a", "quay.io/a:latest", true),
+            ("docker://quay.io/a:latest", "quay.io/a", true),
+            ("oci:/var/x:y", "/var/x:y", true),
+            ("containers-storage:localhost/a:1", "localhost/a:1", true),
+            ("docker://quay.io/a:1", "quay.io/a:2", false),
+            ("docker://quay.io/a:1", "a:1", false),
+            ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
+        ] {
+            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
+        }
+    }
 }

@@ -78,7 +78,8 @@ fn host(physical: &RootDir) -> Found {
 
 fn unified(physical: &RootDir, settings: &Settings, talk: &dyn Talk) -> Found {
     let Some(store) = BootcStore::open(physical)? else { return Ok((Vec::new(), Vec::new())) };
-    let images = Store::open(store.root())?.images(settings.lock_limit, talk)?;
+    let contents = Store::open(store.root())?;
+    let images = contents.images(settings.lock_limit, talk)?;
     let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);
     Ok((names.collect(), Vec::new()))
 }

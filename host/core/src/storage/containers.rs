@@ -1,17 +1,24 @@
 //! Images in a containers-storage, read from its own index under its own lock.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::lock;
 use super::root::RootDir;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::reference::Reference;
 use crate::talk::Talk;
 
+/// Largest configuration or manifest.
+const MAX_DOCUMENT: u64 = 16 << 20;
 /// Largest index: some 100,000 images.
 const MAX_INDEX: u64 = 256 << 20;
 /// Drivers whose index is read, in the order in which podman prefers them.
@@ -28,9 +35,17 @@ pub struct Image {
     /// Its names, in the store's order; also forms with `@digest`.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub names: Vec<String>,
+    /// Its topmost layer, none for an image without layers.
+    #[serde(default)]
+    layer: Option<String>,
+    /// Digests of its documents, by their names in the store.
+    #[serde(default, rename = "big-data-digests", deserialize_with = "null_is_empty")]
+    documents: BTreeMap<String, String>,
 }
 
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -44,6 +59,44 @@ impl Image {
         let tagged = self.names.iter().any(|name| !name.contains('@'));
         self.names.iter().map(String::as_str).filter(move |name| !tagged || !name.contains('@'))
     }
+
+    /// Whether this manifest, or an index that names it, is what the image came from.
+    pub fn is_of(&self, manifest: &Digest) -> bool {
+        let manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
+        self.digest.as_ref() == Some(manifest) || manifests.into_iter().any(|(_, of)| of == manifest.as_str())
+    }
+}
+
+/// A layer, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Layer {
+    id: String,
+    #[serde(default)]
+    parent: Option<String>,
+    /// Of the archive that it was unpacked from, not compressed.
+    #[serde(default, rename = "diff-digest", deserialize_with = "digest_or_none")]
+    diff_id: Option<Digest>,
+    #[serde(default, rename = "diff-size")]
+    diff_size: u64,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    flags: BTreeMap<String, serde_json::Value>,
+}
+
+impl Layer {
+    /// Whether somebody was stopped while unpacking it.
+    fn is_incomplete(&self) -> bool {
+        self.flags.get("incomplete").is_some_and(|flag| *flag != serde_json::Value::Bool(false))
+    }
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<Digest>,
 }
 
 /// A containers-storage, open for reading.
@@ -51,6 +104,14 @@ impl Image {
 pub struct Store<'a> {
     root: &'a RootDir,
     driver: Option<&'static str>,
+}
+
+/// The images of a store; while this is held, none is added or removed.
+#[derive(Debug)]
+pub struct Images<'a> {
+    store: &'a Store<'a>,
+    images: Vec<Image>,
+    _lock: Option<File>,
 }
 
 impl<'a> Store<'a> {
@@ -81,21 +142,27 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The system's; [`Error::Locked`]; [`Error::Corrupt`].
-    pub fn images(&self, lock_limit: Duration, talk: &dyn Talk) -> Result<Vec<Image>, Error> {
-        let Some(driver) = self.driver else { return Ok(Vec::new()) };
-        let _lock = self.lock(&format!("{driver}-images/images.lock"), lock_limit, talk)?;
-        let index = format!("{driver}-images/images.json");
-        let contents = match self.root.read(&index, MAX_INDEX) {
+    pub fn images(&self, lock_limit: Duration, talk: &dyn Talk) -> Result<Images<'_>, Error> {
+        let Some(driver) = self.driver else {
+            return Ok(Images { store: self, images: Vec::new(), _lock: None });
+        };
+        let lock = self.lock(&format!("{driver}-images/images.lock"), lock_limit, talk)?;
+        let images = self.index(&format!("{driver}-images/images.json"))?;
+        Ok(Images { store: self, images, _lock: lock })
+    }
+
+    /// An index of the store; one that isn't there, or is empty, has nothing in it: podman hasn't written any yet.
+    fn index<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Error> {
+        let contents = match self.root.read(name, MAX_INDEX) {
             Ok(contents) => contents,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(self.root.error("read", &index)(error)),
+            Err(error) => return Err(self.root.error("read", name)(error)),
         };
-        // podman leaves an empty file where it has written nothing yet.
         if contents.is_empty() {
             return Ok(Vec::new());
         }
         serde_json::from_slice(&contents).map_err(|error| Error::Corrupt {
-            path: self.root.path(&index),
+            path: self.root.path(name),
             why: error.to_string(),
             hint: "let podman look at its store with: bootc-image cmd list",
         })
@@ -112,6 +179,87 @@ impl<'a> Store<'a> {
             Err(error) => Err(self.root.error("open", name)(error)),
         }
     }
+
+    /// Layers come and go by one rename of their index, so no lock is needed to see them as of one moment.
+    fn layers(&self) -> Result<HashMap<String, Layer>, Error> {
+        let mut layers = HashMap::new();
+        for index in ["layers.json", "volatile-layers.json"] {
+            let found: Vec<Layer> = self.index(&format!("{}-layers/{index}", self.driver()))?;
+            layers.extend(found.into_iter().map(|layer| (layer.id.clone(), layer)));
+        }
+        Ok(layers)
+    }
+
+    fn has_directory(&self, layer: &Layer) -> bool {
+        let path = match self.driver() {
+            "vfs" => format!("vfs/dir/{}", layer.id),
+            driver => format!("{driver}/{}/diff", layer.id),
+        };
+        self.root.entries(path).is_ok()
+    }
+
+    /// The diff_ids that an image's configuration names; none if the configuration isn't what the image's id says.
+    fn diff_ids(&self, image: &Image) -> Option<Vec<Digest>> {
+        let directory = format!("{}-images/{}", self.driver(), image.id);
+        // Documents are named by a digest in base64; the configuration is the one that the image is named by.
+        let documents = self.root.entries(&directory).ok()?;
+        let text = documents.into_iter().find_map(|entry| {
+            let text = self.root.read(Path::new(&directory).join(entry.name), MAX_DOCUMENT).ok()?;
+            (Digest::of(&text).hex() == image.id).then_some(text)
+        })?;
+        let configuration: Configuration = serde_json::from_slice(&text).ok()?;
+        Some(configuration.rootfs.diff_ids)
+    }
+}
+
+impl Images<'_> {
+    /// The image with this name.
+    pub fn named(&self, name: &Reference) -> Option<&Image> {
+        let name = name.to_string();
+        self.iter().find(|image| image.names.contains(&name))
+    }
+
+    /// Whether everything of an image is there: its configuration is what its id says, and the chain of layers that this
+    /// names is unpacked.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn is_whole(&self, image: &Image) -> Result<bool, Error> {
+        let Some(diff_ids) = self.store.diff_ids(image) else { return Ok(false) };
+        let layers = self.store.layers()?;
+        let mut next = image.layer.as_ref();
+        for diff_id in diff_ids.iter().rev() {
+            let Some(layer) = next.and_then(|id| layers.get(id)) else { return Ok(false) };
+            let whole = layer.diff_id.as_ref() == Some(diff_id)
+                && !layer.is_incomplete()
+                && self.store.has_directory(layer);
+            if !whole {
+                return Ok(false);
+            }
+            next = layer.parent.as_ref().filter(|parent| !parent.is_empty());
+        }
+        Ok(next.is_none())
+    }
+
+    /// How large an image's layers are, in bytes, not compressed.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn size(&self, image: &Image) -> Result<u64, Error> {
+        let layers = self.store.layers()?;
+        let chain = std::iter::successors(image.layer.as_ref(), |id| layers.get(*id)?.parent.as_ref());
+        // No chain has more links than there are layers.
+        let chain = chain.take(layers.len());
+        Ok(chain.filter_map(|id| layers.get(id)).map(|layer| layer.diff_size).sum())
+    }
+}
+
+impl Deref for Images<'_> {
+    type Target = [Image];
+
+    fn deref(&self) -> &[Image] {
+        &self.images
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +270,7 @@ mod tests {
     impl Talk for Silent {
         fn note(&self, _: &str) {}
         fn progress(&self, _: &str) {}
+        fn advance(&self, _: u64, _: u64) {}
     }
 
     fn images(driver: &str, index: Option<&[u8]>) -> Result<Vec<Image>, Error> {
@@ -132,7 +281,7 @@ mod tests {
             std::fs::write(directory.join("images.json"), index).unwrap();
         }
         let root = RootDir::open(scratch.path()).unwrap();
-        Store::open(&root)?.images(Duration::from_secs(1), &Silent)
+        Ok(Store::open(&root)?.images(Duration::from_secs(1), &Silent)?.to_vec())
     }
 
     #[test]
@@ -161,7 +310,7 @@ mod tests {
         );
         let scratch = tempfile::tempdir().unwrap();
         let root = RootDir::open(scratch.path()).unwrap();
-        assert_eq!(Store::open(&root).unwrap().images(Duration::ZERO, &Silent).unwrap(), []);
+        assert!(Store::open(&root).unwrap().images(Duration::ZERO, &Silent).unwrap().is_empty());
     }
 
     #[test]
@@ -180,10 +329,68 @@ mod tests {
             id: "x".to_owned(),
             digest: None,
             names: names.iter().map(|&name| name.to_owned()).collect(),
+            layer: None,
+            documents: BTreeMap::new(),
         };
         let rows = |image: &Image| image.listed_names().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(rows(&image(&["a@sha256:1", "a:1"])), ["a:1"]);
         assert_eq!(rows(&image(&["a@sha256:1"])), ["a@sha256:1"]);
         assert!(rows(&image(&[])).is_empty());
+    }
+
+    /// A store with one image of two layers, changed by `damage` before it is looked at.
+    fn is_whole(driver: &str, damage: impl FnOnce(&Path)) -> bool {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let (base, top) = (Digest::of(b"base"), Digest::of(b"top"));
+        let configuration = format!(r#"{{"rootfs":{{"diff_ids":["{base}","{top}"]}}}}"#);
+        let id = Digest::of(configuration.as_bytes()).hex().to_owned();
+        std::fs::create_dir_all(path(&format!("{driver}-images/{id}"))).unwrap();
+        std::fs::create_dir(path(&format!("{driver}-layers"))).unwrap();
+        std::fs::write(path(&format!("{driver}-images/{id}/manifest")), "{}").unwrap();
+        std::fs::write(path(&format!("{driver}-images/{id}/=c2hh")), configuration).unwrap();
+        let images = format!(r#"[{{"id":"{id}","names":["localhost/a:1"],"layer":"t"}}]"#);
+        std::fs::write(path(&format!("{driver}-images/images.json")), images).unwrap();
+        let layers = format!(
+            r#"[{{"id":"b","diff-digest":"{base}","diff-size":5}},
+                {{"id":"t","parent":"b","diff-digest":"{top}","diff-size":7,"flags":{{}}}}]"#
+        );
+        std::fs::write(path(&format!("{driver}-layers/layers.json")), layers).unwrap();
+        for layer in ["b", "t"] {
+            let directory =
+                if driver == "vfs" { format!("vfs/dir/{layer}") } else { format!("overlay/{layer}/diff") };
+            std::fs::create_dir_all(path(&directory)).unwrap();
+        }
+        damage(scratch.path());
+        let root = RootDir::open(scratch.path()).unwrap();
+        let store = Store::open(&root).unwrap();
+        let images = store.images(Duration::from_secs(1), &Silent).unwrap();
+        let image = images.named(&Reference::parse("localhost/a:1").unwrap()).unwrap();
+        images.is_whole(image).unwrap()
+    }
+
+    #[test]
+    fn an_image_is_whole_only_if_every_part_is_there() {
+        assert!(is_whole("overlay", |_| {}) && is_whole("vfs", |_| {}));
+        let edit = |file: &'static str, from: &'static str, to: &'static str| {
+            move |root: &Path| {
+                let text = std::fs::read_to_string(root.join(file)).unwrap();
+                assert!(text.contains(from));
+                std::fs::write(root.join(file), text.replace(from, to)).unwrap();
+            }
+        };
+        let layers = "overlay-layers/layers.json";
+        assert!(!is_whole("overlay", |root| std::fs::remove_dir(root.join("overlay/b/diff")).unwrap()));
+        assert!(!is_whole("vfs", |root| std::fs::remove_dir(root.join("vfs/dir/t")).unwrap()));
+        assert!(!is_whole("overlay", |root| std::fs::remove_file(root.join(layers)).unwrap()));
+        assert!(!is_whole("overlay", edit(layers, r#""flags":{}"#, r#""flags":{"incomplete":true}"#)));
+        assert!(!is_whole("overlay", edit(layers, r#""parent":"b""#, r#""parent":"""#)));
+        assert!(!is_whole("overlay", edit(layers, r#"{"id":"b","#, r#"{"id":"b","parent":"t","#)));
+        assert!(!is_whole("overlay", edit(layers, r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)));
+        assert!(!is_whole("overlay", |root| {
+            let directory = std::fs::read_dir(root.join("overlay-images")).unwrap();
+            let image = directory.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+            std::fs::write(image.join("=c2hh"), "{}").unwrap();
+        }));
     }
 }

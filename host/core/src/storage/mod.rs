@@ -2,6 +2,7 @@
 
 pub mod bound;
 pub mod containers;
+pub mod default_store;
 mod gvariant;
 mod keyfile;
 pub mod lock;

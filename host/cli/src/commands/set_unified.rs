@@ -1,0 +1,14 @@
+use bootc_image_core::operation::Request;
+use clap::Args;
+
+/// Get the booted image into bootc's storage, so that bootc updates the host by way of it
+///
+/// It is taken from podman's storage if that has it, else from its registry, by the digest that is booted.
+#[derive(Debug, Args)]
+pub(crate) struct SetUnified {}
+
+impl SetUnified {
+    pub(crate) fn into_request(self) -> Request {
+        Request::SetUnified
+    }
+}

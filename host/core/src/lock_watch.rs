@@ -1,0 +1,138 @@
+//! Who keeps a child of ours waiting: containers-storage waits for its locks without a word and without a limit (D11.9).
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+use crate::error::Error;
+use crate::talk::Talk;
+
+/// How long it may wait before we say so.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Looks after a child that writes to a storage.
+pub(crate) struct LockWatch {
+    /// The storage's locks.
+    files: Vec<PathBuf>,
+    limit: Duration,
+    /// Since when it hasn't got on, how far it was then, and whether we have said so.
+    stuck: Option<(Instant, u64, bool)>,
+}
+
+impl LockWatch {
+    pub(crate) fn new(storage: &Path, limit: Duration) -> Self {
+        let drivers = ["overlay", "vfs"].into_iter();
+        let files = drivers.flat_map(|driver| {
+            ["images", "layers"].map(|kind| storage.join(format!("{driver}-{kind}/{kind}.lock")))
+        });
+        Self { files: files.chain([storage.join("storage.lock")]).collect(), limit, stuck: None }
+    }
+
+    /// Looks once: `done` is how far the child is.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if it has waited for too long.
+    pub(crate) fn look(&mut self, child: u32, done: u64, talk: &dyn Talk) -> Result<(), Error> {
+        let Some((path, holder)) = self.holder(child) else {
+            self.stuck = None;
+            return Ok(());
+        };
+        match &mut self.stuck {
+            Some((since, before, said)) if *before == done => {
+                let waited = since.elapsed();
+                if waited >= self.limit {
+                    return Err(Error::Locked { path, limit: self.limit });
+                }
+                if waited >= QUIET && !*said {
+                    *said = true;
+                    let limit = self.limit.as_secs();
+                    let path = path.display();
+                    talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
+                }
+            }
+            stuck => *stuck = Some((Instant::now(), done, false)),
+        }
+        Ok(())
+    }
+
+    /// A lock that somebody else holds, so that the child can't write, and who.
+    fn holder(&self, child: u32) -> Option<(PathBuf, String)> {
+        self.files.iter().find_map(|path| {
+            let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(FlockType::WriteLock)).ok()??;
+            let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
+                None => "a process outside".to_owned(),
+                Some(pid) if pid.unsigned_abs() == child => return None,
+                // Locks of open files, as newer tools take them, don't say whose they are.
+                Some(pid) if pid < 0 => return None,
+                Some(pid) => {
+                    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                    format!("process {pid} ({})", name.trim_end())
+                }
+            };
+            Some((path.clone(), holder))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(RefCell<Vec<String>>);
+    impl Talk for Heard {
+        fn note(&self, message: &str) {
+            self.0.borrow_mut().push(message.to_owned());
+        }
+        fn progress(&self, _: &str) {}
+        fn advance(&self, _: u64, _: u64) {}
+    }
+
+    /// Somebody who holds a lock on a file until killed.
+    fn holder(file: &Path) -> Child {
+        let program = "use Fcntl; open(F, '>', $ARGV[0]); $lock = pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0); \
+                       fcntl(F, F_SETLK, $lock) or die; $| = 1; print 1; sleep 60";
+        let mut child =
+            Command::new("perl").args(["-e", program]).arg(file).stdout(Stdio::piped()).spawn().unwrap();
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        child
+    }
+
+    #[test]
+    fn a_holder_is_named_and_waited_for_with_a_limit() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::create_dir(scratch.path().join("overlay-layers")).unwrap();
+        let lock = scratch.path().join("overlay-layers/layers.lock");
+        let mut holder = holder(&lock);
+        let heard = Heard::default();
+        let mut watch = LockWatch::new(scratch.path(), Duration::from_secs(2));
+        let mut look = |child, done| watch.look(child, done, &heard);
+        look(1, 0).unwrap();
+        // Its own locks are nobody's business, and as long as it gets on there is nothing to say.
+        std::thread::sleep(QUIET);
+        look(holder.id(), 0).unwrap();
+        look(1, 0).unwrap();
+        std::thread::sleep(QUIET);
+        look(1, 1).unwrap();
+        assert_eq!(heard.0.borrow().len(), 0);
+        std::thread::sleep(QUIET);
+        look(1, 1).unwrap();
+        look(1, 1).unwrap();
+        let said = heard.0.borrow().join("");
+        assert!(
+            said.contains("layers.lock") && said.contains(&format!("process {} (perl", holder.id())),
+            "{said}"
+        );
+        assert!(said.contains("at most 2 s") && heard.0.borrow().len() == 1, "{said}");
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(matches!(look(1, 1), Err(Error::Locked { .. })));
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        look(1, 1).unwrap();
+    }
+}

@@ -1,0 +1,146 @@
+//! Getting the booted image into bootc's own storage. Once it is there, under the name that the host was booted from, bootc
+//! updates the host by way of that storage. It is taken from where it costs least: podman's storage, the registry (by the
+//! digest that is booted), or, if its name is of no registry, the ostree repository itself.
+
+use super::local::{self, DefaultStore, booted_image, local_image, whole};
+use super::{Pipeline, physical, writable_physical};
+use crate::bootc_store::BootcStore;
+use crate::children::Program;
+use crate::copies::Copies;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::operation::{HostImage, LocalImage, Operation, UnifiedSource};
+use crate::reference::Reference;
+use crate::report::Report;
+use crate::scratch::Scratch;
+use crate::storage::containers::{Image, Store};
+use crate::storage::root::RootDir;
+use crate::transfer::Transfer;
+
+/// In front of the names of images in registries.
+const REGISTRY: &str = "docker://";
+/// In front of the names of images that were deployed from a containers-storage.
+const CONTAINERS_STORAGE: &str = "containers-storage:";
+
+pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
+    physical(pipeline.settings)?;
+    let image = booted_image(pipeline.settings)?;
+    let bare = image.name.strip_prefix(REGISTRY).or_else(|| image.name.strip_prefix(CONTAINERS_STORAGE));
+    let name = match bare {
+        Some(bare) => Reference::parse_local(bare)?,
+        None => return Err(Error::NoName(image.name)),
+    };
+    let from = match in_default_store(pipeline, &image.manifest_digest)? {
+        Some(local) => UnifiedSource::DefaultStore(local),
+        None if image.name.starts_with(REGISTRY) => {
+            UnifiedSource::Registry { reference: name.with_digest(image.manifest_digest.clone()) }
+        }
+        None => UnifiedSource::Host,
+    };
+    Ok(Operation::SetUnified { image, from, name })
+}
+
+fn in_default_store(pipeline: &Pipeline<'_>, manifest: &Digest) -> Result<Option<LocalImage>, Error> {
+    let Some(root) = DefaultStore::find()?.open()? else { return Ok(None) };
+    let store = Store::open(&root)?;
+    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
+    let found = images.iter().find(|image| image.is_of(manifest));
+    found.map(|image| local_image(&root, image)).transpose()
+}
+
+pub(super) fn execute(
+    pipeline: &Pipeline<'_>,
+    image: HostImage,
+    from: UnifiedSource,
+    name: Reference,
+) -> Result<Report, Error> {
+    let settings = pipeline.settings;
+    let physical = writable_physical(settings)?;
+    let _alone = local::alone(pipeline, "bootc")?;
+    let copies = Copies::new(&settings.state);
+    let known = copies.image_id(&image);
+    let is_it = |found: &Image| match &from {
+        UnifiedSource::DefaultStore(local) => found.id == local.id,
+        UnifiedSource::Registry { .. } => found.is_of(&image.manifest_digest),
+        UnifiedSource::Host => known.as_ref() == Some(&found.id),
+    };
+    if let Some(store) = BootcStore::open(&physical)?
+        && let Some(image) = held(pipeline, store.root(), &name, is_it)?
+    {
+        return Ok(Report::Pulled { name, image, unchanged: true });
+    }
+    Program::Skopeo.find()?;
+    let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
+    let id = match &from {
+        UnifiedSource::DefaultStore(local) => {
+            local::pull(pipeline, &store, local, &name)?;
+            Some(local.id.clone())
+        }
+        UnifiedSource::Registry { reference } => {
+            fetch(pipeline, &store, reference, &name)?;
+            None
+        }
+        UnifiedSource::Host => {
+            let id = export(pipeline, &store, &image, &name)?;
+            copies.remember(&image, &id)?;
+            Some(id)
+        }
+    };
+    let written = held(pipeline, store.root(), &name, |found| match &id {
+        Some(id) => found.id == *id,
+        None => found.is_of(&image.manifest_digest),
+    })?;
+    match written {
+        Some(image) => Ok(Report::Pulled { name, image, unchanged: false }),
+        None => Err(Error::Verification {
+            what: name.to_string(),
+            why: format!("bootc's storage has no whole image of {} under this name", image.manifest_digest),
+        }),
+    }
+}
+
+fn held(
+    pipeline: &Pipeline<'_>,
+    root: &RootDir,
+    name: &Reference,
+    wanted: impl Fn(&Image) -> bool,
+) -> Result<Option<LocalImage>, Error> {
+    let store = Store::open(root)?;
+    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
+    whole(root, &images, name, wanted)
+}
+
+fn fetch(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    reference: &Reference,
+    name: &Reference,
+) -> Result<(), Error> {
+    pipeline.talk.progress(&format!("fetching {reference} to bootc's storage"));
+    let scratch = Scratch::new()?;
+    Transfer {
+        skopeo: store.skopeo(pipeline.settings)?,
+        source: format!("{REGISTRY}{reference}"),
+        target: store.reference(&name.to_string())?,
+        scratch: &scratch,
+        expendable: None,
+        bytes: 0,
+        target_path: store.root().path("."),
+    }
+    .run(pipeline.settings, pipeline.talk)
+}
+
+fn export(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    image: &HostImage,
+    name: &Reference,
+) -> Result<String, Error> {
+    let scratch = Scratch::new()?;
+    let target_path = store.root().path(".");
+    let exported = local::export(pipeline, image, &scratch, &target_path)?;
+    pipeline.talk.progress(&format!("copying to bootc's storage as {name}"));
+    let (skopeo, place) = (store.skopeo(pipeline.settings)?, store.reference(&name.to_string())?);
+    local::transfer_exported(pipeline, skopeo, &exported, &scratch, place, target_path)?;
+    Ok(exported.image.configuration.hex().to_owned())
+}

@@ -1,0 +1,123 @@
+//! Directories for what is needed for a while. Whoever makes one holds a lock on it as long as it lives, so that what a
+//! killed process has left is told from what is in use, and goes when the next one is made.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use crate::error::Error;
+
+/// Where there is room for whole images, and others can't remove what is ours.
+const PARENT: &str = "/var/tmp";
+/// What their names begin with.
+const PREFIX: &str = "bootc-image.";
+
+/// A directory of our own, removed when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes one that only root can enter, and removes those of processes that are gone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> Result<Self, Error> {
+        remove_abandoned();
+        loop {
+            let path = Path::new(PARENT).join(format!("{PREFIX}{}", random_name()?));
+            DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
+            // Another process may take it for abandoned until it is locked.
+            if let Some(lock) = lock_unused(&path).map_err(Error::io("lock", &path))? {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new directory in it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn directory(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.path.join(name);
+        DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "can't remove");
+        }
+    }
+}
+
+fn random_name() -> Result<String, Error> {
+    let mut bytes = [0_u8; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("read", "random bytes")(error.into()))?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// Locks a directory of ours that nobody else has locked or removed.
+fn lock_unused(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let options = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let directory = match options {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::AGAIN) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let still_there = fs::symlink_metadata(path).is_ok_and(|found| {
+        directory.metadata().is_ok_and(|locked| (locked.dev(), locked.ino()) == (found.dev(), found.ino()))
+    });
+    Ok(still_there.then_some(directory))
+}
+
+/// Nobody waits for this, and nothing depends on it.
+fn remove_abandoned() {
+    let us = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(PARENT).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
+            && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == us);
+        if ours && let Ok(Some(_lock)) = lock_unused(&entry.path()) {
+            tracing::info!(path = %entry.path().display(), "removing what a killed process left");
+            // What can't be removed now is there for the next one.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_stays_and_what_is_abandoned_goes() {
+        let kept = Scratch::new().unwrap();
+        let abandoned = Path::new(PARENT).join(format!("{PREFIX}{}", random_name().unwrap()));
+        fs::create_dir(&abandoned).unwrap();
+        fs::write(abandoned.join("file"), "x").unwrap();
+        let another = Scratch::new().unwrap();
+        assert!(kept.path().is_dir() && another.path().is_dir() && !abandoned.exists());
+        let path = kept.path().to_owned();
+        drop(kept);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,109 @@
+//! A layer's tar archive. Every time in it is 0, so that the same tree gives the same archive; the importer of ostree-ext
+//! also takes that as the sign of what no container build has touched.
+
+use std::io::{self, Write};
+
+use anyhow::{Context as _, Result};
+use tar::{Builder, EntryType, Header};
+
+use crate::objects::{Attributes, Checksum, Content, FileObject};
+
+/// Longest link target that a header has room for.
+const LINK_IN_HEADER: usize = 100;
+
+/// An archive that is being written.
+pub(crate) struct Archive<W: Write>(Builder<W>);
+
+/// Root's, with these permissions.
+pub(crate) fn of_root(mode: u32) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mode(mode);
+    header.set_mtime(0);
+    header.set_size(0);
+    header
+}
+
+/// With the owner and the permissions of a file or a directory.
+pub(crate) fn of(attributes: &Attributes) -> Header {
+    let mut header = of_root(attributes.mode);
+    header.set_uid(attributes.uid.into());
+    header.set_gid(attributes.gid.into());
+    header
+}
+
+impl<W: Write> Archive<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self(Builder::new(out))
+    }
+
+    pub(crate) fn directory(&mut self, mut header: Header, path: &str) -> Result<()> {
+        header.set_entry_type(EntryType::Directory);
+        self.append(header, path, io::empty())
+    }
+
+    pub(crate) fn data(&mut self, mut header: Header, path: &str, data: &[u8]) -> Result<()> {
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(data.len() as u64);
+        self.append(header, path, data)
+    }
+
+    pub(crate) fn hard_link(&mut self, mut header: Header, path: &str, target: &str) -> Result<()> {
+        header.set_entry_type(EntryType::Link);
+        self.link(header, path, target)
+    }
+
+    /// A file as it is; its content is checked on the way.
+    pub(crate) fn file(&mut self, path: &str, object: Checksum, file: FileObject) -> Result<()> {
+        let mut header = of(&file.attributes);
+        match file.content {
+            Content::Regular { size, mut reader } => {
+                header.set_entry_type(EntryType::Regular);
+                header.set_size(size);
+                let mut counted = io::Read::take(&mut reader, size);
+                self.append(header, path, &mut counted)?;
+                anyhow::ensure!(
+                    counted.limit() == 0,
+                    "object {object} of the repository is shorter than it says"
+                );
+                reader.finish(object)
+            }
+            Content::Symlink { target } => {
+                header.set_entry_type(EntryType::Symlink);
+                self.link(header, path, &target)
+            }
+        }
+    }
+
+    /// Attributes of the next entry that a header has no room for.
+    pub(crate) fn extensions<'a>(
+        &mut self,
+        extensions: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<()> {
+        Ok(self.0.append_pax_extensions(extensions)?)
+    }
+
+    pub(crate) fn finish(mut self) -> Result<()> {
+        Ok(self.0.finish()?)
+    }
+
+    /// A link's target is kept to the letter: it is part of what an object is checked by.
+    fn link(&mut self, mut header: Header, path: &str, target: &str) -> Result<()> {
+        if target.len() <= LINK_IN_HEADER {
+            header.set_link_name_literal(target)?;
+        } else {
+            let mut long = of_root(0o644);
+            long.set_entry_type(EntryType::GNULongLink);
+            long.set_path("././@LongLink")?;
+            long.set_size(target.len() as u64 + 1);
+            long.set_cksum();
+            self.0.append(&long, io::Read::chain(target.as_bytes(), &[0_u8][..]))?;
+        }
+        self.append(header, path, io::empty())
+    }
+
+    fn append(&mut self, mut header: Header, path: &str, data: impl io::Read) -> Result<()> {
+        self.0.append_data(&mut header, path, data).with_context(|| format!("writing {path}"))
+    }
+}
