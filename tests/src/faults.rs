@@ -1,5 +1,8 @@
 //! Trouble by real means: system calls that fail or never return, locks in other hands, stores that change meanwhile.
 
+pub mod injector;
+pub mod sweep;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

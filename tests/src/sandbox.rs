@@ -192,6 +192,6 @@ fn text(stream: JoinHandle<Vec<u8>>) -> String {
     String::from_utf8_lossy(&stream.join().expect("reading doesn't panic")).into_owned()
 }
 
-fn code(status: ExitStatus) -> i32 {
+pub(crate) fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| 128 + signal)).expect("an ended process has one of them")
 }

@@ -1,5 +1,5 @@
 //! Directories for what is needed for a while. Whoever makes one holds a lock on it as long as it lives, so that what a
-//! killed process has left is told from what is in use, and goes when the next one is made.
+//! killed process has left is told from what is in use.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -23,12 +23,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one that only root can enter, and removes those of processes that are gone.
+    /// Makes one that only root can enter.
     ///
     /// # Errors
     /// The system's.
     pub fn new() -> Result<Self, Error> {
-        remove_abandoned();
         loop {
             let path = Path::new(PARENT).join(format!("{PREFIX}{}", random_name()?));
             DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
@@ -90,8 +89,8 @@ fn lock_unused(path: &Path) -> io::Result<Option<File>> {
     Ok(still_there.then_some(directory))
 }
 
-/// Nobody waits for this, and nothing depends on it.
-fn remove_abandoned() {
+/// Removes the directories of processes that are gone. Nothing depends on it.
+pub fn remove_abandoned() {
     let us = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(PARENT).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
@@ -115,6 +114,7 @@ mod tests {
         fs::create_dir(&abandoned).unwrap();
         fs::write(abandoned.join("file"), "x").unwrap();
         let another = Scratch::new().unwrap();
+        remove_abandoned();
         assert!(kept.path().is_dir() && another.path().is_dir() && !abandoned.exists());
         let path = kept.path().to_owned();
         drop(kept);

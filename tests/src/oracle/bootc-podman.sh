@@ -2,13 +2,15 @@
 # own, and the directory below that mount point, opened before, comes as descriptor 3 for what is lost at a reboot. podman
 # writes both paths into the store and insists on them.
 bootc_podman() {
+    bootc_mount podman --root /run/bootc/storage --runroot /proc/self/fd/3 "$@"
+}
+
+# bootc_mount COMMAND: any command that finds the store there.
+bootc_mount() {
     mkdir -p /sysroot/ostree/bootc/storage /run/bootc/storage
     (
         cd /sysroot/ostree/bootc/storage
         exec 3</run/bootc/storage
-        unshare --mount sh -euc '
-            mount --bind . /run/bootc/storage
-            exec podman --root /run/bootc/storage --runroot /proc/self/fd/3 "$@"
-        ' bootc "$@"
+        unshare --mount sh -euc 'mount --bind . /run/bootc/storage; exec "$@"' bootc "$@"
     )
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::export::{OciImage, Said, read_oci};
 use crate::operation::{HostImage, LocalImage};
 use crate::reference::{InvalidReference, Reference};
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
 use crate::storage::containers::{Image, Images, Store};
 use crate::storage::default_store;
@@ -141,7 +141,9 @@ pub(super) fn check_written(
 }
 
 /// One of us at a time copies to a storage: the next one may find that there is nothing left to do. Held until dropped.
+/// Before, what killed ones have left is removed.
 pub(super) fn alone(pipeline: &Pipeline<'_>, storage: &str) -> Result<File, Error> {
+    scratch::remove_abandoned();
     DirBuilder::new().recursive(true).mode(0o755).create(LOCKS).map_err(Error::io("create", LOCKS))?;
     let path = Path::new(LOCKS).join(format!("{storage}.lock"));
     let file = File::options().append(true).create(true).open(&path).map_err(Error::io("open", &path))?;

@@ -1,0 +1,125 @@
+//! Faults at every system call of an operation, and what must be true afterwards.
+
+use crate::faults::injector::{Class, Fault, Report};
+use crate::oracle::Store;
+use crate::programs;
+use crate::world::World;
+
+/// Where the injector is inside.
+const FAULTY: &str = "/usr/libexec/bootc-image-faulty";
+
+/// Something that is interrupted.
+#[derive(Debug, Clone, Copy)]
+pub struct Interrupted {
+    pub name: &'static str,
+    /// A script that is run before.
+    before: &'static str,
+    command: &'static str,
+    /// What is written to.
+    store: Store,
+    /// What must be in that store after the command has been run again.
+    image: &'static str,
+    /// Whether the registry is needed.
+    registry: bool,
+}
+
+pub const OPERATIONS: [Interrupted; 4] = [
+    Interrupted {
+        name: "copy",
+        before: "",
+        command: "bootc-image copy-to-storage",
+        store: Store::Default,
+        image: "localhost/bootc:latest",
+        registry: false,
+    },
+    Interrupted {
+        name: "pull",
+        before: "",
+        command: "bootc-image pull-from-default-storage localhost/mine:1",
+        store: Store::Bootc,
+        image: "localhost/mine:1",
+        registry: false,
+    },
+    Interrupted {
+        name: "creation",
+        before: "rm -r /sysroot/ostree/bootc",
+        command: "bootc-image cmd list --quiet",
+        store: Store::Bootc,
+        image: "",
+        registry: false,
+    },
+    Interrupted {
+        name: "set-unified",
+        before: "",
+        command: "bootc-image set-unified",
+        store: Store::Bootc,
+        image: "127.0.0.1:5000/lab/os:1",
+        registry: true,
+    },
+];
+
+/// What is checked, in the words of the real programs. `$store` is how skopeo names the store, `$image` what must be there
+/// in the end. With bootc's store everything is run with its mount.
+const CHECK: &str = r#"
+check() {
+    store_podman image list --all --quiet --no-trunc | sort -u >/tmp/ids
+    while read -r id; do
+        rm -rf /tmp/copy
+        in_store skopeo copy --quiet "containers-storage:${store}@${id#sha256:}" dir:/tmp/copy
+        for blob in /tmp/copy/*; do
+            name=${blob##*/}
+            case $name in manifest.json|version) continue ;; esac
+            [ "$(sha256sum <"$blob")" = "$name  -" ] || { echo "wrong digest: $blob of $id"; exit 1; }
+        done
+        store_podman image tree "${id#sha256:}" >/dev/null
+    done </tmp/ids
+}
+"#;
+
+impl Interrupted {
+    /// Hits the call with this number; returns how many there were, and panics with the whole story if something isn't as it
+    /// should be afterwards.
+    pub fn run(&self, class: Class, index: usize, fault: Fault) -> Report {
+        let world = World::new();
+        let in_store = match self.store {
+            Store::Default => "store=\nin_store() { \"$@\"; }\n",
+            Store::Bootc => {
+                "store='[overlay@/run/bootc/storage+/proc/self/fd/3]'\nin_store() { bootc_mount \"$@\"; }\n"
+            }
+        };
+        let script = format!(
+            "{shell}{in_store}{CHECK}
+            {before}
+            cat /proc/self/mountinfo >/tmp/mounts
+            code=0
+            {FAULTY} {class} {index} {fault} /tmp/report -- {command} >/tmp/out 2>&1 || code=$?
+            {{ cat /tmp/out; echo \"exit code $code\"; }} >&2
+            cat /proc/self/mountinfo | cmp - /tmp/mounts || {{ echo 'a mount is left'; exit 1; }}
+            [ $code -ne 2 ] && [ $code -ne 101 ] || {{ echo 'a wrong exit code'; exit 1; }}
+            ! [ -e /sysroot/ostree/bootc/storage ] || check
+            ostree fsck --quiet >&2
+            {command} >/tmp/out 2>&1 || {{ echo \"again: $?\"; cat /tmp/out; exit 1; }}
+            check
+            [ -z '{image}' ] || store_podman image exists '{image}'
+            [ -z \"$(ls -A /var/tmp)\" ] || {{ echo 'left in /var/tmp:'; find /var/tmp; exit 1; }}
+            [ \"$(ls -A /sysroot/ostree/bootc)\" = storage ]
+            cat /tmp/report",
+            shell = self.store.shell(),
+            before = self.before,
+            class = class.name,
+            fault = fault.name(),
+            command = self.command,
+            image = self.image,
+        );
+        let enter = world.enter().registry(self.registry).program(&programs::ours("faulty"), FAULTY);
+        let output = enter.sh(&script);
+        assert!(
+            output.code == 0 && !output.timed_out,
+            "{}, {} at {} {index}: {output:#?}",
+            self.name,
+            fault.name(),
+            class.name
+        );
+        output.json()
+    }
+}

@@ -1,0 +1,299 @@
+//! `copy-to-storage` with sources by name, `set-unified`, several images at once, and that nothing is done twice.
+
+use std::fs;
+
+use bootc_image_tests::faults::Strace;
+use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::{Output, World};
+use serde_json::Value;
+
+fn run(world: &World, arguments: &[&str]) -> Output {
+    world.enter().registry(true).run(&[&["bootc-image"], arguments].concat())
+}
+
+fn id(world: &World, store: Store, name: &str) -> String {
+    oracle::podman_inspect(world, store, name)["Id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_bare_name_is_looked_up_among_host_images_then_in_bootcs_storage() {
+    let world = World::new();
+    let facts = world.facts();
+    for (source, kind) in [
+        ("127.0.0.1:5000/lab/os:0", "host"),
+        ("docker://127.0.0.1:5000/lab/os:0", "host"),
+        ("127.0.0.1:5000/lab/app:1", "unified"),
+        ("localhost/app:stable", "unified"),
+        ("app:stable", "unified"),
+        ("containers-storage:localhost/app:stable", "unified"),
+        ("containers-storage:app:stable", "unified"),
+    ] {
+        run(&world, &["copy-to-storage", "--source", source, "--target", "found:1"]).ok();
+        let record = world.record();
+        let last = record.iter().rfind(|line| line["event"] == "intent").unwrap();
+        let operation = &last["frozen"]["operation"];
+        assert_eq!(operation["source"]["store"], kind, "{source}");
+        let found = &operation["source"];
+        match kind {
+            "host" => assert_eq!(found["commit"], facts.rollback.commit.as_str(), "{source}"),
+            _ => assert_eq!(found["id"], facts.app1.id.as_str(), "{source}"),
+        }
+    }
+    assert_eq!(id(&world, Store::Default, "localhost/found:1"), facts.app1.id);
+}
+
+#[test]
+fn a_source_with_several_meanings_is_refused_with_the_spellings_that_select_one() {
+    let world = World::new();
+    // The name of the booted image, in bootc's storage too, but for something else.
+    let tag = "store_podman image tag localhost/app:stable 127.0.0.1:5000/lab/os:1";
+    world.enter().sh(&format!("{}{tag}", Store::Bootc.shell())).ok();
+    let output = run(&world, &["copy-to-storage", "--source", "127.0.0.1:5000/lab/os:1"]).exits(1);
+    let both = "docker://127.0.0.1:5000/lab/os:1 or containers-storage:127.0.0.1:5000/lab/os:1";
+    assert!(output.stderr.contains(&format!("is ambiguous: it means {both}")), "{output:#?}");
+    for spelling in both.split(" or ") {
+        run(&world, &["copy-to-storage", "--source", spelling, "--target", "x"]).ok();
+    }
+    assert_eq!(id(&world, Store::Default, "localhost/x:latest"), world.facts().app1.id);
+}
+
+#[test]
+fn the_same_image_in_two_places_isnt_ambiguous() {
+    let world = World::new();
+    run(&world, &["set-unified"]).ok();
+    run(&world, &["copy-to-storage", "--source", "127.0.0.1:5000/lab/os:1"]).ok();
+    let intents = world.record();
+    let last = intents.iter().rfind(|line| line["event"] == "intent").unwrap();
+    assert_eq!(last["frozen"]["operation"]["source"]["store"], "host");
+}
+
+#[test]
+fn an_unknown_source_is_a_clear_error() {
+    let world = World::new();
+    for name in ["nope", "quay.io/nope:1", "docker://quay.io/nope", "containers-storage:nope", "oci:/etc"] {
+        let output = run(&world, &["copy-to-storage", "--source", name]).exits(1);
+        let expected = format!(
+            "error: Source image not found: {name}\n  hint: see what there is with: bootc-image list\n"
+        );
+        assert_eq!(output.stderr, expected);
+    }
+    run(&world, &["copy-to-storage", "--source", "a b"]).exits(2);
+    assert_eq!(world.record(), [] as [Value; 0]);
+}
+
+/// The bar: no child, and the image is looked at, not only its name.
+#[test]
+fn what_is_copied_already_is_found_without_a_child() {
+    let world = World::new();
+    let copies: &[&[&str]] = &[
+        &["copy-to-storage"],
+        &["copy-to-storage", "--source=app:stable", "--target=app"],
+        &["pull-from-default-storage", "localhost/mine:1"],
+        &["set-unified"],
+    ];
+    for copy in copies {
+        run(&world, copy).ok();
+        let strace = Strace::new().calls("execve,clone,clone3,fork,vfork,openat2").log("/var/log.strace");
+        let again = strace.command(&[&["bootc-image"], *copy].concat());
+        let output = world.enter().run(&again).ok();
+        assert!(output.stdout.starts_with("Unchanged: ") && output.stderr.is_empty(), "{output:#?}");
+        let calls = fs::read_to_string(world.outside("/var/log.strace")).unwrap();
+        let started = calls.lines().filter(|line| !line.contains("openat2(")).count();
+        assert_eq!(started, 1, "only its own execve: {calls}");
+        assert!(calls.contains("openat2("), "the calls are seen");
+    }
+}
+
+#[test]
+fn a_copy_that_isnt_whole_any_more_is_made_again() {
+    let world = World::new();
+    run(&world, &["copy-to-storage"]).ok();
+    let store = world.outside("/var/lib/containers/storage");
+    let image = id(&world, Store::Default, "localhost/bootc:latest");
+    let again = || run(&world, &["copy-to-storage"]).ok().stdout;
+    assert!(again().starts_with("Unchanged: "));
+    // Somebody else has the name now.
+    world.enter().sh("podman tag localhost/mine:1 localhost/bootc:latest").ok();
+    assert!(again().starts_with("Copied: "));
+    assert_eq!(id(&world, Store::Default, "localhost/bootc:latest"), image);
+    // The configuration has been changed.
+    let documents = fs::read_dir(store.join("overlay-images").join(&image)).unwrap();
+    let configuration = documents
+        .map(|entry| entry.unwrap().path())
+        .find(|path| fs::read_to_string(path).unwrap().contains("\"diff_ids\""))
+        .unwrap();
+    let text = fs::read_to_string(&configuration).unwrap();
+    fs::write(&configuration, text.replace("amd64", "arm64")).unwrap();
+    let output = run(&world, &["copy-to-storage"]);
+    assert!(!output.stdout.starts_with("Unchanged: "), "{output:#?}");
+    fs::write(&configuration, text).unwrap();
+    assert!(again().starts_with("Unchanged: "));
+    // The record is gone: the image is the same.
+    fs::remove_dir_all(world.outside("/var/lib/bootc-image/copies")).unwrap();
+    assert!(again().starts_with("Copied: "));
+    assert_eq!(id(&world, Store::Default, "localhost/bootc:latest"), image);
+    let dangling: Vec<Value> =
+        oracle::podman(&world, Store::Default, "image list --filter dangling=true --format json");
+    assert_eq!(dangling, [] as [Value; 0]);
+}
+
+/// Whenever, wherever, and whatever its layers are compressed to: the same commit gives the same image.
+#[test]
+fn the_same_commit_gives_the_same_image_in_another_world() {
+    let copied = |world: &World| {
+        run(world, &["copy-to-storage"]).ok();
+        id(world, Store::Default, "localhost/bootc:latest")
+    };
+    let (one, other) = (World::new(), World::new());
+    let image = copied(&one);
+    world_is_elsewhere(&other);
+    assert_eq!(copied(&other), image);
+}
+
+/// Another clock and other times on every file of the repository.
+fn world_is_elsewhere(world: &World) {
+    let touch = "find /sysroot/ostree/repo/refs -exec touch -d @1 {} +";
+    world.enter().sh(touch).ok();
+}
+
+#[test]
+fn a_copy_can_be_saved_loaded_and_is_what_was_booted() {
+    let world = World::new();
+    run(&world, &["copy-to-storage"]).ok();
+    let image = id(&world, Store::Default, "localhost/bootc:latest");
+    let script = "
+        podman save --quiet --output /tmp/saved.tar localhost/bootc:latest
+        podman save --quiet --format oci-archive --output /tmp/oci.tar localhost/bootc:latest
+        for archive in saved oci; do
+            podman rmi --force localhost/bootc:latest >/dev/null
+            podman load --quiet --input /tmp/$archive.tar
+            podman image inspect --format '{{.Id}} {{len .RootFS.Layers}}' localhost/bootc:latest
+        done
+        # /etc is where containers expect it.
+        root=$(podman image mount localhost/bootc:latest)
+        grep -q ^root: $root/etc/passwd && ! [ -e $root/usr/etc ]";
+    let lines = world.enter().sh(script).ok();
+    let expected = format!("{image} {}", world.facts().booted.layers);
+    assert_eq!(lines.lines().iter().filter(|line| **line == expected).count(), 2, "{lines:#?}");
+}
+
+/// What leaves a host can be deployed to another: ostree's own importer finds the same commit in it.
+#[test]
+fn a_copy_can_be_imported_by_ostree_again() {
+    let world = World::new();
+    run(&world, &["copy-to-storage"]).ok();
+    let labtool = bootc_image_tests::programs::required("labtool");
+    let script = "
+        skopeo copy --quiet containers-storage:localhost/bootc:latest oci:/var/tmp/oci:1
+        mkdir /var/tmp/repo
+        ostree --repo=/var/tmp/repo init --mode=bare
+        labtool container image pull /var/tmp/repo ostree-unverified-image:oci:/var/tmp/oci:1 >&2
+        ostree --repo=/var/tmp/repo refs --list ostree/container/image | head -1 >/tmp/ref
+        ostree --repo=/var/tmp/repo fsck --quiet >&2
+        ostree --repo=/var/tmp/repo ls -R -C $(cat /tmp/ref) | sort >/tmp/imported
+        ostree --repo=/sysroot/ostree/repo ls -R -C $COMMIT | sort >/tmp/original
+        diff /tmp/original /tmp/imported";
+    world
+        .enter()
+        .env("COMMIT", &world.facts().booted.commit)
+        .program(&labtool, "/usr/bin/labtool")
+        .sh(script)
+        .ok();
+}
+
+#[test]
+fn several_images_are_judged_together_and_copied_one_by_one() {
+    let world = World::new();
+    let before = oracle::podman_names(&world, Store::Bootc);
+    // One that isn't there: nothing is copied.
+    let output = run(&world, &["pull-from-default-storage", "mine:1", "nope:1"]).exits(1);
+    assert!(output.stderr.contains("Source image not found: nope:1"), "{output:#?}");
+    assert_eq!((oracle::podman_names(&world, Store::Bootc), world.record().len()), (before, 0));
+    let output = run(&world, &["pull-from-default-storage", "mine:1", "127.0.0.1:5000/lab/app:1"]).ok();
+    let facts = world.facts();
+    assert_eq!(
+        output.lines(),
+        [
+            format!("Pulled: localhost/mine:1 {}", facts.mine.digest),
+            format!("Unchanged: 127.0.0.1:5000/lab/app:1 {}", facts.app1.digest)
+        ]
+    );
+    assert_eq!(world.record().iter().filter(|line| line["result"] == "done").count(), 2);
+    // One that fails doesn't stop the other.
+    let world = World::new();
+    let fake = "#!/bin/sh\ncase \"$*\" in *lab/x:1*) exit 1 ;; *) exec /usr/bin/skopeo.real \"$@\" ;; esac\n";
+    let script = "podman tag localhost/mine:1 127.0.0.1:5000/lab/x:1
+                  exec bootc-image pull-from-default-storage 127.0.0.1:5000/lab/x:1 mine:1";
+    let enter = world.enter().program(std::path::Path::new("/usr/bin/skopeo"), "/usr/bin/skopeo.real");
+    let output = enter.file_with_mode("/usr/bin/skopeo", fake, 0o755).sh(script).exits(1);
+    assert!(
+        output.stderr.contains("error: skopeo failed") && output.stdout.contains("Pulled: localhost/mine:1")
+    );
+}
+
+#[test]
+fn a_dry_run_of_several_is_a_document_each() {
+    let world = World::new();
+    let output =
+        run(&world, &["--dry-run", "pull-from-default-storage", "mine:1", "127.0.0.1:5000/lab/app:1"]);
+    let documents = serde_json::Deserializer::from_str(&output.ok().stdout)
+        .into_iter::<Value>()
+        .map(|document| document.unwrap()["frozen"]["operation"]["name"].as_str().unwrap().to_owned())
+        .collect::<Vec<_>>();
+    assert_eq!(documents, ["localhost/mine:1", "127.0.0.1:5000/lab/app:1"]);
+}
+
+#[test]
+fn the_booted_image_gets_into_bootcs_storage_by_its_digest() {
+    let world = World::new();
+    let booted = &world.facts().booted;
+    // The tag means something else by now: what is booted is fetched.
+    let retag = "skopeo copy --quiet docker://127.0.0.1:5000/lab/app:2 docker://127.0.0.1:5000/lab/os:1";
+    world.enter().registry(true).sh(retag).ok();
+    let output = run(&world, &["set-unified"]).ok();
+    assert_eq!(output.stdout, format!("Pulled: {} {}\n", booted.image, booted.digest));
+    let inspected = oracle::podman_inspect(&world, Store::Bootc, &booted.image);
+    assert_eq!(inspected["Digest"], booted.digest.as_str());
+    assert_eq!(inspected["RootFS"]["Layers"].as_array().unwrap().len(), booted.layers);
+    let operation = &world.record()[0]["frozen"]["operation"];
+    assert_eq!(operation["from"]["store"], "registry");
+    assert_eq!(operation["from"]["reference"], format!("127.0.0.1:5000/lab/os@{}", booted.digest));
+}
+
+#[test]
+fn what_podman_has_already_isnt_fetched_again() {
+    let world = World::new();
+    let booted = &world.facts().booted;
+    world.enter().registry(true).sh(&format!("podman pull --quiet {}", booted.image)).ok();
+    // No registry any more.
+    let output = world.enter().run(&["bootc-image", "set-unified"]).ok();
+    assert_eq!(output.stdout, format!("Pulled: {} {}\n", booted.image, booted.digest));
+    assert_eq!(world.record()[0]["frozen"]["operation"]["from"]["store"], "default-store");
+}
+
+#[test]
+fn without_its_registry_the_booted_image_cant_be_fetched_and_nothing_stays() {
+    let world = World::new();
+    let before = oracle::podman_names(&world, Store::Bootc);
+    let output = world.enter().sh("bootc-image set-unified; ls -A /var/tmp").exits(1);
+    assert!(output.stderr.contains("error: skopeo failed"), "{output:#?}");
+    assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
+    assert_eq!(fs::read_dir(world.outside("/var/tmp")).unwrap().count(), 0);
+}
+
+/// A host that was installed from a local build has no registry to ask: the ostree repository has all of it.
+#[test]
+fn a_host_of_a_local_build_is_exported_to_bootcs_storage() {
+    let world = World::new();
+    let origin =
+        world.sysroot().join(format!("ostree/deploy/lab/deploy/{}.0.origin", world.facts().booted.commit));
+    let text =
+        "[origin]\ncontainer-image-reference=ostree-unverified-image:containers-storage:localhost/built:1\n";
+    fs::write(origin, text).unwrap();
+    let output = world.enter().run(&["bootc-image", "set-unified"]).ok();
+    assert!(output.stdout.starts_with("Pulled: localhost/built:1 sha256:"), "{output:#?}");
+    assert!(world.enter().run(&["bootc-image", "set-unified"]).ok().stdout.starts_with("Unchanged: "));
+    let layers =
+        oracle::podman_inspect(&world, Store::Bootc, "localhost/built:1")["RootFS"]["Layers"].clone();
+    assert_eq!(layers.as_array().unwrap().len(), world.facts().booted.layers);
+}

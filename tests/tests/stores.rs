@@ -1,0 +1,279 @@
+//! bootc's storage and podman's under others' hands: taking turns with bootc's way of calling podman, many at once, half-made
+//! stores, other layouts, mounts, room.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use bootc_image_tests::World;
+use bootc_image_tests::faults::HeldLock;
+use bootc_image_tests::oracle::{self, Store};
+
+/// What podman with bootc's mount, argv and environment finds, whoever wrote it.
+const READ_ALL: &str = r#"
+read_all() {
+    bootc_podman image list --quiet --no-trunc | sort -u >/tmp/ids
+    [ -s /tmp/ids ]
+    while read -r id; do
+        bootc_podman image tree "${id#sha256:}" >/dev/null
+        rm -rf /tmp/read
+        bootc_mount skopeo copy --quiet "containers-storage:[overlay@/run/bootc/storage+/proc/self/fd/3]@${id#sha256:}" dir:/tmp/read
+    done </tmp/ids
+}
+"#;
+
+/// As bootc does it: `podman image pull` in its store, and `podman image push` into it.
+const BOOTCS: &str = r#"
+bootc_pull() { bootc_podman image pull --quiet "$1" >/dev/null; }
+bootc_pull_from_default() {
+    bootc_mount podman image push --quiet --remove-signatures "$1" \
+        "containers-storage:[overlay@/run/bootc/storage+/proc/self/fd/3]$1"
+}
+"#;
+
+/// Rounds of taking turns; `make interop` has fifty in both orders, also with other versions of podman.
+fn take_turns(rounds: usize, world: &World) {
+    let script = format!(
+        "{}{READ_ALL}{BOOTCS}
+        for round in $(seq {rounds}); do
+            printf 'FROM scratch\nLABEL round=%s\n' $round >/tmp/Containerfile
+            podman build --quiet --file /tmp/Containerfile --tag localhost/turn:$round /tmp >/dev/null
+            podman build --quiet --file /tmp/Containerfile --label by=us --tag localhost/ours:$round /tmp >/dev/null
+            if [ $((round % 2)) = 0 ]; then
+                bootc_pull_from_default localhost/turn:$round
+                bootc-image --quiet pull-from-default-storage localhost/ours:$round >/dev/null
+            else
+                bootc-image --quiet pull-from-default-storage localhost/ours:$round >/dev/null
+                bootc_pull_from_default localhost/turn:$round
+            fi
+            # Each finds what the other wrote.
+            bootc_podman image exists localhost/ours:$round
+            bootc-image list --type unified --format json | grep -q localhost/turn:$round
+            bootc-image --quiet copy-to-storage --source localhost/turn:$round --target back:$round >/dev/null
+            podman image exists localhost/back:$round
+            bootc-image cmd list --quiet >/dev/null
+            bootc_pull 127.0.0.1:5000/lab/app:2
+            bootc_podman image rm --force localhost/turn:$round localhost/ours:$round >/dev/null
+            podman image rm --force localhost/turn:$round localhost/ours:$round localhost/back:$round >/dev/null
+            read_all
+        done 2>&1",
+        Store::Bootc.shell()
+    );
+    let output = world.enter().registry(true).limit(Duration::from_secs(600)).sh(&script);
+    assert!(output.code == 0 && !output.stdout.contains("configuration mismatch"), "{output:#?}");
+}
+
+#[test]
+fn bootcs_podman_and_we_take_turns_on_one_store() {
+    take_turns(4, &World::new());
+    // A store that we have made, and one that bootc makes.
+    for first in ["bootc-image cmd list --quiet", "bootc_podman images --quiet"] {
+        let world = World::new();
+        fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+        world.enter().sh(&format!("{}{first}", Store::Bootc.shell())).ok();
+        take_turns(2, &world);
+    }
+}
+
+#[test]
+fn many_at_once_wait_for_each_other_and_lose_nothing() {
+    let world = World::new();
+    // Each its own name, all of the same images; and a store that all of them find missing.
+    let script = "
+        rm -r /sysroot/ostree/bootc
+        for n in 1 2 3 4 5; do
+            podman tag localhost/mine:1 localhost/many:$n
+            bootc-image --quiet copy-to-storage --target many:copy$n >/tmp/out.copy$n 2>&1 &
+            bootc-image --quiet pull-from-default-storage many:$n >/tmp/out.pull$n 2>&1 &
+            bootc-image list --format json >/tmp/out.list$n 2>&1 &
+            bootc-image cmd list --quiet >/tmp/out.cmd$n 2>&1 &
+        done
+        failed=0
+        for job in $(jobs -p); do wait $job || failed=$((failed + 1)); done
+        cat /tmp/out.* >&2
+        echo $failed";
+    let output = world.enter().sh(script).ok();
+    assert_eq!(output.stdout.trim(), "0", "{output:#?}");
+    let waits = output
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("note: "))
+        .all(|line| line.contains("waiting for"));
+    assert!(waits && !output.stderr.contains("error"), "{output:#?}");
+    let names = (1..=5).map(|n| format!("localhost/many:{n}"));
+    let unified = oracle::podman_names(&world, Store::Bootc);
+    let default = oracle::podman_names(&world, Store::Default);
+    for (n, name) in names.enumerate() {
+        assert!(unified.contains(&name), "{name}: {unified:?}");
+        assert!(default.contains(&format!("localhost/many:copy{}", n + 1)), "{default:?}");
+    }
+    let parent = world.outside("/sysroot/ostree/bootc");
+    assert_eq!(fs::read_dir(parent).unwrap().count(), 1, "one store, and nothing half-made");
+    assert_eq!(fs::read_dir(world.outside("/var/tmp")).unwrap().count(), 0);
+}
+
+/// D11.9: skopeo itself would wait without a word.
+#[test]
+fn a_storage_that_somebody_holds_is_waited_for_with_a_word() {
+    let world = World::new();
+    let lock = world.outside("/var/lib/containers/storage/overlay-layers/layers.lock");
+    world.enter().sh("podman images --quiet").ok();
+    let held = HeldLock::on(&lock);
+    let waiting = std::thread::scope(|scope| {
+        let copy = scope.spawn(|| {
+            // podman's own look at its storage waits as well, before skopeo gets there: it is left out.
+            let fake = "#!/bin/sh\necho /var/lib/containers/storage\n";
+            let enter = world.enter().file_with_mode("/usr/bin/podman", fake, 0o755);
+            enter.run(&["bootc-image", "copy-to-storage"])
+        });
+        std::thread::sleep(Duration::from_secs(4));
+        drop(held);
+        copy.join().unwrap()
+    });
+    let output = waiting.ok();
+    let word = "layers.lock, locked by a process outside (at most 600 s)";
+    assert!(output.stderr.contains("note: waiting for") && output.stderr.contains(word), "{output:#?}");
+}
+
+/// One of us at a time; a holder that is killed holds nothing.
+#[test]
+fn another_of_us_is_waited_for_and_a_killed_one_isnt() {
+    let world = World::new();
+    let script = "
+        mkdir -p /run/bootc-image
+        /usr/bin/flock /run/bootc-image/default.lock sleep 2 &
+        sleep 0.5
+        bootc-image copy-to-storage
+        /usr/bin/flock /run/bootc-image/default.lock sleep 100 & holder=$!
+        sleep 0.5
+        pkill -9 sleep; kill -9 $holder
+        bootc-image copy-to-storage";
+    let output = world.enter().sh(script).ok();
+    let waited = output.stderr.matches("note: waiting for /run/bootc-image/default.lock").count();
+    assert_eq!(waited, 1, "{output:#?}");
+    assert!(output.stdout.contains("Copied: ") && output.stdout.contains("Unchanged: "));
+}
+
+#[test]
+fn on_a_composefs_host_the_store_is_where_bootc_puts_it() {
+    let world = World::new();
+    let sysroot = world.sysroot();
+    fs::remove_dir_all(sysroot.join("ostree/bootc")).unwrap();
+    fs::rename(sysroot.join("ostree/repo"), sysroot.join("not-a-repo")).unwrap();
+    fs::create_dir(sysroot.join("composefs")).unwrap();
+    world.enter().run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).ok();
+    assert_eq!(fs::read_link(sysroot.join("ostree/bootc")).unwrap().to_str(), Some("../composefs/bootc"));
+    assert!(sysroot.join("composefs/bootc/storage/overlay-images").is_dir());
+    let listed = world.enter().run(&["bootc-image", "list", "--type=unified", "--format=json"]).ok();
+    assert!(listed.stdout.contains("localhost/mine:1"));
+    world.enter().run(&["bootc-image", "copy-to-storage", "--source=mine:1", "--target=back"]).ok();
+    // The link that bootc leaves, and nothing behind it yet.
+    fs::remove_dir_all(sysroot.join("composefs/bootc/storage")).unwrap();
+    assert!(symlink("x", sysroot.join("ostree/bootc")).is_err());
+    world.enter().run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).ok();
+}
+
+#[test]
+fn vfs_storages_are_written_as_overlay_ones() {
+    let world = World::new();
+    fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+    fs::remove_dir_all(world.outside("/var/lib/containers")).unwrap();
+    let conf = "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/lib/elsewhere\"\nrunroot = \"/run/containers/storage\"\n";
+    let script = "
+        bootc-image copy-to-storage
+        bootc-image copy-to-storage
+        podman tag localhost/bootc localhost/again:1
+        bootc-image pull-from-default-storage localhost/again:1
+        bootc-image pull-from-default-storage localhost/again:1
+        bootc-image list --type unified
+        ls /var/lib/elsewhere /sysroot/ostree/bootc/storage";
+    let output = world.enter().file("/etc/containers/storage.conf", conf).sh(script).ok();
+    let lines = output.lines();
+    for (line, beginning) in ["Copied: ", "Unchanged: ", "Pulled: ", "Unchanged: "].into_iter().enumerate() {
+        assert!(lines[line].starts_with(beginning), "{output:#?}");
+    }
+    assert!(output.stdout.contains("localhost/again:1") && !output.stdout.contains("overlay"), "{output:#?}");
+    assert_eq!(output.stdout.matches("vfs-images").count(), 2, "graphroot and bootc's store");
+}
+
+#[test]
+fn nothing_stays_mounted() {
+    let world = World::new();
+    let script = "cat /proc/self/mountinfo >/tmp/before
+        bootc-image --quiet copy-to-storage
+        bootc-image --quiet pull-from-default-storage localhost/mine:1
+        bootc-image --quiet set-unified
+        bootc-image cmd list --quiet
+        cmp /proc/self/mountinfo /tmp/before || { cat /proc/self/mountinfo; exit 1; }";
+    world.enter().registry(true).sh(script).ok();
+}
+
+#[test]
+fn too_little_room_is_found_before_anything_is_written() {
+    let world = World::new();
+    // A small file system in the place of scratch space; inside, mounts are nobody else's.
+    let script = "
+        mount -t tmpfs -o size=1m none /var/tmp
+        bootc-image copy-to-storage && exit 1
+        ls -A /var/tmp
+        umount /var/tmp
+        mount -t tmpfs -o size=1m none /var/lib/containers
+        bootc-image copy-to-storage && exit 1
+        ls -A /var/tmp /var/lib/containers";
+    let output = world.enter().sh(script).ok();
+    assert!(
+        output.stderr.contains("error: /var/tmp/bootc-image.")
+            && output.stderr.contains("has too little room")
+    );
+    assert!(output.stderr.contains("error: /var/lib/containers has too little room"), "{output:#?}");
+    assert!(!output.stdout.contains("bootc-image") && !output.stdout.contains("storage"), "{output:#?}");
+}
+
+/// A full disk that no estimate saw coming, and a device that fails: real ones are in the sweep of faults.
+#[test]
+fn a_damaged_object_isnt_copied() {
+    let world = World::new();
+    let objects = world.outside("/sysroot/ostree/repo/objects");
+    let found =
+        fs::read_dir(&objects).unwrap().flat_map(|entry| fs::read_dir(entry.unwrap().path()).unwrap());
+    let file = found
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.extension().is_some_and(|extension| extension == "file")
+                && fs::read(path).is_ok_and(|text| text.starts_with(b"ID=lab"))
+        })
+        .unwrap();
+    // In place: links elsewhere show the same bits, as on a disk that lies.
+    let damaged = fs::read_to_string(&file).unwrap().replace("ID=lab", "ID=bad");
+    fs::write(&file, damaged).unwrap();
+    let output = world.enter().run(&["bootc-image", "copy-to-storage"]).exits(1);
+    assert!(output.stderr.contains("of the repository is damaged: its checksum is"), "{output:#?}");
+    assert!(!oracle::podman_names(&world, Store::Default).iter().any(|name| name.contains("bootc")));
+}
+
+#[test]
+fn layers_that_are_gone_from_the_repository_are_named() {
+    let world = World::new();
+    let refs = world.outside("/sysroot/ostree/repo/refs/heads/ostree/container/blob");
+    fs::remove_dir_all(refs).unwrap();
+    let output = world.enter().run(&["bootc-image", "copy-to-storage"]).exits(1);
+    assert!(output.stderr.contains("is no longer in the repository"), "{output:#?}");
+}
+
+#[test]
+fn what_a_killed_process_left_goes_with_the_next_one() {
+    let world = World::new();
+    let script = "
+        mkdir /var/tmp/bootc-image.0123456789abcdef /var/tmp/bootc-image.of-a-user
+        echo x >/var/tmp/bootc-image.0123456789abcdef/file
+        chown lab /var/tmp/bootc-image.of-a-user
+        ln -s /etc /var/tmp/bootc-image.link
+        bootc-image --quiet copy-to-storage
+        ls /var/tmp /etc/passwd";
+    let output = world.enter().sh(script).ok();
+    assert_eq!(
+        output.lines()[1..],
+        ["/etc/passwd", "", "/var/tmp:", "bootc-image.link", "bootc-image.of-a-user"],
+        "{output:#?}"
+    );
+}
