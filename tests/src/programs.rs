@@ -5,6 +5,14 @@ use std::path::{Path, PathBuf};
 /// Overrides the directory that holds `bootc-image`, `bootc-image-helper` and `labtool`.
 const PROGRAMS: &str = "BOOTC_IMAGE_PROGRAMS";
 
+/// The root of a machine whose programs worlds have instead of this one's.
+const MACHINE: &str = "BOOTC_IMAGE_MACHINE";
+
+/// The root of the machine whose programs show through in worlds.
+pub fn machine() -> PathBuf {
+    std::env::var_os(MACHINE).map_or_else(|| "/".into(), PathBuf::from)
+}
+
 /// A program of this workspace as users get it, from the release profile, if it has been built.
 pub fn release(name: &str) -> Option<PathBuf> {
     let directory = std::env::var_os(PROGRAMS).map_or_else(|| target().join("release"), PathBuf::from);

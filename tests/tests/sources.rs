@@ -4,7 +4,7 @@ use std::fs;
 
 use bootc_image_tests::faults::Strace;
 use bootc_image_tests::oracle::{self, Store};
-use bootc_image_tests::{Output, World};
+use bootc_image_tests::{Output, World, programs};
 use serde_json::Value;
 
 fn run(world: &World, arguments: &[&str]) -> Output {
@@ -182,7 +182,7 @@ fn a_copy_can_be_saved_loaded_and_is_what_was_booted() {
 fn a_copy_can_be_imported_by_ostree_again() {
     let world = World::new();
     run(&world, &["copy-to-storage"]).ok();
-    let labtool = bootc_image_tests::programs::required("labtool");
+    let labtool = programs::required("labtool");
     let script = "
         skopeo copy --quiet containers-storage:localhost/bootc:latest oci:/var/tmp/oci:1
         mkdir /var/tmp/repo
@@ -224,7 +224,7 @@ fn several_images_are_judged_together_and_copied_one_by_one() {
     let fake = "#!/bin/sh\ncase \"$*\" in *lab/x:1*) exit 1 ;; *) exec /usr/bin/skopeo.real \"$@\" ;; esac\n";
     let script = "podman tag localhost/mine:1 127.0.0.1:5000/lab/x:1
                   exec bootc-image pull-from-default-storage 127.0.0.1:5000/lab/x:1 mine:1";
-    let enter = world.enter().program(std::path::Path::new("/usr/bin/skopeo"), "/usr/bin/skopeo.real");
+    let enter = world.enter().program(&programs::machine().join("usr/bin/skopeo"), "/usr/bin/skopeo.real");
     let output = enter.file_with_mode("/usr/bin/skopeo", fake, 0o755).sh(script).exits(1);
     assert!(
         output.stderr.contains("error: skopeo failed") && output.stdout.contains("Pulled: localhost/mine:1")

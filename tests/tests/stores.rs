@@ -8,70 +8,12 @@ use std::time::Duration;
 use bootc_image_tests::World;
 use bootc_image_tests::faults::HeldLock;
 use bootc_image_tests::oracle::{self, Store};
-
-/// What podman with bootc's mount, argv and environment finds, whoever wrote it.
-const READ_ALL: &str = r#"
-read_all() {
-    bootc_podman image list --quiet --no-trunc | sort -u >/tmp/ids
-    [ -s /tmp/ids ]
-    while read -r id; do
-        bootc_podman image tree "${id#sha256:}" >/dev/null
-        rm -rf /tmp/read
-        bootc_mount skopeo copy --quiet "containers-storage:[overlay@/run/bootc/storage+/proc/self/fd/3]@${id#sha256:}" dir:/tmp/read
-    done </tmp/ids
-}
-"#;
-
-/// As bootc does it: `podman image pull` in its store, and `podman image push` into it.
-const BOOTCS: &str = r#"
-bootc_pull() { bootc_podman image pull --quiet "$1" >/dev/null; }
-bootc_pull_from_default() {
-    bootc_mount podman image push --quiet --remove-signatures "$1" \
-        "containers-storage:[overlay@/run/bootc/storage+/proc/self/fd/3]$1"
-}
-"#;
-
-/// Rounds of taking turns; `make interop` has fifty in both orders, also with other versions of podman.
-fn take_turns(rounds: usize, world: &World) {
-    let script = format!(
-        "{}{READ_ALL}{BOOTCS}
-        for round in $(seq {rounds}); do
-            printf 'FROM scratch\nLABEL round=%s\n' $round >/tmp/Containerfile
-            podman build --quiet --file /tmp/Containerfile --tag localhost/turn:$round /tmp >/dev/null
-            podman build --quiet --file /tmp/Containerfile --label by=us --tag localhost/ours:$round /tmp >/dev/null
-            if [ $((round % 2)) = 0 ]; then
-                bootc_pull_from_default localhost/turn:$round
-                bootc-image --quiet pull-from-default-storage localhost/ours:$round >/dev/null
-            else
-                bootc-image --quiet pull-from-default-storage localhost/ours:$round >/dev/null
-                bootc_pull_from_default localhost/turn:$round
-            fi
-            # Each finds what the other wrote.
-            bootc_podman image exists localhost/ours:$round
-            bootc-image list --type unified --format json | grep -q localhost/turn:$round
-            bootc-image --quiet copy-to-storage --source localhost/turn:$round --target back:$round >/dev/null
-            podman image exists localhost/back:$round
-            bootc-image cmd list --quiet >/dev/null
-            bootc_pull 127.0.0.1:5000/lab/app:2
-            bootc_podman image rm --force localhost/turn:$round localhost/ours:$round >/dev/null
-            podman image rm --force localhost/turn:$round localhost/ours:$round localhost/back:$round >/dev/null
-            read_all
-        done 2>&1",
-        Store::Bootc.shell()
-    );
-    let output = world.enter().registry(true).limit(Duration::from_secs(600)).sh(&script);
-    assert!(output.code == 0 && !output.stdout.contains("configuration mismatch"), "{output:#?}");
-}
+use bootc_image_tests::turns::{Maker, take_turns};
 
 #[test]
 fn bootcs_podman_and_we_take_turns_on_one_store() {
-    take_turns(4, &World::new());
-    // A store that we have made, and one that bootc makes.
-    for first in ["bootc-image cmd list --quiet", "bootc_podman images --quiet"] {
-        let world = World::new();
-        fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
-        world.enter().sh(&format!("{}{first}", Store::Bootc.shell())).ok();
-        take_turns(2, &world);
+    for maker in [Maker::World, Maker::Us, Maker::Bootc] {
+        take_turns(2, maker);
     }
 }
 

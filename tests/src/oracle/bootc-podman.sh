@@ -5,12 +5,12 @@ bootc_podman() {
     bootc_mount podman --root /run/bootc/storage --runroot /proc/self/fd/3 "$@"
 }
 
-# bootc_mount COMMAND: any command that finds the store there.
+# bootc_mount COMMAND: any command that finds the store there; its working directory is the caller's.
 bootc_mount() {
     mkdir -p /sysroot/ostree/bootc/storage /run/bootc/storage
     (
         cd /sysroot/ostree/bootc/storage
         exec 3</run/bootc/storage
-        unshare --mount sh -euc 'mount --bind . /run/bootc/storage; exec "$@"' bootc "$@"
+        unshare --mount sh -euc 'mount --bind . /run/bootc/storage; cd "$0"; exec "$@"' "$OLDPWD" "$@"
     )
 }

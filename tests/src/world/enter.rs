@@ -199,7 +199,7 @@ impl Enter {
             Step::Directory { path: lab.join("upper") },
             Step::Directory { path: lab.join("work") },
             Step::Overlay {
-                lower: vec![at("/usr"), "/usr".into()],
+                lower: vec![at("/usr"), programs::machine().join("usr")],
                 upper: lab.join("upper"),
                 work: lab.join("work"),
                 to: at("/usr"),
