@@ -4,7 +4,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test bench fmt lint deny install clean
+.PHONY: help setup build demo test bench faults interop stress fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,7 +23,23 @@ test: setup build ## run all tests (root)
 	xtask/test.sh
 
 bench: setup build ## compare with podman, as ratios in one run (root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin bench
+
+faults: setup build ## kill and fail every operation at every system call of six classes (hours; root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin faults
+
+interop: setup build ## take turns with bootc's podman on one store, with Debian 12's and 13's (root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin interop
+	xtask/debian13.sh
+	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin interop
+
+stress: setup build ## fifty processes at once, and copies of small and large images (root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin stress
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin large
 
 fmt: ## format the sources
 	$(CARGO) fmt --all

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-    gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev       # to build
+    gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev libseccomp-dev # to build
     podman crun skopeo buildah ostree                                   # what is driven and compared with
     docker-registry busybox-static strace gdb e2fsprogs                 # to make worlds, faults and measurements
 )

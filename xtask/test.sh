@@ -3,3 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --locked
+# As it was built: its dependencies aren't compiled a second time.
+cargo test --locked --release -p bootc-image-helper

@@ -297,3 +297,27 @@ fn a_host_of_a_local_build_is_exported_to_bootcs_storage() {
         oracle::podman_inspect(&world, Store::Bootc, "localhost/built:1")["RootFS"]["Layers"].clone();
     assert_eq!(layers.as_array().unwrap().len(), world.facts().booted.layers);
 }
+
+/// bootc imports from its storage when it updates the host. Debian 12's skopeo can't do that; with Debian 13's
+/// (BOOTC_IMAGE_MACHINE) it works.
+#[test]
+fn what_set_unified_leaves_can_be_imported_by_a_newer_skopeo() {
+    let world = World::new();
+    let script = "
+        bootc-image --quiet set-unified >/dev/null
+        mkdir /var/tmp/repo; ostree --repo=/var/tmp/repo init --mode=bare
+        skopeo --version
+        code=0
+        STORAGE_OPTS=additionalimagestore=/usr/lib/bootc/storage labtool container image pull /var/tmp/repo \
+            ostree-unverified-image:containers-storage:127.0.0.1:5000/lab/os:1 >&2 || code=$?
+        echo $code";
+    let labtool = programs::required("labtool");
+    let output = world.enter().registry(true).program(&labtool, "/usr/bin/labtool").sh(script).ok();
+    let (version, code) = (output.lines()[0].to_owned(), output.lines()[1].to_owned());
+    let minor: u32 = version.split('.').nth(1).unwrap().parse().unwrap();
+    if minor < 11 {
+        assert!(output.stderr.contains("skopeo too old to pull from containers-storage"), "{output:#?}");
+    } else {
+        assert_eq!(code, "0", "{output:#?}");
+    }
+}

@@ -27,7 +27,7 @@ const PARENT: &str = "ostree/bootc";
 const NAME: &str = "storage";
 const TEMPORARY: &str = "storage.tmp";
 /// Where podman sees it, and what podman's database says.
-const ALIAS: &str = "/run/bootc/storage";
+pub(crate) const ALIAS: &str = "/run/bootc/storage";
 /// podman's `--runroot`, likewise.
 const RUNROOT: &str = "/proc/self/fd/3";
 const RUNROOT_FD: i32 = 3;

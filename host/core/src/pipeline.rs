@@ -151,6 +151,9 @@ impl Pipeline<'_> {
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         let result = self.execute(judged.approve()?);
+        if matches!(result, Err(Error::Child { .. })) {
+            local::forget_missing_features();
+        }
         let outcome = match &result {
             Ok(Report::Exited { code }) => Outcome::Exited { code: *code },
             Ok(_) => Outcome::Done,

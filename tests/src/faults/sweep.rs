@@ -58,6 +58,13 @@ pub const OPERATIONS: [Interrupted; 4] = [
     },
 ];
 
+/// As "pull", but what is pulled to has an image with a file that was changed.
+pub const DAMAGED: Interrupted = Interrupted {
+    name: "damaged",
+    before: "for file in /sysroot/ostree/bootc/storage/overlay/*/diff/usr/share/lab/program; do echo x >>$file; done",
+    ..OPERATIONS[1]
+};
+
 /// What is checked, in the words of the real programs. `$store` is how skopeo names the store, `$image` what must be there
 /// in the end. With bootc's store everything is run with its mount.
 const CHECK: &str = r#"

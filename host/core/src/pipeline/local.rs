@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::{Pipeline, physical, running_root};
-use crate::bootc_store::BootcStore;
+use crate::bootc_store::{ALIAS, BootcStore};
 use crate::children::{Child, Program};
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
@@ -34,7 +34,7 @@ pub(super) struct DefaultStore {
 
 impl DefaultStore {
     pub(super) fn find() -> Result<Self, Error> {
-        Ok(Self { path: default_store::find(&running_root()?)? })
+        Ok(Self { path: default_store::find(&running_root()?)?.graphroot })
     }
 
     /// The storage, none if nothing has been kept in it yet.
@@ -79,6 +79,19 @@ pub(super) fn booted_image(settings: &Settings) -> Result<HostImage, Error> {
 pub(super) fn host_image(physical: &RootDir, name: String, commit: Commit) -> Result<HostImage, Error> {
     let manifest_digest = Repository::open(physical)?.manifest_digest(&commit)?;
     Ok(HostImage { name, commit, manifest_digest })
+}
+
+/// The storage tools remember in their run directory what the kernel can't do. After a failure they may have learnt that from
+/// the failure itself, and would refuse to work until the next boot: so they forget it, and look again.
+pub(super) fn forget_missing_features() {
+    let default = running_root().and_then(|root| default_store::find(&root)).map(|places| places.runroot);
+    for runroot in std::iter::once(PathBuf::from(ALIAS)).chain(default) {
+        let features = fs::read_dir(runroot.join("overlay")).into_iter().flatten().flatten();
+        for feature in features.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b"-false")) {
+            // If it can't be removed, it isn't forgotten.
+            let _ = fs::remove_file(feature.path());
+        }
+    }
 }
 
 /// What the name of an image can mean in a containers-storage: a full name itself; a short one what podman's own names for

@@ -10,8 +10,9 @@ use crate::error::Error;
 
 /// The administrator's file stands for the vendor's as a whole.
 const CONFIGURATIONS: [&str; 2] = ["etc/containers/storage.conf", "usr/share/containers/storage.conf"];
-/// Where it is if nobody says otherwise.
-const DEFAULT: &str = "/var/lib/containers/storage";
+/// Where they are if nobody says otherwise.
+const GRAPHROOT: &str = "/var/lib/containers/storage";
+const RUNROOT: &str = "/run/containers/storage";
 const MAX_CONFIGURATION: u64 = 1 << 20;
 
 #[derive(Default, Deserialize)]
@@ -24,13 +25,25 @@ struct Configuration {
 struct Storage {
     #[serde(default)]
     graphroot: String,
+    #[serde(default)]
+    runroot: String,
 }
 
-/// The directory of podman's storage, by the configuration below `root`.
+/// podman's storage, in podman's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Where images are.
+    pub graphroot: PathBuf,
+    /// Where is what doesn't outlive a boot.
+    pub runroot: PathBuf,
+}
+
+/// Where podman's storage is, by the configuration below `root`.
 ///
 /// # Errors
 /// The system's; [`Error::Corrupt`] if the configuration can't be understood.
-pub fn find(root: &RootDir) -> Result<PathBuf, Error> {
+pub fn find(root: &RootDir) -> Result<Places, Error> {
+    let or = |text: String, default: &str| if text.is_empty() { default.into() } else { text.into() };
     for path in CONFIGURATIONS {
         let text = match root.read_text(path, MAX_CONFIGURATION) {
             Ok(text) => text,
@@ -42,34 +55,35 @@ pub fn find(root: &RootDir) -> Result<PathBuf, Error> {
             why: error.message().to_owned(),
             hint: "podman can't read it either; see: man containers-storage.conf",
         })?;
-        let graphroot = configuration.storage.graphroot;
-        return Ok(if graphroot.is_empty() { DEFAULT.into() } else { graphroot.into() });
+        let Storage { graphroot, runroot } = configuration.storage;
+        return Ok(Places { graphroot: or(graphroot, GRAPHROOT), runroot: or(runroot, RUNROOT) });
     }
-    Ok(DEFAULT.into())
+    Ok(Places { graphroot: GRAPHROOT.into(), runroot: RUNROOT.into() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(files: &[(&str, &str)]) -> Result<PathBuf, Error> {
+    fn found(files: &[(&str, &str)]) -> Result<(PathBuf, PathBuf), Error> {
         let scratch = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = scratch.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        find(&RootDir::open(scratch.path()).unwrap())
+        find(&RootDir::open(scratch.path()).unwrap()).map(|places| (places.graphroot, places.runroot))
     }
 
     #[test]
     fn the_administrators_file_counts_alone() {
         let [etc, usr] = CONFIGURATIONS;
-        let names = |path| format!("[storage]\ndriver = \"overlay\"\ngraphroot = \"{path}\"\n");
-        assert_eq!(found(&[]).unwrap(), PathBuf::from(DEFAULT));
-        assert_eq!(found(&[(usr, &names("/a"))]).unwrap(), PathBuf::from("/a"));
-        assert_eq!(found(&[(usr, &names("/a")), (etc, &names("/b"))]).unwrap(), PathBuf::from("/b"));
-        assert_eq!(found(&[(usr, &names("/a")), (etc, "[storage]\n")]).unwrap(), PathBuf::from(DEFAULT));
+        let names = |path| format!("[storage]\ngraphroot = \"{path}\"\nrunroot = \"{path}-run\"\n");
+        let are = |graphroot: &str, runroot: &str| (PathBuf::from(graphroot), PathBuf::from(runroot));
+        assert_eq!(found(&[]).unwrap(), are(GRAPHROOT, RUNROOT));
+        assert_eq!(found(&[(usr, &names("/a"))]).unwrap(), are("/a", "/a-run"));
+        assert_eq!(found(&[(usr, &names("/a")), (etc, &names("/b"))]).unwrap(), are("/b", "/b-run"));
+        assert_eq!(found(&[(usr, &names("/a")), (etc, "[storage]\n")]).unwrap(), are(GRAPHROOT, RUNROOT));
         assert!(matches!(found(&[(etc, "[storage\n")]), Err(Error::Corrupt { .. })));
     }
 }

@@ -1,0 +1,55 @@
+//! A fixed sample of what `make faults` does at every index: a system call of an operation fails, or a process is killed
+//! there. Afterwards every image is whole, nothing is mounted, and the same command succeeds.
+
+use bootc_image_tests::faults::injector::{CLASSES, FAULTS};
+use bootc_image_tests::faults::sweep::{DAMAGED, Interrupted, OPERATIONS};
+
+/// Which calls of each class are hit, as far as there are that many.
+const SAMPLE: [usize; 3] = [0, 7, 41];
+
+fn sample(name: &str) {
+    let operation = OPERATIONS.iter().find(|operation| operation.name == name).unwrap();
+    for class in CLASSES {
+        let mut hits = 0;
+        for fault in FAULTS {
+            for index in SAMPLE {
+                match operation.run(class, index, fault).hit {
+                    Some(_) => hits += 1,
+                    None => break,
+                }
+            }
+        }
+        assert!(hits >= FAULTS.len(), "{name}: {} was hit {hits} times", class.name);
+    }
+}
+
+#[test]
+fn a_copy_survives() {
+    sample("copy");
+}
+
+#[test]
+fn a_pull_survives() {
+    sample("pull");
+}
+
+#[test]
+fn the_creation_of_a_store_survives() {
+    sample("creation");
+}
+
+#[test]
+fn set_unified_survives() {
+    sample("set-unified");
+}
+
+/// The check itself: on a damaged image it fails.
+#[test]
+fn a_damaged_image_would_be_noticed() {
+    let run = |operation: &Interrupted| {
+        let (operation, class, fault) = (*operation, CLASSES[0], FAULTS[0]);
+        std::panic::catch_unwind(move || operation.run(class, usize::MAX, fault)).is_ok()
+    };
+    let pull = OPERATIONS.iter().find(|operation| operation.name == "pull").unwrap();
+    assert!(run(pull) && !run(&DAMAGED));
+}
