@@ -244,7 +244,7 @@ fn being_asked_to_end_leaves_nothing_behind() {
         let script = format!("/usr/bin/timeout --preserve-status {how} 4 bootc-image copy-to-storage");
         let enter = world.enter().file_with_mode("/usr/bin/skopeo", fake, 0o755);
         let output = enter.sh(&script).exits(1);
-        assert!(output.stderr.contains("failed (killed by signal"), "{how}: {output:#?}");
+        assert!(output.stderr.contains("error: interrupted by signal"), "{how}: {output:#?}");
         assert_eq!(traces(&world), before, "{how}");
     }
     assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 3);

@@ -206,16 +206,85 @@ fn layers_that_are_gone_from_the_repository_are_named() {
 fn what_a_killed_process_left_goes_with_the_next_one() {
     let world = World::new();
     let script = "
-        mkdir /var/tmp/bootc-image.0123456789abcdef /var/tmp/bootc-image.of-a-user
+        mkdir -m 700 /var/tmp/bootc-image.0123456789abcdef /var/tmp/bootc-image.1123456789abcdef
+        mkdir -m 700 /var/tmp/bootc-image.backup
+        mkdir -m 755 /var/tmp/bootc-image.2123456789abcdef
         echo x >/var/tmp/bootc-image.0123456789abcdef/file
-        chown lab /var/tmp/bootc-image.of-a-user
-        ln -s /etc /var/tmp/bootc-image.link
+        chown lab /var/tmp/bootc-image.1123456789abcdef
+        ln -s /etc /var/tmp/bootc-image.3123456789abcdef
         bootc-image --quiet copy-to-storage
         ls /var/tmp /etc/passwd";
     let output = world.enter().sh(script).ok();
     assert_eq!(
         output.lines()[1..],
-        ["/etc/passwd", "", "/var/tmp:", "bootc-image.link", "bootc-image.of-a-user"],
+        [
+            "/etc/passwd",
+            "",
+            "/var/tmp:",
+            "bootc-image.1123456789abcdef",
+            "bootc-image.2123456789abcdef",
+            "bootc-image.3123456789abcdef",
+            "bootc-image.backup"
+        ],
         "{output:#?}"
     );
+}
+
+/// Whoever can read a file can lock it: an unprivileged user must not be able to keep everybody waiting.
+#[test]
+fn nobody_but_root_can_hold_our_locks() {
+    let world = World::new();
+    let script = "umask 0
+        rm -r /sysroot/ostree/bootc
+        bootc-image --quiet copy-to-storage; bootc-image --quiet pull-from-default-storage localhost/mine:1
+        stat -c '%a %n' /run/bootc-image /run/bootc-image/*.lock /sysroot/ostree/bootc /sysroot/ostree/bootc/storage
+        for lock in /run/bootc-image/*.lock; do
+            ! /usr/bin/setpriv --reuid=1000 --regid=1000 --clear-groups /usr/bin/flock --nonblock $lock true
+        done";
+    let output = world.enter().sh(script).ok();
+    let expected = "755 /run/bootc-image,600 /run/bootc-image/bootc.lock,600 /run/bootc-image/creation.lock,\
+                    600 /run/bootc-image/default.lock,755 /sysroot/ostree/bootc,755 /sysroot/ostree/bootc/storage";
+    assert_eq!(output.lines()[2..].join(","), expected, "{output:#?}");
+}
+
+/// What an archive doesn't say is made with the tools' umask, which they would have from us.
+#[test]
+fn the_callers_umask_isnt_in_the_images() {
+    let modes = |umask: &str| {
+        let world = World::new();
+        let script = format!(
+            "umask {umask}
+            bootc-image --quiet copy-to-storage >/dev/null
+            cd /var/lib/containers/storage/overlay; stat -c '%a %n' */diff */diff/* | sort"
+        );
+        world.enter().sh(&script).ok().stdout
+    };
+    assert_eq!(modes("077"), modes("022"));
+}
+
+/// A caller who ignores the end of children must not make us lose the outcome.
+#[test]
+fn ignored_children_are_waited_for_nevertheless() {
+    let world = World::new();
+    let ignoring = "$SIG{CHLD} = 'IGNORE'; exec @ARGV";
+    let run = |command: &[&str]| world.enter().run(&[&["perl", "-e", ignoring], command].concat());
+    assert!(run(&["bootc-image", "copy-to-storage"]).ok().stdout.starts_with("Copied: "));
+    run(&["bootc-image", "cmd", "list", "--quiet"]).ok();
+    run(&["bootc-image", "cmd", "list", "--filter=nonsense"]).exits(125);
+    assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 0);
+}
+
+#[test]
+fn a_name_at_docker_hub_is_what_podman_makes_of_it() {
+    let world = World::new();
+    let script = "bootc-image copy-to-storage --target docker.io/foo
+        bootc-image copy-to-storage --target docker.io/foo
+        bootc-image pull-from-default-storage docker.io/foo
+        podman image exists docker.io/library/foo:latest";
+    let output = world.enter().sh(script).ok();
+    assert!(
+        output.stdout.contains("Unchanged: containers-storage:docker.io/library/foo:latest"),
+        "{output:#?}"
+    );
+    assert!(output.stdout.contains("Pulled: docker.io/library/foo:latest"), "{output:#?}");
 }

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::Mode;
 
 use crate::children::{Child, Program};
 use crate::error::Error;
@@ -69,14 +69,12 @@ impl BootcStore {
             return Err(Error::SelinuxCreate);
         }
         let parent = make_parent(physical)?;
-        let guard = parent.open_file(".").map_err(parent.error("open", "."))?;
-        let try_lock = || rustix::fs::flock(&guard, FlockOperation::NonBlockingLockExclusive);
-        lock::wait(try_lock, &parent.path("."), settings.change_limit, talk)?;
+        let _alone = lock::own("creation", settings.change_limit, talk)?;
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
         }
         talk.progress("creating bootc's container storage");
-        let created = Self::create(&parent, &guard, settings);
+        let created = Self::create(&parent, settings);
         // bootc itself doesn't know our lock: it may have been faster.
         match (Self::open(physical)?, created) {
             (Some(store), _) => Ok(store),
@@ -88,7 +86,7 @@ impl BootcStore {
         }
     }
 
-    fn create(parent: &RootDir, guard: &File, settings: &Settings) -> Result<(), Error> {
+    fn create(parent: &RootDir, settings: &Settings) -> Result<(), Error> {
         let temporary = parent.path(TEMPORARY);
         match fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -106,7 +104,8 @@ impl BootcStore {
             .map_err(|error| Error::io("sync", &temporary)(error.into()))?;
         rustix::fs::renameat(parent, TEMPORARY, parent, NAME)
             .map_err(|error| Error::io("rename", &temporary)(error.into()))?;
-        guard.sync_all().map_err(Error::io("sync", parent.path(".")))
+        let directory = parent.open_file(".").map_err(parent.error("open", "."))?;
+        directory.sync_all().map_err(Error::io("sync", parent.path(".")))
     }
 
     /// The store itself, for reading.
@@ -160,7 +159,7 @@ fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
     if !exists(PARENT)? {
         let make = |path: &str| {
             let path = physical.path(path);
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))
+            DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(Error::io("create", &path))
         };
         if exists("composefs")? && !exists("ostree/repo")? {
             make("composefs/bootc")?;

@@ -268,6 +268,8 @@ impl Child {
         if status.success() {
             return Ok(());
         }
+        // It has failed because we passed that on.
+        check_not_asked_to_end()?;
         let stderr = last_of(&mut stderr).unwrap_or_default();
         Err(Error::Child { program: name, status: describe(status), stderr })
     }
@@ -278,9 +280,7 @@ impl Child {
         attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
     ) -> Result<ExitStatus, Error> {
         signals::take_over().map_err(Error::io("handle", "signals"))?;
-        if let Some(signal) = signals::asked_to_end() {
-            return Err(Error::Interrupted { signal });
-        }
+        check_not_asked_to_end()?;
         self.prepare()?;
         self.log();
         let child = self.command.spawn().map_err(Error::io("run", self.name))?;
@@ -328,6 +328,14 @@ impl Child {
         unsafe { self.command.pre_exec(enter) };
         Ok(())
     }
+}
+
+/// Nothing more is begun once we were asked to end.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub(crate) fn check_not_asked_to_end() -> Result<(), Error> {
+    signals::asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
 }
 
 /// How often a running child is looked at.

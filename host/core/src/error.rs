@@ -280,6 +280,7 @@ impl Error {
                 "run it as root, e.g. with sudo"
             }
             Self::Reference(InvalidReference::ShortName(_)) => "write the full name: REGISTRY/REPOSITORY",
+            Self::Reference(InvalidReference::Digest(_)) => "write it with a tag: REGISTRY/REPOSITORY:TAG",
             Self::Reference(_) => {
                 "an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST"
             }
@@ -312,7 +313,8 @@ impl Error {
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; reinstall it"
             }
-            Self::Child { .. } | Self::Interrupted { .. } | Self::Io { .. } => return None,
+            Self::Interrupted { .. } => "nothing half-made counts; run the same command again",
+            Self::Child { .. } | Self::Io { .. } => return None,
         };
         Some(text.to_owned())
     }

@@ -6,15 +6,27 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
+use crate::children;
 use crate::error::Error;
 use crate::talk::Talk;
 
 /// How long it may wait before we say so.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// How often we look before there is a child.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// A storage's locks, for both drivers.
+const LOCKS: [&str; 5] = [
+    "storage.lock",
+    "overlay-images/images.lock",
+    "overlay-layers/layers.lock",
+    "vfs-images/images.lock",
+    "vfs-layers/layers.lock",
+];
+
 /// Looks after a child that writes to a storage.
 pub(crate) struct LockWatch {
-    /// The storage's locks.
+    /// The storages' locks.
     files: Vec<PathBuf>,
     limit: Duration,
     /// Since when it hasn't got on, how far it was then, and whether we have said so.
@@ -22,12 +34,22 @@ pub(crate) struct LockWatch {
 }
 
 impl LockWatch {
-    pub(crate) fn new(storage: &Path, limit: Duration) -> Self {
-        let drivers = ["overlay", "vfs"].into_iter();
-        let files = drivers.flat_map(|driver| {
-            ["images", "layers"].map(|kind| storage.join(format!("{driver}-{kind}/{kind}.lock")))
-        });
-        Self { files: files.chain([storage.join("storage.lock")]).collect(), limit, stuck: None }
+    pub(crate) fn new<P: AsRef<Path>>(storages: impl IntoIterator<Item = P>, limit: Duration) -> Self {
+        let files = storages.into_iter().flat_map(|storage| LOCKS.map(|lock| storage.as_ref().join(lock)));
+        Self { files: files.collect(), limit, stuck: None }
+    }
+
+    /// Waits until nobody holds a lock, before a child is started that would wait.
+    ///
+    /// # Errors
+    /// [`Error::Locked`]; [`Error::Interrupted`].
+    pub(crate) fn wait(mut self, talk: &dyn Talk) -> Result<(), Error> {
+        while self.holder(std::process::id()).is_some() {
+            children::check_not_asked_to_end()?;
+            self.look(std::process::id(), 0, talk)?;
+            std::thread::sleep(INTERVAL);
+        }
+        Ok(())
     }
 
     /// Looks once: `done` is how far the child is.
@@ -110,7 +132,7 @@ mod tests {
         let lock = scratch.path().join("overlay-layers/layers.lock");
         let mut holder = holder(&lock);
         let heard = Heard::default();
-        let mut watch = LockWatch::new(scratch.path(), Duration::from_secs(2));
+        let mut watch = LockWatch::new([scratch.path()], Duration::from_secs(2));
         let mut look = |child, done| watch.look(child, done, &heard);
         look(1, 0).unwrap();
         // Its own locks are nobody's business, and as long as it gets on there is nothing to say.

@@ -24,6 +24,9 @@ pub enum InvalidReference {
     /// A transport stands in front.
     #[error("{0:?} names a transport: only images in registries can be named here")]
     Transport(String),
+    /// It has a digest where a tag is needed.
+    #[error("{0:?} can't be used here: a digest isn't ours to choose, so an image is kept under a tag")]
+    Digest(String),
     /// Some part has characters that it can't have, or is missing or too long.
     #[error("{text:?} isn't an image reference: {why}")]
     Malformed {
@@ -92,12 +95,13 @@ impl Reference {
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
         }
-        Ok(Self {
-            registry: registry.to_owned(),
-            repository: repository.to_owned(),
-            tag: tag.map(str::to_owned),
-            digest,
-        })
+        // As the tools do it: one registry has a second name, and a namespace for images without one.
+        let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
+        let repository = match (registry, repository.contains('/')) {
+            ("docker.io", false) => format!("library/{repository}"),
+            _ => repository.to_owned(),
+        };
+        Ok(Self { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
     }
 
     /// Parses the name of an image in containers-storage: a short name means `localhost/NAME`, and without tag and digest
@@ -241,6 +245,18 @@ mod tests {
         assert_eq!(Reference::parse_local("a").unwrap().to_string(), "localhost/a:latest");
         assert_eq!(Reference::parse_local("a/b:1").unwrap().to_string(), "localhost/a/b:1");
         assert_eq!(Reference::parse_local("quay.io/a").unwrap().to_string(), "quay.io/a:latest");
+    }
+
+    #[test]
+    fn names_at_docker_hub_are_what_the_tools_make_of_them() {
+        for (name, expected) in [
+            ("docker.io/a:1", "docker.io/library/a:1"),
+            ("index.docker.io/a/b", "docker.io/a/b"),
+            ("docker.io/library/a", "docker.io/library/a"),
+            ("quay.io/a", "quay.io/a"),
+        ] {
+            assert_eq!(Reference::parse(name).unwrap().to_string(), expected);
+        }
     }
 
     #[test]

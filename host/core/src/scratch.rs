@@ -69,6 +69,12 @@ fn random_name() -> Result<String, Error> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
+/// As [`Scratch::new`] makes them, and nobody else would.
+fn is_our_name(name: &str) -> bool {
+    let random = name.strip_prefix(PREFIX).unwrap_or_default();
+    random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 /// Locks a directory of ours that nobody else has locked or removed.
 fn lock_unused(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -93,8 +99,10 @@ fn lock_unused(path: &Path) -> io::Result<Option<File>> {
 pub fn remove_abandoned() {
     let us = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(PARENT).into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
-            && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == us);
+        let ours = entry.file_name().to_str().is_some_and(is_our_name)
+            && entry
+                .metadata()
+                .is_ok_and(|found| found.is_dir() && found.uid() == us && found.mode() & 0o777 == 0o700);
         if ours && let Ok(Some(_lock)) = lock_unused(&entry.path()) {
             tracing::info!(path = %entry.path().display(), "removing what a killed process left");
             // What can't be removed now is there for the next one.
@@ -111,7 +119,7 @@ mod tests {
     fn what_is_in_use_stays_and_what_is_abandoned_goes() {
         let kept = Scratch::new().unwrap();
         let abandoned = Path::new(PARENT).join(format!("{PREFIX}{}", random_name().unwrap()));
-        fs::create_dir(&abandoned).unwrap();
+        DirBuilder::new().mode(0o700).create(&abandoned).unwrap();
         fs::write(abandoned.join("file"), "x").unwrap();
         let another = Scratch::new().unwrap();
         remove_abandoned();

@@ -34,8 +34,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) expendable: Option<&'a Path>,
     /// How much there is to transfer, in bytes.
     pub(crate) bytes: u64,
-    /// The storage that is written to.
-    pub(crate) target_path: PathBuf,
+    /// The storages that take part.
+    pub(crate) storages: Vec<PathBuf>,
 }
 
 impl Transfer<'_> {
@@ -47,7 +47,7 @@ impl Transfer<'_> {
         let temporary = self.scratch.directory("skopeo")?;
         self.skopeo.arg("--tmpdir").arg(&temporary).args(["copy", "--remove-signatures"]);
         self.skopeo.args([self.source, self.target]);
-        let mut locks = LockWatch::new(&self.target_path, settings.change_limit);
+        let mut locks = LockWatch::new(&self.storages, settings.change_limit);
         let (expendable, bytes) = (self.expendable, self.bytes);
         self.skopeo.run_watched(&mut |pid| {
             let done = size_below(&temporary);

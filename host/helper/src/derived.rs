@@ -1,7 +1,7 @@
 //! A layer that was added to a base image: a plain archive of a tree. ostree keeps `/etc` as `/usr/etc`; here it is itself
 //! again.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ostree_ext::glib::Variant;
 
 use crate::archive::{Archive, of};
@@ -77,5 +77,11 @@ fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
     let bytes = |index| pair.child_value(index).fixed_array::<u8>().map(<[u8]>::to_vec);
     let name = bytes(0)?;
     let name = name.strip_suffix(&[0]).unwrap_or(&name);
-    Ok((String::from_utf8(name.to_vec()).context("an attribute's name isn't text")?, bytes(1)?))
+    let name = String::from_utf8(name.to_vec()).context("an attribute's name isn't text")?;
+    // In the archive it ends where the first of these is.
+    ensure!(
+        !name.is_empty() && !name.contains(['=', '\0']),
+        "an attribute can't be named {name:?} in an archive"
+    );
+    Ok((name, bytes(1)?))
 }

@@ -52,7 +52,8 @@ impl Documents {
     /// The configuration with these layers, which aren't compressed: a layer's digest is its `diff_id`.
     pub(crate) fn configuration(&self, layers: &[Blob]) -> Result<Value> {
         let mut configuration = self.configuration.clone();
-        configuration["rootfs"]["diff_ids"] = layers.iter().map(|layer| layer.digest.clone()).collect();
+        *configuration.pointer_mut("/rootfs/diff_ids").context("the configuration has no diff_ids")? =
+            layers.iter().map(|layer| layer.digest.clone()).collect();
         let recorded = configuration["history"].as_array().map_or(0, |history| {
             history.iter().filter(|step| step["empty_layer"] != Value::Bool(true)).count()
         });
@@ -62,7 +63,7 @@ impl Documents {
             configuration.remove("history");
         }
         if let (Some(last), Some(label)) =
-            (self.final_layer(layers)?, configuration["config"]["Labels"].get_mut(FINAL_DIFF_ID))
+            (self.final_layer(layers)?, configuration.pointer_mut(&format!("/config/Labels/{FINAL_DIFF_ID}")))
         {
             *label = json!(last.digest);
         }

@@ -6,7 +6,7 @@ use clap::Args;
 /// The same image copied twice is the same image: nothing is done the second time.
 #[derive(Debug, Args)]
 pub(crate) struct CopyToStorage {
-    /// Which image, as listed or without its transport [default: the booted commit, whatever its name means by now]
+    /// Which host or unified image, as listed or without its transport [default: the booted commit, whatever its name means by now]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Its name there; a short one means localhost/NAME [default: localhost/bootc]

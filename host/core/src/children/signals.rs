@@ -23,6 +23,12 @@ pub(super) fn take_over() -> io::Result<()> {
     static ONCE: Once = Once::new();
     let mut result = Ok(());
     ONCE.call_once(|| {
+        // A caller who ignores the end of children would have us do so too, and we would never hear how one ended.
+        // SAFETY: the handler does nothing.
+        if let Err(error) = unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) } {
+            result = Err(error);
+            return;
+        }
         let ignored = ignored();
         let mut heeded = SIGNALS.into_iter().filter(|signal| ignored >> (signal.as_raw() - 1) & 1 == 0);
         result = heeded.try_for_each(|signal| {

@@ -39,10 +39,7 @@ pub(super) fn resolve(
 fn target_name(text: &str) -> Result<Reference, Error> {
     let reference = Reference::parse_local(text)?;
     match reference.digest() {
-        Some(_) => {
-            let why = "a target is named by tag: its digest comes from what is copied";
-            Err(InvalidReference::Malformed { text: text.to_owned(), why }.into())
-        }
+        Some(_) => Err(InvalidReference::Digest(text.to_owned()).into()),
         None => Ok(reference),
     }
 }
@@ -161,7 +158,7 @@ fn copy_host(
     scratch: &Scratch,
 ) -> Result<String, Error> {
     let exported = local::export(pipeline, source, scratch, &default.path)?;
-    default.touch(pipeline.settings)?;
+    default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying to {target}"));
     let skopeo = Child::new(Program::Skopeo, &pipeline.settings.proxies)?;
     let place = format!("containers-storage:{target}");
@@ -181,7 +178,7 @@ fn copy_unified(
         store.ok_or_else(|| Error::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
     let bytes = local::size_of(pipeline, Some(store.root()), &source.image)?;
     local::check_room(scratch.path(), &default.path, bytes)?;
-    default.touch(pipeline.settings)?;
+    default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying {} to {target}", source.name));
     Transfer {
         skopeo: store.skopeo(pipeline.settings)?,
@@ -190,7 +187,7 @@ fn copy_unified(
         scratch,
         expendable: None,
         bytes,
-        target_path: default.path.clone(),
+        storages: vec![store.root().path("."), default.path.clone()],
     }
     .run(pipeline.settings, pipeline.talk)?;
     Ok(source.image.id.clone())

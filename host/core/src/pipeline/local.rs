@@ -1,17 +1,17 @@
 //! What operations on images of this host share: finding them, and getting them from one storage to another.
 
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::statvfs;
 
 use super::{Pipeline, physical, running_root};
 use crate::bootc_store::{ALIAS, BootcStore};
-use crate::children::{Child, Program};
+use crate::children::{self, Child, Program};
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::export::{OciImage, Said, read_oci};
+use crate::lock_watch::LockWatch;
 use crate::operation::{HostImage, LocalImage};
 use crate::reference::{InvalidReference, Reference};
 use crate::scratch::{self, Scratch};
@@ -22,10 +22,8 @@ use crate::storage::lock;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
+use crate::talk::Talk;
 use crate::transfer::Transfer;
-
-/// Where the locks of this program itself are.
-const LOCKS: &str = "/run/bootc-image";
 
 /// podman's own storage.
 pub(super) struct DefaultStore {
@@ -48,7 +46,9 @@ impl DefaultStore {
 
     /// podman must touch its storage before skopeo does: it decides on the network then. It also says where it keeps its
     /// images, which must be where we look for them.
-    pub(super) fn touch(&self, settings: &Settings) -> Result<(), Error> {
+    pub(super) fn touch(&self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+        // It would wait for its locks without a word.
+        LockWatch::new([&self.path], settings.change_limit).wait(talk)?;
         let mut podman = Child::new(Program::Podman, &settings.proxies)?;
         podman.args(["system", "info", "--format", "{{.Store.GraphRoot}}"]);
         let mut said = String::new();
@@ -57,7 +57,7 @@ impl DefaultStore {
             Ok(())
         })?;
         let podman = PathBuf::from(said.trim_end());
-        // A podman that fails says so by its exit code; one that says nothing at all isn't podman.
+        children::check_not_asked_to_end()?;
         let same = podman == self.path
             || fs::canonicalize(&podman)
                 .ok()
@@ -157,12 +157,7 @@ pub(super) fn check_written(
 /// Before, what killed ones have left is removed.
 pub(super) fn alone(pipeline: &Pipeline<'_>, storage: &str) -> Result<File, Error> {
     scratch::remove_abandoned();
-    DirBuilder::new().recursive(true).mode(0o755).create(LOCKS).map_err(Error::io("create", LOCKS))?;
-    let path = Path::new(LOCKS).join(format!("{storage}.lock"));
-    let file = File::options().append(true).create(true).open(&path).map_err(Error::io("open", &path))?;
-    let try_lock = || flock(&file, FlockOperation::NonBlockingLockExclusive);
-    lock::wait(try_lock, &path, pipeline.settings.change_limit, pipeline.talk)?;
-    Ok(file)
+    lock::own(storage, pipeline.settings.change_limit, pipeline.talk)
 }
 
 /// An image that was exported.
@@ -231,7 +226,7 @@ pub(super) fn transfer_exported(
         scratch,
         expendable: Some(&exported.directory),
         bytes: exported.bytes,
-        target_path,
+        storages: vec![target_path],
     }
     .run(pipeline.settings, pipeline.talk)
 }
@@ -256,7 +251,7 @@ pub(super) fn pull(
         scratch: &scratch,
         expendable: None,
         bytes,
-        target_path,
+        storages: vec![default.path, target_path],
     }
     .run(pipeline.settings, pipeline.talk)
 }

@@ -15,8 +15,7 @@ const LIST_WITH: &str = "podman image list";
 pub(super) fn resolve(pipeline: &Pipeline<'_>, image: &str) -> Result<Operation, Error> {
     let candidates = meanings(image)?;
     if candidates.iter().any(|name| name.digest().is_some()) {
-        let why = "name it by tag: under a digest alone it would be kept without a name";
-        return Err(InvalidReference::Malformed { text: image.to_owned(), why }.into());
+        return Err(InvalidReference::Digest(image.to_owned()).into());
     }
     physical(pipeline.settings)?;
     let not_found = || Error::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH };

@@ -125,7 +125,7 @@ fn fetch(
         scratch: &scratch,
         expendable: None,
         bytes: 0,
-        target_path: store.root().path("."),
+        storages: vec![store.root().path(".")],
     }
     .run(pipeline.settings, pipeline.talk)
 }

@@ -1,16 +1,20 @@
 //! Read locks as containers-storage takes them: POSIX record locks on a whole file. Waiting is said, and has a limit
 //! (D11.9).
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use rustix::io::Errno;
 
+use crate::children;
 use crate::error::Error;
 use crate::talk::Talk;
 
+/// Where the locks of this program itself are.
+const OWN: &str = "/run/bootc-image";
 /// How long we wait before saying so.
 const QUIET: Duration = Duration::from_millis(500);
 /// How often we look.
@@ -22,6 +26,20 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// [`Error::Locked`] if somebody still writes after `limit`.
 pub fn shared(file: &File, path: &Path, limit: Duration, talk: &dyn Talk) -> Result<(), Error> {
     wait(|| fcntl_lock(file, FlockOperation::NonBlockingLockShared), path, limit, talk)
+}
+
+/// Takes a lock of this program's own, alone; it is held until the file is closed. Nobody but root can open it: whoever can
+/// read a file can lock it.
+///
+/// # Errors
+/// [`Error::Locked`] if another of us still has it after `limit`; the system's.
+pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> {
+    DirBuilder::new().recursive(true).mode(0o755).create(OWN).map_err(Error::io("create", OWN))?;
+    let path = Path::new(OWN).join(format!("{name}.lock"));
+    let options = File::options().append(true).create(true).mode(0o600).open(&path);
+    let file = options.map_err(Error::io("open", &path))?;
+    wait(|| flock(&file, FlockOperation::NonBlockingLockExclusive), &path, limit, talk)?;
+    Ok(file)
 }
 
 /// Tries until the lock is had; says so when that takes long.
@@ -42,6 +60,7 @@ pub fn wait(
             Err(Errno::AGAIN | Errno::ACCESS) => {}
             Err(error) => return Err(Error::io("lock", path)(error.into())),
         }
+        children::check_not_asked_to_end()?;
         let waited = start.elapsed();
         if waited >= limit {
             return Err(Error::Locked { path: path.to_owned(), limit });
