@@ -288,3 +288,17 @@ fn a_name_at_docker_hub_is_what_podman_makes_of_it() {
     );
     assert!(output.stdout.contains("Pulled: docker.io/library/foo:latest"), "{output:#?}");
 }
+
+/// As on a live ISO: there is nothing to remount.
+#[test]
+fn a_read_only_device_is_named() {
+    let world = World::new();
+    let script = "
+        mkdir /tmp/disk; mount -t tmpfs none /tmp/disk
+        mkdir -p /tmp/disk/ostree/repo; mount -o remount,ro /tmp/disk
+        mount --bind /tmp/disk /sysroot
+        exec bootc-image pull-from-default-storage localhost/mine:1";
+    let output = world.enter().sh(script).exits(1);
+    let expected = "error: /sysroot is on a read-only block device (e.g. a live ISO)\n  hint: ";
+    assert!(output.stderr.starts_with(expected), "{output:#?}");
+}

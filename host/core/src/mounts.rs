@@ -32,14 +32,19 @@ pub(crate) fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Re
 /// bootc hosts keep `/sysroot` read-only; for this process and its children it becomes writable, as bootc does it. What was
 /// opened before stays as it was.
 pub(crate) fn make_writable(path: &Path) -> Result<(), Error> {
-    let read_only = rustix::fs::statvfs(path)
-        .map_err(|error| Error::io("examine", path)(error.into()))?
-        .f_flag
-        .contains(StatVfsMountFlags::RDONLY);
-    if read_only {
+    if is_read_only(path)? {
         let failed = |error: io::Error| Error::io("make writable", path)(error);
         be_private().map_err(failed)?;
         rustix::mount::mount_remount(path, MountFlags::BIND, c"").map_err(|error| failed(error.into()))?;
+        // The mount isn't any more; what is mounted may be.
+        if is_read_only(path)? {
+            return Err(Error::ReadOnlyDevice(path.to_owned()));
+        }
     }
     Ok(())
+}
+
+fn is_read_only(path: &Path) -> Result<bool, Error> {
+    let system = rustix::fs::statvfs(path).map_err(|error| Error::io("examine", path)(error.into()))?;
+    Ok(system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
