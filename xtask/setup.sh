@@ -3,9 +3,10 @@
 set -euo pipefail
 
 packages=(
-    gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev libseccomp-dev # to build
+    gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev       # to build
     podman crun skopeo buildah ostree                                   # what is driven and compared with
-    docker-registry busybox-static strace gdb e2fsprogs                 # to make worlds, faults and measurements
+    docker-registry busybox-static e2fsprogs                            # to make worlds
+    libseccomp-dev strace gdb                                           # to make faults and measurements
 )
 target=wasm32-unknown-unknown
 policy=/usr/sbin/policy-rc.d

@@ -68,7 +68,7 @@ fn a_storage_that_somebody_holds_is_waited_for_with_a_word() {
             let enter = world.enter().file_with_mode("/usr/bin/podman", fake, 0o755);
             enter.run(&["bootc-image", "copy-to-storage"])
         });
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(8));
         drop(held);
         copy.join().unwrap()
     });
@@ -83,7 +83,7 @@ fn another_of_us_is_waited_for_and_a_killed_one_isnt() {
     let world = World::new();
     let script = "
         mkdir -p /run/bootc-image
-        /usr/bin/flock /run/bootc-image/default.lock sleep 2 &
+        /usr/bin/flock /run/bootc-image/default.lock sleep 5 &
         sleep 0.5
         bootc-image copy-to-storage
         /usr/bin/flock /run/bootc-image/default.lock sleep 100 & holder=$!
