@@ -216,7 +216,11 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
         ("podman", "kill -9 $$", "podman failed (killed by signal 9)"),
         ("skopeo", "echo no room >&2; exit 1", "skopeo failed (exit code 1): no room"),
         ("skopeo", "kill -9 $$", "skopeo failed (killed by signal 9)"),
-        ("skopeo", "exit 0", "localhost/bootc:latest isn't what was asked for: it isn't in"),
+        (
+            "skopeo",
+            "exit 0",
+            "localhost/bootc:latest isn't what was asked for: /var/lib/containers/storage doesn't hold the whole",
+        ),
         (
             "podman",
             "echo /elsewhere",

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use rustix::fs::Mode;
 
 use crate::children::{Child, Program};
 use crate::error::Error;
+use crate::reference::CONTAINERS_STORAGE;
 use crate::settings::Settings;
 use crate::storage::containers::Store;
 use crate::storage::lock;
@@ -118,12 +119,9 @@ impl BootcStore {
     /// # Errors
     /// [`Error::MissingProgram`]; the system's.
     pub fn podman(&self, settings: &Settings) -> Result<Child, Error> {
-        let runroot = make_directory(Path::new(ALIAS))?;
-        let mut child = Child::new(Program::Podman, &settings.proxies)?;
-        self.attach(&mut child, runroot)?;
-        child.credentials(&system_credentials()?, AUTH_FD)?;
-        child.args(["--root", ALIAS, "--runroot", RUNROOT]);
-        Ok(child)
+        let mut podman = self.child(Program::Podman, settings)?;
+        podman.args(["--root", ALIAS, "--runroot", RUNROOT]);
+        Ok(podman)
     }
 
     /// skopeo, which sees this store where [`BootcStore::reference`] says.
@@ -131,11 +129,7 @@ impl BootcStore {
     /// # Errors
     /// [`Error::MissingProgram`]; the system's.
     pub fn skopeo(&self, settings: &Settings) -> Result<Child, Error> {
-        let runroot = make_directory(Path::new(ALIAS))?;
-        let mut child = Child::new(Program::Skopeo, &settings.proxies)?;
-        self.attach(&mut child, runroot)?;
-        child.credentials(&system_credentials()?, AUTH_FD)?;
-        Ok(child)
+        self.child(Program::Skopeo, settings)
     }
 
     /// An image of this store, for [`BootcStore::skopeo`]: by name, or by id with `@` in front.
@@ -144,12 +138,15 @@ impl BootcStore {
     /// As [`Store::open`].
     pub fn reference(&self, image: &str) -> Result<String, Error> {
         let driver = Store::open(&self.root)?.driver();
-        Ok(format!("containers-storage:[{driver}@{ALIAS}+{RUNROOT}]{image}"))
+        Ok(format!("{CONTAINERS_STORAGE}[{driver}@{ALIAS}+{RUNROOT}]{image}"))
     }
 
-    fn attach(&self, child: &mut Child, runroot: impl AsFd) -> Result<(), Error> {
+    fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
+        let runroot = make_directory(Path::new(ALIAS))?;
+        let mut child = Child::new(program, &settings.proxies)?;
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
-        Ok(())
+        child.credentials(&system_credentials()?, AUTH_FD)?;
+        Ok(child)
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::Error;
 use crate::mounts::{be_private, bind_privately};
@@ -229,7 +229,7 @@ impl Child {
                 if running.has_ended(LOOK_EVERY)? {
                     return running.wait();
                 }
-                look(running.0.id())?;
+                look(running.child.id())?;
             }
         })
     }
@@ -245,7 +245,7 @@ impl Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut said = Ok(());
         let ended = self.run_to_success(&mut |running| {
-            if let (Some(stdin), Some(stdout)) = (running.0.stdin.take(), running.0.stdout.take()) {
+            if let (Some(stdin), Some(stdout)) = (running.child.stdin.take(), running.child.stdout.take()) {
                 said = converse(stdin, stdout);
             }
             running.wait()
@@ -284,8 +284,8 @@ impl Child {
         self.prepare()?;
         self.log();
         let child = self.command.spawn().map_err(Error::io("run", self.name))?;
-        signals::child_is(child.id());
-        let mut running = Running(child, self.name);
+        let mut running = Running::new(child, self.name)?;
+        signals::child_is(running.child.id());
         let result = attend(&mut running);
         if result.is_err() {
             running.end();
@@ -341,34 +341,44 @@ pub(crate) fn check_not_asked_to_end() -> Result<(), Error> {
 /// How often a running child is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A child that runs, and its name.
-struct Running(std::process::Child, &'static str);
+/// A child that runs.
+struct Running {
+    child: std::process::Child,
+    process: OwnedFd,
+    name: &'static str,
+}
 
 impl Running {
+    fn new(mut child: std::process::Child, name: &'static str) -> Result<Self, Error> {
+        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+            Ok(process) => Ok(Self { child, process, name }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(Error::io("attend to", name)(error.into()))
+            }
+        }
+    }
+
     fn wait(&mut self) -> Result<ExitStatus, Error> {
-        self.0.wait().map_err(Error::io("wait for", self.1))
+        self.child.wait().map_err(Error::io("wait for", self.name))
     }
 
     /// Waits for its end, but not longer than `limit`.
     fn has_ended(&self, limit: Duration) -> Result<bool, Error> {
-        let failed = |error: Errno| Error::io("wait for", self.1)(error.into());
-        let pid = Pid::from_raw(self.0.id().cast_signed()).ok_or(Errno::SRCH).map_err(failed)?;
-        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
         let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
-        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)) {
+        match poll(&mut [PollFd::new(&self.process, PollFlags::IN)], Some(&limit)) {
             Ok(ready) => Ok(ready > 0),
             Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(Error::io("wait for", self.name)(error.into())),
         }
     }
 
     /// Asks it to end, and waits until it has.
     fn end(&mut self) {
-        if let Some(pid) = Pid::from_raw(self.0.id().cast_signed()) {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(pid, Signal::TERM);
-        }
-        let _ = self.0.wait();
+        // It may have ended by itself.
+        let _ = pidfd_send_signal(&self.process, Signal::TERM);
+        let _ = self.child.wait();
     }
 }
 

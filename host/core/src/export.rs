@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::children::Child;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
+use crate::oci;
 use crate::storage::ostree::Repository;
 
 /// What an exported image looks like: differs whenever the same commit would give another image.
@@ -23,8 +24,6 @@ const DIRECTORY_FD: i32 = 4;
 pub enum Said {
     /// Before anything is written.
     Planned {
-        /// How many layers there will be.
-        layers: usize,
         /// How many bytes will be written, about.
         bytes: u64,
     },
@@ -115,16 +114,6 @@ struct Manifest {
     layers: Vec<Descriptor>,
 }
 
-#[derive(Deserialize)]
-struct Configuration {
-    rootfs: RootFs,
-}
-
-#[derive(Deserialize)]
-struct RootFs {
-    diff_ids: Vec<Digest>,
-}
-
 /// Reads an OCI directory that holds one image, and checks that its documents are what their names say and agree on the
 /// number of layers.
 ///
@@ -141,9 +130,8 @@ pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let text = read_blob(directory, &manifest.digest)?;
     let document: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let text = read_blob(directory, &document.config.digest)?;
-    let configuration: Configuration =
-        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    let (layers, diff_ids) = (document.layers.len(), configuration.rootfs.diff_ids.len());
+    let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?.len();
+    let layers = document.layers.len();
     if layers == 0 || layers != diff_ids {
         return Err(wrong(format!("{layers} layers against {diff_ids} diff_ids")));
     }

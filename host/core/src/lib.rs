@@ -10,7 +10,8 @@
 //! - [`operation`], [`reference`], [`digest`], [`subject`]: what is asked for, of what, by whom
 //! - [`frozen`], [`policy`], [`audit`]: judging and recording
 //! - [`pipeline`]: the way itself; its private children resolve and execute
-//! - [`storage`]: native readers; [`bootc_store`], [`export`], `transfer`: writers; [`copies`]: what has been copied;
+//! - [`storage`]: native readers; [`bootc_store`], `default_store`, [`export`], `transfer`: writers; [`copies`]: what has
+//!   been copied;
 //!   [`children`]: the only place that starts programs; [`scratch`]: where they may leave something
 //! - [`plugin`]: what the engine implements; [`talk`]: what the command line implements
 //! - [`settings`], [`report`], [`error`]: what goes in and what comes out
@@ -19,12 +20,14 @@ pub mod audit;
 pub mod bootc_store;
 pub mod children;
 pub mod copies;
+mod default_store;
 pub mod digest;
 pub mod error;
 pub mod export;
 pub mod frozen;
 mod lock_watch;
 mod mounts;
+mod oci;
 pub mod operation;
 pub mod pipeline;
 pub mod plugin;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::digest::{Commit, Digest};
 use crate::plugin::PluginId;
-use crate::reference::Reference;
+use crate::reference::{CONTAINERS_STORAGE, Reference};
 
 /// Which images a listing is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -121,7 +121,7 @@ impl CopySource {
     pub fn name(&self) -> String {
         match self {
             Self::Host(image) => image.name.clone(),
-            Self::Unified(image) => format!("containers-storage:{}", image.name),
+            Self::Unified(image) => format!("{CONTAINERS_STORAGE}{}", image.name),
         }
     }
 }

@@ -10,6 +10,7 @@ mod set_unified;
 use std::path::Path;
 
 use crate::audit::{Outcome, Recorder};
+use crate::default_store;
 use crate::error::{Denial, Error};
 use crate::export::Exporter;
 use crate::frozen::Frozen;
@@ -152,7 +153,7 @@ impl Pipeline<'_> {
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         let result = self.execute(judged.approve()?);
         if matches!(result, Err(Error::Child { .. })) {
-            local::forget_missing_features();
+            default_store::forget_missing_features();
         }
         let outcome = match &result {
             Ok(Report::Exited { code }) => Outcome::Exited { code: *code },

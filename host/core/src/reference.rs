@@ -6,6 +6,11 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 
+/// In front of the names of images in registries.
+pub const DOCKER: &str = "docker://";
+/// In front of the names of images in a containers-storage.
+pub const CONTAINERS_STORAGE: &str = "containers-storage:";
+
 /// A full image name. Short names aren't names here: `fedora` has no registry, so it could mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {

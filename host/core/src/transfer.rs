@@ -8,11 +8,14 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use crate::children::Child;
+use crate::bootc_store::BootcStore;
+use crate::children::{Child, Program};
+use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::lock_watch::LockWatch;
+use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use crate::scratch::Scratch;
 use crate::settings::Settings;
 use crate::talk::Talk;
@@ -20,44 +23,126 @@ use crate::talk::Talk;
 /// Holes are made in steps of this size, in bytes: a file system's blocks and more.
 const STEP: u64 = 1 << 20;
 
+/// One end of a transfer: where an image is, or where it goes.
+pub(crate) enum End<'a> {
+    /// An OCI directory that nobody needs afterwards, made after a look at the room.
+    Exported(&'a Path),
+    /// A registry.
+    Registry(&'a Reference),
+    /// podman's storage.
+    Default(&'a DefaultStore, Name<'a>),
+    /// bootc's.
+    Bootc(&'a BootcStore, Name<'a>),
+}
+
+/// What an image is called in a containers-storage.
+pub(crate) enum Name<'a> {
+    /// Its id, for reading.
+    Id(&'a str),
+    /// One of its names.
+    Reference(&'a Reference),
+}
+
+impl Name<'_> {
+    fn in_skopeos_words(&self) -> String {
+        match self {
+            Self::Id(id) => format!("@{id}"),
+            Self::Reference(reference) => reference.to_string(),
+        }
+    }
+}
+
+impl End<'_> {
+    fn in_skopeos_words(&self) -> Result<String, Error> {
+        Ok(match self {
+            Self::Exported(directory) => format!("oci:{}", directory.display()),
+            Self::Registry(reference) => format!("{DOCKER}{reference}"),
+            Self::Default(_, name) => format!("{CONTAINERS_STORAGE}{}", name.in_skopeos_words()),
+            Self::Bootc(store, name) => store.reference(&name.in_skopeos_words())?,
+        })
+    }
+
+    fn storage(&self) -> Option<PathBuf> {
+        match self {
+            Self::Exported(_) | Self::Registry(_) => None,
+            Self::Default(store, _) => Some(store.path().to_owned()),
+            Self::Bootc(store, _) => Some(store.root().path(".")),
+        }
+    }
+
+    fn bootc_store(&self) -> Option<&BootcStore> {
+        match self {
+            Self::Bootc(store, _) => Some(store),
+            _ => None,
+        }
+    }
+}
+
 /// One run of skopeo.
 pub(crate) struct Transfer<'a> {
-    /// skopeo, which sees both storages.
-    pub(crate) skopeo: Child,
-    /// An image in skopeo's words.
-    pub(crate) source: String,
-    /// Its place in skopeo's words.
-    pub(crate) target: String,
+    /// Where the image is.
+    pub(crate) from: End<'a>,
+    /// Where it goes.
+    pub(crate) to: End<'a>,
     /// Where skopeo may put temporary files.
     pub(crate) scratch: &'a Scratch,
-    /// An OCI directory that nobody needs afterwards.
-    pub(crate) expendable: Option<&'a Path>,
-    /// How much there is to transfer, in bytes.
+    /// How much there is to transfer, in bytes; 0 if that isn't known.
     pub(crate) bytes: u64,
-    /// The storages that take part.
-    pub(crate) storages: Vec<PathBuf>,
 }
 
 impl Transfer<'_> {
     /// Runs it.
     ///
     /// # Errors
-    /// skopeo's; [`Error::Locked`]; the system's.
-    pub(crate) fn run(mut self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+    /// skopeo's; [`Error::NoRoom`]; [`Error::Locked`]; the system's.
+    pub(crate) fn run(self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+        let expendable = match &self.from {
+            End::Exported(directory) => Some(*directory),
+            _ => None,
+        };
+        if let (None, Some(target)) = (expendable, self.to.storage()) {
+            check_room(self.scratch.path(), &target, self.bytes)?;
+        }
         let temporary = self.scratch.directory("skopeo")?;
-        self.skopeo.arg("--tmpdir").arg(&temporary).args(["copy", "--remove-signatures"]);
-        self.skopeo.args([self.source, self.target]);
-        let mut locks = LockWatch::new(&self.storages, settings.change_limit);
-        let (expendable, bytes) = (self.expendable, self.bytes);
-        self.skopeo.run_watched(&mut |pid| {
+        let mut skopeo = match self.from.bootc_store().or(self.to.bootc_store()) {
+            Some(store) => store.skopeo(settings)?,
+            None => Child::new(Program::Skopeo, &settings.proxies)?,
+        };
+        skopeo.arg("--tmpdir").arg(&temporary).args(["copy", "--remove-signatures"]);
+        skopeo.args([self.from.in_skopeos_words()?, self.to.in_skopeos_words()?]);
+        let storages = [self.from.storage(), self.to.storage()];
+        let mut locks = LockWatch::new(storages.into_iter().flatten(), settings.change_limit);
+        skopeo.run_watched(&mut |pid| {
             let done = size_below(&temporary);
-            talk.advance(done, bytes);
+            talk.advance(done, self.bytes);
             if let Some(directory) = expendable {
                 take_away(pid, directory);
             }
             locks.look(pid, done, talk)
         })
     }
+}
+
+/// There must be room for an image of this size on its way and in its place, which may be on one file system.
+///
+/// # Errors
+/// [`Error::NoRoom`]; the system's.
+pub(crate) fn check_room(scratch: &Path, target: &Path, bytes: u64) -> Result<(), Error> {
+    let target = target.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev).ok();
+    let needs = if device(scratch) == device(target) {
+        vec![(scratch, bytes.saturating_mul(2))]
+    } else {
+        vec![(scratch, bytes), (target, bytes)]
+    };
+    for (path, need) in needs {
+        let system = statvfs(path).map_err(|error| Error::io("examine", path)(error.into()))?;
+        let available = system.f_bavail.saturating_mul(system.f_frsize);
+        if available < need {
+            return Err(Error::NoRoom { path: path.to_owned(), need, available });
+        }
+    }
+    Ok(())
 }
 
 fn size_below(directory: &Path) -> u64 {

@@ -2,7 +2,7 @@
 //! their own names as hard links to these. The format is ostree-ext's, version 1, so that what is copied out of a host can
 //! be deployed to another.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use anyhow::{Context as _, Result};
@@ -16,74 +16,66 @@ const CONFIG: &[u8] = b"[core]\nrepo_version=1\nmode=bare-split-xattrs\n";
 const DIRECTORIES: [&str; 8] =
     ["extensions", "refs", "refs/heads", "refs/mirrors", "refs/remotes", "state", "tmp", "tmp/cache"];
 
-/// A commit with its files, and which of them are in which layer.
+/// A commit and its layers.
 pub(crate) struct Encapsulated {
     commit: Checksum,
-    /// Every file of the commit, sorted; paths begin below the root.
-    files: Vec<(Checksum, String)>,
-    /// The objects of every layer but the first, which has the rest.
-    chunks: Vec<BTreeSet<Checksum>>,
+    /// The files of every layer, sorted by object; paths begin below the root.
+    layers: Vec<Vec<(Checksum, String)>>,
 }
 
 impl Encapsulated {
-    /// `chunks` are the commits that ostree-ext keeps of the layers after the first: each is a list of objects.
+    /// `chunks` are the commits that ostree-ext keeps of the layers after the first: each is a list of objects. The first
+    /// layer has the rest.
     pub(crate) fn new(objects: &Objects, commit: Checksum, chunks: &[Checksum]) -> Result<Self> {
+        let mut layer_of = HashMap::new();
+        for (layer, &chunk) in (1..).zip(chunks) {
+            for entry in objects.tree(objects.root(chunk)?.tree)?.files {
+                let object = Checksum::parse(&entry.name).context("a layer's list of objects")?;
+                layer_of.entry(object).or_insert(layer);
+            }
+        }
         let mut files = Vec::new();
         collect(objects, objects.root(commit)?.tree, "", &mut files)?;
         files.sort_unstable();
-        let known: HashSet<Checksum> = files.iter().map(|(object, _)| *object).collect();
-        let mut taken = HashSet::new();
-        let chunks = chunks.iter().map(|&chunk| {
-            let names = objects.tree(objects.root(chunk)?.tree)?.files;
-            let mut chunk = BTreeSet::new();
-            for entry in names {
-                let object = Checksum::parse(&entry.name).context("a layer's list of objects")?;
-                if known.contains(&object) && taken.insert(object) {
-                    chunk.insert(object);
-                }
-            }
-            Ok(chunk)
-        });
-        let chunks = chunks.collect::<Result<_>>()?;
-        Ok(Self { commit, files, chunks })
+        let mut layers = vec![Vec::new(); chunks.len() + 1];
+        for file in files {
+            layers[layer_of.get(&file.0).copied().unwrap_or(0)].push(file);
+        }
+        Ok(Self { commit, layers })
     }
 
     /// How much all layers will be, about.
     pub(crate) fn size(&self, objects: &Objects) -> Result<u64> {
         // 256 directories and the like in each layer; per file four headers, per object its content.
-        let mut total = (self.chunks.len() as u64 + 1) * (300 * 512);
-        let mut last = None;
-        for (object, _) in &self.files {
-            total += 4 * 512;
-            if last.replace(*object) != Some(*object) {
-                total += objects.size(*object)?.next_multiple_of(512);
-            }
+        let mut total = self.layers.len() as u64 * (300 * 512);
+        for links in self.layers.iter().flat_map(|files| by_object(files)) {
+            total += links.len() as u64 * (4 * 512) + objects.size(links[0].0)?.next_multiple_of(512);
         }
         Ok(total)
     }
 
     /// Writes the layer with this number.
     pub(crate) fn write(&self, objects: &Objects, layer: usize, out: impl Write) -> Result<()> {
-        let mut layer_out = Layer {
+        let files = self.layers.get(layer).with_context(|| format!("there is no layer {layer}"))?;
+        let mut out = Layer {
             objects,
             archive: Archive::new(out),
             written: HashSet::new(),
             xattrs: HashSet::new(),
             has_var_tmp: false,
         };
-        match layer.checked_sub(1).and_then(|index| self.chunks.get(index)) {
-            None => {
-                layer_out.commit(self.commit)?;
-                let elsewhere: HashSet<&Checksum> = self.chunks.iter().flatten().collect();
-                layer_out.files(self.files.iter().filter(|(object, _)| !elsewhere.contains(object)))?;
-            }
-            Some(chunk) => {
-                layer_out.repository()?;
-                layer_out.files(self.files.iter().filter(|(object, _)| chunk.contains(object)))?;
-            }
+        match layer {
+            0 => out.commit(self.commit)?,
+            _ => out.repository()?,
         }
-        layer_out.archive.finish()
+        by_object(files).try_for_each(|links| out.file(links))?;
+        out.archive.finish()
     }
+}
+
+/// Files that are links to one object, together.
+fn by_object(files: &[(Checksum, String)]) -> impl Iterator<Item = &[(Checksum, String)]> {
+    files.chunk_by(|a, b| a.0 == b.0)
 }
 
 fn collect(objects: &Objects, tree: Checksum, path: &str, files: &mut Vec<(Checksum, String)>) -> Result<()> {
@@ -179,14 +171,11 @@ impl<W: Write> Layer<'_, W> {
         Ok(())
     }
 
-    /// Files, sorted by object.
-    fn files<'a>(&mut self, files: impl Iterator<Item = &'a (Checksum, String)>) -> Result<()> {
-        let mut current = None;
-        for (object, path) in files {
-            let (of_object, header, empty) = match current.take() {
-                Some((last, header, empty)) if last == *object => (last, header, empty),
-                _ => self.file_object(*object)?,
-            };
+    /// A file as an object, and the links to it.
+    fn file(&mut self, links: &[(Checksum, String)]) -> Result<()> {
+        let Some((object, _)) = links.first() else { return Ok(()) };
+        let (header, empty) = self.file_object(*object)?;
+        for (_, path) in links {
             let path = in_container(path);
             if empty {
                 // Nobody should share an empty file with the repository: it is what gets written to.
@@ -194,13 +183,12 @@ impl<W: Write> Layer<'_, W> {
             } else {
                 self.archive.hard_link(header.clone(), path, &object_path(object, "file"))?;
             }
-            current = Some((of_object, header, empty));
         }
         Ok(())
     }
 
     /// A file as an object, its attributes before it; with the header for links to it, and whether it is an empty file.
-    fn file_object(&mut self, object: Checksum) -> Result<(Checksum, tar::Header, bool)> {
+    fn file_object(&mut self, object: Checksum) -> Result<(tar::Header, bool)> {
         let file = self.objects.file(object)?;
         let header = of(&file.attributes);
         let empty = matches!(file.content, Content::Regular { size: 0, .. });
@@ -212,7 +200,7 @@ impl<W: Write> Layer<'_, W> {
         }
         self.archive.hard_link(of_root(0o644), &object_path(&object, "file-xattrs-link"), &path)?;
         self.archive.file(&object_path(&object, "file"), object, file)?;
-        Ok((object, header, empty))
+        Ok((header, empty))
     }
 }
 

@@ -2,7 +2,7 @@
 //! and wherever it is exported.
 //!
 //! It is a conversation, in lines of JSON. The first one on stdout says what there will be to write:
-//! `{"layers":3,"bytes":1234}`. Nothing is written before a line comes back on stdin. Then follow `{"written":1234}`, from
+//! `{"bytes":1234}`. Nothing is written before a line comes back on stdin. Then follow `{"written":1234}`, from
 //! time to time, in bytes.
 
 use std::io::{self, Write as _};
@@ -34,7 +34,7 @@ pub(crate) fn export(commit: &str) -> Result<()> {
         &objects.commit_text(commit, "ostree.container.image-config")?,
     )?;
     let layers = Layers::of(&objects, &documents)?;
-    tell(&json!({ "layers": layers.count(), "bytes": layers.size(&objects)? }))?;
+    tell(&json!({ "bytes": layers.size(&objects)? }))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     ensure!(answer == "go\n", "told not to");

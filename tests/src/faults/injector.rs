@@ -50,7 +50,8 @@ pub enum Fault {
     Error(&'static str, i32),
 }
 
-pub const FAULTS: [Fault; 3] = [Fault::Kill, Fault::Error("EIO", 5), Fault::Error("ENOSPC", 28)];
+pub const FAULTS: [Fault; 4] =
+    [Fault::Kill, Fault::Error("EIO", 5), Fault::Error("ENOSPC", 28), Fault::Error("EPERM", 1)];
 
 impl Fault {
     pub fn name(self) -> &'static str {

@@ -1,26 +1,25 @@
 //! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
 //! points at by now (D11.2).
 
-use super::local::{self, DefaultStore, booted_image, host_image, local_image, meanings, whole};
+use super::local::{self, booted_image, held, host_image, local_image, meanings};
 use super::{Pipeline, physical};
 use crate::bootc_store::BootcStore;
-use crate::children::{Child, Program};
+use crate::children::Program;
 use crate::copies::Copies;
+use crate::default_store::DefaultStore;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::{CopySource, DEFAULT_TARGET, HostImage, Operation, UnifiedImage};
-use crate::reference::{InvalidReference, Reference};
+use crate::reference::{CONTAINERS_STORAGE, InvalidReference, Reference};
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::storage::containers::Store;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
-use crate::transfer::Transfer;
+use crate::transfer::{End, Name, Transfer};
 
 /// How images of this host are listed.
 const LIST_WITH: &str = "bootc-image list";
-/// The transport of bootc's own storage, in the names that select a source.
-const UNIFIED: &str = "containers-storage:";
 
 pub(super) fn resolve(
     pipeline: &Pipeline<'_>,
@@ -54,7 +53,7 @@ fn find(pipeline: &Pipeline<'_>, name: &str) -> Result<CopySource, Error> {
     }
     let mut found = found.into_iter();
     let Some(first) = found.next() else {
-        return Err(match Reference::parse_local(name.strip_prefix(UNIFIED).unwrap_or(name)) {
+        return Err(match Reference::parse_local(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) {
             Err(error @ InvalidReference::Malformed { .. }) => error.into(),
             _ => Error::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH },
         });
@@ -98,7 +97,9 @@ fn means(listed: &str, bare: &str) -> bool {
 
 fn unified_sources(pipeline: &Pipeline<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
     // As typed, then under localhost.
-    let Ok(names) = meanings(name.strip_prefix(UNIFIED).unwrap_or(name)) else { return Ok(Vec::new()) };
+    let Ok(names) = meanings(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) else {
+        return Ok(Vec::new());
+    };
     let store = Store::open(root)?;
     let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
     let found = names.into_iter().filter_map(|name| Some((images.named(&name)?, name)));
@@ -124,8 +125,8 @@ pub(super) fn execute(
         CopySource::Host(source) => copy_host(pipeline, &default, source, &target, &scratch)?,
         CopySource::Unified(source) => copy_unified(pipeline, &default, source, &target, &scratch)?,
     };
-    let root = RootDir::open(&default.path).map_err(Error::io("open", &default.path))?;
-    let image = local::check_written(pipeline, &root, &target, &id)?;
+    let root = RootDir::open(default.path()).map_err(Error::io("open", default.path()))?;
+    let image = local::check_written(pipeline, &root, &target, |image| image.id == id)?;
     if let CopySource::Host(source) = &source {
         Copies::new(&pipeline.settings.state).remember(source, &id)?;
     }
@@ -144,9 +145,7 @@ fn unchanged(
         CopySource::Unified(source) => Some(source.image.id.clone()),
     };
     let (Some(id), Some(root)) = (id, default.open()?) else { return Ok(None) };
-    let store = Store::open(&root)?;
-    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let image = whole(&root, &images, target, |image| image.id == id)?;
+    let image = held(pipeline, &root, target, |image| image.id == id)?;
     Ok(image.map(|image| Report::Copied { target: target.clone(), image, unchanged: true }))
 }
 
@@ -157,13 +156,17 @@ fn copy_host(
     target: &Reference,
     scratch: &Scratch,
 ) -> Result<String, Error> {
-    let exported = local::export(pipeline, source, scratch, &default.path)?;
+    let exported = local::export(pipeline, source, scratch, default.path())?;
     default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying to {target}"));
-    let skopeo = Child::new(Program::Skopeo, &pipeline.settings.proxies)?;
-    let place = format!("containers-storage:{target}");
-    local::transfer_exported(pipeline, skopeo, &exported, scratch, place, default.path.clone())?;
-    Ok(exported.image.configuration.hex().to_owned())
+    Transfer {
+        from: End::Exported(&exported.directory),
+        to: End::Default(default, Name::Reference(target)),
+        scratch,
+        bytes: exported.bytes,
+    }
+    .run(pipeline.settings, pipeline.talk)?;
+    Ok(exported.id)
 }
 
 fn copy_unified(
@@ -177,17 +180,13 @@ fn copy_unified(
     let store =
         store.ok_or_else(|| Error::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
     let bytes = local::size_of(pipeline, Some(store.root()), &source.image)?;
-    local::check_room(scratch.path(), &default.path, bytes)?;
     default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying {} to {target}", source.name));
     Transfer {
-        skopeo: store.skopeo(pipeline.settings)?,
-        source: store.reference(&format!("@{}", source.image.id))?,
-        target: format!("containers-storage:{target}"),
+        from: End::Bootc(&store, Name::Id(&source.image.id)),
+        to: End::Default(default, Name::Reference(target)),
         scratch,
-        expendable: None,
         bytes,
-        storages: vec![store.root().path("."), default.path.clone()],
     }
     .run(pipeline.settings, pipeline.talk)?;
     Ok(source.image.id.clone())

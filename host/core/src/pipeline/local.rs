@@ -1,70 +1,24 @@
 //! What operations on images of this host share: finding them, and getting them from one storage to another.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statvfs;
-
 use super::{Pipeline, physical, running_root};
-use crate::bootc_store::{ALIAS, BootcStore};
-use crate::children::{self, Child, Program};
+use crate::bootc_store::BootcStore;
+use crate::default_store::DefaultStore;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
-use crate::export::{OciImage, Said, read_oci};
-use crate::lock_watch::LockWatch;
+use crate::export::{Said, read_oci};
 use crate::operation::{HostImage, LocalImage};
 use crate::reference::{InvalidReference, Reference};
 use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
-use crate::storage::containers::{Image, Images, Store};
-use crate::storage::default_store;
+use crate::storage::containers::{Image, Store};
 use crate::storage::lock;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
-use crate::talk::Talk;
-use crate::transfer::Transfer;
-
-/// podman's own storage.
-pub(super) struct DefaultStore {
-    pub(super) path: PathBuf,
-}
-
-impl DefaultStore {
-    pub(super) fn find() -> Result<Self, Error> {
-        Ok(Self { path: default_store::find(&running_root()?)?.graphroot })
-    }
-
-    /// The storage, none if nothing has been kept in it yet.
-    pub(super) fn open(&self) -> Result<Option<RootDir>, Error> {
-        match RootDir::open(&self.path) {
-            Ok(root) => Ok(Some(root)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("open", &self.path)(error)),
-        }
-    }
-
-    /// podman must touch its storage before skopeo does: it decides on the network then. It also says where it keeps its
-    /// images, which must be where we look for them.
-    pub(super) fn touch(&self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
-        // It would wait for its locks without a word.
-        LockWatch::new([&self.path], settings.change_limit).wait(talk)?;
-        let mut podman = Child::new(Program::Podman, &settings.proxies)?;
-        podman.args(["system", "info", "--format", "{{.Store.GraphRoot}}"]);
-        let mut said = String::new();
-        podman.run_in_conversation(&mut |_, stdout| {
-            said = std::io::read_to_string(stdout).map_err(Error::io("read from", "podman"))?;
-            Ok(())
-        })?;
-        let podman = PathBuf::from(said.trim_end());
-        children::check_not_asked_to_end()?;
-        let same = podman == self.path
-            || fs::canonicalize(&podman)
-                .ok()
-                .is_some_and(|there| Some(there) == fs::canonicalize(&self.path).ok());
-        if same { Ok(()) } else { Err(Error::OtherStore { podman, configured: self.path.clone() }) }
-    }
-}
+use crate::transfer::{End, Name, Transfer, check_room};
 
 /// The deployment that is booted, or stands for it with `--sysroot`, as an image.
 pub(super) fn booted_image(settings: &Settings) -> Result<HostImage, Error> {
@@ -81,26 +35,12 @@ pub(super) fn host_image(physical: &RootDir, name: String, commit: Commit) -> Re
     Ok(HostImage { name, commit, manifest_digest })
 }
 
-/// The storage tools remember in their run directory what the kernel can't do. After a failure they may have learnt that from
-/// the failure itself, and would refuse to work until the next boot: so they forget it, and look again.
-pub(super) fn forget_missing_features() {
-    let default = running_root().and_then(|root| default_store::find(&root)).map(|places| places.runroot);
-    for runroot in std::iter::once(PathBuf::from(ALIAS)).chain(default) {
-        let features = fs::read_dir(runroot.join("overlay")).into_iter().flatten().flatten();
-        for feature in features.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b"-false")) {
-            // If it can't be removed, it isn't forgotten.
-            let _ = fs::remove_file(feature.path());
-        }
-    }
-}
-
 /// What the name of an image can mean in a containers-storage: a full name itself; a short one what podman's own names for
 /// local builds and for the registry without a name begin with.
 pub(super) fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
     let names = match Reference::parse(image) {
         Err(InvalidReference::ShortName(_)) => {
-            let prefix = if image.contains('/') { "docker.io" } else { "docker.io/library" };
-            vec![Reference::parse_local(image)?, Reference::parse_local(&format!("{prefix}/{image}"))?]
+            vec![Reference::parse_local(image)?, Reference::parse_local(&format!("docker.io/{image}"))?]
         }
         _ => vec![Reference::parse_local(image)?],
     };
@@ -120,37 +60,32 @@ pub(super) fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, E
     }
 }
 
-/// The image with this name and id, if all of it is there.
-pub(super) fn whole(
+/// The image that a storage holds under this name, if it is the wanted one and all of it is there.
+pub(super) fn held(
+    pipeline: &Pipeline<'_>,
     root: &RootDir,
-    images: &Images<'_>,
     name: &Reference,
     wanted: impl Fn(&Image) -> bool,
 ) -> Result<Option<LocalImage>, Error> {
+    let store = Store::open(root)?;
+    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
     match images.named(name).filter(|image| wanted(image)) {
         Some(image) if images.is_whole(image)? => local_image(root, image).map(Some),
         _ => Ok(None),
     }
 }
 
-/// As [`whole`], after something was written: that the name means something else is an error then.
+/// As [`held`], after something was written: that the name means something else is an error then.
 pub(super) fn check_written(
     pipeline: &Pipeline<'_>,
     root: &RootDir,
     name: &Reference,
-    id: &str,
+    wanted: impl Fn(&Image) -> bool,
 ) -> Result<LocalImage, Error> {
-    let store = Store::open(root)?;
-    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    if let Some(image) = whole(root, &images, name, |image| image.id == id)? {
-        return Ok(image);
-    }
-    let why = match images.named(name) {
-        Some(image) if image.id == id => "it isn't whole".to_owned(),
-        Some(image) => format!("its id is {}, not {id}", image.id),
-        None => format!("it isn't in {}", root.path(".").display()),
-    };
-    Err(Error::Verification { what: name.to_string(), why })
+    held(pipeline, root, name, wanted)?.ok_or_else(|| Error::Verification {
+        what: name.to_string(),
+        why: format!("{} doesn't hold the whole image under this name", root.path(".").display()),
+    })
 }
 
 /// One of us at a time copies to a storage: the next one may find that there is nothing left to do. Held until dropped.
@@ -162,7 +97,8 @@ pub(super) fn alone(pipeline: &Pipeline<'_>, storage: &str) -> Result<File, Erro
 
 /// An image that was exported.
 pub(super) struct Exported {
-    pub(super) image: OciImage,
+    /// Its id will be this one.
+    pub(super) id: String,
     pub(super) directory: PathBuf,
     pub(super) bytes: u64,
 }
@@ -180,7 +116,7 @@ pub(super) fn export(
     let mut total = 0;
     pipeline.exporter.export(&repository, &source.commit, &directory, &mut |said| {
         match said {
-            Said::Planned { bytes, .. } => {
+            Said::Planned { bytes } => {
                 total = bytes;
                 check_room(scratch.path(), target, bytes)?;
             }
@@ -188,47 +124,8 @@ pub(super) fn export(
         }
         Ok(())
     })?;
-    Ok(Exported { image: read_oci(&directory)?, directory, bytes: total })
-}
-
-/// There must be room for an image of this size on its way and in its place, which may be on one file system.
-pub(super) fn check_room(scratch: &Path, target: &Path, bytes: u64) -> Result<(), Error> {
-    let target = target.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev).ok();
-    let needs = if device(scratch) == device(target) {
-        vec![(scratch, bytes.saturating_mul(2))]
-    } else {
-        vec![(scratch, bytes), (target, bytes)]
-    };
-    for (path, need) in needs {
-        let system = statvfs(path).map_err(|error| Error::io("examine", path)(error.into()))?;
-        let available = system.f_bavail.saturating_mul(system.f_frsize);
-        if available < need {
-            return Err(Error::NoRoom { path: path.to_owned(), need, available });
-        }
-    }
-    Ok(())
-}
-
-/// Copies an exported image to where `skopeo` sees it as `target`.
-pub(super) fn transfer_exported(
-    pipeline: &Pipeline<'_>,
-    skopeo: Child,
-    exported: &Exported,
-    scratch: &Scratch,
-    target: String,
-    target_path: PathBuf,
-) -> Result<(), Error> {
-    Transfer {
-        skopeo,
-        source: format!("oci:{}", exported.directory.display()),
-        target,
-        scratch,
-        expendable: Some(&exported.directory),
-        bytes: exported.bytes,
-        storages: vec![target_path],
-    }
-    .run(pipeline.settings, pipeline.talk)
+    let id = read_oci(&directory)?.configuration.hex().to_owned();
+    Ok(Exported { id, directory, bytes: total })
 }
 
 /// Copies an image of podman's storage to bootc's, by its id.
@@ -239,19 +136,13 @@ pub(super) fn pull(
     name: &Reference,
 ) -> Result<(), Error> {
     let default = DefaultStore::find()?;
-    let scratch = Scratch::new()?;
-    let target_path = store.root().path(".");
     let bytes = size_of(pipeline, default.open()?.as_ref(), image)?;
-    check_room(scratch.path(), &target_path, bytes)?;
     pipeline.talk.progress(&format!("copying {name} to bootc's storage"));
     Transfer {
-        skopeo: store.skopeo(pipeline.settings)?,
-        source: format!("containers-storage:@{}", image.id),
-        target: store.reference(&name.to_string())?,
-        scratch: &scratch,
-        expendable: None,
+        from: End::Default(&default, Name::Id(&image.id)),
+        to: End::Bootc(store, Name::Reference(name)),
+        scratch: &Scratch::new()?,
         bytes,
-        storages: vec![default.path, target_path],
     }
     .run(pipeline.settings, pipeline.talk)
 }

@@ -1,8 +1,9 @@
 //! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
 
-use super::local::{self, DefaultStore, local_image, meanings, whole};
+use super::local::{self, held, local_image, meanings};
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
+use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::operation::{LocalImage, Operation};
 use crate::reference::{InvalidReference, Reference};
@@ -36,15 +37,14 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, source: LocalImage, name: Referen
     let settings = pipeline.settings;
     let physical = writable_physical(settings)?;
     let _alone = local::alone(pipeline, "bootc")?;
-    if let Some(store) = BootcStore::open(&physical)? {
-        let contents = Store::open(store.root())?;
-        let images = contents.images(settings.lock_limit, pipeline.talk)?;
-        if let Some(image) = whole(store.root(), &images, &name, |image| image.id == source.id)? {
-            return Ok(Report::Pulled { name, image, unchanged: true });
-        }
+    let is_it = |found: &Image| found.id == source.id;
+    if let Some(store) = BootcStore::open(&physical)?
+        && let Some(image) = held(pipeline, store.root(), &name, is_it)?
+    {
+        return Ok(Report::Pulled { name, image, unchanged: true });
     }
     let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
     local::pull(pipeline, &store, &source, &name)?;
-    let image = local::check_written(pipeline, store.root(), &name, &source.id)?;
+    let image = local::check_written(pipeline, store.root(), &name, is_it)?;
     Ok(Report::Pulled { name, image, unchanged: false })
 }

@@ -2,37 +2,32 @@
 //! updates the host by way of that storage. It is taken from where it costs least: podman's storage, the registry (by the
 //! digest that is booted), or, if its name is of no registry, the ostree repository itself.
 
-use super::local::{self, DefaultStore, booted_image, local_image, whole};
+use super::local::{self, booted_image, held, local_image};
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::children::Program;
 use crate::copies::Copies;
+use crate::default_store::DefaultStore;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::{HostImage, LocalImage, Operation, UnifiedSource};
-use crate::reference::Reference;
+use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Store};
-use crate::storage::root::RootDir;
-use crate::transfer::Transfer;
-
-/// In front of the names of images in registries.
-const REGISTRY: &str = "docker://";
-/// In front of the names of images that were deployed from a containers-storage.
-const CONTAINERS_STORAGE: &str = "containers-storage:";
+use crate::transfer::{End, Name, Transfer};
 
 pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
     physical(pipeline.settings)?;
     let image = booted_image(pipeline.settings)?;
-    let bare = image.name.strip_prefix(REGISTRY).or_else(|| image.name.strip_prefix(CONTAINERS_STORAGE));
+    let bare = image.name.strip_prefix(DOCKER).or_else(|| image.name.strip_prefix(CONTAINERS_STORAGE));
     let name = match bare {
         Some(bare) => Reference::parse_local(bare)?,
         None => return Err(Error::NoName(image.name)),
     };
     let from = match in_default_store(pipeline, &image.manifest_digest)? {
         Some(local) => UnifiedSource::DefaultStore(local),
-        None if image.name.starts_with(REGISTRY) => {
+        None if image.name.starts_with(DOCKER) => {
             UnifiedSource::Registry { reference: name.with_digest(image.manifest_digest.clone()) }
         }
         None => UnifiedSource::Host,
@@ -86,28 +81,11 @@ pub(super) fn execute(
             Some(id)
         }
     };
-    let written = held(pipeline, store.root(), &name, |found| match &id {
+    let image = local::check_written(pipeline, store.root(), &name, |found| match &id {
         Some(id) => found.id == *id,
         None => found.is_of(&image.manifest_digest),
     })?;
-    match written {
-        Some(image) => Ok(Report::Pulled { name, image, unchanged: false }),
-        None => Err(Error::Verification {
-            what: name.to_string(),
-            why: format!("bootc's storage has no whole image of {} under this name", image.manifest_digest),
-        }),
-    }
-}
-
-fn held(
-    pipeline: &Pipeline<'_>,
-    root: &RootDir,
-    name: &Reference,
-    wanted: impl Fn(&Image) -> bool,
-) -> Result<Option<LocalImage>, Error> {
-    let store = Store::open(root)?;
-    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    whole(root, &images, name, wanted)
+    Ok(Report::Pulled { name, image, unchanged: false })
 }
 
 fn fetch(
@@ -117,15 +95,11 @@ fn fetch(
     name: &Reference,
 ) -> Result<(), Error> {
     pipeline.talk.progress(&format!("fetching {reference} to bootc's storage"));
-    let scratch = Scratch::new()?;
     Transfer {
-        skopeo: store.skopeo(pipeline.settings)?,
-        source: format!("{REGISTRY}{reference}"),
-        target: store.reference(&name.to_string())?,
-        scratch: &scratch,
-        expendable: None,
+        from: End::Registry(reference),
+        to: End::Bootc(store, Name::Reference(name)),
+        scratch: &Scratch::new()?,
         bytes: 0,
-        storages: vec![store.root().path(".")],
     }
     .run(pipeline.settings, pipeline.talk)
 }
@@ -137,10 +111,14 @@ fn export(
     name: &Reference,
 ) -> Result<String, Error> {
     let scratch = Scratch::new()?;
-    let target_path = store.root().path(".");
-    let exported = local::export(pipeline, image, &scratch, &target_path)?;
+    let exported = local::export(pipeline, image, &scratch, &store.root().path("."))?;
     pipeline.talk.progress(&format!("copying to bootc's storage as {name}"));
-    let (skopeo, place) = (store.skopeo(pipeline.settings)?, store.reference(&name.to_string())?);
-    local::transfer_exported(pipeline, skopeo, &exported, &scratch, place, target_path)?;
-    Ok(exported.image.configuration.hex().to_owned())
+    Transfer {
+        from: End::Exported(&exported.directory),
+        to: End::Bootc(store, Name::Reference(name)),
+        scratch: &scratch,
+        bytes: exported.bytes,
+    }
+    .run(pipeline.settings, pipeline.talk)?;
+    Ok(exported.id)
 }

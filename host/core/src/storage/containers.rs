@@ -14,6 +14,7 @@ use super::lock;
 use super::root::RootDir;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::oci;
 use crate::reference::Reference;
 use crate::talk::Talk;
 
@@ -87,16 +88,6 @@ impl Layer {
     fn is_incomplete(&self) -> bool {
         self.flags.get("incomplete").is_some_and(|flag| *flag != serde_json::Value::Bool(false))
     }
-}
-
-#[derive(Deserialize)]
-struct Configuration {
-    rootfs: RootFs,
-}
-
-#[derive(Deserialize)]
-struct RootFs {
-    diff_ids: Vec<Digest>,
 }
 
 /// A containers-storage, open for reading.
@@ -207,8 +198,7 @@ impl<'a> Store<'a> {
             let text = self.root.read(Path::new(&directory).join(entry.name), MAX_DOCUMENT).ok()?;
             (Digest::of(&text).hex() == image.id).then_some(text)
         })?;
-        let configuration: Configuration = serde_json::from_slice(&text).ok()?;
-        Some(configuration.rootfs.diff_ids)
+        oci::diff_ids(&text).ok()
     }
 }
 
