@@ -1,7 +1,5 @@
 //! `cmd`: planned by a component, judged, run by the real podman on bootc's store and nowhere else.
 
-use std::fs;
-
 use bootc_image_tests::oracle::{self, Store};
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{Output, World, programs};
@@ -86,73 +84,157 @@ fn podmans_own_exit_code_passes() {
     }
 }
 
+/// D3.3: a tag is looked up once, before anything is judged.
 #[test]
-fn what_isnt_pinned_is_refused_with_a_hint() {
+fn pull_by_tag_fetches_what_the_tag_meant_and_names_it() {
     let world = World::new();
-    let digest = &world.facts().app1.digest;
-    for arguments in [
-        &["127.0.0.1:5000/lab/app:1"][..],
-        &["127.0.0.1:5000/lab/app"],
-        &["--all-tags", "127.0.0.1:5000/lab/app"],
-        &[&format!("127.0.0.1:5000/lab/app:1@{digest}")],
-        &[&format!("127.0.0.1:5000/lab/app@{digest}"), "127.0.0.1:5000/lab/app:2"],
-    ] {
-        let enter = with_marking_podman(world.enter().registry(true));
-        let output = enter.run(&[&["bootc-image", "cmd", "pull"], arguments].concat());
-        refused(&output, "doesn't say by digest what is fetched");
-        assert!(output.stderr.contains("skopeo inspect"), "{output:#?}");
+    let (one, two) = (&world.facts().app1, &world.facts().multi);
+    let names = ["127.0.0.1:5000/lab/app:1", "docker://127.0.0.1:5000/lab/multi:1"];
+    let output = cmd(&world, &["pull", "--quiet", names[0], names[1]]).ok();
+    assert_eq!(output.lines().len(), 2, "podman's ids, and nothing else: {output:#?}");
+    let images = oracle::podman_names(&world, Store::Bootc);
+    for name in ["127.0.0.1:5000/lab/app:1", "127.0.0.1:5000/lab/multi:1"] {
+        assert!(images.iter().any(|known| known == name), "{images:?}");
     }
-    assert!(!podman_ran(&world));
-    assert!(world.record().iter().all(|line| line["event"] == "denied"));
+    let operation = &world.record()[0]["frozen"]["operation"];
+    for (position, (name, image)) in [("lab/app", one), ("lab/multi", two)].into_iter().enumerate() {
+        let pinned = format!("127.0.0.1:5000/{name}@{}", image.digest);
+        assert_eq!(operation["images"][position]["pinned"], pinned.as_str());
+        assert_eq!(operation["command"]["operands"][position], format!("docker://{pinned}"));
+    }
+    assert_eq!(operation["pinned"], true);
 }
 
-/// Each way out is closed before podman starts (D3.8 to D3.10).
+/// A podman in front of the real one, which has the image's tag point somewhere else first.
+fn with_retagging_podman(enter: Enter, retag: &str) -> Enter {
+    let script = format!(
+        "#!/bin/sh\n[ -e /run/retagged ] || {{ touch /run/retagged; {retag}; }} >/run/retag.log 2>&1\n\
+         exec /usr/libexec/podman-itself \"$@\"\n"
+    );
+    let real = programs::machine().join("usr/bin/podman");
+    enter.program(&real, "/usr/libexec/podman-itself").file_with_mode("/usr/bin/podman", script, 0o755)
+}
+
 #[test]
-fn no_argument_leads_out_of_the_store() {
+fn a_tag_that_moves_in_the_registry_after_the_verdict_changes_nothing() {
     let world = World::new();
-    let digest = format!("sha256:{}", "a".repeat(64));
-    let pinned = format!("quay.io/a@{digest}");
-    let attempts: &[&[&str]] = &[
-        &["list", "--root", "/var/tmp/other"],
-        &["list", "--root=/var/tmp/other"],
-        &["list", "--cpu-profile", "/var/tmp/profile"],
-        &["list", "--network-config-dir=/var/tmp/network"],
-        &["list", "--storage-opt=additionalimagestore=/x"],
-        &["list", "--remote"],
-        &["list", "-c", "x"],
-        &["list", "--", "--root=/x"],
-        &["list", "dir:/etc"],
-        &["list", "containers-storage:[overlay@/x+/y]z"],
-        &["list", "a\u{1b}[2Jb"],
-        &["pull", "--authfile", "/etc/shadow", &pinned],
-        &["pull", "--cert-dir=/etc", &pinned],
-        &["pull", "--creds", "user:secret", &pinned],
-        &["pull", "--signature-policy=/x", &pinned],
-        &["pull", "--policy=always", &pinned],
-        &["pull", "dir:/etc"],
-        &["pull", "oci-archive:/var/tmp/x.tar"],
-        &["pull", "docker://quay.io/a"],
-        &["pull", "/etc/passwd"],
-        &["pull", &format!("a@{digest}")],
-        &["pull"],
-    ];
-    for attempt in attempts {
-        let output = with_marking_podman(world.enter()).run(&[&["bootc-image", "cmd"], *attempt].concat());
-        refused(&output, "");
-        assert!(!output.stderr.contains('\u{1b}'));
+    let retag = "skopeo copy --dest-tls-verify=false --src-tls-verify=false \
+                 docker://127.0.0.1:5000/lab/app:2 docker://127.0.0.1:5000/lab/app:1";
+    let enter = with_retagging_podman(world.enter().registry(true), retag);
+    let script = "bootc-image cmd pull --quiet 127.0.0.1:5000/lab/app:1 && \
+                  skopeo inspect --format '{{.Digest}}' docker://127.0.0.1:5000/lab/app:1";
+    let output = enter.sh(script).ok();
+    let (lines, app1) = (output.lines(), &world.facts().app1);
+    assert_ne!(lines[1], app1.digest, "the tag did move");
+    let stored = oracle::podman_inspect(&world, Store::Bootc, "127.0.0.1:5000/lab/app:1");
+    assert_eq!(stored["Id"].as_str(), Some(lines[0]));
+    assert_eq!(stored["Digest"], app1.digest.as_str());
+}
+
+#[test]
+fn a_name_that_moves_in_the_store_after_the_verdict_changes_nothing() {
+    let world = World::new();
+    cmd(&world, &["pull", "--quiet", "127.0.0.1:5000/lab/app:2"]).ok();
+    let id = |name: &str| oracle::podman_inspect(&world, Store::Bootc, name)["Id"].clone();
+    let before = id("localhost/app:stable");
+    let retag = "/usr/libexec/podman-itself --root /run/bootc/storage --runroot /proc/self/fd/3 \
+                 image tag 127.0.0.1:5000/lab/app:2 localhost/app:stable";
+    let enter = with_retagging_podman(world.enter().registry(true), retag);
+    let script = "bootc-image cmd push --quiet localhost/app:stable 127.0.0.1:5000/pushed/app:1 && \
+                  skopeo inspect --config --raw docker://127.0.0.1:5000/pushed/app:1 | sha256sum";
+    let output = enter.sh(script).ok();
+    assert_ne!(id("localhost/app:stable"), before, "the name did move");
+    assert_eq!(output.lines()[0].split(' ').next(), before.as_str());
+}
+
+#[test]
+fn push_sends_an_image_of_the_store_by_name_by_id_and_to_its_own_name() {
+    let world = World::new();
+    let image = oracle::podman_inspect(&world, Store::Bootc, "localhost/app:stable");
+    let id = image["Id"].as_str().unwrap();
+    let script = format!(
+        "bootc-image cmd push -q localhost/app:stable 127.0.0.1:5000/pushed/a:1
+         bootc-image cmd push -q app:stable docker://127.0.0.1:5000/pushed/a:2
+         bootc-image cmd push -q {short} 127.0.0.1:5000/pushed/a
+         bootc-image cmd push -q 127.0.0.1:5000/lab/app@{digest} 127.0.0.1:5000/pushed/a:4 || true
+         bootc-image cmd pull -q 127.0.0.1:5000/lab/app:2 >/dev/null
+         bootc-image cmd push -q 127.0.0.1:5000/lab/app:2
+         skopeo list-tags docker://127.0.0.1:5000/pushed/a",
+        short = &id[..12],
+        digest = world.facts().app1.digest,
+    );
+    let output = world.enter().registry(true).sh(&script).ok();
+    let tags: Value = output.json();
+    for tag in ["1", "2", "latest"] {
+        assert!(tags["Tags"].as_array().unwrap().contains(&tag.into()), "{tags}");
     }
-    assert!(!podman_ran(&world) && !world.outside("/var/tmp/other").exists());
-    let record = fs::read_to_string(world.outside("/var/lib/bootc-image/audit/audit.jsonl")).unwrap();
-    assert_eq!(record.lines().count(), attempts.len(), "every refusal is recorded");
+    let output = cmd(&world, &["push", id]).exits(2);
+    assert!(output.stderr.contains("an id is no name") && output.stderr.contains("hint:"), "{output:#?}");
+    let output = cmd(&world, &["push", "localhost/nothing:1"]).exits(1);
+    assert!(output.stderr.contains("Source image not found: localhost/nothing:1"), "{output:#?}");
+}
+
+#[test]
+fn build_makes_an_image_in_bootcs_store() {
+    let world = World::new();
+    let script = "mkdir -p '/tmp/a b/inner' && cd '/tmp/a b' && echo hello >inner/file
+        printf 'FROM scratch\nCOPY file /file\n' >inner/Containerfile
+        printf 'FROM scratch\nCOPY file /other\n' >inner/Other
+        cd /tmp && bootc-image cmd build -q -t localhost/built:1 'a b/inner'
+        cd '/tmp/a b/inner' && bootc-image cmd build -q -t localhost/built:2
+        bootc-image cmd build -q -t localhost/built:3 -f Other .
+        printf 'FROM scratch\nCOPY file /stdin\n' | bootc-image cmd build -q -t localhost/built:4 -f - .";
+    world.enter().sh(script).ok();
+    let names = oracle::podman_names(&world, Store::Bootc);
+    for tag in 1..=4 {
+        assert!(names.contains(&format!("localhost/built:{tag}")), "{tag}: {names:?}");
+    }
+    let lines = world.record();
+    let operation = &lines[0]["frozen"]["operation"];
+    assert_eq!(
+        (&operation["pinned"], &operation["command"]["operands"][0]),
+        (&false.into(), &"/tmp/a b/inner".into())
+    );
+    let output = world.enter().run(&["bootc-image", "cmd", "build", "/nowhere"]).exits(1);
+    assert!(output.stderr.contains("can't find /nowhere"), "{output:#?}");
+}
+
+/// D10.6: podman's codes and ours can be told apart.
+#[test]
+fn the_status_says_whose_code_it_is() {
+    let world = World::new();
+    for (arguments, expected) in [
+        ("list", r#"{"origin":"podman","code":0}"#),
+        ("list --sort nonsense", r#"{"origin":"podman","code":125}"#),
+        ("list --root /x", r#"{"origin":"host","code":77}"#),
+        ("push localhost/nothing", r#"{"origin":"host","code":1}"#),
+    ] {
+        let script = format!(
+            "bootc-image cmd --status-fd 5 {arguments} 5>/tmp/status >/dev/null || true; cat /tmp/status"
+        );
+        assert_eq!(world.enter().sh(&script).ok().stdout, format!("{expected}\n"), "{arguments}");
+    }
+    for (bad, why) in [
+        ("7", "Bad file descriptor"),
+        ("1", "it must be 3 or more"),
+        ("-1", "it must be 3"),
+        ("x", "invalid value"),
+    ] {
+        let output =
+            world.enter().run(&["bootc-image", "cmd", &format!("--status-fd={bad}"), "list"]).exits(2);
+        assert!(output.stderr.contains(why), "{output:#?}");
+    }
+    let output = world.enter().sh("bootc-image cmd --status-fd 5 list 5</dev/null");
+    assert_eq!(output.code, 1, "{output:#?}");
 }
 
 #[test]
 fn what_no_plugin_claims_is_refused() {
     let world = World::new();
-    for name in ["rmi", "mount", "build", "push", "", "--root", "LIST", "../list"] {
+    for name in ["rmi", "mount", "save", "tag", "", "LIST", "../list"] {
         let output = with_marking_podman(world.enter()).run(&["bootc-image", "cmd", name, "x"]);
         refused(&output, "no enabled plugin owns");
-        assert!(output.stderr.contains("enabled commands: list, pull"), "{output:#?}");
+        assert!(output.stderr.contains("enabled commands: build, list, pull, push"), "{output:#?}");
     }
     assert!(!podman_ran(&world));
 }
@@ -262,7 +344,8 @@ fn a_dry_run_judges_and_starts_nothing() {
     let enter = || with_marking_podman(world.enter());
     let shown: Value = enter().run(&["bootc-image", "--dry-run", "cmd", "list", "-a"]).ok().json();
     assert_eq!(shown["frozen"]["operation"]["command"]["flags"][0]["name"], "all");
-    let output = enter().run(&["bootc-image", "--dry-run", "cmd", "pull", "quay.io/a:1"]).exits(77);
+    let output =
+        enter().run(&["bootc-image", "--dry-run", "cmd", "pull", "--all-tags", "quay.io/a"]).exits(77);
     assert_eq!(output.json::<Value>()["allowed"], false);
     assert!(!podman_ran(&world) && world.record().is_empty());
 }

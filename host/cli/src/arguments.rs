@@ -1,5 +1,7 @@
 //! What can be typed.
 
+use std::os::fd::RawFd;
+
 use bootc_image_core::operation::Request;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -19,6 +21,16 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Where how it ended is to be written, if anywhere.
+    pub(crate) fn status_fd(&self) -> Option<RawFd> {
+        match &self.command {
+            Command::Cmd(cmd) => cmd.status_fd,
+            _ => None,
+        }
+    }
 }
 
 /// Options that every command takes.

@@ -30,6 +30,18 @@ pub(crate) enum Failure {
     /// Names and options are text.
     #[error("argument {0:?} isn't UTF-8 text")]
     NotUtf8(OsString),
+    /// There is nowhere to write how it ended.
+    #[error("--status-fd {number} can't be used")]
+    StatusFd {
+        /// The descriptor.
+        number: i32,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// How it ended couldn't be told.
+    #[error("can't write to the descriptor of --status-fd")]
+    Status(#[source] io::Error),
     /// The list couldn't be delivered.
     #[error("can't write to standard output")]
     Stdout(#[source] io::Error),
@@ -61,7 +73,11 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
             ui.error(failure, None);
             USAGE
         }
-        Failure::Stdout(_) => {
+        Failure::StatusFd { .. } => {
+            ui.error(failure, Some("open it for writing, e.g. with: --status-fd 3 3>FILE"));
+            USAGE
+        }
+        Failure::Stdout(_) | Failure::Status(_) => {
             ui.error(failure, None);
             FAILED
         }

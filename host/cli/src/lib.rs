@@ -6,10 +6,12 @@
 //! ```
 
 mod arguments;
+mod bootc;
 mod commands;
 mod exit;
 mod render;
 mod settings;
+mod status;
 mod stdout;
 mod ui;
 
@@ -19,25 +21,44 @@ use std::process::ExitCode;
 use bootc_image_core::audit::FileRecorder;
 use bootc_image_core::export::HelperExporter;
 use bootc_image_core::pipeline::Pipeline;
+use bootc_image_core::report::Report;
 use bootc_image_engine::{Builtin, PluginSet};
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command};
+use crate::exit::Failure;
+use crate::status::{Origin, StatusFile};
 use crate::ui::Ui;
 
 /// Runs the program with the plugins that are built into it.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
     // The caller's would end up in images: what an archive doesn't name is made with it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let arguments = match bootc::ours(arguments) {
+        Ok(arguments) => arguments,
+        Err(code) => return ExitCode::from(code),
+    };
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return Ui::new(false).finish(|ui| exit::of_parser(ui, &error)),
     };
     ui::start_logging(arguments.global.verbose, arguments.global.log_format);
-    Ui::new(arguments.global.quiet).finish(|ui| run(ui, arguments, builtins))
+    Ui::new(arguments.global.quiet).finish(|ui| match arguments.status_fd().map(StatusFile::open) {
+        None => run(ui, arguments, builtins).1,
+        Some(Err(failure)) => exit::of_error(ui, &failure),
+        Some(Ok(status)) => {
+            let (origin, code) = run(ui, arguments, builtins);
+            match status.write(origin, code) {
+                Ok(()) => code,
+                Err(source) => exit::of_error(ui, &Failure::Status(source)),
+            }
+        }
+    })
 }
 
-fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> u8 {
+/// Runs what was asked for; returns the exit code, and whose it is.
+fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> (Origin, u8) {
+    let mut origin = Origin::Host;
     let plugins = PluginSet::new(builtins);
     let result = settings::resolve(&arguments.global).and_then(|settings| {
         if let Command::Cmd(cmd) = &arguments.command
@@ -54,7 +75,11 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> u8 {
         };
         let (request, format) = arguments.command.into_request()?;
         let report = pipeline.run(request)?;
+        if matches!(report, Report::Exited { .. }) {
+            origin = Origin::Podman;
+        }
         render::report(ui, report, format)
     });
-    result.unwrap_or_else(|error| exit::of_error(ui, &error))
+    let code = result.unwrap_or_else(|error| exit::of_error(ui, &error));
+    (origin, code)
 }

@@ -33,6 +33,7 @@ pub(crate) fn resolve(global: &Global) -> Result<Settings, Failure> {
         change_limit: CHANGE_LIMIT,
         helper: helper_candidates(),
         state: STATE.into(),
+        directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         proxies: PROXY_VARIABLES.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))).collect(),
         dry_run: global.dry_run,
     })

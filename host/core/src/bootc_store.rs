@@ -143,11 +143,20 @@ impl BootcStore {
 
     fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
         let runroot = make_directory(Path::new(ALIAS))?;
-        let mut child = Child::new(program, &settings.proxies)?;
+        let mut child = with_credentials(program, settings)?;
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
-        child.credentials(&system_credentials()?, AUTH_FD)?;
         Ok(child)
     }
+}
+
+/// A program with the system's credentials, and no others.
+///
+/// # Errors
+/// [`Error::MissingProgram`]; the system's.
+pub(crate) fn with_credentials(program: Program, settings: &Settings) -> Result<Child, Error> {
+    let mut child = Child::new(program, &settings.proxies)?;
+    child.credentials(&system_credentials()?, AUTH_FD)?;
+    Ok(child)
 }
 
 /// The directory that the store is in, made if need be.

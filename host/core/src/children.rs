@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use bootc_image_grammar::weakened::is_off;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{Errno, FdFlags};
@@ -27,6 +28,9 @@ const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 const HOME: &str = "/run/bootc-image/home";
 /// How much of a child's stderr is kept for an error.
 const MAX_STDERR: u64 = 64 << 10;
+
+/// How much of a child's stdout is taken for an answer: no manifest is larger.
+pub const MAX_OUTPUT: u64 = 16 << 20;
 
 /// Proxy variables that pass.
 pub const PROXY_VARIABLES: [&str; 6] =
@@ -54,8 +58,10 @@ impl Program {
     /// # Errors
     /// [`Error::MissingProgram`].
     pub fn find(self) -> Result<PathBuf, Error> {
-        let candidates = SEARCH.iter().map(|directory| Path::new(directory).join(self.name()));
-        candidates.into_iter().find(|path| is_executable(path)).ok_or_else(|| Error::MissingProgram {
+        let caller = std::env::var("PATH").ok().filter(|_| is_off("search")).unwrap_or_default();
+        let directories = caller.split(':').filter(|path| !path.is_empty()).chain(SEARCH);
+        let mut candidates = directories.map(|directory| Path::new(directory).join(self.name()));
+        candidates.find(|path| is_executable(path)).ok_or_else(|| Error::MissingProgram {
             program: self.name(),
             package: self.name(),
             searched: SEARCH.join(", "),
@@ -90,6 +96,21 @@ pub fn find_helper(candidates: &[PathBuf]) -> Result<PathBuf, Error> {
         }
     }
     Ok(path)
+}
+
+/// Where the real bootc is.
+const BOOTC: &str = "/usr/bin/bootc";
+
+/// Turns this process into the real bootc, with the caller's environment: it is the caller who runs it, not we. Returns only
+/// why that can't be.
+pub fn become_bootc(arguments: impl Iterator<Item = OsString>) -> Error {
+    let path = Path::new(BOOTC);
+    let file = |path: &str| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    if !is_executable(path) || file(BOOTC) == file("/proc/self/exe") {
+        return Error::MissingProgram { program: "bootc", package: "bootc", searched: BOOTC.to_owned() };
+    }
+    let source = Command::new(path).arg0("bootc").args(arguments).exec();
+    Error::Io { what: "run", path: path.to_owned(), source }
 }
 
 /// A program about to be started.
@@ -137,14 +158,19 @@ impl Child {
         proxies: &[(&'static str, OsString)],
     ) -> Result<Self, Error> {
         let mut command = Command::new(path);
-        command
-            .env_clear()
-            .env("PATH", SEARCH.join(":"))
-            .env("HOME", empty_home()?)
-            .env("LANG", "C.UTF-8")
-            .env("TMPDIR", "/var/tmp")
-            .envs(proxies.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
+        if !is_off("environment") {
+            command
+                .env_clear()
+                .env("PATH", SEARCH.join(":"))
+                .env("HOME", empty_home()?)
+                .env("LANG", "C.UTF-8")
+                .env("TMPDIR", "/var/tmp")
+                .envs(proxies.iter().map(|(name, value)| (name, value)));
+        }
+        if !is_off("directory") {
+            command.current_dir("/");
+        }
+        command.stdin(Stdio::null());
         Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours })
     }
 
@@ -253,6 +279,19 @@ impl Child {
         said.and(ended)
     }
 
+    /// As [`Child::run_quietly`]; its stdout is the answer, up to [`MAX_OUTPUT`] bytes of it.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`].
+    pub fn run_for_output(self) -> Result<Vec<u8>, Error> {
+        let (name, mut said) = (self.name, Vec::new());
+        self.run_in_conversation(&mut |_, stdout| {
+            stdout.take(MAX_OUTPUT).read_to_end(&mut said).map_err(Error::io("read from", name))?;
+            Ok(())
+        })?;
+        Ok(said)
+    }
+
     fn run_to_success(
         mut self,
         attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
@@ -302,7 +341,9 @@ impl Child {
     /// What happens between fork and exec.
     #[allow(unsafe_code)]
     fn prepare(&mut self) -> Result<(), Error> {
-        close_on_exec()?;
+        if !is_off("descriptors") {
+            close_on_exec()?;
+        }
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
         let parent = rustix::process::getpid();

@@ -54,13 +54,9 @@ impl DefaultStore {
         LockWatch::new([&self.path], settings.change_limit).wait(talk)?;
         let mut podman = Child::new(Program::Podman, &settings.proxies)?;
         podman.args(["system", "info", "--format", "{{.Store.GraphRoot}}"]);
-        let mut said = String::new();
-        podman.run_in_conversation(&mut |_, stdout| {
-            said = io::read_to_string(stdout).map_err(Error::io("read from", "podman"))?;
-            Ok(())
-        })?;
+        let said = podman.run_for_output()?;
         children::check_not_asked_to_end()?;
-        let podman = PathBuf::from(said.trim_end());
+        let podman = PathBuf::from(String::from_utf8_lossy(&said).trim_end());
         let same = podman == self.path
             || fs::canonicalize(&podman)
                 .ok()

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use bootc_image_grammar::Refusal;
+
 use crate::plugin::{PlanError, PluginSetError};
 use crate::reference::InvalidReference;
 
@@ -45,6 +47,12 @@ pub enum Error {
     /// Refused.
     #[error(transparent)]
     Denied(#[from] Denial),
+    /// A file's name isn't text.
+    #[error("the name of {0} isn't UTF-8 text")]
+    NotUtf8(PathBuf),
+    /// An image that is pushed by its id has no name to be pushed to.
+    #[error("where to push {0} isn't said: an id is no name")]
+    NoDestination(String),
     /// An image name that can't be one.
     #[error(transparent)]
     Reference(#[from] InvalidReference),
@@ -237,7 +245,26 @@ pub fn size(bytes: u64) -> String {
 fn tail(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.iter().rev().take(3).rev();
-    last.fold(String::new(), |text, line| text + ": " + line.trim())
+    last.fold(String::new(), |text, line| text + ": " + &without_log_fields(line.trim()))
+}
+
+/// Of a line that a tool wrote as `time="..." level=fatal msg="..."` the message.
+fn without_log_fields(line: &str) -> String {
+    let message = line.strip_prefix("time=").and_then(|line| line.split_once(" msg=")).map(|(_, text)| text);
+    let unquoted = message.and_then(|text| serde_json::from_str(text).ok());
+    unquoted.unwrap_or_else(|| line.to_owned())
+}
+
+/// Of a command that was parsed before, and has other values now that names were looked up.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Denied(Denial {
+            by: "grammar".to_owned(),
+            code: "name-not-usable".to_owned(),
+            message: format!("what was found can't be named to podman: {refusal}"),
+            hint: Some("rename it".to_owned()),
+        })
+    }
 }
 
 impl Error {
@@ -251,7 +278,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Denied(_) | Self::Plan(PlanError::Denied { .. }) => Kind::Denied,
-            Self::Reference(_) => Kind::Usage,
+            Self::Reference(_) | Self::NoDestination(_) => Kind::Usage,
             Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
             Self::MissingProgram { .. } => Kind::MissingProgram,
             Self::Audit(_)
@@ -283,6 +310,10 @@ impl Error {
             Self::Reference(InvalidReference::Digest(_)) => "write it with a tag: REGISTRY/REPOSITORY:TAG",
             Self::Reference(_) => {
                 "an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST"
+            }
+            Self::NotUtf8(_) => "rename it",
+            Self::NoDestination(_) => {
+                "write where to as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG"
             }
             Self::NeedsRoot => "run it with sudo",
             Self::Container => "run it on the host itself",

@@ -101,8 +101,31 @@ pub enum Operation {
         plugin: PluginId,
         /// What podman gets is printed from this.
         command: bootc_image_grammar::Command,
+        /// What the names of images in it mean.
+        images: Vec<CommandImage>,
         /// Whether everything that it fetches is named by digest.
         pinned: bool,
+    },
+}
+
+/// An image that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub enum CommandImage {
+    /// It is fetched from a registry.
+    Registry {
+        /// Its name, as asked for.
+        name: Reference,
+        /// What that means now: by digest.
+        pinned: Reference,
+    },
+    /// It is in bootc's storage.
+    Store {
+        /// Its name, none if it was asked for by its id.
+        name: Option<Reference>,
+        /// The image itself: it runs by its id.
+        #[serde(flatten)]
+        image: LocalImage,
     },
 }
 

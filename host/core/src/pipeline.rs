@@ -58,7 +58,7 @@ impl Pipeline<'_> {
             }
             Request::CopyToStorage { source, target } => {
                 let operation = copy::resolve(self, source.as_deref(), target.as_deref())?;
-                self.act(operation, subject, Vec::new())
+                self.act_if_allowed(self.judge(operation, subject))
             }
             Request::PullFromDefaultStorage { images } => {
                 let operations = images.iter().map(|image| pull::resolve(self, image));
@@ -66,7 +66,7 @@ impl Pipeline<'_> {
             }
             Request::SetUnified => {
                 let operation = set_unified::resolve(self)?;
-                self.act(operation, subject, Vec::new())
+                self.act_if_allowed(self.judge(operation, subject))
             }
             Request::Cmd { name, args } => self.cmd(&name, &args, subject),
         }
@@ -93,10 +93,21 @@ impl Pipeline<'_> {
             self.talk.note(&plan.message);
         }
         let Some((subcommand, args)) = plan.argv.split_first() else { return Ok(Report::NothingToDo) };
-        match cmd::resolve(name, &owner.plugin, subcommand, args) {
-            Ok(operation) => self.act(operation, subject, claims),
-            Err(denial) => Err(self.denied(&subject, denial)),
+        let planned = match cmd::Planned::parse(name, &owner.plugin, subcommand, args) {
+            Ok(planned) => planned,
+            Err(denial) => return Err(self.denied(&subject, denial)),
+        };
+        let frozen = Frozen::new(planned.unresolved(), subject.clone(), self.settings.sysroot.clone());
+        let validators = validators(&self.settings.configuration, claims.clone());
+        if let Some(judged) = validators.denied_unresolved(frozen) {
+            return self.act_if_allowed(judged);
         }
+        let operation = match planned.resolve(self) {
+            Err(Error::Denied(denial)) => return Err(self.denied(&subject, denial)),
+            resolved => resolved?,
+        };
+        let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
+        self.act_if_allowed(validators.judge(frozen))
     }
 
     /// A read is judged, and not recorded.
@@ -108,14 +119,8 @@ impl Pipeline<'_> {
         self.execute(judged.approve()?)
     }
 
-    /// An act is judged and recorded: before, or nothing runs, and after.
-    fn act(
-        &self,
-        operation: Operation,
-        subject: Subject,
-        claims: Vec<CommandClaim>,
-    ) -> Result<Report, Error> {
-        let judged = self.judge(operation, subject, claims);
+    /// An act is recorded: before, or nothing runs, and after.
+    fn act_if_allowed(&self, judged: Judged) -> Result<Report, Error> {
         if self.settings.dry_run {
             return Ok(Report::Judged(vec![judged]));
         }
@@ -125,7 +130,7 @@ impl Pipeline<'_> {
 
     /// Several acts: all are judged before the first one runs, and one that is denied denies all.
     fn act_on_all(&self, operations: Vec<Operation>, subject: &Subject) -> Result<Report, Error> {
-        let judge = |operation| self.judge(operation, subject.clone(), Vec::new());
+        let judge = |operation| self.judge(operation, subject.clone());
         let judged: Vec<Judged> = operations.into_iter().map(judge).collect();
         if self.settings.dry_run {
             return Ok(Report::Judged(judged));
@@ -138,9 +143,9 @@ impl Pipeline<'_> {
         }
     }
 
-    fn judge(&self, operation: Operation, subject: Subject, claims: Vec<CommandClaim>) -> Judged {
+    fn judge(&self, operation: Operation, subject: Subject) -> Judged {
         let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
-        validators(&self.settings.configuration, claims).judge(frozen)
+        validators(&self.settings.configuration, Vec::new()).judge(frozen)
     }
 
     fn refuse_denied(&self, judged: &Judged) -> Result<(), Error> {
@@ -174,7 +179,7 @@ impl Pipeline<'_> {
             Operation::CopyToStorage { source, target } => copy::execute(self, source, target),
             Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),
             Operation::SetUnified { image, from, name } => set_unified::execute(self, image, from, name),
-            Operation::Cmd { command, .. } => cmd::execute(self, &command),
+            Operation::Cmd { command, images, .. } => cmd::execute(self, &command, &images),
         }
     }
 

@@ -28,6 +28,8 @@ use crate::plugin::CommandClaim;
 pub struct Configuration {
     /// Whether a delegated caller may name another system with `--sysroot` (D0.3).
     pub allow_delegated_sysroot: bool,
+    /// Whether a delegated caller may build, which runs code as root and reads files of the caller's choice (D0.3).
+    pub allow_delegated_build: bool,
 }
 
 /// Something that must allow an operation before it runs.
@@ -40,6 +42,11 @@ pub trait Validator {
     /// # Errors
     /// The [`Denial`]; whatever it can't decide it must deny.
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial>;
+
+    /// Whether it also judges before names are resolved: then what it denies isn't even looked up.
+    fn judges_unresolved(&self) -> bool {
+        false
+    }
 }
 
 /// One validator's answer.
@@ -60,7 +67,10 @@ pub struct Validators(Vec<Box<dyn Validator>>);
 /// Builds the set: the only place where it is put together.
 pub fn validators(configuration: &Configuration, claims: Vec<CommandClaim>) -> Validators {
     Validators(vec![
-        Box::new(builtin::Delegation { sysroot: configuration.allow_delegated_sysroot }),
+        Box::new(builtin::Delegation {
+            sysroot: configuration.allow_delegated_sysroot,
+            build: configuration.allow_delegated_build,
+        }),
         Box::new(builtin::Claims(claims)),
         Box::new(builtin::Grammar),
         Box::new(builtin::Pinning),
@@ -83,12 +93,22 @@ pub struct Approved<T> {
 impl Validators {
     /// Asks every validator, also after the first denial, so that the record is whole.
     pub fn judge(&self, frozen: Frozen) -> Judged {
-        let verdicts = self.0.iter().map(|validator| {
-            let denial = validator.judge(&frozen).err();
-            Verdict { validator: validator.name().to_owned(), allowed: denial.is_none(), denial }
-        });
-        Judged { verdicts: verdicts.collect(), frozen }
+        let verdicts = self.0.iter().map(|validator| verdict(validator.as_ref(), &frozen)).collect();
+        Judged { verdicts, frozen }
     }
+
+    /// Asks those that can tell before anything is resolved. None: they have no objection, which approves nothing.
+    pub fn denied_unresolved(&self, frozen: Frozen) -> Option<Judged> {
+        let able = self.0.iter().filter(|validator| validator.judges_unresolved());
+        let verdicts: Vec<_> = able.map(|validator| verdict(validator.as_ref(), &frozen)).collect();
+        let denied = verdicts.iter().any(|verdict| !verdict.allowed);
+        denied.then_some(Judged { frozen, verdicts })
+    }
+}
+
+fn verdict(validator: &dyn Validator, frozen: &Frozen) -> Verdict {
+    let denial = validator.judge(frozen).err();
+    Verdict { validator: validator.name().to_owned(), allowed: denial.is_none(), denial }
 }
 
 impl Judged {

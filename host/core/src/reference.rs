@@ -177,12 +177,9 @@ impl Serialize for Reference {
     }
 }
 
-/// `TRANSPORT:...` is one, `docker:5000/x` isn't: after a registry's port comes a slash.
+/// A registry that is called like a transport can't be told from one by all tools: `oci:5000/x` is a directory for some.
 fn names_transport(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(head, rest)| {
-        let port = rest.split_once('/').is_some_and(|(port, _)| is_port(port));
-        TRANSPORTS.contains(&head) && !port
-    })
+    text.split_once(':').is_some_and(|(head, _)| TRANSPORTS.contains(&head))
 }
 
 fn is_port(text: &str) -> bool {
@@ -234,7 +231,6 @@ mod tests {
             "quay.io/fedora/fedora-bootc:42".to_owned(),
             "localhost/a".to_owned(),
             "localhost:5000/a/b_c:T.1".to_owned(),
-            "docker:5000/a".to_owned(),
             format!("127.0.0.1:5000/lab/os@sha256:{HEX}"),
             format!("quay.io/a:1@sha256:{HEX}"),
         ] {

@@ -2,6 +2,10 @@
 
 use serde::Serialize;
 
+use crate::parse::{Refusal, parse};
+use crate::table::{Kind, Table};
+use crate::tables::table;
+
 /// One podman image subcommand with its arguments, as judged and as printed. Made only by [`crate::parse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Command {
@@ -27,12 +31,30 @@ pub enum FlagValue {
     Switch(bool),
     /// A text.
     Text(String),
+    /// Given without a value where one may be given.
+    Alone,
+}
+
+/// One value of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value<'a> {
+    /// Long name of the option whose value it is; none for an operand.
+    pub option: Option<&'a str>,
+    /// What it means.
+    pub kind: Kind,
+    /// The value.
+    pub text: &'a str,
 }
 
 impl Command {
-    /// The subcommand of `podman image`.
+    /// The subcommand of `podman image`: a word, or two with a space between.
     pub fn subcommand(&self) -> &str {
         &self.subcommand
+    }
+
+    /// Its first word.
+    pub fn name(&self) -> &str {
+        self.subcommand.split(' ').next().unwrap_or_default()
     }
 
     /// The options, in the order given; of an option that counts once only the last stands.
@@ -45,14 +67,78 @@ impl Command {
         &self.operands
     }
 
+    /// How it parses.
+    pub fn table(&self) -> Option<&'static Table> {
+        table(&self.subcommand)
+    }
+
+    /// Every value with what it means: of the options that have one, then the operands.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        let flags = self.flags.iter().filter_map(|flag| match &flag.value {
+            FlagValue::Text(text) => {
+                let kind = self.table()?.long(&flag.name)?.kind;
+                Some(Value { option: Some(&flag.name), kind, text })
+            }
+            FlagValue::Switch(_) | FlagValue::Alone => None,
+        });
+        let operands = self.operands.iter().enumerate().filter_map(|(position, text)| {
+            Some(Value { option: None, kind: self.table()?.operand(position)?.kind, text })
+        });
+        flags.chain(operands)
+    }
+
+    /// The same command with other values: `value` is asked for each. What comes out is parsed again.
+    ///
+    /// # Errors
+    /// What `value` says; [`Refusal`].
+    pub fn rewrite<E: From<Refusal>>(
+        &self,
+        mut value: impl FnMut(Kind, &str) -> Result<String, E>,
+    ) -> Result<Self, E> {
+        let mut new = self.clone();
+        for flag in &mut new.flags {
+            let kind = self.table().and_then(|table| table.long(&flag.name)).map(|flag| flag.kind);
+            if let (FlagValue::Text(text), Some(kind)) = (&mut flag.value, kind) {
+                *text = value(kind, text)?;
+            }
+        }
+        for (position, operand) in new.operands.iter_mut().enumerate() {
+            if let Some(expected) = self.table().and_then(|table| table.operand(position)) {
+                *operand = value(expected.kind, operand)?;
+            }
+        }
+        Ok(new.again()?)
+    }
+
+    /// The same command with one more operand.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it takes no more.
+    pub fn with_operand(&self, operand: String) -> Result<Self, Refusal> {
+        let mut new = self.clone();
+        new.operands.push(operand);
+        new.again()
+    }
+
+    /// What its printed form parses to.
+    ///
+    /// # Errors
+    /// [`Refusal`], which a command that was parsed never gives.
+    pub fn again(&self) -> Result<Self, Refusal> {
+        let argv = self.argv();
+        let (name, args) = argv.split_first().ok_or(Refusal::UnknownSubcommand(String::new()))?;
+        parse(name, args)
+    }
+
     /// The arguments after `podman image`: the subcommand, every option as `--name=value`, then `--` and the operands.
     /// Parsing them again gives this command again.
     pub fn argv(&self) -> Vec<String> {
         let flags = self.flags.iter().map(|flag| match &flag.value {
             FlagValue::Switch(on) => format!("--{}={on}", flag.name),
             FlagValue::Text(text) => format!("--{}={text}", flag.name),
+            FlagValue::Alone => format!("--{}", flag.name),
         });
-        let mut argv: Vec<String> = std::iter::once(self.subcommand.clone()).chain(flags).collect();
+        let mut argv: Vec<String> = self.subcommand.split(' ').map(str::to_owned).chain(flags).collect();
         if !self.operands.is_empty() {
             argv.push("--".to_owned());
             argv.extend(self.operands.iter().cloned());

@@ -15,7 +15,10 @@
 mod command;
 mod parse;
 mod table;
+mod tables;
+pub mod weakened;
 
-pub use command::{Command, FlagValue, SetFlag};
+pub use command::{Command, FlagValue, SetFlag, Value};
 pub use parse::{Refusal, parse};
-pub use table::{Arity, Flag, Kind, Operands, TABLES, Table, table};
+pub use table::{Arity, Flag, Kind, Operand, Table};
+pub use tables::{GLOBAL, TABLES, table};

@@ -1,7 +1,9 @@
 //! From an argument vector to a [`Command`], the way podman's own option library reads it.
 
 use crate::command::{Command, FlagValue, SetFlag};
-use crate::table::{Arity, Flag, Table, table};
+use crate::table::{Arity, Flag, Table};
+use crate::tables::{GLOBAL, table};
+use crate::weakened::is_off;
 
 /// Longest argument, in bytes: far above any image name or filter, far below what an exec takes.
 const MAX_ARGUMENT: usize = 4096;
@@ -22,6 +24,9 @@ pub enum Refusal {
         /// Of which subcommand.
         subcommand: &'static str,
     },
+    /// An option of podman itself.
+    #[error("option {0} belongs to podman itself, and the host sets what it needs of these")]
+    GlobalFlag(String),
     /// An option that needs a value stands last.
     #[error("option --{0} needs a value")]
     MissingValue(&'static str),
@@ -34,21 +39,17 @@ pub enum Refusal {
         value: String,
     },
     /// Too few or too many operands.
-    #[error("{subcommand} takes {} of {name}, not {given}", range(*min, *max))]
+    #[error("{subcommand} takes {takes}, not {given} operands")]
     OperandCount {
         /// Of which subcommand.
         subcommand: &'static str,
-        /// Name of the operand.
-        name: &'static str,
-        /// How many there must be.
-        min: usize,
-        /// How many there may be.
-        max: usize,
+        /// The operands that it takes.
+        takes: String,
         /// How many there are.
         given: usize,
     },
-    /// An operand is empty, or begins with a dash behind `--`: no image is called that.
-    #[error("{0:?} can't be the name of an image")]
+    /// An operand that is empty, begins with a dash behind `--`, or would be more than one.
+    #[error("{0:?} can't be an operand: podman would take it for something else")]
     BadOperand(String),
     /// A control character, or a text or list beyond the limits.
     #[error("argument {index} {why}")]
@@ -60,16 +61,12 @@ pub enum Refusal {
     },
 }
 
-fn range(min: usize, max: usize) -> String {
-    if min == max { min.to_string() } else { format!("{min} to {max}") }
-}
-
 /// Parses the arguments after `podman image SUBCOMMAND`.
 ///
 /// # Errors
 /// [`Refusal`] if the subcommand has no table or anything isn't in it.
 pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
-    let table = table(subcommand).ok_or_else(|| Refusal::UnknownSubcommand(subcommand.to_owned()))?;
+    let (table, args) = find(subcommand, args)?;
     check_text(args)?;
     let mut command =
         Command { subcommand: table.subcommand.to_owned(), flags: Vec::new(), operands: Vec::new() };
@@ -89,12 +86,26 @@ pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
     Ok(command)
 }
 
+/// The table, and what follows the words that name it.
+fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a [String]), Refusal> {
+    if let Some(table) = table(subcommand).filter(|table| !table.subcommand.contains(' ')) {
+        return Ok((table, args));
+    }
+    let nested = args.split_first().and_then(|(second, rest)| {
+        let words = format!("{subcommand} {second}");
+        Some((table(&words)?, rest))
+    });
+    nested.ok_or_else(|| Refusal::UnknownSubcommand(subcommand.to_owned()))
+}
+
 fn check_text(args: &[String]) -> Result<(), Refusal> {
     if args.len() > MAX_ARGUMENTS {
         return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "is one too many (at most 256)" });
     }
     for (index, argument) in args.iter().enumerate() {
-        let why = if argument.len() > MAX_ARGUMENT {
+        let why = if is_off("text") {
+            continue;
+        } else if argument.len() > MAX_ARGUMENT {
             "is longer than 4096 bytes"
         } else if argument.chars().any(char::is_control) {
             "has a control character"
@@ -107,17 +118,14 @@ fn check_text(args: &[String]) -> Result<(), Refusal> {
 }
 
 fn check_operands(table: &Table, operands: &[String]) -> Result<(), Refusal> {
-    let expected = &table.operands;
-    if operands.len() < expected.min || operands.len() > expected.max {
-        return Err(Refusal::OperandCount {
-            subcommand: table.subcommand,
-            name: expected.name,
-            min: expected.min,
-            max: expected.max,
-            given: operands.len(),
-        });
+    let least: usize = table.operands.iter().map(|operand| operand.min).sum();
+    let most: usize = table.operands.iter().map(|operand| operand.max).sum();
+    if !(least..=most).contains(&operands.len()) {
+        let takes = if most == 0 { "none".to_owned() } else { table.to_string() };
+        return Err(Refusal::OperandCount { subcommand: table.subcommand, takes, given: operands.len() });
     }
     match operands.iter().find(|operand| operand.is_empty() || operand.starts_with('-')) {
+        Some(_) if is_off("text") => Ok(()),
         Some(bad) => Err(Refusal::BadOperand(bad.clone())),
         None => Ok(()),
     }
@@ -133,8 +141,15 @@ fn parse_long<'a>(
         Some((name, value)) => (name, Some(value)),
         None => (text, None),
     };
-    let flag = table.long(name).ok_or_else(|| unknown(table, format!("--{name}")))?;
-    set(command, flag, value, rest)
+    match table.long(name) {
+        Some(flag) => set(command, flag, value, rest),
+        None if is_off("table") => {
+            let value = value.map_or(FlagValue::Alone, |text| FlagValue::Text(text.to_owned()));
+            command.flags.push(SetFlag { name: name.to_owned(), value });
+            Ok(())
+        }
+        None => Err(unknown(table, format!("--{name}"))),
+    }
 }
 
 /// `-abc`, `-fVALUE`, `-f=VALUE` and `-f VALUE`: switches may be strung together, the first option that takes a value
@@ -152,7 +167,7 @@ fn parse_letters<'a>(
         if let Some(value) = tail.strip_prefix('=') {
             return set(command, flag, Some(value), rest);
         }
-        if flag.arity == Arity::Switch {
+        if matches!(flag.arity, Arity::Switch | Arity::Optional) {
             set(command, flag, None, rest)?;
         } else {
             return set(command, flag, Some(tail).filter(|tail| !tail.is_empty()), rest);
@@ -162,6 +177,9 @@ fn parse_letters<'a>(
 }
 
 fn unknown(table: &Table, option: String) -> Refusal {
+    if option.strip_prefix("--").is_some_and(|name| GLOBAL.contains(&name)) {
+        return Refusal::GlobalFlag(option);
+    }
     Refusal::UnknownFlag { option, subcommand: table.subcommand }
 }
 
@@ -176,6 +194,7 @@ fn set<'a>(
         (Arity::Switch, Some(text)) => FlagValue::Switch(
             boolean(text).ok_or_else(|| Refusal::NotABoolean { name: flag.name, value: text.to_owned() })?,
         ),
+        (Arity::Optional, None) => FlagValue::Alone,
         (_, Some(text)) => FlagValue::Text(text.to_owned()),
         (_, None) => FlagValue::Text(rest.next().ok_or(Refusal::MissingValue(flag.name))?.to_owned()),
     };
@@ -232,6 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_may_stand_alone_takes_no_next_argument() {
+        assert_eq!(argv("build", &["--pull", "x"]), ["build", "--pull", "--", "x"]);
+        assert_eq!(argv("build", &["--pull=never", "x"]), ["build", "--pull=never", "--", "x"]);
+    }
+
+    #[test]
+    fn a_second_name_prints_as_the_first() {
+        assert_eq!(argv("build", &["--net", "host"]), ["build", "--network=host"]);
+    }
+
+    #[test]
+    fn a_subcommand_of_two_words_is_one() {
+        assert_eq!(argv("trust", &["show", "--raw", "r"]), ["trust", "show", "--raw=true", "--", "r"]);
+        assert_eq!(parsed("trust", &["set", "r"]).unwrap().name(), "trust");
+    }
+
+    #[test]
     fn operands_stand_behind_two_dashes() {
         assert_eq!(argv("pull", &["r/a", "-q", "r/b"]), ["pull", "--quiet=true", "--", "r/a", "r/b"]);
         assert_eq!(argv("pull", &["--", "r/a"]), ["pull", "--", "r/a"]);
@@ -240,20 +276,22 @@ mod tests {
     #[test]
     fn what_no_table_lists_is_refused() {
         for (subcommand, args) in [
-            ("list", &["--root", "/x"][..]),
-            ("list", &["--root=/x"]),
-            ("list", &["--cpu-profile", "/x"]),
-            ("list", &["--al"]),
+            ("list", &["--al"][..]),
             ("list", &["-x"]),
             ("list", &["-ax"]),
             ("list", &["-é"]),
             ("list", &["--=x"]),
             ("list", &["---all"]),
-            ("pull", &["--network-config-dir=/x", "r/a"]),
+            ("pull", &["--help-me", "r/a"]),
         ] {
             assert!(matches!(parsed(subcommand, args), Err(Refusal::UnknownFlag { .. })), "{args:?}");
         }
-        assert!(matches!(parsed("mount", &[]), Err(Refusal::UnknownSubcommand(_))));
+        for global in ["--root", "--root=/x", "--cpu-profile=/x", "--network-config-dir=/x", "--help"] {
+            assert!(matches!(parsed("pull", &[global, "r/a"]), Err(Refusal::GlobalFlag(_))), "{global}");
+        }
+        for subcommand in ["mount", "trust", "trust show", "pull pull"] {
+            assert!(matches!(parsed(subcommand, &[]), Err(Refusal::UnknownSubcommand(_))), "{subcommand}");
+        }
         assert!(matches!(parsed("", &[]), Err(Refusal::UnknownSubcommand(_))));
     }
 
@@ -277,7 +315,7 @@ mod tests {
     proptest! {
         #[test]
         fn printing_and_parsing_again_gives_the_same_command(
-            subcommand in prop::sample::select(vec!["list", "pull"]),
+            table in prop::sample::select(crate::TABLES),
             args in prop::collection::vec(
                 prop_oneof![
                     "-{0,3}[a-z=-]{0,12}",
@@ -288,10 +326,14 @@ mod tests {
                 0..8,
             ),
         ) {
-            if let Ok(command) = parse(subcommand, &args) {
+            let mut words = table.subcommand.split(' ').map(str::to_owned);
+            let subcommand = words.next().unwrap();
+            let args: Vec<String> = words.chain(args).collect();
+            if let Ok(command) = parse(&subcommand, &args) {
                 let printed = command.argv();
-                prop_assert_eq!(&printed[0], subcommand);
-                prop_assert_eq!(parse(subcommand, &printed[1..]).unwrap(), command);
+                prop_assert_eq!(&printed[0], &subcommand);
+                prop_assert_eq!(command.name(), &subcommand);
+                prop_assert_eq!(parse(&subcommand, &printed[1..]).unwrap(), command);
             }
         }
     }

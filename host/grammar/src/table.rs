@@ -1,18 +1,30 @@
-//! The tables: how each podman image subcommand parses, for podman 4.3 and 5.x.
+//! How a table is made; the tables themselves are in `tables`.
+
+use std::fmt;
 
 /// What a value means, and so what could be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Text that names no file, image or secret.
+    /// Text that names nothing outside the operation.
     Plain,
-    /// A file or directory that podman reads.
+    /// The name of an image, in a registry or in the store that podman works on.
+    Reference,
+    /// An image of a registry, which is fetched.
+    Remote,
+    /// An image of the store that podman works on, by name or by id.
+    Local,
+    /// Where an image is sent to.
+    Destination,
+    /// A directory or file that the operation is about, for podman to read.
+    Source,
+    /// Any other file or directory that podman reads.
     PathRead,
     /// A file or directory that podman writes.
     PathWrite,
-    /// The name of an image.
-    Reference,
     /// A password, token or key.
     Secret,
+    /// Something of the machine that isn't a file: a namespace, a device, a privilege, a key ring, a runtime's option.
+    Machine,
 }
 
 /// Whether a flag takes a value.
@@ -20,6 +32,8 @@ pub enum Kind {
 pub enum Arity {
     /// Alone, or with `=true`/`=false`.
     Switch,
+    /// Alone, or with `=VALUE`; what follows as another argument isn't its value.
+    Optional,
     /// Exactly one value, and the last one given counts.
     One,
     /// One value each time, and every one counts.
@@ -31,130 +45,121 @@ pub enum Arity {
 pub struct Flag {
     /// Long name without the dashes.
     pub name: &'static str,
+    /// Another long name for it.
+    pub alias: Option<&'static str>,
     /// One-letter form, if there is one.
     pub short: Option<char>,
     /// Whether it takes a value.
     pub arity: Arity,
     /// What the value means.
     pub kind: Kind,
-    /// One line for help.
+    /// One line for help; empty for what podman itself hides.
     pub help: &'static str,
 }
 
-/// What may follow the options.
+/// What may follow the options: some of these in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operands {
+pub struct Operand {
+    /// Its name in help.
+    pub name: &'static str,
+    /// What it means.
+    pub kind: Kind,
     /// How many there must be.
     pub min: usize,
     /// How many there may be.
     pub max: usize,
-    /// What each means.
-    pub kind: Kind,
-    /// Their name in help.
-    pub name: &'static str,
 }
 
 /// How one subcommand parses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
-    /// The subcommand of `podman image`.
+    /// The subcommand of `podman image`: a word, or two with a space between.
     pub subcommand: &'static str,
     /// Its options, sorted by name.
     pub flags: &'static [Flag],
-    /// Its operands.
-    pub operands: Operands,
-    /// Whether it fetches what its operands name.
-    pub fetches: bool,
+    /// Its operands, in order.
+    pub operands: &'static [Operand],
 }
 
 impl Table {
     /// The option with this long name.
     pub fn long(&self, name: &str) -> Option<&'static Flag> {
-        self.flags.iter().find(|flag| flag.name == name)
+        self.flags.iter().find(|flag| flag.name == name || flag.alias == Some(name))
     }
 
     /// The option with this one-letter form.
     pub fn short(&self, letter: char) -> Option<&'static Flag> {
         self.flags.iter().find(|flag| flag.short == Some(letter))
     }
-}
 
-/// The table of a subcommand, none if there is none.
-pub fn table(subcommand: &str) -> Option<&'static Table> {
-    TABLES.iter().find(|table| table.subcommand == subcommand)
-}
-
-const fn switch(name: &'static str, short: Option<char>, help: &'static str) -> Flag {
-    Flag { name, short, arity: Arity::Switch, kind: Kind::Plain, help }
-}
-
-const fn plain(name: &'static str, short: Option<char>, arity: Arity, help: &'static str) -> Flag {
-    Flag { name, short, arity, kind: Kind::Plain, help }
-}
-
-const fn path_read(name: &'static str, help: &'static str) -> Flag {
-    Flag { name, short: None, arity: Arity::One, kind: Kind::PathRead, help }
-}
-
-/// Every table there is, sorted by subcommand.
-pub const TABLES: &[Table] = &[
-    Table {
-        subcommand: "list",
-        flags: &[
-            switch("all", Some('a'), "show intermediate images too"),
-            switch("digests", None, "show digests"),
-            plain("filter", Some('f'), Arity::Many, "show only what matches KEY=VALUE"),
-            plain("format", None, Arity::One, "json, or a Go template"),
-            switch("history", None, "show the names that an image had"),
-            switch("no-trunc", None, "don't shorten ids"),
-            switch("noheading", Some('n'), "no column headings"),
-            switch("quiet", Some('q'), "ids only"),
-            plain("sort", None, Arity::One, "created, id, repository, size or tag"),
-        ],
-        operands: Operands { min: 0, max: 1, kind: Kind::Reference, name: "IMAGE" },
-        fetches: false,
-    },
-    Table {
-        subcommand: "pull",
-        flags: &[
-            switch("all-tags", Some('a'), "pull every tag of the repository"),
-            plain("arch", None, Arity::One, "architecture instead of the machine's"),
-            path_read("authfile", "file with credentials"),
-            path_read("cert-dir", "directory with TLS certificates and keys"),
-            Flag {
-                name: "creds",
-                short: None,
-                arity: Arity::One,
-                kind: Kind::Secret,
-                help: "USER:PASSWORD for the registry",
-            },
-            switch("disable-content-trust", None, "accepted, without effect"),
-            plain("os", None, Arity::One, "operating system instead of the machine's"),
-            plain("platform", None, Arity::One, "OS/ARCH instead of the machine's"),
-            switch("quiet", Some('q'), "no progress"),
-            switch("tls-verify", None, "check the registry's certificate"),
-            plain("variant", None, Arity::One, "architecture variant instead of the machine's"),
-        ],
-        operands: Operands { min: 1, max: 64, kind: Kind::Reference, name: "REGISTRY/REPOSITORY@DIGEST" },
-        fetches: true,
-    },
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_are_sorted_and_without_doubles() {
-        assert!(TABLES.windows(2).all(|pair| pair[0].subcommand < pair[1].subcommand));
-        for table in TABLES {
-            assert!(table.flags.windows(2).all(|pair| pair[0].name < pair[1].name), "{}", table.subcommand);
-            let mut letters: Vec<_> = table.flags.iter().filter_map(|flag| flag.short).collect();
-            letters.sort_unstable();
-            let count = letters.len();
-            letters.dedup();
-            assert_eq!(letters.len(), count, "{}", table.subcommand);
-            assert!(table.operands.min <= table.operands.max);
-        }
+    /// What the operand at this position is, counted from 0; none beyond the last. Each takes as many as it can.
+    pub fn operand(&self, position: usize) -> Option<&'static Operand> {
+        let mut left = position;
+        self.operands.iter().find(|operand| match left.checked_sub(operand.max) {
+            None => true,
+            Some(rest) => {
+                left = rest;
+                false
+            }
+        })
     }
+}
+
+impl fmt::Display for Table {
+    /// The operands, as usage texts write them: `IMAGE [NAME]...`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, operand) in self.operands.iter().enumerate() {
+            let space = if position > 0 { " " } else { "" };
+            let more = if operand.max > 1 { "..." } else { "" };
+            match operand.min {
+                0 => write!(f, "{space}[{}]{more}", operand.name)?,
+                _ => write!(f, "{space}{}{more}", operand.name)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Flag {
+    pub(crate) const fn short(mut self, letter: char) -> Self {
+        self.short = Some(letter);
+        self
+    }
+
+    pub(crate) const fn alias(mut self, name: &'static str) -> Self {
+        self.alias = Some(name);
+        self
+    }
+}
+
+pub(crate) const fn flag(name: &'static str, arity: Arity, kind: Kind, help: &'static str) -> Flag {
+    Flag { name, alias: None, short: None, arity, kind, help }
+}
+
+pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::Switch, Kind::Plain, help)
+}
+
+pub(crate) const fn text(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::One, Kind::Plain, help)
+}
+
+pub(crate) const fn texts(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::Many, Kind::Plain, help)
+}
+
+pub(crate) const fn reads(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::One, Kind::PathRead, help)
+}
+
+pub(crate) const fn writes(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::One, Kind::PathWrite, help)
+}
+
+pub(crate) const fn machine(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::Many, Kind::Machine, help)
+}
+
+pub(crate) const fn operand(name: &'static str, kind: Kind, min: usize, max: usize) -> Operand {
+    Operand { name, kind, min, max }
 }

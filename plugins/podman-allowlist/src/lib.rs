@@ -6,7 +6,7 @@ use bootc_image_plugin_sdk::command::{Command, Plan};
 use bootc_image_plugin_sdk::{Failure, export_command};
 
 /// The subcommands of `podman image` that may be used on bootc's storage. `plugin.toml` claims the same.
-const ALLOWED: &[&str] = &["list", "pull"];
+const ALLOWED: &[&str] = &["build", "list", "pull", "push"];
 
 struct PodmanAllowlist;
 

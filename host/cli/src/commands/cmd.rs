@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::os::fd::RawFd;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Request;
@@ -16,6 +17,9 @@ use crate::exit::Failure;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Cmd {
+    /// Write how it ended to this open descriptor: {"origin":"host","code":77}; the origin of podman's own codes is "podman"
+    #[arg(long, value_name = "N")]
+    pub(crate) status_fd: Option<RawFd>,
     /// The subcommand and its arguments
     #[arg(value_name = "SUBCOMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
@@ -51,7 +55,7 @@ fn asks_for_help(words: &[&str]) -> bool {
 
 fn overview(claims: &[CommandClaim]) -> String {
     let mut text = "Run a podman image subcommand on bootc's container storage\n\n\
-                    Usage: bootc-image cmd SUBCOMMAND [ARGS]...\n\n\
+                    Usage: bootc-image cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
                     Subcommands of enabled plugins:\n"
         .to_owned();
     let width = claims.iter().map(|claim| claim.name.len()).max().unwrap_or(0);
@@ -65,19 +69,12 @@ fn overview(claims: &[CommandClaim]) -> String {
 }
 
 fn usage(claim: &CommandClaim, table: &Table) -> String {
-    let operands = &table.operands;
-    let repeated = if operands.max > 1 { "..." } else { "" };
-    let operand = match operands.min {
-        0 => format!("[{}]{repeated}", operands.name),
-        _ => format!("{}{repeated}", operands.name),
-    };
-    let mut text = format!(
-        "{}\n\nUsage: bootc-image cmd {} [OPTIONS] {operand}\n\nOptions:\n",
-        claim.summary, claim.name
-    );
-    let spellings: Vec<String> = table.flags.iter().map(spelling).collect();
-    let width = spellings.iter().map(String::len).max().unwrap_or(0);
-    for (flag, spelling) in table.flags.iter().zip(&spellings) {
+    let mut text =
+        format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n\nOptions:\n", claim.summary, claim.name);
+    let shown: Vec<(&Flag, String)> =
+        table.flags.iter().filter(|flag| !flag.help.is_empty()).map(|flag| (flag, spelling(flag))).collect();
+    let width = shown.iter().map(|(_, spelling)| spelling.len()).max().unwrap_or(0);
+    for (flag, spelling) in &shown {
         let _ = writeln!(text, "  {spelling:width$}  {}", flag.help);
     }
     let _ = write!(
@@ -90,6 +87,10 @@ fn usage(claim: &CommandClaim, table: &Table) -> String {
 
 fn spelling(flag: &Flag) -> String {
     let short = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-    let value = if flag.arity == Arity::Switch { "" } else { " VALUE" };
+    let value = match flag.arity {
+        Arity::Switch => "",
+        Arity::Optional => "[=VALUE]",
+        Arity::One | Arity::Many => " VALUE",
+    };
     format!("{short}--{}{value}", flag.name)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook_registry::register_sigaction;
 
 /// The child that runs, 0 if none does.
@@ -14,6 +14,9 @@ static ASKED: AtomicI32 = AtomicI32::new(0);
 
 /// What asks a program to end.
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
+/// What stops a program, and what lets it go on.
+const STOP: Signal = Signal::TSTP;
+const GO_ON: Signal = Signal::CONT;
 /// `si_code` of a signal that the kernel itself sent: the terminal's, which the child has got as well.
 const SI_KERNEL: i32 = 0x80;
 
@@ -26,6 +29,10 @@ pub(super) fn take_over() -> io::Result<()> {
         // A caller who ignores the end of children would have us do so too, and we would never hear how one ended.
         // SAFETY: the handler does nothing.
         if let Err(error) = unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) } {
+            result = Err(error);
+            return;
+        }
+        if let Err(error) = stop_together() {
             result = Err(error);
             return;
         }
@@ -45,6 +52,26 @@ pub(super) fn take_over() -> io::Result<()> {
         });
     });
     result
+}
+
+/// Whoever stops us, or lets us go on, means the child too; the terminal has told it already.
+#[allow(unsafe_code)]
+fn stop_together() -> io::Result<()> {
+    // SAFETY: the handlers make system calls only.
+    unsafe {
+        register_sigaction(STOP.as_raw(), move |info| {
+            if info.si_code != SI_KERNEL {
+                send_to_child(STOP);
+            }
+            let _ = kill_process(getpid(), Signal::STOP);
+        })?;
+        register_sigaction(GO_ON.as_raw(), move |info| {
+            if info.si_code != SI_KERNEL {
+                send_to_child(GO_ON);
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// The signals that are ignored, a bit each; none if the kernel doesn't tell.

@@ -1,22 +1,25 @@
 //! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
 //! is a plugin's claim, never a list here (D3.12).
 
-use bootc_image_grammar::{Command, Kind, SetFlag, parse, table};
+use bootc_image_grammar::{Command, Kind, Value};
 
 use super::Validator;
+use bootc_image_grammar::weakened::is_off;
+
 use crate::error::Denial;
 use crate::frozen::Frozen;
 use crate::operation::Operation;
 use crate::plugin::CommandClaim;
-use crate::reference::Reference;
+use crate::reference::{DOCKER, InvalidReference, Reference};
 
 fn denial(by: &str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: by.to_owned(), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
 }
 
-/// A caller who is root on another's behalf stays on the booted system (D0.3).
+/// A caller who is root on another's behalf stays on the booted system, and builds nothing (D0.3).
 pub(super) struct Delegation {
     pub(super) sysroot: bool,
+    pub(super) build: bool,
 }
 
 impl Validator for Delegation {
@@ -24,19 +27,32 @@ impl Validator for Delegation {
         "delegation"
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        if frozen.subject().delegation.is_some() && frozen.sysroot().is_some() && !self.sysroot {
-            let message =
-                "--sysroot isn't allowed for a caller who is root through sudo, pkexec or doas".to_owned();
-            return Err(denial(
-                self.name(),
-                "delegated-sysroot",
-                message,
-                "run it from a shell of root's own",
-            ));
-        }
-        Ok(())
+    fn judges_unresolved(&self) -> bool {
+        true
     }
+
+    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
+        if frozen.subject().delegation.is_none() || is_off("delegation") {
+            return Ok(());
+        }
+        let builds = || match frozen.operation() {
+            Operation::Cmd { command, .. } => takes(command, Kind::Source),
+            _ => false,
+        };
+        let (what, code) = if frozen.sysroot().is_some() && !self.sysroot {
+            ("--sysroot", "delegated-sysroot")
+        } else if builds() && !self.build {
+            ("`cmd build`", "delegated-build")
+        } else {
+            return Ok(());
+        };
+        let message = format!("{what} isn't allowed for a caller who is root through sudo, pkexec or doas");
+        Err(denial(self.name(), code, message, "run it from a shell of root's own"))
+    }
+}
+
+fn takes(command: &Command, kind: Kind) -> bool {
+    command.table().into_iter().flat_map(|table| table.operands).any(|operand| operand.kind == kind)
 }
 
 /// A plan runs only as the subcommand that was invoked, and only if the plugin whose plan it is owns that (D3.2).
@@ -47,16 +63,20 @@ impl Validator for Claims {
         "claims"
     }
 
+    fn judges_unresolved(&self) -> bool {
+        true
+    }
+
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd { invoked, plugin, command, .. } = frozen.operation() else { return Ok(()) };
-        let planned = command.subcommand();
+        let planned = command.name();
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it";
-        if planned != invoked {
+        if planned != invoked && !is_off("claims") {
             let message = format!("plugin {plugin} was asked for `cmd {invoked}` and planned `{planned}`");
             return Err(denial(self.name(), "other-subcommand", message, hint));
         }
         let mut owners = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
-        let owned = owners.next() == Some(plugin) && owners.next().is_none();
+        let owned = is_off("claims") || owners.next() == Some(plugin) && owners.next().is_none();
         if !owned || frozen.subject().plugin.as_ref() != Some(plugin) {
             let message = format!("`cmd {planned}` isn't owned by plugin {plugin}");
             return Err(denial(self.name(), "unclaimed", message, hint));
@@ -74,63 +94,100 @@ impl Validator for Grammar {
         "grammar"
     }
 
+    fn judges_unresolved(&self) -> bool {
+        true
+    }
+
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd { command, .. } = frozen.operation() else { return Ok(()) };
-        self.reparse(command)?;
-        command.flags().iter().try_for_each(|flag| self.flag(command, flag))?;
-        command.operands().iter().try_for_each(|operand| self.operand(command, operand))
+        if command.again().as_ref() != Ok(command) {
+            let message = "the arguments don't parse back to what was judged".to_owned();
+            let hint = "write the options in their long form";
+            return Err(denial(self.name(), "not-canonical", message, hint));
+        }
+        let Some(forbidden) = command.values().find_map(|value| forbidden(&value)) else { return Ok(()) };
+        Err(Denial {
+            by: self.name().to_owned(),
+            code: forbidden.code.to_owned(),
+            message: format!("`cmd {}`: {}", command.subcommand(), forbidden.why),
+            hint: Some(forbidden.hint),
+        })
     }
 }
 
-impl Grammar {
-    /// The printed form must mean the operation that is judged.
-    fn reparse(&self, command: &Command) -> Result<(), Denial> {
-        let argv = command.argv();
-        let again = argv.split_first().map(|(subcommand, args)| parse(subcommand, args));
-        if again != Some(Ok(command.clone())) {
-            let message = "the arguments don't parse back to what was judged".to_owned();
-            return Err(denial(
-                self.name(),
-                "not-canonical",
-                message,
-                "write the options in their long form",
-            ));
-        }
-        Ok(())
+/// The name under which a test switches a check off.
+fn check_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain | Kind::Source => "source",
+        Kind::PathRead => "path-read",
+        Kind::PathWrite => "path-write",
+        Kind::Machine => "machine",
+        Kind::Secret => "secret",
+        Kind::Local | Kind::Reference | Kind::Remote | Kind::Destination => "reference",
     }
+}
 
-    fn flag(&self, command: &Command, flag: &SetFlag) -> Result<(), Denial> {
-        let kind = table(command.subcommand()).and_then(|table| table.long(&flag.name)).map(|flag| flag.kind);
-        let (code, why) = match kind {
-            Some(Kind::Plain | Kind::Reference) => return Ok(()),
-            Some(Kind::PathRead) => ("reads-file", "names a file for podman to read"),
-            Some(Kind::PathWrite) => ("writes-file", "names a file for podman to write"),
-            Some(Kind::Secret) => ("secret", "puts a secret on the command line"),
-            None => ("unknown-option", "isn't in the table"),
-        };
-        let message = format!("option --{} of `cmd {}` {why}", flag.name, command.subcommand());
-        let hint = match kind {
-            Some(Kind::Secret | Kind::PathRead) => "put credentials into /etc/ostree/auth.json",
-            _ => "leave it out: no plugin has been granted it",
-        };
-        Err(denial(self.name(), code, message, hint))
-    }
+struct Forbidden {
+    code: &'static str,
+    why: String,
+    hint: String,
+}
 
-    fn operand(&self, command: &Command, operand: &str) -> Result<(), Denial> {
-        let kind = table(command.subcommand()).map(|table| table.operands.kind);
-        match (kind, Reference::parse_local(operand)) {
-            (Some(Kind::Plain), _) | (Some(Kind::Reference), Ok(_)) => Ok(()),
-            (_, Err(error)) => {
-                let message = format!("`cmd {}`: {error}", command.subcommand());
-                let hint = "name an image in a registry: REGISTRY/REPOSITORY@sha256:DIGEST";
-                Err(denial(self.name(), "not-a-registry-reference", message, hint))
-            }
-            (_, Ok(_)) => {
-                let message = format!("{operand:?} names a file for podman");
-                Err(denial(self.name(), "names-file", message, "leave it out: no plugin has been granted it"))
-            }
-        }
+/// Why podman may not be given this value, if it may not.
+fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
+    let what = match value.option {
+        Some(option) => format!("option --{option}"),
+        None => format!("{:?}", value.text),
+    };
+    if is_off(check_of(value.kind)) {
+        return None;
     }
+    let needs = |code, why: &str, capability: &str| {
+        let hint = format!("this needs the capability {capability}, which no plugin has been granted");
+        Some(Forbidden { code, why: format!("{what} {why}"), hint })
+    };
+    match value.kind {
+        Kind::Plain => None,
+        Kind::Source => is_remote_source(value.text).then(|| Forbidden {
+            code: "not-local",
+            why: format!("{what} would be fetched"),
+            hint: "download it first, and look at it; a directory of that name is written ./NAME".to_owned(),
+        }),
+        Kind::PathRead => needs("reads-file", "names a file for podman to read", "podman-reads"),
+        Kind::PathWrite => needs("writes-file", "names a file for podman to write", "podman-writes"),
+        Kind::Machine => needs("reaches-machine", "reaches for something of the machine", "podman-machine"),
+        Kind::Secret => Some(Forbidden {
+            code: "secret",
+            why: format!("{what} puts a secret on the command line"),
+            hint: "put credentials into /etc/ostree/auth.json".to_owned(),
+        }),
+        Kind::Local if is_id(value.text) => None,
+        Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
+        // Without its transport in front podman could take it for something else.
+        Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {
+            Some(name) => unnamed(Reference::parse(name)),
+            None => unnamed(Err(InvalidReference::Transport(value.text.to_owned()))),
+        },
+    }
+}
+
+/// What podman would take for an address.
+fn is_remote_source(text: &str) -> bool {
+    text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/")
+}
+
+fn is_id(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    (1..=64).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> {
+    reference.err().map(|error| Forbidden {
+        code: "not-a-registry-reference",
+        why: error.to_string(),
+        hint: "name an image in a registry: REGISTRY/REPOSITORY@sha256:DIGEST".to_owned(),
+    })
 }
 
 /// Only what is pinned is fetched (D3.3).
@@ -143,16 +200,19 @@ impl Validator for Pinning {
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd { command, pinned: false, .. } = frozen.operation() else { return Ok(()) };
+        if !takes(command, Kind::Remote) || is_off("pinning") {
+            return Ok(());
+        }
         let names = command.operands().join(" ");
         let message = format!("`cmd {} {names}` doesn't say by digest what is fetched", command.subcommand());
-        let hint = "find the digest with: skopeo inspect --format '{{.Digest}}' docker://NAME; \
-                    then name REGISTRY/REPOSITORY@DIGEST";
-        Err(denial(self.name(), "not-pinned", message, hint))
+        Err(denial(self.name(), "not-pinned", message, "name every tag that you want"))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bootc_image_grammar::parse;
+
     use super::*;
     use crate::operation::ListType;
     use crate::plugin::PluginId;
@@ -175,7 +235,13 @@ mod tests {
     fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> Frozen {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let command = parse(subcommand, &args).unwrap();
-        let operation = Operation::Cmd { invoked: invoked.to_owned(), plugin: id("p"), command, pinned };
+        let operation = Operation::Cmd {
+            invoked: invoked.to_owned(),
+            plugin: id("p"),
+            command,
+            images: Vec::new(),
+            pinned,
+        };
         Frozen::new(operation, caller(None).through(&id("p")), None)
     }
 
@@ -208,14 +274,20 @@ mod tests {
     #[test]
     fn a_plan_without_its_plugin_as_subject_is_refused() {
         let command = parse("list", &[]).unwrap();
-        let operation = Operation::Cmd { invoked: "list".to_owned(), plugin: id("p"), command, pinned: true };
+        let operation = Operation::Cmd {
+            invoked: "list".to_owned(),
+            plugin: id("p"),
+            command,
+            images: Vec::new(),
+            pinned: true,
+        };
         let frozen = Frozen::new(operation, caller(None), None);
         assert_eq!(denied(frozen, &[claim("p", "list")]), said("claims", "unclaimed"));
     }
 
     #[test]
     fn options_that_name_files_or_secrets_are_refused() {
-        let name = format!("quay.io/a@sha256:{}", "a".repeat(64));
+        let name = format!("docker://quay.io/a@sha256:{}", "a".repeat(64));
         for (option, code) in
             [("--authfile=/x", "reads-file"), ("--cert-dir=/x", "reads-file"), ("--creds=a:b", "secret")]
         {
@@ -228,7 +300,8 @@ mod tests {
 
     #[test]
     fn operands_name_registries_only() {
-        for operand in ["dir:/x", "docker://quay.io/a", "containers-storage:a", "/x", "A", "oci-archive:x"] {
+        for operand in ["dir:/x", "quay.io/a", "containers-storage:a", "/x", "A", "oci:5000/x", "docker://a"]
+        {
             let frozen = planned("pull", "pull", &[operand], true);
             let expected = said("grammar", "not-a-registry-reference");
             assert_eq!(denied(frozen, &[claim("p", "pull")]), expected, "{operand}");
@@ -237,8 +310,10 @@ mod tests {
 
     #[test]
     fn what_isnt_pinned_isnt_fetched() {
-        let frozen = planned("pull", "pull", &["quay.io/a:1"], false);
+        let frozen = planned("pull", "pull", &["docker://quay.io/a:1"], false);
         assert_eq!(denied(frozen, &[claim("p", "pull")]), said("pinning", "not-pinned"));
+        let build = planned("build", "build", &["/x"], false);
+        assert_eq!(denied(build, &[claim("p", "build")]), None);
     }
 
     #[test]
@@ -252,7 +327,7 @@ mod tests {
         for by in [By::Sudo, By::Pkexec, By::Doas] {
             assert_eq!(denied(list(Some(by), Some("/x")), &[]), said("delegation", "delegated-sysroot"));
         }
-        let configuration = Configuration { allow_delegated_sysroot: true };
+        let configuration = Configuration { allow_delegated_sysroot: true, ..Configuration::default() };
         let judged = validators(&configuration, Vec::new()).judge(list(Some(By::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
     }

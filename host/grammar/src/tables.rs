@@ -1,0 +1,400 @@
+//! The tables: how each podman image subcommand parses, for podman 4.3 and 5.x, hidden options included. What a version
+//! doesn't know it refuses itself. `make drift` asks podman what it knows.
+
+use crate::table::Arity::{Many, One, Optional};
+use crate::table::Kind::{
+    Destination, Local, Machine, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
+};
+use crate::table::{Flag, Table, flag, machine, operand, reads, switch, text, texts, writes};
+
+/// Most operands of one kind.
+const MANY: usize = 64;
+
+/// The table of a subcommand, none if there is none.
+pub fn table(subcommand: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.subcommand == subcommand)
+}
+
+/// Options of podman itself, which it takes after any subcommand. The host sets what it needs of them; no caller does.
+pub const GLOBAL: &[&str] = &[
+    "cgroup-manager",
+    "config",
+    "conmon",
+    "connection",
+    "context",
+    "cpu-profile",
+    "db-backend",
+    "default-mounts-file",
+    "events-backend",
+    "help",
+    "hooks-dir",
+    "host",
+    "identity",
+    "imagestore",
+    "log-level",
+    "max-workers",
+    "memory-profile",
+    "module",
+    "namespace",
+    "network-backend",
+    "network-cmd-path",
+    "network-config-dir",
+    "noout",
+    "ns",
+    "out",
+    "pull-option",
+    "rdt-class",
+    "registries-conf",
+    "remote",
+    "root",
+    "runroot",
+    "runtime",
+    "runtime-flag",
+    "ssh",
+    "storage-driver",
+    "storage-opt",
+    "syslog",
+    "tmpdir",
+    "trace",
+    "transient-store",
+    "url",
+    "version",
+    "volumepath",
+];
+
+const AUTHFILE: Flag = reads("authfile", "file with credentials");
+const CERT_DIR: Flag = reads("cert-dir", "directory with TLS certificates and keys");
+const CREDS: Flag = flag("creds", One, Secret, "USER:PASSWORD for the registry");
+const CONTENT_TRUST: Flag = switch("disable-content-trust", "accepted, without effect");
+const DECRYPTION_KEY: Flag = flag("decryption-key", Many, PathRead, "key to decrypt the image with");
+const FORMAT: Flag = text("format", "json, or a Go template");
+const NO_TRUNC: Flag = switch("no-trunc", "don't shorten");
+const RETRY: Flag = text("retry", "how often to try again");
+const RETRY_DELAY: Flag = text("retry-delay", "how long to wait before that");
+const SIGN_BY: Flag = flag("sign-by", One, Machine, "sign with this key of root's key ring");
+const SIGNATURE_POLICY: Flag = reads("signature-policy", "trust policy instead of the system's");
+const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate");
+
+/// Every table there is, sorted by subcommand.
+pub const TABLES: &[Table] = &[
+    Table { subcommand: "build", flags: BUILD, operands: &[operand("CONTEXT", Source, 0, 1)] },
+    Table {
+        subcommand: "diff",
+        flags: &[text("format", "json")],
+        operands: &[operand("IMAGE", Local, 1, 2)],
+    },
+    Table { subcommand: "exists", flags: &[], operands: &[operand("IMAGE", Local, 1, 1)] },
+    Table {
+        subcommand: "history",
+        flags: &[
+            FORMAT,
+            switch("human", "sizes and dates for people").short('H'),
+            NO_TRUNC,
+            switch("quiet", "ids only").short('q'),
+        ],
+        operands: &[operand("IMAGE", Local, 1, 1)],
+    },
+    Table {
+        subcommand: "inspect",
+        flags: &[FORMAT.short('f')],
+        operands: &[operand("IMAGE", Local, 1, MANY)],
+    },
+    Table {
+        subcommand: "list",
+        flags: &[
+            switch("all", "show intermediate images too").short('a'),
+            switch("digests", "show digests"),
+            texts("filter", "show only what matches KEY=VALUE").short('f'),
+            FORMAT,
+            switch("history", "show the names that an image had"),
+            NO_TRUNC,
+            switch("noheading", "no column headings").short('n'),
+            switch("quiet", "ids only").short('q'),
+            text("sort", "created, id, repository, size or tag"),
+        ],
+        operands: &[operand("IMAGE", Reference, 0, 1)],
+    },
+    Table {
+        subcommand: "load",
+        flags: &[
+            flag("input", One, PathRead, "archive to read instead of stdin").short('i'),
+            switch("quiet", "no progress").short('q'),
+            SIGNATURE_POLICY,
+        ],
+        operands: &[],
+    },
+    Table {
+        subcommand: "pull",
+        flags: &[
+            switch("all-tags", "pull every tag of the repository").short('a'),
+            text("arch", "architecture instead of the machine's"),
+            AUTHFILE,
+            CERT_DIR,
+            CREDS,
+            DECRYPTION_KEY,
+            CONTENT_TRUST,
+            text("os", "operating system instead of the machine's"),
+            text("platform", "OS/ARCH instead of the machine's"),
+            switch("quiet", "no progress").short('q'),
+            RETRY,
+            RETRY_DELAY,
+            SIGNATURE_POLICY,
+            TLS_VERIFY,
+            text("variant", "architecture variant instead of the machine's"),
+        ],
+        operands: &[operand("REGISTRY/REPOSITORY[:TAG|@DIGEST]", Remote, 1, MANY)],
+    },
+    Table {
+        subcommand: "push",
+        flags: &[
+            AUTHFILE,
+            CERT_DIR,
+            switch("compress", "accepted for directories, which can't be named"),
+            text("compression-format", "gzip, zstd or zstd:chunked"),
+            text("compression-level", "how hard to compress"),
+            CREDS,
+            writes("digestfile", "file to write the digest to"),
+            CONTENT_TRUST,
+            texts("encrypt-layer", "layers to encrypt, by number"),
+            flag("encryption-key", Many, PathRead, "key to encrypt with"),
+            switch("force-compression", "compress again what is there in another compression"),
+            text("format", "oci, v2s2 or v2s1").short('f'),
+            switch("quiet", "no progress").short('q'),
+            switch("remove-signatures", "leave the image's signatures out"),
+            RETRY,
+            RETRY_DELAY,
+            SIGN_BY,
+            reads("sign-by-sigstore", "sign as this sigstore parameter file says"),
+            reads("sign-by-sigstore-private-key", "sign with this sigstore key"),
+            reads("sign-passphrase-file", "passphrase of the key"),
+            SIGNATURE_POLICY,
+            TLS_VERIFY,
+        ],
+        operands: &[operand("IMAGE", Local, 1, 1), operand("REGISTRY/REPOSITORY[:TAG]", Destination, 0, 1)],
+    },
+    Table {
+        subcommand: "save",
+        flags: &[
+            switch("compress", "compress layers"),
+            text("format", "docker-archive, oci-archive, docker-dir or oci-dir"),
+            switch("multi-image-archive", "several images instead of several tags").short('m'),
+            flag("output", One, PathWrite, "file to write instead of stdout").short('o'),
+            switch("quiet", "no progress").short('q'),
+            SIGNATURE_POLICY,
+            switch("uncompressed", "accept layers that aren't compressed"),
+        ],
+        operands: &[operand("IMAGE", Local, 1, MANY)],
+    },
+    Table {
+        subcommand: "search",
+        flags: &[
+            AUTHFILE,
+            CERT_DIR,
+            switch("compatible", "stars, official and automated too"),
+            CREDS,
+            texts("filter", "show only what matches KEY=VALUE").short('f'),
+            FORMAT,
+            text("limit", "how many results"),
+            switch("list-tags", "the tags of a repository"),
+            NO_TRUNC,
+            TLS_VERIFY,
+        ],
+        operands: &[operand("REGISTRY/TERM", Reference, 1, 1)],
+    },
+    Table {
+        subcommand: "sign",
+        flags: &[
+            switch("all", "every image of an index").short('a'),
+            AUTHFILE,
+            CERT_DIR,
+            flag("directory", One, PathWrite, "where to put signatures").short('d'),
+            SIGN_BY,
+        ],
+        operands: &[operand("REGISTRY/REPOSITORY[:TAG]", Remote, 1, MANY)],
+    },
+    Table {
+        subcommand: "tag",
+        flags: &[],
+        operands: &[operand("IMAGE", Local, 1, 1), operand("NAME", Reference, 1, MANY)],
+    },
+    Table {
+        subcommand: "tree",
+        flags: &[switch("whatrequires", "what builds on the image")],
+        operands: &[operand("IMAGE", Local, 1, 1)],
+    },
+    Table {
+        subcommand: "trust set",
+        flags: &[
+            flag("policypath", One, PathWrite, ""),
+            flag("pubkeysfile", Many, PathRead, "keys to trust").short('f'),
+            flag("type", One, Machine, "signedBy, accept or reject").short('t'),
+        ],
+        operands: &[operand("REGISTRY", Plain, 1, 1)],
+    },
+    Table {
+        subcommand: "trust show",
+        flags: &[
+            switch("json", "as JSON").short('j'),
+            switch("noheading", "no column headings").short('n'),
+            reads("policypath", ""),
+            switch("raw", "the policy file itself"),
+            reads("registrypath", ""),
+        ],
+        operands: &[operand("REGISTRY", Plain, 0, 1)],
+    },
+    Table {
+        subcommand: "untag",
+        flags: &[],
+        operands: &[operand("IMAGE", Local, 1, 1), operand("NAME", Reference, 0, MANY)],
+    },
+];
+
+const BUILD: &[Flag] = &[
+    machine("add-host", "HOST:IP for the build's containers"),
+    switch("all-platforms", "build for every platform of the base image"),
+    texts("annotation", "KEY=VALUE for the image"),
+    text("arch", "architecture of the image"),
+    AUTHFILE,
+    flag("blob-cache", One, PathWrite, ""),
+    texts("build-arg", "NAME=VALUE for the build"),
+    flag("build-arg-file", Many, PathRead, "file with build arguments"),
+    flag("build-context", Many, PathRead, "NAME=VALUE of another context"),
+    flag("cache-from", Many, Reference, "repository with cached layers"),
+    flag("cache-to", Many, Reference, "repository to send cached layers to"),
+    text("cache-ttl", "how old a cached layer may be"),
+    machine("cap-add", "more capabilities for the build's containers"),
+    texts("cap-drop", "fewer capabilities for the build's containers"),
+    CERT_DIR,
+    machine("cgroup-parent", "parent cgroup of the build's containers"),
+    machine("cgroupns", "cgroup namespace of the build's containers"),
+    flag("cni-config-dir", One, PathRead, ""),
+    flag("cni-plugin-path", One, PathRead, ""),
+    switch("compat-volumes", "keep the contents of volumes during RUN"),
+    switch("compress", "accepted, without effect"),
+    machine("cpp-flag", "options for the C preprocessor"),
+    text("cpu-period", "limit for the build's containers"),
+    text("cpu-quota", "limit for the build's containers"),
+    text("cpu-shares", "relative weight of the build's containers").short('c'),
+    text("cpuset-cpus", "CPUs for the build's containers"),
+    text("cpuset-mems", "memory nodes for the build's containers"),
+    CREDS,
+    machine("cw", "confidential workload"),
+    DECRYPTION_KEY,
+    machine("device", "devices for the build's containers"),
+    switch("disable-compression", "don't compress layers").short('D'),
+    CONTENT_TRUST,
+    machine("dns", "DNS servers of the build's containers"),
+    machine("dns-option", "DNS options of the build's containers"),
+    machine("dns-search", "DNS search domains of the build's containers"),
+    texts("env", "NAME=VALUE for the image"),
+    flag("file", Many, Source, "Containerfile instead of the context's").short('f'),
+    switch("force-rm", "remove intermediate containers even if the build fails"),
+    text("format", "oci or docker"),
+    flag("from", One, Reference, "image instead of the first FROM's"),
+    machine("group-add", "more groups for the build's containers"),
+    flag("hooks-dir", Many, PathRead, "directory with OCI hooks"),
+    switch("http-proxy", "pass proxy variables to the build's containers"),
+    switch("identity-label", "add the label that names the builder"),
+    flag("ignorefile", One, Source, "another .containerignore"),
+    writes("iidfile", "file to write the id to"),
+    machine("ipc", "IPC namespace of the build's containers"),
+    machine("isolation", "how the build's containers are isolated"),
+    text("jobs", "how many stages at once"),
+    texts("label", "KEY=VALUE for the image"),
+    texts("layer-label", "KEY=VALUE for intermediate images"),
+    switch("layers", "cache intermediate layers"),
+    switch("load", ""),
+    switch("log-rusage", ""),
+    writes("logfile", "file to log to"),
+    text("loglevel", ""),
+    switch("logsplit", "a log file for each platform"),
+    flag("manifest", One, Reference, "manifest list to add the image to"),
+    text("memory", "limit for the build's containers").short('m'),
+    text("memory-swap", "limit for the build's containers"),
+    machine("network", "network namespace of the build's containers").alias("net"),
+    switch("no-cache", "don't use cached layers"),
+    switch("no-hostname", "don't make /etc/hostname for RUN"),
+    switch("no-hosts", "don't make /etc/hosts for RUN"),
+    switch("omit-history", "leave the history out of the image"),
+    text("os", "operating system of the image"),
+    texts("os-feature", "feature that the image needs"),
+    text("os-version", "version that the image needs"),
+    flag("output", One, PathWrite, "where to put the image's files").short('o'),
+    machine("pid", "PID namespace of the build's containers"),
+    texts("platform", "OS/ARCH of the image"),
+    text("progress", ""),
+    flag("pull", Optional, Plain, "always, missing, never or newer"),
+    switch("pull-always", ""),
+    switch("pull-never", ""),
+    switch("quiet", "no progress").short('q'),
+    RETRY,
+    RETRY_DELAY,
+    switch("rm", "remove intermediate containers"),
+    machine("runtime-flag", "options for the container runtime"),
+    writes("rusage-logfile", ""),
+    text("sbom", "scan the image as this preset says"),
+    text("sbom-image-output", "where in the image the scan's results go"),
+    text("sbom-image-purl-output", "where in the image the scan's results go"),
+    text("sbom-merge-strategy", "how results are put together"),
+    writes("sbom-output", "file for the scan's results"),
+    writes("sbom-purl-output", "file for the scan's results"),
+    texts("sbom-scanner-command", "command in the scanner's image"),
+    flag("sbom-scanner-image", One, Reference, "image with a scanner"),
+    flag("secret", Many, PathRead, "secret for the build"),
+    machine("security-opt", "security options of the build's containers"),
+    text("shm-size", "size of /dev/shm"),
+    SIGN_BY,
+    SIGNATURE_POLICY,
+    switch("skip-unused-stages", "leave out stages that don't matter"),
+    switch("squash", "one layer instead of the new ones"),
+    switch("squash-all", "one layer instead of all"),
+    flag("ssh", Many, PathRead, "SSH agent or keys for the build"),
+    switch("stdin", "pass stdin to the build's containers"),
+    flag("tag", Many, Reference, "name of the image").short('t'),
+    text("target", "stage to build"),
+    text("timestamp", "time of creation, in seconds since 1970"),
+    TLS_VERIFY,
+    texts("ulimit", "limits for the build's containers"),
+    texts("unsetenv", "variable to leave out of the image"),
+    texts("unsetlabel", "label to leave out of the image"),
+    machine("userns", "user namespace of the build's containers"),
+    machine("userns-gid-map", "mapping of groups"),
+    machine("userns-gid-map-group", "mapping of groups"),
+    machine("userns-uid-map", "mapping of users"),
+    machine("userns-uid-map-user", "mapping of users"),
+    machine("uts", "UTS namespace of the build's containers"),
+    text("variant", "architecture variant of the image"),
+    machine("volume", "directory of the machine to mount").short('v'),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_and_without_doubles() {
+        assert!(TABLES.windows(2).all(|pair| pair[0].subcommand < pair[1].subcommand));
+        assert!(GLOBAL.windows(2).all(|pair| pair[0] < pair[1]));
+        for table in TABLES {
+            assert!(table.flags.windows(2).all(|pair| pair[0].name < pair[1].name), "{}", table.subcommand);
+            let mut letters: Vec<_> = table.flags.iter().filter_map(|flag| flag.short).collect();
+            letters.sort_unstable();
+            let count = letters.len();
+            letters.dedup();
+            assert_eq!(letters.len(), count, "{}", table.subcommand);
+            assert!(table.operands.iter().all(|operand| operand.min <= operand.max && operand.max > 0));
+            let aliases = table.flags.iter().filter_map(|flag| flag.alias);
+            assert!(aliases.into_iter().all(|alias| table.flags.iter().all(|flag| flag.name != alias)));
+        }
+    }
+
+    #[test]
+    fn an_operand_is_found_by_its_position() {
+        let push = table("push").unwrap();
+        let kinds: Vec<_> =
+            (0..4).map(|position| push.operand(position).map(|operand| operand.kind)).collect();
+        assert_eq!(kinds, [Some(Local), Some(Destination), None, None]);
+        assert_eq!(table("tag").unwrap().operand(5).map(|operand| operand.kind), Some(Reference));
+        assert_eq!(table("load").unwrap().operand(0), None);
+    }
+}
