@@ -52,7 +52,8 @@ impl BootcStore {
     pub fn open(physical: &RootDir) -> Result<Option<Self>, Error> {
         match physical.open_root(SUBPATH) {
             Ok(root) => Ok(Some(Self { root })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A link that leads out of the root, or nowhere, isn't an absent store: nothing may be made in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(physical) => Ok(None),
             Err(source) => Err(Error::StorageUnavailable { path: physical.path(SUBPATH), source }),
         }
     }
@@ -157,6 +158,10 @@ pub(crate) fn with_credentials(program: Program, settings: &Settings) -> Result<
     let mut child = Child::new(program, &settings.proxies)?;
     child.credentials(&system_credentials()?, AUTH_FD)?;
     Ok(child)
+}
+
+fn is_link(physical: &RootDir) -> bool {
+    fs::symlink_metadata(physical.path(SUBPATH)).is_ok_and(|metadata| metadata.is_symlink())
 }
 
 /// The directory that the store is in, made if need be.
