@@ -531,6 +531,7 @@ fn without_its_check_each_attempt_succeeds() {
             "cmd pull --all-tags 127.0.0.1:5000/lab/app",
             "bootc-image cmd list | grep -q '^127.0.0.1:5000/lab/app  *2 '",
         ),
+        ("claims", "cmd list", "[ $code != 77 ]"),
         ("delegation", "cmd build -t localhost/built:1 /tmp/context", "[ $code = 0 ]"),
         ("delegation", "--sysroot /sysroot cmd list", "[ $code = 0 ]"),
         ("text", "cmd list --format \"$(printf 'a\\tb')\"", "[ $code = 0 ]"),
@@ -575,7 +576,9 @@ fn without_its_check_each_attempt_succeeds() {
                 if {harm}; then echo harm; else echo none; fi",
                 shell = Store::Bootc.shell(),
             );
-            let enter = enter.env("BOOTC_IMAGE_TEST_PLUGINS", "builtin").env("BOOTC_IMAGE_WITHOUT", variable);
+            // This one claims `list`, and plans a build.
+            let plugins = if *check == "claims" { "command-unclaimed" } else { "builtin" };
+            let enter = enter.env("BOOTC_IMAGE_TEST_PLUGINS", plugins).env("BOOTC_IMAGE_WITHOUT", variable);
             enter.sh(&script).ok()
         };
         let (held, weakened) = (run("nothing"), run(check));
