@@ -4,7 +4,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test bench faults interop stress fmt lint deny install clean
+.PHONY: help setup build demo test bench faults interop stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,6 +40,12 @@ stress: setup build ## fifty processes at once, and copies of small and large im
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin stress
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin large
+
+drift: setup build ## write down what Debian 12's and 13's podman take, to compare the tables with (half an hour; root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin drift
+	xtask/debian13.sh
+	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin drift
 
 fmt: ## format the sources
 	$(CARGO) fmt --all

@@ -6,7 +6,7 @@ packages=(
     gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev       # to build
     podman crun skopeo buildah ostree                                   # what is driven and compared with
     docker-registry busybox-static e2fsprogs                            # to make worlds
-    libseccomp-dev strace gdb                                           # to make faults and measurements
+    libseccomp-dev strace gdb procps                                    # to make faults and measurements
 )
 target=wasm32-unknown-unknown
 policy=/usr/sbin/policy-rc.d

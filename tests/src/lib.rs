@@ -11,8 +11,10 @@
 //! - [`faults`]: system calls that fail, locks that are held, writers that interfere
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
 //! - [`turns`]: what bootc and we do to one store, one after the other
+//! - [`drift`]: what podman's argument parser knows
 //! - [`programs`]: where the programs under test are
 
+pub mod drift;
 pub mod faults;
 pub mod machine;
 pub mod oracle;

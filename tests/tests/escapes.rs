@@ -105,6 +105,11 @@ fn options_that_no_table_lists_are_refused() {
         "unknown options",
         &cmd(&[
             "list --al",
+            "list --remote",
+            "list --url=tcp://127.0.0.1:5000",
+            "pull --connection=x IMAGE",
+            "list --identity=/etc/shadow",
+            "list --config=/var/tmp/x",
             "list ---all",
             "list -x",
             "list -ax",

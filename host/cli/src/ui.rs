@@ -156,8 +156,7 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
     let registry = tracing_subscriber::registry().with(targets);
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let started = match format {
         LogFormat::Text => registry.with(lines.without_time()).try_init(),
         LogFormat::Json => registry.with(lines.json()).try_init(),

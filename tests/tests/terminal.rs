@@ -1,0 +1,112 @@
+//! `cmd` on a terminal, in pipes and under signals: as if podman itself had been started.
+
+use bootc_image_tests::World;
+use bootc_image_tests::faults::HeldLock;
+use bootc_image_tests::oracle::Store;
+
+/// podman waits for this lock as long as somebody has it.
+const LOCK: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.lock";
+
+/// A script in which `ours` and `podmans` start the same.
+fn both(script: &str) -> String {
+    format!(
+        "{}ours() {{ bootc-image cmd \"$@\"; }}\npodmans() {{ store_podman image \"$@\"; }}\nset +e\n{script}",
+        Store::Bootc.shell()
+    )
+}
+
+#[test]
+fn a_signal_that_is_sent_to_us_alone_ends_podman_as_its_own_would() {
+    let world = World::new();
+    let held = HeldLock::on(&world.outside(LOCK));
+    for signal in ["INT", "TERM", "HUP", "QUIT"] {
+        // Jobs of their own, or the shell would have them ignore some signals.
+        let script = both(&format!(
+            "set -m
+            podmans list --quiet >/dev/null 2>&1 & sleep 1
+            kill -{signal} $(pgrep -x podman); wait $!; echo $?
+            bootc-image cmd list --quiet >/dev/null 2>&1 & sleep 1
+            kill -{signal} $!; wait $!; echo $?
+            pgrep -x podman || echo none"
+        ));
+        let lines = world.enter().run(&["bash", "-c", &script]).ok().lines().join(" ");
+        let codes: Vec<&str> = lines.split(' ').collect();
+        assert!(codes.len() == 3 && codes[0] == codes[1] && codes[2] == "none", "{signal}: {lines}");
+    }
+    drop(held);
+    let record = world.record();
+    assert_eq!(record.iter().filter(|line| line["result"] == "exited").count(), 4, "{record:#?}");
+}
+
+#[test]
+fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
+    let world = World::new();
+    let held = HeldLock::on(&world.outside(LOCK));
+    let script = "
+        state() { sed 's/.*) //; s/ .*//' /proc/$1/stat; }
+        bootc-image cmd list --quiet & ours=$!
+        sleep 1; podman=$(pgrep -x podman)
+        kill -TSTP $ours; sleep 0.3; echo \"$(state $ours) $(state $podman)\"
+        kill -CONT $ours; sleep 0.3; state $ours $podman | grep -c T; state $podman | grep -c T
+        kill -TERM $ours; wait $ours || true";
+    let output = world.enter().sh(&format!("set +e\n{script}"));
+    assert_eq!(output.lines(), ["T T", "0", "0"], "{output:#?}");
+    drop(held);
+}
+
+/// Ctrl-C on a terminal goes to both of us at once.
+#[test]
+fn ctrl_c_ends_podman_once_and_is_recorded() {
+    let world = World::new();
+    let held = HeldLock::on(&world.outside(LOCK));
+    let script = both(
+        "(sleep 1; printf '\\003'; sleep 1) | script -qec 'bootc-image cmd list --quiet' /dev/null >/dev/null; echo $?
+        (sleep 1; printf '\\003'; sleep 1) | script -qec 'podman --root /var/lib/containers/storage image list --quiet' /dev/null >/dev/null; echo $?
+        pgrep -x podman || echo none",
+    );
+    let _other = HeldLock::on(&world.outside("/var/lib/containers/storage/overlay-images/images.lock"));
+    let output = world.enter().sh(&script).ok();
+    let lines = output.lines();
+    assert!(lines[0] == lines[1] && lines[0] != "0" && lines[2] == "none", "{output:#?}");
+    drop(held);
+    assert_eq!(world.record().iter().filter(|line| line["result"] == "exited").count(), 1);
+}
+
+/// The same terminal, in the foreground, with its size.
+#[test]
+fn podman_has_the_terminal() {
+    let world = World::new();
+    let look = "#!/bin/sh\ntty; stty size; cut -d' ' -f5,8 /proc/$$/stat\n";
+    let enter = world.enter().file_with_mode("/usr/bin/podman", look, 0o755);
+    let output =
+        enter.sh("script -qec 'stty rows 33 cols 77; bootc-image cmd list' /dev/null </dev/null").ok();
+    let lines: Vec<String> = output.lines().iter().map(|line| line.trim().to_owned()).collect();
+    assert!(lines[0].starts_with("/dev/pts/") && lines[1] == "33 77", "{output:#?}");
+    let (group, foreground) = lines[2].split_once(' ').unwrap();
+    assert_eq!(group, foreground, "podman is in the terminal's foreground group");
+}
+
+#[test]
+fn streams_are_podmans_own() {
+    let world = World::new();
+    for (what, how) in [
+        (
+            "a large output",
+            "WHO list --format '{{printf \"%2000000d\" 1}}' | sha256sum; echo ${PIPESTATUS[0]}",
+        ),
+        (
+            "a reader that goes",
+            "WHO list --format '{{printf \"%2000000d\" 1}}' | head -c 1; echo ${PIPESTATUS[0]}",
+        ),
+        ("no stdout", "WHO list --quiet >&- 2>/dev/null; echo $?"),
+        ("a full disk", "WHO list --quiet >/dev/full 2>/dev/null; echo $?"),
+        ("no stderr", "WHO list --sort nonsense 2>&-; echo $?"),
+        ("no stdin", "WHO list --quiet <&-; echo $?"),
+        ("nothing at all", "WHO list --quiet <&- >&- 2>&-; echo $?"),
+    ] {
+        let enter = |who| world.enter().run(&["bash", "-c", &both(&how.replace("WHO", who))]).ok();
+        let (ours, podmans) = (enter("ours"), enter("podmans"));
+        assert_eq!(ours.stdout, podmans.stdout, "{what}: {ours:#?} {podmans:#?}");
+        assert!(!ours.stderr.contains("panicked"), "{what}: {ours:#?}");
+    }
+}
