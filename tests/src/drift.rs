@@ -133,9 +133,10 @@ END
             esac
         }
         export -f ask
-        xargs -P "$(nproc)" -d '\n' -n 1 bash -c 'ask "$1"' bash </run/questions"#;
+        xargs -P "$(nproc)" -d '\n' -n 1 bash -c 'ask "$1"; true' bash </run/questions"#;
     let text: String = questions.map(|(subcommand, name)| format!("{name} {subcommand}\n")).collect();
-    let enter = World::new().enter().file("/run/questions", text).limit(Duration::from_secs(3600));
+    let world = World::new();
+    let enter = world.enter().file("/run/questions", text).limit(Duration::from_secs(3600));
     let output = enter.run(&["bash", "-c", script]).ok();
     output.lines().into_iter().map(|line| Known::parse(line).unwrap_or_else(|| panic!("{line}"))).collect()
 }

@@ -1,5 +1,4 @@
-//! The guide's three workflows as they are written there, but for `bootc switch`, which is bootc's own. Where `cmd` doesn't
-//! yet take a step (`build`, and `pull` by tag), it is made as `bootc image cmd` makes it.
+//! The guide's three workflows as they are written there, but for `bootc switch`, which is bootc's own.
 
 use bootc_image_tests::World;
 use bootc_image_tests::oracle::{self, Store};
@@ -20,10 +19,10 @@ fn development_build_and_copy() {
     let world = World::new();
     let script = "
         cd /tmp; printf 'FROM scratch\\nLABEL a=b\\n' >Containerfile
-        bootc_podman image build --quiet -t myimage:latest . >/dev/null
+        bootc-image cmd build --quiet -t myimage:latest . >/dev/null
         bootc-image copy-to-storage --source=myimage:latest
         podman image inspect --format '{{.Labels}}' localhost/bootc";
-    let output = world.enter().sh(&format!("{}{script}", Store::Bootc.shell())).ok();
+    let output = world.enter().sh(script).ok();
     assert!(output.stdout.contains("a:b"), "{output:#?}");
 }
 
@@ -32,11 +31,11 @@ fn production_pull_and_copy() {
     let world = World::new();
     let script = "
         skopeo copy --quiet docker://127.0.0.1:5000/lab/app:3 docker://127.0.0.1:5000/lab/debian-bootc:v2.0
-        bootc_podman image pull --quiet quay.io/myorg/debian-bootc:v2.0 >/dev/null
+        bootc-image cmd pull --quiet quay.io/myorg/debian-bootc:v2.0 >/dev/null
         bootc-image copy-to-storage --source=quay.io/myorg/debian-bootc:v2.0
         podman image inspect --format '{{.Id}}' localhost/bootc";
     let enter = world.enter().registry(true).file("/etc/containers/registries.conf", REGISTRIES);
-    let output = enter.sh(&format!("{}{script}", Store::Bootc.shell())).ok();
+    let output = enter.sh(script).ok();
     assert_eq!(output.lines().last(), Some(&world.facts().app3.id.as_str()), "{output:#?}");
 }
 

@@ -203,7 +203,10 @@ fn unclaimed(name: &str, claims: &[CommandClaim]) -> Denial {
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
         [] => "no plugin that offers commands is enabled".to_owned(),
-        known => format!("enabled commands: {}", known.join(", ")),
+        known => format!(
+            "a plugin that claims it must be enabled first; those that are claim: {}",
+            known.join(", ")
+        ),
     };
     Denial {
         by: "host".to_owned(),

@@ -27,6 +27,18 @@ pub enum Kind {
     Machine,
 }
 
+impl Kind {
+    /// The capability without which a value of this kind is refused, none if it needs none or if none is enough.
+    pub fn capability(self) -> Option<&'static str> {
+        match self {
+            Self::PathRead => Some("podman-reads"),
+            Self::PathWrite => Some("podman-writes"),
+            Self::Machine => Some("podman-machine"),
+            _ => None,
+        }
+    }
+}
+
 /// Whether a flag takes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arity {

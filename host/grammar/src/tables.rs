@@ -113,7 +113,7 @@ pub const TABLES: &[Table] = &[
     Table {
         subcommand: "pull",
         flags: &[
-            switch("all-tags", "pull every tag of the repository").short('a'),
+            switch("all-tags", "refused: every tag must be named").short('a'),
             text("arch", "architecture instead of the machine's"),
             AUTHFILE,
             CERT_DIR,

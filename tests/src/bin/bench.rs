@@ -15,6 +15,9 @@ const WITH_STORE: &str = "
     exec 3</run/bootc/storage
     exec unshare --mount sh -euc 'mount --bind . /run/bootc/storage; exec \"$@\"' with-store /usr/libexec/bench inside";
 
+/// tests/launcher.c
+const LAUNCHER: &str = "/usr/libexec/launcher";
+
 struct Pair {
     name: &'static str,
     ours: &'static [&'static str],
@@ -24,6 +27,12 @@ struct Pair {
 }
 
 const PAIRS: &[Pair] = &[
+    Pair {
+        name: "cmd list against a launcher that only mounts and runs podman",
+        ours: &["bootc-image", "cmd", "list"],
+        theirs: &[LAUNCHER, "list"],
+        bar: 1.12,
+    },
     Pair {
         name: "copy-to-storage with nothing to do against podman --version",
         ours: &["bootc-image", "copy-to-storage"],
@@ -51,8 +60,12 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == "inside") {
         return compare(rounds(arguments.get(1)));
     }
+    let launcher = programs::target().join("launcher");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/launcher.c");
+    let compiled = Command::new("cc").args(["-O2", "-static", source, "-o"]).arg(&launcher).status();
+    assert!(compiled.is_ok_and(|status| status.success()), "the C compiler failed");
     let world = World::new();
-    let enter = world.enter().program(&programs::ours("bench"), INSIDE);
+    let enter = world.enter().program(&programs::ours("bench"), INSIDE).program(&launcher, LAUNCHER);
     let script = format!("{WITH_STORE} {}", rounds(arguments.first()));
     ExitCode::from(enter.run_in_sight(&["sh", "-euc", &script]) as u8)
 }

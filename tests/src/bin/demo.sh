@@ -1,4 +1,4 @@
-# What the demo shows, inside the booted system. $unpulled is the digest of an image that only the registry has.
+# What the demo shows, inside the booted system.
 
 # show EXIT-CODE COMMAND: prints the command and what it prints, and stops unless it ends with the code.
 show() {
@@ -19,6 +19,8 @@ show 0 "bootc-image pull-from-default-storage localhost/mine:1"
 show 0 "bootc-image set-unified"
 show 0 "bootc-image list --type unified"
 show 0 "bootc-image cmd list"
-show 0 "bootc-image cmd pull --quiet 127.0.0.1:5000/lab/app@$unpulled"
+show 0 "bootc-image cmd pull --quiet 127.0.0.1:5000/lab/app:3"
+show 0 "bootc-image cmd push --quiet localhost/app:stable 127.0.0.1:5000/backup/app:1"
 show 77 "bootc-image cmd list --root /var/tmp/other"
+show 77 "bootc-image cmd push localhost/app:stable dir:/var/tmp/other"
 show 77 "bootc-image cmd rmi localhost/mine:1"

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Request;
 use bootc_image_core::plugin::{CommandClaim, Plugins};
-use bootc_image_grammar::{Arity, Flag, Table, table};
+use bootc_image_grammar::{Arity, Flag, Kind, Table, table};
 use clap::Args;
 
 use crate::exit::Failure;
@@ -69,19 +69,47 @@ fn overview(claims: &[CommandClaim]) -> String {
 }
 
 fn usage(claim: &CommandClaim, table: &Table) -> String {
-    let mut text =
-        format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n\nOptions:\n", claim.summary, claim.name);
-    let shown: Vec<(&Flag, String)> =
-        table.flags.iter().filter(|flag| !flag.help.is_empty()).map(|flag| (flag, spelling(flag))).collect();
-    let width = shown.iter().map(|(_, spelling)| spelling.len()).max().unwrap_or(0);
-    for (flag, spelling) in &shown {
-        let _ = writeln!(text, "  {spelling:width$}  {}", flag.help);
+    let mut text = format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n", claim.summary, claim.name);
+    let shown = table.flags.iter().filter(|flag| !flag.help.is_empty());
+    let (usable, refused): (Vec<&Flag>, Vec<&Flag>) =
+        shown.partition(|flag| flag.kind != Kind::Secret && flag.kind.capability().is_none());
+    if !usable.is_empty() {
+        text.push_str("\nOptions:\n");
     }
-    let _ = write!(
-        text,
-        "\nOwned by plugin {}. Options that name files or secrets need a grant.\n",
-        claim.plugin
-    );
+    let width = usable.iter().map(|flag| spelling(flag).len()).max().unwrap_or(0);
+    for flag in usable {
+        let _ = writeln!(text, "  {:width$}  {}", spelling(flag), flag.help);
+    }
+    if !refused.is_empty() {
+        text.push_str("\nRefused, as long as no plugin has been granted the capability:\n");
+    }
+    for kind in [Kind::PathRead, Kind::PathWrite, Kind::Machine, Kind::Secret] {
+        let flags = refused.iter().filter(|flag| flag.kind == kind);
+        let names: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
+        let capability = kind.capability().unwrap_or("none is enough");
+        if !names.is_empty() {
+            let _ = writeln!(text, "  {capability}\n      {}", wrapped(&names));
+        }
+    }
+    let _ = write!(text, "\nOwned by plugin {}.\n", claim.plugin);
+    text
+}
+
+/// Words in lines of some 90 characters, below each other.
+fn wrapped(words: &[String]) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in words {
+        if column + word.len() > 84 {
+            text.push_str("\n      ");
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
     text
 }
 

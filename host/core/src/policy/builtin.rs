@@ -142,7 +142,8 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
     if is_off(check_of(value.kind)) {
         return None;
     }
-    let needs = |code, why: &str, capability: &str| {
+    let needs = |code, why: &str| {
+        let capability = value.kind.capability().unwrap_or_default();
         let hint = format!("this needs the capability {capability}, which no plugin has been granted");
         Some(Forbidden { code, why: format!("{what} {why}"), hint })
     };
@@ -153,9 +154,9 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
             why: format!("{what} would be fetched"),
             hint: "download it first, and look at it; a directory of that name is written ./NAME".to_owned(),
         }),
-        Kind::PathRead => needs("reads-file", "names a file for podman to read", "podman-reads"),
-        Kind::PathWrite => needs("writes-file", "names a file for podman to write", "podman-writes"),
-        Kind::Machine => needs("reaches-machine", "reaches for something of the machine", "podman-machine"),
+        Kind::PathRead => needs("reads-file", "names a file for podman to read"),
+        Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
+        Kind::Machine => needs("reaches-machine", "reaches for something of the machine"),
         Kind::Secret => Some(Forbidden {
             code: "secret",
             why: format!("{what} puts a secret on the command line"),
