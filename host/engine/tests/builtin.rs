@@ -28,10 +28,11 @@ fn with(manifest: &str, bytes: &'static [u8]) -> PluginSet {
 }
 
 #[test]
-fn list_and_pull_are_claimed_and_planned_as_typed() {
+fn what_is_allowed_is_claimed_and_planned_as_typed() {
     let set = builtin_set();
     let claims = set.command_claims().unwrap();
-    assert_eq!(claims.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["list", "pull"]);
+    let names: Vec<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
+    assert_eq!(names, ["build", "list", "pull", "push"]);
     for claim in claims {
         assert_eq!(claim.plugin, id("podman-allowlist"));
         let args = words(&["--quiet", "a b", "", "-x=ü"]);
