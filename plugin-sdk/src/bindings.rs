@@ -8,14 +8,16 @@ pub use wit_bindgen;
 /// Every import, once, so that all worlds share one set of types.
 pub mod imports {
     wit_bindgen::generate!({
-        path: ["wit/types", "wit/host"],
+        path: ["wit/types", "wit/host", "wit/policy"],
         inline: "
             package bootc-image:sdk;
             world imports {
                 import bootc-image:types/attrs@0.1.0;
                 import bootc-image:types/problems@0.1.0;
+                import bootc-image:types/references@0.1.0;
                 import bootc-image:host/log@0.1.0;
                 import bootc-image:host/config@0.1.0;
+                import bootc-image:policy/operations@0.1.0;
             }
         ",
         world: "bootc-image:sdk/imports",
@@ -41,6 +43,46 @@ pub mod wrapper {
         pub_export_macro: true,
         export_macro_name: "export_wrapper",
         default_bindings_module: "bootc_image_plugin_sdk::bindings::wrapper",
+        runtime_path: "bootc_image_plugin_sdk::bindings::wit_bindgen::rt",
+    });
+}
+
+/// The world of policies.
+pub mod validator {
+    wit_bindgen::generate!({
+        path: ["wit/types", "wit/host", "wit/policy"],
+        world: "bootc-image:policy/validator",
+        with: {
+            "bootc-image:types/attrs@0.1.0": crate::bindings::imports::bootc_image::types::attrs,
+            "bootc-image:types/problems@0.1.0": crate::bindings::imports::bootc_image::types::problems,
+            "bootc-image:types/references@0.1.0": crate::bindings::imports::bootc_image::types::references,
+            "bootc-image:host/log@0.1.0": crate::bindings::imports::bootc_image::host::log,
+            "bootc-image:host/config@0.1.0": crate::bindings::imports::bootc_image::host::config,
+            "bootc-image:policy/operations@0.1.0": crate::bindings::imports::bootc_image::policy::operations,
+            "bootc-image:policy/validate@0.1.0": generate,
+        },
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_validator",
+        default_bindings_module: "bootc_image_plugin_sdk::bindings::validator",
+        runtime_path: "bootc_image_plugin_sdk::bindings::wit_bindgen::rt",
+    });
+}
+
+/// What a plugin that checks its settings exports as well.
+pub mod configurable {
+    wit_bindgen::generate!({
+        path: ["wit/types", "wit/host"],
+        world: "bootc-image:host/configurable",
+        with: {
+            "bootc-image:types/attrs@0.1.0": crate::bindings::imports::bootc_image::types::attrs,
+            "bootc-image:types/problems@0.1.0": crate::bindings::imports::bootc_image::types::problems,
+            "bootc-image:host/settings@0.1.0": generate,
+        },
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_configurable",
+        default_bindings_module: "bootc_image_plugin_sdk::bindings::configurable",
         runtime_path: "bootc_image_plugin_sdk::bindings::wit_bindgen::rt",
     });
 }

@@ -22,7 +22,8 @@
 //! ```
 //!
 //! - [`command`]: plugins that add a subcommand to `bootc-image cmd`
-//! - [`config`]: the plugin's own settings
+//! - [`policy`]: plugins that allow or deny operations
+//! - [`config`]: the plugin's own settings, and checking them before they are put to use
 //! - [`log`]: messages for the administrator
 //! - [`Failure`], [`Denial`], [`Problem`]: how to refuse and how to fail
 //!
@@ -36,6 +37,7 @@ pub mod command;
 pub mod config;
 pub mod log;
 mod panics;
+pub mod policy;
 mod problems;
 
 #[doc(hidden)]
