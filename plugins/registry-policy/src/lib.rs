@@ -1,0 +1,81 @@
+//! Which images may be used: by registry, repository, tag and digest, per operation and caller.
+//!
+//! ```text
+//! JSON --read--> Settings --+
+//!                           +--judge--> Verdict
+//! host --------> Operation -+
+//! ```
+
+mod globs;
+mod json;
+mod read;
+mod rules;
+mod settings;
+mod words;
+
+use bootc_image_plugin_sdk::config::{self, Settings};
+use bootc_image_plugin_sdk::policy::{Operation, Policy, Verdict};
+use bootc_image_plugin_sdk::{Problem, export_policy, export_settings};
+
+/// The plugin.
+pub struct RegistryPolicy;
+
+impl Policy for RegistryPolicy {
+    fn evaluate(operation: &Operation) -> Result<Verdict, Problem> {
+        evaluate_with(&config::settings(), operation)
+    }
+}
+
+impl Settings for RegistryPolicy {
+    fn check(json: &str) -> Result<(), Vec<Problem>> {
+        read::settings(json).map(drop)
+    }
+}
+
+export_policy!(RegistryPolicy);
+export_settings!(RegistryPolicy);
+
+/// Judges with these settings, the text of a JSON object.
+///
+/// # Errors
+/// The first thing that is wrong with the settings: whoever can't read them can't decide.
+pub fn evaluate_with(settings: &str, operation: &Operation) -> Result<Verdict, Problem> {
+    match read::settings(settings) {
+        Ok(settings) => Ok(rules::judge(&settings, operation)),
+        Err(problems) => Err(first(problems)),
+    }
+}
+
+fn first(problems: Vec<Problem>) -> Problem {
+    let more = problems.len().saturating_sub(1);
+    let mut first =
+        problems.into_iter().next().unwrap_or_else(|| config::problem("", "the settings can't be read"));
+    let more = if more == 0 { String::new() } else { format!("; {more} more settings are wrong") };
+    first.hint = Some(format!("correct [settings.registry-policy] in the configuration{more}"));
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_settings_cant_decide() {
+        let problem = RegistryPolicy::evaluate(&Operation::default()).unwrap_err();
+        assert_eq!(problem.code, "bad-setting");
+        assert_eq!(problem.message, "`default`: missing; it must be \"allow\" or \"deny\"");
+        assert_eq!(problem.attrs[0].value, "default");
+        assert!(RegistryPolicy::check("{}").is_err());
+        assert!(RegistryPolicy::check(r#"{"default": "deny"}"#).is_ok());
+    }
+
+    #[test]
+    fn the_first_of_several_problems_says_how_many_there_are() {
+        let json = r#"{"default": "deny", "no-latest": 1, "tags": []}"#;
+        let problem = evaluate_with(json, &Operation::default()).unwrap_err();
+        assert_eq!(
+            problem.hint.as_deref(),
+            Some("correct [settings.registry-policy] in the configuration; 1 more settings are wrong")
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! Reading settings, strictly: whatever isn't understood is a problem, since a rule that is read otherwise than it was meant
+//! allows what it shouldn't. All problems are told at once.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bootc_image_plugin_sdk::Problem;
+use bootc_image_plugin_sdk::config::problem;
+
+use crate::globs::Glob;
+use crate::json::Json;
+use crate::settings::{Effect, Role, Rule, Settings};
+use crate::words::suggest;
+
+const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::Deny)];
+const ROLES: &[(&str, Role)] = &[("source", Role::Source), ("target", Role::Target), ("image", Role::Image)];
+
+/// What `when` in `plugin.toml` lets through, beside `cmd *`.
+const OPERATIONS: &[&str] = &["copy-to-storage", "pull-from-default-storage", "set-unified"];
+
+/// The largest number that a user can have; the one above says that nobody is meant.
+const LARGEST_UID: u32 = u32::MAX - 1;
+
+/// Reads the text of a JSON object, or says everything that is wrong with it.
+pub(crate) fn settings(json: &str) -> Result<Settings<'_>, Vec<Problem>> {
+    let entries = match serde_json::from_str(json) {
+        Ok(Json::Table(entries)) => entries,
+        Ok(other) => {
+            return Err(vec![problem("", format!("the settings must be a table, not {}", other.kind()))]);
+        }
+        Err(_) => return Err(vec![problem("", "the settings aren't JSON")]),
+    };
+    let mut problems = Vec::new();
+    let mut table = Table::new(None, entries, &mut problems);
+    let default = table.effect("default");
+    let require_digest = table.truth("require-digest");
+    let no_latest = table.truth("no-latest");
+    let rules = table.take("rule");
+    table.finish();
+    let rules = rules.map(|rules| read_rules(rules, &mut problems)).unwrap_or_default();
+    match default {
+        Some(default) if problems.is_empty() => Ok(Settings { default, require_digest, no_latest, rules }),
+        _ => Err(problems),
+    }
+}
+
+fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>> {
+    let items = match value {
+        Json::List(items) => items,
+        other => {
+            let what = format!(
+                "must be a list of tables, not {}; a rule begins with [[settings.registry-policy.rule]]",
+                other.kind()
+            );
+            problems.push(bad("rule".to_owned(), &what));
+            return Vec::new();
+        }
+    };
+    if items.is_empty() {
+        problems.push(bad("rule".to_owned(), "the list is empty; leave the key out"));
+    }
+    let mut rules = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        match item {
+            Json::Table(entries) => {
+                rules.push(read_rule(Table::new(Some(index), entries, problems), index));
+            }
+            other => {
+                let what = format!("must be a table, not {}", other.kind());
+                problems.push(bad(format!("rule[{index}]"), &what));
+            }
+        }
+    }
+    tell_names_apart(&rules, problems);
+    rules
+}
+
+fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
+    let effect = table.effect("effect");
+    let rule = Rule {
+        number: index + 1,
+        // Without one there is a problem, and the rule is never put to use.
+        effect: effect.unwrap_or(Effect::Deny),
+        name: table.name("name"),
+        operations: table.list("operations", operation),
+        roles: table.list("roles", |value| one_of(&value, ROLES)),
+        callers: table.list("callers", uid),
+        registry: table.list("registry", registry),
+        repository: table.list("repository", glob),
+        tag: table.list("tag", tag),
+        digest: table.list("digest", digest),
+        require_digest: table.truth("require-digest"),
+        no_latest: table.truth("no-latest"),
+    };
+    for (key, given) in [("require-digest", rule.require_digest), ("no-latest", rule.no_latest)] {
+        if given && effect == Some(Effect::Deny) {
+            table.complain(key, "only a rule with effect \"allow\" can ask for it");
+        }
+    }
+    table.finish();
+    rule
+}
+
+fn bad(key: String, what: &str) -> Problem {
+    let message = format!("`{key}`: {what}");
+    problem(key, message)
+}
+
+/// Two rules of one name couldn't be told apart in reasons and records.
+fn tell_names_apart(rules: &[Rule<'_>], problems: &mut Vec<Problem>) {
+    let mut seen = BTreeMap::new();
+    for rule in rules {
+        let Some(name) = &rule.name else { continue };
+        if let Some(first) = seen.insert(name, rule.number) {
+            let what = format!("{name:?} is the name of rule {first} already");
+            problems.push(bad(format!("rule[{}].name", rule.number - 1), &what));
+        }
+    }
+}
+
+/// A table whose keys are taken out one after the other: what is left wasn't understood.
+struct Table<'p, 'a> {
+    /// Which rule it is, of a rule.
+    rule: Option<usize>,
+    left: Vec<(Cow<'a, str>, Json<'a>)>,
+    known: Vec<&'static str>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'p, 'a> Table<'p, 'a> {
+    fn new(rule: Option<usize>, left: Vec<(Cow<'a, str>, Json<'a>)>, problems: &'p mut Vec<Problem>) -> Self {
+        Self { rule, left, known: Vec::with_capacity(12), problems }
+    }
+
+    fn complain(&mut self, key: &str, what: &str) {
+        let key = self.rule.map_or_else(|| key.to_owned(), |index| format!("rule[{index}].{key}"));
+        self.problems.push(bad(key, what));
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Json<'a>> {
+        self.known.push(key);
+        let place = self.left.iter().position(|(found, _)| found == key)?;
+        Some(self.left.remove(place).1)
+    }
+
+    fn effect(&mut self, key: &'static str) -> Option<Effect> {
+        let Some(value) = self.take(key) else {
+            self.complain(key, "missing; it must be \"allow\" or \"deny\"");
+            return None;
+        };
+        one_of(&value, EFFECTS).map_err(|what| self.complain(key, &what)).ok()
+    }
+
+    fn truth(&mut self, key: &'static str) -> bool {
+        match self.take(key) {
+            None => false,
+            Some(Json::Truth(truth)) => truth,
+            Some(other) => {
+                self.complain(key, &format!("must be true or false, not {}", other.kind()));
+                false
+            }
+        }
+    }
+
+    fn name(&mut self, key: &'static str) -> Option<Cow<'a, str>> {
+        match name(self.take(key)?) {
+            Ok(name) => Some(name),
+            Err(what) => {
+                self.complain(key, &what);
+                None
+            }
+        }
+    }
+
+    /// A list; none is one without entries, so an empty one would say the contrary of what it looks like.
+    fn list<T>(&mut self, key: &'static str, read: impl Fn(Json<'a>) -> Result<T, String>) -> Vec<T> {
+        let items = match self.take(key) {
+            None => return Vec::new(),
+            Some(Json::List(items)) => items,
+            Some(other) => {
+                self.complain(key, &format!("must be a list, not {}", other.kind()));
+                return Vec::new();
+            }
+        };
+        if items.is_empty() {
+            self.complain(key, "the list is empty; leave the key out if it makes no difference");
+        }
+        let mut entries = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match read(item) {
+                Ok(entry) => entries.push(entry),
+                Err(what) => self.complain(&format!("{key}[{index}]"), &what),
+            }
+        }
+        entries
+    }
+
+    fn finish(mut self) {
+        let known = std::mem::take(&mut self.known);
+        for (key, _) in std::mem::take(&mut self.left) {
+            if known.contains(&key.as_ref()) {
+                self.complain(&key, "given twice");
+            } else {
+                self.complain(&key, &format!("unknown key{}", suggest(&key, known.iter().copied())));
+            }
+        }
+    }
+}
+
+fn text(value: Json<'_>) -> Result<Cow<'_, str>, String> {
+    match value {
+        Json::Text(text) => Ok(text),
+        other => Err(format!("must be a string, not {}", other.kind())),
+    }
+}
+
+fn one_of<T: Copy>(value: &Json<'_>, words: &[(&str, T)]) -> Result<T, String> {
+    let Json::Text(word) = value else {
+        return Err(format!("must be a string, not {}", value.kind()));
+    };
+    let found = words.iter().find(|(known, _)| *known == word.as_ref()).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        format!("{word:?} isn't known here{}", suggest(word, words.iter().map(|(known, _)| *known)))
+    })
+}
+
+/// A name that reasons and records give to nothing else.
+fn name(value: Json<'_>) -> Result<Cow<'_, str>, String> {
+    let name = text(value)?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if name.trim().is_empty() {
+        Err("a name must not be empty; leave the key out".to_owned())
+    } else if name == "default" || name.strip_prefix("rule ").is_some_and(is_number) {
+        Err(format!("{name:?} is what something else is called; choose another name"))
+    } else {
+        Ok(name)
+    }
+}
+
+fn uid(value: Json<'_>) -> Result<u32, String> {
+    let Json::Whole(number) = value else {
+        return Err(format!("must be a user's number, 0 to {LARGEST_UID}"));
+    };
+    let uid = u32::try_from(number).ok().filter(|uid| *uid <= LARGEST_UID);
+    uid.ok_or_else(|| format!("must be a user's number, 0 to {LARGEST_UID}, not {number}"))
+}
+
+fn glob(value: Json<'_>) -> Result<Glob<'_>, String> {
+    Glob::new(text(value)?)
+}
+
+fn operation(value: Json<'_>) -> Result<Glob<'_>, String> {
+    let glob = glob(value)?;
+    match glob.plain() {
+        Some(plain) if !OPERATIONS.contains(&plain) && !plain.starts_with("cmd ") => Err(format!(
+            "{plain:?} is no operation that is judged{}",
+            suggest(plain, OPERATIONS.iter().copied().chain(["cmd SUBCOMMAND"]))
+        )),
+        _ => Ok(glob),
+    }
+}
+
+fn registry(value: Json<'_>) -> Result<Glob<'_>, String> {
+    let mut text = text(value)?;
+    if text.contains('/') {
+        return Err(format!(
+            "{text:?} can't match: a registry is HOST or HOST:PORT, and what follows is `repository`"
+        ));
+    }
+    // As the names of hosts are; the rules do the same to what they compare.
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        text.to_mut().make_ascii_lowercase();
+    }
+    Glob::new(text)
+}
+
+fn tag(value: Json<'_>) -> Result<Glob<'_>, String> {
+    let text = text(value)?;
+    if text.contains(['/', ':', '@']) {
+        return Err(format!("{text:?} can't match: a tag is what follows the colon"));
+    }
+    Glob::new(text)
+}
+
+fn digest(value: Json<'_>) -> Result<Glob<'_>, String> {
+    let glob = glob(value)?;
+    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_digest =
+        |text: &str| text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_hex(hex));
+    match glob.plain() {
+        Some(plain) if !is_digest(plain) => {
+            Err(format!("{plain:?} can't match: a digest is sha256: and 64 lower-case hexadecimal digits"))
+        }
+        _ => Ok(glob),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Judging an operation by its images. A pure function of settings and operation.
+
+mod words;
+
+use bootc_image_plugin_sdk::policy::{Image, Operation, Verdict};
+
+use crate::globs::Glob;
+use crate::settings::{Effect, Role, Rule, Settings};
+
+/// Judges. One image that is denied denies the operation.
+pub(crate) fn judge(settings: &Settings<'_>, operation: &Operation) -> Verdict {
+    if operation.images.is_empty() {
+        return Verdict::allow(format!("`{}` is about no image", operation.kind));
+    }
+    let (mut reasons, mut by) = (Vec::new(), Vec::new());
+    for image in &operation.images {
+        let asked = Asked::new(settings, operation, image);
+        match asked.decide() {
+            Ok(allowed) => {
+                reasons.push(words::reason(image, &allowed));
+                let name = words::name(allowed.by);
+                if !by.contains(&name) {
+                    by.push(name);
+                }
+            }
+            Err(denied) => return words::denial(&asked, &denied),
+        }
+    }
+    Verdict::allow(reasons.join("; ")).with_attr("rule", by.join(", "))
+}
+
+/// Why an image may be used.
+struct Allowed<'a> {
+    /// The rule, none if it is the default.
+    by: Option<&'a Rule<'a>>,
+    /// Whether that depends on a digest that isn't known yet.
+    perhaps: bool,
+}
+
+/// Why an image may not be used.
+struct Denied<'a> {
+    /// The rule, none if it is the default.
+    by: Option<&'a Rule<'a>>,
+    why: Why,
+}
+
+/// The kinds of denials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Rule,
+    Default,
+    /// The default, of an image that was asked for by its id.
+    Unnamed,
+    NotByDigest(Demand),
+    Latest(Demand),
+}
+
+/// Who makes a demand on an image that is allowed otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// The rule that allows it.
+    Rule,
+    /// The settings, of all that is fetched.
+    All,
+}
+
+/// Whether a rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    No,
+    /// That depends on the digest that the name turns out to have.
+    Perhaps,
+    Yes,
+}
+
+/// An image in an operation, and what is compared with rules.
+struct Asked<'a> {
+    settings: &'a Settings<'a>,
+    operation: &'a Operation,
+    image: &'a Image,
+    /// As the settings have registries. None if the image has no name or its transport knows no registries.
+    registry: Option<String>,
+    repository: Option<&'a str>,
+    tag: Option<&'a str>,
+    /// What will run if that is known, else what the name says.
+    digest: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(settings: &'a Settings<'a>, operation: &'a Operation, image: &'a Image) -> Self {
+        let name = image.name.as_ref();
+        let registry = name.map(|name| name.registry.as_str()).filter(|registry| !registry.is_empty());
+        Self {
+            settings,
+            operation,
+            image,
+            registry: registry.map(str::to_ascii_lowercase),
+            repository: name.map(|name| name.repository.as_str()),
+            tag: name.and_then(|name| name.tag.as_deref()),
+            digest: image.digest.as_deref().or_else(|| name?.digest.as_deref()),
+        }
+    }
+
+    /// Before names are looked up, denies only what would be denied whatever a name turns out to mean: what another digest
+    /// would save is looked up and judged again.
+    fn decide(&self) -> Result<Allowed<'a>, Denied<'a>> {
+        for rule in &self.settings.rules {
+            match self.fit(rule) {
+                Fit::No => {}
+                Fit::Yes => return self.outcome(Some(rule), false),
+                Fit::Perhaps => {
+                    // If it denies, the rules after it can still allow what it doesn't match. If they deny as well, nothing is
+                    // left to look up.
+                    if let Ok(allowed) = self.outcome(Some(rule), true) {
+                        return Ok(allowed);
+                    }
+                }
+            }
+        }
+        self.outcome(None, false)
+    }
+
+    fn fit(&self, rule: &Rule<'_>) -> Fit {
+        let fits = self.concerns(rule)
+            && matches(&rule.registry, self.registry.as_deref())
+            && matches(&rule.repository, self.repository)
+            && matches(&rule.tag, self.tag);
+        if !fits {
+            Fit::No
+        } else if matches(&rule.digest, self.digest) {
+            Fit::Yes
+        } else if self.digest_is_to_come() {
+            Fit::Perhaps
+        } else {
+            Fit::No
+        }
+    }
+
+    /// Whether a rule is about such operations, callers and parts at all.
+    fn concerns(&self, rule: &Rule<'_>) -> bool {
+        let role = |role: &Role| role.as_str() == self.image.role;
+        let caller = || self.operation.uid().is_some_and(|uid| rule.callers.contains(&uid));
+        matches(&rule.operations, Some(&self.operation.kind))
+            && (rule.roles.is_empty() || rule.roles.iter().any(role))
+            && (rule.callers.is_empty() || caller())
+    }
+
+    /// Targets never get one.
+    fn digest_is_to_come(&self) -> bool {
+        self.digest.is_none() && !self.operation.resolved() && !self.is(Role::Target)
+    }
+
+    fn is(&self, role: Role) -> bool {
+        self.image.role == role.as_str()
+    }
+
+    /// What follows if this rule, or else the default, decides.
+    fn outcome(&self, by: Option<&'a Rule<'a>>, perhaps: bool) -> Result<Allowed<'a>, Denied<'a>> {
+        let denied = |why| Err(Denied { by, why });
+        if by.map_or(self.settings.default, |rule| rule.effect) == Effect::Deny {
+            return denied(match (by, &self.image.name) {
+                (Some(_), _) => Why::Rule,
+                (None, Some(_)) => Why::Default,
+                (None, None) => Why::Unnamed,
+            });
+        }
+        let demand = |of_rule: fn(&Rule<'_>) -> bool, of_all: bool| {
+            let of_all = of_all && self.is_fetched();
+            if by.is_some_and(of_rule) { Some(Demand::Rule) } else { of_all.then_some(Demand::All) }
+        };
+        if let Some(demand) = demand(|rule| rule.require_digest, self.settings.require_digest)
+            && !self.is_by_digest()
+        {
+            return denied(Why::NotByDigest(demand));
+        }
+        if let Some(demand) = demand(|rule| rule.no_latest, self.settings.no_latest)
+            && self.is_latest()
+        {
+            return denied(Why::Latest(demand));
+        }
+        Ok(Allowed { by, perhaps })
+    }
+
+    /// Whether it comes from a registry.
+    fn is_fetched(&self) -> bool {
+        self.is(Role::Source) && self.image.name.as_ref().is_some_and(|name| name.transport == "docker")
+    }
+
+    fn is_by_digest(&self) -> bool {
+        self.image.name.as_ref().is_some_and(|name| name.digest.is_some())
+    }
+
+    /// An id isn't: it means the same tomorrow.
+    fn is_latest(&self) -> bool {
+        self.image.name.as_ref().is_some_and(|name| match &name.tag {
+            Some(tag) => tag == "latest",
+            None => name.digest.is_none(),
+        })
+    }
+}
+
+/// Whether one of the patterns matches, or there are none to match. What isn't known matches no pattern.
+fn matches(globs: &[Glob<'_>], text: Option<&str>) -> bool {
+    globs.is_empty() || text.is_some_and(|text| globs.iter().any(|glob| glob.matches(text)))
+}
+
+#[cfg(test)]
+mod phases;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Before and after names are looked up: what is denied before would be denied afterwards whatever the digest, and the other
+//! way round.
+
+use serde_json::{Value, json};
+
+use super::tests::{attr, denial, digest, image, operation, source};
+use super::*;
+use crate::read;
+
+/// What rules may say beside effect and digest.
+const KEYS: &[&str] =
+    &[r#"{}"#, r#"{ "registry": ["quay.io"] }"#, r#"{ "tag": ["1"] }"#, r#"{ "callers": [0] }"#];
+
+fn denied(settings: &Settings<'_>, image: Image, resolved: bool) -> bool {
+    let mut operation = operation("cmd pull", vec![image]);
+    operation.attrs.push(attr("resolved", if resolved { "true" } else { "false" }));
+    denial(judge(settings, &operation)).is_some()
+}
+
+/// Every rule that can stand at a place. Each place has a digest of its own, so that a name can mean any of them.
+fn rules_at(place: char) -> Vec<Value> {
+    let mut rules = Vec::new();
+    for keys in KEYS {
+        for (effect, demand) in [("allow", None), ("allow", Some("require-digest")), ("deny", None)] {
+            for with_digest in [false, true] {
+                let mut rule: Value = serde_json::from_str(keys).unwrap();
+                rule["effect"] = json!(effect);
+                if let Some(demand) = demand {
+                    rule[demand] = json!(true);
+                }
+                if with_digest {
+                    rule["digest"] = json!([digest(place)]);
+                }
+                rules.push(rule);
+            }
+        }
+    }
+    rules
+}
+
+/// Settings with every sequence of at most two rules, and some of three.
+fn all_settings() -> Vec<String> {
+    let (first, second) = (rules_at('a'), rules_at('b'));
+    let mut sequences: Vec<Vec<Value>> = vec![Vec::new()];
+    sequences.extend(first.iter().map(|rule| vec![rule.clone()]));
+    for a in &first {
+        for b in &second {
+            sequences.push(vec![a.clone(), b.clone()]);
+            sequences.push(vec![a.clone(), b.clone(), json!({ "effect": "allow", "digest": [digest('c')] })]);
+            sequences.push(vec![a.clone(), b.clone(), json!({ "effect": "deny", "registry": ["quay.*"] })]);
+        }
+    }
+    let mut all = Vec::new();
+    for rules in sequences {
+        for default in ["allow", "deny"] {
+            for demand in ["require-digest", "no-latest", ""] {
+                let mut settings = json!({ "default": default });
+                if !rules.is_empty() {
+                    settings["rule"] = json!(rules);
+                }
+                if !demand.is_empty() {
+                    settings[demand] = json!(true);
+                }
+                all.push(settings.to_string());
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn before_the_lookup_exactly_that_is_denied_which_no_digest_would_save() {
+    let meanings = [Some('a'), Some('b'), Some('c'), Some('d'), None].map(|digit| digit.map(digest));
+    let (mut early, mut late) = (0, 0);
+    for text in all_settings() {
+        let settings = read::settings(&text).unwrap();
+        for name in ["quay.io/a:1", "quay.io/a:latest", "other.io/a:1"] {
+            let before = denied(&settings, source(name), false);
+            let after = meanings
+                .iter()
+                .map(|digest| denied(&settings, Image { digest: digest.clone(), ..source(name) }, true));
+            let after: Vec<bool> = after.collect();
+            assert_eq!(before, after.iter().all(|denied| *denied), "{name} {after:?} {text}");
+            early += usize::from(before);
+            late += usize::from(!before && after.contains(&true));
+        }
+    }
+    assert!(early > 1000 && late > 1000, "{early} {late}");
+}
+
+#[test]
+fn what_is_named_by_digest_or_never_has_one_is_judged_the_same_both_times() {
+    for text in all_settings() {
+        let settings = read::settings(&text).unwrap();
+        for digit in ['a', 'b', 'd'] {
+            let named = source(&format!("quay.io/a@{}", digest(digit)));
+            let looked_up = Image { digest: Some(digest(digit)), ..named.clone() };
+            assert_eq!(denied(&settings, named, false), denied(&settings, looked_up, true), "{text}");
+        }
+        let target = image("target", "docker://quay.io/a:1");
+        assert_eq!(denied(&settings, target.clone(), false), denied(&settings, target, true), "{text}");
+    }
+}
+
+#[test]
+fn before_the_lookup_each_rule_about_digests_is_left_open() {
+    let allow = json!({ "effect": "allow", "name": "good", "digest": [digest('a')] });
+    let deny = json!({ "effect": "deny", "name": "bad", "digest": [digest('b')] });
+    let strict = json!({ "effect": "allow", "digest": [digest('a')], "require-digest": true });
+    let elsewhere = json!({ "effect": "allow", "registry": ["own.io"], "digest": [digest('a')] });
+    let nothing = json!({ "effect": "deny" });
+    for (what, default, rules, expected) in [
+        ("it may be the one that is allowed", "deny", vec![&allow], ""),
+        ("it may be another than the one that is denied", "allow", vec![&deny], ""),
+        ("it may be the one that is allowed, after another", "deny", vec![&deny, &allow], ""),
+        ("nothing else is allowed", "deny", vec![&deny], "denied-by-default"),
+        ("the rule that may match demands what it hasn't", "deny", vec![&strict], "denied-by-default"),
+        ("the registry is another", "deny", vec![&elsewhere], "denied-by-default"),
+        ("a rule before it denies everything", "allow", vec![&nothing, &allow], "denied-by-rule"),
+        ("a rule after it denies everything", "allow", vec![&deny, &nothing], "denied-by-rule"),
+        ("what another rule denies may be allowed here", "deny", vec![&allow, &nothing], ""),
+    ] {
+        let text = json!({ "default": default, "rule": rules }).to_string();
+        let settings = read::settings(&text).unwrap();
+        let mut operation = operation("cmd pull", vec![source("quay.io/a:1")]);
+        operation.attrs.push(attr("resolved", "false"));
+        let code = denial(judge(&settings, &operation)).map(|denial| denial.code);
+        assert_eq!(code.unwrap_or_default(), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_verdict_that_depends_on_the_digest_says_so() {
+    let settings = json!({ "default": "deny", "rule": [{ "effect": "allow", "name": "good", "digest": [digest('a')] }] });
+    let text = settings.to_string();
+    let settings = read::settings(&text).unwrap();
+    let mut operation = operation("cmd pull", vec![source("quay.io/a:1")]);
+    operation.attrs.push(attr("resolved", "false"));
+    assert_eq!(
+        judge(&settings, &operation).reason,
+        "quay.io/a:1: allowed by good, if its digest is the right one"
+    );
+}

@@ -1,0 +1,127 @@
+//! What a verdict says.
+
+use std::borrow::Cow;
+
+use bootc_image_plugin_sdk::policy::{Image, Verdict};
+
+use super::{Allowed, Asked, Demand, Denied, Why};
+use crate::globs::Glob;
+use crate::settings::{Effect, Rule};
+
+/// How many rules a hint lists.
+const MOST_OFFERS: usize = 5;
+
+/// How many digits of an id are shown.
+const SHORT_ID: usize = 12;
+
+/// What a rule is called; none is the default.
+pub(super) fn name<'a>(rule: Option<&'a Rule<'_>>) -> Cow<'a, str> {
+    rule.map_or(Cow::Borrowed("default"), Rule::name)
+}
+
+pub(super) fn reason(image: &Image, allowed: &Allowed<'_>) -> String {
+    let perhaps = if allowed.perhaps { ", if its digest is the right one" } else { "" };
+    format!("{}: allowed by {}{perhaps}", shown(image), name(allowed.by))
+}
+
+pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
+    let (image, rule) = (shown(asked.image), name(denied.by));
+    let (code, what) = match denied.why {
+        Why::Rule => ("denied-by-rule", format!("denied by {rule}")),
+        Why::Default => ("denied-by-default", format!("denied by {rule}: no rule matches it")),
+        Why::Unnamed => {
+            ("unnamed-image", format!("denied by {rule}: it has no name that a rule could match"))
+        }
+        Why::NotByDigest(Demand::Rule) => {
+            ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
+        }
+        Why::NotByDigest(Demand::All) => {
+            ("not-by-digest", format!("allowed by {rule}, but images of registries must be named by digest"))
+        }
+        Why::Latest(Demand::Rule) => ("latest-tag", format!("allowed by {rule}, but not as `latest`")),
+        Why::Latest(Demand::All) => {
+            ("latest-tag", format!("allowed by {rule}, but images of registries must not be `latest`"))
+        }
+    };
+    let hint = match denied.why {
+        Why::Rule | Why::Default => offers(asked),
+        Why::Unnamed => format!("name it as REGISTRY/REPOSITORY:TAG instead of by its id; {}", offers(asked)),
+        Why::NotByDigest(_) => format!("name it by digest: {}{}", by_digest(asked), how_to_find(asked)),
+        Why::Latest(_) => format!("name another tag, or its digest alone: {}", by_digest(asked)),
+    };
+    Verdict::deny(code, format!("{image}: {what}")).with_hint(hint).with_attr("rule", rule)
+}
+
+/// An image as a person would call it: registries need no transport in front.
+fn shown(image: &Image) -> String {
+    match &image.name {
+        Some(name) => name.canonical.strip_prefix("docker://").unwrap_or(&name.canonical).to_owned(),
+        None => {
+            let id = image.attrs.iter().find(|attr| attr.key == "id").map(|attr| attr.value.as_str());
+            let known = id.map(|id| id.get(..SHORT_ID).unwrap_or(id)).or(image.digest.as_deref());
+            known.map_or_else(|| "an image without a name".to_owned(), |known| format!("image {known}"))
+        }
+    }
+}
+
+/// The name with its digest, or with a word where it would stand.
+fn by_digest(asked: &Asked<'_>) -> String {
+    let digest = asked.digest.unwrap_or("sha256:DIGEST");
+    match (&asked.registry, asked.repository) {
+        (Some(registry), Some(repository)) => format!("{registry}/{repository}@{digest}"),
+        _ => format!("REGISTRY/REPOSITORY@{digest}"),
+    }
+}
+
+/// Where the digest comes from, if it isn't told already.
+fn how_to_find(asked: &Asked<'_>) -> String {
+    match &asked.image.name {
+        Some(name) if asked.digest.is_none() && name.transport == "docker" => {
+            format!("; skopeo inspect --format '{{{{.Digest}}}}' {} tells it", name.canonical)
+        }
+        _ => String::new(),
+    }
+}
+
+/// What such a caller may do in such an operation with some other image.
+fn offers(asked: &Asked<'_>) -> String {
+    let allows = |rule: &&Rule<'_>| rule.effect == Effect::Allow && asked.concerns(rule);
+    let offers: Vec<String> = asked.settings.rules.iter().filter(allows).map(offer).collect();
+    let (role, kind) = (&asked.image.role, &asked.operation.kind);
+    match offers.len() {
+        0 => "an administrator can allow it in [settings.registry-policy] of the configuration".to_owned(),
+        1..=MOST_OFFERS => format!("allowed as {role} of `{kind}`: {}", offers.join(", ")),
+        many => {
+            let (some, more) = (offers[..MOST_OFFERS].join(", "), many - MOST_OFFERS);
+            format!("allowed as {role} of `{kind}`: {some} and {more} more")
+        }
+    }
+}
+
+/// A rule and what it takes.
+fn offer(rule: &Rule<'_>) -> String {
+    let list = |what: &str, globs: &[Glob<'_>]| {
+        let globs: Vec<&str> = globs.iter().map(Glob::as_str).collect();
+        (!globs.is_empty()).then(|| format!("{what} {}", globs.join(" or ")))
+    };
+    let mut takes: Vec<String> = [
+        list("registry", &rule.registry),
+        list("repository", &rule.repository),
+        list("tag", &rule.tag),
+        list("digest", &rule.digest),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if rule.require_digest {
+        takes.push("named by digest".to_owned());
+    }
+    if rule.no_latest {
+        takes.push("not `latest`".to_owned());
+    }
+    if takes.is_empty() {
+        rule.name().into_owned()
+    } else {
+        format!("{} ({})", rule.name(), takes.join("; "))
+    }
+}
