@@ -8,7 +8,7 @@ packages=(
     docker-registry busybox-static e2fsprogs                            # to make worlds
     libseccomp-dev strace gdb procps                                    # to make faults and measurements
 )
-target=wasm32-unknown-unknown
+targets=(wasm32-unknown-unknown wasm32-wasip2)
 policy=/usr/sbin/policy-rc.d
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -56,6 +56,8 @@ if [ ${#wanted[@]} -ne 0 ]; then
     # The lists may be absent or too old to name what the mirror has now.
     install_packages "${wanted[@]}" 2>/dev/null || { apt-get update; install_packages "${wanted[@]}"; }
 fi
-if ! [ -d "$(rustc --print target-libdir --target $target)" ]; then
-    rustup target add $target
-fi
+for target in "${targets[@]}"; do
+    if ! [ -d "$(rustc --print target-libdir --target "$target")" ]; then
+        rustup target add "$target"
+    fi
+done

@@ -86,8 +86,7 @@ impl Verdict {
 
     /// The operation must not run. `code` is a stable name in kebab case, `message` one sentence for a person.
     pub fn deny(code: impl Into<String>, message: impl Into<String>) -> Self {
-        let denial =
-            Denial { code: code.into(), message: message.into(), hint: None, attrs: Vec::new() };
+        let denial = Denial { code: code.into(), message: message.into(), hint: None, attrs: Vec::new() };
         Self { decision: Decision::Deny(denial), reason: String::new(), attrs: Vec::new() }
     }
 
@@ -124,9 +123,8 @@ macro_rules! export_policy {
 
         // Natively nothing is exported, but a type that doesn't fit should be an error there too.
         #[cfg(not(target_arch = "wasm32"))]
-        const _: fn(
-            &$crate::policy::Operation,
-        ) -> Result<$crate::policy::Verdict, $crate::Problem> = <$plugin as $crate::policy::Policy>::evaluate;
+        const _: fn(&$crate::policy::Operation) -> Result<$crate::policy::Verdict, $crate::Problem> =
+            <$plugin as $crate::policy::Policy>::evaluate;
     };
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use bootc_image_core::operation::Request;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{cmd, copy_to_storage, list, pull_from_default_storage, set_unified};
+use crate::commands::{cmd, copy_to_storage, list, plugin, policy, pull_from_default_storage, set_unified};
 use crate::exit::Failure;
 use crate::render::Format;
 
@@ -27,7 +27,7 @@ impl Arguments {
     /// Where how it ended is to be written, if anywhere.
     pub(crate) fn status_fd(&self) -> Option<RawFd> {
         match &self.command {
-            Command::Cmd(cmd) => cmd.status_fd,
+            Command::Operation(Operation::Cmd(cmd)) => cmd.status_fd,
             _ => None,
         }
     }
@@ -39,7 +39,7 @@ pub(crate) struct Global {
     /// Physical root of another system; its default deployment stands for the booted one
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) sysroot: Option<std::path::PathBuf>,
-    /// Print what would be judged and how, as JSON, and run nothing
+    /// Print what would be judged and how, as JSON, and run nothing; what a tag means is asked of its registry
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
     /// No progress on stderr
@@ -64,6 +64,15 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Operation(Operation),
+    Plugin(plugin::Plugin),
+    Policy(policy::Policy),
+}
+
+/// What policies judge.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operation {
     List(list::List),
     CopyToStorage(copy_to_storage::CopyToStorage),
     PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
@@ -71,7 +80,7 @@ pub(crate) enum Command {
     Cmd(cmd::Cmd),
 }
 
-impl Command {
+impl Operation {
     /// What is asked for, and how a listing shall look.
     pub(crate) fn into_request(self) -> Result<(Request, Format), Failure> {
         Ok(match self {

@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     /// How it ended couldn't be told.
     #[error("can't write to the descriptor of --status-fd")]
     Status(#[source] io::Error),
+    /// A table of cases can't be read.
+    #[error("{0}")]
+    Cases(String),
     /// The list couldn't be delivered.
     #[error("can't write to standard output")]
     Stdout(#[source] io::Error),
@@ -69,7 +72,7 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
             }
             code(kind)
         }
-        Failure::NotUtf8(_) => {
+        Failure::NotUtf8(_) | Failure::Cases(_) => {
             ui.error(failure, None);
             USAGE
         }

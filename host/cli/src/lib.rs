@@ -9,6 +9,7 @@ mod arguments;
 mod bootc;
 mod commands;
 mod exit;
+mod limits;
 mod render;
 mod settings;
 mod status;
@@ -20,18 +21,21 @@ use std::process::ExitCode;
 
 use bootc_image_core::audit::FileRecorder;
 use bootc_image_core::export::HelperExporter;
+use bootc_image_core::operation::Request;
 use bootc_image_core::pipeline::Pipeline;
 use bootc_image_core::report::Report;
+use bootc_image_core::settings::Settings;
 use bootc_image_engine::{Builtin, PluginSet};
 use clap::Parser as _;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Operation};
 use crate::exit::Failure;
 use crate::status::{Origin, StatusFile};
 use crate::ui::Ui;
 
 /// Runs the program with the plugins that are built into it.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
+    limits::reset();
     // The caller's would end up in images: what an archive doesn't name is made with it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let arguments = match bootc::ours(arguments) {
@@ -59,27 +63,48 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
 /// Runs what was asked for; returns the exit code, and whose it is.
 fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> (Origin, u8) {
     let mut origin = Origin::Host;
-    let plugins = PluginSet::new(builtins);
-    let result = settings::resolve(&arguments.global).and_then(|settings| {
-        if let Command::Cmd(cmd) = &arguments.command
-            && let Some(help) = cmd.help(&plugins)?
-        {
-            return ui.text(&help);
+    let result = settings::resolve(&arguments.global, builtins).and_then(|(settings, surroundings)| {
+        let plugins = PluginSet::new(surroundings);
+        match arguments.command {
+            Command::Operation(operation) => operate(ui, &settings, &plugins, operation, &mut origin),
+            Command::Plugin(plugin) => plugin.run(ui, &settings, &plugins),
+            Command::Policy(policy) => policy.run(ui, &settings, &plugins),
         }
-        let pipeline = Pipeline {
-            settings: &settings,
-            plugins: &plugins,
-            exporter: &HelperExporter { candidates: settings.helper.clone() },
-            recorder: &FileRecorder::new(settings.state.join("audit")),
-            talk: ui,
-        };
-        let (request, format) = arguments.command.into_request()?;
-        let report = pipeline.run(request)?;
-        if matches!(report, Report::Exited { .. }) {
-            origin = Origin::Podman;
-        }
-        render::report(ui, report, format)
     });
     let code = result.unwrap_or_else(|error| exit::of_error(ui, &error));
     (origin, code)
+}
+
+/// Does what policies judge.
+fn operate(
+    ui: &Ui,
+    settings: &Settings,
+    plugins: &PluginSet,
+    operation: Operation,
+    origin: &mut Origin,
+) -> Result<u8, Failure> {
+    if let Operation::Cmd(cmd) = &operation
+        && let Some(help) = cmd.help(plugins)?
+    {
+        return ui.text(&help);
+    }
+    let (request, format) = operation.into_request()?;
+    let report = through_pipeline(ui, settings, plugins, request)?;
+    if matches!(report, Report::Exited { .. }) {
+        *origin = Origin::Podman;
+    }
+    render::report(ui, report, format)
+}
+
+/// The only way to do anything.
+fn through_pipeline(
+    ui: &Ui,
+    settings: &Settings,
+    plugins: &PluginSet,
+    request: Request,
+) -> Result<Report, Failure> {
+    let exporter = HelperExporter { candidates: settings.helper.clone() };
+    let recorder = FileRecorder::new(settings.state.join("audit"));
+    let pipeline = Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui };
+    Ok(pipeline.run(request)?)
 }

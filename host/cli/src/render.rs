@@ -49,6 +49,12 @@ pub(crate) fn report(ui: &Ui, report: Report, format: Format) -> Result<u8, Fail
         }
         Report::Exited { code } => Ok(code),
         Report::NothingToDo => Ok(OK),
+        Report::Approved { grant, file } => {
+            ui.text(&format!("Approved: {} {} in {}\n", grant.plugin, grant.sha256, file.display()))
+        }
+        Report::Revoked { plugin, file } => {
+            ui.text(&format!("Revoked: {plugin}, removed {}\n", file.display()))
+        }
         // A JSON document each: the caller of a command that takes several names knows how many.
         Report::Judged(judged) => {
             let codes = judged.iter().map(|judged| show_judged(ui, judged));
@@ -66,10 +72,20 @@ fn show_listing(ui: &Ui, listing: &Listing, format: Format) -> Result<u8, Failur
 }
 
 fn table(rows: &[ImageRow], out: &mut dyn Write) -> io::Result<()> {
+    let cells = rows.iter().map(|row| [row.image.clone(), row.image_type.as_str().to_owned()]);
+    columns(["REPOSITORY", "TYPE"], cells, out)
+}
+
+/// Columns for people, without borders.
+pub(crate) fn columns<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["REPOSITORY", "TYPE"]);
+    table.load_preset(NOTHING).set_header(header);
     for row in rows {
-        table.add_row([sanitize::sanitize(&row.image).as_str(), row.image_type.as_str()]);
+        table.add_row(row.map(|cell| sanitize::sanitize(&cell)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -80,7 +96,7 @@ fn table(rows: &[ImageRow], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn json(value: &(impl Serialize + ?Sized), out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn json(value: &(impl Serialize + ?Sized), out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     out.write_all(b"\n")
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bootc_image_core::children::PROXY_VARIABLES;
 use bootc_image_core::error::Error;
-use bootc_image_core::policy::Configuration;
 use bootc_image_core::settings::{Place, Settings};
 use bootc_image_core::subject::{CallerEnvironment, Subject};
+use bootc_image_engine::configuration::Configuration;
+use bootc_image_engine::places::Places;
+use bootc_image_engine::{Builtin, Surroundings};
 
 use crate::arguments::Global;
 use crate::exit::Failure;
@@ -21,22 +23,42 @@ pub(crate) const STATE: &str = "/var/lib/bootc-image";
 /// Our helper's name.
 const HELPER: &str = "bootc-image-helper";
 
-pub(crate) fn resolve(global: &Global) -> Result<Settings, Failure> {
+pub(crate) fn resolve(global: &Global, builtins: Vec<Builtin>) -> Result<(Settings, Surroundings), Failure> {
     let root = rustix::process::geteuid().is_root();
-    Ok(Settings {
+    let places = Places::of_system(if root { None } else { user() });
+    let configuration = Configuration::read(&places).map_err(Error::Configuration)?;
+    let subject = subject();
+    let settings = Settings {
         place: place(),
         sysroot: global.sysroot.as_deref().map(absolute).transpose()?,
-        subject: subject(),
         root,
-        configuration: Configuration::default(),
+        configuration: configuration.judging.clone(),
         lock_limit: LOCK_LIMIT,
         change_limit: CHANGE_LIMIT,
         helper: helper_candidates(),
         state: STATE.into(),
         directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
-        proxies: PROXY_VARIABLES.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))).collect(),
+        proxies: proxies(&subject),
+        subject,
         dry_run: global.dry_run,
-    })
+    };
+    let helper = settings.helper.clone();
+    Ok((settings, Surroundings { builtins, places, configuration, helper }))
+}
+
+/// The user's own directories. As root nothing of the caller's world counts (D5.3): this isn't asked then.
+fn user() -> Option<(u32, PathBuf, PathBuf)> {
+    let directory = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = directory("HOME");
+    let data = directory("XDG_DATA_HOME").or_else(|| Some(home.as_ref()?.join(".local/share")))?;
+    let configuration = directory("XDG_CONFIG_HOME").or_else(|| Some(home?.join(".config")))?;
+    Some((rustix::process::geteuid().as_raw(), data, configuration))
+}
+
+/// Whoever is root on another's behalf doesn't choose where root's credentials are sent.
+fn proxies(subject: &Subject) -> Vec<(&'static str, std::ffi::OsString)> {
+    let passed = PROXY_VARIABLES.iter().filter(|_| subject.delegation.is_none());
+    passed.filter_map(|&name| Some((name, std::env::var_os(name)?))).collect()
 }
 
 fn absolute(path: &Path) -> Result<String, Failure> {

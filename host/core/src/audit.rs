@@ -56,6 +56,12 @@ pub trait Recorder {
     /// [`Error`] if that couldn't be written; the operation has run.
     fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error>;
 
+    /// Writes that a name couldn't be looked up, of an operation that nobody had objected to so far.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; nothing has run.
+    fn look_up_failed(&self, judged: &Judged, error: &str) -> Result<(), Error>;
+
     /// Writes that something was refused: `judged` if it came so far as to be judged.
     ///
     /// # Errors
@@ -98,11 +104,7 @@ impl FileRecorder {
 
     fn open(&self) -> Result<File, Error> {
         let directory = &self.directory;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(Error::io("create", directory))?;
+        private_directory(directory).map_err(Error::io("create", directory))?;
         let owned = fs::symlink_metadata(directory).map_err(Error::io("examine", directory))?;
         let ours =
             owned.is_dir() && owned.uid() == rustix::process::geteuid().as_raw() && owned.mode() & 0o077 == 0;
@@ -145,6 +147,14 @@ impl FileRecorder {
     }
 }
 
+/// Makes a directory that only its owner can enter. Those above it are for everybody: plugins are found in one of them.
+pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 fn ends_in_newline(file: &File) -> io::Result<bool> {
     let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
     let mut byte = [0];
@@ -170,6 +180,18 @@ impl Recorder for FileRecorder {
 
     fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
         self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) })
+    }
+
+    fn look_up_failed(&self, judged: &Judged, error: &str) -> Result<(), Error> {
+        let id = new_id()?;
+        let outcome = Outcome::Failed { error: error.to_owned() };
+        self.write(&Line {
+            digest: Some(judged.frozen().digest()),
+            frozen: Some(raw(judged)?.as_ref()),
+            verdicts: Some(judged.verdicts()),
+            outcome: Some(&outcome),
+            ..line("look-up-failed", &id)
+        })
     }
 
     fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {

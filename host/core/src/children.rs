@@ -98,6 +98,22 @@ pub fn find_helper(candidates: &[PathBuf]) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
+/// Has our helper compile the component in `component` to machine code in `code`, an empty file.
+///
+/// # Errors
+/// [`Error::Child`] with what the compiler says; as [`find_helper`]; the system's.
+pub fn compile(candidates: &[PathBuf], component: &File, code: &File) -> Result<(), Error> {
+    let mut child = Child::helper(candidates)?;
+    child.descriptor(component, 3)?.descriptor(code, 4)?;
+    child.arg("compile");
+    child.run_quietly()
+}
+
+/// A write beyond the caller's limit on the size of files is an error from now on, and not the end of us.
+pub fn survive_file_limits() {
+    signals::survive_file_limits();
+}
+
 /// Where the real bootc is.
 const BOOTC: &str = "/usr/bin/bootc";
 
@@ -140,11 +156,14 @@ impl Child {
     /// [`Error::MissingProgram`]; the system's.
     pub fn new(program: Program, proxies: &[(&'static str, OsString)]) -> Result<Self, Error> {
         let mut child = Self::with_path(program.name(), &program.find()?, proxies)?;
+        if !is_off("environment") {
+            child.command.env("HOME", empty_home()?);
+        }
         child.mounts = Mounts::Private;
         Ok(child)
     }
 
-    /// As [`Child::new`], for our helper.
+    /// As [`Child::new`], for our helper, which has no use for a home.
     ///
     /// # Errors
     /// As [`find_helper`]; the system's.
@@ -162,7 +181,6 @@ impl Child {
             command
                 .env_clear()
                 .env("PATH", SEARCH.join(":"))
-                .env("HOME", empty_home()?)
                 .env("LANG", "C.UTF-8")
                 .env("TMPDIR", "/var/tmp")
                 .envs(proxies.iter().map(|(name, value)| (name, value)));

@@ -1,13 +1,14 @@
 //! What has been copied out of the ostree repository: which image a commit became. The same commit always becomes the same
 //! image; with this it needn't be exported again to find out which.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::private_directory;
 use crate::error::Error;
 use crate::export::EXPORTER;
 use crate::operation::HostImage;
@@ -55,7 +56,7 @@ impl Copies {
         let path = self.path(source);
         let unfinished = path.with_extension("unfinished");
         let write = || -> io::Result<()> {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+            private_directory(&self.directory)?;
             let mut file =
                 File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             serde_json::to_writer(&file, &copy)?;

@@ -51,8 +51,17 @@ pub enum Error {
     #[error("the name of {0} isn't UTF-8 text")]
     NotUtf8(PathBuf),
     /// An image that is pushed by its id has no name to be pushed to.
-    #[error("where to push {0} isn't said: an id is no name")]
+    #[error("where to push {0} isn't said: it has no name in a registry")]
     NoDestination(String),
+    /// What a name means couldn't be found out.
+    #[error("can't look up {name} in its registry")]
+    LookUp {
+        /// Which name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// An image name that can't be one.
     #[error(transparent)]
     Reference(#[from] InvalidReference),
@@ -219,6 +228,27 @@ pub enum Error {
     /// It ran, but how it ended couldn't be recorded.
     #[error("it ran, but its outcome can't be written to the audit record")]
     AuditOutcome(#[source] Box<Error>),
+    /// The administrator's configuration can't be used.
+    #[error("{0}")]
+    Configuration(String),
+    /// No plugin has this id.
+    #[error("there is no plugin {name:?}")]
+    NoSuchPlugin {
+        /// As typed.
+        name: String,
+        /// A plugin with a similar name, or where plugins are looked for.
+        hint: String,
+    },
+    /// Something about one plugin isn't as it must be.
+    #[error("plugin {plugin}: {reason}")]
+    Plugin {
+        /// Which one.
+        plugin: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do next.
+        fix: String,
+    },
     /// The set of plugins can't be used.
     #[error(transparent)]
     Plugins(#[from] PluginSetError),
@@ -281,8 +311,12 @@ impl Error {
             Self::Reference(_) | Self::NoDestination(_) => Kind::Usage,
             Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
             Self::MissingProgram { .. } => Kind::MissingProgram,
+            Self::LookUp { source, .. } => source.kind(),
+            Self::NoSuchPlugin { .. } => Kind::Usage,
             Self::Audit(_)
             | Self::AuditOutcome(_)
+            | Self::Configuration(_)
+            | Self::Plugin { .. }
             | Self::Plugins(_)
             | Self::Plan(PlanError::Unusable { .. }) => Kind::Unusable,
             _ => Kind::Failed,
@@ -296,6 +330,7 @@ impl Error {
             Self::Plan(PlanError::Denied { hint, .. } | PlanError::Failed { hint, .. }) => {
                 return hint.clone();
             }
+            Self::NoSuchPlugin { hint, .. } | Self::Plugin { fix: hint, .. } => return Some(hint.clone()),
             Self::ImageNotFound { list_with, .. } => {
                 return Some(format!("see what there is with: {list_with}"));
             }
@@ -341,10 +376,12 @@ impl Error {
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"
             }
+            Self::Configuration(_) => "nothing runs until that is mended",
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
-                "nothing runs through a plugin that can't be used; reinstall it"
+                "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }
             Self::Interrupted { .. } => "nothing half-made counts; run the same command again",
+            Self::LookUp { source, .. } => return source.hint(),
             Self::Child { .. } | Self::Io { .. } => return None,
         };
         Some(text.to_owned())

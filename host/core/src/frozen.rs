@@ -16,6 +16,7 @@ pub struct Frozen {
     operation: Operation,
     subject: Subject,
     sysroot: Option<String>,
+    resolved: bool,
     bytes: Vec<u8>,
     digest: Digest,
 }
@@ -25,19 +26,37 @@ struct Contents<'a> {
     operation: &'a Operation,
     subject: &'a Subject,
     sysroot: Option<&'a str>,
+    /// Stands there only of what can't run.
+    #[serde(skip_serializing_if = "is_true")]
+    resolved: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl Frozen {
     /// Freezes. `sysroot` is the system's physical root if it isn't the booted one.
     pub fn new(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
-        let contents = Contents { operation: &operation, subject: &subject, sysroot: sysroot.as_deref() };
+        Self::with(operation, subject, sysroot, true)
+    }
+
+    /// As [`Frozen::new`], of an operation whose names haven't been looked up: it can be denied, never approved.
+    pub fn unresolved(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
+        Self::with(operation, subject, sysroot, false)
+    }
+
+    fn with(operation: Operation, subject: Subject, sysroot: Option<String>, resolved: bool) -> Self {
+        let contents =
+            Contents { operation: &operation, subject: &subject, sysroot: sysroot.as_deref(), resolved };
         // NOTE(unwrap): none of these types has a map with keys that aren't text, the only thing that could fail here;
         // and an empty object would be refused by whoever reads it.
         let value = serde_json::to_value(&contents).unwrap_or_default();
         let mut bytes = vec![VERSION];
         canonical(&value, &mut bytes);
         let digest = Digest::of(&bytes);
-        Self { operation, subject, sysroot, bytes, digest }
+        Self { operation, subject, sysroot, resolved, bytes, digest }
     }
 
     /// The operation.
@@ -53,6 +72,11 @@ impl Frozen {
     /// The system's physical root, if it isn't the booted one.
     pub fn sysroot(&self) -> Option<&str> {
         self.sysroot.as_deref()
+    }
+
+    /// Whether its names have been looked up.
+    pub fn is_resolved(&self) -> bool {
+        self.resolved
     }
 
     /// The JSON, without the version byte.
@@ -126,6 +150,9 @@ mod tests {
         let base = list(0, None);
         assert_ne!(base.digest(), list(1, None).digest());
         assert_ne!(base.digest(), list(0, Some("/mnt")).digest());
+        let operation = Operation::List { image_type: ListType::All };
+        let unresolved = Frozen::unresolved(operation, base.subject().clone(), None);
+        assert_ne!(base.digest(), unresolved.digest());
     }
 
     #[test]

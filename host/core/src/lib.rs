@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - [`operation`], [`reference`], [`digest`], [`subject`]: what is asked for, of what, by whom
-//! - [`frozen`], [`policy`], [`audit`]: judging and recording
+//! - [`frozen`], [`policy`], [`audit`]: judging and recording; [`view`]: what plugins' policies see
 //! - [`pipeline`]: the way itself; its private children resolve and execute
 //! - [`storage`]: native readers; [`bootc_store`], `default_store`, [`export`], `transfer`: writers; [`copies`]: what has
 //!   been copied;
@@ -40,3 +40,4 @@ pub mod storage;
 pub mod subject;
 pub mod talk;
 mod transfer;
+pub mod view;

@@ -49,6 +49,16 @@ pub enum Request {
         /// What follows it.
         args: Vec<String>,
     },
+    /// Let a plugin run that was found, with what its manifest asks for.
+    ApprovePlugin {
+        /// Its id, as typed.
+        plugin: String,
+    },
+    /// Take that back.
+    RevokePlugin {
+        /// Its id, as typed.
+        plugin: String,
+    },
 }
 
 impl Request {
@@ -106,6 +116,37 @@ pub enum Operation {
         /// Whether everything that it fetches is named by digest.
         pinned: bool,
     },
+    /// Write down that a plugin may run.
+    ApprovePlugin {
+        /// What exactly.
+        #[serde(flatten)]
+        grant: Grant,
+    },
+    /// Remove what was written down.
+    RevokePlugin {
+        /// Which plugin.
+        plugin: PluginId,
+    },
+}
+
+/// The administrator's yes to a plugin: to this component, and to what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Grant {
+    /// Which plugin.
+    pub plugin: PluginId,
+    /// Digest of its component in lower-case hexadecimal.
+    pub sha256: String,
+    /// What it may ask the host for, sorted.
+    pub capabilities: Vec<Capability>,
+}
+
+/// Something that a plugin may ask the host for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Capability {
+    /// Its name, such as `podman-reads`.
+    pub name: String,
+    /// How far it goes; empty if it has no bounds to choose.
+    pub scope: String,
 }
 
 /// An image that a command is about.
@@ -203,6 +244,8 @@ impl Operation {
             Self::PullFromDefaultStorage { .. } => "pull-from-default-storage",
             Self::SetUnified { .. } => "set-unified",
             Self::Cmd { .. } => "cmd",
+            Self::ApprovePlugin { .. } => "plugin-approve",
+            Self::RevokePlugin { .. } => "plugin-revoke",
         }
     }
 }

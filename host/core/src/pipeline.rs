@@ -1,5 +1,6 @@
 //! The one way to do anything (D3).
 
+mod assumed;
 mod cmd;
 mod copy;
 mod list;
@@ -16,13 +17,15 @@ use crate::export::Exporter;
 use crate::frozen::Frozen;
 use crate::mounts::make_writable;
 use crate::operation::{ListType, Operation, Request};
-use crate::plugin::{CommandClaim, PlanError, Plugins};
-use crate::policy::{Approved, Judged, validators};
+use crate::plugin::{CommandClaim, PlanError, PluginId, Plugins};
+use crate::policy::{Approved, Judged, early_denial, validators};
 use crate::report::Report;
 use crate::settings::{Place, Settings};
 use crate::storage::root::RootDir;
 use crate::subject::Subject;
 use crate::talk::Talk;
+
+pub use assumed::Assumed;
 
 /// The physical root of a booted system.
 const SYSROOT: &str = "/sysroot";
@@ -51,6 +54,8 @@ impl Pipeline<'_> {
             return Err(Error::NeedsRoot);
         }
         let subject = self.settings.subject.clone();
+        let (configuration, sysroot) = (&self.settings.configuration, self.settings.sysroot.as_deref());
+        early_denial(configuration, &subject, sysroot).map_err(|denial| self.denied(&subject, denial))?;
         match request {
             Request::List { image_type } => {
                 let operation = Operation::List { image_type: image_type.unwrap_or(ListType::All) };
@@ -69,50 +74,116 @@ impl Pipeline<'_> {
                 self.act_if_allowed(self.judge(operation, subject))
             }
             Request::Cmd { name, args } => self.cmd(&name, &args, subject),
+            Request::ApprovePlugin { plugin } => {
+                let grant = self.plugins.grant_for(&plugin)?;
+                self.act_if_allowed(self.judge(Operation::ApprovePlugin { grant }, subject))
+            }
+            Request::RevokePlugin { plugin } => {
+                let plugin = PluginId::new(&plugin)
+                    .map_err(|error| Error::NoSuchPlugin { name: plugin, hint: error.to_string() })?;
+                self.act_if_allowed(self.judge(Operation::RevokePlugin { plugin }, subject))
+            }
         }
+    }
+
+    /// Judges what the request would be if names meant what `assumed` says. Nothing is looked up, nothing runs, nothing is
+    /// recorded: this is for a site's own tests of its policies.
+    ///
+    /// # Errors
+    /// [`Error`] if the request makes no sense by itself.
+    pub fn suppose(&self, request: &Request, assumed: &Assumed) -> Result<Vec<Judged>, Error> {
+        if let Request::Cmd { name, args } = request {
+            return match self.judge_cmd(name, args, assumed.subject.clone(), assumed) {
+                Ok((judged, _)) => Ok(vec![judged]),
+                Err(NotJudged::Nothing) => Ok(Vec::new()),
+                Err(NotJudged::Denied(_, denial)) => Err(denial.into()),
+                Err(NotJudged::Failed(error) | NotJudged::LookUp(_, error)) => Err(error),
+            };
+        }
+        let judge = |operation| self.judge(operation, assumed.subject.clone());
+        Ok(assumed.operations(request)?.into_iter().map(judge).collect())
     }
 
     /// Asks the plugin that owns the command for a plan, which then goes the same way as everything else (D3.2).
     fn cmd(&self, name: &str, args: &[String], subject: Subject) -> Result<Report, Error> {
         physical(self.settings)?;
-        let claims = self.plugins.command_claims()?;
+        match self.judge_cmd(name, args, subject.clone(), &cmd::LookedUp(self)) {
+            Ok((judged, message)) => {
+                if !message.is_empty() {
+                    self.talk.note(&message);
+                }
+                self.act_if_allowed(judged)
+            }
+            Err(NotJudged::Nothing) => Ok(Report::NothingToDo),
+            Err(NotJudged::Denied(subject, denial)) => Err(self.denied(&subject, denial)),
+            Err(NotJudged::Failed(error)) => Err(error),
+            Err(NotJudged::LookUp(judged, error)) => {
+                // A registry was asked, with root's credentials.
+                if !self.settings.dry_run {
+                    let recorded = self.recorder.look_up_failed(&judged, &with_causes(&error));
+                    recorded.map_err(|error| Error::AuditOutcome(Box::new(error)))?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Judges a command twice: as it is named, so that what is refused isn't even looked up, and as what its names mean.
+    /// Beside it, what the plugin wants to have said.
+    fn judge_cmd(
+        &self,
+        name: &str,
+        args: &[String],
+        subject: Subject,
+        names: &dyn cmd::Names,
+    ) -> Result<(Judged, String), NotJudged> {
+        let claims = self.plugins.command_claims().map_err(Error::from)?;
         let mut owners = claims.iter().filter(|claim| claim.name == name);
         let (Some(owner), None) = (owners.next(), owners.next()) else {
-            return Err(self.denied(&subject, unclaimed(name, &claims)));
+            // A plugin that can't be read might be the one.
+            return Err(match self.plugins.broken() {
+                Some(error) => Error::from(error).into(),
+                None => NotJudged::Denied(subject, unclaimed(name, &claims)),
+            });
         };
         let subject = subject.through(&owner.plugin);
         let plan = match self.plugins.plan(&owner.plugin, name, args) {
             Ok(plan) => plan,
             Err(PlanError::Denied { code, message, hint }) => {
                 let denial = Denial { by: owner.plugin.to_string(), code, message, hint };
-                return Err(self.denied(&subject, denial));
+                return Err(NotJudged::Denied(subject, denial));
             }
-            Err(other) => return Err(Error::Plan(other)),
+            Err(other) => return Err(Error::Plan(other).into()),
         };
-        if !plan.message.is_empty() {
-            self.talk.note(&plan.message);
-        }
-        let Some((subcommand, args)) = plan.argv.split_first() else { return Ok(Report::NothingToDo) };
-        let planned = match cmd::Planned::parse(name, &owner.plugin, subcommand, args) {
-            Ok(planned) => planned,
-            Err(denial) => return Err(self.denied(&subject, denial)),
+        let Some((subcommand, args)) = plan.argv.split_first() else {
+            if !plan.message.is_empty() {
+                self.talk.note(&plan.message);
+            }
+            return Err(NotJudged::Nothing);
         };
-        let frozen = Frozen::new(planned.unresolved(), subject.clone(), self.settings.sysroot.clone());
-        let validators = validators(&self.settings.configuration, claims.clone());
-        if let Some(judged) = validators.denied_unresolved(frozen) {
-            return self.act_if_allowed(judged);
+        let denied = |denial| NotJudged::Denied(subject.clone(), denial);
+        let planned = cmd::Planned::parse(name, &owner.plugin, subcommand, args).map_err(denied)?;
+        let sysroot = &self.settings.sysroot;
+        let frozen = Frozen::unresolved(planned.unresolved(), subject.clone(), sysroot.clone());
+        let validators = validators(&self.settings.configuration, claims.clone(), self.plugins);
+        let judged = validators.judge(frozen);
+        if judged.denial().is_some() {
+            return Ok((judged, plan.message));
         }
-        let operation = match planned.resolve(self) {
-            Err(Error::Denied(denial)) => return Err(self.denied(&subject, denial)),
+        let operation = match planned.resolve(names) {
+            Err(Error::Denied(denial)) => return Err(denied(denial)),
+            Err(error @ Error::LookUp { .. }) => return Err(NotJudged::LookUp(Box::new(judged), error)),
             resolved => resolved?,
         };
-        let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
-        self.act_if_allowed(validators.judge(frozen))
+        Ok((validators.judge(Frozen::new(operation, subject, sysroot.clone())), plan.message))
     }
 
-    /// A read is judged, and not recorded.
+    /// A read is judged, and recorded only if root asks and the configuration says so.
     fn read(&self, frozen: Frozen) -> Result<Report, Error> {
-        let judged = validators(&self.settings.configuration, Vec::new()).judge(frozen);
+        let judged = validators(&self.settings.configuration, Vec::new(), self.plugins).judge(frozen);
+        if self.settings.configuration.record_reads && self.settings.root {
+            return self.act_if_allowed(judged);
+        }
         if self.settings.dry_run {
             return Ok(Report::Judged(vec![judged]));
         }
@@ -145,7 +216,7 @@ impl Pipeline<'_> {
 
     fn judge(&self, operation: Operation, subject: Subject) -> Judged {
         let frozen = Frozen::new(operation, subject, self.settings.sysroot.clone());
-        validators(&self.settings.configuration, Vec::new()).judge(frozen)
+        validators(&self.settings.configuration, Vec::new(), self.plugins).judge(frozen)
     }
 
     fn refuse_denied(&self, judged: &Judged) -> Result<(), Error> {
@@ -180,6 +251,14 @@ impl Pipeline<'_> {
             Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),
             Operation::SetUnified { image, from, name } => set_unified::execute(self, image, from, name),
             Operation::Cmd { command, images, .. } => cmd::execute(self, &command, &images),
+            Operation::ApprovePlugin { grant } => {
+                let file = self.plugins.approve(&grant)?;
+                Ok(Report::Approved { grant, file })
+            }
+            Operation::RevokePlugin { plugin } => {
+                let file = self.plugins.revoke(&plugin)?;
+                Ok(Report::Revoked { plugin, file })
+            }
         }
     }
 
@@ -199,6 +278,24 @@ impl Pipeline<'_> {
     }
 }
 
+/// Why a command came to no verdict.
+enum NotJudged {
+    /// Its plugin says that nothing is left to do.
+    Nothing,
+    /// It was refused before it became an operation.
+    Denied(Subject, Denial),
+    /// It failed.
+    Failed(Error),
+    /// What its names mean couldn't be found out, though nobody had objected to asking.
+    LookUp(Box<Judged>, Error),
+}
+
+impl From<Error> for NotJudged {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 fn unclaimed(name: &str, claims: &[CommandClaim]) -> Denial {
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
@@ -211,9 +308,16 @@ fn unclaimed(name: &str, claims: &[CommandClaim]) -> Denial {
     Denial {
         by: "host".to_owned(),
         code: "unclaimed".to_owned(),
-        message: format!("no enabled plugin owns `cmd {}`", name.escape_debug()),
+        message: format!("no enabled plugin owns `cmd {}`", shortened(name)),
         hint: Some(hint),
     }
+}
+
+/// The beginning of what was typed, harmless.
+fn shortened(name: &str) -> String {
+    const LONGEST: usize = 64;
+    let more = if name.chars().nth(LONGEST).is_some() { "..." } else { "" };
+    name.chars().take(LONGEST).collect::<String>().escape_debug().to_string() + more
 }
 
 /// An error and why, on one line.

@@ -1,9 +1,15 @@
 //! What the core knows about plugins: who claims what, and how a claimed command is turned into a plan. The engine
 //! implements it; the core never sees wasmtime.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Serialize;
+
+use crate::error::{Denial, Error};
+use crate::operation::Grant;
+use crate::view::View;
 
 /// Name of a plugin: lower-case ASCII letters, digits and `-`, starting with a letter, at most 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -28,6 +34,11 @@ impl PluginId {
         } else {
             Err(InvalidPluginId(text.to_owned()))
         }
+    }
+
+    /// Stands for the id of a plugin whose directory has a name that can't be one.
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
     }
 
     /// The text.
@@ -96,11 +107,65 @@ pub enum PlanError {
     },
 }
 
+/// A plugin that judges operations.
+pub trait Policy {
+    /// Which plugin.
+    fn plugin(&self) -> &PluginId;
+
+    /// Whether its manifest says that it judges such an operation. Never loads the component. What can't be told is yes.
+    fn concerns(&self, view: &View) -> bool;
+
+    /// Whether it is also asked before names are looked up.
+    fn judges_unresolved(&self) -> bool;
+
+    /// Asks it. Loads and runs the component in a fresh store.
+    ///
+    /// # Errors
+    /// [`PolicyFailure`] if it has no opinion for whatever reason.
+    fn evaluate(&self, view: &View) -> Result<Opinion, PolicyFailure>;
+}
+
+/// What a policy thinks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opinion {
+    /// Its objection, none if it allows. Texts are already harmless.
+    pub denial: Option<Denial>,
+    /// What it says beside.
+    pub said: Said,
+}
+
+/// A plugin's own words, for the record. Already free of control characters, and capped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// One sentence, or empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Details by key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attrs: BTreeMap<String, String>,
+}
+
+impl Said {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.reason.is_empty() && self.attrs.is_empty()
+    }
+}
+
+/// Why a policy has no opinion. That denies, unless the configuration says that this one may fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFailure {
+    /// What happened, for a person.
+    pub reason: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
 /// Why the set of plugins can't be used at all. Exit code 78.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginSetError {
     /// A manifest is broken: strict parsing says where.
-    #[error("manifest of plugin {plugin}: {reason}")]
+    #[error("plugin {plugin}: {reason}")]
     Manifest {
         /// The plugin as the host knows it, from its place if the manifest can't tell.
         plugin: String,
@@ -127,9 +192,37 @@ pub trait Plugins {
     /// [`PluginSetError`] if the set itself is broken; then no command may run.
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError>;
 
+    /// What is wrong with a plugin that can't be used at all, so that nobody knows what it would claim; none if all can.
+    fn broken(&self) -> Option<PluginSetError>;
+
     /// Asks `plugin` to plan `name` with `args`. Loads and runs the component in a fresh store.
     ///
     /// # Errors
     /// [`PlanError`]; in every case nothing has run.
     fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError>;
+
+    /// Everything that judges, by id: policies that can be used, those that should be and can't, and one for each plugin
+    /// that is so broken that it could be a policy. Reads manifests only.
+    ///
+    /// # Errors
+    /// [`PluginSetError`] if it can't be told what there is; then nothing may run.
+    fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError>;
+
+    /// What approving the plugin of this id would write down: its component as it is now, and all that it asks for.
+    ///
+    /// # Errors
+    /// [`Error`] if there is no such plugin, or it can't be read.
+    fn grant_for(&self, plugin: &str) -> Result<Grant, Error>;
+
+    /// Writes a grant down, in the place of an earlier one for the same plugin. Returns the file.
+    ///
+    /// # Errors
+    /// The system's; then the earlier one still holds.
+    fn approve(&self, grant: &Grant) -> Result<PathBuf, Error>;
+
+    /// Removes the grant that [`Plugins::approve`] wrote. Returns its file.
+    ///
+    /// # Errors
+    /// [`Error`] if there is none, or it isn't one that can be removed.
+    fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error>;
 }

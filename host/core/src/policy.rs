@@ -15,21 +15,39 @@
 //! ```
 
 mod builtin;
+mod plugins;
 
 use serde::Serialize;
 
 use crate::error::Denial;
 use crate::frozen::Frozen;
 use crate::operation::Operation;
-use crate::plugin::CommandClaim;
+use crate::plugin::{CommandClaim, PluginId, Plugins, Said};
+use crate::subject::Subject;
+use plugins::PolicyJudge;
 
 /// What the administrator has configured, as far as judging needs it.
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
-    /// Whether a delegated caller may name another system with `--sysroot` (D0.3).
-    pub allow_delegated_sysroot: bool,
-    /// Whether a delegated caller may build, which runs code as root and reads files of the caller's choice (D0.3).
-    pub allow_delegated_build: bool,
+    /// What a delegated caller may do beyond what every caller may (D0.3).
+    pub allow_delegated: Delegated,
+    /// Policies that must be there: without one of them everything is denied.
+    pub mandatory: Vec<PluginId>,
+    /// Policies whose failing doesn't deny.
+    pub fail_open: Vec<PluginId>,
+    /// Whether what only reads is recorded too, if root asks.
+    pub record_reads: bool,
+}
+
+/// What a caller may do who is root on another's behalf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delegated {
+    /// Name another system with `--sysroot`.
+    pub sysroot: bool,
+    /// Build, which runs code as root and reads files of the caller's choice.
+    pub build: bool,
+    /// Approve and revoke plugins, policies among them.
+    pub plugins: bool,
 }
 
 /// Something that must allow an operation before it runs.
@@ -59,22 +77,44 @@ pub struct Verdict {
     /// Why not, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
+    /// Why it has no opinion, of a plugin that may fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_open: Option<String>,
+    /// A plugin's own words.
+    #[serde(skip_serializing_if = "Said::is_empty")]
+    pub said: Said,
 }
 
-/// All validators. There is no public way to an empty set.
-pub struct Validators(Vec<Box<dyn Validator>>);
+/// All validators: the host's own, and the policies of plugins. There is no public way to an empty set.
+pub struct Validators<'a> {
+    own: Vec<Box<dyn Validator>>,
+    policies: Vec<PolicyJudge<'a>>,
+}
 
 /// Builds the set: the only place where it is put together.
-pub fn validators(configuration: &Configuration, claims: Vec<CommandClaim>) -> Validators {
-    Validators(vec![
-        Box::new(builtin::Delegation {
-            sysroot: configuration.allow_delegated_sysroot,
-            build: configuration.allow_delegated_build,
-        }),
-        Box::new(builtin::Claims(claims)),
-        Box::new(builtin::Grammar),
-        Box::new(builtin::Pinning),
-    ])
+pub fn validators<'a>(
+    configuration: &Configuration,
+    claims: Vec<CommandClaim>,
+    plugins: &'a dyn Plugins,
+) -> Validators<'a> {
+    Validators {
+        own: vec![
+            Box::new(builtin::Delegation(configuration.allow_delegated)),
+            Box::new(builtin::Claims(claims)),
+            Box::new(builtin::Grammar),
+            Box::new(builtin::Pinning),
+        ],
+        policies: plugins::judges(configuration, plugins),
+    }
+}
+
+/// What can be refused before anything is looked at: another system, to a caller who is root on another's behalf.
+pub(crate) fn early_denial(
+    configuration: &Configuration,
+    subject: &Subject,
+    sysroot: Option<&str>,
+) -> Result<(), Denial> {
+    builtin::early(configuration, subject, sysroot)
 }
 
 /// An operation and what every validator said of it.
@@ -82,6 +122,7 @@ pub fn validators(configuration: &Configuration, claims: Vec<CommandClaim>) -> V
 pub struct Judged {
     frozen: Frozen,
     verdicts: Vec<Verdict>,
+    unconcerned: Vec<PluginId>,
 }
 
 /// Proof that every validator allowed exactly this value.
@@ -90,25 +131,31 @@ pub struct Approved<T> {
     value: T,
 }
 
-impl Validators {
-    /// Asks every validator, also after the first denial, so that the record is whole.
+impl Validators<'_> {
+    /// Asks every validator, also after the first denial, so that the record is whole. Of an operation that isn't resolved
+    /// yet only those are asked that can tell.
     pub fn judge(&self, frozen: Frozen) -> Judged {
-        let verdicts = self.0.iter().map(|validator| verdict(validator.as_ref(), &frozen)).collect();
-        Judged { verdicts, frozen }
-    }
-
-    /// Asks those that can tell before anything is resolved. None: they have no objection, which approves nothing.
-    pub fn denied_unresolved(&self, frozen: Frozen) -> Option<Judged> {
-        let able = self.0.iter().filter(|validator| validator.judges_unresolved());
-        let verdicts: Vec<_> = able.map(|validator| verdict(validator.as_ref(), &frozen)).collect();
-        let denied = verdicts.iter().any(|verdict| !verdict.allowed);
-        denied.then_some(Judged { frozen, verdicts })
+        let resolved = frozen.is_resolved();
+        let own = self.own.iter().filter(|validator| resolved || validator.judges_unresolved());
+        let mut verdicts: Vec<Verdict> = own.map(|validator| verdict(validator.as_ref(), &frozen)).collect();
+        // What the host itself refuses no plugin needs to hear of.
+        let mut unconcerned = Vec::new();
+        if verdicts.iter().all(|verdict| verdict.allowed) {
+            plugins::ask(&self.policies, &frozen, &mut verdicts, &mut unconcerned);
+        }
+        Judged { frozen, verdicts, unconcerned }
     }
 }
 
 fn verdict(validator: &dyn Validator, frozen: &Frozen) -> Verdict {
     let denial = validator.judge(frozen).err();
-    Verdict { validator: validator.name().to_owned(), allowed: denial.is_none(), denial }
+    Verdict {
+        validator: validator.name().to_owned(),
+        allowed: denial.is_none(),
+        denial,
+        failed_open: None,
+        said: Said::default(),
+    }
 }
 
 impl Judged {
@@ -120,6 +167,11 @@ impl Judged {
     /// What every validator said.
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
+    }
+
+    /// Policies that weren't asked, because their manifests say that such an operation doesn't concern them.
+    pub fn unconcerned(&self) -> &[PluginId] {
+        &self.unconcerned
     }
 
     /// The first denial, if there is one.
@@ -135,11 +187,11 @@ impl Judged {
         if let Some(denial) = self.denial() {
             return Err(denial.clone());
         }
-        if self.verdicts.is_empty() {
+        if self.verdicts.is_empty() || !self.frozen.is_resolved() {
             return Err(Denial {
                 by: "host".to_owned(),
                 code: "nobody-judged".to_owned(),
-                message: "no validator judged this".to_owned(),
+                message: "not every validator has judged this".to_owned(),
                 hint: None,
             });
         }
@@ -151,5 +203,208 @@ impl<T> Approved<T> {
     /// The value, to be run.
     pub(crate) fn into_inner(self) -> T {
         self.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::operation::{Grant, ListType};
+    use crate::plugin::{Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
+    use crate::view::View;
+
+    /// The host without any plugin.
+    pub(super) struct Alone;
+
+    /// A policy and what it thinks.
+    struct Fixed {
+        plugin: PluginId,
+        concerned: bool,
+        early: bool,
+        opinion: Result<Opinion, PolicyFailure>,
+    }
+
+    impl Policy for Fixed {
+        fn plugin(&self) -> &PluginId {
+            &self.plugin
+        }
+
+        fn concerns(&self, _: &View) -> bool {
+            self.concerned
+        }
+
+        fn judges_unresolved(&self) -> bool {
+            self.early
+        }
+
+        fn evaluate(&self, _: &View) -> Result<Opinion, PolicyFailure> {
+            self.opinion.clone()
+        }
+    }
+
+    /// Nothing but these policies, or a set that can't be told.
+    struct Only(Result<Vec<Fixed>, PluginSetError>);
+
+    impl Plugins for Only {
+        fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
+            Ok(Vec::new())
+        }
+
+        fn broken(&self) -> Option<PluginSetError> {
+            None
+        }
+
+        fn plan(&self, plugin: &PluginId, _: &str, _: &[String]) -> Result<Plan, PlanError> {
+            Err(PlanError::Unusable { plugin: plugin.clone(), reason: String::new() })
+        }
+
+        fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
+            let policies = self.0.as_ref().map_err(Clone::clone)?;
+            Ok(policies.iter().map(|policy| policy as &dyn Policy).collect())
+        }
+
+        fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
+            Err(Error::NoSuchPlugin { name: plugin.to_owned(), hint: String::new() })
+        }
+
+        fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
+            self.grant_for(grant.plugin.as_str()).map(|_| PathBuf::new())
+        }
+
+        fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
+            self.grant_for(plugin.as_str()).map(|_| PathBuf::new())
+        }
+    }
+
+    impl Plugins for Alone {
+        fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
+            Ok(Vec::new())
+        }
+
+        fn broken(&self) -> Option<PluginSetError> {
+            None
+        }
+
+        fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError> {
+            Only(Ok(Vec::new())).plan(plugin, name, args)
+        }
+
+        fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
+            Ok(Vec::new())
+        }
+
+        fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
+            Only(Ok(Vec::new())).grant_for(plugin)
+        }
+
+        fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
+            Only(Ok(Vec::new())).approve(grant)
+        }
+
+        fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
+            Only(Ok(Vec::new())).revoke(plugin)
+        }
+    }
+
+    fn id(text: &str) -> PluginId {
+        PluginId::new(text).unwrap()
+    }
+
+    fn allows(plugin: &str) -> Fixed {
+        let opinion = Ok(Opinion { denial: None, said: Said::default() });
+        Fixed { plugin: id(plugin), concerned: true, early: false, opinion }
+    }
+
+    fn denies(plugin: &str) -> Fixed {
+        let denial =
+            Denial { by: plugin.to_owned(), code: "no".to_owned(), message: "no".to_owned(), hint: None };
+        Fixed { opinion: Ok(Opinion { denial: Some(denial), said: Said::default() }), ..allows(plugin) }
+    }
+
+    fn fails(plugin: &str) -> Fixed {
+        let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "mend it".to_owned() };
+        Fixed { opinion: Err(failure), ..allows(plugin) }
+    }
+
+    fn judged(configuration: &Configuration, policies: Vec<Fixed>) -> Judged {
+        let subject = Subject { uid: Some(0), delegation: None, plugin: None };
+        let frozen = Frozen::new(Operation::List { image_type: ListType::All }, subject, None);
+        let plugins = Only(Ok(policies));
+        validators(configuration, Vec::new(), &plugins).judge(frozen)
+    }
+
+    /// Who denied, and the code.
+    fn denial(configuration: &Configuration, policies: Vec<Fixed>) -> Option<(String, String)> {
+        let judged = judged(configuration, policies);
+        let denial = judged.denial().map(|denial| (denial.by.clone(), denial.code.clone()));
+        assert_eq!(judged.approve().is_err(), denial.is_some());
+        denial
+    }
+
+    fn by(by: &str, code: &str) -> Option<(String, String)> {
+        Some((by.to_owned(), code.to_owned()))
+    }
+
+    #[test]
+    fn every_policy_must_allow() {
+        let default = Configuration::default();
+        assert_eq!(denial(&default, vec![allows("a"), allows("b")]), None);
+        assert_eq!(denial(&default, vec![allows("a"), denies("b")]), by("b", "no"));
+        let both = judged(&default, vec![denies("a"), allows("b")]);
+        assert_eq!(both.verdicts().iter().filter(|verdict| verdict.validator == "b").count(), 1);
+    }
+
+    #[test]
+    fn a_policy_that_fails_denies_unless_it_may() {
+        assert_eq!(denial(&Configuration::default(), vec![fails("a")]), by("a", "policy-failed"));
+        let open = Configuration { fail_open: vec![id("a")], ..Configuration::default() };
+        assert_eq!(denial(&open, vec![fails("a")]), None);
+        assert_eq!(denial(&open, vec![denies("a")]), by("a", "no"));
+        assert_eq!(denial(&open, vec![fails("a"), fails("b")]), by("b", "policy-failed"));
+        let verdicts = judged(&open, vec![fails("a")]);
+        assert!(verdicts.verdicts().iter().any(|verdict| verdict.failed_open.as_deref() == Some("trapped")));
+    }
+
+    #[test]
+    fn a_mandatory_policy_that_is_absent_denies() {
+        let configuration = Configuration { mandatory: vec![id("a")], ..Configuration::default() };
+        assert_eq!(denial(&configuration, vec![allows("b")]), by("a", "policy-failed"));
+        assert_eq!(denial(&configuration, vec![allows("a")]), None);
+        let open = Configuration { fail_open: vec![id("a")], ..configuration };
+        assert_eq!(denial(&open, vec![allows("b")]), by("a", "policy-failed"));
+    }
+
+    #[test]
+    fn a_policy_whom_it_doesnt_concern_isnt_asked() {
+        let unconcerned = Fixed { concerned: false, ..denies("a") };
+        let judged = judged(&Configuration::default(), vec![unconcerned]);
+        assert_eq!(judged.unconcerned(), [id("a")]);
+        assert!(judged.denial().is_none());
+    }
+
+    #[test]
+    fn where_nobody_knows_what_policies_there_are_nothing_runs() {
+        let unknown = PluginSetError::Manifest { plugin: "p".to_owned(), reason: "unreadable".to_owned() };
+        let subject = Subject { uid: Some(0), delegation: None, plugin: None };
+        let frozen = Frozen::new(Operation::List { image_type: ListType::All }, subject, None);
+        let plugins = Only(Err(unknown));
+        let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
+        assert_eq!(judged.approve().unwrap_err().code, "policy-failed");
+    }
+
+    #[test]
+    fn before_names_are_looked_up_only_those_are_asked_that_can_tell() {
+        let unresolved = |policies: Vec<Fixed>| {
+            let subject = Subject { uid: Some(0), delegation: None, plugin: None };
+            let frozen = Frozen::unresolved(Operation::List { image_type: ListType::All }, subject, None);
+            let plugins = Only(Ok(policies));
+            let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
+            judged.denial().map(|denial| denial.by.clone())
+        };
+        assert_eq!(unresolved(vec![denies("late")]), None);
+        assert_eq!(unresolved(vec![Fixed { early: true, ..denies("early") }]), Some("early".to_owned()));
     }
 }

@@ -88,6 +88,11 @@ impl Reference {
         if !is_registry(registry) {
             return Err(malformed("the registry isn't a host name with an optional port"));
         }
+        if registry.ends_with(":443") {
+            return Err(malformed(
+                "443 is every registry's port: with it written, it would be another name for the same",
+            ));
+        }
         let (repository, tag) = match path.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
@@ -101,12 +106,13 @@ impl Reference {
             return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
         }
         // As the tools do it: one registry has a second name, and a namespace for images without one.
-        let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
-        let repository = match (registry, repository.contains('/')) {
+        let registry = registry.to_ascii_lowercase();
+        let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
+        let repository = match (registry.as_str(), repository.contains('/')) {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
-        Ok(Self { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
+        Ok(Self { registry, repository, tag: tag.map(str::to_owned), digest })
     }
 
     /// Parses the name of an image in containers-storage: a short name means `localhost/NAME`, and without tag and digest
@@ -120,6 +126,18 @@ impl Reference {
             other => other?,
         };
         Ok(reference.with_default_tag())
+    }
+
+    /// The same, of what is fetched from or sent to a registry: `localhost` without a port is where podman keeps local names.
+    ///
+    /// # Errors
+    /// [`InvalidReference`] if it is such a name.
+    pub fn in_registry(self) -> Result<Self, InvalidReference> {
+        if self.registry == "localhost" {
+            let why = "localhost/ is for images of this host, not of a registry; one on this host is written with its port";
+            return Err(InvalidReference::Malformed { text: self.to_string(), why });
+        }
+        Ok(self)
     }
 
     /// The same; without tag and digest the tag is `latest`.
@@ -183,7 +201,7 @@ fn names_transport(text: &str) -> bool {
 }
 
 fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit())
+    !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
@@ -255,6 +273,8 @@ mod tests {
             ("index.docker.io/a/b", "docker.io/a/b"),
             ("docker.io/library/a", "docker.io/library/a"),
             ("quay.io/a", "quay.io/a"),
+            ("QUAY.io/a", "quay.io/a"),
+            ("Index.Docker.IO/a/b", "docker.io/a/b"),
         ] {
             assert_eq!(Reference::parse(name).unwrap().to_string(), expected);
         }
@@ -300,6 +320,10 @@ mod tests {
             "quay.io/a\u{202e}b",
             "[overlay@/x]y",
             "a.b:1:2/c",
+            "quay.io:443/a",
+            "127.0.0.1:05000/a",
+            "quay.io:65536/a",
+            "quay.io:0/a",
         ] {
             assert!(Reference::parse(name).is_err(), "{name}");
             assert!(Reference::parse_local(name).is_err(), "{name}");

@@ -1,9 +1,12 @@
 //! What operations answer. Renderers turn it into text; nothing here prints.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::operation::LocalImage;
+use crate::operation::{Grant, LocalImage};
+use crate::plugin::PluginId;
 use crate::policy::Judged;
 use crate::reference::Reference;
 
@@ -80,6 +83,20 @@ pub enum Report {
     },
     /// A plugin planned nothing: there was nothing left to do.
     NothingToDo,
+    /// A plugin may run now.
+    Approved {
+        /// What exactly.
+        grant: Grant,
+        /// Where that is written down.
+        file: PathBuf,
+    },
+    /// A plugin may no longer run.
+    Revoked {
+        /// Which one.
+        plugin: PluginId,
+        /// Where it was written down.
+        file: PathBuf,
+    },
     /// With `--dry-run`: what would have run.
     Judged(Vec<Judged>),
 }

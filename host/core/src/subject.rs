@@ -16,6 +16,17 @@ pub enum Delegation {
     Doas,
 }
 
+impl Delegation {
+    /// As it is recorded.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sudo => "sudo",
+            Self::Pkexec => "pkexec",
+            Self::Doas => "doas",
+        }
+    }
+}
+
 /// On whose behalf an operation runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subject {

@@ -1,10 +1,17 @@
 //! The settings of wasmtime that its compiler and its runtime must agree on, in the one place that both read.
 //!
-//! The compiler runs while the host is built (`bootc-image-plugin-builder`), the runtime in the host
+//! The compiler runs while the host is built (`bootc-image-plugin-builder`) and in the helper, the runtime in the host
 //! (`bootc-image-engine`). wasmtime refuses an artefact whose settings differ from its own, so a setting that is changed
 //! anywhere else breaks every embedded plugin.
 
 use wasmtime::Config;
+
+/// What Cranelift is told for a target of rustc, none if plugins can't be compiled for it. Naming a target makes it assume the
+/// baseline of that target instead of the processor at hand; the C library makes no difference to a component.
+pub fn baseline(target: &str) -> Option<&'static str> {
+    let fits = target.starts_with("x86_64-") && target.contains("-linux-");
+    fits.then_some("x86_64-unknown-linux-gnu")
+}
 
 /// The shared settings. The compiler adds its target to them, and nothing else is added anywhere.
 ///

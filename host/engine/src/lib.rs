@@ -1,25 +1,43 @@
-//! Plugins: what they claim, and how a component is run. The only crate that knows wasmtime.
+//! Plugins: where they are, what they claim, whether they may run, and how a component is run. The only crate that knows
+//! wasmtime.
 //!
 //! ```text
-//! plugin.toml --manifest--> claims ---\
-//!                                      PluginSet (implements core's `Plugins`) --plan--> Plan, back into the pipeline
-//! artefact ----wasm: fresh store -----/
+//! config.d --configuration--\
+//! plugin.toml --manifest----- inventory --> PluginSet (implements core's `Plugins`) --> plans and opinions, to the pipeline
+//! grants.d ----grants-------/                  |
+//! component ---code: digest, machine code------/ wasm: a fresh store for each run
 //! ```
 //!
-//! - [`manifest`]: reads `plugin.toml`, strictly
+//! - [`places`]: which files count, and what makes them believable; [`strict`]: how they are read
+//! - [`configuration`], [`manifest`], `grants`: the three kinds of files
+//! - [`inventory`]: what plugins there are; [`set`]: all of them as the core sees them; `policy`: one that judges
 //! - [`builtin`]: the plugins that are part of this executable
-//! - [`set`]: all plugins together, none claiming what another claims
+//! - [`cases`]: a site's own tests of its policies
+//! - [`doctor`]: what is wrong with plugins
+//! - `code`: from a component on disk to machine code
 //! - [`sanitize`]: takes out of a guest's text what could deceive whoever reads it
-//! - `wasm`: runs a component within its limits; no function of wasmtime runs before a plan is asked for
+//! - [`wasm`]: runs a component within its [`limits`]; no function of wasmtime runs before a plugin does
 
 pub mod builtin;
+pub mod cases;
+mod code;
+pub mod configuration;
+pub mod doctor;
+mod grants;
+pub mod inventory;
 pub mod manifest;
+pub mod places;
+mod policy;
 pub mod sanitize;
+#[cfg(test)]
+mod schemas;
 pub mod set;
+pub mod strict;
 mod wasm;
 
 pub use builtin::{Artefact, Builtin, builtins};
-pub use set::PluginSet;
+pub use set::{PluginSet, Surroundings};
+pub use wasm::limits;
 
 /// Version of the WIT packages that this host offers. A manifest's `api` must include it.
 pub const API_VERSION: semver::Version = semver::Version::new(0, 1, 0);

@@ -1,18 +1,20 @@
 //! `plugin.toml`: what a plugin is, what it is made of and what it claims. Read strictly: whatever isn't understood is an
 //! error that names the line, the key and, if one is near, the word that was probably meant.
 
-mod complaint;
-mod raw;
+pub(crate) mod raw;
+mod when;
 
+use bootc_image_core::operation::Capability;
 use bootc_image_core::plugin::PluginId;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
+use crate::limits::Wishes;
+use crate::strict::{Complaint, Source, one_of, sha256};
 use crate::{API_VERSION, sanitize};
-use complaint::{Source, nearest};
-use raw::{RawCommand, RawComponent, RawManifest};
+use raw::{RawCapability, RawCommand, RawComponent, RawLimits, RawManifest};
 
-pub use complaint::ManifestError;
+pub use when::When;
 
 /// The only form of manifests so far.
 const SCHEMA: i64 = 1;
@@ -34,8 +36,21 @@ pub struct Manifest {
     pub api: VersionReq,
     /// What it is made of.
     pub component: Component,
-    /// What it claims: at least one command, none twice.
+    /// What it claims, none twice: at least one command if its world plans commands, none otherwise.
     pub commands: Vec<Command>,
+    /// What it asks the host for, sorted, none twice.
+    pub capabilities: Vec<Wanted>,
+    /// What it would like to use; the configuration's ceiling has the last word.
+    pub limits: Wishes,
+}
+
+/// A capability that a plugin asks for, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Which.
+    pub capability: Capability,
+    /// One sentence for the administrator who grants it.
+    pub reason: String,
 }
 
 /// The component of a plugin.
@@ -47,6 +62,10 @@ pub struct Component {
     pub world: World,
     /// Digest of the file in lower-case hexadecimal. A built-in plugin needs none: the builder of the host knows it.
     pub sha256: Option<String>,
+    /// What it is asked about, of a policy.
+    pub when: When,
+    /// Whether it is also asked before names are looked up, of a policy.
+    pub before_lookup: bool,
 }
 
 /// The worlds that this host runs.
@@ -54,15 +73,26 @@ pub struct Component {
 pub enum World {
     /// `bootc-image:command/wrapper`
     CommandWrapper,
+    /// `bootc-image:policy/validator`
+    PolicyValidator,
 }
 
 impl World {
-    const ALL: &[Self] = &[Self::CommandWrapper];
+    /// What a plugin of this world is, in a word.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::CommandWrapper => "command",
+            Self::PolicyValidator => "policy",
+        }
+    }
+
+    const ALL: &[Self] = &[Self::CommandWrapper, Self::PolicyValidator];
 
     /// Its name in WIT, without a version: that is what `api` is for.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CommandWrapper => "bootc-image:command/wrapper",
+            Self::PolicyValidator => "bootc-image:policy/validator",
         }
     }
 }
@@ -82,10 +112,10 @@ impl Manifest {
     /// Reads the text of a `plugin.toml`.
     ///
     /// # Errors
-    /// [`ManifestError`] for the first thing that is wrong.
-    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+    /// [`Complaint`] for the first thing that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Complaint> {
         if text.len() > LARGEST {
-            return Err(ManifestError::new(format!("larger than {} KiB", LARGEST >> 10)));
+            return Err(Complaint::new(format!("larger than {} KiB", LARGEST >> 10)));
         }
         let source = Source(text);
         let raw: RawManifest = toml::from_str(text).map_err(|error| source.syntax(&error))?;
@@ -93,14 +123,34 @@ impl Manifest {
             let what = format!("{} isn't known; this host reads {SCHEMA}", raw.schema.get_ref());
             return Err(source.complain(raw.schema.span(), "schema", what));
         }
+        let component = component(source, &raw.component)?;
         Ok(Self {
             id: source
                 .checked(&raw.id, "id", |text| PluginId::new(text).map_err(|error| error.to_string()))?,
             version: source.checked(&raw.version, "version", version)?,
             api: source.checked(&raw.api, "api", api)?,
-            component: component(source, &raw.component)?,
-            commands: commands(source, &raw.command)?,
+            commands: commands(source, component.world, raw.command.as_ref())?,
+            capabilities: capabilities(source, &raw.capability)?,
+            limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
+            component,
         })
+    }
+
+    /// Whether a text that isn't a good manifest could have been meant as one of a policy: unless it clearly names another
+    /// world, yes.
+    pub(crate) fn may_be_policy(text: &str) -> bool {
+        let Ok(table) = text.parse::<toml::Table>() else { return true };
+        let worlds: Vec<&str> = table
+            .get("component")
+            .and_then(toml::Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|component| component.get("world")?.as_str())
+            .collect();
+        let is_other = |name: &&str| {
+            World::ALL.iter().any(|world| world.name() == *name && *world != World::PolicyValidator)
+        };
+        worlds.is_empty() || !worlds.iter().all(is_other)
     }
 }
 
@@ -118,15 +168,32 @@ fn api(text: &str) -> Result<VersionReq, String> {
     }
 }
 
-fn component(source: Source<'_>, raw: &Spanned<Vec<RawComponent>>) -> Result<Component, ManifestError> {
+fn component(source: Source<'_>, raw: &Spanned<Vec<RawComponent>>) -> Result<Component, Complaint> {
     let [component] = raw.get_ref().as_slice() else {
         let what = format!("a plugin has exactly one component, this one has {}", raw.get_ref().len());
         return Err(source.complain(raw.span(), "component", what));
     };
+    let world = source.checked(&component.world, "world", world)?;
+    let only_policies = |span: std::ops::Range<usize>, key| {
+        source.complain(span, key, "only a policy is asked about operations")
+    };
+    let before_lookup = match &component.before_lookup {
+        Some(given) if world != World::PolicyValidator => {
+            return Err(only_policies(given.span(), "before-lookup"));
+        }
+        given => given.as_ref().is_some_and(|given| *given.get_ref()),
+    };
+    let when = match &component.when {
+        Some(given) if world != World::PolicyValidator => return Err(only_policies(given.span(), "when")),
+        Some(given) => When::parse(source, given.get_ref())?,
+        None => When::default(),
+    };
     Ok(Component {
         file: source.checked(&component.file, "file", file)?,
-        world: source.checked(&component.world, "world", world)?,
+        world,
         sha256: component.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?,
+        when,
+        before_lookup,
     })
 }
 
@@ -140,39 +207,72 @@ fn file(text: &str) -> Result<String, String> {
 }
 
 fn world(text: &str) -> Result<World, String> {
-    World::ALL.iter().copied().find(|world| world.name() == text).ok_or_else(|| {
-        let known = nearest(text, World::ALL.iter().map(|world| world.name()));
-        let hint = known.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
-        format!("{text:?} isn't a world that this host runs{hint}")
-    })
+    let names: Vec<&str> = World::ALL.iter().map(|world| world.name()).collect();
+    let name = one_of(text, &names, "a world that this host runs")?;
+    World::ALL
+        .iter()
+        .copied()
+        .find(|world| world.name() == name)
+        .ok_or_else(|| format!("{name:?} isn't known"))
 }
 
-fn sha256(text: &str) -> Result<String, String> {
-    if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("{text:?} isn't 64 lower-case hexadecimal digits"))
+/// Capabilities that there are, and whether their scope is a directory or file: the others' is a word.
+pub const CAPABILITIES: &[&str] = &["podman-machine", "podman-reads", "podman-writes"];
+
+fn capabilities(source: Source<'_>, raw: &[RawCapability]) -> Result<Vec<Wanted>, Complaint> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for raw in raw {
+        let capability = raw.capability(source)?;
+        if wanted.iter().any(|earlier| earlier.capability == capability) {
+            return Err(source.complain(raw.name.span(), "name", "this capability is asked for twice"));
+        }
+        let reason = match &raw.reason {
+            Some(reason) => source.checked(reason, "reason", summary)?,
+            None => {
+                return Err(source.complain(
+                    raw.name.span(),
+                    "reason",
+                    "missing: who grants it wants to know why",
+                ));
+            }
+        };
+        wanted.push(Wanted { capability, reason });
     }
+    wanted.sort();
+    Ok(wanted)
 }
 
-fn commands(source: Source<'_>, raw: &Spanned<Vec<RawCommand>>) -> Result<Vec<Command>, ManifestError> {
-    if raw.get_ref().is_empty() {
-        return Err(source.complain(
-            raw.span(),
-            "command",
-            "a plugin of this world claims at least one command",
-        ));
-    }
+fn summary(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it is empty".to_owned()) } else { line(text) }
+}
+
+fn commands(
+    source: Source<'_>,
+    world: World,
+    raw: Option<&Spanned<Vec<RawCommand>>>,
+) -> Result<Vec<Command>, Complaint> {
+    let raw = match (world, raw) {
+        (World::CommandWrapper, Some(raw)) if !raw.get_ref().is_empty() => raw,
+        (World::CommandWrapper, raw) => {
+            let span = raw.map_or(0..0, Spanned::span);
+            return Err(source.complain(
+                span,
+                "command",
+                "a plugin of this world claims at least one command",
+            ));
+        }
+        (_, None) => return Ok(Vec::new()),
+        (_, Some(raw)) => {
+            return Err(source.complain(raw.span(), "command", "a plugin of this world can't plan commands"));
+        }
+    };
     let mut commands: Vec<Command> = Vec::new();
     for raw in raw.get_ref() {
         let name = source.checked(&raw.name, "name", command_name)?;
         if commands.iter().any(|earlier| earlier.name == name) {
             return Err(source.complain(raw.name.span(), "name", format!("{name:?} is claimed twice")));
         }
-        let summary = source.checked(&raw.summary, "summary", line)?;
-        if summary.trim().is_empty() {
-            return Err(source.complain(raw.summary.span(), "summary", "help needs a summary"));
-        }
+        let summary = source.checked(&raw.summary, "summary", summary)?;
         let args = raw.args.as_ref().map(|text| source.checked(text, "args", line)).transpose()?;
         commands.push(Command { name, summary, args: args.unwrap_or_default() });
     }

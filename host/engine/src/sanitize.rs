@@ -19,6 +19,11 @@ pub fn sanitize(text: &str) -> String {
     clean
 }
 
+/// As [`sanitize`], of a text of several lines.
+pub fn lines(text: &str) -> String {
+    text.lines().flat_map(|line| [sanitize(line), "\n".to_owned()]).collect()
+}
+
 /// Whether [`sanitize`] would leave the text as it is.
 pub fn is_clean(text: &str) -> bool {
     text.chars().count() <= LONGEST && text.chars().all(|c| harmless(c) == c)

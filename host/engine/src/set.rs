@@ -1,126 +1,236 @@
-//! All plugins together.
+//! All plugins together: found, read, and compared with what was granted.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
-use bootc_image_core::plugin::{CommandClaim, Plan, PlanError, PluginId, PluginSetError, Plugins};
+use bootc_image_core::error::Error;
+use bootc_image_core::operation::Grant;
+use bootc_image_core::plugin::{CommandClaim, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy};
 
-use crate::builtin::{Artefact, Builtin};
-use crate::manifest::Manifest;
+use crate::builtin::Builtin;
+use crate::code::{self, Code, Compiler};
+use crate::configuration::Configuration;
+use crate::grants;
+use crate::inventory::{Inventory, Plugin};
+use crate::limits::Limits;
+use crate::manifest::World;
+use crate::places::Places;
+use crate::policy::{JudgingPlugin, Workshop};
 use crate::sanitize::sanitize;
-use crate::wasm::Runtime;
+use crate::strict::nearest;
+use crate::wasm::Identity;
 
-/// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
-/// wasmtime is started by the first plan: what needs no plugin pays for none.
-pub struct PluginSet {
-    builtins: Vec<Builtin>,
-    plugins: OnceLock<Result<BTreeMap<PluginId, Plugin>, PluginSetError>>,
-    runtime: OnceLock<Result<Runtime, String>>,
+/// Where a set finds what it needs.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The plugins that are part of this executable.
+    pub builtins: Vec<Builtin>,
+    /// Directories.
+    pub places: Places,
+    /// What the administrator says.
+    pub configuration: Configuration,
+    /// Where the helper may be, in order.
+    pub helper: Vec<PathBuf>,
 }
 
-struct Plugin {
-    origin: String,
-    manifest: Manifest,
-    artefact: Artefact,
+/// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
+/// wasmtime is started by the first plugin that runs: what needs no plugin pays for none.
+pub struct PluginSet {
+    surroundings: Surroundings,
+    inventory: OnceLock<Result<Inventory, PluginSetError>>,
+    policies: OnceLock<Vec<JudgingPlugin>>,
+    workshop: Arc<Workshop>,
 }
 
 impl PluginSet {
-    /// A set of these plugins. What is wrong with a manifest is told by every question: a broken set must not keep
-    /// operations from running that need no plugin, and must not run one that does.
-    pub fn new(builtins: Vec<Builtin>) -> Self {
-        Self { builtins, plugins: OnceLock::new(), runtime: OnceLock::new() }
+    /// A set of what is found there. What is wrong with a plugin is told when it is asked for.
+    pub fn new(surroundings: Surroundings) -> Self {
+        let compiler =
+            Compiler { cache: surroundings.places.cache.clone(), helper: surroundings.helper.clone() };
+        let workshop = Arc::new(Workshop { runtime: OnceLock::new(), compiler });
+        Self { surroundings, inventory: OnceLock::new(), policies: OnceLock::new(), workshop }
     }
 
-    fn plugins(&self) -> Result<&BTreeMap<PluginId, Plugin>, PluginSetError> {
-        self.plugins.get_or_init(|| collect(&self.builtins)).as_ref().map_err(Clone::clone)
+    /// Everything that was found.
+    ///
+    /// # Errors
+    /// [`PluginSetError`] if that can't be told.
+    pub fn inventory(&self) -> Result<&Inventory, PluginSetError> {
+        let take = || Inventory::take(&self.surroundings);
+        self.inventory.get_or_init(take).as_ref().map_err(Clone::clone)
     }
 
-    fn plugin(&self, id: &PluginId, command: &str) -> Result<&Plugin, String> {
-        let plugins = self.plugins().map_err(|error| error.to_string())?;
-        let plugin = plugins.get(id).ok_or("there is no such plugin")?;
-        if plugin.manifest.commands.iter().any(|claimed| claimed.name == command) {
-            Ok(plugin)
-        } else {
-            Err(format!("its manifest doesn't claim `{}`", sanitize(command)))
+    /// For whom a plugin's component runs.
+    pub(crate) fn identity(&self, plugin: &Plugin) -> Identity {
+        let configuration = &self.surroundings.configuration;
+        let (limits, ceiling) = match plugin.manifest.component.world {
+            World::CommandWrapper => (Limits::COMMAND, configuration.command_ceiling),
+            World::PolicyValidator => (Limits::POLICY, configuration.policy_ceiling),
+        };
+        Identity {
+            plugin: plugin.manifest.id.clone(),
+            settings: configuration.settings_of(&plugin.manifest.id).into(),
+            limits: limits.granted(plugin.manifest.limits, ceiling),
         }
     }
 
-    fn runtime(&self) -> Result<&Runtime, String> {
-        let start = || Runtime::new().map_err(|error| format!("wasmtime doesn't start: {error:#}"));
-        self.runtime.get_or_init(start).as_ref().map_err(Clone::clone)
+    pub(crate) fn configuration(&self) -> &Configuration {
+        &self.surroundings.configuration
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.workshop
+    }
+
+    /// A plugin whose manifest is good, by its id.
+    ///
+    /// # Errors
+    /// [`Error`] that says what is wrong with it, or that there is none.
+    pub fn find(&self, name: &str) -> Result<&Plugin, Error> {
+        let inventory = self.inventory()?;
+        if let Some(broken) = inventory.broken.iter().find(|broken| broken.id == name) {
+            return Err(Error::Plugin {
+                plugin: broken.id.clone(),
+                reason: broken.reason.clone(),
+                fix: broken.fix.clone(),
+            });
+        }
+        inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name).ok_or_else(|| {
+            let known = inventory.plugins.keys().map(PluginId::as_str);
+            let hint = nearest(name, known).map_or_else(
+                || "see what there is with: bootc-image plugin list".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            Error::NoSuchPlugin { name: name.to_owned(), hint }
+        })
     }
 }
 
 impl Plugins for PluginSet {
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
-        let mut claims: Vec<CommandClaim> = self.plugins()?.values().flat_map(claims).collect();
+        let mut claims: Vec<CommandClaim> = Vec::new();
+        for plugin in self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled()) {
+            for claim in plugin.claims() {
+                if let Some(other) = claims.iter().find(|other| other.name == claim.name) {
+                    return Err(PluginSetError::ClaimedTwice {
+                        what: format!("command `{}`", claim.name),
+                        first: other.plugin.to_string(),
+                        second: claim.plugin.to_string(),
+                    });
+                }
+                claims.push(claim);
+            }
+        }
         claims.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(claims)
     }
 
+    fn broken(&self) -> Option<PluginSetError> {
+        let broken = match self.inventory() {
+            Ok(inventory) => inventory.broken.first()?,
+            Err(error) => return Some(error),
+        };
+        Some(PluginSetError::Manifest { plugin: broken.id.clone(), reason: broken.reason.clone() })
+    }
+
     fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError> {
         let unusable = |reason| PlanError::Unusable { plugin: plugin.clone(), reason };
-        let found = self.plugin(plugin, name).map_err(unusable)?;
+        let inventory = self.inventory().map_err(|error| unusable(error.to_string()))?;
+        let found = inventory.plugins.get(plugin).filter(|found| found.standing.is_enabled());
+        let found = found.ok_or_else(|| unusable("there is no such plugin".to_owned()))?;
+        if found.claims().all(|claim| claim.name != name) {
+            return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
+        }
         let plan = || {
-            let runtime = self.runtime().map_err(unusable)?;
-            runtime.plan(plugin, found.artefact.bytes(), name, args)
+            let runtime = self.workshop.runtime().map_err(unusable)?;
+            let component =
+                code::load(runtime.engine(), &found.code, &self.workshop.compiler).map_err(unusable)?;
+            runtime.plan(&self.identity(found), &component, name, args)
         };
         caught(plan).unwrap_or_else(|panic| Err(unusable(format!("the host failed in it: {panic}"))))
     }
-}
 
-fn claims(plugin: &Plugin) -> impl Iterator<Item = CommandClaim> {
-    let id = &plugin.manifest.id;
-    plugin.manifest.commands.iter().map(|command| CommandClaim {
-        plugin: id.clone(),
-        name: command.name.clone(),
-        summary: command.summary.clone(),
-    })
-}
+    fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
+        let inventory = self.inventory()?;
+        let policies = self.policies.get_or_init(|| {
+            let judging = |plugin: &&Plugin| plugin.manifest.component.world == World::PolicyValidator;
+            let plugins = inventory
+                .plugins
+                .values()
+                .filter(judging)
+                .map(|plugin| JudgingPlugin::new(plugin, self.identity(plugin), self.workshop.clone()));
+            let broken = inventory
+                .broken
+                .iter()
+                .filter_map(|broken| JudgingPlugin::broken(broken, self.workshop.clone()));
+            plugins.chain(broken).collect()
+        });
+        Ok(policies.iter().map(|policy| policy as &dyn Policy).collect())
+    }
 
-fn collect(builtins: &[Builtin]) -> Result<BTreeMap<PluginId, Plugin>, PluginSetError> {
-    let mut plugins: BTreeMap<PluginId, Plugin> = BTreeMap::new();
-    let mut owners: BTreeMap<String, PluginId> = BTreeMap::new();
-    for builtin in builtins {
-        let plugin = read(builtin)?;
-        let id = plugin.manifest.id.clone();
-        for command in &plugin.manifest.commands {
-            if let Some(owner) = owners.insert(command.name.clone(), id.clone()).filter(|owner| *owner != id)
-            {
-                let what = format!("command `{}`", command.name);
-                return Err(claimed_twice(what, owner.to_string(), id.to_string()));
+    fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
+        let found = self.find(plugin)?;
+        let problem = |reason: String, fix: &str| Error::Plugin {
+            plugin: plugin.to_owned(),
+            reason,
+            fix: fix.to_owned(),
+        };
+        let Code::File { path, sha256, owner } = &found.code else {
+            return Err(problem(
+                "it is part of this program and needs no grant".to_owned(),
+                "there is nothing to do",
+            ));
+        };
+        let now = code::sha256_of(path, *owner).map_err(Error::io("read", path))?;
+        if now != *sha256 {
+            let reason = format!("{} has the digest {now}, and its manifest says {sha256}", path.display());
+            return Err(problem(reason, "install it again: manifest and component don't belong together"));
+        }
+        let capabilities =
+            found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();
+        Ok(Grant { plugin: found.manifest.id.clone(), sha256: now, capabilities })
+    }
+
+    fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
+        let places = &self.surroundings.places;
+        let Some(path) = grants::file_of(places, &grant.plugin) else {
+            return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
+        };
+        grants::write(&path, grant).map_err(Error::io("write", &path))?;
+        Ok(path)
+    }
+
+    fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
+        let places = &self.surroundings.places;
+        let problem = |reason: String, fix: String| Error::Plugin { plugin: plugin.to_string(), reason, fix };
+        let granted = grants::read(places).map_err(Error::Configuration)?;
+        let own = grants::file_of(places, plugin);
+        let mut of_plugin = granted.iter().filter(|grant| grant.plugin == *plugin);
+        if let Some(other) = of_plugin.find(|grant| Some(&grant.file) != own.as_ref()) {
+            let file = other.file.display();
+            return Err(problem(
+                format!("it is granted by {file}, which `plugin approve` didn't write"),
+                format!("take it out of {file}, or mask the plugin: [policy] masked in the configuration"),
+            ));
+        }
+        match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
+            Some(path) => {
+                std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+                Ok(path)
             }
-        }
-        let origin = plugin.origin.clone();
-        if let Some(earlier) = plugins.insert(id.clone(), plugin) {
-            return Err(claimed_twice(format!("plugin id `{id}`"), earlier.origin, origin));
+            None => Err(problem(
+                "nothing was granted to it".to_owned(),
+                "see what there is with: bootc-image plugin list".to_owned(),
+            )),
         }
     }
-    Ok(plugins)
-}
-
-fn read(builtin: &Builtin) -> Result<Plugin, PluginSetError> {
-    let Builtin { origin, manifest, artefact, component_sha256 } = builtin.clone();
-    let origin = origin.into_owned();
-    let broken = |reason| PluginSetError::Manifest { plugin: origin.clone(), reason };
-    let manifest = Manifest::parse(&manifest).map_err(|error| broken(error.to_string()))?;
-    match &manifest.component.sha256 {
-        Some(digest) if *digest != component_sha256 => {
-            Err(broken(format!("it names component {digest}, but there is {component_sha256}")))
-        }
-        _ => Ok(Plugin { origin, manifest, artefact }),
-    }
-}
-
-fn claimed_twice(what: String, first: String, second: String) -> PluginSetError {
-    PluginSetError::ClaimedTwice { what, first, second }
 }
 
 /// Runs `work` and gives the words of its panic if there is one. What `work` leaves half-changed is never used again: the
 /// store of a component goes with it, and the runtime is not changed by running one.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
         let words =
             panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));

@@ -5,32 +5,59 @@
 //! - [`imports`]: what a component asks for, compared with what it may have, before anything is linked
 //! - [`guest`]: what the host keeps for one run
 //! - [`limits`]: what a run may use; [`watchdog`]: its time; [`stopped`]: why it ended early
-//! - `log`, `config`, `commands`: one file an interface
+//! - `log`, `config`, `operations`, `commands`, `policies`: one file an interface; `wasi`: what leads nowhere
 
 mod bindings;
 mod commands;
 mod config;
 mod guest;
 mod imports;
-mod limits;
+pub mod limits;
 mod log;
+mod operations;
+mod policies;
 mod stopped;
+mod wasi;
 mod watchdog;
 
-use bootc_image_core::plugin::{Plan, PlanError, PluginId};
+use std::sync::Arc;
+
+use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId};
+use bootc_image_core::view::View;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use bindings::Wrapper;
-use bindings::bootc_image::host;
+use crate::manifest::World;
+use bindings::configurable::ConfigurablePre;
+use bindings::imports::bootc_image::{host, policy};
+use bindings::validator::ValidatorPre;
+use bindings::wrapper::{Wrapper, WrapperPre};
 use guest::Guest;
-use limits::{COMMAND, Limits};
+use limits::Limits;
 use watchdog::Watchdog;
+
+pub(crate) use policies::BadSetting;
 
 /// wasmtime with what this host offers to components.
 pub(crate) struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
+    _watchdog: Watchdog,
+}
+
+/// For whom a component runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) plugin: PluginId,
+    /// A JSON object.
+    pub(crate) settings: Arc<str>,
+    pub(crate) limits: Limits,
+}
+
+/// A policy that is ready to run again and again.
+pub(crate) struct ReadyPolicy {
+    pre: ValidatorPre<Guest>,
+    wasi: bool,
 }
 
 impl Runtime {
@@ -39,57 +66,106 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        Ok(Self { engine, linker })
+        policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        let watchdog = Watchdog::start(&engine)?;
+        Ok(Self { engine, linker, _watchdog: watchdog })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Runs a component of the world `bootc-image:command/wrapper` once.
     pub(crate) fn plan(
         &self,
-        plugin: &PluginId,
-        artefact: &[u8],
+        identity: &Identity,
+        component: &Component,
         name: &str,
         args: &[String],
     ) -> Result<Plan, PlanError> {
-        let mut store = self.store(plugin, &COMMAND);
-        let outcome = self.run(&mut store, artefact, name, args);
+        let unusable = |reason| PlanError::Unusable { plugin: identity.plugin.clone(), reason };
+        let (linker, wasi) = self.linker_for(component, World::CommandWrapper).map_err(unusable)?;
+        let mut store = self.store(identity, wasi);
+        let outcome = Wrapper::instantiate(&mut store, component, &linker)
+            .and_then(|wrapper| commands::plan_run(&wrapper, &mut store, name, args));
         let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().last_words());
         match outcome.map_err(reason) {
             Ok(Ok(plan)) => Ok(commands::plan(plan)),
             Ok(Err(failure)) => Err(commands::failure(failure)),
-            Err(reason) => Err(PlanError::Unusable { plugin: plugin.clone(), reason }),
+            Err(reason) => Err(unusable(reason)),
         }
     }
 
-    fn run(
+    /// Links a component of the world `bootc-image:command/wrapper`, to see whether that can be done.
+    pub(crate) fn prepare_command(&self, component: &Component) -> Result<(), String> {
+        let (linker, _) = self.linker_for(component, World::CommandWrapper)?;
+        let ready = || WrapperPre::new(linker.instantiate_pre(component)?);
+        ready().map(drop).map_err(|error| stopped::reason(&error, None))
+    }
+
+    /// Links a component of the world `bootc-image:policy/validator`.
+    pub(crate) fn prepare_policy(&self, component: &Component) -> Result<ReadyPolicy, String> {
+        let (linker, wasi) = self.linker_for(component, World::PolicyValidator)?;
+        let ready = || ValidatorPre::new(linker.instantiate_pre(component)?);
+        Ok(ReadyPolicy { pre: ready().map_err(|error| stopped::reason(&error, None))?, wasi })
+    }
+
+    /// Asks a policy once. An error says why it has no opinion.
+    pub(crate) fn evaluate(
         &self,
-        store: &mut Store<Guest>,
-        artefact: &[u8],
-        name: &str,
-        args: &[String],
-    ) -> wasmtime::Result<commands::Outcome> {
-        let component = self.load(artefact)?;
-        imports::check(&self.engine, &component)?;
-        let _watchdog = Watchdog::start(&self.engine, COMMAND.time)?;
-        let wrapper = Wrapper::instantiate(&mut *store, &component, &self.linker)?;
-        commands::plan_run(&wrapper, store, name, args)
+        identity: &Identity,
+        policy: &ReadyPolicy,
+        view: &Arc<View>,
+    ) -> Result<Opinion, String> {
+        let mut store = self.store(identity, policy.wasi);
+        let outcome = policy
+            .pre
+            .instantiate(&mut store)
+            .and_then(|validator| policies::evaluate(&validator, &mut store, view.clone()));
+        match outcome {
+            Ok(Ok(verdict)) => Ok(policies::opinion(&identity.plugin, verdict)),
+            Ok(Err(problem)) => Err(policies::failure(problem)),
+            Err(error) => Err(stopped::reason(&error, store.data().last_words())),
+        }
     }
 
-    fn load(&self, artefact: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes come from an `Artefact`, whose maker vouched that they are unchanged since our own compiler
-        // wrote them. wasmtime itself refuses what another version of it, or other settings, wrote.
-        #[allow(unsafe_code)]
-        unsafe {
-            Component::deserialize(&self.engine, artefact)
+    /// Asks a component what is wrong with the settings in `identity`: nothing if it doesn't check them.
+    pub(crate) fn check_settings(
+        &self,
+        identity: &Identity,
+        component: &Component,
+        world: World,
+    ) -> Result<Vec<BadSetting>, String> {
+        let (linker, wasi) = self.linker_for(component, world)?;
+        let pre = linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, None))?;
+        // A component without the export isn't of this world.
+        let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
+        let mut store = self.store(identity, wasi);
+        let checked = pre
+            .instantiate(&mut store)
+            .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
+        checked.map_err(|error| stopped::reason(&error, store.data().last_words()))
+    }
+
+    /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
+    fn linker_for(&self, component: &Component, world: World) -> Result<(Linker<Guest>, bool), String> {
+        let wasi = imports::check(&self.engine, component, world).map_err(|error| error.to_string())?;
+        let mut linker = self.linker.clone();
+        if wasi {
+            wasi::link(&mut linker).map_err(|error| stopped::reason(&error, None))?;
         }
+        Ok((linker, wasi))
     }
 
     /// A store whose limits hold from the first instruction on, those of its instantiation included.
-    fn store(&self, plugin: &PluginId, limits: &'static Limits) -> Store<Guest> {
-        let mut store = Store::new(&self.engine, Guest::new(plugin.clone(), limits));
+    fn store(&self, identity: &Identity, wasi: bool) -> Store<Guest> {
+        let limits = identity.limits;
+        let guest = Guest::new(identity.plugin.clone(), identity.settings.clone(), limits, wasi);
+        let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
         store.set_hostcall_fuel(limits.transfer);
         store.set_max_component_handles(limits.handles);
-        watchdog::obey(&mut store, limits.time);
+        watchdog::obey(&mut store, limits.guest_time, limits.wall_time);
         store
     }
 }

@@ -102,7 +102,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     ("\"list\"", "\"--root\"", "line 11: `name`: \"--root\" isn't lower-case letters, digits"),
     ("\"list\"", "\"\"", "line 11: `name`: \"\" isn't lower-case letters, digits"),
-    ("\"Lists\"", "\" \"", "line 12: `summary`: help needs a summary"),
+    ("\"Lists\"", "\" \"", "line 12: `summary`: it is empty"),
     ("\"Lists\"", "\"a\\nb\"", "line 12: `summary`: \"a\\nb\" isn't one line of visible text"),
     ("[OPTIONS]", "\\u202e", "line 13: `args`: "),
     (

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Kind {
     /// Text that names nothing outside the operation.
     Plain,
+    /// A condition `KEY=VALUE` on images, whose value may name one.
+    Filter,
     /// The name of an image, in a registry or in the store that podman works on.
     Reference,
     /// An image of a registry, which is fetched.
@@ -158,6 +160,10 @@ pub(crate) const fn text(name: &'static str, help: &'static str) -> Flag {
 
 pub(crate) const fn texts(name: &'static str, help: &'static str) -> Flag {
     flag(name, Arity::Many, Kind::Plain, help)
+}
+
+pub(crate) const fn filter(name: &'static str, help: &'static str) -> Flag {
+    flag(name, Arity::Many, Kind::Filter, help)
 }
 
 pub(crate) const fn reads(name: &'static str, help: &'static str) -> Flag {

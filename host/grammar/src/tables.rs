@@ -5,7 +5,7 @@ use crate::table::Arity::{Many, One, Optional};
 use crate::table::Kind::{
     Destination, Local, Machine, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
 };
-use crate::table::{Flag, Table, flag, machine, operand, reads, switch, text, texts, writes};
+use crate::table::{Flag, Table, filter, flag, machine, operand, reads, switch, text, texts, writes};
 
 /// Most operands of one kind.
 const MANY: usize = 64;
@@ -91,7 +91,7 @@ pub const TABLES: &[Table] = &[
         flags: &[
             switch("all", "show intermediate images too").short('a'),
             switch("digests", "show digests"),
-            texts("filter", "show only what matches KEY=VALUE").short('f'),
+            filter("filter", "show only what matches KEY=VALUE").short('f'),
             FORMAT,
             switch("history", "show the names that an image had"),
             NO_TRUNC,
@@ -179,7 +179,7 @@ pub const TABLES: &[Table] = &[
             CERT_DIR,
             switch("compatible", "stars, official and automated too"),
             CREDS,
-            texts("filter", "show only what matches KEY=VALUE").short('f'),
+            filter("filter", "show only what matches KEY=VALUE").short('f'),
             FORMAT,
             text("limit", "how many results"),
             switch("list-tags", "the tags of a repository"),

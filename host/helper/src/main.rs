@@ -5,9 +5,11 @@
 //!
 //! - `export COMMIT`: descriptor 3 is an ostree repository, descriptor 4 an empty directory, which becomes an OCI
 //!   directory with the image that COMMIT was made from. What is said meanwhile: see [`export`].
+//! - `compile`: descriptor 3 is a WebAssembly component, descriptor 4 an empty file, which becomes its machine code.
 
 mod archive;
 mod blobs;
+mod compile;
 mod derived;
 mod documents;
 mod encapsulated;
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["export", commit] => export::export(commit),
+        ["compile"] => compile::compile(),
         _ => Err(anyhow::anyhow!("this program is started by bootc-image; see: bootc-image --help")),
     };
     match result {

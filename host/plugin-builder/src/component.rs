@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "precompile")]
+use bootc_image_engine_config::baseline;
 use sha2::{Digest, Sha256};
 use wit_component::ComponentEncoder;
 
 use crate::Error;
+
+/// How a component begins, and a core module doesn't.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A component: a pure function of the sources, the lock file and the toolchain.
 #[derive(Debug)]
@@ -16,8 +21,12 @@ pub struct Component {
 }
 
 impl Component {
-    /// Wraps a core module that a plugin crate was compiled to. `sources` are the files it was made of.
+    /// Wraps a core module that a plugin crate was compiled to; what is a component already stays as it is. `sources` are the
+    /// files it was made of.
     pub(crate) fn from_module(package: &str, module: &[u8], sources: Vec<PathBuf>) -> Result<Self, Error> {
+        if module.starts_with(COMPONENT) {
+            return Ok(Self { package: package.to_owned(), bytes: module.to_owned(), sources });
+        }
         let encode = || ComponentEncoder::default().validate(true).module(module)?.encode();
         let bytes = encode().map_err(|error| Error::Componentise {
             package: package.to_owned(),
@@ -41,15 +50,21 @@ impl Component {
         Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The text of a manifest that names this component.
+    pub fn named_in(&self, manifest: &str) -> String {
+        let line = format!("[[component]]\nsha256 = \"{}\"\n", self.sha256());
+        manifest.replacen("[[component]]\n", &line, 1)
+    }
+
     /// Machine code for `target`, a target triple of rustc.
     ///
     /// # Errors
     /// [`Error::UnsupportedTarget`] and [`Error::Compile`].
+    #[cfg(feature = "precompile")]
     pub fn precompile(&self, target: &str) -> Result<Vec<u8>, Error> {
-        let target = baseline(target)?;
+        let target = baseline(target).ok_or_else(|| Error::UnsupportedTarget(target.to_owned()))?;
         let compile = || {
             let mut config = bootc_image_engine_config::engine_config();
-            // Naming a target makes Cranelift assume its baseline instead of the processor at hand.
             config.target(target)?;
             wasmtime::Engine::new(&config)?.precompile_component(&self.bytes)
         };
@@ -61,29 +76,21 @@ impl Component {
     }
 }
 
-/// What Cranelift is told for a target of rustc. The C library makes no difference to a component.
-fn baseline(target: &str) -> Result<&'static str, Error> {
-    if target.starts_with("x86_64-") && target.contains("-linux-") {
-        Ok("x86_64-unknown-linux-gnu")
-    } else {
-        Err(Error::UnsupportedTarget(target.to_owned()))
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "precompile"))]
 mod tests {
     use super::*;
 
     #[test]
     fn both_c_libraries_share_a_baseline() {
-        assert_eq!(baseline("x86_64-unknown-linux-gnu").unwrap(), "x86_64-unknown-linux-gnu");
-        assert_eq!(baseline("x86_64-unknown-linux-musl").unwrap(), "x86_64-unknown-linux-gnu");
+        assert_eq!(baseline("x86_64-unknown-linux-gnu"), Some("x86_64-unknown-linux-gnu"));
+        assert_eq!(baseline("x86_64-unknown-linux-musl"), Some("x86_64-unknown-linux-gnu"));
     }
 
     #[test]
     fn another_target_is_named_in_the_error() {
         for target in ["aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", ""] {
-            let error = baseline(target).unwrap_err().to_string();
+            assert_eq!(baseline(target), None);
+            let error = Error::UnsupportedTarget(target.to_owned()).to_string();
             assert!(error.contains(&format!("for {target}: only x86_64 Linux")), "{error}");
         }
     }

@@ -85,6 +85,8 @@ pub struct Embedded {
     pub sha256: String,
     /// The machine code, to be embedded with `include_bytes!`.
     pub artefact: PathBuf,
+    /// The component itself.
+    pub component: PathBuf,
 }
 
 /// Builds `packages` in one go, compiles them for the target of this build, and puts `<package>.cwasm` for each into
@@ -92,21 +94,33 @@ pub struct Embedded {
 ///
 /// # Errors
 /// [`Error`]; its text is meant for whoever builds.
+#[cfg(feature = "precompile")]
 pub fn embed(packages: &[&str]) -> Result<Vec<Embedded>, Error> {
+    embed_with(&Builder::from_build_script()?, packages)
+}
+
+/// As [`embed`], with a builder for another target.
+///
+/// # Errors
+/// As [`embed`].
+#[cfg(feature = "precompile")]
+pub fn embed_with(builder: &Builder, packages: &[&str]) -> Result<Vec<Embedded>, Error> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let target = variable("TARGET")?;
-    let builder = Builder::from_build_script()?;
     let components = builder.build(packages)?;
     watch(builder.inputs(&components));
     let embed_one = |component: &Component| {
         let artefact = out_dir.join(format!("{}.cwasm", component.package()));
-        let code = component.precompile(&target)?;
-        fs::write(&artefact, code).map_err(|source| Error::File { path: artefact.clone(), source })?;
-        Ok(Embedded { package: component.package().to_owned(), sha256: component.sha256(), artefact })
+        write(&artefact, &component.precompile(&target)?)?;
+        let path = artefact.with_extension("wasm");
+        write(&path, component.bytes())?;
+        let (package, sha256) = (component.package().to_owned(), component.sha256());
+        Ok(Embedded { package, sha256, artefact, component: path })
     };
     components.iter().map(embed_one).collect()
 }
 
+#[cfg(feature = "precompile")]
 #[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 fn watch(paths: impl IntoIterator<Item = PathBuf>) {
     for path in paths {
@@ -116,6 +130,11 @@ fn watch(paths: impl IntoIterator<Item = PathBuf>) {
 
 fn variable(name: &str) -> Result<String, Error> {
     env::var(name).map_err(|_| Error::Surroundings(format!("{name} isn't set")))
+}
+
+#[cfg(feature = "precompile")]
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

@@ -10,6 +10,8 @@ use crate::component::Component;
 use crate::{Error, read, variable};
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// Where components come out right away, which import WASI.
+pub(crate) const WASI: &str = "wasm32-wasip2";
 const PROFILE: &str = "component";
 
 /// What the outer environment may hand on. Everything else is dropped: the flags, wrappers and settings of the outer build
@@ -36,13 +38,14 @@ pub struct Builder {
     cargo: PathBuf,
     workspace: PathBuf,
     target_dir: PathBuf,
+    target: &'static str,
 }
 
 impl Builder {
     /// A builder for the workspace at `workspace` that keeps its intermediate files in `target_dir`.
     pub fn new(workspace: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
         let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
-        Self { cargo, workspace: workspace.into(), target_dir: target_dir.into() }
+        Self { cargo, workspace: workspace.into(), target_dir: target_dir.into(), target: TARGET }
     }
 
     /// A builder for the workspace whose build script this is.
@@ -63,6 +66,12 @@ impl Builder {
         Ok(Self::new(workspace, target_dir))
     }
 
+    /// The same for WASI.
+    #[must_use]
+    pub fn for_wasi(self) -> Self {
+        Self { target: WASI, ..self }
+    }
+
     /// Builds `packages` in one run of cargo. Each must be a `cdylib` of the workspace.
     ///
     /// # Errors
@@ -72,10 +81,10 @@ impl Builder {
         let status =
             command.status().map_err(|source| Error::Start { program: self.cargo.clone(), source })?;
         if !status.success() {
-            return Err(if target_installed() {
-                Error::Cargo { packages: packages.join(", "), target: TARGET }
+            return Err(if target_installed(self.target) {
+                Error::Cargo { packages: packages.join(", "), target: self.target }
             } else {
-                Error::TargetMissing { target: TARGET }
+                Error::TargetMissing { target: self.target }
             });
         }
         packages.iter().map(|package| self.component(package)).collect()
@@ -100,7 +109,7 @@ impl Builder {
             .env_clear()
             .envs(env::vars_os().filter(|(name, _)| is_kept(name)));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
-        command.args(["build", "--locked", "--profile", PROFILE, "--target", TARGET, "--target-dir"]);
+        command.args(["build", "--locked", "--profile", PROFILE, "--target", self.target, "--target-dir"]);
         command.arg(&self.target_dir);
         for package in packages {
             command.args(["--package", package]);
@@ -136,7 +145,7 @@ impl Builder {
     }
 
     fn component(&self, package: &str) -> Result<Component, Error> {
-        let stem = self.target_dir.join(TARGET).join(PROFILE).join(package.replace('-', "_"));
+        let stem = self.target_dir.join(self.target).join(PROFILE).join(package.replace('-', "_"));
         let module = read(&stem.with_extension("wasm"))?;
         let listing = read(&stem.with_extension("d"))?;
         let sources = dependencies(&String::from_utf8_lossy(&listing));
@@ -165,9 +174,9 @@ fn dependencies(makefile: &str) -> Vec<PathBuf> {
 }
 
 /// Whether the toolchain has a standard library for the target. Unknown counts as yes: then cargo's own words must do.
-fn target_installed() -> bool {
+fn target_installed(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
     output.map_or(true, |output| {
         let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         !output.status.success() || fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())

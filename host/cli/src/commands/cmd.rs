@@ -30,7 +30,7 @@ impl Cmd {
     pub(crate) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
         let words: Vec<_> = self.words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
         let claims = match words.as_slice() {
-            [] | ["--help" | "-h"] => return Ok(Some(overview(&plugins.command_claims()?))),
+            [] | ["--help" | "-h" | "help"] => return Ok(Some(overview(&plugins.command_claims()?))),
             [_, rest @ ..] if asks_for_help(rest) => plugins.command_claims()?,
             _ => return Ok(None),
         };

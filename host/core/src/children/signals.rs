@@ -54,6 +54,13 @@ pub(super) fn take_over() -> io::Result<()> {
     result
 }
 
+/// A write beyond the caller's limit on the size of files is an error from now on, and not the end of us.
+#[allow(unsafe_code)]
+pub(super) fn survive_file_limits() {
+    // SAFETY: the handler does nothing. Without it everything is as before.
+    let _ = unsafe { register_sigaction(Signal::XFSZ.as_raw(), |_| {}) };
+}
+
 /// Whoever stops us, or lets us go on, means the child too; the terminal has told it already.
 #[allow(unsafe_code)]
 fn stop_together() -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_grammar::{Command, FlagValue, Kind, Refusal, parse};
 
-use super::local::{held, local_image, meanings};
+use super::local::{alone, held, local_image, meanings};
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::{BootcStore, with_credentials};
 use crate::children::{Program, exit_code};
@@ -53,7 +53,10 @@ impl<'a> Planned<'a> {
             hint: Some(hint),
         };
         let not_in_table = |refusal: Refusal| {
-            let hint = format!("see what it takes with: bootc-image cmd {} --help", invoked.escape_debug());
+            let hint = format!(
+                "see what it takes with: bootc-image cmd {} --help; options of bootc-image itself stand before it",
+                invoked.escape_debug()
+            );
             denied("not-in-table", &refusal, hint)
         };
         let command = parse(subcommand, args).map_err(not_in_table)?;
@@ -90,7 +93,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Looks up what every name means (D3.3).
-    pub(super) fn resolve(&self, pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
+    pub(super) fn resolve(&self, names: &dyn Names) -> Result<Operation, Error> {
         let mut images = Vec::new();
         let mut command = self.command.clone();
         let kinds: Vec<Kind> =
@@ -104,22 +107,31 @@ impl<'a> Planned<'a> {
         let wanted = command.clone();
         command = command.rewrite(|kind, text| match kind {
             Kind::Remote if !is_off("reference") => {
-                let (name, pinned) = in_registry(pipeline, text, verifies_tls(&wanted))?;
+                let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
+                let digest = match name.digest() {
+                    Some(digest) => digest.clone(),
+                    None => names.in_registry(&name, verifies_tls(&wanted))?,
+                };
+                let pinned = name.with_digest(digest);
                 let spelt_out = format!("{DOCKER}{pinned}");
                 images.push(CommandImage::Registry { name, pinned });
                 Ok::<_, Error>(spelt_out)
             }
             Kind::Local => {
-                let (name, image) = in_store(pipeline, text)?;
+                let (name, image) = names.in_store(text)?;
                 let id = image.id.clone();
                 images.push(CommandImage::Store { name, image });
                 Ok(id)
             }
-            Kind::Source => source(&pipeline.settings.directory, &wanted, text),
+            Kind::Source => names.source(&wanted, text),
             _ => Ok(text.to_owned()),
         })?;
         if kinds.contains(&Kind::Destination) && command.operands().len() == 1 {
-            let Some(CommandImage::Store { name: Some(name), .. }) = images.first() else {
+            let name = match images.first() {
+                Some(CommandImage::Store { name: Some(name), .. }) => name.clone().in_registry().ok(),
+                _ => None,
+            };
+            let Some(name) = name else {
                 return Err(Error::NoDestination(wanted.operands().join(" ")));
             };
             command = command.with_operand(format!("{DOCKER}{name}"))?;
@@ -143,7 +155,7 @@ impl From<Refusal> for Unspellable {
 
 fn spell_out(text: &str) -> Result<String, InvalidReference> {
     let reference = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
-    Ok(format!("{DOCKER}{}", reference.with_default_tag()))
+    Ok(format!("{DOCKER}{}", reference.in_registry()?.with_default_tag()))
 }
 
 fn is_on(command: &Command, name: &str) -> bool {
@@ -158,25 +170,40 @@ fn verifies_tls(command: &Command) -> Option<bool> {
     })
 }
 
-/// A name, and what it means in its registry now: the digest of its manifest, or of its index if it has one.
-fn in_registry(
-    pipeline: &Pipeline<'_>,
-    text: &str,
-    verify: Option<bool>,
-) -> Result<(Reference, Reference), Error> {
-    let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
-    let digest = match name.digest() {
-        Some(digest) => digest.clone(),
-        None => {
-            let mut skopeo = with_credentials(Program::Skopeo, pipeline.settings)?;
-            skopeo.args(["inspect", "--raw"]);
-            skopeo.args(verify.map(|verify| format!("--tls-verify={verify}")));
-            skopeo.arg(format!("{DOCKER}{name}"));
-            Digest::of(&skopeo.run_for_output()?)
-        }
-    };
-    let pinned = name.with_digest(digest);
-    Ok((name, pinned))
+/// What the names in a command mean.
+pub(super) trait Names {
+    /// What a name means in its registry: the digest of its manifest, or of its index if it has one.
+    fn in_registry(&self, name: &Reference, verify_tls: Option<bool>) -> Result<Digest, Error>;
+
+    /// An image of bootc's storage, by one of its names or by its id.
+    fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error>;
+
+    /// A file or directory of the caller's as it is really called. `-` is stdin.
+    fn source(&self, command: &Command, text: &str) -> Result<String, Error>;
+}
+
+/// What they mean here and now.
+pub(super) struct LookedUp<'a>(pub(super) &'a Pipeline<'a>);
+
+impl Names for LookedUp<'_> {
+    fn in_registry(&self, name: &Reference, verify_tls: Option<bool>) -> Result<Digest, Error> {
+        let mut skopeo = with_credentials(Program::Skopeo, self.0.settings)?;
+        skopeo.args(["inspect", "--raw"]);
+        skopeo.args(verify_tls.map(|verify| format!("--tls-verify={verify}")));
+        skopeo.arg(format!("{DOCKER}{name}"));
+        let manifest = skopeo
+            .run_for_output()
+            .map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })?;
+        Ok(Digest::of(&manifest))
+    }
+
+    fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+        in_store(self.0, text)
+    }
+
+    fn source(&self, command: &Command, text: &str) -> Result<String, Error> {
+        source(&self.0.settings.directory, command, text)
+    }
 }
 
 /// An image of bootc's storage, by one of its names or by its id.
@@ -239,11 +266,18 @@ pub(super) fn execute(
 ) -> Result<Report, Error> {
     let settings = pipeline.settings;
     let store = BootcStore::open_or_create(&writable_physical(settings)?, settings, pipeline.talk)?;
+    // Two that fetch one index for different machines would take each other's image for theirs.
+    let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
+    let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
     let mut podman = store.podman(settings)?;
     podman.arg("image").args(command.argv());
     let code = exit_code(podman.run_in_place()?);
+    let named = images.iter().map(|image| name_fetched(pipeline, &store, image));
     if code == 0 {
-        images.iter().try_for_each(|image| name_fetched(pipeline, &store, image))?;
+        named.collect::<Result<(), _>>()?;
+    } else {
+        // What did arrive gets its name all the same; podman has said what didn't.
+        named.for_each(drop);
     }
     Ok(Report::Exited { code })
 }

@@ -1,9 +1,9 @@
 //! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
 //! is a plugin's claim, never a list here (D3.12).
 
-use bootc_image_grammar::{Command, Kind, Value};
+use bootc_image_grammar::{Command, FlagValue, Kind, Value};
 
-use super::Validator;
+use super::{Configuration, Delegated, Validator};
 use bootc_image_grammar::weakened::is_off;
 
 use crate::error::Denial;
@@ -11,16 +11,14 @@ use crate::frozen::Frozen;
 use crate::operation::Operation;
 use crate::plugin::CommandClaim;
 use crate::reference::{DOCKER, InvalidReference, Reference};
+use crate::subject::Subject;
 
 fn denial(by: &str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: by.to_owned(), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
 }
 
 /// A caller who is root on another's behalf stays on the booted system, and builds nothing (D0.3).
-pub(super) struct Delegation {
-    pub(super) sysroot: bool,
-    pub(super) build: bool,
-}
+pub(super) struct Delegation(pub(super) Delegated);
 
 impl Validator for Delegation {
     fn name(&self) -> &str {
@@ -39,16 +37,51 @@ impl Validator for Delegation {
             Operation::Cmd { command, .. } => takes(command, Kind::Source),
             _ => false,
         };
-        let (what, code) = if frozen.sysroot().is_some() && !self.sysroot {
+        let grants =
+            matches!(frozen.operation(), Operation::ApprovePlugin { .. } | Operation::RevokePlugin { .. });
+        let unsafely = || match frozen.operation() {
+            Operation::Cmd { command, .. } => command
+                .flags()
+                .iter()
+                .any(|flag| flag.name == "tls-verify" && flag.value == FlagValue::Switch(false)),
+            _ => false,
+        };
+        let (what, code) = if grants && !self.0.plugins {
+            ("approving and revoking plugins", "delegated-plugins")
+        } else if frozen.sysroot().is_some() && !self.0.sysroot {
             ("--sysroot", "delegated-sysroot")
-        } else if builds() && !self.build {
+        } else if builds() && !self.0.build {
             ("`cmd build`", "delegated-build")
+        } else if unsafely() {
+            (
+                "--tls-verify=false, which could hand root's credentials to anybody on the way,",
+                "delegated-insecure",
+            )
         } else {
             return Ok(());
         };
-        let message = format!("{what} isn't allowed for a caller who is root through sudo, pkexec or doas");
-        Err(denial(self.name(), code, message, "run it from a shell of root's own"))
+        Err(not_delegated(what, code))
     }
+}
+
+/// The same of a system that is named with `--sysroot`, before anything of it is looked at.
+pub(super) fn early(
+    configuration: &Configuration,
+    subject: &Subject,
+    sysroot: Option<&str>,
+) -> Result<(), Denial> {
+    let refused = subject.delegation.is_some() && sysroot.is_some() && !configuration.allow_delegated.sysroot;
+    if refused && !is_off("delegation") {
+        Err(not_delegated("--sysroot", "delegated-sysroot"))
+    } else {
+        Ok(())
+    }
+}
+
+fn not_delegated(what: &str, code: &str) -> Denial {
+    let message = format!("{what} isn't allowed for a caller who is root through sudo, pkexec or doas");
+    let hint = "log in as root itself; [policy] and allow-delegated are explained in docs/policies.md";
+    denial("delegation", code, message, hint)
 }
 
 fn takes(command: &Command, kind: Kind) -> bool {
@@ -119,6 +152,7 @@ impl Validator for Grammar {
 fn check_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Plain | Kind::Source => "source",
+        Kind::Filter => "filter",
         Kind::PathRead => "path-read",
         Kind::PathWrite => "path-write",
         Kind::Machine => "machine",
@@ -154,6 +188,12 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
             why: format!("{what} would be fetched"),
             hint: "download it first, and look at it; a directory of that name is written ./NAME".to_owned(),
         }),
+        Kind::Filter => bad_filter(value.text).map(|why| Forbidden {
+            code: "filter-not-usable",
+            why: format!("{what} {why}"),
+            hint: "write it as KEY=VALUE; since and before take an image of this storage, by name or id"
+                .to_owned(),
+        }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
         Kind::Machine => needs("reaches-machine", "reaches for something of the machine"),
@@ -166,9 +206,48 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
         Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
         // Without its transport in front podman could take it for something else.
         Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {
-            Some(name) => unnamed(Reference::parse(name)),
+            Some(name) => unnamed(Reference::parse(name).and_then(Reference::in_registry)),
             None => unnamed(Err(InvalidReference::Transport(value.text.to_owned()))),
         },
+    }
+}
+
+/// Conditions whose values name nothing.
+const PLAIN_FILTERS: [&str; 12] = [
+    "containers",
+    "dangling",
+    "digest",
+    "id",
+    "intermediate",
+    "is-automated",
+    "is-official",
+    "label",
+    "manifest",
+    "readonly",
+    "stars",
+    "until",
+];
+
+/// Why podman may not be given this condition. Some of its values are looked up as images, of any transport and so in any
+/// storage; and it splits a condition at commas.
+fn bad_filter(text: &str) -> Option<String> {
+    if text.contains([',', '"']) {
+        return Some(format!("has a comma or a quotation mark, which could make two conditions of {text:?}"));
+    }
+    let Some((key, value)) = text.split_once('=') else {
+        return Some(format!("isn't a condition: {text:?}"));
+    };
+    match key.strip_suffix('!').unwrap_or(key) {
+        "since" | "after" | "before" if is_id(value) => None,
+        "since" | "after" | "before" => {
+            Reference::parse_local(value).err().map(|error| format!("is about an image: {error}"))
+        }
+        "reference" if value.contains(':') && Reference::parse_local(&value.replace('*', "x")).is_err() => {
+            Some(format!("isn't about a name of an image: {value:?}"))
+        }
+        "reference" => None,
+        known if PLAIN_FILTERS.contains(&known) => None,
+        unknown => Some(format!("has a condition that isn't known: {unknown:?}")),
     }
 }
 
@@ -187,7 +266,8 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
     reference.err().map(|error| Forbidden {
         code: "not-a-registry-reference",
         why: error.to_string(),
-        hint: "name an image in a registry: REGISTRY/REPOSITORY@sha256:DIGEST".to_owned(),
+        hint: "name an image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
+            .to_owned(),
     })
 }
 
@@ -217,8 +297,9 @@ mod tests {
     use super::*;
     use crate::operation::ListType;
     use crate::plugin::PluginId;
-    use crate::policy::{Configuration, validators};
-    use crate::subject::{Delegation as By, Subject};
+    use crate::policy::tests::Alone;
+    use crate::policy::validators;
+    use crate::subject::Delegation as By;
 
     fn id(name: &str) -> PluginId {
         PluginId::new(name).unwrap()
@@ -248,7 +329,7 @@ mod tests {
 
     /// Who denied, and why; none if all allowed.
     fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
-        let judged = validators(&Configuration::default(), claims.to_vec()).judge(frozen);
+        let judged = validators(&Configuration::default(), claims.to_vec(), &Alone).judge(frozen);
         let denial = judged.denial().map(|denial| (denial.by.clone(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
@@ -300,6 +381,42 @@ mod tests {
     }
 
     #[test]
+    fn conditions_name_nothing_outside_this_storage() {
+        let judged = |filter: &str| {
+            let argument = format!("--filter={filter}");
+            denied(planned("list", "list", &[&argument], true), &[claim("p", "list")])
+        };
+        for filter in [
+            "dangling=true",
+            "label=a=b",
+            "label!=x",
+            "since=localhost/a:1",
+            "before=app",
+            "since=0123456789ab",
+            "reference=localhost/*",
+            "reference=quay.io/*:1",
+            "until=2024-01-01",
+        ] {
+            assert_eq!(judged(filter), None, "{filter}");
+        }
+        for filter in [
+            "since=containers-storage:[vfs@/x+/y]localhost/x",
+            "since!=dir:/x",
+            "before=oci:/x",
+            "after=docker://quay.io/a",
+            "label=a,since=dir:/x",
+            "label=\"a\"",
+            "reference=containers-storage:[vfs@/x+/y]a",
+            "reference=dir:/x",
+            "nonsense=1",
+            "since",
+            "",
+        ] {
+            assert_eq!(judged(filter), said("grammar", "filter-not-usable"), "{filter}");
+        }
+    }
+
+    #[test]
     fn operands_name_registries_only() {
         for operand in ["dir:/x", "quay.io/a", "containers-storage:a", "/x", "A", "oci:5000/x", "docker://a"]
         {
@@ -328,8 +445,27 @@ mod tests {
         for by in [By::Sudo, By::Pkexec, By::Doas] {
             assert_eq!(denied(list(Some(by), Some("/x")), &[]), said("delegation", "delegated-sysroot"));
         }
-        let configuration = Configuration { allow_delegated_sysroot: true, ..Configuration::default() };
-        let judged = validators(&configuration, Vec::new()).judge(list(Some(By::Sudo), Some("/x")));
+        let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
+        let configuration = Configuration { allow_delegated, ..Configuration::default() };
+        let judged = validators(&configuration, Vec::new(), &Alone).judge(list(Some(By::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
+    }
+
+    #[test]
+    fn a_delegated_caller_approves_no_plugin() {
+        let revoke = |by| Frozen::new(Operation::RevokePlugin { plugin: id("p") }, caller(by), None);
+        assert_eq!(denied(revoke(None), &[]), None);
+        assert_eq!(denied(revoke(Some(By::Sudo)), &[]), said("delegation", "delegated-plugins"));
+    }
+
+    #[test]
+    fn what_isnt_resolved_is_never_approved() {
+        let list = planned("list", "list", &[], true);
+        let operation = list.operation().clone();
+        let unresolved = Frozen::unresolved(operation, list.subject().clone(), None);
+        let judged =
+            validators(&Configuration::default(), vec![claim("p", "list")], &Alone).judge(unresolved);
+        assert!(judged.denial().is_none());
+        assert_eq!(judged.approve().unwrap_err().code, "nobody-judged");
     }
 }

@@ -1,31 +1,152 @@
-//! The shape of `plugin.toml`, before anything in it is believed.
+//! The shape of `plugin.toml`, before anything in it is believed. Its descriptions are those of the published schema.
 
+use bootc_image_core::operation::Capability;
+#[cfg(test)]
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::CAPABILITIES;
+use crate::limits::Wishes;
+use crate::sanitize;
+use crate::strict::{Complaint, Source, one_of};
+
+/// What a plugin is, what it is made of, and what it asks for.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawManifest {
-    pub(super) schema: Spanned<i64>,
-    pub(super) id: Spanned<String>,
-    pub(super) version: Spanned<String>,
-    pub(super) api: Spanned<String>,
-    pub(super) component: Spanned<Vec<RawComponent>>,
-    pub(super) command: Spanned<Vec<RawCommand>>,
+pub(crate) struct RawManifest {
+    /// The form of this file: 1.
+    #[cfg_attr(test, schemars(with = "i64"))]
+    pub(crate) schema: Spanned<i64>,
+    /// Name of the plugin and of its directory: lower-case letters, digits and `-`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) id: Spanned<String>,
+    /// The plugin's own version.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) version: Spanned<String>,
+    /// Versions of the WIT packages that it works with, as a requirement such as `^0.1`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) api: Spanned<String>,
+    /// What it is made of: exactly one.
+    #[cfg_attr(test, schemars(with = "Vec<RawComponent>"))]
+    pub(crate) component: Spanned<Vec<RawComponent>>,
+    /// Subcommands of `cmd` that it owns, of a plugin that plans commands.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<Vec<RawCommand>>"))]
+    pub(crate) command: Option<Spanned<Vec<RawCommand>>>,
+    /// What it asks the host for.
+    #[serde(default)]
+    pub(crate) capability: Vec<RawCapability>,
+    /// What it would like to use.
+    pub(crate) limits: Option<RawLimits>,
 }
 
+/// A component.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawComponent {
-    pub(super) file: Spanned<String>,
-    pub(super) world: Spanned<String>,
-    pub(super) sha256: Option<Spanned<String>>,
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawComponent {
+    /// Plain name of a `.wasm` file next to the manifest.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) file: Spanned<String>,
+    /// `bootc-image:policy/validator` or `bootc-image:command/wrapper`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) world: Spanned<String>,
+    /// Digest of the file in lower-case hexadecimal.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) sha256: Option<Spanned<String>>,
+    /// What a policy is asked about; without it, everything.
+    #[cfg_attr(test, schemars(with = "Option<RawWhen>"))]
+    pub(crate) when: Option<Spanned<RawWhen>>,
+    /// Whether a policy is also asked before names are looked up, when no image has a digest.
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    pub(crate) before_lookup: Option<Spanned<bool>>,
 }
 
+/// Which operations concern a policy. Both must match, where both are given.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawCommand {
-    pub(super) name: Spanned<String>,
-    pub(super) summary: Spanned<String>,
-    pub(super) args: Option<Spanned<String>>,
+pub(crate) struct RawWhen {
+    /// Kinds of operations, `*` stands for anything: `copy-to-storage`, `cmd pull`, `cmd *`.
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
+    pub(crate) operations: Option<Vec<Spanned<String>>>,
+    /// Names of images without tag and digest: `quay.io/example/*`, `quay.io/**`. One image that matches is enough.
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
+    pub(crate) references: Option<Vec<Spanned<String>>>,
+}
+
+/// A claim on a subcommand of `cmd`.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCommand {
+    /// The subcommand.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) name: Spanned<String>,
+    /// One line for help.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) summary: Spanned<String>,
+    /// The arguments, as help shows them after the name.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) args: Option<Spanned<String>>,
+}
+
+/// Something that a plugin asks the host for, or is granted.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCapability {
+    /// Its name.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) name: Spanned<String>,
+    /// How far it goes: a directory of `podman-reads` and `podman-writes`, an option of `podman-machine`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) scope: Spanned<String>,
+    /// Why a plugin asks for it, in one sentence; not of a grant.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) reason: Option<Spanned<String>>,
+}
+
+/// What a run may use.
+#[derive(Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawLimits {
+    /// Memory in MiB.
+    memory_mib: Option<u32>,
+    /// Processor time in ms.
+    guest_ms: Option<u32>,
+    /// Time in ms.
+    wall_ms: Option<u32>,
+}
+
+impl RawLimits {
+    pub(crate) fn wishes(self) -> Wishes {
+        Wishes { memory_mib: self.memory_mib, guest_ms: self.guest_ms, wall_ms: self.wall_ms }
+    }
+}
+
+impl RawCapability {
+    pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Complaint> {
+        let name = source.checked(&self.name, "name", |text| {
+            one_of(text, CAPABILITIES, "a capability that this host has").map(str::to_owned)
+        })?;
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let fits = |text: &str| match name.as_str() {
+            "podman-machine" => !text.is_empty() && is_word(text),
+            _ => text.starts_with('/') && text.split('/').all(|part| part != ".." && part != "."),
+        };
+        let scope = source.checked(&self.scope, "scope", |text| {
+            let what =
+                if name == "podman-machine" { "the long name of an option" } else { "an absolute path" };
+            if fits(text) && sanitize::is_clean(text) {
+                Ok(text.to_owned())
+            } else {
+                Err(format!("{text:?} isn't {what}"))
+            }
+        })?;
+        Ok(Capability { name, scope })
+    }
 }

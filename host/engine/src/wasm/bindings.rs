@@ -1,10 +1,59 @@
-//! Generated from `wit/`.
+//! Generated from `wit/`: every import once, then each world on top of them.
 
 // Generated code: its documentation is that of the WIT.
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
-wasmtime::component::bindgen!({
-    path: ["../../wit/types", "../../wit/host", "../../wit/command"],
-    world: "bootc-image:command/wrapper",
-    imports: { default: trappable },
-});
+/// Everything that some world imports.
+pub(super) mod imports {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types", "../../wit/host", "../../wit/policy"],
+        inline: "
+            package bootc-image:engine;
+            world imports {
+                import bootc-image:types/problems@0.1.0;
+                import bootc-image:host/log@0.1.0;
+                import bootc-image:host/config@0.1.0;
+                import bootc-image:policy/operations@0.1.0;
+            }
+        ",
+        world: "bootc-image:engine/imports",
+        imports: { default: trappable },
+        with: { "bootc-image:policy/operations.operation": crate::wasm::operations::Lent },
+    });
+}
+
+/// Plugins that plan commands.
+pub(super) mod wrapper {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types", "../../wit/host", "../../wit/command"],
+        world: "bootc-image:command/wrapper",
+        imports: { default: trappable },
+        with: {
+            "bootc-image:types": super::imports::bootc_image::types,
+            "bootc-image:host": super::imports::bootc_image::host,
+        },
+    });
+}
+
+/// Plugins that judge.
+pub(super) mod validator {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types", "../../wit/host", "../../wit/policy"],
+        world: "bootc-image:policy/validator",
+        imports: { default: trappable },
+        with: {
+            "bootc-image:types": super::imports::bootc_image::types,
+            "bootc-image:host": super::imports::bootc_image::host,
+            "bootc-image:policy/operations": super::imports::bootc_image::policy::operations,
+        },
+    });
+}
+
+/// Plugins that check their settings.
+pub(super) mod configurable {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types", "../../wit/host"],
+        world: "bootc-image:host/configurable",
+        with: { "bootc-image:types": super::imports::bootc_image::types },
+    });
+}

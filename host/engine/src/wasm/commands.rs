@@ -4,10 +4,10 @@
 use bootc_image_core::plugin::{Plan, PlanError};
 use wasmtime::Store;
 
-use super::bindings::Wrapper;
-use super::bindings::bootc_image::types::attrs::Attr;
-use super::bindings::bootc_image::types::problems::Failure;
-use super::bindings::exports::bootc_image::command::commands as wit;
+use super::bindings::imports::bootc_image::types::attrs::Attr;
+use super::bindings::imports::bootc_image::types::problems::Failure;
+use super::bindings::wrapper::Wrapper;
+use super::bindings::wrapper::exports::bootc_image::command::commands as wit;
 use super::guest::Guest;
 use crate::sanitize::sanitize;
 
@@ -67,7 +67,7 @@ pub(super) fn failure(failure: Failure) -> PlanError {
     }
 }
 
-fn code(code: String) -> String {
+pub(super) fn code(code: String) -> String {
     let kebab = code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if kebab && (1..=64).contains(&code.len()) { code } else { NO_CODE.to_owned() }
 }

@@ -1,19 +1,24 @@
-//! `bootc-image:host/config`: a plugin's own settings. The host's configuration has no place for them yet, so every plugin
-//! finds that it has none.
+//! `bootc-image:host/config`: a plugin's own settings, as the configuration has them.
 
-use super::bindings::bootc_image::host::config::Host;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::bindings::imports::bootc_image::host::config::Host;
 use super::guest::Guest;
-
-const NONE: &str = "{}";
 
 impl Host for Guest {
     fn settings(&mut self) -> wasmtime::Result<String> {
-        self.budget().transfer([NONE])?;
-        Ok(NONE.to_owned())
+        let settings = self.own_settings();
+        self.budget().transfer([&*settings])?;
+        Ok(settings.as_ref().to_owned())
     }
 
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        self.budget().transfer([key.as_str()])?;
-        Ok(None)
+        let settings = self.own_settings();
+        let all: BTreeMap<&str, &RawValue> = serde_json::from_str(&settings)?;
+        let value = all.get(key.as_str()).map(|value| value.get());
+        self.budget().transfer([key.as_str(), value.unwrap_or_default()])?;
+        Ok(value.map(str::to_owned))
     }
 }

@@ -1,27 +1,56 @@
 //! What the host keeps for one run.
 
+use std::sync::Arc;
+
 use bootc_image_core::plugin::PluginId;
+use wasmtime::component::ResourceTable;
 
 use super::limits::{Budget, Limits};
+use super::wasi::Wasi;
 
 /// The host's side of one run.
 pub(super) struct Guest {
     plugin: PluginId,
+    settings: Arc<str>,
     budget: Budget,
     last_words: Option<String>,
+    table: ResourceTable,
+    /// Of components that import WASI, and of no others.
+    wasi: Option<Box<Wasi>>,
 }
 
 impl Guest {
-    pub(super) fn new(plugin: PluginId, limits: &'static Limits) -> Self {
-        Self { plugin, budget: Budget::new(limits), last_words: None }
+    pub(super) fn new(plugin: PluginId, settings: Arc<str>, limits: Limits, wasi: bool) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        let wasi = wasi.then(Box::default);
+        Self { plugin, settings, budget: Budget::new(limits), last_words: None, table, wasi }
     }
 
     pub(super) fn plugin(&self) -> &PluginId {
         &self.plugin
     }
 
+    /// The plugin's settings: a JSON object.
+    pub(super) fn own_settings(&self) -> Arc<str> {
+        self.settings.clone()
+    }
+
     pub(super) fn budget(&mut self) -> &mut Budget {
         &mut self.budget
+    }
+
+    /// What resources of the host there are.
+    pub(super) fn table(&self) -> &ResourceTable {
+        &self.table
+    }
+
+    pub(super) fn table_mut(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    pub(super) fn wasi_and_table(&mut self) -> (&mut Wasi, &mut ResourceTable) {
+        (self.wasi.get_or_insert_default(), &mut self.table)
     }
 
     /// What the guest said when it panicked, already harmless.
@@ -35,5 +64,5 @@ impl Guest {
 }
 
 // Interfaces without functions.
-impl super::bindings::bootc_image::types::attrs::Host for Guest {}
-impl super::bindings::bootc_image::types::problems::Host for Guest {}
+impl super::bindings::imports::bootc_image::types::attrs::Host for Guest {}
+impl super::bindings::imports::bootc_image::types::problems::Host for Guest {}

@@ -5,11 +5,16 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::wasi;
+use crate::manifest::World;
+
 /// What a plugin must have been granted before it may import a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needs {
     /// Nothing: it concerns only the plugin itself.
     Nothing,
+    /// To be of this world: it is about what only such plugins are given.
+    World(World),
 }
 
 /// Every function that a component may import. What isn't here isn't linked.
@@ -18,23 +23,33 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("bootc-image:host/config", "settings", Needs::Nothing),
     ("bootc-image:host/log", "emit", Needs::Nothing),
     ("bootc-image:host/log", "enabled", Needs::Nothing),
+    (OPERATIONS, "[method]operation.argv", Needs::World(World::PolicyValidator)),
+    (OPERATIONS, "[method]operation.attr", Needs::World(World::PolicyValidator)),
+    (OPERATIONS, "[method]operation.attrs", Needs::World(World::PolicyValidator)),
+    (OPERATIONS, "[method]operation.digest", Needs::World(World::PolicyValidator)),
+    (OPERATIONS, "[method]operation.images", Needs::World(World::PolicyValidator)),
+    (OPERATIONS, "[method]operation.kind", Needs::World(World::PolicyValidator)),
 ];
+
+const OPERATIONS: &str = "bootc-image:policy/operations";
 
 /// A component wants what the host doesn't give.
 #[derive(Debug, thiserror::Error)]
 #[error("it imports `{0}`, which this host doesn't offer")]
 pub(super) struct Ungranted(String);
 
-/// Refuses a component that imports anything outside the table.
-pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Ungranted> {
+/// Refuses a component that imports anything outside the table. Returns whether it imports WASI.
+pub(super) fn check(engine: &Engine, component: &Component, world: World) -> Result<bool, Ungranted> {
+    let mut wants_wasi = false;
     for (interface, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
             return Err(Ungranted(interface.to_owned()));
         };
+        wants_wasi |= wasi::is_wasi(interface);
         for (item, export) in instance.exports(engine) {
             let granted = match export.ty {
-                ComponentItem::Type(_) => true,
-                ComponentItem::ComponentFunc(_) => needs(interface, item).is_some_and(is_granted),
+                ComponentItem::Type(_) | ComponentItem::Resource(_) => true,
+                ComponentItem::ComponentFunc(_) => is_granted(interface, item, world),
                 _ => false,
             };
             if !granted {
@@ -42,18 +57,24 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Ungran
             }
         }
     }
-    Ok(())
+    Ok(wants_wasi)
 }
 
 /// What `function` of `interface` needs, none if the host doesn't know it. The version isn't looked at: linking does that.
 fn needs(interface: &str, function: &str) -> Option<Needs> {
-    let interface = interface.split('@').next().unwrap_or(interface);
+    let interface = unversioned(interface);
     TABLE.iter().find(|entry| (entry.0, entry.1) == (interface, function)).map(|entry| entry.2)
 }
 
-fn is_granted(needs: Needs) -> bool {
-    match needs {
-        Needs::Nothing => true,
+fn unversioned(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
+}
+
+fn is_granted(interface: &str, function: &str, world: World) -> bool {
+    match needs(interface, function) {
+        Some(Needs::Nothing) => true,
+        Some(Needs::World(needed)) => needed == world,
+        None => wasi::is_inert(unversioned(interface), function),
     }
 }
 
@@ -68,7 +89,7 @@ mod tests {
     /// Every function that some world imports, as (interface, function).
     fn importable() -> BTreeSet<(String, String)> {
         let mut resolve = Resolve::default();
-        for package in ["types", "host", "command"] {
+        for package in ["types", "host", "policy", "command"] {
             resolve.push_dir(format!("{}/../../wit/{package}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         }
         let mut functions = BTreeSet::new();
@@ -90,6 +111,23 @@ mod tests {
         let table: BTreeSet<_> = TABLE.iter().map(|entry| (entry.0.to_owned(), entry.1.to_owned())).collect();
         assert_eq!(table, importable());
         assert_eq!(table.len(), TABLE.len(), "an entry stands twice");
+    }
+
+    #[test]
+    fn what_policies_are_given_nobody_else_gets() {
+        let kind = "[method]operation.kind";
+        assert!(is_granted("bootc-image:policy/operations@0.1.0", kind, World::PolicyValidator));
+        assert!(!is_granted("bootc-image:policy/operations@0.1.0", kind, World::CommandWrapper));
+    }
+
+    #[test]
+    fn of_wasi_only_what_leads_nowhere_and_never_waits() {
+        let granted = |interface, function| is_granted(interface, function, World::PolicyValidator);
+        assert!(granted("wasi:cli/environment@0.2.6", "get-environment"));
+        assert!(granted("wasi:clocks/monotonic-clock@0.2.6", "now"));
+        assert!(!granted("wasi:clocks/monotonic-clock@0.2.6", "subscribe-duration"));
+        assert!(!granted("wasi:sockets/tcp@0.2.6", "[method]tcp-socket.start-connect"));
+        assert!(!granted("wasi:http/outgoing-handler@0.2.6", "handle"));
     }
 
     #[test]

@@ -5,12 +5,14 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 /// Limits of one run.
-#[derive(Debug)]
-pub(super) struct Limits {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
     /// Bytes of linear memory, all memories of the component together.
-    pub(super) memory: usize,
-    /// How long the run may take.
-    pub(super) time: Duration,
+    pub memory: usize,
+    /// How much of a processor's time the run may take.
+    pub guest_time: Duration,
+    /// How long it may take all in all, on a machine that has other things to do too.
+    pub wall_time: Duration,
     /// Bytes that cross the boundary in either direction, results included: in one call, and in the whole run.
     pub(super) transfer: usize,
     /// Resources, and handles to them.
@@ -19,16 +21,61 @@ pub(super) struct Limits {
     pub(super) output: usize,
 }
 
-/// The column for commands. The wall clock would allow 30 s, of which the guest itself 2 s. No function that a command may
-/// import waits for anything, so there is nothing that the difference could be spent on: one clock serves both, and it is
-/// the shorter. A function that waits will have to stop this one and bring the other.
-pub(super) const COMMAND: Limits = Limits {
-    memory: 64 << 20,
-    time: Duration::from_secs(2),
-    transfer: 4 << 20,
-    handles: 1024,
-    output: 1 << 20,
-};
+/// What a plugin asks for, or the configuration allows at most. What isn't said is the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Memory in MiB.
+    pub memory_mib: Option<u32>,
+    /// Processor time in ms.
+    pub guest_ms: Option<u32>,
+    /// Time in ms.
+    pub wall_ms: Option<u32>,
+}
+
+impl Limits {
+    /// For plugins that plan commands.
+    pub const COMMAND: Self = Self {
+        memory: 64 << 20,
+        guest_time: Duration::from_secs(2),
+        wall_time: Duration::from_secs(30),
+        transfer: 4 << 20,
+        handles: 1024,
+        output: 1 << 20,
+    };
+
+    /// For policies.
+    pub const POLICY: Self = Self {
+        memory: 64 << 20,
+        guest_time: Duration::from_millis(250),
+        wall_time: Duration::from_secs(2),
+        transfer: 4 << 20,
+        handles: 1024,
+        output: 64 << 10,
+    };
+
+    /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
+    const MEMORY_CEILING: usize = 256 << 20;
+
+    /// What a plugin gets: what it wishes, or the default, but never more than the ceiling.
+    #[must_use]
+    pub fn granted(self, wished: Wishes, ceiling: Wishes) -> Self {
+        let memory = |mib: u32| usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let time = |ms: u32| Duration::from_millis(ms.into());
+        let most = |default: Duration, ceiling: Option<u32>| ceiling.map_or(default, time);
+        Self {
+            memory: wished
+                .memory_mib
+                .map_or(self.memory, memory)
+                .min(ceiling.memory_mib.map_or(Self::MEMORY_CEILING, memory)),
+            guest_time: wished
+                .guest_ms
+                .map_or(self.guest_time, time)
+                .min(most(self.guest_time, ceiling.guest_ms)),
+            wall_time: wished.wall_ms.map_or(self.wall_time, time).min(most(self.wall_time, ceiling.wall_ms)),
+            ..self
+        }
+    }
+}
 
 /// What a text costs beyond its bytes, so that a great many empty ones cost something.
 const PER_TEXT: usize = 16;
@@ -43,18 +90,20 @@ pub(super) enum Exceeded {
     Memory(usize),
     #[error("used more than {0} table entries")]
     Tables(usize),
+    #[error("took more than {} s of processor time", .0.as_secs_f32())]
+    GuestTime(Duration),
     #[error("ran longer than {} s", .0.as_secs_f32())]
-    Time(Duration),
+    WallTime(Duration),
     #[error("exchanged more than {} MiB with the host", .0 >> 20)]
     Transfer(usize),
-    #[error("wrote more than {} MiB of log and plan", .0 >> 20)]
+    #[error("wrote more than {} KiB of log and answer", .0 >> 10)]
     Output(usize),
 }
 
 /// What one run has used.
 #[derive(Debug)]
 pub(super) struct Budget {
-    limits: &'static Limits,
+    limits: Limits,
     memory: usize,
     table_entries: usize,
     transferred: usize,
@@ -62,7 +111,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(limits: &'static Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0 }
     }
 
@@ -130,7 +179,7 @@ mod tests {
 
     #[test]
     fn output_ends_before_transfer() {
-        let mut budget = Budget::new(&COMMAND);
+        let mut budget = Budget::new(Limits::COMMAND);
         let line = "x".repeat((1 << 10) - PER_TEXT);
         for _ in 0..1 << 10 {
             budget.write([line.as_str()]).unwrap();
@@ -140,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_transfer_of_a_whole_run_is_counted() {
-        let mut budget = Budget::new(&COMMAND);
+        let mut budget = Budget::new(Limits::COMMAND);
         let half = "x".repeat((2 << 20) - PER_TEXT);
         budget.transfer([half.as_str()]).unwrap();
         budget.transfer([half.as_str()]).unwrap();
@@ -149,7 +198,7 @@ mod tests {
 
     #[test]
     fn memories_and_tables_are_counted_together() {
-        let mut budget = Budget::new(&COMMAND);
+        let mut budget = Budget::new(Limits::COMMAND);
         assert!(budget.memory_growing(0, 40 << 20, None).unwrap());
         assert!(budget.memory_growing(0, 24 << 20, None).unwrap());
         let error = budget.memory_growing(40 << 20, (40 << 20) + 1, None).unwrap_err();
@@ -161,7 +210,23 @@ mod tests {
     #[test]
     fn limits_are_told_in_plain_words() {
         assert_eq!(Exceeded::Memory(64 << 20).to_string(), "used more than 64 MiB of memory");
-        assert_eq!(Exceeded::Time(Duration::from_secs(2)).to_string(), "ran longer than 2 s");
-        assert_eq!(Exceeded::Time(Duration::from_millis(250)).to_string(), "ran longer than 0.25 s");
+        assert_eq!(Exceeded::WallTime(Duration::from_secs(2)).to_string(), "ran longer than 2 s");
+        let time = Exceeded::GuestTime(Duration::from_millis(250)).to_string();
+        assert_eq!(time, "took more than 0.25 s of processor time");
+    }
+
+    #[test]
+    fn a_plugin_gets_what_it_wishes_up_to_the_ceiling() {
+        let wish = |memory, guest| Wishes { memory_mib: memory, guest_ms: guest, wall_ms: None };
+        let none = Wishes::default();
+        assert_eq!(Limits::POLICY.granted(none, none), Limits::POLICY);
+        let more = Limits::POLICY.granted(wish(Some(1000), Some(1000)), none);
+        assert_eq!((more.memory, more.guest_time), (256 << 20, Duration::from_millis(250)));
+        let less = Limits::POLICY.granted(wish(Some(8), Some(10)), none);
+        assert_eq!((less.memory, less.guest_time), (8 << 20, Duration::from_millis(10)));
+        let raised = Limits::POLICY.granted(wish(Some(1000), Some(900)), wish(Some(512), Some(1000)));
+        assert_eq!((raised.memory, raised.guest_time), (512 << 20, Duration::from_millis(900)));
+        let lowered = Limits::POLICY.granted(none, wish(Some(16), Some(50)));
+        assert_eq!((lowered.memory, lowered.guest_time), (16 << 20, Duration::from_millis(50)));
     }
 }

@@ -2,8 +2,8 @@
 
 use tracing::{Level as Kept, enabled, event};
 
-use super::bindings::bootc_image::host::log::{Host, Level};
-use super::bindings::bootc_image::types::attrs::Attr;
+use super::bindings::imports::bootc_image::host::log::{Host, Level};
+use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::guest::Guest;
 use crate::sanitize::sanitize;
 

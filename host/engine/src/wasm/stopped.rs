@@ -1,8 +1,9 @@
 //! Why a run ended early, in words for a person.
 
 use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
 
-use super::limits::{COMMAND, Exceeded};
+use super::limits::{Exceeded, Limits};
 use crate::sanitize::sanitize;
 
 /// What wasmtime says when one call moves more than its share. It has no type of its own to look for.
@@ -15,7 +16,10 @@ pub(super) fn reason(error: &wasmtime::Error, last_words: Option<&str>) -> Strin
     }
     let text = format!("{error:#}");
     if text.contains(CALL_TOO_LARGE) {
-        return Exceeded::Transfer(COMMAND.transfer).to_string();
+        return Exceeded::Transfer(Limits::COMMAND.transfer).to_string();
+    }
+    if error.is::<I32Exit>() {
+        return "it wanted to leave, and only its answer ends it".to_owned();
     }
     match (error.downcast_ref::<Trap>(), last_words) {
         (Some(_), Some(words)) => format!("panicked: {words}"),

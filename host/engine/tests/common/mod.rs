@@ -4,7 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use bootc_image_core::plugin::{PlanError, PluginId, Plugins};
-use bootc_image_engine::PluginSet;
+use bootc_image_engine::{Builtin, PluginSet, Surroundings};
 use bootc_image_test_guests::guest;
 
 pub(crate) fn id(text: &str) -> PluginId {
@@ -15,9 +15,14 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
+/// A set with these and nothing else.
+pub(crate) fn with(builtins: Vec<Builtin>) -> PluginSet {
+    PluginSet::new(Surroundings { builtins, ..Surroundings::default() })
+}
+
 /// A set with this guest and nothing else.
 pub(crate) fn alone(name: &str) -> PluginSet {
-    PluginSet::new(vec![guest(name).unwrap()])
+    with(vec![guest(name).unwrap()])
 }
 
 /// Asks a guest for a plan of `list`, and gives the reason why it can't be used.

@@ -1,4 +1,5 @@
-//! What is wrong with a manifest, and where.
+//! Files that administrators and authors write, read strictly: whatever isn't understood is an error that names the line, the
+//! key and, if one is near, the word that was probably meant.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,21 +8,21 @@ use toml::Spanned;
 
 use crate::sanitize::sanitize;
 
-/// The first thing that is wrong with a manifest.
+/// The first thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestError {
+pub struct Complaint {
     line: Option<usize>,
     key: Option<String>,
     what: String,
 }
 
-impl ManifestError {
-    pub(super) fn new(what: impl Into<String>) -> Self {
+impl Complaint {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { line: None, key: None, what: what.into() }
     }
 }
 
-impl fmt::Display for ManifestError {
+impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
@@ -33,16 +34,16 @@ impl fmt::Display for ManifestError {
     }
 }
 
-impl std::error::Error for ManifestError {}
+impl std::error::Error for Complaint {}
 
 /// The text that a manifest was read from, to find places in.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a>(pub(super) &'a str);
+pub(crate) struct Source<'a>(pub(crate) &'a str);
 
 impl<'a> Source<'a> {
     /// Says what is wrong with `key` at `span`.
-    pub(super) fn complain(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> ManifestError {
-        ManifestError {
+    pub(crate) fn complain(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
+        Complaint {
             line: Some(self.line(span.start)),
             key: Some(sanitize(key)),
             what: sanitize(what.as_ref()),
@@ -50,17 +51,17 @@ impl<'a> Source<'a> {
     }
 
     /// Reads the value of `key` with `check`, whose complaint gets a place.
-    pub(super) fn checked<T>(
+    pub(crate) fn checked<T>(
         self,
         value: &Spanned<String>,
         key: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, ManifestError> {
+    ) -> Result<T, Complaint> {
         check(value.get_ref()).map_err(|what| self.complain(value.span(), key, what))
     }
 
     /// Translates what the TOML reader says. It knows the place, but not always the key, and suggests nothing.
-    pub(super) fn syntax(self, error: &toml::de::Error) -> ManifestError {
+    pub(crate) fn syntax(self, error: &toml::de::Error) -> Complaint {
         let start = error.span().map(|span| span.start);
         let message = error.message();
         let mut words = quoted(message);
@@ -72,7 +73,7 @@ impl<'a> Source<'a> {
             (Some("missing field "), Some(missing)) => (Some(missing.to_owned()), "missing".to_owned()),
             _ => (start.and_then(|start| self.key_at(start)), message.to_owned()),
         };
-        ManifestError {
+        Complaint {
             line: start.map(|start| self.line(start)),
             key: key.map(|key| sanitize(&key)),
             what: sanitize(&what),
@@ -95,13 +96,31 @@ impl<'a> Source<'a> {
     }
 }
 
+/// A word that must be one of a few; the complaint suggests the nearest.
+pub(crate) fn one_of<'a>(word: &str, known: &[&'a str], what: &str) -> Result<&'a str, String> {
+    known.iter().copied().find(|known| *known == word).ok_or_else(|| {
+        let hint = nearest(word, known.iter().copied()).map(|near| format!("; did you mean {near:?}?"));
+        let hint = hint.unwrap_or_else(|| format!("; known are {}", known.join(", ")));
+        format!("{word:?} isn't {what}{hint}")
+    })
+}
+
+/// 64 lower-case hexadecimal digits.
+pub(crate) fn sha256(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} isn't 64 lower-case hexadecimal digits"))
+    }
+}
+
 /// The words between backticks in a message of serde.
 fn quoted(message: &str) -> impl Iterator<Item = &str> {
     message.split('`').skip(1).step_by(2)
 }
 
 /// The word of `known` that `word` was probably meant to be.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
     let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
     // Up to a third of the letters may be wrong; beyond that it is a guess.

@@ -1,0 +1,183 @@
+use std::fmt::Write as _;
+
+use bootc_image_core::operation::Request;
+use bootc_image_core::settings::Settings;
+use bootc_image_engine::PluginSet;
+use bootc_image_engine::inventory::{Plugin as Found, Standing};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::exit::{Failure, OK, UNUSABLE};
+use crate::render::{self, Format};
+use crate::through_pipeline;
+use crate::ui::Ui;
+
+/// See which plugins there are, and say which may run
+///
+/// Plugins are found in /usr/lib/bootc-image/plugins (of the OS image), /var/lib/bootc-image/plugins (installed) and
+/// /etc/bootc-image/plugins (of the site). Each needs a grant: a file in grants.d, which `approve` writes.
+#[derive(Debug, Args)]
+pub(crate) struct Plugin {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List all plugins, usable or not
+    List {
+        /// How the list looks
+        #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Show what a plugin says of itself, what it asks for, and whether it may run
+    Show {
+        /// Its id
+        plugin: String,
+    },
+    /// Let a plugin run: its component as it is now, with all that it asks for
+    Approve {
+        /// Its id
+        plugin: String,
+    },
+    /// Take back what `approve` has granted
+    Revoke {
+        /// Its id
+        plugin: String,
+    },
+    /// Find what is wrong with plugins, their grants and their settings, before an operation does
+    Doctor {
+        /// Only this one
+        plugin: Option<String>,
+    },
+}
+
+/// A line of the list.
+#[derive(Debug, Serialize)]
+struct Line {
+    id: String,
+    version: String,
+    kind: &'static str,
+    place: &'static str,
+    state: &'static str,
+    reason: String,
+}
+
+impl Plugin {
+    pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
+        match self.action {
+            Action::List { format } => list(ui, plugins, format),
+            Action::Show { plugin } => show(ui, plugins, &plugin),
+            Action::Approve { plugin } => {
+                let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin })?;
+                render::report(ui, report, Format::default())
+            }
+            Action::Revoke { plugin } => {
+                let report = through_pipeline(ui, settings, plugins, Request::RevokePlugin { plugin })?;
+                render::report(ui, report, Format::default())
+            }
+            Action::Doctor { plugin } => doctor(ui, plugins, plugin.as_deref()),
+        }
+    }
+}
+
+fn place(plugin: &Found) -> &'static str {
+    plugin.place.map_or("built-in", |place| place.name())
+}
+
+fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
+    let inventory = plugins.inventory().map_err(bootc_image_core::error::Error::from)?;
+    let good = inventory.plugins.values().map(|plugin| {
+        let (state, reason) = match &plugin.standing {
+            Standing::Enabled => ("enabled", String::new()),
+            Standing::Held { reason, .. } => ("held", reason.clone()),
+        };
+        let kind = plugin.manifest.component.world.kind();
+        let (id, version) = (plugin.manifest.id.to_string(), plugin.manifest.version.to_string());
+        Line { id, version, kind, place: place(plugin), state, reason }
+    });
+    let other = |id: &String, state, reason: &str| Line {
+        id: id.clone(),
+        version: String::new(),
+        kind: "",
+        place: "",
+        state,
+        reason: reason.to_owned(),
+    };
+    let broken = inventory.broken.iter().map(|broken| other(&broken.id, "broken", &broken.reason));
+    let masked = inventory.masked.iter().map(|(id, path)| other(id, "masked", &path.display().to_string()));
+    let mut lines: Vec<Line> = good.chain(broken).chain(masked).collect();
+    lines.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(lines)
+}
+
+fn list(ui: &Ui, plugins: &PluginSet, format: Format) -> Result<u8, Failure> {
+    let lines = lines(plugins)?;
+    ui.data(|out| match format {
+        Format::Json => render::json(&lines, out),
+        Format::Table => {
+            let rows = lines.into_iter().map(|line| {
+                let texts =
+                    [line.version, line.kind.to_owned(), line.place.to_owned(), line.state.to_owned()];
+                let [version, kind, place, state] =
+                    texts.map(|text| if text.is_empty() { "-".to_owned() } else { text });
+                [line.id, version, kind, place, state, line.reason]
+            });
+            render::columns(["ID", "VERSION", "KIND", "PLACE", "STATE", "WHY"], rows, out)
+        }
+    })?;
+    Ok(OK)
+}
+
+fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
+    let plugin = plugins.find(id)?;
+    let manifest = &plugin.manifest;
+    let component = &manifest.component;
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key:12}{value}");
+    };
+    line("id", manifest.id.as_str());
+    line("version", &manifest.version.to_string());
+    line("kind", &format!("{} ({}, api {})", component.world.kind(), component.world.name(), manifest.api));
+    line("place", &format!("{} ({})", place(plugin), plugin.origin));
+    line("component", &format!("{} {}", component.file, component.sha256.as_deref().unwrap_or("(embedded)")));
+    match &plugin.standing {
+        Standing::Enabled => line("state", "enabled"),
+        Standing::Held { reason, fix } => {
+            line("state", &format!("held: {reason}"));
+            line("", fix);
+        }
+    }
+    for command in &manifest.commands {
+        line("command", &format!("{} {}: {}", command.name, command.args, command.summary));
+    }
+    if manifest.capabilities.is_empty() {
+        line("asks for", "nothing");
+    }
+    for wanted in &manifest.capabilities {
+        let capability = &wanted.capability;
+        line("asks for", &format!("{} {}: {}", capability.name, capability.scope, wanted.reason));
+    }
+    ui.text(&text)
+}
+
+fn doctor(ui: &Ui, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failure> {
+    if let Some(only) = only {
+        // A name that nobody has isn't well.
+        let known = lines(plugins)?.iter().any(|line| line.id == only);
+        if !known {
+            plugins.find(only)?;
+        }
+    }
+    let findings = plugins.examine(only);
+    if findings.is_empty() {
+        return ui.text("nothing is wrong\n");
+    }
+    let mut text = String::new();
+    for finding in &findings {
+        let _ = writeln!(text, "{}: {}\n  fix: {}", finding.about, finding.what, finding.fix);
+    }
+    ui.text(&text)?;
+    Ok(UNUSABLE)
+}

@@ -1,0 +1,157 @@
+use std::fs;
+use std::path::PathBuf;
+
+use bootc_image_core::audit::FileRecorder;
+use bootc_image_core::error::Error;
+use bootc_image_core::export::HelperExporter;
+use bootc_image_core::pipeline::Pipeline;
+use bootc_image_core::policy::{Judged, Verdict};
+use bootc_image_core::report::Report;
+use bootc_image_core::settings::Settings;
+use bootc_image_engine::PluginSet;
+use bootc_image_engine::cases::{Case, Expected};
+use clap::{Args, Parser as _, Subcommand};
+
+use crate::arguments::{Arguments, Command, Operation};
+use crate::exit::{DENIED, FAILED, Failure, OK};
+use crate::render;
+use crate::through_pipeline;
+use crate::ui::Ui;
+
+/// See what policies say, before it matters
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say who allows or denies an operation, and why; nothing runs
+    Explain {
+        #[command(subcommand)]
+        operation: Operation,
+    },
+    /// Compare verdicts with a table of expected ones; needs neither root nor a bootc host
+    Test {
+        /// TOML: [[case]] with run, expect, and if need be by, code, caller, via, digest, booted
+        file: PathBuf,
+    },
+}
+
+impl Policy {
+    pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
+        match self.action {
+            Action::Explain { operation } => explain(ui, settings, plugins, operation),
+            Action::Test { file } => test(ui, settings, plugins, &file),
+        }
+    }
+}
+
+fn explain(ui: &Ui, settings: &Settings, plugins: &PluginSet, operation: Operation) -> Result<u8, Failure> {
+    let (request, _) = operation.into_request()?;
+    let settings = Settings { dry_run: true, ..settings.clone() };
+    let judged = match through_pipeline(ui, &settings, plugins, request)? {
+        Report::Judged(judged) => judged,
+        // A plugin that has nothing to do is asked nothing more.
+        _ => return ui.text("nothing would run\n"),
+    };
+    let mut code = OK;
+    for judged in &judged {
+        ui.data(|out| {
+            let kind = bootc_image_core::view::View::of(judged.frozen()).map(|view| view.kind);
+            let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
+            writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.frozen().digest())?;
+            let asked = judged.verdicts().iter().map(row);
+            let others = judged.unconcerned().iter().map(|plugin| {
+                [
+                    plugin.to_string(),
+                    "not asked".to_owned(),
+                    "its manifest says that this doesn't concern it".to_owned(),
+                ]
+            });
+            render::columns(["VALIDATOR", "VERDICT", "WHY"], asked.chain(others), out)
+        })?;
+        if let Some(denial) = judged.denial() {
+            ui.denied(denial, denial.hint.as_deref());
+            code = DENIED;
+        }
+    }
+    Ok(code)
+}
+
+fn row(verdict: &Verdict) -> [String; 3] {
+    let word = match (&verdict.failed_open, verdict.allowed) {
+        (Some(_), _) => "failed open",
+        (None, true) => "allows",
+        (None, false) => "denies",
+    };
+    let why = match (&verdict.denial, &verdict.failed_open) {
+        (Some(denial), _) => format!("{} [{}]", denial.message, denial.code),
+        (None, Some(reason)) => reason.clone(),
+        (None, None) => verdict.said.reason.clone(),
+    };
+    [verdict.validator.clone(), word.to_owned(), why]
+}
+
+fn test(ui: &Ui, settings: &Settings, plugins: &PluginSet, file: &PathBuf) -> Result<u8, Failure> {
+    let text = fs::read_to_string(file).map_err(Error::io("read", file))?;
+    let cases =
+        Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;
+    let exporter = HelperExporter { candidates: Vec::new() };
+    let recorder = FileRecorder::new("/nowhere");
+    let pipeline = Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui };
+    let mut failed = 0;
+    let mut text = String::new();
+    for (number, case) in cases.iter().enumerate() {
+        let operation = operation(case)
+            .map_err(|what| Failure::Cases(format!("{}: case {}: {what}", file.display(), number + 1)))?;
+        let (request, _) = operation.into_request()?;
+        let judged = pipeline.suppose(&request, &case.assumed);
+        let wrong = compare(case, judged);
+        let name = case.name.clone().unwrap_or_else(|| case.run.join(" "));
+        match wrong {
+            None => text.push_str(&format!("ok      {name}\n")),
+            Some(wrong) => {
+                failed += 1;
+                text.push_str(&format!("FAILED  {name}\n        {wrong}\n"));
+            }
+        }
+    }
+    text.push_str(&format!("{} of {} as expected\n", cases.len() - failed, cases.len()));
+    ui.text(&bootc_image_engine::sanitize::lines(&text))?;
+    Ok(if failed == 0 { OK } else { FAILED })
+}
+
+/// What a case would type.
+fn operation(case: &Case) -> Result<Operation, String> {
+    let words = std::iter::once("bootc-image").chain(case.run.iter().map(String::as_str));
+    match Arguments::try_parse_from(words) {
+        Ok(Arguments { command: Command::Operation(operation), .. }) => Ok(operation),
+        Ok(_) => Err("only operations on images are judged by policies".to_owned()),
+        Err(error) => Err(error.render().to_string().lines().next().unwrap_or_default().to_owned()),
+    }
+}
+
+/// What isn't as expected.
+fn compare(case: &Case, judged: Result<Vec<Judged>, Error>) -> Option<String> {
+    let denial = match &judged {
+        Ok(judged) => judged.iter().find_map(Judged::denial),
+        Err(Error::Denied(denial)) => Some(denial),
+        Err(error) => return Some(format!("it can't be judged: {error}")),
+    };
+    match (&case.expect, denial) {
+        (Expected::Allow, None) => None,
+        (Expected::Allow, Some(denial)) => {
+            Some(format!("denied by {} [{}]: {}", denial.by, denial.code, denial.message))
+        }
+        (Expected::Deny { .. }, None) => Some("allowed by everyone".to_owned()),
+        (Expected::Deny { by, code }, Some(denial)) => {
+            let other = |wanted: &Option<String>, found: &str| {
+                wanted.as_deref().is_some_and(|wanted| wanted != found)
+            };
+            (other(by, &denial.by) || other(code, &denial.code))
+                .then(|| format!("denied, but by {} [{}]: {}", denial.by, denial.code, denial.message))
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The caller's resource limits aren't ours: with few bytes to write the record would be cut off, and a signal would end us
+//! before a word is said.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The fewest open files with which everything works.
+const OPEN_FILES: u64 = 1024;
+
+/// As root, makes them what the host's own services have. What can't be changed stays: whoever isn't root changes nothing.
+pub(crate) fn reset() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let none = Rlimit { current: None, maximum: None };
+    for resource in [Resource::Fsize, Resource::Cpu, Resource::As, Resource::Data] {
+        let given = getrlimit(resource);
+        if given != none && setrlimit(resource, none).is_err() {
+            // In a container root may not be allowed more than that.
+            let _ = setrlimit(resource, Rlimit { current: given.maximum, ..given });
+        }
+    }
+    bootc_image_core::children::survive_file_limits();
+    let files = getrlimit(Resource::Nofile);
+    if files.current.is_some_and(|current| current < OPEN_FILES) {
+        let maximum = files.maximum.map(|maximum| maximum.max(OPEN_FILES));
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(OPEN_FILES), maximum });
+    }
+}

@@ -1,0 +1,99 @@
+//! Operations as they would be if names meant what a test says they mean. For a site's own tests of its policies, which run
+//! where there is neither a bootc host nor a registry.
+
+use bootc_image_grammar::Command;
+
+use super::cmd::Names;
+use super::local::meanings;
+use crate::digest::{Commit, Digest};
+use crate::error::Error;
+use crate::operation::{
+    CopySource, DEFAULT_TARGET, HostImage, ListType, LocalImage, Operation, Request, UnifiedImage,
+    UnifiedSource,
+};
+use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
+use crate::subject::Subject;
+
+/// What is taken for granted.
+#[derive(Debug, Clone)]
+pub struct Assumed {
+    /// Who asks.
+    pub subject: Subject,
+    /// What every name means.
+    pub digest: Digest,
+    /// Which commit every host image is.
+    pub commit: Commit,
+    /// The name of the booted image, with its transport.
+    pub booted: String,
+}
+
+impl Assumed {
+    /// The operations that a request becomes; none of `cmd`, which its plugin must plan first.
+    pub(super) fn operations(&self, request: &Request) -> Result<Vec<Operation>, Error> {
+        Ok(match request {
+            Request::List { image_type } => {
+                vec![Operation::List { image_type: image_type.unwrap_or(ListType::All) }]
+            }
+            Request::CopyToStorage { source, target } => {
+                let target = Reference::parse_local(target.as_deref().unwrap_or(DEFAULT_TARGET))?;
+                vec![Operation::CopyToStorage { source: self.source(source.as_deref())?, target }]
+            }
+            Request::PullFromDefaultStorage { images } => {
+                let pull = |image: &String| {
+                    let name = first_meaning(image)?;
+                    Ok(Operation::PullFromDefaultStorage { source: self.local(), name })
+                };
+                images.iter().map(pull).collect::<Result<_, Error>>()?
+            }
+            Request::SetUnified => {
+                let bare = self.booted.strip_prefix(DOCKER).unwrap_or(&self.booted);
+                let name = Reference::parse_local(bare)?;
+                let reference = name.with_digest(self.digest.clone());
+                let from = UnifiedSource::Registry { reference };
+                vec![Operation::SetUnified { image: self.host(&self.booted), from, name }]
+            }
+            Request::Cmd { .. } | Request::ApprovePlugin { .. } | Request::RevokePlugin { .. } => Vec::new(),
+        })
+    }
+
+    /// A name with a transport is of that; one without is a host image, as it would be looked up first.
+    fn source(&self, name: Option<&str>) -> Result<CopySource, Error> {
+        let Some(name) = name else { return Ok(CopySource::Host(self.host(&self.booted))) };
+        if let Some(stored) = name.strip_prefix(CONTAINERS_STORAGE) {
+            let name = first_meaning(stored)?;
+            return Ok(CopySource::Unified(UnifiedImage { name, image: self.local() }));
+        }
+        Ok(CopySource::Host(match Reference::parse(name) {
+            Ok(reference) => self.host(&format!("{DOCKER}{reference}")),
+            Err(_) => self.host(name),
+        }))
+    }
+
+    fn host(&self, name: &str) -> HostImage {
+        HostImage { name: name.to_owned(), commit: self.commit.clone(), manifest_digest: self.digest.clone() }
+    }
+
+    fn local(&self) -> LocalImage {
+        LocalImage { id: self.digest.hex().to_owned(), manifest_digest: self.digest.clone() }
+    }
+}
+
+fn first_meaning(name: &str) -> Result<Reference, Error> {
+    meanings(name)?.into_iter().next().ok_or_else(|| Error::NoDestination(name.to_owned()))
+}
+
+impl Names for Assumed {
+    fn in_registry(&self, _: &Reference, _: Option<bool>) -> Result<Digest, Error> {
+        Ok(self.digest.clone())
+    }
+
+    fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+        let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = if is_id { None } else { Some(first_meaning(text)?) };
+        Ok((name, self.local()))
+    }
+
+    fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
+        Ok(text.to_owned())
+    }
+}

@@ -1,0 +1,107 @@
+//! Policies of plugins among the validators. Whatever keeps one from having an opinion denies (D6).
+
+use crate::error::Denial;
+use crate::frozen::Frozen;
+use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure, Said};
+use crate::policy::{Configuration, Verdict};
+use crate::view::View;
+
+/// The code of every denial that is no policy's own.
+const FAILED: &str = "policy-failed";
+
+/// Someone who must be asked.
+pub(super) enum PolicyJudge<'a> {
+    /// A plugin.
+    Plugin {
+        policy: &'a dyn Policy,
+        /// Whether its failing doesn't deny.
+        fail_open: bool,
+    },
+    /// The configuration wants it, and it isn't there.
+    Missing(PluginId),
+    /// Nobody can tell what policies there are.
+    Unknown(PluginSetError),
+}
+
+pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins) -> Vec<PolicyJudge<'a>> {
+    let policies = match plugins.policies() {
+        Ok(policies) => policies,
+        Err(error) => return vec![PolicyJudge::Unknown(error)],
+    };
+    let missing =
+        configuration.mandatory.iter().filter(|id| policies.iter().all(|policy| policy.plugin() != *id));
+    let missing: Vec<_> = missing.cloned().map(PolicyJudge::Missing).collect();
+    let plugin = |policy: &'a dyn Policy| PolicyJudge::Plugin {
+        policy,
+        fail_open: configuration.fail_open.contains(policy.plugin()),
+    };
+    policies.into_iter().map(plugin).chain(missing).collect()
+}
+
+/// Asks everybody whom the operation concerns.
+pub(super) fn ask(
+    judges: &[PolicyJudge<'_>],
+    frozen: &Frozen,
+    verdicts: &mut Vec<Verdict>,
+    unconcerned: &mut Vec<PluginId>,
+) {
+    let Some(view) = View::of(frozen) else { return };
+    for judge in judges {
+        match judge {
+            PolicyJudge::Missing(id) => {
+                let reason = "the configuration says that it is mandatory, and it isn't there";
+                let fix = "install it, or take it out of [policy] mandatory; see: bootc-image plugin list";
+                verdicts.push(failed(id.as_str(), reason, fix));
+            }
+            PolicyJudge::Unknown(error) => {
+                verdicts.push(failed("plugins", &error.to_string(), "see: bootc-image plugin doctor"));
+            }
+            PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
+                unconcerned.push(policy.plugin().clone());
+            }
+            PolicyJudge::Plugin { policy, .. } if !frozen.is_resolved() && !policy.judges_unresolved() => {}
+            PolicyJudge::Plugin { policy, fail_open } => {
+                verdicts.push(verdict(policy.plugin(), policy.evaluate(&view), *fail_open));
+            }
+        }
+    }
+}
+
+fn verdict(plugin: &PluginId, opinion: Result<Opinion, PolicyFailure>, fail_open: bool) -> Verdict {
+    match opinion {
+        Ok(Opinion { denial, said }) => Verdict {
+            validator: plugin.to_string(),
+            allowed: denial.is_none(),
+            denial,
+            failed_open: None,
+            said,
+        },
+        Err(PolicyFailure { reason, .. }) if fail_open => {
+            tracing::warn!(%plugin, reason, "a policy that may fail has failed");
+            Verdict {
+                validator: plugin.to_string(),
+                allowed: true,
+                denial: None,
+                failed_open: Some(reason),
+                said: Said::default(),
+            }
+        }
+        Err(PolicyFailure { reason, fix }) => failed(plugin.as_str(), &reason, &fix),
+    }
+}
+
+fn failed(by: &str, reason: &str, fix: &str) -> Verdict {
+    let denial = Denial {
+        by: by.to_owned(),
+        code: FAILED.to_owned(),
+        message: format!("policy {by} can't judge this: {reason}"),
+        hint: Some(fix.to_owned()),
+    };
+    Verdict {
+        validator: by.to_owned(),
+        allowed: false,
+        denial: Some(denial),
+        failed_open: None,
+        said: Said::default(),
+    }
+}

@@ -1,0 +1,361 @@
+//! An operation in the words in which plugins' policies see it: names taken apart, every image with the part that it plays.
+
+use bootc_image_grammar::{Command, Kind, Value};
+
+use crate::frozen::Frozen;
+use crate::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation, UnifiedSource};
+use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
+
+/// What policies are asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The operation's kind; of `cmd` with podman's subcommand after a blank.
+    pub kind: String,
+    /// Of `cmd`: the arguments after the subcommand, as podman would get them.
+    pub argv: Vec<String>,
+    /// The images that it is about.
+    pub images: Vec<Image>,
+    /// Names the operation in verdicts and records.
+    pub digest: String,
+    /// Everything else, sorted by key.
+    pub attrs: Vec<(&'static str, String)>,
+}
+
+/// An image that an operation is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// What happens to it.
+    pub role: Role,
+    /// Its name as asked for, none if it was asked for by its id.
+    pub name: Option<Name>,
+    /// What the name means, `sha256:` and 64 digits; none of targets, and none before names are looked up.
+    pub digest: Option<String>,
+    /// What else is known.
+    pub attrs: Vec<(&'static str, String)>,
+}
+
+/// The part that an image plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is read or fetched.
+    Source,
+    /// It is written or sent to.
+    Target,
+    /// It is named otherwise.
+    Image,
+}
+
+/// A name taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// All of it, with the transport.
+    pub canonical: String,
+    /// `docker` for registries.
+    pub transport: String,
+    /// Host name and port; empty if the transport knows none.
+    pub registry: String,
+    /// Path within the registry; else all that follows the transport.
+    pub repository: String,
+    /// The tag, if there is one.
+    pub tag: Option<String>,
+    /// The digest in the name, if there is one.
+    pub digest: Option<String>,
+}
+
+impl Role {
+    /// As plugins see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+            Self::Image => "image",
+        }
+    }
+}
+
+impl View {
+    /// The operation as policies see it. None if policies have no say in it: it is about plugins, and a policy that fails
+    /// must not keep its own repair from happening.
+    pub fn of(frozen: &Frozen) -> Option<Self> {
+        let operation = frozen.operation();
+        let (mut argv, mut plugin, mut pinned) = (Vec::new(), None, true);
+        let images = match operation {
+            Operation::ApprovePlugin { .. } | Operation::RevokePlugin { .. } => return None,
+            Operation::List { .. } => Vec::new(),
+            Operation::CopyToStorage { source, target } => {
+                vec![of_source(source), stored(Role::Target, target)]
+            }
+            Operation::PullFromDefaultStorage { source, name } => {
+                vec![local(Some(name), source), stored(Role::Target, name)]
+            }
+            Operation::SetUnified { image, from, name } => {
+                let source = match from {
+                    UnifiedSource::DefaultStore(held) => local(Some(name), held),
+                    UnifiedSource::Registry { .. } | UnifiedSource::Host => host(image),
+                };
+                vec![source, stored(Role::Target, name)]
+            }
+            Operation::Cmd { command, images, plugin: owner, pinned: all, .. } => {
+                argv = command.argv().split_off(command.subcommand().split(' ').count());
+                plugin = Some(owner.to_string());
+                pinned = *all;
+                command
+                    .values()
+                    .filter_map(|value| of_value(command, &value, images, frozen.is_resolved()))
+                    .collect()
+            }
+        };
+        let subject = frozen.subject();
+        let attrs = [
+            ("caller.uid", subject.uid.map(|uid| uid.to_string())),
+            ("caller.via", subject.delegation.map(|by| by.as_str().to_owned())),
+            ("pinned", Some(pinned.to_string())),
+            ("plugin", plugin),
+            ("resolved", Some(frozen.is_resolved().to_string())),
+            ("sysroot", frozen.sysroot().map(str::to_owned)),
+        ];
+        Some(Self {
+            kind: kind(operation),
+            argv,
+            images,
+            digest: frozen.digest().to_string(),
+            attrs: attrs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+        })
+    }
+
+    /// One attribute, if it is known.
+    pub fn attr(&self, key: &str) -> Option<&str> {
+        self.attrs.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// An operation's name for policies: what a person would type.
+fn kind(operation: &Operation) -> String {
+    match operation {
+        Operation::Cmd { command, .. } => format!("cmd {}", command.subcommand()),
+        other => other.kind().to_owned(),
+    }
+}
+
+fn of_source(source: &CopySource) -> Image {
+    match source {
+        CopySource::Host(image) => host(image),
+        CopySource::Unified(image) => local(Some(&image.name), &image.image),
+    }
+}
+
+fn host(image: &HostImage) -> Image {
+    Image {
+        role: Role::Source,
+        name: Some(Name::of_host(&image.name)),
+        digest: Some(image.manifest_digest.to_string()),
+        attrs: vec![("commit", image.commit.to_string())],
+    }
+}
+
+fn local(name: Option<&Reference>, image: &LocalImage) -> Image {
+    Image {
+        role: Role::Source,
+        name: name.map(|name| Name::new(CONTAINERS_STORAGE, name)),
+        digest: Some(image.manifest_digest.to_string()),
+        attrs: vec![("id", image.id.clone())],
+    }
+}
+
+fn stored(role: Role, name: &Reference) -> Image {
+    Image { role, name: Some(Name::new(CONTAINERS_STORAGE, name)), digest: None, attrs: Vec::new() }
+}
+
+/// The image that a value of a podman command names, if it names one.
+fn of_value(command: &Command, value: &Value<'_>, found: &[CommandImage], resolved: bool) -> Option<Image> {
+    let named = |role, transport, reference: Reference| Image {
+        role,
+        digest: reference.digest().map(ToString::to_string),
+        name: Some(Name::new(transport, &reference)),
+        attrs: value.option.map(|option| ("option", option.to_owned())).into_iter().collect(),
+    };
+    let in_registry = || Reference::parse(value.text.strip_prefix(DOCKER).unwrap_or(value.text)).ok();
+    match value.kind {
+        Kind::Remote => {
+            let pinned = in_registry()?;
+            let asked_for = found.iter().find_map(|image| match image {
+                CommandImage::Registry { name, pinned: found } if *found == pinned => Some(name.clone()),
+                _ => None,
+            });
+            let mut image = named(Role::Source, DOCKER, asked_for.unwrap_or_else(|| pinned.clone()));
+            image.digest = pinned.digest().map(ToString::to_string);
+            Some(image)
+        }
+        Kind::Destination => in_registry().map(|reference| named(Role::Target, DOCKER, reference)),
+        // What a local name means isn't known before it is looked up, and nobody else is asked for that.
+        Kind::Local if !resolved => None,
+        Kind::Local => found.iter().find_map(|image| match image {
+            CommandImage::Store { name, image } if image.id == value.text => {
+                Some(local(name.as_ref(), image))
+            }
+            _ => None,
+        }),
+        Kind::Reference => {
+            let role = match value.option {
+                Some("from" | "cache-from" | "sbom-scanner-image") => Role::Source,
+                Some(_) => Role::Target,
+                None if command.name() == "tag" || command.name() == "untag" => Role::Target,
+                None => Role::Image,
+            };
+            let transport = if role == Role::Source { DOCKER } else { CONTAINERS_STORAGE };
+            Reference::parse_local(value.text).ok().map(|reference| named(role, transport, reference))
+        }
+        _ => None,
+    }
+}
+
+impl Name {
+    fn new(transport: &str, reference: &Reference) -> Self {
+        Self {
+            canonical: format!("{transport}{reference}"),
+            transport: transport.trim_end_matches("//").trim_end_matches(':').to_owned(),
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().to_owned(),
+            tag: reference.tag().map(str::to_owned),
+            digest: reference.digest().map(ToString::to_string),
+        }
+    }
+
+    /// Of a host image, which is listed with its transport, whichever that is.
+    fn of_host(name: &str) -> Self {
+        for transport in [DOCKER, CONTAINERS_STORAGE] {
+            if let Some(Ok(reference)) = name.strip_prefix(transport).map(Reference::parse) {
+                return Self::new(transport, &reference);
+            }
+        }
+        let (transport, rest) = name.split_once(':').unwrap_or(("", name));
+        Self {
+            canonical: name.to_owned(),
+            transport: transport.to_owned(),
+            registry: String::new(),
+            repository: rest.to_owned(),
+            tag: None,
+            digest: None,
+        }
+    }
+
+    /// The name without transport, tag and digest: what `when` compares.
+    pub fn path(&self) -> String {
+        if self.registry.is_empty() {
+            self.repository.clone()
+        } else {
+            format!("{}/{}", self.registry, self.repository)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bootc_image_grammar::parse;
+
+    use super::*;
+    use crate::digest::{Commit, Digest};
+    use crate::plugin::PluginId;
+    use crate::subject::{Delegation, Subject};
+
+    fn subject() -> Subject {
+        Subject { uid: Some(1000), delegation: Some(Delegation::Sudo), plugin: None }
+    }
+
+    fn reference(text: &str) -> Reference {
+        Reference::parse_local(text).unwrap()
+    }
+
+    fn seen(operation: Operation) -> View {
+        View::of(&Frozen::new(operation, subject(), None)).unwrap()
+    }
+
+    fn cmd(subcommand: &str, args: &[&str], images: Vec<CommandImage>) -> Operation {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let command = parse(subcommand, &args).unwrap();
+        let plugin = PluginId::new("p").unwrap();
+        Operation::Cmd { invoked: subcommand.to_owned(), plugin, command, images, pinned: true }
+    }
+
+    /// Role, canonical name and digest of each image.
+    fn images(view: &View) -> Vec<(Role, Option<&str>, Option<&str>)> {
+        view.images
+            .iter()
+            .map(|image| {
+                (image.role, image.name.as_ref().map(|name| name.canonical.as_str()), image.digest.as_deref())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_host_image_is_seen_with_its_commit_and_the_caller_behind_sudo() {
+        let digest = Digest::of(b"m");
+        let source = CopySource::Host(HostImage {
+            name: "docker://quay.io/os/base:1".to_owned(),
+            commit: Commit::new("c".repeat(64)).unwrap(),
+            manifest_digest: digest.clone(),
+        });
+        let view = seen(Operation::CopyToStorage { source, target: reference("bootc") });
+        assert_eq!(
+            images(&view),
+            [
+                (Role::Source, Some("docker://quay.io/os/base:1"), Some(digest.as_str())),
+                (Role::Target, Some("containers-storage:localhost/bootc:latest"), None)
+            ]
+        );
+        assert_eq!(view.images[0].attrs, [("commit", "c".repeat(64))]);
+        let attr = |key| view.attr(key);
+        assert_eq!((attr("caller.uid"), attr("caller.via")), (Some("1000"), Some("sudo")));
+        assert_eq!((attr("resolved"), attr("plugin"), attr("sysroot")), (Some("true"), None, None));
+    }
+
+    #[test]
+    fn a_pull_is_seen_as_asked_for_with_the_digest_that_will_run() {
+        let name = reference("quay.io/a:1");
+        let pinned = name.with_digest(Digest::of(b"x"));
+        let text = format!("{DOCKER}{pinned}");
+        let found = vec![CommandImage::Registry { name, pinned }];
+        let view = seen(cmd("pull", &["--quiet", &text], found));
+        assert_eq!(view.kind, "cmd pull");
+        assert_eq!(view.argv, ["--quiet=true", "--", &text]);
+        let digest = Digest::of(b"x");
+        assert_eq!(images(&view), [(Role::Source, Some("docker://quay.io/a:1"), Some(digest.as_str()))]);
+    }
+
+    #[test]
+    fn images_that_options_name_are_seen() {
+        let view =
+            seen(cmd("build", &["-t", "a:1", "--from", "quay.io/b", "--cache-to=quay.io/c", "/x"], vec![]));
+        assert_eq!(
+            images(&view),
+            [
+                (Role::Target, Some("containers-storage:localhost/a:1"), None),
+                (Role::Source, Some("docker://quay.io/b:latest"), None),
+                (Role::Target, Some("containers-storage:quay.io/c:latest"), None),
+            ]
+        );
+        assert_eq!(view.images[0].attrs, [("option", "tag".to_owned())]);
+    }
+
+    #[test]
+    fn a_push_by_id_has_no_name_and_before_the_lookup_no_source() {
+        let image = LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
+        let found = vec![CommandImage::Store { name: None, image }];
+        let push = || cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], found.clone());
+        let view = seen(push());
+        assert_eq!((view.images[0].role, view.images[0].name.as_ref()), (Role::Source, None));
+        let unresolved = View::of(&Frozen::unresolved(push(), subject(), None)).unwrap();
+        assert_eq!(images(&unresolved), [(Role::Target, Some("docker://quay.io/x:1"), None)]);
+        assert_eq!(unresolved.attr("resolved"), Some("false"));
+    }
+
+    #[test]
+    fn a_name_of_another_transport_has_no_registry() {
+        let name = Name::of_host("oci:/srv/os:1");
+        assert_eq!(
+            (name.transport.as_str(), name.registry.as_str(), name.path().as_str()),
+            ("oci", "", "/srv/os:1")
+        );
+        assert_eq!(Name::of_host("docker://quay.io/a/b:1").path(), "quay.io/a/b");
+    }
+}

@@ -1,0 +1,163 @@
+//! From a plugin's component on disk to machine code in memory (D7). What runs is what was hashed: the file is read once, its
+//! digest is compared with the one that was approved, and machine code is found by that digest alone, never by a name or a
+//! time. Without it the helper compiles, once.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bootc_image_core::children;
+use rustix::fs::{MemfdFlags, memfd_create};
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::builtin::Artefact;
+use crate::places::{Owner, open_trusted, read_trusted, trusted_directory};
+
+/// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
+const LARGEST: u64 = 128 << 20;
+
+/// Where a plugin's code comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Code {
+    /// It is part of this executable.
+    Embedded(Artefact),
+    /// A component next to a manifest.
+    File {
+        path: PathBuf,
+        /// What its digest must be.
+        sha256: String,
+        owner: Owner,
+    },
+}
+
+/// What compiling needs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Compiler {
+    /// Where machine code is kept, if anywhere.
+    pub(crate) cache: Option<PathBuf>,
+    /// Where the helper may be, in order.
+    pub(crate) helper: Vec<PathBuf>,
+}
+
+/// Digest of a component's file, in lower-case hexadecimal.
+pub(crate) fn sha256_of(path: &Path, owner: Owner) -> io::Result<String> {
+    read_trusted(path, owner, LARGEST).map(|bytes| hex(&bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// Loads it. An error says why it can't be used.
+pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<Component, String> {
+    let (path, sha256, owner) = match code {
+        Code::Embedded(artefact) => {
+            return from_bytes(engine, artefact.bytes())
+                .map_err(|error| format!("its code can't be loaded: {error:#}"));
+        }
+        Code::File { path, sha256, owner } => (path, sha256, *owner),
+    };
+    let component =
+        read_trusted(path, owner, LARGEST).map_err(|error| format!("{}: {error}", path.display()))?;
+    let found = hex(&component);
+    if found != *sha256 {
+        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", path.display()));
+    }
+    // Of a user's own plugins nothing is kept where others would load it.
+    let cache = compiler.cache.as_deref().filter(|_| owner.user.is_none());
+    // Another version of wasmtime refuses what is kept, and it is compiled anew.
+    let name = format!("{found}.cwasm");
+    if let Some(kept) = cache.and_then(|cache| from_cache(engine, cache, &name)) {
+        return Ok(kept);
+    }
+    tracing::info!(component = %path.display(), "compiling");
+    compile(engine, &component, cache.filter(|_| rustix::process::geteuid().is_root()), &name, compiler)
+}
+
+/// What is kept there, if nobody but root can have written it and wasmtime takes it.
+fn from_cache(engine: &Engine, cache: &Path, name: &str) -> Option<Component> {
+    let directory = match trusted_directory(cache, Owner::ROOT) {
+        Ok(directory) => directory?,
+        Err(error) => {
+            tracing::warn!(%error, "compiled components aren't used");
+            return None;
+        }
+    };
+    let path = directory.join(name);
+    let opened = match open_trusted(&path, Owner::ROOT) {
+        Ok(file) => from_file(engine, &file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => Err(error.into()),
+    };
+    opened.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiling anew")).ok()
+}
+
+fn from_file(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+    // SAFETY: only root could write the file and its directory, and what root puts there is what `compile` wrote: by another
+    // name first, and never changed in place. wasmtime refuses what another version or other settings made, and what is cut.
+    #[allow(unsafe_code)]
+    unsafe {
+        Component::deserialize_file(engine, format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
+}
+
+fn from_bytes(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes come from an `Artefact`, whose maker vouched that they are unchanged since our own compiler wrote
+    // them. wasmtime itself refuses what another version of it, or other settings, wrote.
+    #[allow(unsafe_code)]
+    unsafe {
+        Component::deserialize(engine, bytes)
+    }
+}
+
+/// Has the helper compile it, and keeps the result in `cache`, if that can be written.
+fn compile(
+    engine: &Engine,
+    component: &[u8],
+    cache: Option<&Path>,
+    name: &str,
+    compiler: &Compiler,
+) -> Result<Component, String> {
+    let memory = |bytes: &[u8]| -> io::Result<File> {
+        let mut file = File::from(memfd_create("component", MemfdFlags::CLOEXEC)?);
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    };
+    let failed = |error: &dyn std::fmt::Display| format!("it can't be compiled: {error}");
+    let source = memory(component).map_err(|error| failed(&error))?;
+    let code = memory(&[]).map_err(|error| failed(&error))?;
+    children::compile(&compiler.helper, &source, &code).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        failed(&format!("{error}{cause}"))
+    })?;
+    let loaded = from_file(engine, &code).map_err(|error| failed(&format!("{error:#}")))?;
+    if let Some(cache) = cache
+        && let Err(error) = keep(cache, name, code)
+    {
+        tracing::warn!(cache = %cache.display(), %error, "compiled components can't be kept");
+    }
+    Ok(loaded)
+}
+
+/// Puts machine code into the cache, whole or not at all.
+fn keep(cache: &Path, name: &str, mut code: File) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(cache)?;
+    let Some(directory) = trusted_directory(cache, Owner::ROOT)? else { return Ok(()) };
+    let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = File::options().write(true).create_new(true).mode(0o644).open(&unfinished)?;
+        code.rewind()?;
+        io::copy(&mut code, &mut file)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, directory.join(name))
+    };
+    let mut write = write;
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&unfinished);
+    })
+}

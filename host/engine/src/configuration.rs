@@ -1,0 +1,208 @@
+//! What the administrator has configured. All files count, in the order of their names; lists add up, and of a single value
+//! the last one stands.
+
+use std::collections::BTreeMap;
+
+use bootc_image_core::plugin::PluginId;
+use bootc_image_core::policy::{self, Delegated};
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use toml::Spanned;
+
+use crate::limits::Wishes;
+use crate::manifest::raw::RawLimits;
+use crate::places::{Owner, Place, Places, drop_ins, read_text};
+use crate::strict::{Complaint, Source, one_of};
+
+/// Everything configured.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// What judging needs.
+    pub judging: policy::Configuration,
+    /// Plugins that don't count where they are.
+    pub masked: Vec<(PluginId, Place)>,
+    /// The most that policies may use.
+    pub policy_ceiling: Wishes,
+    /// The most that plugins may use which plan commands.
+    pub command_ceiling: Wishes,
+    /// Settings by plugin: JSON objects.
+    pub settings: BTreeMap<PluginId, Map<String, Value>>,
+}
+
+/// A configuration file.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct RawConfiguration {
+    /// What callers who are root through sudo, pkexec or doas may do: `sysroot`, `build`, `plugins`.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    allow_delegated: Vec<Spanned<String>>,
+    /// The audit record.
+    audit: RawAudit,
+    /// The most that plugins may use, whatever they ask for.
+    ceiling: RawCeilings,
+    /// Which policies count, and how.
+    policy: RawPolicy,
+    /// Settings of plugins, by id.
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, BTreeMap<String, Value>>"))]
+    settings: BTreeMap<Spanned<String>, toml::Table>,
+}
+
+/// The audit record.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+struct RawAudit {
+    /// Whether what only reads is recorded too, if root asks.
+    reads: Option<bool>,
+}
+
+/// The most that plugins may use.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+struct RawCeilings {
+    /// Policies.
+    policy: Option<RawLimits>,
+    /// Plugins that plan commands.
+    command: Option<RawLimits>,
+}
+
+/// Which policies count, and how.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawPolicy {
+    /// Policies that must be there: without one of them everything is denied.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    mandatory: Vec<Spanned<String>>,
+    /// Policies whose failing doesn't deny; it is logged.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    fail_open: Vec<Spanned<String>>,
+    /// Plugins that don't count where they are.
+    masked: Vec<RawMask>,
+}
+
+/// A plugin that doesn't count.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct RawMask {
+    /// Its id.
+    #[cfg_attr(test, schemars(with = "String"))]
+    id: Spanned<String>,
+    /// Where: `image`, `installed`, `site` or `user`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    place: Spanned<String>,
+}
+
+impl Configuration {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// One sentence: the file, the line, the key, and what is wrong.
+    pub fn read(places: &Places) -> Result<Self, String> {
+        let directories: Vec<((), _)> = places.configuration.iter().map(|path| ((), path.clone())).collect();
+        let files = drop_ins(&directories, |()| Owner::ROOT)
+            .map_err(|error| format!("the configuration can't be read: {error}"))?;
+        let mut configuration = Self::default();
+        for ((), path) in files {
+            let text =
+                read_text(&path, Owner::ROOT).map_err(|error| format!("{}: {error}", path.display()))?;
+            configuration.add(&text).map_err(|complaint| format!("{}: {complaint}", path.display()))?;
+        }
+        Ok(configuration)
+    }
+
+    /// Adds a file's text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn add(&mut self, text: &str) -> Result<(), Complaint> {
+        let source = Source(text);
+        let raw: RawConfiguration = toml::from_str(text).map_err(|error| source.syntax(&error))?;
+        for word in &raw.allow_delegated {
+            let word = source.checked(word, "allow-delegated", |text| {
+                one_of(text, &["sysroot", "build", "plugins"], "something that can be allowed")
+                    .map(str::to_owned)
+            })?;
+            let Delegated { sysroot, build, plugins } = &mut self.judging.allow_delegated;
+            match word.as_str() {
+                "sysroot" => *sysroot = true,
+                "build" => *build = true,
+                _ => *plugins = true,
+            }
+        }
+        for (given, ids, key) in [
+            (&raw.policy.mandatory, &mut self.judging.mandatory, "mandatory"),
+            (&raw.policy.fail_open, &mut self.judging.fail_open, "fail-open"),
+        ] {
+            for text in given {
+                ids.push(id(source, text, key)?);
+            }
+        }
+        for mask in &raw.policy.masked {
+            let place = source.checked(&mask.place, "place", place)?;
+            self.masked.push((id(source, &mask.id, "id")?, place));
+        }
+        if let Some(reads) = raw.audit.reads {
+            self.judging.record_reads = reads;
+        }
+        let ceilings = [
+            (raw.ceiling.policy, &mut self.policy_ceiling),
+            (raw.ceiling.command, &mut self.command_ceiling),
+        ];
+        for (given, ceiling) in ceilings {
+            if let Some(given) = given.map(RawLimits::wishes) {
+                *ceiling = Wishes {
+                    memory_mib: given.memory_mib.or(ceiling.memory_mib),
+                    guest_ms: given.guest_ms.or(ceiling.guest_ms),
+                    wall_ms: given.wall_ms.or(ceiling.wall_ms),
+                };
+            }
+        }
+        for (name, table) in raw.settings {
+            let settings = self.settings.entry(id(source, &name, "settings")?).or_default();
+            settings.extend(table.into_iter().map(|(key, value)| (key, json(value))));
+        }
+        Ok(())
+    }
+
+    /// A plugin's settings as the text of a JSON object.
+    pub(crate) fn settings_of(&self, plugin: &PluginId) -> String {
+        self.settings
+            .get(plugin)
+            .map_or_else(|| "{}".to_owned(), |settings| Value::Object(settings.clone()).to_string())
+    }
+}
+
+fn id(source: Source<'_>, text: &Spanned<String>, key: &str) -> Result<PluginId, Complaint> {
+    source.checked(text, key, |text| PluginId::new(text).map_err(|error| error.to_string()))
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let names: Vec<&str> = Place::ALL.iter().map(|place| place.name()).collect();
+    let name = one_of(text, &names, "a place where plugins are")?;
+    Place::ALL
+        .iter()
+        .copied()
+        .find(|place| place.name() == name)
+        .ok_or_else(|| format!("{name:?} isn't known"))
+}
+
+/// TOML as JSON: a time becomes its text, and a number that JSON hasn't becomes nothing.
+fn json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(truth) => truth.into(),
+        toml::Value::Datetime(time) => Value::String(time.to_string()),
+        toml::Value::Array(items) => items.into_iter().map(json).collect(),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(key, value)| (key, json(value))).collect())
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
+//! asked but what is wrong with its settings.
+
+use bootc_image_core::plugin::Plugins as _;
+
+use crate::code;
+use crate::inventory::{Plugin, Standing};
+use crate::manifest::World;
+use crate::set::{PluginSet, caught};
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// With which plugin; or `configuration`.
+    pub about: String,
+    /// What.
+    pub what: String,
+    /// What to do next.
+    pub fix: String,
+}
+
+impl PluginSet {
+    /// Looks at one plugin, or at everything.
+    pub fn examine(&self, only: Option<&str>) -> Vec<Finding> {
+        let inventory = match self.inventory() {
+            Ok(inventory) => inventory,
+            Err(error) => {
+                return vec![finding(
+                    "plugins",
+                    error.to_string(),
+                    "mend that first: nothing runs until then",
+                )];
+            }
+        };
+        let mut findings: Vec<Finding> = inventory
+            .broken
+            .iter()
+            .map(|broken| finding(&broken.id, broken.reason.clone(), &broken.fix))
+            .collect();
+        for plugin in inventory.plugins.values() {
+            if only.is_none_or(|only| plugin.manifest.id.as_str() == only) {
+                self.examine_one(plugin, &mut findings);
+            }
+        }
+        if let Err(error) = self.command_claims() {
+            findings.push(finding(
+                "plugins",
+                error.to_string(),
+                "mask one of them: [policy] masked in the configuration",
+            ));
+        }
+        self.examine_configuration(&mut findings);
+        findings.retain(|finding| only.is_none_or(|only| finding.about == only));
+        findings
+    }
+
+    fn examine_one(&self, plugin: &Plugin, findings: &mut Vec<Finding>) {
+        let id = plugin.manifest.id.as_str();
+        if let Standing::Held { reason, fix } = &plugin.standing {
+            findings.push(finding(id, reason.clone(), fix));
+            return;
+        }
+        let look = || {
+            let runtime = self.workshop().runtime()?;
+            let component = code::load(runtime.engine(), &plugin.code, &self.workshop().compiler)?;
+            let world = plugin.manifest.component.world;
+            match world {
+                World::CommandWrapper => runtime.prepare_command(&component)?,
+                World::PolicyValidator => drop(runtime.prepare_policy(&component)?),
+            }
+            runtime.check_settings(&self.identity(plugin), &component, world)
+        };
+        match caught(look).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}"))) {
+            Err(reason) => findings.push(finding(id, reason, "install a version of it that fits this host")),
+            Ok(bad) => findings.extend(bad.into_iter().map(|bad| {
+                let what = if bad.key.is_empty() {
+                    bad.message
+                } else {
+                    format!("setting {}: {}", bad.key, bad.message)
+                };
+                finding(id, what, &format!("mend [settings.{id}] in the configuration"))
+            })),
+        }
+    }
+
+    /// What the configuration says of plugins that aren't there.
+    fn examine_configuration(&self, findings: &mut Vec<Finding>) {
+        let Ok(inventory) = self.inventory() else { return };
+        let configuration = self.configuration();
+        let is_policy = |id| {
+            inventory
+                .plugins
+                .get(id)
+                .is_some_and(|plugin| plugin.manifest.component.world == World::PolicyValidator)
+        };
+        for (key, ids) in
+            [("mandatory", &configuration.judging.mandatory), ("fail-open", &configuration.judging.fail_open)]
+        {
+            for id in ids.iter().filter(|id| !is_policy(id)) {
+                let what = format!("[policy] {key} names it, and there is no such policy");
+                findings.push(finding(id.as_str(), what, "install it, or take it out of the configuration"));
+            }
+        }
+        for id in configuration.settings.keys().filter(|id| !inventory.plugins.contains_key(id)) {
+            let what = "the configuration has settings for it, and there is no such plugin".to_owned();
+            findings.push(finding(id.as_str(), what, "install it, or take them out of the configuration"));
+        }
+        for (id, place) in &configuration.masked {
+            if inventory.masked.iter().all(|(masked, _)| masked != id.as_str()) {
+                let what = format!("[policy] masked names it in {:?}, where it isn't", place.name());
+                findings.push(finding(id.as_str(), what, "take it out of the configuration"));
+            }
+        }
+    }
+}
+
+fn finding(about: &str, what: String, fix: &str) -> Finding {
+    Finding { about: about.to_owned(), what, fix: fix.to_owned() }
+}

@@ -1,0 +1,125 @@
+//! The administrator's yes to plugins: drop-in files, written by hand or by `plugin approve`.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bootc_image_core::operation::{Capability, Grant};
+use bootc_image_core::plugin::PluginId;
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::manifest::raw::RawCapability;
+use crate::places::{Place, Places, drop_ins, read_text};
+use crate::strict::{Complaint, Source, sha256};
+
+/// A grants file.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawGrants {
+    /// Plugins that may run.
+    #[serde(default)]
+    grant: Vec<RawGrant>,
+}
+
+/// A plugin that may run.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct RawGrant {
+    /// Its id.
+    #[cfg_attr(test, schemars(with = "String"))]
+    plugin: Spanned<String>,
+    /// Digest of its component in lower-case hexadecimal. Only in the OS image it may be left out: the image vouches for what
+    /// is in it.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    sha256: Option<Spanned<String>>,
+    /// What it may ask the host for.
+    #[serde(default)]
+    capability: Vec<RawCapability>,
+}
+
+/// A grant that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) plugin: PluginId,
+    /// None: whatever component the OS image has.
+    pub(crate) sha256: Option<String>,
+    pub(crate) capabilities: Vec<Capability>,
+    pub(crate) file: PathBuf,
+    /// Where it was found: a grant of the image is about plugins of the image alone.
+    pub(crate) place: Place,
+}
+
+/// Reads all grants.
+pub(crate) fn read(places: &Places) -> Result<Vec<Found>, String> {
+    let files = drop_ins(&places.grants, |place| places.owner(*place))
+        .map_err(|error| format!("the grants can't be read: {error}"))?;
+    let mut found = Vec::new();
+    for (place, path) in files {
+        let text =
+            read_text(&path, places.owner(*place)).map_err(|error| format!("{}: {error}", path.display()))?;
+        let grants =
+            parse(&text, *place, &path).map_err(|complaint| format!("{}: {complaint}", path.display()))?;
+        found.extend(grants);
+    }
+    Ok(found)
+}
+
+pub(crate) fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Complaint> {
+    let source = Source(text);
+    let raw: RawGrants = toml::from_str(text).map_err(|error| source.syntax(&error))?;
+    let grant = |raw: &RawGrant| {
+        let plugin = source
+            .checked(&raw.plugin, "plugin", |text| PluginId::new(text).map_err(|error| error.to_string()))?;
+        let sha256 = raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?;
+        if sha256.is_none() && place != Place::Image {
+            let what = format!(
+                "missing: say which component of {plugin} may run (bootc-image plugin show {plugin})"
+            );
+            return Err(source.complain(raw.plugin.span(), "sha256", what));
+        }
+        let mut capabilities =
+            raw.capability.iter().map(|raw| raw.capability(source)).collect::<Result<Vec<_>, _>>()?;
+        capabilities.sort();
+        Ok(Found { plugin, sha256, capabilities, file: file.to_owned(), place })
+    };
+    raw.grant.iter().map(grant).collect()
+}
+
+/// Where `plugin approve` writes.
+pub(crate) fn file_of(places: &Places, plugin: &PluginId) -> Option<PathBuf> {
+    let (_, directory) = places.grants.last()?;
+    Some(directory.join(format!("{plugin}.toml")))
+}
+
+/// Writes a grant, in the place of an earlier one. On disk when this returns.
+pub(crate) fn write(path: &Path, grant: &Grant) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    // Hidden, so that half a file is no grant.
+    let unfinished = directory.join(format!(".{}.unfinished", grant.plugin));
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&unfinished)?;
+    let written = file.write_all(text(grant).as_bytes()).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    File::open(directory)?.sync_all()
+}
+
+fn text(grant: &Grant) -> String {
+    let mut text = format!(
+        "# Written by: bootc-image plugin approve {id}\n[[grant]]\nplugin = \"{id}\"\nsha256 = \"{sha256}\"\n",
+        id = grant.plugin,
+        sha256 = grant.sha256
+    );
+    for Capability { name, scope } in &grant.capabilities {
+        text.push_str(&format!("\n[[grant.capability]]\nname = \"{name}\"\nscope = {scope:?}\n"));
+    }
+    text
+}

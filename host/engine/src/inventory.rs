@@ -1,0 +1,278 @@
+//! What plugins there are: found in their places, their manifests read, and compared with what was granted. Nothing of a
+//! component is looked at here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bootc_image_core::operation::Capability;
+use bootc_image_core::plugin::{CommandClaim, PluginId, PluginSetError};
+
+use crate::builtin::Builtin;
+use crate::code::Code;
+use crate::grants::{self, Found};
+use crate::manifest::Manifest;
+use crate::places::{Place, Places, read_text, trusted_directory};
+use crate::sanitize::sanitize;
+use crate::set::Surroundings;
+
+/// A manifest's name.
+const MANIFEST: &str = "plugin.toml";
+
+/// All plugins, usable or not.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Those whose manifests are good and whose ids are theirs alone.
+    pub plugins: BTreeMap<PluginId, Plugin>,
+    /// The others.
+    pub broken: Vec<Broken>,
+    /// Those that the configuration masks, with their directories.
+    pub masked: Vec<(String, PathBuf)>,
+}
+
+/// A plugin whose manifest is good.
+#[derive(Debug)]
+pub struct Plugin {
+    /// Where it was found; none: it is part of this executable.
+    pub place: Option<Place>,
+    /// Its directory, or what stands for it.
+    pub origin: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Whether it may run.
+    pub standing: Standing,
+    pub(crate) code: Code,
+}
+
+/// Whether a plugin may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It was granted what it asks for.
+    Enabled,
+    /// It wasn't, or not all of it.
+    Held {
+        /// Why.
+        reason: String,
+        /// What to do next.
+        fix: String,
+    },
+}
+
+impl Standing {
+    /// Whether it may run.
+    pub fn is_enabled(&self) -> bool {
+        *self == Self::Enabled
+    }
+}
+
+/// A plugin that can't be used at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Its id, from its directory.
+    pub id: String,
+    /// Its directory.
+    pub origin: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do next.
+    pub fix: String,
+    /// Whether it could have been a policy: then nothing that it might have judged runs.
+    pub may_be_policy: bool,
+}
+
+impl Plugin {
+    /// What its manifest claims.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = CommandClaim> {
+        let id = &self.manifest.id;
+        self.manifest.commands.iter().map(|command| CommandClaim {
+            plugin: id.clone(),
+            name: command.name.clone(),
+            summary: command.summary.clone(),
+        })
+    }
+}
+
+impl Inventory {
+    pub(crate) fn take(surroundings: &Surroundings) -> Result<Self, PluginSetError> {
+        let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
+        let grants = grants::read(&surroundings.places).map_err(|reason| cannot("grants", reason))?;
+        let mut inventory = Self::default();
+        for builtin in &surroundings.builtins {
+            inventory.add(embedded(builtin));
+        }
+        for (place, directory) in &surroundings.places.plugins {
+            let found = directories(&surroundings.places, *place, directory)
+                .map_err(|error| cannot(&directory.display().to_string(), error.to_string()))?;
+            for path in found {
+                let id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let masks = &surroundings.configuration.masked;
+                if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
+                    tracing::info!(plugin = id, directory = %path.display(), "masked by the configuration");
+                    inventory.masked.push((id, path));
+                } else {
+                    inventory.add(read(&surroundings.places, *place, &id, &path, &grants));
+                }
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Two of one id are none: nobody could tell which one is meant.
+    fn add(&mut self, read: Result<Plugin, Broken>) {
+        let (id, origin) = match &read {
+            Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
+            Err(broken) => (broken.id.clone(), broken.origin.clone()),
+        };
+        let earlier =
+            PluginId::new(&id).ok().and_then(|id| self.plugins.remove(&id)).map(|plugin| plugin.origin);
+        let earlier = earlier.or_else(|| {
+            self.broken.iter().find(|broken| broken.id == id).map(|broken| broken.origin.clone())
+        });
+        match (earlier, read) {
+            (None, Ok(plugin)) => {
+                self.plugins.insert(plugin.manifest.id.clone(), plugin);
+            }
+            (None, Err(broken)) => self.broken.push(broken),
+            (Some(first), _) => {
+                self.broken.retain(|broken| broken.id != id);
+                self.broken.push(Broken {
+                    reason: format!("plugin id `{id}` is claimed by both {first} and {origin}"),
+                    fix: "remove one, or say which one doesn't count: [policy] masked in the configuration"
+                        .to_owned(),
+                    origin,
+                    id,
+                    may_be_policy: true,
+                });
+            }
+        }
+    }
+}
+
+/// The directories of the plugins in a place, sorted.
+fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some(real) = trusted_directory(directory, places.owner(place))? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(real)? {
+        let entry = entry?;
+        // A file is no plugin, and a hidden directory is one that is being installed. A link is looked at, and refused.
+        if !entry.file_type()?.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            found.push(directory.join(entry.file_name()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
+    let Builtin { origin, manifest: text, artefact, component_sha256 } = builtin;
+    let broken = |id: &str, reason: String| Broken {
+        id: id.to_owned(),
+        origin: origin.to_string(),
+        reason,
+        fix: "install bootc-image again".to_owned(),
+        may_be_policy: Manifest::may_be_policy(text),
+    };
+    let manifest = Manifest::parse(text).map_err(|error| broken(origin, error.to_string()))?;
+    match &manifest.component.sha256 {
+        Some(digest) if digest != component_sha256 => {
+            let reason = format!("it names component {digest}, but there is {component_sha256}");
+            Err(broken(manifest.id.as_str(), reason))
+        }
+        _ => Ok(Plugin {
+            place: None,
+            origin: origin.to_string(),
+            manifest,
+            standing: Standing::Enabled,
+            code: Code::Embedded(artefact.clone()),
+        }),
+    }
+}
+
+fn read(
+    places: &Places,
+    place: Place,
+    id: &str,
+    directory: &Path,
+    grants: &[Found],
+) -> Result<Plugin, Broken> {
+    let owner = places.owner(place);
+    let origin = directory.display().to_string();
+    let broken = |reason: String, fix: &str, may_be_policy| Broken {
+        id: sanitize(id),
+        origin: origin.clone(),
+        reason,
+        fix: fix.to_owned(),
+        may_be_policy,
+    };
+    let path = directory.join(MANIFEST);
+    let text = plain_directory(directory)
+        .and_then(|()| trusted_directory(directory, owner))
+        .and_then(|_| read_text(&path, owner))
+        .map_err(|error| {
+            broken(format!("{}: {error}", path.display()), "mend it, or remove its directory", true)
+        })?;
+    let may_be_policy = Manifest::may_be_policy(&text);
+    let wrong = |what: String| {
+        broken(format!("{}: {what}", path.display()), "mend the manifest, or mask the plugin", may_be_policy)
+    };
+    let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    if manifest.id.as_str() != id {
+        return Err(wrong(format!("`id`: it is {}, and its directory is called {id}", manifest.id)));
+    }
+    let Some(sha256) = manifest.component.sha256.clone() else {
+        return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
+    };
+    let standing = standing(place, &manifest, &sha256, grants);
+    let code = Code::File { path: directory.join(&manifest.component.file), sha256, owner };
+    Ok(Plugin { place: Some(place), origin, manifest, standing, code })
+}
+
+fn plain_directory(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        Ok(())
+    } else {
+        Err(io::Error::other("its directory is a link"))
+    }
+}
+
+/// Compares what a plugin asks for with what was granted to it.
+fn standing(place: Place, manifest: &Manifest, sha256: &str, grants: &[Found]) -> Standing {
+    let id = &manifest.id;
+    let about = |grant: &&Found| {
+        grant.plugin == *id
+            && match grant.place {
+                Place::Image => place == Place::Image,
+                Place::User => place == Place::User,
+                Place::Installed | Place::Site => true,
+            }
+    };
+    let of_plugin: Vec<&Found> = grants.iter().filter(about).collect();
+    let fix = format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}");
+    if of_plugin.is_empty() {
+        return Standing::Held { reason: "nobody has approved it".to_owned(), fix };
+    }
+    let of_component: Vec<&Found> = of_plugin
+        .into_iter()
+        .filter(|grant| grant.sha256.as_deref().is_none_or(|digest| digest == sha256))
+        .collect();
+    if of_component.is_empty() {
+        let reason = format!("another component of it was approved than {sha256}, which is there now");
+        return Standing::Held { reason, fix };
+    }
+    let granted: Vec<&Capability> = of_component.iter().flat_map(|grant| &grant.capabilities).collect();
+    let missing: Vec<String> = manifest
+        .capabilities
+        .iter()
+        .filter(|wanted| !granted.contains(&&wanted.capability))
+        .map(|wanted| format!("+ {} {} ({})", wanted.capability.name, wanted.capability.scope, wanted.reason))
+        .collect();
+    if missing.is_empty() {
+        Standing::Enabled
+    } else {
+        Standing::Held {
+            reason: format!("it asks for more than it was granted: {}", missing.join(", ")),
+            fix,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Which operations a policy is asked about. The host compares; a component that isn't concerned is never loaded.
+
+use bootc_image_core::view::{Role, View};
+use glob::{MatchOptions, Pattern};
+use toml::Spanned;
+
+use super::raw::RawWhen;
+use crate::strict::{Complaint, Source, nearest};
+
+/// Operations beside those of `cmd`.
+const OPERATIONS: &[&str] = &["list", "copy-to-storage", "pull-from-default-storage", "set-unified"];
+
+/// `*` stays within a part of a name, `**` doesn't.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
+/// What must match; an empty list is no condition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct When {
+    operations: Vec<Pattern>,
+    references: Vec<Pattern>,
+}
+
+impl When {
+    pub(super) fn parse(source: Source<'_>, raw: &RawWhen) -> Result<Self, Complaint> {
+        let patterns =
+            |given: &Option<Vec<Spanned<String>>>, key, check: fn(&Pattern) -> Result<(), String>| {
+                let pattern = |text: &Spanned<String>| {
+                    source.checked(text, key, |text| {
+                        let pattern = Pattern::new(text)
+                            .map_err(|error| format!("{text:?} isn't a pattern: {}", error.msg))?;
+                        check(&pattern)?;
+                        Ok(pattern)
+                    })
+                };
+                given.iter().flatten().map(pattern).collect::<Result<Vec<_>, _>>()
+            };
+        Ok(Self {
+            operations: patterns(&raw.operations, "operations", matches_something)?,
+            references: patterns(&raw.references, "references", |_| Ok(()))?,
+        })
+    }
+
+    /// Whether an operation concerns the policy. An image whose name can't be told could have any.
+    pub fn concerns(&self, view: &View) -> bool {
+        let kind = || self.operations.iter().any(|pattern| pattern.matches_with(&view.kind, OPTIONS));
+        if !self.operations.is_empty() && !kind() {
+            return false;
+        }
+        let unknown = view.attr("pinned") == Some("false")
+            || view.attr("resolved") == Some("false")
+            || view.images.iter().any(|image| image.name.is_none() && image.role != Role::Target);
+        let named = || {
+            let mut names = view.images.iter().filter_map(|image| image.name.as_ref());
+            names
+                .any(|name| self.references.iter().any(|pattern| pattern.matches_with(&name.path(), OPTIONS)))
+        };
+        self.references.is_empty() || unknown || named()
+    }
+}
+
+/// A pattern that no operation can match would be a policy that is never asked.
+fn matches_something(pattern: &Pattern) -> Result<(), String> {
+    let commands = bootc_image_grammar::TABLES.iter().map(|table| format!("cmd {}", table.subcommand));
+    let known: Vec<String> = OPERATIONS.iter().map(|&name| name.to_owned()).chain(commands).collect();
+    if known.iter().any(|name| pattern.matches_with(name, OPTIONS)) {
+        return Ok(());
+    }
+    let near = nearest(pattern.as_str(), known.iter().map(String::as_str));
+    let hint = near.map_or_else(
+        || format!("; known are {}", known.join(", ")),
+        |near| format!("; did you mean {near:?}?"),
+    );
+    Err(format!("no operation is called {:?}{hint}", pattern.as_str()))
+}

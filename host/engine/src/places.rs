@@ -1,0 +1,176 @@
+//! Where configuration, grants and plugins are found, and what makes a file there believable.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// Where a plugin was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In the OS image.
+    Image,
+    /// Installed on this host.
+    Installed,
+    /// The site's own.
+    Site,
+    /// The user's own; never for root.
+    User,
+}
+
+impl Place {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Image, Self::Installed, Self::Site, Self::User];
+
+    /// As the configuration calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Installed => "installed",
+            Self::Site => "site",
+            Self::User => "user",
+        }
+    }
+}
+
+/// Directories, in the order in which they are looked through.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Of configuration: the OS image's, then the site's.
+    pub configuration: Vec<PathBuf>,
+    /// Of plugins.
+    pub plugins: Vec<(Place, PathBuf)>,
+    /// Of grants, with what kind of plugins each is about.
+    pub grants: Vec<(Place, PathBuf)>,
+    /// Of compiled components; none: they are compiled each time.
+    pub cache: Option<PathBuf>,
+    /// The user who may own files beside root, who isn't root.
+    pub user: Option<u32>,
+}
+
+impl Places {
+    /// Those of the system that this process runs on; `user` is the caller and their directories for data and configuration,
+    /// if they aren't root.
+    pub fn of_system(user: Option<(u32, PathBuf, PathBuf)>) -> Self {
+        let mut places = Self {
+            configuration: vec!["/usr/lib/bootc-image/config.d".into(), "/etc/bootc-image/config.d".into()],
+            plugins: vec![
+                (Place::Image, "/usr/lib/bootc-image/plugins".into()),
+                (Place::Installed, "/var/lib/bootc-image/plugins".into()),
+                (Place::Site, "/etc/bootc-image/plugins".into()),
+            ],
+            grants: vec![
+                (Place::Image, "/usr/lib/bootc-image/grants.d".into()),
+                (Place::Site, "/etc/bootc-image/grants.d".into()),
+            ],
+            cache: Some("/var/cache/bootc-image".into()),
+            user: None,
+        };
+        if let Some((uid, data, configuration)) = user {
+            places.plugins.push((Place::User, data.join("bootc-image/plugins")));
+            places.grants.push((Place::User, configuration.join("bootc-image/grants.d")));
+            places.user = Some(uid);
+        }
+        places
+    }
+
+    /// Who may own what is found in `place`.
+    pub(crate) fn owner(&self, place: Place) -> Owner {
+        Owner { user: self.user.filter(|_| place == Place::User) }
+    }
+}
+
+/// Who may own a file, and every directory above it: root, and perhaps a user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) user: Option<u32>,
+}
+
+impl Owner {
+    pub(crate) const ROOT: Self = Self { user: None };
+
+    fn is_trusted(self, metadata: &Metadata) -> bool {
+        let sticky_directory = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+        let owned = metadata.uid() == 0 || self.user == Some(metadata.uid());
+        owned && (metadata.mode() & 0o022 == 0 || sticky_directory)
+    }
+}
+
+/// Whether a directory is there and nobody else can change what is in it, or what leads to it. Its real path.
+pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<PathBuf>> {
+    let path = match fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for part in path.ancestors() {
+        trusted(part, &fs::symlink_metadata(part)?, owner)?;
+    }
+    Ok(Some(path))
+}
+
+fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
+    if owner.is_trusted(metadata) {
+        Ok(())
+    } else {
+        let why = format!("{} must belong to root and be writable by nobody else", path.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    }
+}
+
+/// Opens a file in a trusted directory: not through a link, and only if nobody else can change it.
+pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file =
+        File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
+            let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+            if is_link { io::Error::other("it is a link, and must be a file") } else { error }
+        })?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it must be a file"));
+    }
+    trusted(path, &metadata, owner)?;
+    Ok(file)
+}
+
+/// Reads a file that [`open_trusted`] opens, up to `largest` bytes.
+pub(crate) fn read_trusted(path: &Path, owner: Owner, largest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_trusted(path, owner)?.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest {
+        return Err(io::Error::other(format!("it is larger than {} KiB", largest >> 10)));
+    }
+    Ok(bytes)
+}
+
+/// The largest text that somebody writes by hand, in bytes.
+pub(crate) const LARGEST_TEXT: u64 = 64 << 10;
+
+/// Reads such a text.
+pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
+    String::from_utf8(read_trusted(path, owner, LARGEST_TEXT)?)
+        .map_err(|_| io::Error::other("it isn't UTF-8 text"))
+}
+
+/// Files that count: all `*.toml` in these directories, by name. One in a later directory replaces one of the same name in
+/// an earlier one.
+pub(crate) fn drop_ins<'a, P>(
+    directories: &'a [(P, PathBuf)],
+    owner: impl Fn(&P) -> Owner,
+) -> io::Result<Vec<(&'a P, PathBuf)>> {
+    let mut found = std::collections::BTreeMap::new();
+    for (place, directory) in directories {
+        let Some(real) = trusted_directory(directory, owner(place))? else { continue };
+        for entry in fs::read_dir(&real)? {
+            let name = entry?.file_name();
+            let text = name.to_string_lossy();
+            if text.ends_with(".toml") && !text.starts_with('.') {
+                found.insert(name.clone(), (place, directory.join(&name)));
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}

@@ -1,0 +1,100 @@
+//! A plugin as the core's `Policy`: asked, or the reason why it can't be.
+
+use std::sync::{Arc, OnceLock};
+
+use bootc_image_core::plugin::{Opinion, PluginId, Policy, PolicyFailure};
+use bootc_image_core::view::View;
+
+use crate::code::{self, Code, Compiler};
+use crate::inventory::{Broken, Plugin, Standing};
+use crate::manifest::When;
+use crate::set::caught;
+use crate::wasm::{Identity, ReadyPolicy, Runtime};
+
+/// What running plugins needs, made when the first one runs.
+pub(crate) struct Workshop {
+    pub(crate) runtime: OnceLock<Result<Runtime, String>>,
+    pub(crate) compiler: Compiler,
+}
+
+impl Workshop {
+    pub(crate) fn runtime(&self) -> Result<&Runtime, String> {
+        let start = || Runtime::new().map_err(|error| format!("wasmtime doesn't start: {error:#}"));
+        self.runtime.get_or_init(start).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// A plugin that judges, or that might if it weren't broken.
+pub(crate) struct JudgingPlugin {
+    plugin: PluginId,
+    when: When,
+    before_lookup: bool,
+    code: Result<(Code, Identity), PolicyFailure>,
+    ready: OnceLock<Result<ReadyPolicy, String>>,
+    workshop: Arc<Workshop>,
+}
+
+impl JudgingPlugin {
+    pub(crate) fn new(plugin: &Plugin, identity: Identity, workshop: Arc<Workshop>) -> Self {
+        let code = match &plugin.standing {
+            Standing::Enabled => Ok((plugin.code.clone(), identity)),
+            Standing::Held { reason, fix } => Err(PolicyFailure { reason: reason.clone(), fix: fix.clone() }),
+        };
+        let component = &plugin.manifest.component;
+        Self {
+            plugin: plugin.manifest.id.clone(),
+            when: component.when.clone(),
+            before_lookup: component.before_lookup,
+            code,
+            ready: OnceLock::new(),
+            workshop,
+        }
+    }
+
+    /// None if it can't have been a policy.
+    pub(crate) fn broken(broken: &Broken, workshop: Arc<Workshop>) -> Option<Self> {
+        let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone() };
+        broken.may_be_policy.then(|| Self {
+            plugin: PluginId::new(&broken.id).unwrap_or_else(|_| PluginId::unknown()),
+            when: When::default(),
+            before_lookup: true,
+            code: Err(failure),
+            ready: OnceLock::new(),
+            workshop,
+        })
+    }
+
+    fn run(&self, code: &Code, identity: &Identity, view: &View) -> Result<Opinion, String> {
+        let runtime = self.workshop.runtime()?;
+        let load = || {
+            code::load(runtime.engine(), code, &self.workshop.compiler)
+                .and_then(|it| runtime.prepare_policy(&it))
+        };
+        let ready = self.ready.get_or_init(load).as_ref().map_err(Clone::clone)?;
+        runtime.evaluate(identity, ready, &Arc::new(view.clone()))
+    }
+}
+
+impl Policy for JudgingPlugin {
+    fn plugin(&self) -> &PluginId {
+        &self.plugin
+    }
+
+    fn concerns(&self, view: &View) -> bool {
+        self.when.concerns(view)
+    }
+
+    fn judges_unresolved(&self) -> bool {
+        self.before_lookup
+    }
+
+    fn evaluate(&self, view: &View) -> Result<Opinion, PolicyFailure> {
+        let (code, identity) = self.code.as_ref().map_err(Clone::clone)?;
+        let run = || self.run(code, identity, view);
+        let outcome = caught(run).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}")));
+        outcome.map_err(|reason| PolicyFailure {
+            reason,
+            fix: format!("see: bootc-image plugin doctor {}", self.plugin),
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! The published schemas are those of the types that read the files.
+
+use schemars::{JsonSchema, schema_for};
+
+fn compare<T: JsonSchema>(name: &str) {
+    let path = format!("{}/../../docs/schema/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let generated = serde_json::to_string_pretty(&schema_for!(T)).unwrap() + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let published = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        published == generated,
+        "{path} is out of date; renew it with: BLESS=1 cargo test -p bootc-image-engine schemas"
+    );
+}
+
+#[test]
+fn of_the_configuration() {
+    compare::<crate::configuration::RawConfiguration>("configuration");
+}
+
+#[test]
+fn of_manifests() {
+    compare::<crate::manifest::raw::RawManifest>("plugin");
+}
+
+#[test]
+fn of_grants() {
+    compare::<crate::grants::RawGrants>("grants");
+}
+
+#[test]
+fn of_cases() {
+    compare::<crate::cases::RawCases>("cases");
+}

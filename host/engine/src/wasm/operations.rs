@@ -1,0 +1,108 @@
+//! `bootc-image:policy/operations`: the operation that a policy judges. It is lent for one call and answers from a copy.
+
+use std::sync::Arc;
+
+use bootc_image_core::view::{self, View};
+use wasmtime::component::Resource;
+
+use super::bindings::imports::bootc_image::policy::operations::{Host, HostOperation, Image};
+use super::bindings::imports::bootc_image::types::attrs::Attr;
+use super::bindings::imports::bootc_image::types::references::{self, Reference};
+use super::guest::Guest;
+
+/// What stands behind the handle. Generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct Lent(pub(super) Arc<View>);
+
+impl references::Host for Guest {}
+impl Host for Guest {}
+
+impl Guest {
+    /// The operation behind a handle; a forged one traps.
+    fn lent(&self, operation: &Resource<Lent>) -> wasmtime::Result<Arc<View>> {
+        Ok(self.table().get(operation)?.0.clone())
+    }
+}
+
+impl HostOperation for Guest {
+    fn kind(&mut self, operation: Resource<Lent>) -> wasmtime::Result<String> {
+        let view = self.lent(&operation)?;
+        self.budget().transfer([view.kind.as_str()])?;
+        Ok(view.kind.clone())
+    }
+
+    fn argv(&mut self, operation: Resource<Lent>) -> wasmtime::Result<Vec<String>> {
+        let view = self.lent(&operation)?;
+        self.budget().transfer(view.argv.iter().map(String::as_str))?;
+        Ok(view.argv.clone())
+    }
+
+    fn images(&mut self, operation: Resource<Lent>) -> wasmtime::Result<Vec<Image>> {
+        let view = self.lent(&operation)?;
+        let images: Vec<Image> = view.images.iter().map(image).collect();
+        self.budget().transfer(images.iter().flat_map(texts))?;
+        Ok(images)
+    }
+
+    fn digest(&mut self, operation: Resource<Lent>) -> wasmtime::Result<String> {
+        let view = self.lent(&operation)?;
+        self.budget().transfer([view.digest.as_str()])?;
+        Ok(view.digest.clone())
+    }
+
+    fn attr(&mut self, operation: Resource<Lent>, key: String) -> wasmtime::Result<Option<String>> {
+        let view = self.lent(&operation)?;
+        let value = view.attr(&key);
+        self.budget().transfer([key.as_str(), value.unwrap_or_default()])?;
+        Ok(value.map(str::to_owned))
+    }
+
+    fn attrs(&mut self, operation: Resource<Lent>, prefix: String) -> wasmtime::Result<Vec<Attr>> {
+        let view = self.lent(&operation)?;
+        let matching = view.attrs.iter().filter(|(key, _)| key.starts_with(&prefix));
+        let attrs: Vec<Attr> = matching.map(attr).collect();
+        let texts = attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]);
+        self.budget().transfer(texts.chain([prefix.as_str()]))?;
+        Ok(attrs)
+    }
+
+    fn drop(&mut self, operation: Resource<Lent>) -> wasmtime::Result<()> {
+        self.table_mut().delete(operation)?;
+        Ok(())
+    }
+}
+
+fn attr((key, value): &(&'static str, String)) -> Attr {
+    Attr { key: (*key).to_owned(), value: value.clone() }
+}
+
+fn image(image: &view::Image) -> Image {
+    Image {
+        role: image.role.as_str().to_owned(),
+        name: image.name.as_ref().map(reference),
+        digest: image.digest.clone(),
+        attrs: image.attrs.iter().map(attr).collect(),
+    }
+}
+
+fn reference(name: &view::Name) -> Reference {
+    Reference {
+        canonical: name.canonical.clone(),
+        transport: name.transport.clone(),
+        registry: name.registry.clone(),
+        repository: name.repository.clone(),
+        tag: name.tag.clone(),
+        digest: name.digest.clone(),
+    }
+}
+
+fn texts(image: &Image) -> Vec<&str> {
+    let mut texts = vec![image.role.as_str(), image.digest.as_deref().unwrap_or_default()];
+    texts.extend(image.attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]));
+    if let Some(name) = &image.name {
+        texts
+            .extend([&name.canonical, &name.transport, &name.registry, &name.repository].map(String::as_str));
+        texts.extend([name.tag.as_deref(), name.digest.as_deref()].into_iter().flatten());
+    }
+    texts
+}

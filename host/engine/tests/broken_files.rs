@@ -1,0 +1,173 @@
+//! Files that administrators and authors got wrong: each error names the file, the line, the key, and what was probably meant.
+
+// Clippy's leave for tests covers only functions that are tests themselves.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use bootc_image_engine::configuration::Configuration;
+use bootc_image_engine::places::{Place, Places};
+use bootc_image_engine::{PluginSet, Surroundings};
+
+/// A text, and what is said of it after the name of its file.
+type Broken = (&'static str, &'static str);
+
+const CONFIGURATIONS: &[Broken] = &[
+    ("[polcy]\n", "line 1: `polcy`: unknown key; did you mean `policy`?"),
+    ("[policy]\nmandatry = []\n", "line 2: `mandatry`: unknown key; did you mean `mandatory`?"),
+    ("[policy]\nfail_open = []\n", "line 2: `fail_open`: unknown key; did you mean `fail-open`?"),
+    ("[policy]\nmandatory = \"a\"\n", "line 2: `mandatory`: invalid type: string \"a\", expected a sequence"),
+    ("[policy]\nmandatory = [\"A b\"]\n", "line 2: `mandatory`: plugin id \"A b\" isn't lower-case letters"),
+    ("\n[policy]\nfail-open = [1]\n", "line 3: `fail-open`: invalid type: integer `1`, expected a string"),
+    ("[[policy.masked]]\nid = \"a\"\n", "line 1: `place`: missing"),
+    (
+        "[[policy.masked]]\nid = \"a\"\nplace = \"imge\"\n",
+        "line 3: `place`: \"imge\" isn't a place where plugins are; did you mean \"image\"?",
+    ),
+    (
+        "allow-delegated = [\"builds\"]\n",
+        "line 1: `allow-delegated`: \"builds\" isn't something that can be allowed; did you mean \"build\"?",
+    ),
+    (
+        "allow-delegated = \"build\"\n",
+        "line 1: `allow-delegated`: invalid type: string \"build\", expected a sequence",
+    ),
+    ("allow_delegated = []\n", "line 1: `allow_delegated`: unknown key; did you mean `allow-delegated`?"),
+    ("[audit]\nread = true\n", "line 2: `read`: unknown key; did you mean `reads`?"),
+    ("[audit]\nreads = \"yes\"\n", "line 2: `reads`: invalid type: string \"yes\", expected a boolean"),
+    ("[ceiling.polices]\n", "line 1: `polices`: unknown key; did you mean `policy`?"),
+    ("[ceiling.policy]\nmemory = 1\n", "line 2: `memory`: unknown key"),
+    ("[ceiling.policy]\nguest-ms = -1\n", "line 2: `guest-ms`: invalid value: integer `-1`, expected u32"),
+    ("[settings.My-Policy]\nx = 1\n", "line 1: `settings`: plugin id \"My-Policy\" isn't lower-case letters"),
+    ("[policy\n", "line 1: "),
+    ("policy = 1\n[policy]\n", "line 2: "),
+];
+
+const GRANTS: &[Broken] = &[
+    ("[[grants]]\nplugin = \"a\"\n", "line 1: `grants`: unknown key; did you mean `grant`?"),
+    ("[[grant]]\nplgin = \"a\"\n", "line 2: `plgin`: unknown key; did you mean `plugin`?"),
+    ("[[grant]]\nplugin = \"a\"\n", "line 2: `sha256`: missing: say which component of a may run"),
+    (
+        "[[grant]]\nplugin = \"a\"\nsha256 = \"abc\"\n",
+        "line 3: `sha256`: \"abc\" isn't 64 lower-case hexadecimal digits",
+    ),
+    (
+        "[[grant]]\nplugin = \"\"\nsha256 = \"abc\"\n",
+        "line 2: `plugin`: plugin id \"\" isn't lower-case letters",
+    ),
+    (
+        "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-read\"\nscope = \"/x\"\n",
+        "line 5: `name`: \"podman-read\" isn't a capability that this host has; did you mean \"podman-reads\"?",
+    ),
+    (
+        "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-reads\"\nscope = \"x/../y\"\n",
+        "line 6: `scope`: \"x/../y\" isn't an absolute path",
+    ),
+];
+
+const HEAD: &str = "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[component]]\nfile = \"p.wasm\"\nworld = \"bootc-image:policy/validator\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n";
+
+/// What follows the head.
+const MANIFESTS: &[Broken] = &[
+    ("when = { operation = [] }\n", "line 9: `operation`: unknown key; did you mean `operations`?"),
+    (
+        "when = { operations = [\"cmd-pull\"] }\n",
+        "line 9: `operations`: no operation is called \"cmd-pull\"; did you mean \"cmd pull\"?",
+    ),
+    (
+        "when = { operations = [\"copy-to-store\"] }\n",
+        "line 9: `operations`: no operation is called \"copy-to-store\"; did you mean \"copy-to-storage\"?",
+    ),
+    ("when = { references = [\"quay.io/[\"] }\n", "line 9: `references`: \"quay.io/[\" isn't a pattern"),
+    ("before_lookup = true\n", "line 9: `before_lookup`: unknown key; did you mean `before-lookup`?"),
+    ("before-lookup = 1\n", "line 9: `before-lookup`: invalid type: integer `1`, expected a boolean"),
+    (
+        "[[command]]\nname = \"list\"\nsummary = \"x\"\n",
+        "line 9: `command`: a plugin of this world can't plan commands",
+    ),
+    (
+        "[[capability]]\nname = \"podman-reads\"\nscope = \"/x\"\n",
+        "line 10: `reason`: missing: who grants it wants to know why",
+    ),
+    (
+        "[[capability]]\nname = \"network\"\nscope = \"/x\"\nreason = \"x\"\n",
+        "line 10: `name`: \"network\" isn't a capability that this host has",
+    ),
+    ("[limits]\nmemory-mb = 1\n", "line 10: `memory-mb`: unknown key; did you mean `memory-mib`?"),
+];
+
+#[test]
+fn a_broken_configuration_is_told_with_its_place() {
+    for (text, expected) in CONFIGURATIONS {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("50-site.toml");
+        fs::write(&path, text).unwrap();
+        let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
+        let error = Configuration::read(&places).unwrap_err();
+        told(&error, &path, expected);
+    }
+}
+
+#[test]
+fn a_broken_grant_is_told_with_its_place() {
+    for (text, expected) in GRANTS {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("a.toml");
+        fs::write(&path, text).unwrap();
+        let places = Places { grants: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
+        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        told(&set.inventory().unwrap_err().to_string(), &path, expected);
+    }
+}
+
+#[test]
+fn a_broken_manifest_is_told_with_its_place() {
+    for (text, expected) in MANIFESTS {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("p/plugin.toml");
+        fs::create_dir(scratch.path().join("p")).unwrap();
+        fs::write(&path, format!("{HEAD}{text}")).unwrap();
+        let places = Places { plugins: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
+        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        told(&set.inventory().unwrap().broken[0].reason, &path, expected);
+    }
+}
+
+#[test]
+fn there_are_enough_of_them() {
+    assert!(CONFIGURATIONS.len() + GRANTS.len() + MANIFESTS.len() >= 30);
+}
+
+fn told(error: &str, path: &Path, expected: &str) {
+    let start = format!("{}: {expected}", path.display());
+    assert!(error.contains(&start), "\n  said     {error}\n  expected {start}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
+fn later_files_add_to_earlier_ones_and_replace_those_of_their_name() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [image, site] = ["image", "site"].map(|name| scratch.path().join(name));
+    for (directory, name, text) in [
+        (
+            &image,
+            "10-a.toml",
+            "[policy]\nmandatory = [\"a\"]\n[settings.a]\nx = 1\ny = 1\n[audit]\nreads = true\n",
+        ),
+        (&image, "20-b.toml", "[policy]\nmandatory = [\"b\"]\n"),
+        (&site, "20-b.toml", "[settings.a]\ny = 2\n"),
+        (&site, "30-c.toml", "[policy]\nmandatory = [\"c\"]\n[audit]\nreads = false\n"),
+        (&site, "ignored.conf", "nonsense"),
+    ] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join(name), text).unwrap();
+    }
+    let places = Places { configuration: vec![image, site], ..Places::default() };
+    let configuration = Configuration::read(&places).unwrap();
+    let mandatory: Vec<&str> = configuration.judging.mandatory.iter().map(|id| id.as_str()).collect();
+    assert_eq!(mandatory, ["a", "c"]);
+    assert!(!configuration.judging.record_reads);
+    let settings = serde_json::to_string(&configuration.settings.values().next().unwrap()).unwrap();
+    assert_eq!(settings, r#"{"x":1,"y":2}"#);
+}

@@ -1,0 +1,61 @@
+//! From a component to machine code. A component is somebody else's, and so may be made to take long or much: what
+//! compiling may use is limited.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+
+use anyhow::{Context as _, anyhow};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use wasmtime::Engine;
+
+/// The largest component, in bytes.
+const LARGEST: u64 = 128 << 20;
+/// Most processor time, in seconds.
+const TIME: u64 = 120;
+/// Most memory, in bytes.
+const MEMORY: u64 = 4 << 30;
+/// The most that is written, in bytes.
+const OUTPUT: u64 = 1 << 30;
+
+/// Compiles what is open as descriptor 3 to descriptor 4.
+pub(crate) fn compile() -> anyhow::Result<()> {
+    for (resource, most) in [(Resource::Cpu, TIME), (Resource::As, MEMORY), (Resource::Fsize, OUTPUT)] {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+            .context("limiting what compiling may use")?;
+    }
+    let mut component = Vec::new();
+    let source = File::open("/proc/self/fd/3").context("descriptor 3 must be a component")?;
+    source.take(LARGEST + 1).read_to_end(&mut component).context("reading the component")?;
+    if component.len() as u64 > LARGEST {
+        return Err(anyhow!("it is larger than {} MiB", LARGEST >> 20));
+    }
+    let code = compile_bytes(&component)?;
+    let mut target =
+        File::options().write(true).open("/proc/self/fd/4").context("descriptor 4 must be a file")?;
+    target.write_all(&code).context("writing machine code")
+}
+
+fn compile_bytes(component: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let target = format!("{}-unknown-{}-gnu", std::env::consts::ARCH, std::env::consts::OS);
+    let target = bootc_image_engine_config::baseline(&target)
+        .ok_or_else(|| anyhow!("plugins can't be compiled for {target}"))?;
+    let compile = || {
+        let mut config = bootc_image_engine_config::engine_config();
+        config.target(target)?;
+        Engine::new(&config)?.precompile_component(component)
+    };
+    compile().map_err(|error| anyhow!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_isnt_a_component_is_refused() {
+        for bytes in [&b""[..], b"\0asm\x01\0\0\0", b"\x7fELF"] {
+            assert!(compile_bytes(bytes).is_err(), "{bytes:?}");
+        }
+        assert!(!compile_bytes(b"\0asm\x0d\0\x01\0").unwrap().is_empty());
+    }
+}
