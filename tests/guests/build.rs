@@ -5,14 +5,17 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use bootc_image_plugin_builder::{Embedded, embed};
+use bootc_image_plugin_builder::{Builder, Embedded, embed, embed_with};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     // A guest that is added or taken away changes this directory.
     println!("cargo:rerun-if-changed={}", here.display());
     let names = guests(&here)?;
-    let built = embed(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let (wasi, others): (Vec<&str>, Vec<&str>) =
+        names.iter().map(String::as_str).partition(|name| name.starts_with("wasi-"));
+    let mut built = embed(&others)?;
+    built.extend(embed_with(&Builder::from_build_script()?.for_wasi(), &wasi)?);
     fs::write(Path::new(&env::var("OUT_DIR")?).join("guests.rs"), listing(&here, &built)?)?;
     Ok(())
 }
@@ -32,12 +35,12 @@ fn guests(here: &Path) -> Result<Vec<String>, Box<dyn Error>> {
 
 fn listing(here: &Path, guests: &[Embedded]) -> Result<String, std::fmt::Error> {
     let mut code = "const GUESTS: &[Guest] = &[\n".to_owned();
-    for Embedded { package, sha256, artefact } in guests {
+    for Embedded { package, sha256, artefact, component } in guests {
         let manifest = here.join(package).join("plugin.toml");
         writeln!(
             code,
             "Guest {{ name: {package:?}, manifest: include_str!({manifest:?}), artefact: include_bytes!({artefact:?}), \
-             sha256: {sha256:?} }},"
+             component: include_bytes!({component:?}), sha256: {sha256:?} }},"
         )?;
     }
     code.push_str("];\n");

@@ -169,7 +169,10 @@ fn push_sends_an_image_of_the_store_by_name_by_id_and_to_its_own_name() {
         assert!(tags["Tags"].as_array().unwrap().contains(&tag.into()), "{tags}");
     }
     let output = cmd(&world, &["push", id]).exits(2);
-    assert!(output.stderr.contains("an id is no name") && output.stderr.contains("hint:"), "{output:#?}");
+    assert!(
+        output.stderr.contains("it has no name in a registry") && output.stderr.contains("hint:"),
+        "{output:#?}"
+    );
     let output = cmd(&world, &["push", "localhost/nothing:1"]).exits(1);
     assert!(output.stderr.contains("Source image not found: localhost/nothing:1"), "{output:#?}");
 }

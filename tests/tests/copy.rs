@@ -142,8 +142,8 @@ fn a_record_that_cant_be_written_stops_everything() {
     let world = World::new();
     let before = traces(&world);
     for prepare in [
-        "touch /var/lib/bootc-image",
-        "rm /var/lib/bootc-image; mkdir -p /var/lib/bootc-image/audit; chmod 755 /var/lib/bootc-image/audit",
+        "mkdir -p /var/lib/bootc-image; touch /var/lib/bootc-image/audit",
+        "rm /var/lib/bootc-image/audit; mkdir -p /var/lib/bootc-image/audit; chmod 755 /var/lib/bootc-image/audit",
         "chmod 700 /var/lib/bootc-image/audit; ln -s /dev/null /var/lib/bootc-image/audit/audit.jsonl",
         "cd /var/lib/bootc-image/audit; rm audit.jsonl; mkdir audit.jsonl",
     ] {

@@ -208,6 +208,29 @@ fn transports_are_refused_in_options() {
     all_refused("transports in options", &cmd(&tried.iter().map(String::as_str).collect::<Vec<_>>()));
 }
 
+/// podman looks up what some conditions name, in whichever storage that is.
+#[test]
+fn conditions_lead_to_no_other_storage() {
+    let keys =
+        ["since", "before", "after", "reference", "since!", "label=a,since", "SINCE", "manifest=x,before"];
+    let tried: Vec<String> = keys
+        .iter()
+        .flat_map(|key| {
+            TRANSPORTS[..7].iter().map(move |transport| format!("list --filter {key}={transport}"))
+        })
+        .chain(
+            [
+                "list -f since=dir:/var/tmp/x",
+                "list -qf=since=dir:/var/tmp/x",
+                "list --filter since",
+                "list --filter x=y",
+            ]
+            .map(str::to_owned),
+        )
+        .collect();
+    all_refused("conditions", &cmd(&tried.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
 #[test]
 fn names_that_arent_full_names_arent_fetched() {
     all_refused(
@@ -230,6 +253,10 @@ fn names_that_arent_full_names_arent_fetched() {
             "pull docker:quay.io/a",
             "pull quay.io:x/a",
             "pull quay.io:999999/a",
+            "pull quay.io:443/a",
+            "pull 127.0.0.1:05000/lab/app:3",
+            "pull localhost/app:stable",
+            "push localhost/app:stable localhost/other",
             "push localhost/app:stable pushed",
             "push localhost/app:stable https://127.0.0.1:5000/a",
             "pull --all-tags 127.0.0.1:5000/lab/app",
@@ -311,6 +338,9 @@ fn a_caller_who_is_root_for_another_stays_here_and_builds_nothing() {
             "--sysroot /sysroot cmd list",
             "--sysroot=/ cmd pull IMAGE",
             "cmd build /tmp",
+            "cmd pull --tls-verify=false IMAGE",
+            "--sysroot /root/nowhere cmd list",
+            "--sysroot /etc/passwd copy-to-storage",
             "cmd build -f /etc/shadow /tmp",
         ] {
             tried.push(format!("env:{by} {what}"));
@@ -522,6 +552,11 @@ fn without_its_check_each_attempt_succeeds() {
         ),
         ("path-write", "cmd build --iidfile=/var/tmp/x /tmp/context", "[ -e /var/tmp/x ]"),
         ("path-read", "cmd pull --authfile=/etc/passwd IMAGE", "grep -q passwd /run/err"),
+        (
+            "filter",
+            "cmd list --filter since=containers-storage:[vfs@/var/tmp/x+/var/tmp/r]localhost/a",
+            "[ -d /var/tmp/x ]",
+        ),
         ("secret", "cmd pull --creds=a:b IMAGE", "[ $code = 0 ]"),
         ("machine", "cmd build --add-host=a:127.0.0.1 /tmp/context", "[ $code = 0 ]"),
         ("reference", "cmd push localhost/app:stable dir:/var/tmp/x", "[ -e /var/tmp/x/manifest.json ]"),
@@ -593,4 +628,49 @@ fn without_its_check_each_attempt_succeeds() {
             "{check}: {words}: {held:#?} {weakened:#?}"
         );
     }
+}
+
+/// What the caller's resource limits could cut off.
+#[test]
+fn the_callers_limits_hide_nothing_from_the_record() {
+    for limit in ["ulimit -Sf 0", "ulimit -Sn 20", "ulimit -Sv 100000", "ulimit -Sd 1000"] {
+        let world = World::new();
+        let output = world.enter().sh(&format!("{limit}; bootc-image cmd mount x")).exits(77);
+        assert!(output.stderr.contains("no enabled plugin owns `cmd mount`"), "{limit}: {output:#?}");
+        assert_eq!(world.record().len(), 1, "{limit}");
+        world.enter().sh(&format!("{limit}; bootc-image cmd list --quiet")).ok();
+        assert_eq!(world.record().len(), 3, "{limit}");
+    }
+    // A hard limit is lifted where root may do that, and is an error elsewhere: nothing runs without its record.
+    let world = World::new();
+    let output = world.enter().sh("ulimit -f 0; bootc-image copy-to-storage 2>&1 | cat");
+    let lifted = output.stdout.contains("Copied: ");
+    let refused = output.stdout.contains("nothing was run: the audit record can't be written");
+    assert!(lifted != refused && world.record().len() == if lifted { 2 } else { 0 }, "{output:#?}");
+}
+
+/// Root's credentials go to the registry, whatever proxy a caller has set who is root on another's behalf.
+#[test]
+fn a_delegated_caller_chooses_no_proxy() {
+    let world = World::new();
+    let pull = "bootc-image cmd pull --quiet 127.0.0.1:5000/lab/app:3";
+    let enter = || world.enter().registry(true).env("http_proxy", "http://127.0.0.1:9").env("no_proxy", "");
+    let seen = "strace -f -qq -e trace=connect -o /run/trace ";
+    let looked = "grep -c 'htons(9)' /run/trace || true";
+    let script = format!("{seen}{pull} >/dev/null; {looked}");
+    assert_eq!(enter().env("SUDO_UID", "1000").sh(&script).ok().stdout.trim(), "0");
+}
+
+/// Asking a registry sends root's credentials there: that it failed is on record.
+#[test]
+fn a_look_up_that_fails_is_on_record() {
+    let world = World::new();
+    let output = world
+        .enter()
+        .registry(true)
+        .run(&["bootc-image", "cmd", "pull", "127.0.0.1:5000/lab/none:1"])
+        .exits(1);
+    assert!(output.stderr.contains("can't look up 127.0.0.1:5000/lab/none:1 in its registry"), "{output:#?}");
+    let record = world.record();
+    assert_eq!((record.len(), &record[0]["event"]), (1, &"look-up-failed".into()));
 }

@@ -30,6 +30,9 @@ fn the_page_is_what_the_program_says() {
         for subcommand in listed(&text, "Subcommands of enabled plugins:") {
             describe(&[command, &subcommand]);
         }
+        for subcommand in listed(&text, "Commands:").iter().filter(|subcommand| *subcommand != "help") {
+            describe(&[command, subcommand]);
+        }
     }
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(PAGE, &page).unwrap();

@@ -270,7 +270,7 @@ fn ignored_children_are_waited_for_nevertheless() {
     let run = |command: &[&str]| world.enter().run(&[&["perl", "-e", ignoring], command].concat());
     assert!(run(&["bootc-image", "copy-to-storage"]).ok().stdout.starts_with("Copied: "));
     run(&["bootc-image", "cmd", "list", "--quiet"]).ok();
-    run(&["bootc-image", "cmd", "list", "--filter=nonsense"]).exits(125);
+    run(&["bootc-image", "cmd", "list", "--sort=nonsense"]).exits(125);
     assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 0);
 }
 

@@ -4,6 +4,7 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
 
 /// In the world, where the commands are run.
@@ -54,6 +55,116 @@ const PAIRS: &[Pair] = &[
     },
 ];
 
+/// What plugins add to a command: the same one with and without them, in turn.
+struct Addition {
+    name: &'static str,
+    command: &'static [&'static str],
+    /// The directory that is `/etc/bootc-image` for the first, and isn't there for the second.
+    with: &'static str,
+    /// What the difference must not exceed, in ms.
+    bar: f64,
+}
+
+const ADDITIONS: &[Addition] = &[
+    Addition {
+        name: "a policy that judges, ten rules, added to a copy that isn't run",
+        command: &["bootc-image", "--dry-run", "copy-to-storage"],
+        with: "/etc/bootc-image.policy",
+        bar: 1.0,
+    },
+    Addition {
+        name: "a hundred plugins whom it doesn't concern, added to a list",
+        command: &["bootc-image", "list", "--format", "json"],
+        with: "/etc/bootc-image.hundred",
+        bar: 3.0,
+    },
+];
+
+const SITE: &str = "/etc/bootc-image";
+
+/// The shipped policy with ten rules, and a hundred copies of it that are about something else.
+fn with_plugins(world: &World) -> Enter {
+    let directory = programs::required("plugins").join("registry-policy");
+    let read = |name: &str| std::fs::read(directory.join(name)).expect("make build has packaged it");
+    let (component, manifest) = (read("registry_policy.wasm"), read("plugin.toml"));
+    let manifest = String::from_utf8(manifest).expect("a manifest is text");
+    let sha256 =
+        manifest.split("sha256 = \"").nth(1).and_then(|rest| rest.get(..64)).expect("it names its component");
+    let grant = |id: &str| format!("[[grant]]\nplugin = \"{id}\"\nsha256 = \"{sha256}\"\n");
+    let rule = |number: u32| {
+        format!(
+            "[[settings.registry-policy.rule]]\neffect = \"allow\"\nregistry = [\"r{number}.example.com\", \"*.r{number}.example\"]\nrepository = [\"a/**\"]\n"
+        )
+    };
+    let rules: String = (0..9).map(rule).collect();
+    let last = "[[settings.registry-policy.rule]]\neffect = \"allow\"\nregistry = [\"*\"]\n";
+    let settings = format!("[settings.registry-policy]\ndefault = \"allow\"\n{rules}{last}");
+    let one = "/etc/bootc-image.policy";
+    let mut enter = world
+        .enter()
+        .file(&format!("{one}/plugins/registry-policy/plugin.toml"), &manifest)
+        .file(&format!("{one}/plugins/registry-policy/registry_policy.wasm"), &component)
+        .file(&format!("{one}/grants.d/a.toml"), grant("registry-policy"))
+        .file(&format!("{one}/config.d/a.toml"), settings);
+    let hundred = "/etc/bootc-image.hundred";
+    let ids: Vec<String> = (0..100).map(|number| format!("policy-{number}")).collect();
+    for id in &ids {
+        let manifest = manifest.replace("\"registry-policy\"", &format!("{id:?}"));
+        enter = enter
+            .file(&format!("{hundred}/plugins/{id}/plugin.toml"), manifest)
+            .file(&format!("{hundred}/plugins/{id}/registry_policy.wasm"), &component);
+    }
+    let grants: String = ids.iter().map(|id| grant(id)).collect();
+    enter.file(&format!("{hundred}/grants.d/a.toml"), grants)
+}
+
+/// Runs the same command with and without plugins; prints by how much it takes longer. Returns whether that is too much.
+fn add(addition: &Addition, rounds: usize) -> bool {
+    let with = |place: &str, run: &mut dyn FnMut() -> f64| {
+        std::fs::rename(place, SITE).expect("the world is ours");
+        let taken = run();
+        std::fs::rename(SITE, place).expect("the world is ours");
+        taken
+    };
+    let mut run = || time(addition.command);
+    with(addition.with, &mut run);
+    let differences = sorted((0..rounds).map(|round| {
+        // Each is first as often as the other.
+        let first = if round % 2 == 0 { run() } else { 0.0 };
+        let longer = with(addition.with, &mut run);
+        longer - if round % 2 == 0 { first } else { run() }
+    }));
+    let (low, high) = interval_of_median(&differences);
+    println!(
+        "{}: {:.3} ms [95%: {low:.3} to {high:.3}], bar {}, {rounds} rounds",
+        addition.name,
+        differences[differences.len() / 2],
+        addition.bar
+    );
+    high > addition.bar
+}
+
+/// What a policy costs once it is loaded: a table of cases is longer by many, all the same.
+fn warm(rounds: usize) -> bool {
+    const CASES: usize = 2000;
+    let case = "[[case]]\nrun = [\"copy-to-storage\", \"--source\", \"docker://quay.io/a/b:1\"]\nexpect = \"allow\"\n";
+    std::fs::write("/run/one.toml", case).expect("the world is ours");
+    std::fs::write("/run/many.toml", case.repeat(CASES + 1)).expect("the world is ours");
+    std::fs::rename("/etc/bootc-image.policy", SITE).expect("the world is ours");
+    let each = sorted((0..rounds.div_ceil(10)).map(|_| {
+        let one = time(&["bootc-image", "policy", "test", "/run/one.toml"]);
+        let many = time(&["bootc-image", "policy", "test", "/run/many.toml"]);
+        (many - one) / CASES as f64 * 1e3
+    }));
+    std::fs::rename(SITE, "/etc/bootc-image.policy").expect("the world is ours");
+    let (low, high) = interval_of_median(&each);
+    println!(
+        "a verdict of a loaded policy, its case read and resolved: {:.1} us [95%: {low:.1} to {high:.1}], bar 50",
+        each[each.len() / 2]
+    );
+    high > 50.0
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rounds = |text: Option<&String>| text.map_or(200, |text| text.parse().expect("a number of rounds"));
@@ -65,7 +176,7 @@ fn main() -> ExitCode {
     let compiled = Command::new("cc").args(["-O2", "-static", source, "-o"]).arg(&launcher).status();
     assert!(compiled.is_ok_and(|status| status.success()), "the C compiler failed");
     let world = World::new();
-    let enter = world.enter().program(&programs::ours("bench"), INSIDE).program(&launcher, LAUNCHER);
+    let enter = with_plugins(&world).program(&programs::ours("bench"), INSIDE).program(&launcher, LAUNCHER);
     let script = format!("{WITH_STORE} {}", rounds(arguments.first()));
     ExitCode::from(enter.run_in_sight(&["sh", "-euc", &script]) as u8)
 }
@@ -89,6 +200,10 @@ fn compare(rounds: usize) -> ExitCode {
         );
         missed |= high > pair.bar;
     }
+    for addition in ADDITIONS {
+        missed |= add(addition, rounds);
+    }
+    missed |= warm(rounds);
     ExitCode::from(u8::from(missed))
 }
 

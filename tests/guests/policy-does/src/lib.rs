@@ -1,0 +1,88 @@
+//! Does what its setting `do` says: the ways in which a policy can decide, fail and misbehave.
+
+use bootc_image_plugin_sdk::config::{self, Settings};
+use bootc_image_plugin_sdk::policy::{Operation, Policy, Verdict};
+use bootc_image_plugin_sdk::{Attr, Problem, export_policy, export_settings, log};
+
+struct Does;
+
+impl Policy for Does {
+    fn evaluate(operation: &Operation) -> Result<Verdict, Problem> {
+        let what = config::get("do").unwrap_or_default();
+        match what.trim_matches('"') {
+            "" | "allow" => {
+                Ok(Verdict::allow(format!("{} is fine", operation.kind)).with_attr("rule", "all"))
+            }
+            "deny" => Ok(Verdict::deny("not-today", "nothing is allowed today").with_hint("try tomorrow")),
+            "deny-unresolved" if !operation.resolved() => {
+                Ok(Verdict::deny("too-early", "not even looked up"))
+            }
+            "deny-unresolved" => Ok(Verdict::allow("late")),
+            "deny-sudo" => Ok(match operation.attr("caller.via") {
+                Some(via) => Verdict::deny("not-by-others", format!("{via} isn't enough")),
+                None => Verdict::allow(""),
+            }),
+            "problem" => Err(config::problem("do", "it can't decide")),
+            "log" => {
+                log::warn("the policy says \u{1b}[31mred\u{1b}[0m");
+                Ok(Verdict::allow("logged"))
+            }
+            "escapes" => Ok(Verdict::deny("Not A Code", "a\u{1b}[2Jb\nbootc-image: allowed\u{202e}")
+                .with_hint("c\u{7}d")
+                .with_attr("k\u{1b}", "v\u{9b}")),
+            "panic" => panic_with("no verdict\u{1b}[31m"),
+            "loop" => loop {
+                std::hint::black_box(());
+            },
+            "recurse" => Ok(Verdict::allow(deeper(1).to_string())),
+            "memory" => Ok(Verdict::allow(hoard().to_string())),
+            "log-bomb" => loop {
+                log::error("x".repeat(1000));
+            },
+            "read-bomb" => loop {
+                std::hint::black_box(config::settings());
+            },
+            "huge-reason" => Ok(Verdict::allow("x".repeat(100 << 10))),
+            "huge-answer" => Ok(Verdict::allow("x".repeat(5 << 20))),
+            "many-attrs" => {
+                let mut verdict = Verdict::allow("");
+                let attr = |n: u32| Attr { key: format!("k{n}"), value: String::new() };
+                verdict.attrs = (0..1000).map(attr).collect();
+                Ok(verdict)
+            }
+            other => Err(config::problem("do", format!("{other:?} isn't known"))),
+        }
+    }
+}
+
+impl Settings for Does {
+    fn check(json: &str) -> Result<(), Vec<Problem>> {
+        let settings: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| vec![config::problem("", error.to_string())])?;
+        let keys = settings.as_object().into_iter().flatten().map(|(key, _)| key);
+        let unknown: Vec<Problem> =
+            keys.filter(|key| *key != "do").map(|key| config::problem(key, "unknown key")).collect();
+        if unknown.is_empty() { Ok(()) } else { Err(unknown) }
+    }
+}
+
+#[expect(clippy::panic, reason = "it is what this guest is for")]
+fn panic_with(words: &str) -> ! {
+    panic!("{words}")
+}
+
+#[expect(unconditional_recursion, reason = "it is what this guest is for")]
+fn deeper(depth: u64) -> u64 {
+    std::hint::black_box(deeper(std::hint::black_box(depth) + 1)) + 1
+}
+
+fn hoard() -> usize {
+    let mut all = Vec::new();
+    loop {
+        all.push(vec![1_u8; 1 << 20]);
+        std::hint::black_box(&all);
+    }
+}
+
+export_policy!(Does);
+export_settings!(Does);

@@ -1,0 +1,56 @@
+//! Plugins as they are installed: directories with a manifest and a component.
+
+// Not every test needs all of it.
+#![allow(dead_code)]
+
+use std::path::Path;
+
+use bootc_image_test_guests::{files, sha256};
+
+use bootc_image_tests::programs;
+use bootc_image_tests::world::Enter;
+
+/// Where plugins of the OS image, installed ones and the site's are.
+pub const IMAGE: &str = "/usr/lib/bootc-image/plugins";
+pub const INSTALLED: &str = "/var/lib/bootc-image/plugins";
+pub const SITE: &str = "/etc/bootc-image/plugins";
+
+/// A guest is installed in this place.
+pub fn install(enter: Enter, guest: &str, place: &str) -> Enter {
+    let files = files(guest).unwrap_or_else(|| panic!("there is a guest {guest}"));
+    files
+        .into_iter()
+        .fold(enter, |enter, (name, bytes)| enter.file(&format!("{place}/{guest}/{name}"), bytes))
+}
+
+/// As [`install`] in the OS image, with its grant.
+pub fn install_in_image(enter: Enter, guest: &str) -> Enter {
+    let grant = format!("[[grant]]\nplugin = \"{guest}\"\n");
+    install(enter, guest, IMAGE).file(&format!("/usr/lib/bootc-image/grants.d/{guest}.toml"), grant)
+}
+
+/// A grant for a guest's component as the site would write it.
+pub fn grant(guest: &str) -> String {
+    let sha256 = sha256(guest).unwrap_or_else(|| panic!("there is a guest {guest}"));
+    format!("[[grant]]\nplugin = \"{guest}\"\nsha256 = \"{sha256}\"\n")
+}
+
+/// The directory of a plugin that is shipped, as `make build` made it.
+pub fn shipped(name: &str) -> std::path::PathBuf {
+    programs::required("plugins").join(name)
+}
+
+/// A shipped plugin is part of the OS image, with its grant.
+pub fn ship_in_image(enter: Enter, name: &str) -> Enter {
+    let directory = shipped(name);
+    let read = |path: &Path| std::fs::read(path).expect("make build has packaged it");
+    let entries = std::fs::read_dir(&directory).expect("make build has packaged it");
+    let enter = entries.flatten().fold(enter, |enter, entry| {
+        let inside = format!("{IMAGE}/{name}/{}", entry.file_name().to_string_lossy());
+        enter.file(&inside, read(&entry.path()))
+    });
+    enter.file(
+        &format!("/usr/lib/bootc-image/grants.d/{name}.toml"),
+        format!("[[grant]]\nplugin = \"{name}\"\n"),
+    )
+}

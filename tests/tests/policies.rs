@@ -1,0 +1,619 @@
+//! Policies: found, granted, asked, and holding whatever happens to them.
+
+mod plugins;
+
+use bootc_image_test_guests as guests;
+use bootc_image_tests::world::Enter;
+use bootc_image_tests::{Output, World, programs};
+use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image, ship_in_image};
+
+const CONFIGURATION: &str = "/usr/lib/bootc-image/config.d/50-test.toml";
+const COPY: &[&str] = &["bootc-image", "copy-to-storage"];
+
+fn does(enter: Enter, what: &str) -> Enter {
+    install_in_image(enter, "policy-does")
+        .file(CONFIGURATION, format!("settings.policy-does.do = \"{what}\"\n"))
+}
+
+/// It was refused by this policy, nothing was copied, and the last line has all of these in it.
+fn denied(world: &World, output: Output, expected: &[&str]) {
+    let output = output.exits(77);
+    let last = output.stderr.lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("bootc-image: denied: "), "{output:#?}");
+    for part in expected {
+        assert!(last.contains(part), "{part:?} isn't in {last:?}");
+    }
+    assert!(world.record().iter().all(|line| line["event"] == "denied"), "{:#?}", world.record());
+    assert!(output.stdout.is_empty(), "{output:#?}");
+}
+
+#[test]
+fn a_policy_of_the_os_image_allows_and_denies_and_its_words_are_on_record() {
+    let world = World::new();
+    denied(&world, does(world.enter(), "deny").run(COPY), &["nothing is allowed today", "try tomorrow"]);
+    let record = world.record();
+    let verdicts = record[0]["verdicts"].as_array().unwrap();
+    let verdict = verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap();
+    assert_eq!(verdict["denial"]["code"], "not-today");
+    assert_eq!(record[0]["denial"]["by"], "policy-does");
+
+    does(world.enter(), "allow").run(COPY).ok();
+    let intent = &world.record()[1];
+    let verdicts = intent["verdicts"].as_array().unwrap();
+    let verdict = verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap();
+    assert_eq!(verdict["said"]["reason"], "copy-to-storage is fine");
+    assert_eq!(verdict["said"]["attrs"]["rule"], "all");
+}
+
+#[test]
+fn all_policies_must_allow() {
+    let world = World::new();
+    let enter = install_in_image(does(world.enter(), "deny"), "wasi-policy");
+    denied(&world, enter.run(COPY), &["nothing is allowed today"]);
+}
+
+#[test]
+fn a_policy_that_is_absent_denies() {
+    let world = World::new();
+    let enter = || world.enter().file(CONFIGURATION, "[policy]\nmandatory = [\"gone\"]\n");
+    denied(&world, enter().run(COPY), &["policy gone can't judge this", "mandatory", "install it"]);
+    enter().run(&["bootc-image", "list"]).exits(77);
+}
+
+#[test]
+fn a_policy_that_is_unreadable_denies() {
+    let world = World::new();
+    let broken = format!("{IMAGE}/policy-does/plugin.toml");
+    let enter = does(world.enter(), "allow").file(&broken, "schema = 1\nid = \"policy-does\"\nvers");
+    denied(&world, enter.run(COPY), &["policy policy-does", &broken, "line 3", "mend the manifest"]);
+    let component = format!("{IMAGE}/policy-does/policy_does.wasm");
+    let enter = does(world.enter(), "allow").alongside("true");
+    let script =
+        format!("mount -t tmpfs none {IMAGE}/policy-does 2>/dev/null || true; bootc-image copy-to-storage");
+    let output = enter.sh(&script);
+    denied(&world, output, &["policy policy-does", "plugin.toml"]);
+    let enter = does(world.enter(), "allow").file(&component, "not a component");
+    denied(
+        &world,
+        enter.run(COPY),
+        &["policy policy-does", &component, "digest", "plugin doctor policy-does"],
+    );
+}
+
+#[test]
+fn a_policy_of_another_version_denies() {
+    let world = World::new();
+    for (from, to, expected) in [
+        (
+            "api = \"^0.1\"",
+            "api = \"^0.9\"",
+            "\"^0.9\" doesn't include 0.1.0, the version that this host offers",
+        ),
+        ("policy/validator", "policy/judge", "isn't a world that this host runs"),
+    ] {
+        let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
+        let manifest = manifest.replace(from, to);
+        let enter = does(world.enter(), "allow").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest);
+        denied(&world, enter.run(COPY), &["policy policy-does", expected, "mend the manifest"]);
+    }
+}
+
+#[test]
+fn a_policy_that_traps_or_never_ends_denies() {
+    for (what, expected) in [
+        ("panic", "panicked: no verdict"),
+        ("recurse", "call stack exhausted"),
+        ("loop", "took more than 0.25 s of processor time"),
+        ("memory", "used more than 64 MiB of memory"),
+        ("problem", "it can't decide (setting do)"),
+    ] {
+        let world = World::new();
+        let output = does(world.enter(), what).run(COPY);
+        denied(
+            &world,
+            output,
+            &["policy policy-does can't judge this", expected, "plugin doctor policy-does"],
+        );
+    }
+}
+
+#[test]
+fn a_policy_that_nobody_approved_denies_until_somebody_does() {
+    let world = World::new();
+    let enter = || install(world.enter(), "policy-does", SITE);
+    denied(&world, enter().run(COPY), &["nobody has approved it", "bootc-image plugin approve policy-does"]);
+    let approved = enter().run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
+    assert_eq!(
+        approved.stdout,
+        format!(
+            "Approved: policy-does {} in /etc/bootc-image/grants.d/policy-does.toml\n",
+            guests::sha256("policy-does").unwrap()
+        )
+    );
+    enter().run(COPY).ok();
+    let intent =
+        world.record().into_iter().find(|line| line["frozen"]["operation"]["kind"] == "approve-plugin");
+    assert_eq!(intent.unwrap()["frozen"]["operation"]["sha256"], guests::sha256("policy-does").unwrap());
+
+    enter().run(&["bootc-image", "plugin", "revoke", "policy-does"]).ok();
+    let output = enter().run(COPY).exits(77);
+    assert!(output.stderr.contains("nobody has approved it"), "{output:#?}");
+}
+
+#[test]
+fn an_approval_is_of_one_component_and_of_what_it_asked_for_then() {
+    let world = World::new();
+    let enter = || install(world.enter(), "policy-does", INSTALLED);
+    enter().run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
+    enter().run(COPY).ok();
+    // Swapped: manifest and component belong together, but nobody has approved them.
+    let other = guests::files("wasi-policy").unwrap();
+    let manifest = String::from_utf8(other[0].1.clone()).unwrap();
+    let manifest = manifest.replace("wasi-policy", "policy-does").replace("wasi_policy", "policy_does");
+    let swapped = || {
+        enter()
+            .file(&format!("{INSTALLED}/policy-does/plugin.toml"), &manifest)
+            .file(&format!("{INSTALLED}/policy-does/policy_does.wasm"), &other[1].1)
+    };
+    let output = swapped().run(COPY).exits(77);
+    assert!(output.stderr.contains("another component of it was approved"), "{output:#?}");
+    // The same component asks for more.
+    let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
+    let more = "\n[[capability]]\nname = \"podman-reads\"\nscope = \"/srv\"\nreason = \"to read keys\"\n";
+    let greedy =
+        || enter().file(&format!("{INSTALLED}/policy-does/plugin.toml"), format!("{manifest}{more}"));
+    let output = greedy().run(COPY).exits(77);
+    let expected = "it asks for more than it was granted: + podman-reads /srv (to read keys)";
+    assert!(output.stderr.contains(expected), "{output:#?}");
+    let shown = greedy().run(&["bootc-image", "plugin", "show", "policy-does"]).ok();
+    assert!(shown.stdout.contains(expected), "{shown:#?}");
+    greedy().run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
+    greedy().run(COPY).ok();
+}
+
+#[test]
+fn a_grant_of_the_image_is_about_plugins_of_the_image() {
+    let world = World::new();
+    let granted = "[[grant]]\nplugin = \"policy-does\"\n";
+    let enter = install(world.enter(), "policy-does", SITE)
+        .file("/usr/lib/bootc-image/grants.d/policy-does.toml", granted);
+    denied(&world, enter.run(COPY), &["nobody has approved it"]);
+    let enter = install(world.enter(), "policy-does", SITE).file("/etc/bootc-image/grants.d/x.toml", granted);
+    let output = enter.run(COPY).exits(77);
+    assert!(
+        output.stderr.contains("/etc/bootc-image/grants.d/x.toml: line 2: `sha256`: missing"),
+        "{output:#?}"
+    );
+}
+
+#[test]
+fn two_of_one_id_deny_until_one_is_masked() {
+    let world = World::new();
+    let both = || install(does(world.enter(), "allow"), "policy-does", SITE);
+    denied(&world, both().run(COPY), &["is claimed by both", IMAGE, SITE, "masked"]);
+    let mask = |place: &str| {
+        let settings = "settings.policy-does.do = \"deny\"\n";
+        format!("{settings}[[policy.masked]]\nid = \"policy-does\"\nplace = \"{place}\"\n")
+    };
+    let output = both().file(CONFIGURATION, mask("site")).run(COPY);
+    denied(&world, output, &["nothing is allowed today"]);
+    let output = both().file(CONFIGURATION, mask("image")).run(COPY).exits(77);
+    assert!(output.stderr.contains("nobody has approved it"), "{output:#?}");
+    let output = both()
+        .file(CONFIGURATION, mask("image"))
+        .file("/etc/bootc-image/grants.d/p.toml", grant("policy-does"));
+    let output = output.env("RUST_LOG", "info").run(COPY).exits(77);
+    assert!(
+        output.stderr.contains("nothing is allowed today") && output.stderr.contains("masked"),
+        "{output:#?}"
+    );
+}
+
+#[test]
+fn files_that_others_could_change_or_that_lead_elsewhere_arent_believed() {
+    for (prepare, expected) in [
+        ("chmod 0666 /etc/bootc-image/plugins/policy-does/plugin.toml", "writable by nobody else"),
+        ("chmod 0775 /etc/bootc-image/plugins/policy-does", "writable by nobody else"),
+        ("chmod 0777 /etc/bootc-image/plugins", "writable by nobody else"),
+        ("chown 1000 /etc/bootc-image/plugins/policy-does/policy_does.wasm", "must belong to root"),
+        (
+            "cd /etc/bootc-image/plugins/policy-does; mv policy_does.wasm /var/lib/x; ln -s /var/lib/x policy_does.wasm",
+            "it is a link",
+        ),
+        (
+            "cd /etc/bootc-image/plugins; mv policy-does /var/lib/y; ln -s /var/lib/y policy-does",
+            "its directory is a link",
+        ),
+        ("chmod 0666 /etc/bootc-image/grants.d/p.toml", "writable by nobody else"),
+        (
+            "echo >/etc/bootc-image/config.d/x.toml; chmod 0666 /etc/bootc-image/config.d/x.toml",
+            "writable by nobody else",
+        ),
+    ] {
+        let world = World::new();
+        let enter = install(world.enter(), "policy-does", SITE)
+            .file("/etc/bootc-image/grants.d/p.toml", grant("policy-does"))
+            .file("/etc/bootc-image/config.d/a.toml", "");
+        let output = enter.sh(&format!("{prepare}\ncd /\nbootc-image copy-to-storage"));
+        assert!(output.code == 77 || output.code == 78, "{prepare}: {output:#?}");
+        assert!(output.stderr.contains(expected), "{prepare}: {output:#?}");
+        assert!(world.record().iter().all(|line| line["event"] == "denied"), "{prepare}");
+    }
+}
+
+#[test]
+fn compiled_code_that_others_could_have_written_isnt_used() {
+    let world = World::new();
+    let cache = "/var/cache/bootc-image";
+    let kept = format!("{cache}/{}.cwasm", guests::sha256("policy-does").unwrap());
+    does(world.enter(), "allow").run(COPY).ok();
+    let first = std::fs::read(world.outside(&kept)).unwrap();
+    for spoil in [
+        format!("truncate -s 1000 {kept}"),
+        format!("truncate -s 100000 {kept}"),
+        format!(": >{kept}"),
+        format!("head -c 300000 /dev/urandom >{kept}"),
+        format!("cp /usr/bin/bootc-image {kept}"),
+        format!("chmod 0666 {kept}"),
+        format!("chown 1000 {kept}"),
+        format!("mv {kept} /var/tmp/code; ln -s /var/tmp/code {kept}"),
+        format!("chmod 0777 {cache}"),
+        format!("rm -r {cache}; echo >{cache}"),
+    ] {
+        let script = format!("{spoil}\nbootc-image --quiet copy-to-storage");
+        let output = does(world.enter(), "deny").sh(&script).exits(77);
+        assert!(output.stderr.contains("nothing is allowed today"), "{spoil}: {output:#?}");
+        does(world.enter(), "allow").sh(&format!("rm -rf {cache}; bootc-image copy-to-storage")).ok();
+        assert!(
+            std::fs::read(world.outside(&kept)).unwrap() == first,
+            "{spoil}: compiling gives the same again"
+        );
+    }
+}
+
+#[test]
+fn a_policy_that_may_fail_is_logged_and_on_record() {
+    let world = World::new();
+    let text = "settings.policy-does.do = \"panic\"\n[policy]\nfail-open = [\"policy-does\"]\n";
+    let output = does(world.enter(), "panic").file(CONFIGURATION, text).run(COPY).ok();
+    assert!(output.stderr.contains("a policy that may fail has failed"), "{output:#?}");
+    let record = world.record();
+    let verdicts = record[0]["verdicts"].as_array().unwrap();
+    let verdict = verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap();
+    assert!(verdict["failed_open"].as_str().unwrap().contains("no verdict"), "{verdict}");
+}
+
+#[test]
+fn what_a_policy_logs_is_told_with_its_id_and_deceives_nobody() {
+    let world = World::new();
+    let output = does(world.enter(), "log").run(COPY).ok();
+    let line = output.stderr.lines().find(|line| line.contains("the policy says")).unwrap();
+    assert!(line.contains("policy-does") && !line.contains('\u{1b}'), "{line:?}");
+    let output = does(world.enter(), "escapes").run(COPY).exits(77);
+    assert!(!output.stderr.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{output:#?}");
+    assert!(!output.stderr.lines().any(|line| line.starts_with("bootc-image: allowed")), "{output:#?}");
+}
+
+#[test]
+fn who_is_root_through_sudo_approves_nothing() {
+    let world = World::new();
+    let enter = || install(world.enter(), "policy-does", SITE);
+    for words in [["approve", "policy-does"], ["revoke", "policy-does"]] {
+        let command = ["bootc-image", "plugin", words[0], words[1]];
+        denied(
+            &world,
+            enter().env("SUDO_UID", "1000").run(&command),
+            &["isn't allowed for a caller who is root through sudo"],
+        );
+    }
+    let allowed = enter().file("/etc/bootc-image/config.d/a.toml", "allow-delegated = [\"plugins\"]\n");
+    allowed.env("SUDO_UID", "1000").run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
+    let output = does(world.enter(), "deny-sudo");
+    let output = output
+        .file(&format!("{SITE}/.keep"), "")
+        .env("SUDO_UID", "1000")
+        .sh("rm -r /etc/bootc-image; bootc-image copy-to-storage");
+    let output = output.exits(77);
+    assert!(output.stderr.contains("sudo isn't enough"), "{output:#?}");
+}
+
+#[test]
+fn as_root_the_users_world_doesnt_count_and_for_users_it_hides_nothing() {
+    let world = World::new();
+    let home = "/var/home/lab/.local/share/bootc-image/plugins";
+    let grants = "/var/home/lab/.config/bootc-image/grants.d/p.toml";
+    let settings = "settings.policy-does.do = \"deny\"\n";
+    let with_user = || {
+        install(world.enter(), "policy-does", home)
+            .file(grants, grant("policy-does"))
+            .file(CONFIGURATION, settings)
+            .env("HOME", "/var/home/lab")
+            .env("XDG_DATA_HOME", "/var/home/lab/.local/share")
+            .env("XDG_CONFIG_HOME", "/var/home/lab/.config")
+    };
+    with_user().run(COPY).ok();
+    // For its user it counts.
+    let chown = |command: &str| {
+        format!(
+            "chown -R 1000:1000 /var/home/lab; /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups {command}"
+        )
+    };
+    let output = with_user().sh(&chown("bootc-image list --type logical")).exits(77);
+    assert!(output.stderr.contains("nothing is allowed today"), "{output:#?}");
+    // One that is called like a policy of the system takes nothing away from that.
+    let both = install_in_image(with_user(), "policy-does");
+    let output = both.sh(&chown("bootc-image list --type logical")).exits(77);
+    assert!(output.stderr.contains("is claimed by both"), "{output:#?}");
+}
+
+#[test]
+fn before_names_are_looked_up_a_policy_can_say_no_and_nothing_is_contacted() {
+    let world = World::new();
+    let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
+    let early = manifest.replace("[[component]]\n", "[[component]]\nbefore-lookup = true\n");
+    let enter = |manifest: &str| {
+        does(world.enter().registry(true), "deny-unresolved")
+            .file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
+    };
+    let pull = "bootc-image cmd pull --quiet 127.0.0.1:5000/lab/app:3";
+    let traced = format!(
+        "strace -f -qq -e trace=execve,connect -o /run/trace {pull} || code=$?; grep -c 'skopeo\\|AF_INET' /run/trace || true; exit ${{code:-0}}"
+    );
+    let output = enter(&early).sh(&traced).exits(77);
+    assert!(output.stderr.contains("not even looked up") && output.stdout.trim() == "0", "{output:#?}");
+    enter(&manifest).sh(pull).ok();
+}
+
+#[test]
+fn a_policy_whom_it_doesnt_concern_isnt_loaded() {
+    let world = World::new();
+    let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
+    for (when, concerned) in [
+        ("when = { operations = [\"cmd *\"] }", false),
+        ("when = { operations = [\"copy-*\"] }", true),
+        ("when = { references = [\"quay.io/**\"] }", false),
+        ("when = { references = [\"127.0.0.1:5000/lab/*\"] }", true),
+        ("when = { operations = [\"copy-*\"], references = [\"127.0.0.1:5000/*\"] }", false),
+    ] {
+        let manifest = manifest.replace("[[component]]\n", &format!("[[component]]\n{when}\n"));
+        let enter = does(world.enter(), "deny").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest);
+        let code = enter.run(&["bootc-image", "policy", "explain", "copy-to-storage"]).code;
+        assert_eq!(code, if concerned { 77 } else { 0 }, "{when}");
+    }
+}
+
+#[test]
+fn explain_says_who_and_why_and_runs_nothing() {
+    let world = World::new();
+    let explain = ["bootc-image", "policy", "explain", "copy-to-storage"];
+    let output = does(world.enter(), "deny").run(&explain).exits(77);
+    assert!(output.stdout.starts_with("copy-to-storage: denied (sha256:"), "{output:#?}");
+    assert!(
+        output.stdout.contains("policy-does  denies   nothing is allowed today [not-today]"),
+        "{output:#?}"
+    );
+    let output = does(world.enter(), "allow").run(&explain).ok();
+    assert!(output.stdout.contains("policy-does  allows   copy-to-storage is fine"), "{output:#?}");
+    let dry = does(world.enter(), "deny").run(&["bootc-image", "--dry-run", "copy-to-storage"]).exits(77);
+    let verdict: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_eq!(verdict["allowed"], false);
+    assert!(world.record().is_empty());
+}
+
+#[test]
+fn a_sites_own_table_of_cases_is_tested_without_a_bootc_host() {
+    let cases = r#"
+[[case]]
+name = "ours"
+run = ["cmd", "pull", "quay.io/example/os:1"]
+expect = "allow"
+
+[[case]]
+run = ["cmd", "pull", "docker.io/evil/os:1"]
+expect = "deny"
+by = "registry-policy"
+code = "denied-by-default"
+
+[[case]]
+run = ["copy-to-storage"]
+booted = "docker://quay.io/example/os:1"
+expect = "allow"
+
+[[case]]
+run = ["cmd", "list", "--root", "/x"]
+expect = "deny"
+by = "grammar"
+
+[[case]]
+name = "wrong"
+run = ["cmd", "push", "localhost/a", "docker.io/evil/os:1"]
+expect = "allow"
+"#;
+    let settings = "[settings.registry-policy]\ndefault = \"deny\"\n[[settings.registry-policy.rule]]\neffect = \"allow\"\nregistry = [\"quay.io\", \"localhost\"]\n";
+    let world = World::new();
+    let enter = || {
+        ship_in_image(world.enter(), "registry-policy")
+            .file(CONFIGURATION, settings)
+            .file("/tmp/cases.toml", cases)
+            .in_container()
+            .as_uid(1000)
+    };
+    let output = enter().run(&["bootc-image", "policy", "test", "/tmp/cases.toml"]).exits(1);
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!(lines[0], "ok      ours");
+    assert!(lines.contains(&"FAILED  wrong") && lines.contains(&"4 of 5 as expected"), "{output:#?}");
+    let good = enter().file("/tmp/cases.toml", cases.rsplit_once("[[case]]").unwrap().0);
+    good.run(&["bootc-image", "policy", "test", "/tmp/cases.toml"]).ok();
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_before_an_operation_does() {
+    let world = World::new();
+    let well = does(world.enter(), "allow").run(&["bootc-image", "plugin", "doctor"]).ok();
+    assert_eq!(well.stdout, "nothing is wrong\n");
+    let configuration = "[settings.policy-does]\ndo = \"allow\"\ncolour = 1\n[settings.gone]\nx = 1\n[policy]\nmandatory = [\"podman-allowlist\"]\n";
+    let ill = install(does(world.enter(), "allow"), "wasi-policy", SITE)
+        .file(CONFIGURATION, configuration)
+        .file(&format!("{SITE}/broken/plugin.toml"), "schema = 2\n");
+    let output = ill.run(&["bootc-image", "plugin", "doctor"]).exits(78);
+    for expected in [
+        "policy-does: setting colour: unknown key",
+        "gone: the configuration has settings for it",
+        "podman-allowlist: [policy] mandatory names it, and there is no such policy",
+        "wasi-policy: nobody has approved it",
+        "broken: /etc/bootc-image/plugins/broken/plugin.toml: line 1",
+    ] {
+        assert!(output.stdout.contains(expected), "{expected:?}: {output:#?}");
+    }
+}
+
+#[test]
+fn plugins_are_listed_whatever_state_they_are_in() {
+    let world = World::new();
+    let enter = || {
+        install(does(world.enter(), "allow"), "wasi-policy", SITE)
+            .file(&format!("{SITE}/broken/plugin.toml"), "schema = 2\n")
+    };
+    let listed =
+        enter().run(&["bootc-image", "plugin", "list", "--format", "json"]).ok().json::<serde_json::Value>();
+    let states: Vec<(&str, &str)> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["id"].as_str().unwrap(), line["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("broken", "broken"),
+            ("podman-allowlist", "enabled"),
+            ("policy-does", "enabled"),
+            ("wasi-policy", "held")
+        ]
+    );
+    let table = enter().run(&["bootc-image", "plugin", "list"]).ok().stdout;
+    assert!(table.starts_with("ID "), "{table}");
+    let output = enter().run(&["bootc-image", "plugin", "show", "policy-dose"]).exits(2);
+    assert!(output.stderr.contains("did you mean policy-does?"), "{output:#?}");
+}
+
+#[test]
+fn reads_are_recorded_if_the_configuration_says_so() {
+    let world = World::new();
+    world.enter().run(&["bootc-image", "list"]).ok();
+    assert!(world.record().is_empty());
+    world.enter().file(CONFIGURATION, "audit.reads = true\n").run(&["bootc-image", "list"]).ok();
+    let events: Vec<String> =
+        world.record().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(events, ["intent", "outcome"]);
+}
+
+#[test]
+fn a_broken_configuration_stops_everything_and_is_told_with_its_place() {
+    let world = World::new();
+    let enter = world.enter().file(CONFIGURATION, "[policy]\nmandatry = [\"a\"]\n");
+    for command in [&["bootc-image", "list"][..], COPY, &["bootc-image", "plugin", "list"]] {
+        let output =
+            world.enter().file(CONFIGURATION, "[policy]\nmandatry = [\"a\"]\n").run(command).exits(78);
+        let expected = format!("{CONFIGURATION}: line 2: `mandatry`: unknown key; did you mean `mandatory`?");
+        assert!(output.stderr.contains(&expected) && output.stdout.is_empty(), "{output:#?}");
+    }
+    drop(enter);
+}
+
+/// The page's leading example: its files, built into an OS image, deployed and booted.
+#[test]
+fn the_pages_containerfile_makes_an_image_whose_policy_holds() {
+    let world = World::new();
+    let v1 = example_files();
+    deploy(&world, &v1, "lab/os:2");
+    denied(
+        &world,
+        world.enter().registry(true).run(&["bootc-image", "cmd", "pull", "127.0.0.1:5000/lab/app:3"]),
+        &["denied by"],
+    );
+    world.enter().run(COPY).ok();
+}
+
+/// An upgrade brings another policy, whose manifest is as long and as old as the one before: every time is 0 in a deployment.
+#[test]
+fn after_an_upgrade_the_policy_holds_and_is_the_new_one() {
+    let world = World::new();
+    let grants =
+        ("grants.d/p.toml".to_owned(), "[[grant]]\nplugin = \"policy-does\"\n".to_owned().into_bytes());
+    let settings = ("config.d/p.toml".to_owned(), b"settings.policy-does.do = \"deny\"\n".to_vec());
+    let version = |guest: &str| {
+        let files = guests::files(guest).unwrap();
+        let manifest = String::from_utf8(files[0].1.clone()).unwrap();
+        let manifest = manifest.replace("wasi-policy", "policy-does").replace("wasi_policy", "policy_does");
+        let named = |name: &str| format!("plugins/policy-does/{name}");
+        vec![
+            (named("plugin.toml"), manifest.into_bytes()),
+            (named("policy_does.wasm"), files[1].1.clone()),
+            grants.clone(),
+            settings.clone(),
+        ]
+    };
+    let (old, new) = (version("policy-does"), version("wasi-policy"));
+    assert_eq!(old[0].1.len(), new[0].1.len());
+    let explain = ["bootc-image", "policy", "explain", "copy-to-storage"];
+    let before = std::fs::read_dir(world.outside("/etc")).unwrap().count();
+    deploy(&world, &old, "lab/os:2");
+    let manifest = world.outside(&format!("{IMAGE}/policy-does/plugin.toml"));
+    assert_eq!(std::fs::metadata(&manifest).unwrap().modified().unwrap(), std::time::UNIX_EPOCH);
+    let output = world.enter().run(&explain).exits(77);
+    assert!(output.stdout.contains("nothing is allowed today"), "{output:#?}");
+    denied(&world, world.enter().run(COPY), &["nothing is allowed today"]);
+    deploy(&world, &new, "lab/os:3");
+    let output = world.enter().run(&explain).ok();
+    assert!(output.stdout.contains("stdin 0, variables 0"), "{output:#?}");
+    // And back.
+    let output = world.enter().boot(1).run(&explain).exits(77);
+    assert!(output.stdout.contains("nothing is allowed today"), "{output:#?}");
+    assert_eq!(std::fs::read_dir(world.outside("/etc")).unwrap().count(), before);
+    assert!(!world.outside("/etc/bootc-image").exists());
+}
+
+/// The files of the example in docs/policies.md, below `/usr/lib/bootc-image`.
+fn example_files() -> Vec<(String, Vec<u8>)> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policies.md")).unwrap();
+    let block = |name: &str| {
+        let start = page.find(&format!("`{name}`:\n")).unwrap_or_else(|| panic!("{name} is on the page"));
+        let text = page[start..].split("```").nth(1).unwrap();
+        text.split_once('\n').unwrap().1.replace("quay.io", "127.0.0.1:5000").replace("example/", "lab/")
+    };
+    let containerfile = block("Containerfile");
+    let copies: Vec<(&str, &str)> = containerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY ")?.split_once(' '))
+        .map(|(from, to)| (from, to.strip_prefix("/usr/lib/bootc-image/").unwrap()))
+        .collect();
+    let mut files = Vec::new();
+    for (from, to) in copies {
+        if from.ends_with(".toml") {
+            files.push((to.to_owned(), block(from).into_bytes()));
+        } else {
+            for entry in std::fs::read_dir(plugins::shipped(from)).unwrap().flatten() {
+                let name = format!("{to}/{}", entry.file_name().to_string_lossy());
+                files.push((name, std::fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    files
+}
+
+/// Builds an image with these files below `/usr/lib/bootc-image`, publishes and deploys it: it is booted next.
+fn deploy(world: &World, files: &[(String, Vec<u8>)], name: &str) {
+    let enter = files
+        .iter()
+        .fold(world.enter(), |enter, (path, bytes)| enter.file(&format!("/tmp/context/files/{path}"), bytes));
+    let script = format!(
+        "cd /tmp/context
+        printf 'FROM 127.0.0.1:5000/lab/os:1\\nCOPY files /usr/lib/bootc-image\\n' >Containerfile
+        podman --root /tmp/store --runroot /tmp/store-run --storage-driver vfs build --quiet --tls-verify=false --tag 127.0.0.1:5000/{name} . >&2
+        podman --root /tmp/store --runroot /tmp/store-run --storage-driver vfs push --quiet --tls-verify=false 127.0.0.1:5000/{name} >&2
+        labtool container image deploy --sysroot /sysroot --stateroot lab --karg rw \
+            --imgref ostree-unverified-registry:127.0.0.1:5000/{name} --insecure-skip-tls-verification >&2"
+    );
+    enter.registry(true).program(&programs::required("labtool"), "/usr/bin/labtool").sh(&script).ok();
+}
