@@ -363,6 +363,10 @@ fn what_is_built_is_here() {
             "build -f http://127.0.0.1:5000/Containerfile /tmp",
             "build -f https://127.0.0.1:5000/Containerfile /tmp",
             "build --ignorefile=http://127.0.0.1:5000/x /tmp",
+            "build --from fedora /tmp",
+            "build --cache-from fedora /tmp",
+            "build --cache-to fedora /tmp",
+            "build --sbom-scanner-image fedora /tmp",
             "build --build-context a=docker://127.0.0.1:5000/lab/app:1 /tmp",
             "build --build-context a=/etc /tmp",
             "build --build-context=a=https://127.0.0.1:5000/x /tmp",
@@ -672,5 +676,5 @@ fn a_look_up_that_fails_is_on_record() {
         .exits(1);
     assert!(output.stderr.contains("can't look up 127.0.0.1:5000/lab/none:1 in its registry"), "{output:#?}");
     let record = world.record();
-    assert_eq!((record.len(), &record[0]["event"]), (1, &"look-up-failed".into()));
+    assert_eq!((record.len(), &record[0]["event"]), (1, &"looked-up".into()));
 }

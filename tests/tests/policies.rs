@@ -617,3 +617,93 @@ fn deploy(world: &World, files: &[(String, Vec<u8>)], name: &str) {
     );
     enter.registry(true).program(&programs::required("labtool"), "/usr/bin/labtool").sh(&script).ok();
 }
+
+/// Two tags of one digest are two names: the policy hears of both.
+#[test]
+fn a_name_isnt_hidden_behind_another_one_of_the_same_image() {
+    let world = World::new();
+    let settings = "[settings.registry-policy]\ndefault = \"allow\"\nno-latest = true\n";
+    let manifest = std::fs::read_to_string(plugins::shipped("registry-policy").join("plugin.toml")).unwrap();
+    let late = manifest.replace("before-lookup = true\n", "");
+    assert_ne!(manifest, late);
+    let enter = || {
+        ship_in_image(world.enter().registry(true), "registry-policy")
+            .file(CONFIGURATION, settings)
+            .file(&format!("{IMAGE}/registry-policy/plugin.toml"), &late)
+    };
+    let tag = "skopeo copy --quiet --src-tls-verify=false --dest-tls-verify=false docker://127.0.0.1:5000/lab/app:3 docker://127.0.0.1:5000/lab/app:latest";
+    let pull = "bootc-image cmd pull --quiet 127.0.0.1:5000/lab/app:3 127.0.0.1:5000/lab/app:latest";
+    let output = enter().sh(&format!("{tag}\n{pull}"));
+    denied(&world, output, &["127.0.0.1:5000/lab/app:latest"]);
+}
+
+#[test]
+fn an_approval_is_of_the_manifest_too() {
+    let world = World::new();
+    let enter = || install(world.enter(), "policy-does", SITE);
+    enter().run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
+    let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
+    let narrowed =
+        manifest.replace("[[component]]\n", "[[component]]\nwhen = { operations = [\"set-unified\"] }\n");
+    let narrow = || enter().file(&format!("{SITE}/policy-does/plugin.toml"), &narrowed);
+    let output = narrow().run(&["bootc-image", "set-unified", "--dry-run"]).exits(77);
+    assert!(output.stderr.contains("its manifest isn't the one that was approved"), "{output:#?}");
+    narrow().run(&["bootc-image", "plugin", "doctor"]).exits(78);
+}
+
+#[test]
+fn a_file_that_grants_to_others_too_is_neither_replaced_nor_removed() {
+    let world = World::new();
+    let both = format!("{}{}", grant("policy-does"), grant("wasi-policy"));
+    let file = "/etc/bootc-image/grants.d/policy-does.toml";
+    let enter = || install(world.enter(), "policy-does", SITE).file(file, &both);
+    for action in ["approve", "revoke"] {
+        let output = enter().run(&["bootc-image", "plugin", action, "policy-does"]).exits(78);
+        assert!(output.stderr.contains("is about wasi-policy as well"), "{output:#?}");
+    }
+    assert_eq!(std::fs::read_to_string(world.outside(file)).unwrap(), both);
+}
+
+#[test]
+fn a_table_of_cases_is_no_way_to_read_roots_files() {
+    let world = World::new();
+    let secret = "{\"auths\":{\"quay.io\":{\"auth\":\"dXNlcjpwYXNzd29yZA==\"}}}\n";
+    let test = ["bootc-image", "policy", "test", "/etc/ostree/auth.json"];
+    let enter = || world.enter().file_with_mode("/etc/ostree/auth.json", secret, 0o600);
+    let output = enter().env("SUDO_UID", "1000").run(&test).exits(77);
+    assert!(
+        output.stderr.contains("`policy test` isn't allowed for a caller who is root through sudo"),
+        "{output:#?}"
+    );
+    let output = enter().run(&test).exits(2);
+    assert!(!output.stderr.contains("dXNlcjpwYXNzd29yZA"), "{output:#?}");
+    for file in ["/dev/zero", "/tmp/pipe", "/tmp"] {
+        let script = format!("mkfifo /tmp/pipe; bootc-image policy test {file}");
+        let output = world.enter().sh(&script).exits(1);
+        assert!(output.stderr.contains("it must be a file"), "{file}: {output:#?}");
+    }
+}
+
+#[test]
+fn a_home_that_is_none_takes_nothing_from_a_user() {
+    let world = World::new();
+    world.enter().run(&["bootc-image", "cmd", "list"]).ok();
+    for home in ["/dev/null", "/root", "relative", "/nowhere"] {
+        world.enter().as_uid(1000).env("HOME", home).run(&["bootc-image", "list", "--type", "logical"]).ok();
+    }
+}
+
+#[test]
+fn whoever_is_root_for_another_leaves_a_trace_where_names_are_looked_up() {
+    let world = World::new();
+    let explain = ["bootc-image", "policy", "explain", "cmd", "pull", "127.0.0.1:5000/lab/app:3"];
+    world.enter().registry(true).run(&explain).ok();
+    assert!(world.record().is_empty());
+    world.enter().registry(true).env("SUDO_UID", "1000").run(&explain).ok();
+    let record = world.record();
+    assert_eq!((record.len(), &record[0]["event"]), (1, &"looked-up".into()));
+    let text = "settings.policy-does.do = \"panic\"\n[policy]\nfail-open = [\"policy-does\"]\n";
+    let enter = does(world.enter(), "panic").file(CONFIGURATION, text).env("SUDO_UID", "1000");
+    let output = enter.run(COPY).exits(77);
+    assert!(output.stderr.contains("no verdict"), "{output:#?}");
+}

@@ -56,11 +56,12 @@ pub trait Recorder {
     /// [`Error`] if that couldn't be written; the operation has run.
     fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error>;
 
-    /// Writes that a name couldn't be looked up, of an operation that nobody had objected to so far.
+    /// Writes that names were looked up, of an operation that nobody had objected to so far and that hasn't run: because
+    /// that failed, or because nothing was to run.
     ///
     /// # Errors
-    /// [`Error`] if that couldn't be written; nothing has run.
-    fn look_up_failed(&self, judged: &Judged, error: &str) -> Result<(), Error>;
+    /// [`Error`] if that couldn't be written.
+    fn looked_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error>;
 
     /// Writes that something was refused: `judged` if it came so far as to be judged.
     ///
@@ -182,15 +183,15 @@ impl Recorder for FileRecorder {
         self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) })
     }
 
-    fn look_up_failed(&self, judged: &Judged, error: &str) -> Result<(), Error> {
+    fn looked_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error> {
         let id = new_id()?;
-        let outcome = Outcome::Failed { error: error.to_owned() };
+        let outcome = error.map_or(Outcome::Done, |error| Outcome::Failed { error: error.to_owned() });
         self.write(&Line {
             digest: Some(judged.frozen().digest()),
             frozen: Some(raw(judged)?.as_ref()),
             verdicts: Some(judged.verdicts()),
             outcome: Some(&outcome),
-            ..line("look-up-failed", &id)
+            ..line("looked-up", &id)
         })
     }
 

@@ -136,6 +136,8 @@ pub struct Grant {
     pub plugin: PluginId,
     /// Digest of its component in lower-case hexadecimal.
     pub sha256: String,
+    /// Digest of its manifest: what it is asked about and what it claims.
+    pub manifest: String,
     /// What it may ask the host for, sorted.
     pub capabilities: Vec<Capability>,
 }

@@ -18,7 +18,7 @@ use crate::frozen::Frozen;
 use crate::mounts::make_writable;
 use crate::operation::{ListType, Operation, Request};
 use crate::plugin::{CommandClaim, PlanError, PluginId, Plugins};
-use crate::policy::{Approved, Judged, early_denial, validators};
+use crate::policy::{Approved, Judged, delegated_denial, early_denial, validators};
 use crate::report::Report;
 use crate::settings::{Place, Settings};
 use crate::storage::root::RootDir;
@@ -86,6 +86,15 @@ impl Pipeline<'_> {
         }
     }
 
+    /// Refuses a caller who is root on another's behalf what reads a file of their choice.
+    ///
+    /// # Errors
+    /// The [`Denial`], which is recorded.
+    pub fn refuse_delegated(&self, what: &str) -> Result<(), Error> {
+        let subject = &self.settings.subject;
+        delegated_denial(subject, what).map_err(|denial| self.denied(subject, denial))
+    }
+
     /// Judges what the request would be if names meant what `assumed` says. Nothing is looked up, nothing runs, nothing is
     /// recorded: this is for a site's own tests of its policies.
     ///
@@ -112,6 +121,10 @@ impl Pipeline<'_> {
                 if !message.is_empty() {
                     self.talk.note(&message);
                 }
+                // Who is root for another asks registries with root's credentials, also where nothing is to run.
+                if self.settings.dry_run && subject.delegation.is_some() && judged.frozen().is_resolved() {
+                    self.record_look_up(&judged, None)?;
+                }
                 self.act_if_allowed(judged)
             }
             Err(NotJudged::Nothing) => Ok(Report::NothingToDo),
@@ -119,13 +132,14 @@ impl Pipeline<'_> {
             Err(NotJudged::Failed(error)) => Err(error),
             Err(NotJudged::LookUp(judged, error)) => {
                 // A registry was asked, with root's credentials.
-                if !self.settings.dry_run {
-                    let recorded = self.recorder.look_up_failed(&judged, &with_causes(&error));
-                    recorded.map_err(|error| Error::AuditOutcome(Box::new(error)))?;
-                }
+                self.record_look_up(&judged, Some(&with_causes(&error)))?;
                 Err(error)
             }
         }
+    }
+
+    fn record_look_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error> {
+        self.recorder.looked_up(judged, error).map_err(|error| Error::Audit(Box::new(error)))
     }
 
     /// Judges a command twice: as it is named, so that what is refused isn't even looked up, and as what its names mean.

@@ -117,6 +117,11 @@ pub(crate) fn early_denial(
     builtin::early(configuration, subject, sysroot)
 }
 
+/// What reads a file that a caller names who is root on another's behalf.
+pub(crate) fn delegated_denial(subject: &Subject, what: &str) -> Result<(), Denial> {
+    builtin::of_file(subject, what)
+}
+
 /// An operation and what every validator said of it.
 #[derive(Debug)]
 pub struct Judged {

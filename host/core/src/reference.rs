@@ -128,6 +128,22 @@ impl Reference {
         Ok(reference.with_default_tag())
     }
 
+    /// Parses what follows `docker://` in a name that others have written: as the tools read it, a short name is Docker Hub's,
+    /// and the port that every registry has may stand there.
+    ///
+    /// # Errors
+    /// [`InvalidReference`] as [`Reference::parse`], but never `ShortName`.
+    pub fn of_docker(text: &str) -> Result<Self, InvalidReference> {
+        let plain = match text.split_once(":443/") {
+            Some((host, path)) if !host.contains('/') => format!("{host}/{path}"),
+            _ => text.to_owned(),
+        };
+        match Self::parse(&plain) {
+            Err(InvalidReference::ShortName(_)) => Self::parse(&format!("docker.io/{plain}")),
+            other => other,
+        }
+    }
+
     /// The same, of what is fetched from or sent to a registry: `localhost` without a port is where podman keeps local names.
     ///
     /// # Errors

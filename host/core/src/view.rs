@@ -99,10 +99,8 @@ impl View {
                 argv = command.argv().split_off(command.subcommand().split(' ').count());
                 plugin = Some(owner.to_string());
                 pinned = *all;
-                command
-                    .values()
-                    .filter_map(|value| of_value(command, &value, images, frozen.is_resolved()))
-                    .collect()
+                let (mut found, resolved) = (images.iter(), frozen.is_resolved());
+                command.values().filter_map(|value| of_value(command, &value, &mut found, resolved)).collect()
             }
         };
         let subject = frozen.subject();
@@ -147,7 +145,7 @@ fn of_source(source: &CopySource) -> Image {
 fn host(image: &HostImage) -> Image {
     Image {
         role: Role::Source,
-        name: Some(Name::of_host(&image.name)),
+        name: Name::of_host(&image.name),
         digest: Some(image.manifest_digest.to_string()),
         attrs: vec![("commit", image.commit.to_string())],
     }
@@ -166,44 +164,45 @@ fn stored(role: Role, name: &Reference) -> Image {
     Image { role, name: Some(Name::new(CONTAINERS_STORAGE, name)), digest: None, attrs: Vec::new() }
 }
 
-/// The image that a value of a podman command names, if it names one.
-fn of_value(command: &Command, value: &Value<'_>, found: &[CommandImage], resolved: bool) -> Option<Image> {
-    let named = |role, transport, reference: Reference| Image {
+/// The image that a value of a podman command names, if it names one. `found` has what the names of images mean that were
+/// looked up, in the order in which they stand in the command: two names may mean one image.
+fn of_value<'a>(
+    command: &Command,
+    value: &Value<'_>,
+    found: &mut impl Iterator<Item = &'a CommandImage>,
+    resolved: bool,
+) -> Option<Image> {
+    let named = |role, transport, reference: &Reference| Image {
         role,
         digest: reference.digest().map(ToString::to_string),
-        name: Some(Name::new(transport, &reference)),
+        name: Some(Name::new(transport, reference)),
         attrs: value.option.map(|option| ("option", option.to_owned())).into_iter().collect(),
     };
     let in_registry = || Reference::parse(value.text.strip_prefix(DOCKER).unwrap_or(value.text)).ok();
     match value.kind {
-        Kind::Remote => {
-            let pinned = in_registry()?;
-            let asked_for = found.iter().find_map(|image| match image {
-                CommandImage::Registry { name, pinned: found } if *found == pinned => Some(name.clone()),
-                _ => None,
-            });
-            let mut image = named(Role::Source, DOCKER, asked_for.unwrap_or_else(|| pinned.clone()));
-            image.digest = pinned.digest().map(ToString::to_string);
-            Some(image)
-        }
-        Kind::Destination => in_registry().map(|reference| named(Role::Target, DOCKER, reference)),
-        // What a local name means isn't known before it is looked up, and nobody else is asked for that.
-        Kind::Local if !resolved => None,
-        Kind::Local => found.iter().find_map(|image| match image {
-            CommandImage::Store { name, image } if image.id == value.text => {
-                Some(local(name.as_ref(), image))
+        Kind::Remote | Kind::Local if resolved => match found.next()? {
+            CommandImage::Registry { name, pinned } => {
+                let digest = pinned.digest().map(ToString::to_string);
+                Some(Image { digest, ..named(Role::Source, DOCKER, name) })
             }
-            _ => None,
-        }),
+            CommandImage::Store { name, image } => Some(local(name.as_ref(), image)),
+        },
+        Kind::Remote => in_registry().map(|reference| named(Role::Source, DOCKER, &reference)),
+        // What a local name means isn't known before it is looked up, and nobody else is asked for that.
+        Kind::Local => None,
+        Kind::Destination => in_registry().map(|reference| named(Role::Target, DOCKER, &reference)),
+        Kind::Full => {
+            let reference = Reference::parse(value.text).ok()?;
+            let role = if value.option == Some("cache-to") { Role::Target } else { Role::Source };
+            let transport = if reference.registry() == "localhost" { CONTAINERS_STORAGE } else { DOCKER };
+            Some(named(role, transport, &reference))
+        }
         Kind::Reference => {
-            let role = match value.option {
-                Some("from" | "cache-from" | "sbom-scanner-image") => Role::Source,
-                Some(_) => Role::Target,
-                None if command.name() == "tag" || command.name() == "untag" => Role::Target,
-                None => Role::Image,
-            };
-            let transport = if role == Role::Source { DOCKER } else { CONTAINERS_STORAGE };
-            Reference::parse_local(value.text).ok().map(|reference| named(role, transport, reference))
+            let is_given = value.option.is_some() || ["tag", "untag"].contains(&command.name());
+            let role = if is_given { Role::Target } else { Role::Image };
+            Reference::parse_local(value.text)
+                .ok()
+                .map(|reference| named(role, CONTAINERS_STORAGE, &reference))
         }
         _ => None,
     }
@@ -221,22 +220,25 @@ impl Name {
         }
     }
 
-    /// Of a host image, which is listed with its transport, whichever that is.
-    fn of_host(name: &str) -> Self {
-        for transport in [DOCKER, CONTAINERS_STORAGE] {
-            if let Some(Ok(reference)) = name.strip_prefix(transport).map(Reference::parse) {
-                return Self::new(transport, &reference);
-            }
+    /// Of a host image, which is listed with its transport, whichever that is. None if it can't be told what it names.
+    fn of_host(name: &str) -> Option<Self> {
+        if let Some(rest) = name.strip_prefix(DOCKER) {
+            return Reference::of_docker(rest).ok().map(|reference| Self::new(DOCKER, &reference));
         }
-        let (transport, rest) = name.split_once(':').unwrap_or(("", name));
-        Self {
+        if let Some(rest) = name.strip_prefix(CONTAINERS_STORAGE) {
+            return Reference::parse_local(rest)
+                .ok()
+                .map(|reference| Self::new(CONTAINERS_STORAGE, &reference));
+        }
+        let (transport, rest) = name.split_once(':')?;
+        Some(Self {
             canonical: name.to_owned(),
             transport: transport.to_owned(),
             registry: String::new(),
             repository: rest.to_owned(),
             tag: None,
             digest: None,
-        }
+        })
     }
 
     /// The name without transport, tag and digest: what `when` compares.
@@ -323,6 +325,19 @@ mod tests {
     }
 
     #[test]
+    fn two_names_of_one_image_are_seen_as_two() {
+        let [one, latest] = ["quay.io/a:1", "quay.io/a:latest"].map(reference);
+        let pinned = one.with_digest(Digest::of(b"x"));
+        let text = format!("{DOCKER}{pinned}");
+        let found = [&one, &latest]
+            .map(|name| CommandImage::Registry { name: name.clone(), pinned: pinned.clone() })
+            .to_vec();
+        let view = seen(cmd("pull", &[&text, &text], found));
+        let names: Vec<_> = images(&view).into_iter().map(|(_, name, _)| name.unwrap().to_owned()).collect();
+        assert_eq!(names, ["docker://quay.io/a:1", "docker://quay.io/a:latest"]);
+    }
+
+    #[test]
     fn images_that_options_name_are_seen() {
         let view =
             seen(cmd("build", &["-t", "a:1", "--from", "quay.io/b", "--cache-to=quay.io/c", "/x"], vec![]));
@@ -330,8 +345,8 @@ mod tests {
             images(&view),
             [
                 (Role::Target, Some("containers-storage:localhost/a:1"), None),
-                (Role::Source, Some("docker://quay.io/b:latest"), None),
-                (Role::Target, Some("containers-storage:quay.io/c:latest"), None),
+                (Role::Source, Some("docker://quay.io/b"), None),
+                (Role::Target, Some("docker://quay.io/c"), None),
             ]
         );
         assert_eq!(view.images[0].attrs, [("option", "tag".to_owned())]);
@@ -351,11 +366,21 @@ mod tests {
 
     #[test]
     fn a_name_of_another_transport_has_no_registry() {
-        let name = Name::of_host("oci:/srv/os:1");
+        let name = Name::of_host("oci:/srv/os:1").unwrap();
         assert_eq!(
             (name.transport.as_str(), name.registry.as_str(), name.path().as_str()),
             ("oci", "", "/srv/os:1")
         );
-        assert_eq!(Name::of_host("docker://quay.io/a/b:1").path(), "quay.io/a/b");
+        let path = |name: &str| Name::of_host(name).map(|name| name.path());
+        for (host, expected) in [
+            ("docker://quay.io/a/b:1", Some("quay.io/a/b")),
+            ("docker://quay.io:443/a/b:1", Some("quay.io/a/b")),
+            ("docker://fedora:1", Some("docker.io/library/fedora")),
+            ("containers-storage:app:1", Some("localhost/app")),
+            ("docker://A B", None),
+            ("nothing", None),
+        ] {
+            assert_eq!(path(host).as_deref(), expected, "{host}");
+        }
     }
 }

@@ -1,8 +1,14 @@
 //! A site's table of operations and the verdicts that it expects, for its own tests of its policies.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
 use bootc_image_core::digest::{Commit, Digest};
 use bootc_image_core::pipeline::Assumed;
 use bootc_image_core::subject::{Delegation, Subject};
+use rustix::fs::OFlags;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,6 +86,26 @@ pub enum Expected {
         /// With which code, if that matters.
         code: Option<String>,
     },
+}
+
+/// The largest table, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// Reads a table's file: a file, of a size that somebody could have written.
+///
+/// # Errors
+/// The system's.
+pub fn read_file(path: &Path) -> io::Result<String> {
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it must be a file"));
+    }
+    let mut text = String::new();
+    file.take(LARGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    Ok(text)
 }
 
 impl Case {

@@ -48,7 +48,8 @@ pub(crate) fn sha256_of(path: &Path, owner: Owner) -> io::Result<String> {
     read_trusted(path, owner, LARGEST).map(|bytes| hex(&bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Digest in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 

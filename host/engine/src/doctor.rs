@@ -1,7 +1,7 @@
 //! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
 //! asked but what is wrong with its settings.
 
-use bootc_image_core::plugin::Plugins as _;
+use bootc_image_core::plugin::{PluginId, Plugins as _};
 
 use crate::code;
 use crate::inventory::{Plugin, Standing};
@@ -101,12 +101,17 @@ impl PluginSet {
                 findings.push(finding(id.as_str(), what, "install it, or take it out of the configuration"));
             }
         }
-        for id in configuration.settings.keys().filter(|id| !inventory.plugins.contains_key(id)) {
+        let is_there = |id: &PluginId| {
+            inventory.plugins.contains_key(id)
+                || inventory.broken.iter().any(|broken| broken.id == id.as_str())
+                || inventory.masked.iter().any(|masked| masked.id == id.as_str())
+        };
+        for id in configuration.settings.keys().filter(|id| !is_there(id)) {
             let what = "the configuration has settings for it, and there is no such plugin".to_owned();
             findings.push(finding(id.as_str(), what, "install it, or take them out of the configuration"));
         }
         for (id, place) in &configuration.masked {
-            if inventory.masked.iter().all(|(masked, _)| masked != id.as_str()) {
+            if inventory.masked.iter().all(|masked| masked.id != id.as_str() || masked.place != *place) {
                 let what = format!("[policy] masked names it in {:?}, where it isn't", place.name());
                 findings.push(finding(id.as_str(), what, "take it out of the configuration"));
             }

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
 use crate::places::{Place, Places, drop_ins, read_text};
-use crate::strict::{Complaint, Source, sha256};
+use crate::strict::{Complaint, Source, sha256 as sha256_text};
 
 /// A grants file.
 #[derive(Deserialize)]
@@ -38,6 +38,9 @@ struct RawGrant {
     /// is in it.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     sha256: Option<Spanned<String>>,
+    /// Digest of its manifest, likewise.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    manifest: Option<Spanned<String>>,
     /// What it may ask the host for.
     #[serde(default)]
     capability: Vec<RawCapability>,
@@ -49,6 +52,7 @@ pub(crate) struct Found {
     pub(crate) plugin: PluginId,
     /// None: whatever component the OS image has.
     pub(crate) sha256: Option<String>,
+    pub(crate) manifest: Option<String>,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) file: PathBuf,
     /// Where it was found: a grant of the image is about plugins of the image alone.
@@ -76,17 +80,21 @@ pub(crate) fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>,
     let grant = |raw: &RawGrant| {
         let plugin = source
             .checked(&raw.plugin, "plugin", |text| PluginId::new(text).map_err(|error| error.to_string()))?;
-        let sha256 = raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?;
-        if sha256.is_none() && place != Place::Image {
-            let what = format!(
-                "missing: say which component of {plugin} may run (bootc-image plugin show {plugin})"
-            );
-            return Err(source.complain(raw.plugin.span(), "sha256", what));
+        let sha256 =
+            raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256_text)).transpose()?;
+        let manifest =
+            raw.manifest.as_ref().map(|text| source.checked(text, "manifest", sha256_text)).transpose()?;
+        for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
+            if given.is_none() && place != Place::Image {
+                let what =
+                    format!("missing: say what of {plugin} may run (bootc-image plugin show {plugin})");
+                return Err(source.complain(raw.plugin.span(), key, what));
+            }
         }
         let mut capabilities =
             raw.capability.iter().map(|raw| raw.capability(source)).collect::<Result<Vec<_>, _>>()?;
         capabilities.sort();
-        Ok(Found { plugin, sha256, capabilities, file: file.to_owned(), place })
+        Ok(Found { plugin, sha256, manifest, capabilities, file: file.to_owned(), place })
     };
     raw.grant.iter().map(grant).collect()
 }
@@ -114,9 +122,10 @@ pub(crate) fn write(path: &Path, grant: &Grant) -> io::Result<()> {
 
 fn text(grant: &Grant) -> String {
     let mut text = format!(
-        "# Written by: bootc-image plugin approve {id}\n[[grant]]\nplugin = \"{id}\"\nsha256 = \"{sha256}\"\n",
+        "# Written by: bootc-image plugin approve {id}\n[[grant]]\nplugin = \"{id}\"\nsha256 = \"{sha256}\"\nmanifest = \"{manifest}\"\n",
         id = grant.plugin,
-        sha256 = grant.sha256
+        sha256 = grant.sha256,
+        manifest = grant.manifest
     );
     for Capability { name, scope } in &grant.capabilities {
         text.push_str(&format!("\n[[grant.capability]]\nname = \"{name}\"\nscope = {scope:?}\n"));

@@ -10,10 +10,10 @@ use bootc_image_core::operation::Capability;
 use bootc_image_core::plugin::{CommandClaim, PluginId, PluginSetError};
 
 use crate::builtin::Builtin;
-use crate::code::Code;
+use crate::code::{self, Code};
 use crate::grants::{self, Found};
 use crate::manifest::Manifest;
-use crate::places::{Place, Places, read_text, trusted_directory};
+use crate::places::{Place, Places, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
 use crate::set::Surroundings;
 
@@ -27,8 +27,19 @@ pub struct Inventory {
     pub plugins: BTreeMap<PluginId, Plugin>,
     /// The others.
     pub broken: Vec<Broken>,
-    /// Those that the configuration masks, with their directories.
-    pub masked: Vec<(String, PathBuf)>,
+    /// Those that the configuration masks.
+    pub masked: Vec<Masked>,
+}
+
+/// A plugin that the configuration masks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Masked {
+    /// Its id, from its directory.
+    pub id: String,
+    /// Where it is.
+    pub place: Place,
+    /// Its directory.
+    pub directory: PathBuf,
 }
 
 /// A plugin whose manifest is good.
@@ -42,6 +53,8 @@ pub struct Plugin {
     pub manifest: Manifest,
     /// Whether it may run.
     pub standing: Standing,
+    /// Digest of its manifest in lower-case hexadecimal.
+    pub manifest_sha256: String,
     pub(crate) code: Code,
 }
 
@@ -109,7 +122,7 @@ impl Inventory {
                 let masks = &surroundings.configuration.masked;
                 if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
                     tracing::info!(plugin = id, directory = %path.display(), "masked by the configuration");
-                    inventory.masked.push((id, path));
+                    inventory.masked.push(Masked { id, place: *place, directory: path });
                 } else {
                     inventory.add(read(&surroundings.places, *place, &id, &path, &grants));
                 }
@@ -156,7 +169,11 @@ fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Ve
     for entry in fs::read_dir(real)? {
         let entry = entry?;
         // A file is no plugin, and a hidden directory is one that is being installed. A link is looked at, and refused.
-        if !entry.file_type()?.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b".") {
+        let name = entry.file_name();
+        // Nor is a directory such as a file system's own lost+found.
+        let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
+            || entry.path().join(MANIFEST).exists();
+        if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
             found.push(directory.join(entry.file_name()));
         }
     }
@@ -184,6 +201,7 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
             origin: origin.to_string(),
             manifest,
             standing: Standing::Enabled,
+            manifest_sha256: code::hex(text.as_bytes()),
             code: Code::Embedded(artefact.clone()),
         }),
     }
@@ -206,12 +224,9 @@ fn read(
         may_be_policy,
     };
     let path = directory.join(MANIFEST);
-    let text = plain_directory(directory)
-        .and_then(|()| trusted_directory(directory, owner))
-        .and_then(|_| read_text(&path, owner))
-        .map_err(|error| {
-            broken(format!("{}: {error}", path.display()), "mend it, or remove its directory", true)
-        })?;
+    let text = trusted_entry(directory, owner).and_then(|()| read_text(&path, owner)).map_err(|error| {
+        broken(format!("{}: {error}", path.display()), "mend it, or remove its directory", true)
+    })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
         broken(format!("{}: {what}", path.display()), "mend the manifest, or mask the plugin", may_be_policy)
@@ -223,21 +238,20 @@ fn read(
     let Some(sha256) = manifest.component.sha256.clone() else {
         return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
     };
-    let standing = standing(place, &manifest, &sha256, grants);
+    let manifest_sha256 = code::hex(text.as_bytes());
+    let standing = standing(place, &manifest, &sha256, &manifest_sha256, grants);
     let code = Code::File { path: directory.join(&manifest.component.file), sha256, owner };
-    Ok(Plugin { place: Some(place), origin, manifest, standing, code })
-}
-
-fn plain_directory(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        Ok(())
-    } else {
-        Err(io::Error::other("its directory is a link"))
-    }
+    Ok(Plugin { place: Some(place), origin, manifest, standing, manifest_sha256, code })
 }
 
 /// Compares what a plugin asks for with what was granted to it.
-fn standing(place: Place, manifest: &Manifest, sha256: &str, grants: &[Found]) -> Standing {
+fn standing(
+    place: Place,
+    manifest: &Manifest,
+    sha256: &str,
+    manifest_sha256: &str,
+    grants: &[Found],
+) -> Standing {
     let id = &manifest.id;
     let about = |grant: &&Found| {
         grant.plugin == *id
@@ -267,8 +281,14 @@ fn standing(place: Place, manifest: &Manifest, sha256: &str, grants: &[Found]) -
         .filter(|wanted| !granted.contains(&&wanted.capability))
         .map(|wanted| format!("+ {} {} ({})", wanted.capability.name, wanted.capability.scope, wanted.reason))
         .collect();
-    if missing.is_empty() {
+    let same_manifest =
+        |grant: &&Found| grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256);
+    if missing.is_empty() && of_component.iter().any(same_manifest) {
         Standing::Enabled
+    } else if missing.is_empty() {
+        let reason =
+            "its manifest isn't the one that was approved: it may be asked less, or claim more".to_owned();
+        Standing::Held { reason, fix }
     } else {
         Standing::Held {
             reason: format!("it asks for more than it was granted: {}", missing.join(", ")),

@@ -103,12 +103,23 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
     let path = match fs::canonicalize(path) {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        // A user's home that isn't one, or isn't theirs, has nothing that counts.
+        Err(_) if owner.user.is_some() => return Ok(None),
+        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
     for part in path.ancestors() {
         trusted(part, &fs::symlink_metadata(part)?, owner)?;
     }
     Ok(Some(path))
+}
+
+/// Whether an entry of a trusted directory is a directory that nobody else can change, and not a link to one.
+pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_dir() {
+        return Err(io::Error::other("its directory is a link"));
+    }
+    trusted(path, &metadata, owner)
 }
 
 fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bootc_image_core::error::Error;
@@ -190,7 +190,12 @@ impl Plugins for PluginSet {
         }
         let capabilities =
             found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();
-        Ok(Grant { plugin: found.manifest.id.clone(), sha256: now, capabilities })
+        Ok(Grant {
+            plugin: found.manifest.id.clone(),
+            sha256: now,
+            manifest: found.manifest_sha256.clone(),
+            capabilities,
+        })
     }
 
     fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
@@ -198,6 +203,7 @@ impl Plugins for PluginSet {
         let Some(path) = grants::file_of(places, &grant.plugin) else {
             return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
         };
+        refuse_shared(places, &path, &grant.plugin)?;
         grants::write(&path, grant).map_err(Error::io("write", &path))?;
         Ok(path)
     }
@@ -217,6 +223,7 @@ impl Plugins for PluginSet {
         }
         match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
             Some(path) => {
+                refuse_shared(places, &path, plugin)?;
                 std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
                 Ok(path)
             }
@@ -225,6 +232,19 @@ impl Plugins for PluginSet {
                 "see what there is with: bootc-image plugin list".to_owned(),
             )),
         }
+    }
+}
+
+/// A file that grants something to others as well isn't ours to replace or to remove.
+fn refuse_shared(places: &Places, path: &Path, plugin: &PluginId) -> Result<(), Error> {
+    let granted = grants::read(places).map_err(Error::Configuration)?;
+    match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
+        None => Ok(()),
+        Some(other) => Err(Error::Plugin {
+            plugin: plugin.to_string(),
+            reason: format!("{} is about {} as well", path.display(), other.plugin),
+            fix: format!("give {} a file of its own", other.plugin),
+        }),
     }
 }
 

@@ -87,8 +87,10 @@ impl<'a> Source<'a> {
     /// The key of the line on which `offset` lies, if that is the line of a key and its value.
     fn key_at(self, offset: usize) -> Option<String> {
         let line = self.0.lines().nth(self.line(offset) - 1)?;
-        let (key, _) = line.split_once('=')?;
-        Some(key.trim().to_owned())
+        let key = line.split_once('=')?.0.trim();
+        // What isn't a key isn't repeated: the file may not be what it was taken for.
+        let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        (plain && (1..=64).contains(&key.len())).then(|| key.to_owned())
     }
 
     fn before(self, offset: usize) -> &'a str {

@@ -47,7 +47,7 @@ const CONFIGURATIONS: &[Broken] = &[
 const GRANTS: &[Broken] = &[
     ("[[grants]]\nplugin = \"a\"\n", "line 1: `grants`: unknown key; did you mean `grant`?"),
     ("[[grant]]\nplgin = \"a\"\n", "line 2: `plgin`: unknown key; did you mean `plugin`?"),
-    ("[[grant]]\nplugin = \"a\"\n", "line 2: `sha256`: missing: say which component of a may run"),
+    ("[[grant]]\nplugin = \"a\"\n", "line 2: `sha256`: missing: say what of a may run"),
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"abc\"\n",
         "line 3: `sha256`: \"abc\" isn't 64 lower-case hexadecimal digits",
@@ -57,12 +57,12 @@ const GRANTS: &[Broken] = &[
         "line 2: `plugin`: plugin id \"\" isn't lower-case letters",
     ),
     (
-        "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-read\"\nscope = \"/x\"\n",
-        "line 5: `name`: \"podman-read\" isn't a capability that this host has; did you mean \"podman-reads\"?",
+        "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\nmanifest = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-read\"\nscope = \"/x\"\n",
+        "line 6: `name`: \"podman-read\" isn't a capability that this host has; did you mean \"podman-reads\"?",
     ),
     (
-        "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-reads\"\nscope = \"x/../y\"\n",
-        "line 6: `scope`: \"x/../y\" isn't an absolute path",
+        "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\nmanifest = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-reads\"\nscope = \"x/../y\"\n",
+        "line 7: `scope`: \"x/../y\" isn't an absolute path",
     ),
 ];
 
@@ -80,6 +80,10 @@ const MANIFESTS: &[Broken] = &[
         "line 9: `operations`: no operation is called \"copy-to-store\"; did you mean \"copy-to-storage\"?",
     ),
     ("when = { references = [\"quay.io/[\"] }\n", "line 9: `references`: \"quay.io/[\" isn't a pattern"),
+    (
+        "when = { references = [\"quay.io/*a*b/x\"] }\n",
+        "line 9: `references`: \"quay.io/*a*b/x\" has more than one `*` in a part",
+    ),
     ("before_lookup = true\n", "line 9: `before_lookup`: unknown key; did you mean `before-lookup`?"),
     ("before-lookup = 1\n", "line 9: `before-lookup`: invalid type: integer `1`, expected a boolean"),
     (

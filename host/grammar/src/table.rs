@@ -11,6 +11,8 @@ pub enum Kind {
     Filter,
     /// The name of an image, in a registry or in the store that podman works on.
     Reference,
+    /// The full name of an image, in a registry or in the store that podman works on: nothing is guessed.
+    Full,
     /// An image of a registry, which is fetched.
     Remote,
     /// An image of the store that podman works on, by name or by id.

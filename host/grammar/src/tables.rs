@@ -3,7 +3,7 @@
 
 use crate::table::Arity::{Many, One, Optional};
 use crate::table::Kind::{
-    Destination, Local, Machine, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
+    Destination, Full, Local, Machine, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
 };
 use crate::table::{Flag, Table, filter, flag, machine, operand, reads, switch, text, texts, writes};
 
@@ -186,7 +186,7 @@ pub const TABLES: &[Table] = &[
             NO_TRUNC,
             TLS_VERIFY,
         ],
-        operands: &[operand("REGISTRY/TERM", Reference, 1, 1)],
+        operands: &[operand("REGISTRY/TERM", Full, 1, 1)],
     },
     Table {
         subcommand: "sign",
@@ -246,8 +246,8 @@ const BUILD: &[Flag] = &[
     texts("build-arg", "NAME=VALUE for the build"),
     flag("build-arg-file", Many, PathRead, "file with build arguments"),
     flag("build-context", Many, PathRead, "NAME=VALUE of another context"),
-    flag("cache-from", Many, Reference, "repository with cached layers"),
-    flag("cache-to", Many, Reference, "repository to send cached layers to"),
+    flag("cache-from", Many, Full, "repository with cached layers"),
+    flag("cache-to", Many, Full, "repository to send cached layers to"),
     text("cache-ttl", "how old a cached layer may be"),
     machine("cap-add", "more capabilities for the build's containers"),
     texts("cap-drop", "fewer capabilities for the build's containers"),
@@ -278,7 +278,7 @@ const BUILD: &[Flag] = &[
     flag("file", Many, Source, "Containerfile instead of the context's").short('f'),
     switch("force-rm", "remove intermediate containers even if the build fails"),
     text("format", "oci or docker"),
-    flag("from", One, Reference, "image instead of the first FROM's"),
+    flag("from", One, Full, "image instead of the first FROM's"),
     machine("group-add", "more groups for the build's containers"),
     flag("hooks-dir", Many, PathRead, "directory with OCI hooks"),
     switch("http-proxy", "pass proxy variables to the build's containers"),
@@ -327,7 +327,7 @@ const BUILD: &[Flag] = &[
     writes("sbom-output", "file for the scan's results"),
     writes("sbom-purl-output", "file for the scan's results"),
     texts("sbom-scanner-command", "command in the scanner's image"),
-    flag("sbom-scanner-image", One, Reference, "image with a scanner"),
+    flag("sbom-scanner-image", One, Full, "image with a scanner"),
     flag("secret", Many, PathRead, "secret for the build"),
     machine("security-opt", "security options of the build's containers"),
     text("shm-size", "size of /dev/shm"),

@@ -10,13 +10,13 @@ const OPTIONS: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// A pattern.
+/// A pattern. Settings are read anew for every operation, and most patterns are never compared: they are taken apart only then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Glob<'a> {
-    /// Most are plain names. Settings are read anew for every operation, and these cost next to nothing.
+    /// A name.
     Plain(Cow<'a, str>),
-    /// With wildcards.
-    Pattern(Pattern),
+    /// With wildcards; [`Pattern`] accepts it.
+    Wild(Cow<'a, str>),
 }
 
 impl<'a> Glob<'a> {
@@ -28,16 +28,24 @@ impl<'a> Glob<'a> {
         if !text.contains(['*', '?', '[']) {
             return Ok(Self::Plain(text));
         }
-        match Pattern::new(&text) {
-            Ok(pattern) => Ok(Self::Pattern(pattern)),
-            Err(error) => Err(format!("{text:?} isn't a pattern: {}", error.msg)),
+        if !is_surely_good(&text)
+            && let Err(error) = Pattern::new(&text)
+        {
+            return Err(format!("{text:?} isn't a pattern: {}", error.msg));
         }
+        Ok(Self::Wild(text))
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Plain(plain) => plain == text,
-            Self::Pattern(pattern) => pattern.matches_with(text, OPTIONS),
+            Self::Wild(wild) => match one_star(wild) {
+                Some((before, after)) => {
+                    let middle = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+                    middle.is_some_and(|middle| !middle.contains('/'))
+                }
+                None => Pattern::new(wild).is_ok_and(|pattern| pattern.matches_with(text, OPTIONS)),
+            },
         }
     }
 
@@ -45,16 +53,26 @@ impl<'a> Glob<'a> {
     pub(crate) fn plain(&self) -> Option<&str> {
         match self {
             Self::Plain(plain) => Some(plain),
-            Self::Pattern(_) => None,
+            Self::Wild(_) => None,
         }
     }
 
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Plain(plain) => plain,
-            Self::Pattern(pattern) => pattern.as_str(),
+            Self::Plain(text) | Self::Wild(text) => text,
         }
     }
+}
+
+/// Whether a pattern can be told to be good without taking it apart: `**` only as a whole part, and no list of characters.
+fn is_surely_good(text: &str) -> bool {
+    !text.contains('[') && text.split('/').all(|part| part == "**" || !part.contains("**"))
+}
+
+/// What stands before and after the only wildcard, if that is one `*`.
+fn one_star(text: &str) -> Option<(&str, &str)> {
+    let (before, after) = text.split_once('*')?;
+    (!after.contains('*') && !text.contains(['?', '['])).then_some((before, after))
 }
 
 #[cfg(test)]
@@ -84,9 +102,34 @@ mod tests {
             ("9.[!0-4]", "9.5", true),
             ("*.example.com", "r.example.com", true),
             ("*.example.com", "example.com", false),
+            ("a*b", "ab", true),
+            ("ab*ba", "aba", false),
+            ("a*/b", "a1/b", true),
+            ("a*/b", "a1/2/b", false),
             ("A", "a", false),
         ] {
             assert_eq!(Glob::new(pattern.into()).unwrap().matches(text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_can_be_taken_apart_and_one_star_is_what_the_library_makes_of_it() {
+        let parts = ["a", "*", "**", "?", "/", "[a]", "[", "b*"];
+        let texts = ["", "a", "b", "ab", "ba", "a/b", "aa/b", "bab", "b/a/b"];
+        for first in parts {
+            for second in parts {
+                for third in parts {
+                    let text = format!("{first}{second}{third}");
+                    let Ok(glob) = Glob::new(text.as_str().into()) else {
+                        assert!(Pattern::new(&text).is_err(), "{text}");
+                        continue;
+                    };
+                    let pattern = Pattern::new(&text).unwrap();
+                    for name in texts {
+                        assert_eq!(glob.matches(name), pattern.matches_with(name, OPTIONS), "{text} {name}");
+                    }
+                }
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use bootc_image_test_guests::{files, sha256};
 
 use bootc_image_tests::programs;
 use bootc_image_tests::world::Enter;
+use sha2::{Digest as _, Sha256};
 
 /// Where plugins of the OS image, installed ones and the site's are.
 pub const IMAGE: &str = "/usr/lib/bootc-image/plugins";
@@ -31,8 +32,10 @@ pub fn install_in_image(enter: Enter, guest: &str) -> Enter {
 
 /// A grant for a guest's component as the site would write it.
 pub fn grant(guest: &str) -> String {
-    let sha256 = sha256(guest).unwrap_or_else(|| panic!("there is a guest {guest}"));
-    format!("[[grant]]\nplugin = \"{guest}\"\nsha256 = \"{sha256}\"\n")
+    let component = sha256(guest).unwrap_or_else(|| panic!("there is a guest {guest}"));
+    let manifest = files(guest).unwrap_or_default().swap_remove(0).1;
+    let manifest = format!("{:x}", Sha256::digest(&manifest));
+    format!("[[grant]]\nplugin = \"{guest}\"\nsha256 = \"{component}\"\nmanifest = \"{manifest}\"\n")
 }
 
 /// The directory of a plugin that is shipped, as `make build` made it.

@@ -105,7 +105,10 @@ fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
         reason: reason.to_owned(),
     };
     let broken = inventory.broken.iter().map(|broken| other(&broken.id, "broken", &broken.reason));
-    let masked = inventory.masked.iter().map(|(id, path)| other(id, "masked", &path.display().to_string()));
+    let masked = inventory
+        .masked
+        .iter()
+        .map(|masked| other(&masked.id, "masked", &masked.directory.display().to_string()));
     let mut lines: Vec<Line> = good.chain(broken).chain(masked).collect();
     lines.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(lines)
@@ -142,6 +145,7 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
     line("kind", &format!("{} ({}, api {})", component.world.kind(), component.world.name(), manifest.api));
     line("place", &format!("{} ({})", place(plugin), plugin.origin));
     line("component", &format!("{} {}", component.file, component.sha256.as_deref().unwrap_or("(embedded)")));
+    line("manifest", &plugin.manifest_sha256);
     match &plugin.standing {
         Standing::Enabled => line("state", "enabled"),
         Standing::Held { reason, fix } => {

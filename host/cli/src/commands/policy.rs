@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::PathBuf;
 
 use bootc_image_core::audit::FileRecorder;
@@ -9,7 +8,7 @@ use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::Report;
 use bootc_image_core::settings::Settings;
 use bootc_image_engine::PluginSet;
-use bootc_image_engine::cases::{Case, Expected};
+use bootc_image_engine::cases::{self, Case, Expected};
 use clap::{Args, Parser as _, Subcommand};
 
 use crate::arguments::{Arguments, Command, Operation};
@@ -95,12 +94,13 @@ fn row(verdict: &Verdict) -> [String; 3] {
 }
 
 fn test(ui: &Ui, settings: &Settings, plugins: &PluginSet, file: &PathBuf) -> Result<u8, Failure> {
-    let text = fs::read_to_string(file).map_err(Error::io("read", file))?;
+    let exporter = HelperExporter { candidates: Vec::new() };
+    let recorder = FileRecorder::new(settings.state.join("audit"));
+    let pipeline = Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui };
+    pipeline.refuse_delegated("`policy test`")?;
+    let text = cases::read_file(file).map_err(Error::io("read", file))?;
     let cases =
         Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;
-    let exporter = HelperExporter { candidates: Vec::new() };
-    let recorder = FileRecorder::new("/nowhere");
-    let pipeline = Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui };
     let mut failed = 0;
     let mut text = String::new();
     for (number, case) in cases.iter().enumerate() {
@@ -127,6 +127,9 @@ fn test(ui: &Ui, settings: &Settings, plugins: &PluginSet, file: &PathBuf) -> Re
 fn operation(case: &Case) -> Result<Operation, String> {
     let words = std::iter::once("bootc-image").chain(case.run.iter().map(String::as_str));
     match Arguments::try_parse_from(words) {
+        Ok(Arguments { global, .. }) if global.sysroot.is_some() || global.dry_run => {
+            Err("it can't have --sysroot or --dry-run: it is about no system, and nothing runs".to_owned())
+        }
         Ok(Arguments { command: Command::Operation(operation), .. }) => Ok(operation),
         Ok(_) => Err("only operations on images are judged by policies".to_owned()),
         Err(error) => Err(error.render().to_string().lines().next().unwrap_or_default().to_owned()),

@@ -4,7 +4,9 @@
 use bootc_image_grammar::Command;
 
 use super::cmd::Names;
+use super::copy::target_name;
 use super::local::meanings;
+use super::set_unified::name_in_storage;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::operation::{
@@ -35,7 +37,7 @@ impl Assumed {
                 vec![Operation::List { image_type: image_type.unwrap_or(ListType::All) }]
             }
             Request::CopyToStorage { source, target } => {
-                let target = Reference::parse_local(target.as_deref().unwrap_or(DEFAULT_TARGET))?;
+                let target = target_name(target.as_deref().unwrap_or(DEFAULT_TARGET))?;
                 vec![Operation::CopyToStorage { source: self.source(source.as_deref())?, target }]
             }
             Request::PullFromDefaultStorage { images } => {
@@ -46,11 +48,14 @@ impl Assumed {
                 images.iter().map(pull).collect::<Result<_, Error>>()?
             }
             Request::SetUnified => {
-                let bare = self.booted.strip_prefix(DOCKER).unwrap_or(&self.booted);
-                let name = Reference::parse_local(bare)?;
-                let reference = name.with_digest(self.digest.clone());
-                let from = UnifiedSource::Registry { reference };
-                vec![Operation::SetUnified { image: self.host(&self.booted), from, name }]
+                let image = self.host(&self.booted);
+                let name = name_in_storage(&image)?;
+                let from = if image.name.starts_with(DOCKER) {
+                    UnifiedSource::Registry { reference: name.with_digest(self.digest.clone()) }
+                } else {
+                    UnifiedSource::Host
+                };
+                vec![Operation::SetUnified { image, from, name }]
             }
             Request::Cmd { .. } | Request::ApprovePlugin { .. } | Request::RevokePlugin { .. } => Vec::new(),
         })

@@ -35,7 +35,7 @@ pub(super) fn resolve(
 }
 
 /// A name under which something can be kept: a digest isn't ours to choose.
-fn target_name(text: &str) -> Result<Reference, Error> {
+pub(super) fn target_name(text: &str) -> Result<Reference, Error> {
     let reference = Reference::parse_local(text)?;
     match reference.digest() {
         Some(_) => Err(InvalidReference::Digest(text.to_owned()).into()),

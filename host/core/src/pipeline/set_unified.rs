@@ -20,11 +20,7 @@ use crate::transfer::{End, Name, Transfer};
 pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
     physical(pipeline.settings)?;
     let image = booted_image(pipeline.settings)?;
-    let bare = image.name.strip_prefix(DOCKER).or_else(|| image.name.strip_prefix(CONTAINERS_STORAGE));
-    let name = match bare {
-        Some(bare) => Reference::parse_local(bare)?,
-        None => return Err(Error::NoName(image.name)),
-    };
+    let name = name_in_storage(&image)?;
     let from = match in_default_store(pipeline, &image.manifest_digest)? {
         Some(local) => UnifiedSource::DefaultStore(local),
         None if image.name.starts_with(DOCKER) => {
@@ -33,6 +29,17 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
         None => UnifiedSource::Host,
     };
     Ok(Operation::SetUnified { image, from, name })
+}
+
+/// Under which name a host image is kept in a storage.
+pub(super) fn name_in_storage(image: &HostImage) -> Result<Reference, Error> {
+    if let Some(rest) = image.name.strip_prefix(DOCKER) {
+        return Ok(Reference::of_docker(rest)?.with_default_tag());
+    }
+    match image.name.strip_prefix(CONTAINERS_STORAGE) {
+        Some(rest) => Ok(Reference::parse_local(rest)?),
+        None => Err(Error::NoName(image.name.clone())),
+    }
 }
 
 fn in_default_store(pipeline: &Pipeline<'_>, manifest: &Digest) -> Result<Option<LocalImage>, Error> {

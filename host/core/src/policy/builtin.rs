@@ -78,6 +78,14 @@ pub(super) fn early(
     }
 }
 
+/// The same of what reads a file of the caller's choice.
+pub(super) fn of_file(subject: &Subject, what: &str) -> Result<(), Denial> {
+    match subject.delegation {
+        Some(_) => Err(not_delegated(what, "delegated-file")),
+        None => Ok(()),
+    }
+}
+
 fn not_delegated(what: &str, code: &str) -> Denial {
     let message = format!("{what} isn't allowed for a caller who is root through sudo, pkexec or doas");
     let hint = "log in as root itself; [policy] and allow-delegated are explained in docs/policies.md";
@@ -157,7 +165,7 @@ fn check_of(kind: Kind) -> &'static str {
         Kind::PathWrite => "path-write",
         Kind::Machine => "machine",
         Kind::Secret => "secret",
-        Kind::Local | Kind::Reference | Kind::Remote | Kind::Destination => "reference",
+        Kind::Local | Kind::Reference | Kind::Full | Kind::Remote | Kind::Destination => "reference",
     }
 }
 
@@ -203,6 +211,7 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
             hint: "put credentials into /etc/ostree/auth.json".to_owned(),
         }),
         Kind::Local if is_id(value.text) => None,
+        Kind::Full => unnamed(Reference::parse(value.text)),
         Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
         // Without its transport in front podman could take it for something else.
         Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {

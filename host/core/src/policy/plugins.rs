@@ -61,7 +61,9 @@ pub(super) fn ask(
             }
             PolicyJudge::Plugin { policy, .. } if !frozen.is_resolved() && !policy.judges_unresolved() => {}
             PolicyJudge::Plugin { policy, fail_open } => {
-                verdicts.push(verdict(policy.plugin(), policy.evaluate(&view), *fail_open));
+                // Who is root for another could stop us until time is up.
+                let may_fail = *fail_open && frozen.subject().delegation.is_none();
+                verdicts.push(verdict(policy.plugin(), policy.evaluate(&view), may_fail));
             }
         }
     }

@@ -16,7 +16,7 @@ impl Host for Guest {
 
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         let settings = self.own_settings();
-        let all: BTreeMap<&str, &RawValue> = serde_json::from_str(&settings)?;
+        let all: BTreeMap<String, &RawValue> = serde_json::from_str(&settings)?;
         let value = all.get(key.as_str()).map(|value| value.get());
         self.budget().transfer([key.as_str(), value.unwrap_or_default()])?;
         Ok(value.map(str::to_owned))
