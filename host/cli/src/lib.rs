@@ -64,11 +64,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
 fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> (Origin, u8) {
     let mut origin = Origin::Host;
     let result = settings::resolve(&arguments.global, builtins).and_then(|(settings, surroundings)| {
-        let plugins = PluginSet::new(surroundings);
+        // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
+        let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
         match arguments.command {
-            Command::Operation(operation) => operate(ui, &settings, &plugins, operation, &mut origin),
-            Command::Plugin(plugin) => plugin.run(ui, &settings, &plugins),
-            Command::Policy(policy) => policy.run(ui, &settings, &plugins),
+            Command::Operation(operation) => operate(ui, &settings, plugins, operation, &mut origin),
+            Command::Plugin(plugin) => plugin.run(ui, &settings, plugins),
+            Command::Policy(policy) => policy.run(ui, &settings, plugins),
         }
     });
     let code = result.unwrap_or_else(|error| exit::of_error(ui, &error));

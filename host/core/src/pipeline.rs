@@ -105,7 +105,7 @@ impl Pipeline<'_> {
             return match self.judge_cmd(name, args, assumed.subject.clone(), assumed) {
                 Ok((judged, _)) => Ok(vec![judged]),
                 Err(NotJudged::Nothing) => Ok(Vec::new()),
-                Err(NotJudged::Denied(_, denial)) => Err(denial.into()),
+                Err(NotJudged::Denied(denied)) => Err(denied.1.into()),
                 Err(NotJudged::Failed(error) | NotJudged::LookUp(_, error)) => Err(error),
             };
         }
@@ -128,7 +128,7 @@ impl Pipeline<'_> {
                 self.act_if_allowed(judged)
             }
             Err(NotJudged::Nothing) => Ok(Report::NothingToDo),
-            Err(NotJudged::Denied(subject, denial)) => Err(self.denied(&subject, denial)),
+            Err(NotJudged::Denied(denied)) => Err(self.denied(&denied.0, denied.1)),
             Err(NotJudged::Failed(error)) => Err(error),
             Err(NotJudged::LookUp(judged, error)) => {
                 // A registry was asked, with root's credentials.
@@ -157,7 +157,7 @@ impl Pipeline<'_> {
             // A plugin that can't be read might be the one.
             return Err(match self.plugins.broken() {
                 Some(error) => Error::from(error).into(),
-                None => NotJudged::Denied(subject, unclaimed(name, &claims)),
+                None => NotJudged::Denied(Box::new((subject, unclaimed(name, &claims)))),
             });
         };
         let subject = subject.through(&owner.plugin);
@@ -165,7 +165,7 @@ impl Pipeline<'_> {
             Ok(plan) => plan,
             Err(PlanError::Denied { code, message, hint }) => {
                 let denial = Denial { by: owner.plugin.to_string(), code, message, hint };
-                return Err(NotJudged::Denied(subject, denial));
+                return Err(NotJudged::Denied(Box::new((subject, denial))));
             }
             Err(other) => return Err(Error::Plan(other).into()),
         };
@@ -175,7 +175,7 @@ impl Pipeline<'_> {
             }
             return Err(NotJudged::Nothing);
         };
-        let denied = |denial| NotJudged::Denied(subject.clone(), denial);
+        let denied = |denial| NotJudged::Denied(Box::new((subject.clone(), denial)));
         let planned = cmd::Planned::parse(name, &owner.plugin, subcommand, args).map_err(denied)?;
         let sysroot = &self.settings.sysroot;
         let frozen = Frozen::unresolved(planned.unresolved(), subject.clone(), sysroot.clone());
@@ -297,7 +297,7 @@ enum NotJudged {
     /// Its plugin says that nothing is left to do.
     Nothing,
     /// It was refused before it became an operation.
-    Denied(Subject, Denial),
+    Denied(Box<(Subject, Denial)>),
     /// It failed.
     Failed(Error),
     /// What its names mean couldn't be found out, though nobody had objected to asking.

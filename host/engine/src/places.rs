@@ -100,7 +100,9 @@ impl Owner {
 
 /// Whether a directory is there and nobody else can change what is in it, or what leads to it. Its real path.
 pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<PathBuf>> {
-    let path = match fs::canonicalize(path) {
+    // Most aren't there, which one look tells.
+    let real = fs::symlink_metadata(path).and_then(|_| fs::canonicalize(path));
+    let path = match real {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // A user's home that isn't one, or isn't theirs, has nothing that counts.
@@ -168,10 +170,10 @@ pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
 
 /// Files that count: all `*.toml` in these directories, by name. One in a later directory replaces one of the same name in
 /// an earlier one.
-pub(crate) fn drop_ins<'a, P>(
-    directories: &'a [(P, PathBuf)],
+pub(crate) fn drop_ins<P>(
+    directories: &[(P, PathBuf)],
     owner: impl Fn(&P) -> Owner,
-) -> io::Result<Vec<(&'a P, PathBuf)>> {
+) -> io::Result<Vec<(&P, PathBuf)>> {
     let mut found = std::collections::BTreeMap::new();
     for (place, directory) in directories {
         let Some(real) = trusted_directory(directory, owner(place))? else { continue };
