@@ -241,6 +241,7 @@ impl Pipeline<'_> {
 
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
+        self.plugins.rest();
         let result = self.execute(judged.approve()?);
         if matches!(result, Err(Error::Child { .. })) {
             default_store::forget_missing_features();

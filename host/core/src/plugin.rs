@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -122,7 +123,7 @@ pub trait Policy {
     ///
     /// # Errors
     /// [`PolicyFailure`] if it has no opinion for whatever reason.
-    fn evaluate(&self, view: &View) -> Result<Opinion, PolicyFailure>;
+    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure>;
 }
 
 /// What a policy thinks.
@@ -207,6 +208,10 @@ pub trait Plugins {
     /// # Errors
     /// [`PluginSetError`] if it can't be told what there is; then nothing may run.
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError>;
+
+    /// Nothing is asked of plugins for a while: a program is about to run, and a thread that only keeps time would slow its
+    /// start down.
+    fn rest(&self) {}
 
     /// What approving the plugin of this id would write down: its component as it is now, and all that it asks for.
     ///

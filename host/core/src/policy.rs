@@ -245,7 +245,7 @@ mod tests {
             self.early
         }
 
-        fn evaluate(&self, _: &View) -> Result<Opinion, PolicyFailure> {
+        fn evaluate(&self, _: &std::sync::Arc<View>) -> Result<Opinion, PolicyFailure> {
             self.opinion.clone()
         }
     }

@@ -24,6 +24,15 @@ impl Workshop {
     }
 }
 
+impl Workshop {
+    /// Lets the clock stop until the next run.
+    pub(crate) fn rest(&self) {
+        if let Some(Ok(runtime)) = self.runtime.get() {
+            runtime.rest();
+        }
+    }
+}
+
 /// A plugin that judges, or that might if it weren't broken.
 pub(crate) struct JudgingPlugin {
     plugin: PluginId,
@@ -64,14 +73,14 @@ impl JudgingPlugin {
         })
     }
 
-    fn run(&self, code: &Code, identity: &Identity, view: &View) -> Result<Opinion, String> {
+    fn run(&self, code: &Code, identity: &Identity, view: &Arc<View>) -> Result<Opinion, String> {
         let runtime = self.workshop.runtime()?;
         let load = || {
             code::load(runtime.engine(), code, &self.workshop.compiler)
                 .and_then(|it| runtime.prepare_policy(&it))
         };
         let ready = self.ready.get_or_init(load).as_ref().map_err(Clone::clone)?;
-        runtime.evaluate(identity, ready, &Arc::new(view.clone()))
+        runtime.evaluate(identity, ready, view)
     }
 }
 
@@ -88,7 +97,7 @@ impl Policy for JudgingPlugin {
         self.before_lookup
     }
 
-    fn evaluate(&self, view: &View) -> Result<Opinion, PolicyFailure> {
+    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure> {
         let (code, identity) = self.code.as_ref().map_err(Clone::clone)?;
         let run = || self.run(code, identity, view);
         let outcome = caught(run).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}")));

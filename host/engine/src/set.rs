@@ -170,6 +170,10 @@ impl Plugins for PluginSet {
         Ok(policies.iter().map(|policy| policy as &dyn Policy).collect())
     }
 
+    fn rest(&self) {
+        self.workshop.rest();
+    }
+
     fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
         let found = self.find(plugin)?;
         let problem = |reason: String, fix: &str| Error::Plugin {

@@ -20,7 +20,8 @@ mod stopped;
 mod wasi;
 mod watchdog;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId};
 use bootc_image_core::view::View;
@@ -42,7 +43,8 @@ pub(crate) use policies::BadSetting;
 pub(crate) struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
-    _watchdog: Watchdog,
+    /// Runs while a component does, and until [`Runtime::rest`].
+    watchdog: Mutex<Option<Watchdog>>,
 }
 
 /// For whom a component runs.
@@ -67,8 +69,7 @@ impl Runtime {
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        let watchdog = Watchdog::start(&engine)?;
-        Ok(Self { engine, linker, _watchdog: watchdog })
+        Ok(Self { engine, linker, watchdog: Mutex::new(None) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -117,6 +118,7 @@ impl Runtime {
         policy: &ReadyPolicy,
         view: &Arc<View>,
     ) -> Result<Opinion, String> {
+        self.start_clock().map_err(|error| format!("no clock can be started: {error}"))?;
         let mut store = self.store(identity, policy.wasi);
         let outcome = policy
             .pre
@@ -149,12 +151,28 @@ impl Runtime {
 
     /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
     fn linker_for(&self, component: &Component, world: World) -> Result<(Linker<Guest>, bool), String> {
+        self.start_clock().map_err(|error| format!("no clock can be started: {error}"))?;
         let wasi = imports::check(&self.engine, component, world).map_err(|error| error.to_string())?;
         let mut linker = self.linker.clone();
         if wasi {
             wasi::link(&mut linker).map_err(|error| stopped::reason(&error, None))?;
         }
         Ok((linker, wasi))
+    }
+
+    /// Stops the clock. The next run starts it again.
+    pub(crate) fn rest(&self) {
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(watchdog.take());
+    }
+
+    /// Without a clock nothing runs.
+    fn start_clock(&self) -> io::Result<()> {
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        if watchdog.is_none() {
+            *watchdog = Some(Watchdog::start(&self.engine)?);
+        }
+        Ok(())
     }
 
     /// A store whose limits hold from the first instruction on, those of its instantiation included.

@@ -1,5 +1,7 @@
 //! Policies of plugins among the validators. Whatever keeps one from having an opinion denies (D6).
 
+use std::sync::Arc;
+
 use crate::error::Denial;
 use crate::frozen::Frozen;
 use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure, Said};
@@ -45,7 +47,7 @@ pub(super) fn ask(
     verdicts: &mut Vec<Verdict>,
     unconcerned: &mut Vec<PluginId>,
 ) {
-    let Some(view) = View::of(frozen) else { return };
+    let Some(view) = View::of(frozen).map(Arc::new) else { return };
     for judge in judges {
         match judge {
             PolicyJudge::Missing(id) => {
