@@ -382,6 +382,42 @@ fn a_policy_whom_it_doesnt_concern_isnt_loaded() {
     }
 }
 
+/// Of plugins whom an operation doesn't concern nothing but the manifest is read.
+#[test]
+fn of_a_hundred_plugins_whom_it_doesnt_concern_only_manifests_are_read() {
+    let world = World::new();
+    let files = guests::files("policy-does").unwrap();
+    let manifest = String::from_utf8(files[0].1.clone()).unwrap();
+    let manifest =
+        manifest.replace("[[component]]\n", "[[component]]\nwhen = { operations = [\"cmd pull\"] }\n");
+    let mut enter = world.enter();
+    for number in 0..100 {
+        let id = format!("policy-{number}");
+        let grant = format!("[[grant]]\nplugin = \"{id}\"\n");
+        enter = enter
+            .file(
+                &format!("{IMAGE}/{id}/plugin.toml"),
+                manifest.replace("\"policy-does\"", &format!("{id:?}")),
+            )
+            .file(&format!("{IMAGE}/{id}/policy_does.wasm"), &files[1].1)
+            .file(&format!("/usr/lib/bootc-image/grants.d/{id}.toml"), grant);
+    }
+    let trace = |command: &str| {
+        format!(
+            "strace -f -qq -e trace=open,openat,openat2,clone,clone3 -o /run/trace {command} >/dev/null; echo $(grep -c 'plugin.toml' /run/trace) $(grep -c 'wasm' /run/trace) $(grep -c '^[0-9]* clone' /run/trace)"
+        )
+    };
+    let script = format!(
+        "{}\n{}",
+        trace("bootc-image list"),
+        trace("bootc-image --dry-run cmd pull 127.0.0.1:5000/lab/app:3")
+    );
+    let output = enter.registry(true).sh(&script).ok();
+    let lines = output.lines();
+    assert_eq!(lines[0], "100 0 0", "{output:#?}");
+    assert!(!lines[1].starts_with("100 0"), "the check can fail: {output:#?}");
+}
+
 #[test]
 fn explain_says_who_and_why_and_runs_nothing() {
     let world = World::new();
@@ -441,7 +477,10 @@ expect = "allow"
     let output = enter().run(&["bootc-image", "policy", "test", "/tmp/cases.toml"]).exits(1);
     let lines: Vec<&str> = output.stdout.lines().collect();
     assert_eq!(lines[0], "ok      ours");
-    assert!(lines.contains(&"FAILED  wrong") && lines.contains(&"4 of 5 as expected"), "{output:#?}");
+    assert!(
+        lines.contains(&"FAILED  wrong (case 5)") && lines.contains(&"4 of 5 as expected"),
+        "{output:#?}"
+    );
     let good = enter().file("/tmp/cases.toml", cases.rsplit_once("[[case]]").unwrap().0);
     good.run(&["bootc-image", "policy", "test", "/tmp/cases.toml"]).ok();
 }

@@ -71,9 +71,11 @@ impl PluginSet {
             runtime.check_settings(&self.identity(plugin), &component, world)
         };
         match caught(look).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}"))) {
-            Err(reason) => findings.push(finding(id, reason, "install a version of it that fits this host")),
+            Err(reason) => {
+                findings.push(finding(id, reason, "install it again, in a version that fits this host"))
+            }
             Ok(bad) => findings.extend(bad.into_iter().map(|bad| {
-                let what = if bad.key.is_empty() {
+                let what = if bad.key.is_empty() || bad.message.contains(&bad.key) {
                     bad.message
                 } else {
                     format!("setting {}: {}", bad.key, bad.message)

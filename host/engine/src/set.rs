@@ -76,6 +76,19 @@ impl PluginSet {
         }
     }
 
+    /// The digest of a plugin's component as it is now, in lower-case hexadecimal; none of one that is built in.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    pub fn component_digest(&self, plugin: &Plugin) -> Result<Option<String>, Error> {
+        match &plugin.code {
+            Code::Embedded(_) => Ok(None),
+            Code::File { path, owner, .. } => {
+                code::sha256_of(path, *owner).map(Some).map_err(Error::io("read", path))
+            }
+        }
+    }
+
     pub(crate) fn configuration(&self) -> &Configuration {
         &self.surroundings.configuration
     }
@@ -97,7 +110,15 @@ impl PluginSet {
                 fix: broken.fix.clone(),
             });
         }
-        inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name).ok_or_else(|| {
+        let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
+        if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
+            return Err(Error::Plugin {
+                plugin: name.to_owned(),
+                reason: format!("the configuration masks it in {}", masked.directory.display()),
+                fix: "take it out of [policy] masked".to_owned(),
+            });
+        }
+        found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
             let hint = nearest(name, known).map_or_else(
                 || "see what there is with: bootc-image plugin list".to_owned(),
@@ -231,6 +252,7 @@ impl Plugins for PluginSet {
                 std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
                 Ok(path)
             }
+            None if self.find(plugin.as_str()).is_err() => self.find(plugin.as_str()).map(|_| PathBuf::new()),
             None => Err(problem(
                 "nothing was granted to it".to_owned(),
                 "see what there is with: bootc-image plugin list".to_owned(),

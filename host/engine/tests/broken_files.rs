@@ -38,7 +38,10 @@ const CONFIGURATIONS: &[Broken] = &[
     ("[audit]\nreads = \"yes\"\n", "line 2: `reads`: invalid type: string \"yes\", expected a boolean"),
     ("[ceiling.polices]\n", "line 1: `polices`: unknown key; did you mean `policy`?"),
     ("[ceiling.policy]\nmemory = 1\n", "line 2: `memory`: unknown key"),
-    ("[ceiling.policy]\nguest-ms = -1\n", "line 2: `guest-ms`: invalid value: integer `-1`, expected u32"),
+    (
+        "[ceiling.policy]\nguest-ms = -1\n",
+        "line 2: `guest-ms`: invalid value: integer `-1`, expected a nonzero u32",
+    ),
     ("[settings.My-Policy]\nx = 1\n", "line 1: `settings`: plugin id \"My-Policy\" isn't lower-case letters"),
     ("[policy\n", "line 1: "),
     ("policy = 1\n[policy]\n", "line 2: "),

@@ -2,8 +2,10 @@ use std::fmt::Write as _;
 
 use bootc_image_core::operation::Request;
 use bootc_image_core::settings::Settings;
+use bootc_image_core::talk::Talk as _;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::inventory::{Plugin as Found, Standing};
+use bootc_image_engine::manifest::World;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -69,8 +71,11 @@ impl Plugin {
             Action::List { format } => list(ui, plugins, format),
             Action::Show { plugin } => show(ui, plugins, &plugin),
             Action::Approve { plugin } => {
+                let hint = format!("look at its settings with: bootc-image plugin doctor {plugin}");
                 let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin })?;
-                render::report(ui, report, Format::default())
+                let code = render::report(ui, report, Format::default())?;
+                ui.note(&hint);
+                Ok(code)
             }
             Action::Revoke { plugin } => {
                 let report = through_pipeline(ui, settings, plugins, Request::RevokePlugin { plugin })?;
@@ -144,7 +149,15 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
     line("version", &manifest.version.to_string());
     line("kind", &format!("{} ({}, api {})", component.world.kind(), component.world.name(), manifest.api));
     line("place", &format!("{} ({})", place(plugin), plugin.origin));
-    line("component", &format!("{} {}", component.file, component.sha256.as_deref().unwrap_or("(embedded)")));
+    match (plugins.component_digest(plugin), &component.sha256) {
+        (Ok(None), _) => line("component", &format!("{} (built in)", component.file)),
+        (Ok(Some(found)), Some(named)) if found != *named => {
+            line("component", &format!("{} {found}", component.file));
+            line("", &format!("but its manifest names {named}: they don't belong together"));
+        }
+        (Ok(Some(found)), _) => line("component", &format!("{} {found}", component.file)),
+        (Err(error), _) => line("component", &format!("{}: {error}", component.file)),
+    }
     line("manifest", &plugin.manifest_sha256);
     match &plugin.standing {
         Standing::Enabled => line("state", "enabled"),
@@ -152,6 +165,10 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
             line("state", &format!("held: {reason}"));
             line("", fix);
         }
+    }
+    if component.world == World::PolicyValidator {
+        let early = if component.before_lookup { ", also before names are looked up" } else { "" };
+        line("asked about", &format!("{}{early}", component.when));
     }
     for command in &manifest.commands {
         line("command", &format!("{} {}: {}", command.name, command.args, command.summary));

@@ -114,13 +114,27 @@ fn test(ui: &Ui, settings: &Settings, plugins: &PluginSet, file: &PathBuf) -> Re
             None => text.push_str(&format!("ok      {name}\n")),
             Some(wrong) => {
                 failed += 1;
-                text.push_str(&format!("FAILED  {name}\n        {wrong}\n"));
+                let (number, expected) = (number + 1, expected(&case.expect));
+                text.push_str(&format!(
+                    "FAILED  {name} (case {number})\n        expected: {expected}\n        {wrong}\n"
+                ));
             }
         }
     }
     text.push_str(&format!("{} of {} as expected\n", cases.len() - failed, cases.len()));
     ui.text(&bootc_image_engine::sanitize::lines(&text))?;
     Ok(if failed == 0 { OK } else { FAILED })
+}
+
+fn expected(verdict: &Expected) -> String {
+    match verdict {
+        Expected::Allow => "allowed by everyone".to_owned(),
+        Expected::Deny { by, code } => {
+            let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+            let code = code.as_deref().map(|code| format!(" [{code}]")).unwrap_or_default();
+            format!("denied{by}{code}")
+        }
+    }
 }
 
 /// What a case would type.
@@ -154,7 +168,7 @@ fn compare(case: &Case, judged: Result<Vec<Judged>, Error>) -> Option<String> {
                 wanted.as_deref().is_some_and(|wanted| wanted != found)
             };
             (other(by, &denial.by) || other(code, &denial.code))
-                .then(|| format!("denied, but by {} [{}]: {}", denial.by, denial.code, denial.message))
+                .then(|| format!("denied by {} [{}]: {}", denial.by, denial.code, denial.message))
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn ask(
     for judge in judges {
         match judge {
             PolicyJudge::Missing(id) => {
-                let reason = "the configuration says that it is mandatory, and it isn't there";
+                let reason = "the configuration says that it is mandatory, and it isn't there, or is masked";
                 let fix = "install it, or take it out of [policy] mandatory; see: bootc-image plugin list";
                 verdicts.push(failed(id.as_str(), reason, fix));
             }

@@ -1,5 +1,7 @@
 //! The shape of `plugin.toml`, before anything in it is believed. Its descriptions are those of the published schema.
 
+use std::num::NonZeroU32;
+
 use bootc_image_core::operation::Capability;
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -115,16 +117,20 @@ pub(crate) struct RawCapability {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawLimits {
     /// Memory in MiB.
-    memory_mib: Option<u32>,
+    memory_mib: Option<NonZeroU32>,
     /// Processor time in ms.
-    guest_ms: Option<u32>,
+    guest_ms: Option<NonZeroU32>,
     /// Time in ms.
-    wall_ms: Option<u32>,
+    wall_ms: Option<NonZeroU32>,
 }
 
 impl RawLimits {
     pub(crate) fn wishes(self) -> Wishes {
-        Wishes { memory_mib: self.memory_mib, guest_ms: self.guest_ms, wall_ms: self.wall_ms }
+        Wishes {
+            memory_mib: self.memory_mib.map(NonZeroU32::get),
+            guest_ms: self.guest_ms.map(NonZeroU32::get),
+            wall_ms: self.wall_ms.map(NonZeroU32::get),
+        }
     }
 }
 

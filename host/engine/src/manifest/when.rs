@@ -1,5 +1,7 @@
 //! Which operations a policy is asked about. The host compares; a component that isn't concerned is never loaded.
 
+use std::fmt;
+
 use bootc_image_core::view::{Role, View};
 use glob::{MatchOptions, Pattern};
 use toml::Spanned;
@@ -22,6 +24,19 @@ const OPTIONS: MatchOptions = MatchOptions {
 pub struct When {
     operations: Vec<Pattern>,
     references: Vec<Pattern>,
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words =
+            |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(", ");
+        match (self.operations.as_slice(), self.references.as_slice()) {
+            ([], []) => f.write_str("every operation"),
+            (operations, []) => f.write_str(&words(operations)),
+            ([], references) => write!(f, "operations on {}", words(references)),
+            (operations, references) => write!(f, "{} on {}", words(operations), words(references)),
+        }
+    }
 }
 
 impl When {
