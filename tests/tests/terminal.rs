@@ -46,8 +46,9 @@ fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
         state() { sed 's/.*) //; s/ .*//' /proc/$1/stat; }
         bootc-image cmd list --quiet & ours=$!
         sleep 1; podman=$(pgrep -x podman)
-        kill -TSTP $ours; sleep 0.3; echo \"$(state $ours) $(state $podman)\"
-        kill -CONT $ours; sleep 0.3; state $ours $podman | grep -c T; state $podman | grep -c T
+        are() { for i in $(seq 100); do [ \"$(state $ours) $(state $podman)\" = \"$1\" ] && return; sleep 0.1; done; }
+        kill -TSTP $ours; are 'T T'; echo \"$(state $ours) $(state $podman)\"
+        kill -CONT $ours; are 'S S'; state $ours | grep -c T; state $podman | grep -c T
         kill -TERM $ours; wait $ours || true";
     let output = world.enter().sh(&format!("set +e\n{script}"));
     assert_eq!(output.lines(), ["T T", "0", "0"], "{output:#?}");
