@@ -746,3 +746,27 @@ fn whoever_is_root_for_another_leaves_a_trace_where_names_are_looked_up() {
     let output = enter.run(COPY).exits(77);
     assert!(output.stderr.contains("no verdict"), "{output:#?}");
 }
+
+/// Whatever becomes of the helper, or of the place where compiled code is kept: nothing runs that nobody judged.
+#[test]
+fn a_policy_that_cant_be_compiled_denies_and_one_that_cant_be_kept_is_asked_all_the_same() {
+    let world = World::new();
+    let helper = "/usr/libexec/bootc-image/bootc-image-helper";
+    let enter = || does(world.enter(), "allow");
+    denied(&world, enter().without("bootc-image-helper").run(COPY), &["bootc-image-helper isn't installed"]);
+    for (script, expected) in
+        [("kill -9 $$", "killed by signal 9"), ("exit 3", "exit code 3"), ("exit 0", "it can't be compiled")]
+    {
+        let broken = || enter().without("bootc-image-helper");
+        let output = broken().file_with_mode(helper, format!("#!/bin/sh\n{script}\n"), 0o755).run(COPY);
+        denied(&world, output, &["policy policy-does can't judge this", expected]);
+    }
+    for full in ["mount -t tmpfs -o size=4k none /var/cache", "mount -t tmpfs -o ro none /var/cache"] {
+        let explain = "bootc-image policy explain copy-to-storage";
+        let output =
+            enter().sh(&format!("mkdir -p /var/cache; {full}; {explain}; find /var/cache -type f")).ok();
+        assert!(output.stdout.contains("policy-does  allows"), "{full}: {output:#?}");
+        assert!(output.stderr.contains("compiled components can't be kept"), "{full}: {output:#?}");
+        assert!(!output.stdout.contains(".cwasm"), "nothing half-made stays: {output:#?}");
+    }
+}
