@@ -104,8 +104,17 @@ fn through_pipeline(
     plugins: &PluginSet,
     request: Request,
 ) -> Result<Report, Failure> {
+    with_pipeline(ui, settings, plugins, |pipeline| Ok(pipeline.run(request)?))
+}
+
+/// Puts the pipeline together.
+fn with_pipeline<T>(
+    ui: &Ui,
+    settings: &Settings,
+    plugins: &PluginSet,
+    work: impl FnOnce(&Pipeline<'_>) -> T,
+) -> T {
     let exporter = HelperExporter { candidates: settings.helper.clone() };
     let recorder = FileRecorder::new(settings.state.join("audit"));
-    let pipeline = Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui };
-    Ok(pipeline.run(request)?)
+    work(&Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui })
 }

@@ -1,8 +1,8 @@
 //! The record of what was done: an intent, on disk before anything runs, and an outcome after (D3.4).
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::digest::Digest;
 use crate::error::{Denial, Error};
+use crate::files::private_directory;
 use crate::policy::{Judged, Verdict};
 use crate::subject::Subject;
 
@@ -148,14 +149,6 @@ impl FileRecorder {
     }
 }
 
-/// Makes a directory that only its owner can enter. Those above it are for everybody: plugins are found in one of them.
-pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
 fn ends_in_newline(file: &File) -> io::Result<bool> {
     let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
     let mut byte = [0];
@@ -239,6 +232,9 @@ fn new_id() -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::DirBuilder;
+    use std::os::unix::fs::DirBuilderExt as _;
+
     use super::*;
 
     fn denial() -> Denial {

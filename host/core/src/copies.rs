@@ -1,16 +1,15 @@
 //! What has been copied out of the ostree repository: which image a commit became. The same commit always becomes the same
 //! image; with this it needn't be exported again to find out which.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::private_directory;
 use crate::error::Error;
 use crate::export::EXPORTER;
+use crate::files::{private_directory, replace};
 use crate::operation::HostImage;
 
 /// Where it is kept, below the state's directory.
@@ -57,12 +56,10 @@ impl Copies {
         let unfinished = path.with_extension("unfinished");
         let write = || -> io::Result<()> {
             private_directory(&self.directory)?;
-            let mut file =
-                File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-            serde_json::to_writer(&file, &copy)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)
+            replace(&path, &unfinished, 0o600, |file| {
+                serde_json::to_writer(&mut *file, &copy)?;
+                file.write_all(b"\n")
+            })
         };
         write().map_err(Error::io("write", &path))
     }

@@ -14,6 +14,7 @@
 //!   been copied;
 //!   [`children`]: the only place that starts programs; [`scratch`]: where they may leave something
 //! - [`plugin`]: what the engine implements; [`talk`]: what the command line implements
+//! - [`files`]: how files of ours are made
 //! - [`settings`], [`report`], [`error`]: what goes in and what comes out
 
 pub mod audit;
@@ -24,6 +25,7 @@ mod default_store;
 pub mod digest;
 pub mod error;
 pub mod export;
+pub mod files;
 pub mod frozen;
 mod lock_watch;
 mod mounts;

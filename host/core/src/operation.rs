@@ -246,8 +246,8 @@ impl Operation {
             Self::PullFromDefaultStorage { .. } => "pull-from-default-storage",
             Self::SetUnified { .. } => "set-unified",
             Self::Cmd { .. } => "cmd",
-            Self::ApprovePlugin { .. } => "plugin-approve",
-            Self::RevokePlugin { .. } => "plugin-revoke",
+            Self::ApprovePlugin { .. } => "approve-plugin",
+            Self::RevokePlugin { .. } => "revoke-plugin",
         }
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn early_denial(
     subject: &Subject,
     sysroot: Option<&str>,
 ) -> Result<(), Denial> {
-    builtin::early(configuration, subject, sysroot)
+    builtin::early(configuration.allow_delegated, subject, sysroot)
 }
 
 /// What reads a file that a caller names who is root on another's behalf.
@@ -142,7 +142,8 @@ impl Validators<'_> {
     pub fn judge(&self, frozen: Frozen) -> Judged {
         let resolved = frozen.is_resolved();
         let own = self.own.iter().filter(|validator| resolved || validator.judges_unresolved());
-        let mut verdicts: Vec<Verdict> = own.map(|validator| verdict(validator.as_ref(), &frozen)).collect();
+        let mut verdicts: Vec<Verdict> =
+            own.map(|validator| Verdict::new(validator.name(), validator.judge(&frozen).err())).collect();
         // What the host itself refuses no plugin needs to hear of.
         let mut unconcerned = Vec::new();
         if verdicts.iter().all(|verdict| verdict.allowed) {
@@ -152,14 +153,11 @@ impl Validators<'_> {
     }
 }
 
-fn verdict(validator: &dyn Validator, frozen: &Frozen) -> Verdict {
-    let denial = validator.judge(frozen).err();
-    Verdict {
-        validator: validator.name().to_owned(),
-        allowed: denial.is_none(),
-        denial,
-        failed_open: None,
-        said: Said::default(),
+impl Verdict {
+    /// Of one who objects, or doesn't, and says nothing beside.
+    fn new(validator: impl Into<String>, denial: Option<Denial>) -> Self {
+        let allowed = denial.is_none();
+        Self { validator: validator.into(), allowed, denial, failed_open: None, said: Said::default() }
     }
 }
 
@@ -221,11 +219,8 @@ mod tests {
     use crate::plugin::{Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
     use crate::view::View;
 
-    /// The host without any plugin.
-    pub(super) struct Alone;
-
     /// A policy and what it thinks.
-    struct Fixed {
+    pub(super) struct Fixed {
         plugin: PluginId,
         concerned: bool,
         early: bool,
@@ -251,7 +246,12 @@ mod tests {
     }
 
     /// Nothing but these policies, or a set that can't be told.
-    struct Only(Result<Vec<Fixed>, PluginSetError>);
+    pub(super) struct Only(Result<Vec<Fixed>, PluginSetError>);
+
+    /// The host without any plugin.
+    pub(super) fn alone() -> Only {
+        Only(Ok(Vec::new()))
+    }
 
     impl Plugins for Only {
         fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
@@ -281,36 +281,6 @@ mod tests {
 
         fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
             self.grant_for(plugin.as_str()).map(|_| PathBuf::new())
-        }
-    }
-
-    impl Plugins for Alone {
-        fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
-            Ok(Vec::new())
-        }
-
-        fn broken(&self) -> Option<PluginSetError> {
-            None
-        }
-
-        fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError> {
-            Only(Ok(Vec::new())).plan(plugin, name, args)
-        }
-
-        fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
-            Ok(Vec::new())
-        }
-
-        fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
-            Only(Ok(Vec::new())).grant_for(plugin)
-        }
-
-        fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
-            Only(Ok(Vec::new())).approve(grant)
-        }
-
-        fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
-            Only(Ok(Vec::new())).revoke(plugin)
         }
     }
 

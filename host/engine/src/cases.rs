@@ -1,8 +1,6 @@
 //! A site's table of operations and the verdicts that it expects, for its own tests of its policies.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use bootc_image_core::digest::{Commit, Digest};
@@ -14,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::places::{open_file, read_up_to, text};
 use crate::strict::{Complaint, Source, one_of};
 
 /// What names mean where a case doesn't say: the digest of nothing.
@@ -96,16 +95,7 @@ const LARGEST: u64 = 4 << 20;
 /// # Errors
 /// The system's.
 pub fn read_file(path: &Path) -> io::Result<String> {
-    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it must be a file"));
-    }
-    let mut text = String::new();
-    file.take(LARGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
-    }
-    Ok(text)
+    text(read_up_to(open_file(path, OFlags::empty())?, LARGEST)?)
 }
 
 impl Case {

@@ -2,15 +2,16 @@
 //! digest is compared with the one that was approved, and machine code is found by that digest alone, never by a name or a
 //! time. Without it the helper compiles, once.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::children;
+use bootc_image_core::digest::Digest;
+use bootc_image_core::files::replace;
 use rustix::fs::{MemfdFlags, memfd_create};
-use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -50,7 +51,7 @@ pub(crate) fn sha256_of(path: &Path, owner: Owner) -> io::Result<String> {
 
 /// Digest in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    Digest::of(bytes).hex().to_owned()
 }
 
 /// Loads it. An error says why it can't be used.
@@ -150,15 +151,8 @@ fn keep(cache: &Path, name: &str, mut code: File) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(cache)?;
     let Some(directory) = trusted_directory(cache, Owner::ROOT)? else { return Ok(()) };
     let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut file = File::options().write(true).create_new(true).mode(0o644).open(&unfinished)?;
+    replace(&directory.join(name), &unfinished, 0o644, |file| {
         code.rewind()?;
-        io::copy(&mut code, &mut file)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, directory.join(name))
-    };
-    let mut write = write;
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&unfinished);
+        io::copy(&mut code, file).map(drop)
     })
 }

@@ -1,10 +1,11 @@
 //! The administrator's yes to plugins: drop-in files, written by hand or by `plugin approve`.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use bootc_image_core::files::replace;
 use bootc_image_core::operation::{Capability, Grant};
 use bootc_image_core::plugin::PluginId;
 #[cfg(test)]
@@ -111,12 +112,7 @@ pub(crate) fn write(path: &Path, grant: &Grant) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     // Hidden, so that half a file is no grant.
     let unfinished = directory.join(format!(".{}.unfinished", grant.plugin));
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&unfinished)?;
-    let written = file.write_all(text(grant).as_bytes()).and_then(|()| file.sync_all());
-    if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
-        let _ = fs::remove_file(&unfinished);
-        return Err(error);
-    }
+    replace(path, &unfinished, 0o644, |file| file.write_all(text(grant).as_bytes()))?;
     File::open(directory)?.sync_all()
 }
 

@@ -133,30 +133,41 @@ fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
     }
 }
 
+/// Opens a file, which nothing else may be: a pipe would wait for its other end. `flags` are added.
+pub(crate) fn open_file(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a file")) }
+}
+
 /// Opens a file in a trusted directory: not through a link, and only if nobody else can change it.
 pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file =
-        File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
-            let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-            if is_link { io::Error::other("it is a link, and must be a file") } else { error }
-        })?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it must be a file"));
-    }
-    trusted(path, &metadata, owner)?;
+    let file = open_file(path, OFlags::NOFOLLOW).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if is_link { io::Error::other("it is a link, and must be a file") } else { error }
+    })?;
+    trusted(path, &file.metadata()?, owner)?;
     Ok(file)
 }
 
-/// Reads a file that [`open_trusted`] opens, up to `largest` bytes.
-pub(crate) fn read_trusted(path: &Path, owner: Owner, largest: u64) -> io::Result<Vec<u8>> {
+/// Reads all of it, up to `largest` bytes.
+pub(crate) fn read_up_to(file: File, largest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open_trusted(path, owner)?.take(largest + 1).read_to_end(&mut bytes)?;
+    file.take(largest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > largest {
         return Err(io::Error::other(format!("it is larger than {} KiB", largest >> 10)));
     }
     Ok(bytes)
+}
+
+/// Reads a file that [`open_trusted`] opens, up to `largest` bytes.
+pub(crate) fn read_trusted(path: &Path, owner: Owner, largest: u64) -> io::Result<Vec<u8>> {
+    read_up_to(open_trusted(path, owner)?, largest)
+}
+
+/// As text.
+pub(crate) fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it isn't UTF-8 text"))
 }
 
 /// The largest text that somebody writes by hand, in bytes.
@@ -164,8 +175,7 @@ pub(crate) const LARGEST_TEXT: u64 = 64 << 10;
 
 /// Reads such a text.
 pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
-    String::from_utf8(read_trusted(path, owner, LARGEST_TEXT)?)
-        .map_err(|_| io::Error::other("it isn't UTF-8 text"))
+    text(read_trusted(path, owner, LARGEST_TEXT)?)
 }
 
 /// Files that count: all `*.toml` in these directories, by name. One in a later directory replaces one of the same name in

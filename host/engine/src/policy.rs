@@ -22,9 +22,7 @@ impl Workshop {
         let start = || Runtime::new().map_err(|error| format!("wasmtime doesn't start: {error:#}"));
         self.runtime.get_or_init(start).as_ref().map_err(Clone::clone)
     }
-}
 
-impl Workshop {
     /// Lets the clock stop until the next run.
     pub(crate) fn rest(&self) {
         if let Some(Ok(runtime)) = self.runtime.get() {

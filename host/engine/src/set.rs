@@ -202,13 +202,13 @@ impl Plugins for PluginSet {
             reason,
             fix: fix.to_owned(),
         };
-        let Code::File { path, sha256, owner } = &found.code else {
+        let Code::File { path, sha256, .. } = &found.code else {
             return Err(problem(
                 "it is part of this program and needs no grant".to_owned(),
                 "there is nothing to do",
             ));
         };
-        let now = code::sha256_of(path, *owner).map_err(Error::io("read", path))?;
+        let now = self.component_digest(found)?.unwrap_or_default();
         if now != *sha256 {
             let reason = format!("{} has the digest {now}, and its manifest says {sha256}", path.display());
             return Err(problem(reason, "install it again: manifest and component don't belong together"));
@@ -228,7 +228,7 @@ impl Plugins for PluginSet {
         let Some(path) = grants::file_of(places, &grant.plugin) else {
             return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
         };
-        refuse_shared(places, &path, &grant.plugin)?;
+        refuse_shared(&grants::read(places).map_err(Error::Configuration)?, &path, &grant.plugin)?;
         grants::write(&path, grant).map_err(Error::io("write", &path))?;
         Ok(path)
     }
@@ -248,22 +248,23 @@ impl Plugins for PluginSet {
         }
         match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
             Some(path) => {
-                refuse_shared(places, &path, plugin)?;
+                refuse_shared(&granted, &path, plugin)?;
                 std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
                 Ok(path)
             }
-            None if self.find(plugin.as_str()).is_err() => self.find(plugin.as_str()).map(|_| PathBuf::new()),
-            None => Err(problem(
-                "nothing was granted to it".to_owned(),
-                "see what there is with: bootc-image plugin list".to_owned(),
-            )),
+            None => {
+                self.find(plugin.as_str())?;
+                Err(problem(
+                    "nothing was granted to it".to_owned(),
+                    "see what there is with: bootc-image plugin list".to_owned(),
+                ))
+            }
         }
     }
 }
 
 /// A file that grants something to others as well isn't ours to replace or to remove.
-fn refuse_shared(places: &Places, path: &Path, plugin: &PluginId) -> Result<(), Error> {
-    let granted = grants::read(places).map_err(Error::Configuration)?;
+fn refuse_shared(granted: &[grants::Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
         None => Ok(()),
         Some(other) => Err(Error::Plugin {

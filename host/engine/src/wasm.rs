@@ -86,7 +86,7 @@ impl Runtime {
     ) -> Result<Plan, PlanError> {
         let unusable = |reason| PlanError::Unusable { plugin: identity.plugin.clone(), reason };
         let (linker, wasi) = self.linker_for(component, World::CommandWrapper).map_err(unusable)?;
-        let mut store = self.store(identity, wasi);
+        let mut store = self.store(identity, wasi).map_err(unusable)?;
         let outcome = Wrapper::instantiate(&mut store, component, &linker)
             .and_then(|wrapper| commands::plan_run(&wrapper, &mut store, name, args));
         let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().last_words());
@@ -118,8 +118,7 @@ impl Runtime {
         policy: &ReadyPolicy,
         view: &Arc<View>,
     ) -> Result<Opinion, String> {
-        self.start_clock().map_err(|error| format!("no clock can be started: {error}"))?;
-        let mut store = self.store(identity, policy.wasi);
+        let mut store = self.store(identity, policy.wasi)?;
         let outcome = policy
             .pre
             .instantiate(&mut store)
@@ -142,7 +141,7 @@ impl Runtime {
         let pre = linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, None))?;
         // A component without the export isn't of this world.
         let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
-        let mut store = self.store(identity, wasi);
+        let mut store = self.store(identity, wasi)?;
         let checked = pre
             .instantiate(&mut store)
             .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
@@ -151,7 +150,6 @@ impl Runtime {
 
     /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
     fn linker_for(&self, component: &Component, world: World) -> Result<(Linker<Guest>, bool), String> {
-        self.start_clock().map_err(|error| format!("no clock can be started: {error}"))?;
         let wasi = imports::check(&self.engine, component, world).map_err(|error| error.to_string())?;
         let mut linker = self.linker.clone();
         if wasi {
@@ -166,7 +164,6 @@ impl Runtime {
         drop(watchdog.take());
     }
 
-    /// Without a clock nothing runs.
     fn start_clock(&self) -> io::Result<()> {
         let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
         if watchdog.is_none() {
@@ -175,8 +172,10 @@ impl Runtime {
         Ok(())
     }
 
-    /// A store whose limits hold from the first instruction on, those of its instantiation included.
-    fn store(&self, identity: &Identity, wasi: bool) -> Store<Guest> {
+    /// A store whose limits hold from the first instruction on, those of its instantiation included. Without a clock there is
+    /// none.
+    fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, String> {
+        self.start_clock().map_err(|error| format!("no clock can be started: {error}"))?;
         let limits = identity.limits;
         let guest = Guest::new(identity.plugin.clone(), identity.settings.clone(), limits, wasi);
         let mut store = Store::new(&self.engine, guest);
@@ -184,6 +183,6 @@ impl Runtime {
         store.set_hostcall_fuel(limits.transfer);
         store.set_max_component_handles(limits.handles);
         watchdog::obey(&mut store, limits.guest_time, limits.wall_time);
-        store
+        Ok(store)
     }
 }

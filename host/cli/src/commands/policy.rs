@@ -1,8 +1,6 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bootc_image_core::audit::FileRecorder;
 use bootc_image_core::error::Error;
-use bootc_image_core::export::HelperExporter;
 use bootc_image_core::pipeline::Pipeline;
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::Report;
@@ -14,8 +12,8 @@ use clap::{Args, Parser as _, Subcommand};
 use crate::arguments::{Arguments, Command, Operation};
 use crate::exit::{DENIED, FAILED, Failure, OK};
 use crate::render;
-use crate::through_pipeline;
 use crate::ui::Ui;
+use crate::{through_pipeline, with_pipeline};
 
 /// See what policies say, before it matters
 #[derive(Debug, Args)]
@@ -42,7 +40,9 @@ impl Policy {
     pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
         match self.action {
             Action::Explain { operation } => explain(ui, settings, plugins, operation),
-            Action::Test { file } => test(ui, settings, plugins, &file),
+            Action::Test { file } => {
+                with_pipeline(ui, settings, plugins, |pipeline| test(ui, pipeline, &file))
+            }
         }
     }
 }
@@ -93,10 +93,7 @@ fn row(verdict: &Verdict) -> [String; 3] {
     [verdict.validator.clone(), word.to_owned(), why]
 }
 
-fn test(ui: &Ui, settings: &Settings, plugins: &PluginSet, file: &PathBuf) -> Result<u8, Failure> {
-    let exporter = HelperExporter { candidates: Vec::new() };
-    let recorder = FileRecorder::new(settings.state.join("audit"));
-    let pipeline = Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui };
+fn test(ui: &Ui, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     pipeline.refuse_delegated("`policy test`")?;
     let text = cases::read_file(file).map_err(Error::io("read", file))?;
     let cases =

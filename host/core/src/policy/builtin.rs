@@ -3,7 +3,7 @@
 
 use bootc_image_grammar::{Command, FlagValue, Kind, Value};
 
-use super::{Configuration, Delegated, Validator};
+use super::{Delegated, Validator};
 use bootc_image_grammar::weakened::is_off;
 
 use crate::error::Denial;
@@ -33,6 +33,7 @@ impl Validator for Delegation {
         if frozen.subject().delegation.is_none() || is_off("delegation") {
             return Ok(());
         }
+        early(self.0, frozen.subject(), frozen.sysroot())?;
         let builds = || match frozen.operation() {
             Operation::Cmd { command, .. } => takes(command, Kind::Source),
             _ => false,
@@ -48,8 +49,6 @@ impl Validator for Delegation {
         };
         let (what, code) = if grants && !self.0.plugins {
             ("approving and revoking plugins", "delegated-plugins")
-        } else if frozen.sysroot().is_some() && !self.0.sysroot {
-            ("--sysroot", "delegated-sysroot")
         } else if builds() && !self.0.build {
             ("`cmd build`", "delegated-build")
         } else if unsafely() {
@@ -64,13 +63,9 @@ impl Validator for Delegation {
     }
 }
 
-/// The same of a system that is named with `--sysroot`, before anything of it is looked at.
-pub(super) fn early(
-    configuration: &Configuration,
-    subject: &Subject,
-    sysroot: Option<&str>,
-) -> Result<(), Denial> {
-    let refused = subject.delegation.is_some() && sysroot.is_some() && !configuration.allow_delegated.sysroot;
+/// The same of a system that is named with `--sysroot`: also before anything of it is looked at.
+pub(super) fn early(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
+    let refused = subject.delegation.is_some() && sysroot.is_some() && !allowed.sysroot;
     if refused && !is_off("delegation") {
         Err(not_delegated("--sysroot", "delegated-sysroot"))
     } else {
@@ -306,8 +301,8 @@ mod tests {
     use super::*;
     use crate::operation::ListType;
     use crate::plugin::PluginId;
-    use crate::policy::tests::Alone;
-    use crate::policy::validators;
+    use crate::policy::tests::alone;
+    use crate::policy::{Configuration, validators};
     use crate::subject::Delegation as By;
 
     fn id(name: &str) -> PluginId {
@@ -338,7 +333,7 @@ mod tests {
 
     /// Who denied, and why; none if all allowed.
     fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
-        let judged = validators(&Configuration::default(), claims.to_vec(), &Alone).judge(frozen);
+        let judged = validators(&Configuration::default(), claims.to_vec(), &alone()).judge(frozen);
         let denial = judged.denial().map(|denial| (denial.by.clone(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
@@ -456,7 +451,7 @@ mod tests {
         }
         let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
         let configuration = Configuration { allow_delegated, ..Configuration::default() };
-        let judged = validators(&configuration, Vec::new(), &Alone).judge(list(Some(By::Sudo), Some("/x")));
+        let judged = validators(&configuration, Vec::new(), &alone()).judge(list(Some(By::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
     }
 
@@ -473,7 +468,7 @@ mod tests {
         let operation = list.operation().clone();
         let unresolved = Frozen::unresolved(operation, list.subject().clone(), None);
         let judged =
-            validators(&Configuration::default(), vec![claim("p", "list")], &Alone).judge(unresolved);
+            validators(&Configuration::default(), vec![claim("p", "list")], &alone()).judge(unresolved);
         assert!(judged.denial().is_none());
         assert_eq!(judged.approve().unwrap_err().code, "nobody-judged");
     }

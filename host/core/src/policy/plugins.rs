@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Denial;
 use crate::frozen::Frozen;
-use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure, Said};
+use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure};
 use crate::policy::{Configuration, Verdict};
 use crate::view::View;
 
@@ -47,6 +47,10 @@ pub(super) fn ask(
     verdicts: &mut Vec<Verdict>,
     unconcerned: &mut Vec<PluginId>,
 ) {
+    // Most hosts have none, and need no description.
+    if judges.is_empty() {
+        return;
+    }
     let Some(view) = View::of(frozen).map(Arc::new) else { return };
     for judge in judges {
         match judge {
@@ -73,22 +77,10 @@ pub(super) fn ask(
 
 fn verdict(plugin: &PluginId, opinion: Result<Opinion, PolicyFailure>, fail_open: bool) -> Verdict {
     match opinion {
-        Ok(Opinion { denial, said }) => Verdict {
-            validator: plugin.to_string(),
-            allowed: denial.is_none(),
-            denial,
-            failed_open: None,
-            said,
-        },
+        Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
         Err(PolicyFailure { reason, .. }) if fail_open => {
             tracing::warn!(%plugin, reason, "a policy that may fail has failed");
-            Verdict {
-                validator: plugin.to_string(),
-                allowed: true,
-                denial: None,
-                failed_open: Some(reason),
-                said: Said::default(),
-            }
+            Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }
         Err(PolicyFailure { reason, fix }) => failed(plugin.as_str(), &reason, &fix),
     }
@@ -101,11 +93,5 @@ fn failed(by: &str, reason: &str, fix: &str) -> Verdict {
         message: format!("policy {by} can't judge this: {reason}"),
         hint: Some(fix.to_owned()),
     };
-    Verdict {
-        validator: by.to_owned(),
-        allowed: false,
-        denial: Some(denial),
-        failed_open: None,
-        said: Said::default(),
-    }
+    Verdict::new(by, Some(denial))
 }
