@@ -15,15 +15,14 @@ pub fn baseline(target: &str) -> Option<&'static str> {
 
 /// The shared settings. The compiler adds its target to them, and nothing else is added anywhere.
 ///
-/// Memory keeps wasmtime's default reservations, which let compiled code do without bounds checks, and is allocated on
-/// demand: a command runs a handful of components at most, so a pool would cost more than it saves.
+/// Memory keeps wasmtime's default reservations, which let compiled code do without bounds checks.
 pub fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         // Time limits interrupt a component at the next loop or call.
         .epoch_interruption(true)
-        // Not linked in, like threads and pooling; said here so that a feature of wasmtime switched on elsewhere in the
+        // Not linked in, like threads; said here so that a feature of wasmtime switched on elsewhere in the
         // build doesn't change artefacts.
         .gc_support(false)
         // Reasons are taken from the kind of trap and from the plugin's own last words; nobody reads frames.

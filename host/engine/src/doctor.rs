@@ -7,6 +7,7 @@ use crate::code;
 use crate::inventory::{Plugin, Standing};
 use crate::manifest::World;
 use crate::set::{PluginSet, caught};
+use crate::wasm::Runs;
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +62,9 @@ impl PluginSet {
             return;
         }
         let look = || {
-            let runtime = self.workshop().runtime()?;
-            let component = code::load(runtime.engine(), &plugin.code, &self.workshop().compiler)?;
             let world = plugin.manifest.component.world;
+            let runtime = self.workshop().runtime(Runs::of(world))?;
+            let component = code::load(runtime.engine(), &plugin.code, &self.workshop().compiler)?;
             match world {
                 World::CommandWrapper => runtime.prepare_command(&component)?,
                 World::PolicyValidator => drop(runtime.prepare_policy(&component)?),

@@ -7,26 +7,39 @@ use bootc_image_core::view::View;
 
 use crate::code::{self, Code, Compiler};
 use crate::inventory::{Broken, Plugin, Standing};
-use crate::manifest::When;
+use crate::manifest::{When, World};
 use crate::set::caught;
-use crate::wasm::{Identity, ReadyPolicy, Runtime};
+use crate::wasm::{Identity, ReadyPolicy, Runs, Runtime};
 
 /// What running plugins needs, made when the first one runs.
 pub(crate) struct Workshop {
-    pub(crate) runtime: OnceLock<Result<Runtime, String>>,
+    once: LazyRuntime,
+    again: LazyRuntime,
     pub(crate) compiler: Compiler,
 }
 
+type LazyRuntime = OnceLock<Result<Runtime, String>>;
+
 impl Workshop {
-    pub(crate) fn runtime(&self) -> Result<&Runtime, String> {
-        let start = || Runtime::new().map_err(|error| format!("wasmtime doesn't start: {error:#}"));
-        self.runtime.get_or_init(start).as_ref().map_err(Clone::clone)
+    pub(crate) fn new(compiler: Compiler) -> Self {
+        Self { once: LazyRuntime::new(), again: LazyRuntime::new(), compiler }
     }
 
-    /// Lets the clock stop until the next run.
+    pub(crate) fn runtime(&self, runs: Runs) -> Result<&Runtime, String> {
+        let start = || Runtime::new(runs).map_err(|error| format!("wasmtime doesn't start: {error:#}"));
+        let runtime = match runs {
+            Runs::Once => &self.once,
+            Runs::Again => &self.again,
+        };
+        runtime.get_or_init(start).as_ref().map_err(Clone::clone)
+    }
+
+    /// Lets the clocks stop until the next run.
     pub(crate) fn rest(&self) {
-        if let Some(Ok(runtime)) = self.runtime.get() {
-            runtime.rest();
+        for runtime in [&self.once, &self.again] {
+            if let Some(Ok(runtime)) = runtime.get() {
+                runtime.rest();
+            }
         }
     }
 }
@@ -72,7 +85,7 @@ impl JudgingPlugin {
     }
 
     fn run(&self, code: &Code, identity: &Identity, view: &Arc<View>) -> Result<Opinion, String> {
-        let runtime = self.workshop.runtime()?;
+        let runtime = self.workshop.runtime(Runs::of(World::PolicyValidator))?;
         let load = || {
             code::load(runtime.engine(), code, &self.workshop.compiler)
                 .and_then(|it| runtime.prepare_policy(&it))

@@ -20,7 +20,7 @@ use crate::places::Places;
 use crate::policy::{JudgingPlugin, Workshop};
 use crate::sanitize::sanitize;
 use crate::strict::nearest;
-use crate::wasm::Identity;
+use crate::wasm::{Identity, Runs};
 
 /// Where a set finds what it needs.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +49,7 @@ impl PluginSet {
     pub fn new(surroundings: Surroundings) -> Self {
         let compiler =
             Compiler { cache: surroundings.places.cache.clone(), helper: surroundings.helper.clone() };
-        let workshop = Arc::new(Workshop { runtime: OnceLock::new(), compiler });
+        let workshop = Arc::new(Workshop::new(compiler));
         Self { surroundings, inventory: OnceLock::new(), policies: OnceLock::new(), workshop }
     }
 
@@ -165,7 +165,7 @@ impl Plugins for PluginSet {
             return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
         }
         let plan = || {
-            let runtime = self.workshop.runtime().map_err(unusable)?;
+            let runtime = self.workshop.runtime(Runs::of(World::CommandWrapper)).map_err(unusable)?;
             let component =
                 code::load(runtime.engine(), &found.code, &self.workshop.compiler).map_err(unusable)?;
             runtime.plan(&self.identity(found), &component, name, args)

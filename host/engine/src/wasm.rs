@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId};
 use bootc_image_core::view::View;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
 use crate::manifest::World;
 use bindings::configurable::ConfigurablePre;
@@ -38,6 +38,25 @@ use limits::Limits;
 use watchdog::Watchdog;
 
 pub(crate) use policies::BadSetting;
+
+/// How often the components of a runtime run in one command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// Once: their memory is mapped for the run and unmapped after it.
+    Once,
+    /// Again and again: their memory is taken from a pool, and what a run has changed in it is undone when the run ends. Making
+    /// the pool costs more than mapping memory once, using it less than mapping memory twice.
+    Again,
+}
+
+impl Runs {
+    pub(crate) fn of(world: World) -> Self {
+        match world {
+            World::CommandWrapper => Self::Once,
+            World::PolicyValidator => Self::Again,
+        }
+    }
+}
 
 /// wasmtime with what this host offers to components.
 pub(crate) struct Runtime {
@@ -63,8 +82,12 @@ pub(crate) struct ReadyPolicy {
 }
 
 impl Runtime {
-    pub(crate) fn new() -> wasmtime::Result<Self> {
-        let engine = Engine::new(&bootc_image_engine_config::engine_config())?;
+    pub(crate) fn new(runs: Runs) -> wasmtime::Result<Self> {
+        let mut config = bootc_image_engine_config::engine_config();
+        if runs == Runs::Again {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(limits::pool()));
+        }
+        let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;

@@ -122,10 +122,12 @@ fn evaluate(surroundings: Surroundings, name: &str, kind: &str) -> Result<Opinio
     let set = PluginSet::new(surroundings);
     let policies = set.policies().unwrap();
     let policy = policies.iter().find(|policy| policy.plugin() == &id(name)).unwrap();
+    policy.evaluate(&view(kind))
+}
+
+fn view(kind: &str) -> Arc<View> {
     let digest = format!("sha256:{}", "0".repeat(64));
-    let view =
-        View { kind: kind.to_owned(), argv: Vec::new(), images: Vec::new(), digest, attrs: Vec::new() };
-    policy.evaluate(&Arc::new(view))
+    Arc::new(View { kind: kind.to_owned(), argv: Vec::new(), images: Vec::new(), digest, attrs: Vec::new() })
 }
 
 fn reason(what: &str) -> String {
@@ -187,14 +189,19 @@ fn wasi_policy() {
 }
 
 #[test]
-fn a_policy_is_asked_again_and_again_in_fresh_instances() {
-    let set = alone("policy-does");
+fn what_a_policy_leaves_in_memory_is_gone_when_it_or_another_is_asked_next() {
+    let mut configuration = Configuration::default();
+    configuration.add("settings.policy-does.do = \"remember\"").unwrap();
+    let builtins = vec![guest("policy-does").unwrap(), guest("wasi-policy").unwrap()];
+    let set = PluginSet::new(Surroundings { builtins, configuration, ..Surroundings::default() });
     let policies = set.policies().unwrap();
-    let digest = format!("sha256:{}", "0".repeat(64));
-    let view =
-        View { kind: "list".to_owned(), argv: Vec::new(), images: Vec::new(), digest, attrs: Vec::new() };
-    let view = Arc::new(view);
-    for _ in 0..100 {
-        assert!(policies[0].evaluate(&view).unwrap().denial.is_none());
+    assert_eq!(policies.len(), 2);
+    let view = view("list");
+    for _ in 0..20 {
+        // Twice in turn, once after another one that had the same place in the pool.
+        for policy in [policies[0], policies[0], policies[1]] {
+            let opinion = policy.evaluate(&view).unwrap();
+            assert_eq!(opinion.denial, None);
+        }
     }
 }

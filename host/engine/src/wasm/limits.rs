@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
 
 /// Limits of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,31 @@ const PER_TEXT: usize = 16;
 /// Entries of all tables together: far above what a compiler makes for a plugin, far below what would hurt.
 const TABLE_ENTRIES: usize = 10_000;
 
+/// Core instances, tables and memories of one run: a component is made of several modules.
+const INSTANCES: u32 = 16;
+const TABLES: u32 = 16;
+const MEMORIES: u32 = 4;
+
+/// Memory for one run after another, never for two at once: as much as one may have.
+pub(super) fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(1)
+        .total_core_instances(INSTANCES)
+        .total_tables(TABLES)
+        .total_memories(MEMORIES)
+        .table_elements(TABLE_ENTRIES)
+        // As far as it is reserved; how much of it a run gets is the budget's business.
+        .max_memory_size(4 << 30)
+        // Nothing is asynchronous.
+        .total_stacks(0)
+        // So much of what a run has changed is overwritten instead of being given back to the kernel, which finds out what
+        // it was (since Linux 6.7).
+        .linear_memory_keep_resident(2 << 20)
+        .table_keep_resident(1 << 16)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
 /// A limit that a run hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Exceeded {
@@ -161,15 +186,15 @@ impl ResourceLimiter for Budget {
     }
 
     fn instances(&self) -> usize {
-        16
+        INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        16
+        TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        4
+        MEMORIES as usize
     }
 }
 

@@ -1,5 +1,7 @@
 //! Does what its setting `do` says: the ways in which a policy can decide, fail and misbehave.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use bootc_image_plugin_sdk::config::{self, Settings};
 use bootc_image_plugin_sdk::policy::{Operation, Policy, Verdict};
 use bootc_image_plugin_sdk::{Attr, Problem, export_policy, export_settings, log};
@@ -42,6 +44,8 @@ impl Policy for Does {
             "read-bomb" => loop {
                 std::hint::black_box(config::settings());
             },
+            "remember" => Ok(remembered()
+                .map_or_else(|| Verdict::allow("as new"), |what| Verdict::deny("remembered", what))),
             "huge-reason" => Ok(Verdict::allow("x".repeat(100 << 10))),
             "huge-answer" => Ok(Verdict::allow("x".repeat(5 << 20))),
             "many-attrs" => {
@@ -82,6 +86,37 @@ fn hoard() -> usize {
         all.push(vec![1_u8; 1 << 20]);
         std::hint::black_box(&all);
     }
+}
+
+/// What is left of an earlier run: in data that began as zero, in data that didn't, and behind the memory's first end.
+fn remembered() -> Option<&'static str> {
+    static ZEROS: [AtomicU8; 1 << 16] = [const { AtomicU8::new(0) }; 1 << 16];
+    static OTHERS: [AtomicU8; 1 << 16] = [const { AtomicU8::new(7) }; 1 << 16];
+    let changed = |all: &[AtomicU8], expected| {
+        // All of them are overwritten, whatever was found.
+        all.iter().filter(|byte| byte.swap(0xa5, Ordering::Relaxed) != expected).count() > 0
+    };
+    let (zeros, others) = (changed(&ZEROS, 0), changed(&OTHERS, 7));
+    let grown = new_memory().iter().any(|byte| byte.swap(0xa5, Ordering::Relaxed) != 0);
+    [(zeros, "zeros"), (others, "data"), (grown, "memory that it asked for")]
+        .into_iter()
+        .find_map(|(changed, what)| changed.then_some(what))
+}
+
+/// Memory that nobody in this instance has used, and that nobody will give back.
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "an allocator would give memory that it has cleared")]
+fn new_memory() -> &'static [AtomicU8] {
+    const PAGES: usize = 8;
+    let before = core::arch::wasm32::memory_grow::<0>(PAGES);
+    assert_ne!(before, usize::MAX, "no more memory");
+    // SAFETY: these pages are there since the call above, belong to nobody, and stay.
+    unsafe { std::slice::from_raw_parts((before << 16) as *const AtomicU8, PAGES << 16) }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn new_memory() -> &'static [AtomicU8] {
+    &[]
 }
 
 export_policy!(Does);
