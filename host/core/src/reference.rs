@@ -97,11 +97,6 @@ impl Reference {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
         };
-        if !is_repository(repository) {
-            return Err(malformed(
-                "the repository has lower-case letters, digits, '.', '_', '-' and '/' only",
-            ));
-        }
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
         }
@@ -112,6 +107,11 @@ impl Reference {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
+        if !is_repository(&repository) {
+            return Err(malformed(
+                "the repository has lower-case letters, digits, '.', '_', '-' and '/' only (255 at most)",
+            ));
+        }
         Ok(Self { registry, repository, tag: tag.map(str::to_owned), digest })
     }
 
@@ -213,7 +213,8 @@ impl Serialize for Reference {
 
 /// A registry that is called like a transport can't be told from one by all tools: `oci:5000/x` is a directory for some.
 fn names_transport(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(head, _)| TRANSPORTS.contains(&head))
+    text.split_once(':')
+        .is_some_and(|(head, _)| TRANSPORTS.iter().any(|name| head.eq_ignore_ascii_case(name)))
 }
 
 fn is_port(text: &str) -> bool {

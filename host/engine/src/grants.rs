@@ -49,7 +49,7 @@ struct RawGrant {
 
 /// A grant that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub struct Found {
     pub(crate) plugin: PluginId,
     /// None: whatever component the OS image has.
     pub(crate) sha256: Option<String>,
@@ -58,6 +58,18 @@ pub(crate) struct Found {
     pub(crate) file: PathBuf,
     /// Where it was found: a grant of the image is about plugins of the image alone.
     pub(crate) place: Place,
+}
+
+impl Found {
+    /// Digest of the component that it is about, in lower-case hexadecimal; none: whatever component the OS image has.
+    pub fn sha256(&self) -> Option<&str> {
+        self.sha256.as_deref()
+    }
+
+    /// Digest of the manifest that it is about, likewise.
+    pub fn manifest(&self) -> Option<&str> {
+        self.manifest.as_deref()
+    }
 }
 
 /// Reads all grants.
@@ -75,7 +87,11 @@ pub(crate) fn read(places: &Places) -> Result<Vec<Found>, String> {
     Ok(found)
 }
 
-pub(crate) fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Complaint> {
+/// Reads the text of a grants file that was found in `place` as `file`.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Complaint> {
     let source = Source(text);
     let raw: RawGrants = toml::from_str(text).map_err(|error| source.syntax(&error))?;
     let grant = |raw: &RawGrant| {

@@ -23,7 +23,7 @@ pub mod cases;
 mod code;
 pub mod configuration;
 pub mod doctor;
-mod grants;
+pub mod grants;
 pub mod inventory;
 pub mod manifest;
 pub mod places;

@@ -7,6 +7,7 @@ use glob::{MatchOptions, Pattern};
 use toml::Spanned;
 
 use super::raw::RawWhen;
+use crate::sanitize::is_clean;
 use crate::strict::{Complaint, Source, nearest};
 
 /// Operations beside those of `cmd`.
@@ -47,6 +48,9 @@ impl When {
                     source.checked(text, key, |text| {
                         let pattern = Pattern::new(text)
                             .map_err(|error| format!("{text:?} isn't a pattern: {}", error.msg))?;
+                        if !is_clean(text) {
+                            return Err(format!("{text:?} has characters that can't be seen"));
+                        }
                         check(&pattern)?;
                         quickly_compared(text)?;
                         Ok(pattern)

@@ -1,0 +1,83 @@
+//! TOML that administrators and authors of plugins write.
+
+use std::path::Path;
+
+use bootc_image_core::view::{Image, Name, Role, View};
+use bootc_image_engine::configuration::Configuration;
+use bootc_image_engine::manifest::Manifest;
+use bootc_image_engine::places::Place;
+use bootc_image_engine::strict::Complaint;
+
+use crate::assert_harmless;
+
+/// A manifest is read or complained of, and what it is asked about can be compared in little time.
+pub(crate) fn manifest(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    match Manifest::parse(text) {
+        Ok(manifest) => {
+            assert_harmless(&manifest.component.when.to_string());
+            manifest.component.when.concerns(&view());
+        }
+        Err(complaint) => told(text, &complaint),
+    }
+}
+
+/// A configuration is read or complained of.
+pub(crate) fn configuration(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let mut configuration = Configuration::default();
+    if let Err(complaint) = configuration.add(text) {
+        told(text, &complaint);
+    }
+}
+
+/// Grants are read or complained of, and only those of the OS image may leave out what they are about.
+pub(crate) fn grants(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let file = Path::new("/etc/bootc-image/grants.d/a.toml");
+    let (image, site) =
+        [Place::Image, Place::Site].map(|place| bootc_image_engine::grants::parse(text, place, file)).into();
+    match (image, site) {
+        (Ok(image), Ok(site)) => {
+            assert_eq!(image.len(), site.len());
+            assert!(site.iter().all(|grant| grant.sha256().is_some() && grant.manifest().is_some()));
+        }
+        (Ok(_), Err(complaint)) => told(text, &complaint),
+        (Err(image), Err(site)) => {
+            told(text, &image);
+            told(text, &site);
+        }
+        (Err(complaint), Ok(_)) => panic!("the OS image may do more, not less: {complaint}"),
+    }
+}
+
+/// A complaint is harmless, and its line is one of the text.
+fn told(text: &str, complaint: &Complaint) {
+    let message = complaint.to_string();
+    assert_harmless(&message);
+    if let Some(line) = message.strip_prefix("line ").and_then(|rest| rest.split([':', ',']).next()) {
+        let line: usize = line.parse().expect("a number");
+        assert!((1..=text.lines().count() + 1).contains(&line), "{message}");
+    }
+}
+
+/// Long enough that a pattern which takes exponential time would show.
+fn view() -> View {
+    let repository = "a/".repeat(60) + "b";
+    let name = Name {
+        canonical: format!("docker://registry.example/{repository}:1"),
+        transport: "docker".to_owned(),
+        registry: "registry.example".to_owned(),
+        repository,
+        tag: Some("1".to_owned()),
+        digest: None,
+    };
+    let image = Image { role: Role::Source, name: Some(name), digest: None, attrs: Vec::new() };
+    View {
+        kind: "cmd pull".to_owned(),
+        argv: Vec::new(),
+        images: vec![image],
+        digest: String::new(),
+        attrs: Vec::new(),
+    }
+}

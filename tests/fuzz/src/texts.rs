@@ -1,0 +1,148 @@
+//! What is typed, what plugins say, and what is made of it.
+
+use bootc_image_core::digest::{Commit, Digest};
+use bootc_image_core::frozen::Frozen;
+use bootc_image_core::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation};
+use bootc_image_core::plugin::PluginId;
+use bootc_image_core::reference::Reference;
+use bootc_image_core::subject::{CallerEnvironment, Subject};
+use bootc_image_core::view::View;
+use bootc_image_engine::sanitize::{is_clean, lines, sanitize};
+use bootc_image_grammar::{Command, FlagValue};
+use serde_json::Value;
+
+/// A subcommand and its arguments, a line each: what is parsed and printed is the same again, and nothing but what the table
+/// knows is printed.
+pub(crate) fn podman_grammar(input: &[u8]) {
+    let Some(words) = words(input) else { return };
+    let Some((subcommand, args)) = words.split_first() else { return };
+    let Ok(command) = bootc_image_grammar::parse(subcommand, args) else { return };
+    let argv = command.argv();
+    assert_eq!(argv.first(), Some(subcommand));
+    let again = command.again().expect("what was printed is parsed");
+    assert_eq!(again, command);
+    assert_eq!(again.argv(), argv);
+    let end = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
+    let table = command.table().expect("it was parsed by one");
+    for word in &argv[1..end] {
+        let name = word.strip_prefix("--").and_then(|rest| rest.split('=').next()).expect("an option");
+        assert!(table.long(name).is_some(), "{word:?}");
+    }
+    assert_eq!(
+        argv.len() - end,
+        if command.operands().is_empty() { argv.len() - end } else { command.operands().len() + 1 }
+    );
+    for flag in command.flags() {
+        if let FlagValue::Text(text) = &flag.value {
+            assert!(!text.contains('\0'));
+        }
+    }
+}
+
+/// A reference that is printed means itself, in every way of reading one, and names a registry.
+pub(crate) fn reference(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let of_docker = Reference::of_docker(text);
+    let read = [Reference::parse(text), Reference::parse_local(text), of_docker];
+    for reference in read.into_iter().flatten() {
+        let printed = reference.to_string();
+        assert!(printed.is_ascii() && is_clean(&printed) && !printed.contains(' '), "{printed:?}");
+        assert_eq!(Reference::parse(&printed).as_ref(), Ok(&reference), "{printed:?}");
+        assert!(!reference.registry().is_empty() && !reference.repository().is_empty());
+        assert!(!reference.registry().contains('/'), "{printed:?}");
+        let pinned = reference.with_digest(Digest::of(b""));
+        assert_eq!(Reference::parse(&pinned.to_string()), Ok(pinned));
+        let tagged = reference.clone().with_default_tag();
+        assert!(tagged.tag().is_some() || tagged.digest().is_some());
+    }
+}
+
+/// Nothing is left that a terminal obeys or that can't be seen, however often it goes through.
+pub(crate) fn sanitiser(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let clean = sanitize(&text);
+    assert!(is_clean(&clean), "{clean:?}");
+    assert_eq!(sanitize(&clean), clean);
+    assert!(!clean.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{200b}'));
+    assert!(clean.chars().count() <= text.chars().count());
+    assert_eq!(clean == text, is_clean(&text));
+    let several = lines(&text);
+    assert_eq!(lines(&several), several);
+    assert!(several.lines().all(is_clean));
+}
+
+/// One form for one operation: its JSON is canonical, and two operations share one only if they are the same.
+pub(crate) fn frozen_form(input: &[u8]) {
+    let middle = input.iter().position(|&byte| byte == 0).unwrap_or(input.len());
+    let (first, rest) = input.split_at(middle);
+    let frozen: Vec<Frozen> =
+        [first, rest.get(1..).unwrap_or_default()].into_iter().filter_map(freeze).collect();
+    for one in &frozen {
+        let value: Value = serde_json::from_str(one.json()).expect("the frozen form is JSON");
+        // Its maps are sorted, and it prints no blanks.
+        assert_eq!(serde_json::to_string(&value).expect("a value"), one.json());
+        let view = View::of(one).expect("policies have a say");
+        assert_eq!(view.digest, one.digest().as_str());
+    }
+    if let [one, other] = frozen.as_slice() {
+        let same = (one.operation(), one.subject(), one.sysroot(), one.is_resolved())
+            == (other.operation(), other.subject(), other.sysroot(), other.is_resolved());
+        assert_eq!(same, one.json() == other.json());
+        assert_eq!(same, one.digest() == other.digest());
+    }
+}
+
+/// An operation made of the words: the first says which kind, the second who asks.
+fn freeze(input: &[u8]) -> Option<Frozen> {
+    let words = words(input)?;
+    let mut rest = words.iter();
+    let kind = rest.next()?;
+    let who = CallerEnvironment { sudo_uid: rest.next().cloned(), ..CallerEnvironment::default() };
+    let subject = Subject::of_caller(0, 0, &who, "");
+    let sysroot = rest.next().filter(|path| !path.is_empty()).cloned();
+    let words: Vec<String> = rest.cloned().collect();
+    let operation = match kind.as_str() {
+        "copy" => copy(&words)?,
+        "cmd" => cmd(&words)?,
+        _ => return None,
+    };
+    Some(if kind.len() % 2 == 0 {
+        Frozen::new(operation, subject, sysroot)
+    } else {
+        Frozen::unresolved(operation, subject, sysroot)
+    })
+}
+
+fn copy(words: &[String]) -> Option<Operation> {
+    let [name, target, ..] = words else { return None };
+    let image = HostImage {
+        name: name.clone(),
+        commit: Commit::new("0".repeat(64)).expect("a commit"),
+        manifest_digest: Digest::of(name.as_bytes()),
+    };
+    Some(Operation::CopyToStorage { source: CopySource::Host(image), target: Reference::parse(target).ok()? })
+}
+
+fn cmd(words: &[String]) -> Option<Operation> {
+    let (subcommand, args) = words.split_first()?;
+    let command: Command = bootc_image_grammar::parse(subcommand, args).ok()?;
+    let images = command.operands().iter().filter_map(|operand| Reference::parse(operand).ok());
+    let images = images.map(|name| CommandImage::Store {
+        image: LocalImage {
+            id: Digest::of(name.repository().as_bytes()).hex().to_owned(),
+            manifest_digest: Digest::of(b""),
+        },
+        name: Some(name),
+    });
+    Some(Operation::Cmd {
+        invoked: subcommand.clone(),
+        plugin: PluginId::new("podman-allowlist").ok()?,
+        images: images.collect(),
+        pinned: args.len() % 2 == 0,
+        command,
+    })
+}
+
+fn words(input: &[u8]) -> Option<Vec<String>> {
+    Some(std::str::from_utf8(input).ok()?.split('\n').map(str::to_owned).collect())
+}
