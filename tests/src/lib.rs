@@ -16,6 +16,7 @@
 
 pub mod drift;
 pub mod faults;
+pub mod hostile;
 pub mod machine;
 pub mod oracle;
 pub mod programs;

@@ -10,6 +10,7 @@ use bootc_image_core::subject::{CallerEnvironment, Subject};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::Places;
 use bootc_image_engine::{Builtin, Surroundings};
+use bootc_image_grammar::weakened::is_off;
 
 use crate::arguments::Global;
 use crate::exit::Failure;
@@ -25,7 +26,7 @@ const HELPER: &str = "bootc-image-helper";
 
 pub(crate) fn resolve(global: &Global, builtins: Vec<Builtin>) -> Result<(Settings, Surroundings), Failure> {
     let root = rustix::process::geteuid().is_root();
-    let places = Places::of_system(if root { None } else { user() });
+    let places = Places::of_system(if root && !is_off("root") { None } else { user() });
     let configuration = Configuration::read(&places).map_err(Error::Configuration)?;
     let subject = subject();
     let settings = Settings {

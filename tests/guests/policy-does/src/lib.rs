@@ -25,6 +25,11 @@ impl Policy for Does {
                 None => Verdict::allow(""),
             }),
             "problem" => Err(config::problem("do", "it can't decide")),
+            "problem-escapes" => {
+                let mut problem = config::problem("k\u{1b}[1m", "p\u{1b}[2Jq\u{202e}");
+                problem.hint = Some("h\u{9b}31m".to_owned());
+                Err(problem)
+            }
             "log" => {
                 log::warn("the policy says \u{1b}[31mred\u{1b}[0m");
                 Ok(Verdict::allow("logged"))
@@ -38,12 +43,19 @@ impl Policy for Does {
             },
             "recurse" => Ok(Verdict::allow(deeper(1).to_string())),
             "memory" => Ok(Verdict::allow(hoard().to_string())),
-            "log-bomb" => loop {
-                log::error("x".repeat(1000));
+            "log-bomb" => {
+                (0..500).for_each(|_| log::error("x".repeat(1000)));
+                Ok(Verdict::allow("logged"))
+            }
+            "read-bomb" => {
+                let key = "x".repeat(100 << 10);
+                let found = (0..80).filter(|_| config::get(&key).is_some()).count();
+                Ok(Verdict::allow(format!("found {found}")))
+            }
+            "call-loop" => loop {
+                std::hint::black_box(log::enabled(log::Level::Info));
             },
-            "read-bomb" => loop {
-                std::hint::black_box(config::settings());
-            },
+            "trap" => trap(),
             "remember" => Ok(remembered()
                 .map_or_else(|| Verdict::allow("as new"), |what| Verdict::deny("remembered", what))),
             "huge-reason" => Ok(Verdict::allow("x".repeat(100 << 10))),
@@ -80,12 +92,24 @@ fn deeper(depth: u64) -> u64 {
     std::hint::black_box(deeper(std::hint::black_box(depth) + 1)) + 1
 }
 
+/// As much as a host could take that sets no limit.
 fn hoard() -> usize {
     let mut all = Vec::new();
-    loop {
+    for _ in 0..300 {
         all.push(vec![1_u8; 1 << 20]);
         std::hint::black_box(&all);
     }
+    all.len()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn trap() -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn trap() -> ! {
+    std::process::abort()
 }
 
 /// What is left of an earlier run: in data that began as zero, in data that didn't, and behind the memory's first end.

@@ -1,0 +1,11 @@
+;; Its reason is no text: a byte that UTF-8 doesn't have.
+(module
+  (import "bootc-image:policy/operations@0.1.0" "[resource-drop]operation" (func $drop (param i32)))
+  (memory (export "memory") 2)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+  (data (i32.const 1024) "\ff")
+  (func (export "bootc-image:policy/validate@0.1.0#evaluate") (param $operation i32) (result i32)
+    (call $drop (local.get $operation))
+    (i32.store (i32.const 44) (i32.const 1024))
+    (i32.store (i32.const 48) (i32.const 1))
+    (i32.const 0)))

@@ -1,0 +1,651 @@
+//! The matrix of `tests/hostile/MATRIX.md`: every guest is held by the program as users get it, and breaks one in which the
+//! mechanism of its row is off. See host/grammar/src/weakened.rs.
+
+mod plugins;
+
+use std::sync::LazyLock;
+
+use bootc_image_test_guests as guests;
+use bootc_image_tests::hostile::Ending;
+use bootc_image_tests::world::Enter;
+use bootc_image_tests::{World, programs};
+use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image};
+use sha2::{Digest as _, Sha256};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+struct Row {
+    /// The check that keeps the guest from it; empty if it is wasmtime's own.
+    mechanism: &'static str,
+    guest: &'static str,
+    test: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/hostile.rs"));
+
+// A row without a test of its name doesn't compile.
+macro_rules! has_a_test {
+    ($test:ident) => {
+        #[allow(unused_imports)]
+        use self::$test as _;
+    };
+}
+for_each_row!(has_a_test);
+
+/// What a policy may have, in KiB and ms (D6).
+const CEILING: u64 = 64 << 10;
+const GUEST_TIME: u64 = 250;
+const WALL_TIME: u64 = 2000;
+/// What the host may need more with a hostile guest than with an idle one.
+const ROOM: u64 = 32 << 10;
+
+const SETTINGS: &str = "/usr/lib/bootc-image/config.d/50-test.toml";
+const GRANTS: &str = "/usr/lib/bootc-image/grants.d";
+const CACHE: &str = "/var/cache/bootc-image";
+
+/// How a host shows that it is broken.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    /// What must be refused would run.
+    Runs,
+    /// It has to be killed.
+    Endless,
+    /// It dies.
+    Dies,
+    /// It takes more memory than there is for it.
+    Memory,
+    /// It prints what a terminal obeys.
+    Escapes,
+    /// This is in its output.
+    Says(&'static str),
+}
+
+impl Harm {
+    fn came_of(self, ending: &Ending, idle: u64) -> bool {
+        match self {
+            Self::Runs => ending.code == Some(0),
+            Self::Endless => ending.killed,
+            Self::Dies => ending.signal.is_some() && !ending.killed,
+            Self::Memory => ending.peak_kib > idle + CEILING + ROOM,
+            Self::Escapes => obeyed(&ending.output),
+            Self::Says(text) => ending.output.contains(text),
+        }
+    }
+}
+
+/// Whether a terminal would do anything but show this, or show it in another order.
+fn obeyed(text: &str) -> bool {
+    text.chars().any(|c| {
+        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    })
+}
+
+/// A guest in a world, and what is done with it.
+struct Attack {
+    row: &'static Row,
+    /// Sets the world up.
+    set_up: Box<dyn Fn(Enter) -> Enter>,
+    /// Runs before the commands are measured, with everything compiled.
+    script: String,
+    command: &'static str,
+    /// How a refusal ends.
+    refused: i32,
+}
+
+/// The attack of the test in which it stands: the row says with which guest.
+macro_rules! attack {
+    () => {{
+        fn here() {}
+        let name = std::any::type_name_of_val(&here);
+        let test = name.rsplit("::").nth(1).unwrap();
+        Attack::of(ROWS.iter().find(|row| row.test == test).unwrap())
+    }};
+}
+
+impl Attack {
+    /// A policy of the OS image that is asked about a copy.
+    fn of(row: &'static Row) -> Self {
+        Self {
+            row,
+            set_up: Box::new(move |enter| in_image(enter, row.guest)),
+            script: String::new(),
+            command: "copy-to-storage",
+            refused: 77,
+        }
+    }
+
+    /// The plugin's setting `do`.
+    fn does(self, what: &'static str) -> Self {
+        self.with(move |enter| enter.file(SETTINGS, format!("settings.policy-does.do = {what:?}\n")))
+    }
+
+    fn with(self, more: impl Fn(Enter) -> Enter + 'static) -> Self {
+        let set_up = self.set_up;
+        Self { set_up: Box::new(move |enter| more(set_up(enter))), ..self }
+    }
+
+    /// Another beginning than the guest in the OS image.
+    fn prepared(self, set_up: impl Fn(Enter) -> Enter + 'static) -> Self {
+        Self { set_up: Box::new(set_up), ..self }
+    }
+
+    fn after(self, script: impl Into<String>) -> Self {
+        Self { script: script.into(), ..self }
+    }
+
+    /// A plugin that plans `cmd list`, and can't be used.
+    fn command(self, refused: i32) -> Self {
+        Self { command: "cmd list", refused, ..self }
+    }
+
+    fn command_line(self, command: &'static str) -> Self {
+        Self { command, ..self }
+    }
+
+    /// It is refused for this reason, and harm comes of it where the mechanism is off.
+    fn is_refused(self, reason: &str, harm: Harm) {
+        let endings = self.endings();
+        let idle = IDLE.as_slice();
+        for (ending, idle) in endings[..2].iter().zip(idle) {
+            self.held(ending, *idle);
+            assert_eq!(ending.code, Some(self.refused), "{}: {ending:#?}", self.row.test);
+            assert!(ending.output.contains(reason), "{}: {ending:#?}", self.row.test);
+            assert!(!harm.came_of(ending, *idle), "{}: {ending:#?}", self.row.test);
+        }
+        self.breaks(&endings[2], harm, idle[1]);
+    }
+
+    /// It does no harm but where the mechanism is off.
+    fn is_harmless(self, expected: &str, harm: Harm) {
+        let endings = self.endings();
+        for (ending, idle) in endings[..2].iter().zip(IDLE.as_slice()) {
+            self.held(ending, *idle);
+            assert!(ending.output.contains(expected), "{}: {ending:#?}", self.row.test);
+            assert!(!harm.came_of(ending, *idle), "{}: {ending:#?}", self.row.test);
+        }
+        self.breaks(&endings[2], harm, IDLE[1]);
+    }
+
+    /// It is refused by wasmtime. A guest that does the same without the one wrong thing isn't.
+    fn is_refused_by_wasmtime(self, reason: &str) {
+        assert!(self.row.mechanism.is_empty());
+        for (ending, idle) in self.endings()[..2].iter().zip(IDLE.as_slice()) {
+            self.held(ending, *idle);
+            assert_eq!(ending.code, Some(self.refused), "{}: {ending:#?}", self.row.test);
+            assert!(ending.output.contains(reason), "{}: {ending:#?}", self.row.test);
+        }
+        let control = Attack { set_up: Box::new(|enter| in_image(enter, "allows.wat")), ..self };
+        for ending in control.endings() {
+            assert_eq!(ending.code, Some(0), "{ending:#?}");
+        }
+    }
+
+    /// What its script left in the cache is told and not used. Without the script there is nothing to tell.
+    fn is_compiled_anew(self) {
+        let (told, reason) = ("compiling anew", "nothing is allowed today");
+        for (ending, idle) in self.endings()[..2].iter().zip(IDLE.as_slice()) {
+            self.held(ending, *idle);
+            assert_eq!(ending.code, Some(self.refused), "{}: {ending:#?}", self.row.test);
+            assert!(ending.output.contains(told) && ending.output.contains(reason), "{ending:#?}");
+        }
+        for ending in self.after("").endings() {
+            assert!(!ending.output.contains(told) && ending.output.contains(reason), "{ending:#?}");
+        }
+    }
+
+    /// The host lives, in time, with little more memory than it may give away.
+    fn held(&self, ending: &Ending, idle: u64) {
+        assert!(!ending.killed && ending.signal.is_none(), "{}: {ending:#?}", self.row.test);
+        let most = idle + CEILING + ROOM;
+        assert!(ending.peak_kib < most, "{}: {} of {most} KiB: {ending:#?}", self.row.test, ending.peak_kib);
+        assert!(!obeyed(&ending.output), "{}: {ending:#?}", self.row.test);
+    }
+
+    fn breaks(&self, ending: &Ending, harm: Harm, idle: u64) {
+        assert!(
+            harm.came_of(ending, idle),
+            "{} without {}: no harm: {ending:#?}",
+            self.row.test,
+            self.row.mechanism
+        );
+    }
+
+    /// Of the program as users get it, of the test build, and of that without the mechanism.
+    fn endings(&self) -> Vec<Ending> {
+        let world = World::new();
+        let weakened = "/usr/bin/bootc-image-weakened";
+        // The program as users get it has the command that hostile ones want.
+        let (program, plugins) =
+            if self.command == "cmd list" { (weakened, "") } else { ("bootc-image", "builtin") };
+        let enter = (self.set_up)(world.enter())
+            .program(&programs::example("bootc-image-with"), weakened)
+            .program(&programs::ours("measured"), "/usr/bin/measured")
+            .env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
+            .env("RUST_BACKTRACE", "0");
+        let measured = format!("measured {} {}", 10 * GUEST_TIME, 10 * WALL_TIME);
+        let (script, command, mechanism) = (&self.script, self.command, self.row.mechanism);
+        // Whatever is compiled at all is compiled first: the helper has limits of its own.
+        let output = enter.sh(&format!(
+            "bootc-image plugin doctor >/dev/null 2>&1 || true
+            {script}
+            {measured} {program} --dry-run {command}
+            {script}
+            {measured} {weakened} --dry-run {command}
+            {script}
+            export BOOTC_IMAGE_WITHOUT={mechanism}
+            {measured} {weakened} --dry-run {command}"
+        ));
+        let output = output.ok();
+        let endings: Vec<Ending> =
+            output.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(endings.len(), 3, "{output:#?}");
+        endings
+    }
+}
+
+/// The memory that the two programs take with a policy that does nothing, in KiB.
+static IDLE: LazyLock<[u64; 2]> = LazyLock::new(|| {
+    let row = &Row { mechanism: "", guest: "allows.wat", test: "" };
+    let attack = Attack {
+        row,
+        set_up: Box::new(|enter| in_image(enter, row.guest)),
+        script: String::new(),
+        command: "copy-to-storage",
+        refused: 0,
+    };
+    let endings = attack.endings();
+    assert!(endings.iter().all(|ending| ending.code == Some(0)), "{endings:#?}");
+    [endings[0].peak_kib, endings[1].peak_kib]
+});
+
+/// A guest is part of the OS image, with its grant.
+fn in_image(enter: Enter, guest: &str) -> Enter {
+    let Some(id) = guest.strip_suffix(".wat") else { return install_in_image(enter, guest) };
+    let component = component(guest);
+    let world = world_of(guest);
+    let claims = if world == WRAPPER { "[[command]]\nname = \"list\"\nsummary = \"Lists\"\n" } else { "" };
+    let manifest = format!(
+        "schema = 1\nid = {id:?}\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[component]]\nfile = \"{id}.wasm\"\n\
+         sha256 = \"{:x}\"\nworld = {world:?}\n{claims}",
+        Sha256::digest(&component)
+    );
+    enter
+        .file(&format!("{IMAGE}/{id}/plugin.toml"), manifest)
+        .file(&format!("{IMAGE}/{id}/{id}.wasm"), component)
+        .file(&format!("{GRANTS}/{id}.toml"), format!("[[grant]]\nplugin = {id:?}\n"))
+}
+
+const VALIDATOR: &str = "bootc-image:policy/validator";
+const WRAPPER: &str = "bootc-image:command/wrapper";
+
+fn world_of(guest: &str) -> &'static str {
+    if guest == "sees-operations.wat" { WRAPPER } else { VALIDATOR }
+}
+
+/// The component that a core module makes, whatever it does.
+fn component(guest: &str) -> Vec<u8> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut module = wat::parse_file(root.join("hostile").join(guest)).unwrap();
+    let mut resolve = Resolve::default();
+    for package in ["types", "host", "policy", "command"] {
+        resolve.push_dir(root.join("../wit").join(package)).unwrap();
+    }
+    // A world of its own, since no world that there is lets commands import what policies are given.
+    let world = match world_of(guest) {
+        WRAPPER => "import bootc-image:policy/operations@0.1.0; export bootc-image:command/commands@0.1.0;",
+        _ => "include bootc-image:policy/validator@0.1.0;",
+    };
+    let package = resolve
+        .push_str("hostile.wit", &format!("package hostile:guest; world guest {{ {world} }}"))
+        .unwrap();
+    let world = resolve.select_world(&[package], Some("guest")).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+}
+
+#[test]
+fn loop_in_start() {
+    attack!().is_refused("took more than 0.25 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn loop_in_an_export() {
+    attack!().does("loop").is_refused("took more than 0.25 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn loop_in_realloc() {
+    attack!().is_refused("took more than 0.25 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn loop_of_host_calls() {
+    attack!().does("call-loop").is_refused("took more than 0.25 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn a_long_sleep() {
+    attack!()
+        .is_refused("monotonic-clock@0.2.6.subscribe-instant`, which this host doesn't offer", Harm::Endless);
+}
+
+#[test]
+fn deep_recursion() {
+    attack!().is_refused("call stack exhausted", Harm::Dies);
+}
+
+#[test]
+fn memory_bomb() {
+    attack!().does("memory").is_refused("used more than 64 MiB of memory", Harm::Memory);
+}
+
+#[test]
+fn table_bomb() {
+    attack!().is_refused("used more than 10000 table entries", Harm::Runs);
+}
+
+#[test]
+fn resource_bomb() {
+    attack!().is_refused("held more than 1024 resources of the host's", Harm::Runs);
+}
+
+#[test]
+fn string_bomb() {
+    attack!().does("read-bomb").is_refused("exchanged more than 4 MiB with the host", Harm::Runs);
+}
+
+#[test]
+fn log_bomb() {
+    attack!().does("log-bomb").is_refused("wrote more than 64 KiB of log and answer", Harm::Runs);
+}
+
+#[test]
+fn long_answer() {
+    attack!().does("huge-reason").is_refused("wrote more than 64 KiB of log and answer", Harm::Runs);
+}
+
+#[test]
+fn list_of_a_gigabyte() {
+    attack!().is_refused("exchanged more than 4 MiB with the host", Harm::Memory);
+}
+
+#[test]
+fn a_length_that_lies() {
+    attack!().is_refused_by_wasmtime("string pointer/length out of bounds of memory");
+}
+
+#[test]
+fn invalid_utf8() {
+    attack!().is_refused_by_wasmtime("invalid utf-8");
+}
+
+#[test]
+fn a_forged_handle() {
+    attack!().is_refused_by_wasmtime("unknown handle index");
+}
+
+#[test]
+fn a_handle_given_back_twice() {
+    attack!().is_refused_by_wasmtime("unknown handle index");
+}
+
+#[test]
+fn a_stale_handle() {
+    attack!().is_refused_by_wasmtime("unknown handle index");
+}
+
+#[test]
+fn a_handle_that_is_kept() {
+    attack!().is_refused_by_wasmtime("borrow handles still remain");
+}
+
+#[test]
+fn a_trap() {
+    attack!().does("trap").is_refused("trapped: wasm `unreachable` instruction executed", Harm::Runs);
+}
+
+#[test]
+fn a_panic() {
+    attack!().does("panic").is_refused("panicked: no verdict", Harm::Runs);
+}
+
+/// This guest's component, as a policy in the OS image that is called `policy-does`.
+fn as_policy(enter: Enter, guest: &str) -> Enter {
+    let (component, manifest) = (component_of(guest), manifest("policy-does", guest));
+    place(enter, &format!("{IMAGE}/policy-does"), &manifest, &component)
+        .file(&format!("{GRANTS}/policy-does.toml"), "[[grant]]\nplugin = \"policy-does\"\n")
+}
+
+fn place(enter: Enter, directory: &str, manifest: &str, component: &[u8]) -> Enter {
+    enter
+        .file(&format!("{directory}/plugin.toml"), manifest)
+        .file(&format!("{directory}/policy_does.wasm"), component)
+}
+
+fn component_of(guest: &str) -> Vec<u8> {
+    guests::files(guest).unwrap().swap_remove(1).1
+}
+
+/// The manifest of `policy` for the component of `guest`.
+fn manifest(policy: &str, guest: &str) -> String {
+    let manifest = String::from_utf8(guests::files(policy).unwrap().swap_remove(0).1).unwrap();
+    manifest.replace(guests::sha256(policy).unwrap(), guests::sha256(guest).unwrap())
+}
+
+#[test]
+fn wrong_world() {
+    attack!()
+        .prepared(|enter| as_policy(enter, "command-loops"))
+        .is_refused("policy policy-does can't judge this", Harm::Runs);
+}
+
+#[test]
+fn wrong_version() {
+    attack!()
+        .prepared(|enter| {
+            let manifest = manifest("policy-does", "policy-does").replace("\"^0.1\"", "\"^9.0\"");
+            as_policy(enter, "policy-does").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
+        })
+        .is_refused("doesn't include 0.1.0, the version that this host offers", Harm::Runs);
+}
+
+#[test]
+fn undeclared_import() {
+    attack!()
+        .prepared(|enter| as_policy(enter, "command-foreign-import"))
+        .is_refused("it imports `site:doors/back@0.1.0.open`, which this host doesn't offer", Harm::Runs);
+}
+
+#[test]
+fn ungranted_import() {
+    attack!().command(78).is_refused("operation.kind`, which this host doesn't offer", Harm::Runs);
+}
+
+#[test]
+fn unapproved_plugin() {
+    attack!()
+        .prepared(|enter| install(enter, "policy-does", IMAGE))
+        .is_refused("nobody has approved it", Harm::Runs);
+}
+
+#[test]
+fn wasi_sockets() {
+    attack!().is_refused("which this host doesn't offer", Harm::Runs);
+}
+
+#[test]
+fn wasi_environment_and_files() {
+    attack!()
+        .after("rm -f /tmp/from-a-policy")
+        .command_line("policy explain copy-to-storage")
+        .is_harmless("variables 0, arguments 0, opened 0, written false", Harm::Says("written true"));
+}
+
+#[test]
+fn escapes_in_a_verdict() {
+    attack!().does("escapes").is_refused("bootc-image: allowed", Harm::Escapes);
+}
+
+#[test]
+fn escapes_in_a_problem() {
+    attack!().does("problem-escapes").is_refused("can't judge this", Harm::Escapes);
+}
+
+#[test]
+fn escapes_in_last_words() {
+    attack!().does("panic").is_refused("no verdict", Harm::Escapes);
+}
+
+#[test]
+fn escapes_in_a_log_line() {
+    // The log's own form wouldn't let it through either.
+    attack!()
+        .does("log")
+        .is_harmless("the policy says \u{fffd}[31mred", Harm::Says("the policy says \\u{1b}[31mred"));
+}
+
+#[test]
+fn escapes_of_a_command() {
+    attack!().command(0).is_harmless("error: forged", Harm::Escapes);
+}
+
+#[test]
+fn another_subcommand() {
+    attack!().command(77).is_refused("denied: ", Harm::Runs);
+}
+
+/// A policy of the site that denies everything.
+fn denying(enter: Enter) -> Enter {
+    install(enter, "policy-does", SITE)
+        .file("/etc/bootc-image/grants.d/site.toml", grant("policy-does"))
+        .file(SETTINGS, "settings.policy-does.do = \"deny\"\n")
+}
+
+#[test]
+fn path_traversal() {
+    attack!()
+        .prepared(|enter| {
+            let manifest = manifest("policy-does", "wasi-policy")
+                .replace("policy_does.wasm", "../../../../../run/elsewhere.wasm");
+            as_policy(enter, "wasi-policy")
+                .file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
+                .file("/run/elsewhere.wasm", component_of("wasi-policy"))
+        })
+        .is_refused("isn't the plain name of a .wasm file", Harm::Runs);
+}
+
+#[test]
+fn symlinked_component() {
+    let directory = format!("{INSTALLED}/policy-does");
+    attack!()
+        .prepared(|enter| {
+            install(enter, "policy-does", INSTALLED)
+                .file("/etc/bootc-image/grants.d/policy-does.toml", grant("policy-does"))
+                .file("/run/elsewhere.wasm", component_of("policy-does"))
+        })
+        .after(format!("ln -sf /run/elsewhere.wasm {directory}/policy_does.wasm"))
+        .is_refused("it is a link, and must be a file", Harm::Runs);
+}
+
+#[test]
+fn swapped_component() {
+    attack!()
+        .prepared(|enter| {
+            denying(enter).file(&format!("{SITE}/policy-does/policy_does.wasm"), component_of("wasi-policy"))
+        })
+        .is_refused("and its manifest says", Harm::Runs);
+}
+
+/// Machine code of a policy that allows is put where that of the denying one is kept.
+fn poison(then: &str) -> String {
+    let (allowing, denying) =
+        (guests::sha256("wasi-policy").unwrap(), guests::sha256("policy-does").unwrap());
+    format!(
+        "rm -rf {CACHE}
+        bootc-image plugin doctor >/dev/null 2>&1 || true
+        cp {CACHE}/{allowing}.cwasm {CACHE}/{denying}.cwasm
+        {then}"
+    )
+}
+
+/// The denying policy, and beside it the one that allows.
+fn two_policies(enter: Enter) -> Enter {
+    install_in_image(denying(enter), "wasi-policy")
+}
+
+#[test]
+fn poisoned_cache() {
+    attack!()
+        .prepared(two_policies)
+        .after(poison(&format!("chown -R 1000 {CACHE}")))
+        .is_refused("nothing is allowed today", Harm::Runs);
+}
+
+#[test]
+fn world_writable_cache() {
+    attack!()
+        .prepared(two_policies)
+        .after(poison(&format!("chmod 0777 {CACHE}")))
+        .is_refused("nothing is allowed today", Harm::Runs);
+}
+
+#[test]
+fn truncated_cache() {
+    let denying_code = format!("{CACHE}/{}.cwasm", guests::sha256("policy-does").unwrap());
+    attack!()
+        .prepared(two_policies)
+        .after(format!(
+            "bootc-image plugin doctor >/dev/null 2>&1 || true
+            truncate -s $(($(stat -c %s {denying_code}) / 2)) {denying_code}"
+        ))
+        .is_compiled_anew();
+}
+
+#[test]
+fn foreign_cache() {
+    let denying_code = format!("{CACHE}/{}.cwasm", guests::sha256("policy-does").unwrap());
+    attack!()
+        .prepared(two_policies)
+        .after(format!("mkdir -p {CACHE}; cp /usr/bin/true {denying_code}"))
+        .is_compiled_anew();
+}
+
+#[test]
+fn the_callers_own_plugin() {
+    // Of root, or another check would hold.
+    let (data, configuration) = ("/var/home/other/.local/share", "/var/home/other/.config");
+    attack!()
+        .prepared(move |enter| {
+            install(enter, "policy-does", &format!("{data}/bootc-image/plugins"))
+                .file(&format!("{configuration}/bootc-image/grants.d/p.toml"), grant("policy-does"))
+                .file(SETTINGS, "settings.policy-does.do = \"deny\"\n")
+                .env("HOME", "/var/home/other")
+                .env("XDG_DATA_HOME", data)
+                .env("XDG_CONFIG_HOME", configuration)
+        })
+        .is_harmless("\"allowed\": true", Harm::Says("nothing is allowed today"));
+}
+
+#[test]
+fn equal_ids() {
+    attack!()
+        .prepared(|enter| as_policy(denying(enter), "wasi-policy"))
+        .is_refused("is claimed by both", Harm::Runs);
+}
+
+#[test]
+fn broken_manifest() {
+    attack!()
+        .prepared(|enter| {
+            denying(enter)
+                .file(&format!("{SITE}/policy-does/plugin.toml"), "schema = 1\nid = \"policy-does\n")
+        })
+        .is_refused("can't judge this", Harm::Runs);
+}
+
+#[test]
+fn hidden_after_an_upgrade() {
+    attack!()
+        .prepared(|enter| enter.file(SETTINGS, "[policy]\nmandatory = [\"policy-does\"]\n"))
+        .is_refused("it is mandatory, and it isn't there", Harm::Runs);
+}
