@@ -16,6 +16,19 @@ pub struct Complaint {
     what: String,
 }
 
+/// A harmless text that a person can read. Of one that is too long the middle goes: a complaint begins with the value that is
+/// wrong and ends with what is wrong about it.
+fn brief(text: &str) -> String {
+    const HEAD: usize = 100;
+    const TAIL: usize = 300;
+    let count = text.chars().count();
+    if count <= HEAD + TAIL {
+        return sanitize(text);
+    }
+    let (head, tail) = (text.chars().take(HEAD), text.chars().skip(count - TAIL));
+    sanitize(&head.chain(['…']).chain(tail).collect::<String>())
+}
+
 impl Complaint {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { line: None, key: None, what: what.into() }
@@ -43,11 +56,7 @@ pub(crate) struct Source<'a>(pub(crate) &'a str);
 impl<'a> Source<'a> {
     /// Says what is wrong with `key` at `span`.
     pub(crate) fn complain(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
-        Complaint {
-            line: Some(self.line(span.start)),
-            key: Some(sanitize(key)),
-            what: sanitize(what.as_ref()),
-        }
+        Complaint { line: Some(self.line(span.start)), key: Some(brief(key)), what: brief(what.as_ref()) }
     }
 
     /// Reads the value of `key` with `check`, whose complaint gets a place.
@@ -75,8 +84,8 @@ impl<'a> Source<'a> {
         };
         Complaint {
             line: start.map(|start| self.line(start)),
-            key: key.map(|key| sanitize(&key)),
-            what: sanitize(&what),
+            key: key.map(|key| brief(&key)),
+            what: brief(&what),
         }
     }
 
