@@ -4,7 +4,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test bench faults interop stress drift fmt lint deny install clean
+.PHONY: help setup build demo test fuzz bench faults interop stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,9 @@ demo: setup build ## show the main jobs on an emulated bootc host (root)
 
 test: setup build ## run all tests (root)
 	xtask/test.sh
+
+fuzz: setup ## look for inputs that break what reads them, ten minutes each; FUZZ_SECONDS=15 for less
+	xtask/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 bench: setup build ## compare with podman, as ratios in one run (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins

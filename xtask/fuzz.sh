@@ -1,31 +1,41 @@
 #!/bin/bash
-# Fuzzes: xtask/fuzz.sh SECONDS [TARGET...], all targets if none is named. New inputs are kept in the target directory;
-# `xtask/fuzz.sh merge` adds those that reach new code to the ones in tests/fuzz/corpus.
+# Fuzzes: xtask/fuzz.sh SECONDS [TARGET...], all targets if none is named, as many at once as there are processors. What is
+# new stays in the target directory; `xtask/fuzz.sh merge` adds what reaches new code to the inputs that are kept.
 set -euo pipefail
-shopt -s extglob
 cd "$(dirname "$0")/.."
 
 seconds=${1:?how many seconds for each}
 shift
 target=${CARGO_TARGET_DIR:-target}
-corpus=tests/fuzz/corpus
 RUSTC_WORKSPACE_WRAPPER=$PWD/xtask/fuzz-rustc \
     cargo build --quiet --locked -p bootc-image-fuzz --features libfuzzer --bin fuzz
-(($#)) || set -- $(ls $corpus)
+# Another build may put a program without coverage in its place.
+mkdir -p "$target/fuzz/found"
+cp "$target/debug/fuzz" "$target/fuzz/fuzz"
 
-for name in "$@"; do
-    mkdir -p "$target/fuzz/$name" "$target/fuzz/found"
+one() {
+    local name=$1 seconds=$2 target=$3 kept=tests/fuzz/corpus/$1
+    local log=$target/fuzz/$name.log new=$target/fuzz/new/$name
+    mkdir -p "$new"
+    export TARGET=$name
     if [[ $seconds == merge ]]; then
-        TARGET=$name "$target/debug/fuzz" -merge=1 -max_len=16384 $corpus/"$name" "$target/fuzz/$name" 2>&1 | tail -1
-        continue
+        "$target/fuzz/fuzz" -merge=1 -max_len=16384 "$kept" "$new" &>"$log"
+        echo "$name: $(ls "$kept" | wc -l) inputs"
+        return
     fi
-    log=$target/fuzz/$name.log
-    # Whatever takes a second or a GiB is a failure: no input is larger than 16 KiB.
-    TARGET=$name "$target/debug/fuzz" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -malloc_limit_mb=256 \
-        -max_len=16384 -print_final_stats=1 -artifact_prefix="$target/fuzz/found/$name-" \
-        "$target/fuzz/$name" $corpus/"$name" &>"$log" || { tail -30 "$log"; exit 1; }
+    # An input of 16 KiB that takes seconds or much memory is as wrong as one that panics.
+    if ! "$target/fuzz/fuzz" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -malloc_limit_mb=256 \
+        -max_len=16384 -print_final_stats=1 -artifact_prefix="$target/fuzz/found/$name-" "$new" "$kept" &>"$log"; then
+        grep -a -A3 -e 'panicked at' -e 'ERROR: libFuzzer' "$log" | cut -c1-300
+        echo "$name: FAILED: $(ls "$target/fuzz/found/$name-"*)"
+        return 1
+    fi
+    local executed memory coverage
     executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     memory=$(sed -n 's/^stat::peak_rss_mb: *//p' "$log")
     coverage=$(sed -n 's/.*DONE *cov: \([0-9]*\) ft: \([0-9]*\) .*/\1 edges, \2 features/p' "$log")
     echo "$name: $executed executions in $seconds s, $coverage, $memory MB"
-done
+}
+export -f one
+(($#)) || set -- $(ls tests/fuzz/corpus)
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -euc 'one "$@"' - {} "$seconds" "$target"

@@ -304,6 +304,19 @@ fn component(guest: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_release_has_no_switches() {
+    let program = std::fs::read(programs::required("bootc-image")).unwrap();
+    let weakened = std::fs::read(programs::example("bootc-image-with")).unwrap();
+    let name = b"BOOTC_IMAGE_WITHOUT";
+    let has = |program: &[u8]| program.windows(name.len()).any(|window| window == name);
+    assert!(has(&weakened) && !has(&program));
+    let check = ["check", "--locked", "--release", "-p", "bootc-image-grammar", "--features", "weakened"];
+    let output = std::process::Command::new(env!("CARGO")).args(check).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).contains("a release has no switch for its checks");
+    assert!(!output.status.success() && told, "{output:?}");
+}
+
+#[test]
 fn loop_in_start() {
     attack!().is_refused("took more than 0.25 s of processor time", Harm::Endless);
 }
