@@ -17,6 +17,7 @@ pub mod imports {
                 import bootc-image:types/references@0.1.0;
                 import bootc-image:host/log@0.1.0;
                 import bootc-image:host/config@0.1.0;
+                import bootc-image:host/rows@0.1.0;
                 import bootc-image:policy/operations@0.1.0;
             }
         ",
@@ -65,6 +66,27 @@ pub mod validator {
         pub_export_macro: true,
         export_macro_name: "export_validator",
         default_bindings_module: "bootc_image_plugin_sdk::bindings::validator",
+        runtime_path: "bootc_image_plugin_sdk::bindings::wit_bindgen::rt",
+    });
+}
+
+/// The world of plugins that format lists.
+pub mod output {
+    wit_bindgen::generate!({
+        path: ["wit/types", "wit/host", "wit/format"],
+        world: "bootc-image:format/output",
+        with: {
+            "bootc-image:types/attrs@0.1.0": crate::bindings::imports::bootc_image::types::attrs,
+            "bootc-image:types/problems@0.1.0": crate::bindings::imports::bootc_image::types::problems,
+            "bootc-image:host/log@0.1.0": crate::bindings::imports::bootc_image::host::log,
+            "bootc-image:host/config@0.1.0": crate::bindings::imports::bootc_image::host::config,
+            "bootc-image:host/rows@0.1.0": crate::bindings::imports::bootc_image::host::rows,
+            "bootc-image:format/formatter@0.1.0": generate,
+        },
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_output",
+        default_bindings_module: "bootc_image_plugin_sdk::bindings::output",
         runtime_path: "bootc_image_plugin_sdk::bindings::wit_bindgen::rt",
     });
 }

@@ -23,6 +23,7 @@
 //!
 //! - [`command`]: plugins that add a subcommand to `bootc-image cmd`
 //! - [`policy`]: plugins that allow or deny operations
+//! - [`format`](mod@format): plugins that add formats of lists
 //! - [`config`]: the plugin's own settings, and checking them before they are put to use
 //! - [`log`]: messages for the administrator
 //! - [`Failure`], [`Denial`], [`Problem`]: how to refuse and how to fail
@@ -35,6 +36,7 @@ extern crate self as bootc_image_plugin_sdk;
 
 pub mod command;
 pub mod config;
+pub mod format;
 pub mod log;
 mod panics;
 pub mod policy;

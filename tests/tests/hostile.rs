@@ -143,7 +143,7 @@ impl Attack {
     }
 
     /// It is refused for this reason, and harm comes of it where the mechanism is off.
-    fn is_refused(self, reason: &str, harm: Harm) {
+    fn must_be_refused(self, reason: &str, harm: Harm) {
         let endings = self.endings();
         let idle = IDLE.as_slice();
         for (ending, idle) in endings[..2].iter().zip(idle) {
@@ -156,7 +156,7 @@ impl Attack {
     }
 
     /// It does no harm but where the mechanism is off.
-    fn is_harmless(self, expected: &str, harm: Harm) {
+    fn must_do_no_harm(self, expected: &str, harm: Harm) {
         let endings = self.endings();
         for (ending, idle) in endings[..2].iter().zip(IDLE.as_slice()) {
             self.held(ending, *idle);
@@ -167,7 +167,7 @@ impl Attack {
     }
 
     /// It is refused by wasmtime. A guest that does the same without the one wrong thing isn't.
-    fn is_refused_by_wasmtime(self, reason: &str) {
+    fn must_be_refused_by_wasmtime(self, reason: &str) {
         assert!(self.row.mechanism.is_empty());
         for (ending, idle) in self.endings()[..2].iter().zip(IDLE.as_slice()) {
             self.held(ending, *idle);
@@ -181,7 +181,7 @@ impl Attack {
     }
 
     /// What its script left in the cache is told and not used. Without the script there is nothing to tell.
-    fn is_compiled_anew(self) {
+    fn must_be_compiled_anew(self) {
         let (told, reason) = ("compiling anew", "nothing is allowed today");
         for (ending, idle) in self.endings()[..2].iter().zip(IDLE.as_slice()) {
             self.held(ending, *idle);
@@ -318,108 +318,110 @@ fn a_release_has_no_switches() {
 
 #[test]
 fn loop_in_start() {
-    attack!().is_refused("took more than 0.25 s of processor time", Harm::Endless);
+    attack!().must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
 }
 
 #[test]
 fn loop_in_an_export() {
-    attack!().does("loop").is_refused("took more than 0.25 s of processor time", Harm::Endless);
+    attack!().does("loop").must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
 }
 
 #[test]
 fn loop_in_realloc() {
-    attack!().is_refused("took more than 0.25 s of processor time", Harm::Endless);
+    attack!().must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
 }
 
 #[test]
 fn loop_of_host_calls() {
-    attack!().does("call-loop").is_refused("took more than 0.25 s of processor time", Harm::Endless);
+    attack!().does("call-loop").must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
 }
 
 #[test]
 fn a_long_sleep() {
-    attack!()
-        .is_refused("monotonic-clock@0.2.6.subscribe-instant`, which this host doesn't offer", Harm::Endless);
+    attack!().must_be_refused(
+        "monotonic-clock@0.2.6.subscribe-instant`, which this host doesn't offer",
+        Harm::Endless,
+    );
 }
 
 #[test]
 fn deep_recursion() {
-    attack!().is_refused("call stack exhausted", Harm::Dies);
+    attack!().must_be_refused("call stack exhausted", Harm::Dies);
 }
 
 #[test]
 fn memory_bomb() {
-    attack!().does("memory").is_refused("used more than 64 MiB of memory", Harm::Memory);
+    attack!().does("memory").must_be_refused("used more than 64 MiB of memory", Harm::Memory);
 }
 
 #[test]
 fn table_bomb() {
-    attack!().is_refused("used more than 10000 table entries", Harm::Runs);
+    attack!().must_be_refused("used more than 10000 table entries", Harm::Runs);
 }
 
 #[test]
 fn resource_bomb() {
-    attack!().is_refused("held more than 1024 resources of the host's", Harm::Runs);
+    attack!().must_be_refused("held more than 1024 resources of the host's", Harm::Runs);
 }
 
 #[test]
 fn string_bomb() {
-    attack!().does("read-bomb").is_refused("exchanged more than 4 MiB with the host", Harm::Runs);
+    attack!().does("read-bomb").must_be_refused("exchanged more than 4 MiB with the host", Harm::Runs);
 }
 
 #[test]
 fn log_bomb() {
-    attack!().does("log-bomb").is_refused("wrote more than 64 KiB of log and answer", Harm::Runs);
+    attack!().does("log-bomb").must_be_refused("wrote more than 64 KiB of log and answer", Harm::Runs);
 }
 
 #[test]
 fn long_answer() {
-    attack!().does("huge-reason").is_refused("wrote more than 64 KiB of log and answer", Harm::Runs);
+    attack!().does("huge-reason").must_be_refused("wrote more than 64 KiB of log and answer", Harm::Runs);
 }
 
 #[test]
 fn list_of_a_gigabyte() {
-    attack!().is_refused("exchanged more than 4 MiB with the host", Harm::Memory);
+    attack!().must_be_refused("exchanged more than 4 MiB with the host", Harm::Memory);
 }
 
 #[test]
 fn a_length_that_lies() {
-    attack!().is_refused_by_wasmtime("string pointer/length out of bounds of memory");
+    attack!().must_be_refused_by_wasmtime("string pointer/length out of bounds of memory");
 }
 
 #[test]
 fn invalid_utf8() {
-    attack!().is_refused_by_wasmtime("invalid utf-8");
+    attack!().must_be_refused_by_wasmtime("invalid utf-8");
 }
 
 #[test]
 fn a_forged_handle() {
-    attack!().is_refused_by_wasmtime("unknown handle index");
+    attack!().must_be_refused_by_wasmtime("unknown handle index");
 }
 
 #[test]
 fn a_handle_given_back_twice() {
-    attack!().is_refused_by_wasmtime("unknown handle index");
+    attack!().must_be_refused_by_wasmtime("unknown handle index");
 }
 
 #[test]
 fn a_stale_handle() {
-    attack!().is_refused_by_wasmtime("unknown handle index");
+    attack!().must_be_refused_by_wasmtime("unknown handle index");
 }
 
 #[test]
 fn a_handle_that_is_kept() {
-    attack!().is_refused_by_wasmtime("borrow handles still remain");
+    attack!().must_be_refused_by_wasmtime("borrow handles still remain");
 }
 
 #[test]
 fn a_trap() {
-    attack!().does("trap").is_refused("trapped: wasm `unreachable` instruction executed", Harm::Runs);
+    attack!().does("trap").must_be_refused("trapped: wasm `unreachable` instruction executed", Harm::Runs);
 }
 
 #[test]
 fn a_panic() {
-    attack!().does("panic").is_refused("panicked: no verdict", Harm::Runs);
+    attack!().does("panic").must_be_refused("panicked: no verdict", Harm::Runs);
 }
 
 /// This guest's component, as a policy in the OS image that is called `policy-does`.
@@ -449,7 +451,7 @@ fn manifest(policy: &str, guest: &str) -> String {
 fn wrong_world() {
     attack!()
         .prepared(|enter| as_policy(enter, "command-loops"))
-        .is_refused("policy policy-does can't judge this", Harm::Runs);
+        .must_be_refused("policy policy-does can't judge this", Harm::Runs);
 }
 
 #[test]
@@ -459,31 +461,32 @@ fn wrong_version() {
             let manifest = manifest("policy-does", "policy-does").replace("\"^0.1\"", "\"^9.0\"");
             as_policy(enter, "policy-does").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
         })
-        .is_refused("doesn't include 0.1.0, the version that this host offers", Harm::Runs);
+        .must_be_refused("doesn't include 0.1.0, the version that this host offers", Harm::Runs);
 }
 
 #[test]
 fn undeclared_import() {
-    attack!()
-        .prepared(|enter| as_policy(enter, "command-foreign-import"))
-        .is_refused("it imports `site:doors/back@0.1.0.open`, which this host doesn't offer", Harm::Runs);
+    attack!().prepared(|enter| as_policy(enter, "command-foreign-import")).must_be_refused(
+        "it imports `site:doors/back@0.1.0.open`, which this host doesn't offer",
+        Harm::Runs,
+    );
 }
 
 #[test]
 fn ungranted_import() {
-    attack!().command(78).is_refused("operation.kind`, which this host doesn't offer", Harm::Runs);
+    attack!().command(78).must_be_refused("operation.kind`, which this host doesn't offer", Harm::Runs);
 }
 
 #[test]
 fn unapproved_plugin() {
     attack!()
         .prepared(|enter| install(enter, "policy-does", IMAGE))
-        .is_refused("nobody has approved it", Harm::Runs);
+        .must_be_refused("nobody has approved it", Harm::Runs);
 }
 
 #[test]
 fn wasi_sockets() {
-    attack!().is_refused("which this host doesn't offer", Harm::Runs);
+    attack!().must_be_refused("which this host doesn't offer", Harm::Runs);
 }
 
 #[test]
@@ -491,22 +494,22 @@ fn wasi_environment_and_files() {
     attack!()
         .after("rm -f /tmp/from-a-policy")
         .command_line("policy explain copy-to-storage")
-        .is_harmless("variables 0, arguments 0, opened 0, written false", Harm::Says("written true"));
+        .must_do_no_harm("variables 0, arguments 0, opened 0, written false", Harm::Says("written true"));
 }
 
 #[test]
 fn escapes_in_a_verdict() {
-    attack!().does("escapes").is_refused("bootc-image: allowed", Harm::Escapes);
+    attack!().does("escapes").must_be_refused("bootc-image: allowed", Harm::Escapes);
 }
 
 #[test]
 fn escapes_in_a_problem() {
-    attack!().does("problem-escapes").is_refused("can't judge this", Harm::Escapes);
+    attack!().does("problem-escapes").must_be_refused("can't judge this", Harm::Escapes);
 }
 
 #[test]
 fn escapes_in_last_words() {
-    attack!().does("panic").is_refused("no verdict", Harm::Escapes);
+    attack!().does("panic").must_be_refused("no verdict", Harm::Escapes);
 }
 
 #[test]
@@ -514,17 +517,17 @@ fn escapes_in_a_log_line() {
     // The log's own form wouldn't let it through either.
     attack!()
         .does("log")
-        .is_harmless("the policy says \u{fffd}[31mred", Harm::Says("the policy says \\u{1b}[31mred"));
+        .must_do_no_harm("the policy says \u{fffd}[31mred", Harm::Says("the policy says \\u{1b}[31mred"));
 }
 
 #[test]
 fn escapes_of_a_command() {
-    attack!().command(0).is_harmless("error: forged", Harm::Escapes);
+    attack!().command(0).must_do_no_harm("error: forged", Harm::Escapes);
 }
 
 #[test]
 fn another_subcommand() {
-    attack!().command(77).is_refused("denied: ", Harm::Runs);
+    attack!().command(77).must_be_refused("denied: ", Harm::Runs);
 }
 
 /// A policy of the site that denies everything.
@@ -544,7 +547,7 @@ fn path_traversal() {
                 .file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
                 .file("/run/elsewhere.wasm", component_of("wasi-policy"))
         })
-        .is_refused("isn't the plain name of a .wasm file", Harm::Runs);
+        .must_be_refused("isn't the plain name of a .wasm file", Harm::Runs);
 }
 
 #[test]
@@ -557,7 +560,7 @@ fn symlinked_component() {
                 .file("/run/elsewhere.wasm", component_of("policy-does"))
         })
         .after(format!("ln -sf /run/elsewhere.wasm {directory}/policy_does.wasm"))
-        .is_refused("it is a link, and must be a file", Harm::Runs);
+        .must_be_refused("it is a link, and must be a file", Harm::Runs);
 }
 
 #[test]
@@ -566,7 +569,7 @@ fn swapped_component() {
         .prepared(|enter| {
             denying(enter).file(&format!("{SITE}/policy-does/policy_does.wasm"), component_of("wasi-policy"))
         })
-        .is_refused("and its manifest says", Harm::Runs);
+        .must_be_refused("and its manifest says", Harm::Runs);
 }
 
 /// Machine code of a policy that allows is put where that of the denying one is kept.
@@ -591,7 +594,7 @@ fn poisoned_cache() {
     attack!()
         .prepared(two_policies)
         .after(poison(&format!("chown -R 1000 {CACHE}")))
-        .is_refused("nothing is allowed today", Harm::Runs);
+        .must_be_refused("nothing is allowed today", Harm::Runs);
 }
 
 #[test]
@@ -599,7 +602,7 @@ fn world_writable_cache() {
     attack!()
         .prepared(two_policies)
         .after(poison(&format!("chmod 0777 {CACHE}")))
-        .is_refused("nothing is allowed today", Harm::Runs);
+        .must_be_refused("nothing is allowed today", Harm::Runs);
 }
 
 #[test]
@@ -611,7 +614,7 @@ fn truncated_cache() {
             "bootc-image plugin doctor >/dev/null 2>&1 || true
             truncate -s $(($(stat -c %s {denying_code}) / 2)) {denying_code}"
         ))
-        .is_compiled_anew();
+        .must_be_compiled_anew();
 }
 
 #[test]
@@ -620,7 +623,7 @@ fn foreign_cache() {
     attack!()
         .prepared(two_policies)
         .after(format!("mkdir -p {CACHE}; cp /usr/bin/true {denying_code}"))
-        .is_compiled_anew();
+        .must_be_compiled_anew();
 }
 
 #[test]
@@ -636,14 +639,14 @@ fn the_callers_own_plugin() {
                 .env("XDG_DATA_HOME", data)
                 .env("XDG_CONFIG_HOME", configuration)
         })
-        .is_harmless("\"allowed\": true", Harm::Says("nothing is allowed today"));
+        .must_do_no_harm("\"allowed\": true", Harm::Says("nothing is allowed today"));
 }
 
 #[test]
 fn equal_ids() {
     attack!()
         .prepared(|enter| as_policy(denying(enter), "wasi-policy"))
-        .is_refused("is claimed by both", Harm::Runs);
+        .must_be_refused("is claimed by both", Harm::Runs);
 }
 
 #[test]
@@ -653,12 +656,12 @@ fn broken_manifest() {
             denying(enter)
                 .file(&format!("{SITE}/policy-does/plugin.toml"), "schema = 1\nid = \"policy-does\n")
         })
-        .is_refused("can't judge this", Harm::Runs);
+        .must_be_refused("can't judge this", Harm::Runs);
 }
 
 #[test]
 fn hidden_after_an_upgrade() {
     attack!()
         .prepared(|enter| enter.file(SETTINGS, "[policy]\nmandatory = [\"policy-does\"]\n"))
-        .is_refused("it is mandatory, and it isn't there", Harm::Runs);
+        .must_be_refused("it is mandatory, and it isn't there", Harm::Runs);
 }

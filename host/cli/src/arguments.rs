@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{cmd, copy_to_storage, list, plugin, policy, pull_from_default_storage, set_unified};
 use crate::exit::Failure;
-use crate::render::Format;
+use crate::render::ListFormat;
 
 /// The images of a bootc host: list, copy, pull, and podman under policy.
 ///
@@ -82,13 +82,13 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// What is asked for, and how a listing shall look.
-    pub(crate) fn into_request(self) -> Result<(Request, Format), Failure> {
+    pub(crate) fn into_request(self) -> Result<(Request, ListFormat), Failure> {
         Ok(match self {
             Self::List(list) => list.into_request(),
-            Self::CopyToStorage(copy) => (copy.into_request(), Format::default()),
-            Self::PullFromDefaultStorage(pull) => (pull.into_request(), Format::default()),
-            Self::SetUnified(set) => (set.into_request(), Format::default()),
-            Self::Cmd(cmd) => (cmd.into_request()?, Format::default()),
+            Self::CopyToStorage(copy) => (copy.into_request(), ListFormat::default()),
+            Self::PullFromDefaultStorage(pull) => (pull.into_request(), ListFormat::default()),
+            Self::SetUnified(set) => (set.into_request(), ListFormat::default()),
+            Self::Cmd(cmd) => (cmd.into_request()?, ListFormat::default()),
         })
     }
 }

@@ -21,6 +21,9 @@ pub(crate) const DENIED: u8 = 77;
 /// The configuration, a plugin or the record can't be used.
 pub(crate) const UNUSABLE: u8 = 78;
 
+/// Printed by the built-in format instead of a plugin's.
+pub(crate) const PRINTED_INSTEAD: u8 = 79;
+
 /// What can go wrong here, beside the core's errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -45,6 +48,14 @@ pub(crate) enum Failure {
     /// A table of cases can't be read.
     #[error("{0}")]
     Cases(String),
+    /// There is no such format.
+    #[error("there is no format {name:?}")]
+    Format {
+        /// As typed.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// The list couldn't be delivered.
     #[error("can't write to standard output")]
     Stdout(#[source] io::Error),
@@ -74,6 +85,10 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
         }
         Failure::NotUtf8(_) | Failure::Cases(_) => {
             ui.error(failure, None);
+            USAGE
+        }
+        Failure::Format { known, .. } => {
+            ui.error(failure, Some(&format!("there are: {known}")));
             USAGE
         }
         Failure::StatusFd { .. } => {

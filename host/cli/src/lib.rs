@@ -84,9 +84,12 @@ fn operate(
     operation: Operation,
     origin: &mut Origin,
 ) -> Result<u8, Failure> {
-    if let Operation::Cmd(cmd) = &operation
-        && let Some(help) = cmd.help(plugins)?
-    {
+    let help = match &operation {
+        Operation::Cmd(cmd) => cmd.help(plugins)?,
+        Operation::List(list) => list.help(plugins)?,
+        _ => None,
+    };
+    if let Some(help) = help {
         return ui.text(&help);
     }
     let (request, format) = operation.into_request()?;
@@ -94,7 +97,7 @@ fn operate(
     if matches!(report, Report::Exited { .. }) {
         *origin = Origin::Podman;
     }
-    render::report(ui, report, format)
+    render::report(ui, plugins, report, &format)
 }
 
 /// The only way to do anything.

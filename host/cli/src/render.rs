@@ -1,7 +1,9 @@
 //! Reports as text.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
+use bootc_image_core::plugin::{FormatError, Plugins};
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::{ImageRow, Listing, Report};
 use bootc_image_engine::sanitize;
@@ -11,7 +13,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::exit::{DENIED, Failure, OK};
+use crate::exit::{DENIED, Failure, OK, PRINTED_INSTEAD};
 use crate::ui::Ui;
 
 /// How a list looks.
@@ -24,10 +26,36 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How a list of images looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ListFormat {
+    /// As we do it.
+    Own(Format),
+    /// As a plugin does it.
+    OfPlugin(String),
+}
+
+impl Default for ListFormat {
+    fn default() -> Self {
+        Self::Own(Format::default())
+    }
+}
+
+impl From<&str> for ListFormat {
+    fn from(name: &str) -> Self {
+        Format::from_str(name, false).map_or_else(|_| Self::OfPlugin(name.to_owned()), Self::Own)
+    }
+}
+
 /// Shows a report; returns the exit code.
-pub(crate) fn report(ui: &Ui, report: Report, format: Format) -> Result<u8, Failure> {
+pub(crate) fn report(
+    ui: &Ui,
+    plugins: &dyn Plugins,
+    report: Report,
+    format: &ListFormat,
+) -> Result<u8, Failure> {
     match report {
-        Report::Listing(listing) => show_listing(ui, &listing, format),
+        Report::Listing(listing) => show_listing(ui, plugins, listing, format),
         Report::Copied { target, image, unchanged } => {
             let done = if unchanged { "Unchanged" } else { "Copied" };
             ui.text(&format!("{done}: containers-storage:{target} {}\n", image.manifest_digest))
@@ -40,7 +68,7 @@ pub(crate) fn report(ui: &Ui, report: Report, format: Format) -> Result<u8, Fail
             let mut worst = OK;
             for report in reports {
                 let code = match report {
-                    Ok(report) => self::report(ui, report, format)?,
+                    Ok(report) => self::report(ui, plugins, report, format)?,
                     Err(problem) => ui.problem(&problem, problem.hint().as_deref()),
                 };
                 worst = worst.max(code);
@@ -63,12 +91,51 @@ pub(crate) fn report(ui: &Ui, report: Report, format: Format) -> Result<u8, Fail
     }
 }
 
-fn show_listing(ui: &Ui, listing: &Listing, format: Format) -> Result<u8, Failure> {
-    ui.data(|out| match format {
-        Format::Table => table(&listing.rows, out),
-        Format::Json => json(&listing.rows, out),
+fn show_listing(
+    ui: &Ui,
+    plugins: &dyn Plugins,
+    listing: Listing,
+    format: &ListFormat,
+) -> Result<u8, Failure> {
+    let code = match format {
+        ListFormat::Own(Format::Table) => ui.data(|out| table(&listing.rows, out)).map(|()| OK),
+        ListFormat::Own(Format::Json) => ui.data(|out| json(&listing.rows, out)).map(|()| OK),
+        ListFormat::OfPlugin(name) => formatted(ui, plugins, name, &Arc::new(listing.rows)),
+    }?;
+    Ok(listing.problems.iter().fold(code, |_, problem| ui.problem(problem, problem.hint().as_deref())))
+}
+
+/// Has a plugin print the list, or prints it as a table if that isn't to be had.
+fn formatted(ui: &Ui, plugins: &dyn Plugins, name: &str, rows: &Arc<Vec<ImageRow>>) -> Result<u8, Failure> {
+    let terminal = io::stdout().is_terminal();
+    let mut outcome = Ok(());
+    ui.data(|out| {
+        outcome = if terminal {
+            let mut shown = sanitize::ForTerminal::new(&mut *out);
+            let outcome = plugins.format(name, rows, terminal, &mut shown);
+            shown.finish()?;
+            outcome
+        } else {
+            plugins.format(name, rows, terminal, out)
+        };
+        Ok(())
     })?;
-    Ok(listing.problems.iter().fold(OK, |_, problem| ui.problem(problem, problem.hint().as_deref())))
+    match outcome {
+        Ok(()) => Ok(OK),
+        Err(FormatError::Output(source)) => Err(Failure::Stdout(source)),
+        Err(FormatError::Unknown { name }) => {
+            let own = Format::value_variants().iter().filter_map(|format| format.to_possible_value());
+            let own = own.map(|value| value.get_name().to_owned());
+            let known = own.chain(plugins.format_claims().into_iter().flatten().map(|claim| claim.name));
+            Err(Failure::Format { name, known: known.collect::<Vec<_>>().join(", ") })
+        }
+        Err(error @ FormatError::Cut { .. }) => Ok(ui.problem(&error, None)),
+        Err(error @ FormatError::NotBegun { .. }) => {
+            ui.data(|out| table(rows, out))?;
+            ui.warning(&error, "printed as a table instead");
+            Ok(PRINTED_INSTEAD)
+        }
+    }
 }
 
 fn table(rows: &[ImageRow], out: &mut dyn Write) -> io::Result<()> {

@@ -66,6 +66,11 @@ impl Ui {
         }
     }
 
+    /// Something that went differently than it was asked for.
+    pub(crate) fn warning(&self, warning: &dyn Error, instead: &str) {
+        self.line(&format!("warning: {}; {instead}", chain(warning)));
+    }
+
     /// A part of the answer that is missing.
     pub(crate) fn problem(&self, error: &dyn Error, hint: Option<&str>) -> u8 {
         self.error(error, hint);

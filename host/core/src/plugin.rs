@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Denial, Error};
 use crate::operation::Grant;
+use crate::report::ImageRow;
 use crate::view::View;
 
 /// Name of a plugin: lower-case ASCII letters, digits and `-`, starting with a letter, at most 64 bytes.
@@ -63,6 +65,47 @@ pub struct CommandClaim {
     pub name: String,
     /// One line for help.
     pub summary: String,
+}
+
+/// A manifest's word that a plugin offers a format of lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatClaim {
+    /// Who offers it.
+    pub plugin: PluginId,
+    /// Its name, as typed after `--format`.
+    pub name: String,
+    /// One line for help.
+    pub summary: String,
+}
+
+/// Why a list wasn't formatted, or not to its end. What stood in a plugin's text is harmless already.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// No plugin offers it.
+    #[error("there is no format {name:?}")]
+    Unknown {
+        /// As typed.
+        name: String,
+    },
+    /// Nothing was printed.
+    #[error("plugin {plugin} can't format this: {reason}")]
+    NotBegun {
+        /// Who should have.
+        plugin: PluginId,
+        /// What happened, for a person.
+        reason: String,
+    },
+    /// What was printed isn't the whole list.
+    #[error("plugin {plugin} stopped within the list, which isn't whole: {reason}")]
+    Cut {
+        /// Who stopped.
+        plugin: PluginId,
+        /// What happened, for a person.
+        reason: String,
+    },
+    /// The output couldn't be written.
+    #[error("the output can't be written")]
+    Output(#[source] io::Error),
 }
 
 /// What a command plugin wants done. It is a request and re-enters the pipeline (D3.2).
@@ -201,6 +244,25 @@ pub trait Plugins {
     /// # Errors
     /// [`PlanError`]; in every case nothing has run.
     fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError>;
+
+    /// Every format that an enabled plugin offers, sorted by name. Reads manifests only; never loads a component.
+    ///
+    /// # Errors
+    /// [`PluginSetError`] if it can't be told what there is.
+    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError>;
+
+    /// Has the plugin that offers the format `name` print `rows`. Loads and runs the component in a fresh store. `terminal`
+    /// says whether `out` leads to one; whoever owns `out` sees to what may get there.
+    ///
+    /// # Errors
+    /// [`FormatError`], which says whether anything was printed.
+    fn format(
+        &self,
+        name: &str,
+        rows: &Arc<Vec<ImageRow>>,
+        terminal: bool,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError>;
 
     /// Everything that judges, by id: policies that can be used, those that should be and can't, and one for each plugin
     /// that is so broken that it could be a policy. Reads manifests only.

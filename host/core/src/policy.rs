@@ -211,12 +211,17 @@ impl<T> Approved<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use super::*;
     use crate::error::Error;
     use crate::operation::{Grant, ListType};
-    use crate::plugin::{Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
+    use crate::plugin::{
+        FormatClaim, FormatError, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure,
+    };
+    use crate::report::ImageRow;
     use crate::view::View;
 
     /// A policy and what it thinks.
@@ -240,7 +245,7 @@ mod tests {
             self.early
         }
 
-        fn evaluate(&self, _: &std::sync::Arc<View>) -> Result<Opinion, PolicyFailure> {
+        fn evaluate(&self, _: &Arc<View>) -> Result<Opinion, PolicyFailure> {
             self.opinion.clone()
         }
     }
@@ -264,6 +269,20 @@ mod tests {
 
         fn plan(&self, plugin: &PluginId, _: &str, _: &[String]) -> Result<Plan, PlanError> {
             Err(PlanError::Unusable { plugin: plugin.clone(), reason: String::new() })
+        }
+
+        fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
+            Ok(Vec::new())
+        }
+
+        fn format(
+            &self,
+            name: &str,
+            _: &Arc<Vec<ImageRow>>,
+            _: bool,
+            _: &mut dyn Write,
+        ) -> Result<(), FormatError> {
+            Err(FormatError::Unknown { name: name.to_owned() })
         }
 
         fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {

@@ -33,6 +33,28 @@ impl ImageType {
     }
 }
 
+/// What is told of an image, a column of a list each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Where it is kept.
+    ImageType,
+    /// Its name.
+    Image,
+}
+
+impl Column {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::ImageType, Self::Image];
+
+    /// Its name in manifests and for plugins.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ImageType => "image_type",
+            Self::Image => "image",
+        }
+    }
+}
+
 /// An image under one of its names. Serialised it is bootc's own JSON shape (D10.4).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ImageRow {
@@ -40,6 +62,16 @@ pub struct ImageRow {
     pub image_type: ImageType,
     /// Its name; with transport for host images.
     pub image: String,
+}
+
+impl ImageRow {
+    /// What stands in a column of this row.
+    pub fn cell(&self, column: Column) -> &str {
+        match column {
+            Column::ImageType => self.image_type.as_str(),
+            Column::Image => &self.image,
+        }
+    }
 }
 
 /// A listing: what could be read, and what couldn't.

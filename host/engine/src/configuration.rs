@@ -25,6 +25,8 @@ pub struct Configuration {
     pub masked: Vec<(PluginId, Place)>,
     /// The most that policies may use.
     pub policy_ceiling: Wishes,
+    /// The most that plugins may use which format lists.
+    pub format_ceiling: Wishes,
     /// The most that plugins may use which plan commands.
     pub command_ceiling: Wishes,
     /// Settings by plugin: JSON objects.
@@ -66,6 +68,8 @@ struct RawAudit {
 struct RawCeilings {
     /// Policies.
     policy: Option<RawLimits>,
+    /// Plugins that format lists.
+    format: Option<RawLimits>,
     /// Plugins that plan commands.
     command: Option<RawLimits>,
 }
@@ -152,6 +156,7 @@ impl Configuration {
         }
         let ceilings = [
             (raw.ceiling.policy, &mut self.policy_ceiling),
+            (raw.ceiling.format, &mut self.format_ceiling),
             (raw.ceiling.command, &mut self.command_ceiling),
         ];
         for (given, ceiling) in ceilings {

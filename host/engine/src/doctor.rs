@@ -67,6 +67,7 @@ impl PluginSet {
             let component = code::load(runtime.engine(), &plugin.code, &self.workshop().compiler)?;
             match world {
                 World::CommandWrapper => runtime.prepare_command(&component)?,
+                World::FormatOutput => runtime.prepare_format(&component)?,
                 World::PolicyValidator => drop(runtime.prepare_policy(&component)?),
             }
             runtime.check_settings(&self.identity(plugin), &component, world)

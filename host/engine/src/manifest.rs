@@ -6,6 +6,7 @@ mod when;
 
 use bootc_image_core::operation::Capability;
 use bootc_image_core::plugin::PluginId;
+use bootc_image_core::report::Column;
 use bootc_image_grammar::weakened::is_off;
 use semver::{Version, VersionReq};
 use toml::Spanned;
@@ -13,7 +14,7 @@ use toml::Spanned;
 use crate::limits::Wishes;
 use crate::strict::{Complaint, Source, one_of, sha256};
 use crate::{API_VERSION, sanitize};
-use raw::{RawCapability, RawCommand, RawComponent, RawLimits, RawManifest};
+use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest};
 
 pub use when::When;
 
@@ -39,6 +40,8 @@ pub struct Manifest {
     pub component: Component,
     /// What it claims, none twice: at least one command if its world plans commands, none otherwise.
     pub commands: Vec<Command>,
+    /// The formats that it offers, none twice: at least one if its world formats, none otherwise.
+    pub formats: Vec<Format>,
     /// What it asks the host for, sorted, none twice.
     pub capabilities: Vec<Wanted>,
     /// What it would like to use; the configuration's ceiling has the last word.
@@ -74,6 +77,8 @@ pub struct Component {
 pub enum World {
     /// `bootc-image:command/wrapper`
     CommandWrapper,
+    /// `bootc-image:format/output`
+    FormatOutput,
     /// `bootc-image:policy/validator`
     PolicyValidator,
 }
@@ -83,16 +88,18 @@ impl World {
     pub const fn kind(self) -> &'static str {
         match self {
             Self::CommandWrapper => "command",
+            Self::FormatOutput => "format",
             Self::PolicyValidator => "policy",
         }
     }
 
-    const ALL: &[Self] = &[Self::CommandWrapper, Self::PolicyValidator];
+    const ALL: &[Self] = &[Self::CommandWrapper, Self::FormatOutput, Self::PolicyValidator];
 
     /// Its name in WIT, without a version: that is what `api` is for.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CommandWrapper => "bootc-image:command/wrapper",
+            Self::FormatOutput => "bootc-image:format/output",
             Self::PolicyValidator => "bootc-image:policy/validator",
         }
     }
@@ -107,6 +114,17 @@ pub struct Command {
     pub summary: String,
     /// The arguments, as help shows them after the name. May be empty.
     pub args: String,
+}
+
+/// A format of lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Its name, as typed after `list --format`.
+    pub name: String,
+    /// One line for help.
+    pub summary: String,
+    /// What the plugin sees of a list, in this order.
+    pub columns: Vec<Column>,
 }
 
 impl Manifest {
@@ -131,6 +149,7 @@ impl Manifest {
             version: source.checked(&raw.version, "version", version)?,
             api: source.checked(&raw.api, "api", api)?,
             commands: commands(source, component.world, raw.command.as_ref())?,
+            formats: formats(source, component.world, raw.format.as_ref())?,
             capabilities: capabilities(source, &raw.capability)?,
             limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
             component,
@@ -281,6 +300,52 @@ fn commands(
         commands.push(Command { name, summary, args: args.unwrap_or_default() });
     }
     Ok(commands)
+}
+
+/// Formats of the host's own, which no plugin can take.
+pub const OWN_FORMATS: &[&str] = &["json", "json-v1", "table", "wide"];
+
+fn formats(
+    source: Source<'_>,
+    world: World,
+    raw: Option<&Spanned<Vec<RawFormat>>>,
+) -> Result<Vec<Format>, Complaint> {
+    let raw = match (world, raw) {
+        (World::FormatOutput, Some(raw)) if !raw.get_ref().is_empty() => raw,
+        (World::FormatOutput, raw) => {
+            let span = raw.map_or(0..0, Spanned::span);
+            return Err(source.complain(span, "format", "a plugin of this world offers at least one format"));
+        }
+        (_, None) => return Ok(Vec::new()),
+        (_, Some(raw)) => {
+            return Err(source.complain(raw.span(), "format", "a plugin of this world can't format"));
+        }
+    };
+    let mut formats: Vec<Format> = Vec::new();
+    for raw in raw.get_ref() {
+        let name = source.checked(&raw.name, "name", |text| {
+            let name = command_name(text)?;
+            if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is the host's own")) } else { Ok(name) }
+        })?;
+        if formats.iter().any(|earlier| earlier.name == name) {
+            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is offered twice")));
+        }
+        let summary = source.checked(&raw.summary, "summary", summary)?;
+        let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        if columns.is_empty() {
+            return Err(source.complain(raw.columns.span(), "columns", "a format wants at least one column"));
+        }
+        formats.push(Format { name, summary, columns });
+    }
+    Ok(formats)
+}
+
+fn column(text: &str) -> Result<Column, String> {
+    let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
+    let name = one_of(text, &names, "a column that this host has")?;
+    let found = Column::ALL.iter().find(|column| column.name() == name);
+    found.copied().ok_or_else(|| format!("{name:?} isn't known"))
 }
 
 /// A name that can't be taken for an option or a path. The rule is that of [`PluginId`].

@@ -1,6 +1,8 @@
 //! Takes out of a guest's text what could deceive whoever reads it: a terminal must not obey it, and a person must not see
 //! something else than what stands there.
 
+use std::io::{self, Write};
+
 use bootc_image_grammar::weakened::is_off;
 
 /// Longest text that is passed on, in characters. A sentence needs no more.
@@ -31,6 +33,61 @@ pub fn is_clean(text: &str) -> bool {
     text.chars().count() <= LONGEST && text.chars().all(|c| harmless(c) == c)
 }
 
+/// Passes bytes on to a terminal: every character that [`sanitize`] would take out is replaced, but newlines and tabs stay. What
+/// isn't UTF-8 is replaced as well.
+pub struct ForTerminal<W> {
+    out: W,
+    /// The beginning of a character whose end hasn't come yet.
+    unfinished: Vec<u8>,
+}
+
+impl<W: Write> ForTerminal<W> {
+    /// Everything goes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, unfinished: Vec::new() }
+    }
+
+    /// Nothing comes any more.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn finish(mut self) -> io::Result<()> {
+        if !self.unfinished.is_empty() {
+            write!(self.out, "{REPLACEMENT}")?;
+        }
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Write for ForTerminal<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut all = std::mem::take(&mut self.unfinished);
+        all.extend_from_slice(bytes);
+        let mut shown = String::with_capacity(all.len());
+        let mut chunks = all.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            shown.extend(
+                chunk.valid().chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }),
+            );
+            let invalid = chunk.invalid();
+            // Only what could still become a character waits for more.
+            let is_begun = chunks.peek().is_none()
+                && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+            if is_begun {
+                self.unfinished = invalid.to_vec();
+            } else if !invalid.is_empty() {
+                shown.push(REPLACEMENT);
+            }
+        }
+        self.out.write_all(shown.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 fn harmless(c: char) -> char {
     match c {
         c if is_off("clean-text") => c,
@@ -58,6 +115,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_terminal_gets_text_with_newlines_and_tabs_however_it_is_cut() {
+        let text = "a\tb\u{1b}[2J\r\n\u{202e}漢\u{9b}é".as_bytes().iter().chain(b"\xff!\xe6\xbc").copied();
+        let text: Vec<u8> = text.collect();
+        for size in 1..=text.len() {
+            let mut out = Vec::new();
+            let mut terminal = ForTerminal::new(&mut out);
+            for piece in text.chunks(size) {
+                terminal.write_all(piece).unwrap();
+            }
+            terminal.finish().unwrap();
+            let shown = String::from_utf8(out).unwrap();
+            assert_eq!(shown, "a\tb\u{fffd}[2J \n\u{fffd}漢\u{fffd}é\u{fffd}!\u{fffd}", "{size}");
+        }
+    }
 
     #[test]
     fn ordinary_text_stays() {

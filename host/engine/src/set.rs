@@ -1,26 +1,30 @@
 //! All plugins together: found, read, and compared with what was granted.
 
 use std::any::Any;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Grant;
-use bootc_image_core::plugin::{CommandClaim, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy};
+use bootc_image_core::plugin::{
+    CommandClaim, FormatClaim, FormatError, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy,
+};
+use bootc_image_core::report::ImageRow;
 
 use crate::builtin::Builtin;
 use crate::code::{self, Code, Compiler};
 use crate::configuration::Configuration;
 use crate::grants;
-use crate::inventory::{Inventory, Plugin};
+use crate::inventory::{Inventory, Plugin, Standing};
 use crate::limits::Limits;
-use crate::manifest::World;
+use crate::manifest::{Format, World};
 use crate::places::Places;
 use crate::policy::{JudgingPlugin, Workshop};
 use crate::sanitize::sanitize;
 use crate::strict::nearest;
-use crate::wasm::{Identity, Runs};
+use crate::wasm::{Identity, List, Runs};
 
 /// Where a set finds what it needs.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +71,7 @@ impl PluginSet {
         let configuration = &self.surroundings.configuration;
         let (limits, ceiling) = match plugin.manifest.component.world {
             World::CommandWrapper => (Limits::COMMAND, configuration.command_ceiling),
+            World::FormatOutput => (Limits::FORMAT, configuration.format_ceiling),
             World::PolicyValidator => (Limits::POLICY, configuration.policy_ceiling),
         };
         Identity {
@@ -129,6 +134,32 @@ impl PluginSet {
     }
 }
 
+impl PluginSet {
+    /// Who offers the format `name`. What can't be used is no typing error of the user's.
+    fn formatter(&self, name: &str) -> Result<(&Plugin, &Format), FormatError> {
+        let unusable = |plugin: &PluginId, reason| FormatError::NotBegun { plugin: plugin.clone(), reason };
+        let inventory =
+            self.inventory().map_err(|error| unusable(&PluginId::unknown(), error.to_string()))?;
+        let offers = |plugin| {
+            let plugin: &Plugin = plugin;
+            let format = plugin.manifest.formats.iter().find(|format| format.name == name)?;
+            Some((plugin, format))
+        };
+        let mut offering = inventory.plugins.values().filter_map(offers);
+        let Some((plugin, format)) = offering.next() else {
+            return Err(FormatError::Unknown { name: name.to_owned() });
+        };
+        if let Some((other, _)) = offering.next() {
+            let reason = format!("{} offers the format {name}, too", other.manifest.id);
+            return Err(unusable(&plugin.manifest.id, reason));
+        }
+        match &plugin.standing {
+            Standing::Enabled => Ok((plugin, format)),
+            Standing::Held { reason, .. } => Err(unusable(&plugin.manifest.id, reason.clone())),
+        }
+    }
+}
+
 impl Plugins for PluginSet {
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
         let mut claims: Vec<CommandClaim> = Vec::new();
@@ -171,6 +202,41 @@ impl Plugins for PluginSet {
             runtime.plan(&self.identity(found), &component, name, args)
         };
         caught(plan).unwrap_or_else(|panic| Err(unusable(format!("the host failed in it: {panic}"))))
+    }
+
+    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
+        let enabled = self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled());
+        let claims = enabled.flat_map(|plugin| {
+            plugin.manifest.formats.iter().map(|format| FormatClaim {
+                plugin: plugin.manifest.id.clone(),
+                name: format.name.clone(),
+                summary: format.summary.clone(),
+            })
+        });
+        let mut claims: Vec<FormatClaim> = claims.collect();
+        claims.sort_by(|a, b| (&a.name, &a.plugin).cmp(&(&b.name, &b.plugin)));
+        Ok(claims)
+    }
+
+    fn format(
+        &self,
+        name: &str,
+        rows: &Arc<Vec<ImageRow>>,
+        terminal: bool,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError> {
+        let (plugin, format) = self.formatter(name)?;
+        let work = || {
+            let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
+            let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
+            let component =
+                code::load(runtime.engine(), &plugin.code, &self.workshop.compiler).map_err(unusable)?;
+            runtime.format(&self.identity(plugin), &component, List { format, rows, terminal }, out)
+        };
+        caught(work).unwrap_or_else(|panic| {
+            let reason = format!("the host failed in it: {panic}");
+            Err(FormatError::Cut { plugin: plugin.manifest.id.clone(), reason })
+        })
     }
 
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {

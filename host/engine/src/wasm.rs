@@ -5,37 +5,44 @@
 //! - [`imports`]: what a component asks for, compared with what it may have, before anything is linked
 //! - [`guest`]: what the host keeps for one run
 //! - [`limits`]: what a run may use; [`watchdog`]: its time; [`stopped`]: why it ended early
-//! - `log`, `config`, `operations`, `commands`, `policies`: one file an interface; `wasi`: what leads nowhere
+//! - `log`, `config`, `rows`, `operations`, `commands`, `formats`, `policies`: one file an interface; `wasi`: what leads
+//!   nowhere
 
 mod bindings;
 mod commands;
 mod config;
+mod formats;
 mod guest;
 mod imports;
 pub mod limits;
 mod log;
 mod operations;
 mod policies;
+mod rows;
 mod stopped;
 mod wasi;
 mod watchdog;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId};
+use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, PluginId};
+use bootc_image_core::report::ImageRow;
 use bootc_image_core::view::View;
 use bootc_image_grammar::weakened::is_off;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
-use crate::manifest::World;
+use crate::manifest::{Format, World};
 use bindings::configurable::ConfigurablePre;
 use bindings::imports::bootc_image::{host, policy};
+use bindings::output::{Output, OutputPre};
 use bindings::validator::ValidatorPre;
 use bindings::wrapper::{Wrapper, WrapperPre};
+use formats::{Stop, Wanted};
 use guest::Guest;
 use limits::Limits;
+use rows::Cursor;
 use watchdog::Watchdog;
 
 pub(crate) use policies::BadSetting;
@@ -53,7 +60,7 @@ pub(crate) enum Runs {
 impl Runs {
     pub(crate) fn of(world: World) -> Self {
         match world {
-            World::CommandWrapper => Self::Once,
+            World::CommandWrapper | World::FormatOutput => Self::Once,
             World::PolicyValidator => Self::Again,
         }
     }
@@ -76,6 +83,15 @@ pub(crate) struct Identity {
     pub(crate) limits: Limits,
 }
 
+/// What is formatted, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct List<'a> {
+    pub(crate) format: &'a Format,
+    pub(crate) rows: &'a Arc<Vec<ImageRow>>,
+    /// Whether the output is one.
+    pub(crate) terminal: bool,
+}
+
 /// A policy that is ready to run again and again.
 pub(crate) struct ReadyPolicy {
     pre: ValidatorPre<Guest>,
@@ -95,6 +111,7 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         Ok(Self { engine, linker, watchdog: Mutex::new(None) })
     }
@@ -157,6 +174,48 @@ impl Runtime {
         }
     }
 
+    /// Links a component of the world `bootc-image:format/output`, to see whether that can be done.
+    pub(crate) fn prepare_format(&self, component: &Component) -> Result<(), String> {
+        let (linker, _) = self.linker_for(component, World::FormatOutput)?;
+        let ready = || OutputPre::new(linker.instantiate_pre(component)?);
+        ready().map(drop).map_err(|error| stopped::reason(&error, None))
+    }
+
+    /// Runs a component of the world `bootc-image:format/output` once: it formats a list.
+    pub(crate) fn format(
+        &self,
+        identity: &Identity,
+        component: &Component,
+        list: List<'_>,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError> {
+        let plugin = || identity.plugin.clone();
+        let unusable = |reason| FormatError::NotBegun { plugin: plugin(), reason };
+        let (linker, wasi) = self.linker_for(component, World::FormatOutput).map_err(unusable)?;
+        let columns = list.format.columns.iter().map(|column| column.name().to_owned()).collect();
+        let cursor = Cursor::new(list.rows.clone(), list.format.columns.clone());
+        let limits = identity.limits.for_list(cursor.size());
+        let mut store = self.store(&Identity { limits, ..identity.clone() }, wasi).map_err(unusable)?;
+        let wanted = Wanted { name: &list.format.name, cursor, columns, terminal: list.terminal };
+        let mut begun = false;
+        let outcome = match Output::instantiate(&mut store, component, &linker) {
+            Ok(output) => formats::format(&output, &mut store, wanted, out, &mut begun),
+            Err(error) => Err(error.into()),
+        };
+        let reason = match outcome {
+            Ok(()) => return Ok(()),
+            Err(Stop::Output(error)) => return Err(FormatError::Output(error)),
+            Err(Stop::Problem(problem)) => formats::problem(problem),
+            Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().last_words()),
+        };
+        let plugin = plugin();
+        Err(if begun {
+            FormatError::Cut { plugin, reason }
+        } else {
+            FormatError::NotBegun { plugin, reason }
+        })
+    }
+
     /// Asks a component what is wrong with the settings in `identity`: nothing if it doesn't check them.
     pub(crate) fn check_settings(
         &self,
@@ -208,7 +267,7 @@ impl Runtime {
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
         if !is_off("lifting") {
-            store.set_hostcall_fuel(limits.transfer);
+            store.set_hostcall_fuel(limits.call);
         }
         if !is_off("handles") {
             store.set_max_component_handles(limits.handles);

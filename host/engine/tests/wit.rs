@@ -11,7 +11,7 @@ use bootc_image_engine::API_VERSION;
 use wit_parser::{Docs, Resolve, TypeDefKind};
 
 /// Packages, each after those that it uses.
-const PACKAGES: &[&str] = &["types", "host", "policy", "command"];
+const PACKAGES: &[&str] = &["types", "host", "policy", "format", "command"];
 
 fn wit() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit")

@@ -15,7 +15,8 @@ pub(crate) fn manifest(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match Manifest::parse(text) {
         Ok(manifest) => {
-            assert_harmless(&manifest.component.when.to_string());
+            // Of a long list each pattern is short.
+            manifest.component.when.to_string().split(", ").for_each(assert_harmless);
             manifest.component.when.concerns(&view());
         }
         Err(complaint) => told(text, &complaint),

@@ -1,19 +1,28 @@
-use bootc_image_core::operation::{ListType, Request};
-use clap::{Args, ValueEnum};
+use std::fmt::Write as _;
 
-use crate::render::Format;
+use bootc_image_core::error::Error;
+use bootc_image_core::operation::{ListType, Request};
+use bootc_image_core::plugin::Plugins;
+use clap::{Args, CommandFactory as _, ValueEnum};
+
+use crate::arguments::Arguments;
+use crate::render::ListFormat;
 
 /// List the images of this host
 ///
 /// Reads the stores themselves: it starts no other program, and needs root only for what only root can read.
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct List {
     /// Which images
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     image_type: Option<Type>,
-    /// How the list looks
-    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
-    format: Format,
+    /// How the list looks: table, json (bootc's own), or what a plugin offers
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: ListFormat,
+    /// Print help, with the formats that plugins offer
+    #[arg(long, short = 'h')]
+    help: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -29,7 +38,28 @@ enum Type {
 }
 
 impl List {
-    pub(crate) fn into_request(self) -> (Request, Format) {
+    /// The help that was asked for, if it was. Reads manifests only.
+    pub(crate) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+        if !self.help {
+            return Ok(None);
+        }
+        let mut command = Arguments::command();
+        command.build();
+        let list = command.find_subcommand_mut("list");
+        let mut text = list.map(|list| list.render_long_help().to_string()).unwrap_or_default();
+        text.push_str("\nFormats of enabled plugins:\n");
+        let claims = plugins.format_claims()?;
+        let width = claims.iter().map(|claim| claim.name.len()).max().unwrap_or(0);
+        for claim in &claims {
+            let _ = writeln!(text, "  {:width$}  {} [{}]", claim.name, claim.summary, claim.plugin);
+        }
+        if claims.is_empty() {
+            text.push_str("  none\n");
+        }
+        Ok(Some(text))
+    }
+
+    pub(crate) fn into_request(self) -> (Request, ListFormat) {
         let image_type = self.image_type.map(|image_type| match image_type {
             Type::All => ListType::All,
             Type::Host => ListType::Host,

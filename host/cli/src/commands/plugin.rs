@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::exit::{Failure, OK, UNUSABLE};
-use crate::render::{self, Format};
+use crate::render::{self, Format, ListFormat};
 use crate::through_pipeline;
 use crate::ui::Ui;
 
@@ -73,13 +73,13 @@ impl Plugin {
             Action::Approve { plugin } => {
                 let hint = format!("look at its settings with: bootc-image plugin doctor {plugin}");
                 let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin })?;
-                let code = render::report(ui, report, Format::default())?;
+                let code = render::report(ui, plugins, report, &ListFormat::default())?;
                 ui.note(&hint);
                 Ok(code)
             }
             Action::Revoke { plugin } => {
                 let report = through_pipeline(ui, settings, plugins, Request::RevokePlugin { plugin })?;
-                render::report(ui, report, Format::default())
+                render::report(ui, plugins, report, &ListFormat::default())
             }
             Action::Doctor { plugin } => doctor(ui, plugins, plugin.as_deref()),
         }

@@ -37,6 +37,10 @@ pub(crate) struct RawManifest {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<Vec<RawCommand>>"))]
     pub(crate) command: Option<Spanned<Vec<RawCommand>>>,
+    /// Formats of lists that it offers, of a plugin that formats.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<Vec<RawFormat>>"))]
+    pub(crate) format: Option<Spanned<Vec<RawFormat>>>,
     /// What it asks the host for.
     #[serde(default)]
     pub(crate) capability: Vec<RawCapability>,
@@ -52,7 +56,7 @@ pub(crate) struct RawComponent {
     /// Plain name of a `.wasm` file next to the manifest.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) file: Spanned<String>,
-    /// `bootc-image:policy/validator` or `bootc-image:command/wrapper`.
+    /// `bootc-image:policy/validator`, `bootc-image:format/output` or `bootc-image:command/wrapper`.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) world: Spanned<String>,
     /// Digest of the file in lower-case hexadecimal.
@@ -93,6 +97,22 @@ pub(crate) struct RawCommand {
     /// The arguments, as help shows them after the name.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) args: Option<Spanned<String>>,
+}
+
+/// A format of lists.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFormat {
+    /// Its name, as typed after `list --format`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) name: Spanned<String>,
+    /// One line for help.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) summary: Spanned<String>,
+    /// The columns that it wants, in this order: the plugin sees no others.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub(crate) columns: Spanned<Vec<Spanned<String>>>,
 }
 
 /// Something that a plugin asks the host for, or is granted.

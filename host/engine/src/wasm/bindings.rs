@@ -13,12 +13,16 @@ pub(super) mod imports {
                 import bootc-image:types/problems@0.1.0;
                 import bootc-image:host/log@0.1.0;
                 import bootc-image:host/config@0.1.0;
+                import bootc-image:host/rows@0.1.0;
                 import bootc-image:policy/operations@0.1.0;
             }
         ",
         world: "bootc-image:engine/imports",
         imports: { default: trappable },
-        with: { "bootc-image:policy/operations.operation": crate::wasm::operations::Lent },
+        with: {
+            "bootc-image:host/rows.cursor": crate::wasm::rows::Cursor,
+            "bootc-image:policy/operations.operation": crate::wasm::operations::Lent,
+        },
     });
 }
 
@@ -45,6 +49,19 @@ pub(super) mod validator {
             "bootc-image:types": super::imports::bootc_image::types,
             "bootc-image:host": super::imports::bootc_image::host,
             "bootc-image:policy/operations": super::imports::bootc_image::policy::operations,
+        },
+    });
+}
+
+/// Plugins that format lists.
+pub(super) mod output {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types", "../../wit/host", "../../wit/format"],
+        world: "bootc-image:format/output",
+        imports: { default: trappable },
+        with: {
+            "bootc-image:types": super::imports::bootc_image::types,
+            "bootc-image:host": super::imports::bootc_image::host,
         },
     });
 }

@@ -1,6 +1,7 @@
 //! What the host keeps for one run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bootc_image_core::plugin::PluginId;
 use bootc_image_grammar::weakened::is_off;
@@ -15,6 +16,8 @@ pub(super) struct Guest {
     settings: Arc<str>,
     budget: Budget,
     last_words: Option<String>,
+    /// For how long it had to wait for somebody else.
+    paused: Duration,
     table: ResourceTable,
     /// Of components that import WASI, and of no others.
     wasi: Option<Box<Wasi>>,
@@ -27,7 +30,15 @@ impl Guest {
             table.set_max_capacity(limits.handles);
         }
         let wasi = wasi.then(Box::default);
-        Self { plugin, settings, budget: Budget::new(limits), last_words: None, table, wasi }
+        Self {
+            plugin,
+            settings,
+            budget: Budget::new(limits),
+            last_words: None,
+            paused: Duration::ZERO,
+            table,
+            wasi,
+        }
     }
 
     pub(super) fn plugin(&self) -> &PluginId {
@@ -54,6 +65,15 @@ impl Guest {
 
     pub(super) fn wasi_and_table(&mut self) -> (&mut Wasi, &mut ResourceTable) {
         (self.wasi.get_or_insert_default(), &mut self.table)
+    }
+
+    /// For how long it had to wait for somebody else, which isn't counted.
+    pub(super) fn paused(&self) -> Duration {
+        self.paused
+    }
+
+    pub(super) fn pause(&mut self, waited: Duration) {
+        self.paused += waited;
     }
 
     /// What the guest said when it panicked, already harmless.

@@ -24,6 +24,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("bootc-image:host/config", "settings", Needs::Nothing),
     ("bootc-image:host/log", "emit", Needs::Nothing),
     ("bootc-image:host/log", "enabled", Needs::Nothing),
+    (ROWS, "[method]cursor.columns", Needs::World(World::FormatOutput)),
+    (ROWS, "[method]cursor.next", Needs::World(World::FormatOutput)),
     (OPERATIONS, "[method]operation.argv", Needs::World(World::PolicyValidator)),
     (OPERATIONS, "[method]operation.attr", Needs::World(World::PolicyValidator)),
     (OPERATIONS, "[method]operation.attrs", Needs::World(World::PolicyValidator)),
@@ -32,6 +34,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     (OPERATIONS, "[method]operation.kind", Needs::World(World::PolicyValidator)),
 ];
 
+const ROWS: &str = "bootc-image:host/rows";
 const OPERATIONS: &str = "bootc-image:policy/operations";
 
 /// A component wants what the host doesn't give.
@@ -90,7 +93,7 @@ mod tests {
     /// Every function that some world imports, as (interface, function).
     fn importable() -> BTreeSet<(String, String)> {
         let mut resolve = Resolve::default();
-        for package in ["types", "host", "policy", "command"] {
+        for package in ["types", "host", "policy", "format", "command"] {
             resolve.push_dir(format!("{}/../../wit/{package}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         }
         let mut functions = BTreeSet::new();

@@ -14,12 +14,16 @@ pub struct Limits {
     pub guest_time: Duration,
     /// How long it may take all in all, on a machine that has other things to do too.
     pub wall_time: Duration,
-    /// Bytes that cross the boundary in either direction, results included: in one call, and in the whole run.
+    /// Bytes that cross the boundary in either direction, results included, in the whole run.
     pub(super) transfer: usize,
+    /// The same in one call.
+    pub(super) call: usize,
     /// Resources, and handles to them.
     pub(super) handles: usize,
     /// Bytes of text for people and of the plan.
     pub(super) output: usize,
+    /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
+    memory_ceiling: usize,
 }
 
 /// What a plugin asks for, or the configuration allows at most. What isn't said is the default.
@@ -40,8 +44,10 @@ impl Limits {
         guest_time: Duration::from_secs(2),
         wall_time: Duration::from_secs(30),
         transfer: 4 << 20,
+        call: 4 << 20,
         handles: 1024,
         output: 1 << 20,
+        memory_ceiling: 256 << 20,
     };
 
     /// For policies.
@@ -50,12 +56,30 @@ impl Limits {
         guest_time: Duration::from_millis(250),
         wall_time: Duration::from_secs(2),
         transfer: 4 << 20,
+        call: 4 << 20,
         handles: 1024,
         output: 64 << 10,
+        memory_ceiling: 256 << 20,
     };
 
-    /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
-    const MEMORY_CEILING: usize = 256 << 20;
+    /// For plugins that format lists. To `transfer` comes what the list itself makes necessary; `output` is what may follow
+    /// its last row.
+    pub const FORMAT: Self = Self {
+        memory: 128 << 20,
+        guest_time: Duration::from_secs(2),
+        wall_time: Duration::from_secs(10),
+        transfer: 16 << 20,
+        call: 16 << 20,
+        handles: 256,
+        output: 1 << 20,
+        memory_ceiling: 512 << 20,
+    };
+
+    /// With a list of so many bytes to format: it may come out many times as long.
+    #[must_use]
+    pub(super) fn for_list(self, size: usize) -> Self {
+        Self { transfer: self.transfer.saturating_add(size.saturating_mul(32)), ..self }
+    }
 
     /// What a plugin gets: what it wishes, or the default, but never more than the ceiling.
     #[must_use]
@@ -67,7 +91,7 @@ impl Limits {
             memory: wished
                 .memory_mib
                 .map_or(self.memory, memory)
-                .min(ceiling.memory_mib.map_or(Self::MEMORY_CEILING, memory)),
+                .min(ceiling.memory_mib.map_or(self.memory_ceiling, memory)),
             guest_time: wished
                 .guest_ms
                 .map_or(self.guest_time, time)
@@ -145,7 +169,12 @@ impl Budget {
 
     /// Pays for texts that cross the boundary.
     pub(super) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
-        self.transferred = self.transferred.saturating_add(cost(texts));
+        self.transfer_bytes(cost(texts))
+    }
+
+    /// Pays for bytes that cross the boundary.
+    pub(super) fn transfer_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.transferred = self.transferred.saturating_add(bytes);
         if self.transferred > self.limits.transfer && !is_off("transfer") {
             Err(Exceeded::Transfer(self.limits.transfer))
         } else {
@@ -159,7 +188,12 @@ impl Budget {
         texts: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Result<(), Exceeded> {
         self.transfer(texts.clone())?;
-        self.written = self.written.saturating_add(cost(texts));
+        self.write_bytes(cost(texts))
+    }
+
+    /// Pays for what the guest writes, beside what [`Budget::transfer_bytes`] takes.
+    pub(super) fn write_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.written = self.written.saturating_add(bytes);
         if self.written > self.limits.output && !is_off("output") {
             Err(Exceeded::Output(self.limits.output))
         } else {

@@ -10,6 +10,7 @@ use bootc_image_grammar::weakened::is_off;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
+use super::guest::Guest;
 use super::limits::Exceeded;
 
 /// How often the time of a run is looked at.
@@ -47,15 +48,15 @@ impl Drop for Watchdog {
 
 /// Makes the code in `store` stop when it has used up its time: of this thread's processor, so that a busy machine stops
 /// nobody, or all in all. Nothing that a component can call waits, so both are the component's own.
-pub(super) fn obey<T>(store: &mut Store<T>, guest_time: Duration, wall_time: Duration) {
+pub(super) fn obey(store: &mut Store<Guest>, guest_time: Duration, wall_time: Duration) {
     let (start, used_before) = (Instant::now(), processor_time());
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
+    store.epoch_deadline_callback(move |context| {
         if is_off("deadline") {
             Ok(UpdateDeadline::Continue(1))
         } else if processor_time().saturating_sub(used_before) >= guest_time {
             Err(Exceeded::GuestTime(guest_time).into())
-        } else if start.elapsed() >= wall_time {
+        } else if start.elapsed().saturating_sub(context.data().paused()) >= wall_time {
             Err(Exceeded::WallTime(wall_time).into())
         } else {
             Ok(UpdateDeadline::Continue(1))

@@ -1,0 +1,111 @@
+//! `bootc-image:format/formatter`: a list in, bytes out, which are printed as they come.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime::component::Resource;
+
+use super::bindings::imports::bootc_image::types::attrs::Attr;
+use super::bindings::imports::bootc_image::types::problems::Problem;
+use super::bindings::output::Output;
+use super::guest::Guest;
+use super::limits::Exceeded;
+use super::policies;
+use super::rows::Cursor;
+
+/// The most that one call may return, in bytes.
+pub(super) const LARGEST_PIECE: usize = 1 << 20;
+
+/// Why a list didn't come to its end.
+pub(super) enum Stop {
+    /// The plugin's fault.
+    Plugin(wasmtime::Error),
+    /// The plugin says so.
+    Problem(Problem),
+    /// It wasn't taken off our hands.
+    Output(io::Error),
+}
+
+impl From<wasmtime::Error> for Stop {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Plugin(error)
+    }
+}
+
+impl From<Exceeded> for Stop {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Plugin(exceeded.into())
+    }
+}
+
+/// What is asked for.
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a str,
+    pub(super) cursor: Cursor,
+    pub(super) columns: Vec<String>,
+    pub(super) terminal: bool,
+}
+
+/// Formats a list. `begun` is set before the first byte is written.
+pub(super) fn format(
+    output: &Output,
+    store: &mut Store<Guest>,
+    wanted: Wanted<'_>,
+    out: &mut dyn Write,
+    begun: &mut bool,
+) -> Result<(), Stop> {
+    let options = [Attr { key: "terminal".to_owned(), value: wanted.terminal.to_string() }];
+    let texts = wanted.columns.iter().map(String::as_str).chain([wanted.name]);
+    store.data_mut().budget().transfer(texts)?;
+    let formatter = output.bootc_image_format_formatter();
+    let head = formatter.call_begin(&mut *store, wanted.name, &wanted.columns, &options)?;
+    print(store, &head.map_err(Stop::Problem)?, false, out, begun)?;
+
+    let cursor = store.data_mut().table_mut().push(wanted.cursor).map_err(wasmtime::Error::from)?;
+    loop {
+        let before = position(store, &cursor)?;
+        let piece = formatter.call_chunk(&mut *store, Resource::new_borrow(cursor.rep()))?;
+        let Some(bytes) = piece.map_err(Stop::Problem)? else { return Ok(()) };
+        let after = position(store, &cursor)?;
+        if bytes.is_empty() && before == after {
+            return Err(Stop::Plugin(wasmtime::Error::msg("it neither takes rows nor returns anything")));
+        }
+        // Before the end every piece of output costs rows; after it, it costs of what there is for an answer.
+        print(store, &bytes, before.1, out, begun)?;
+    }
+}
+
+fn position(store: &Store<Guest>, cursor: &Resource<Cursor>) -> wasmtime::Result<(usize, bool)> {
+    Ok(store.data().table().get(cursor)?.position())
+}
+
+/// Writes a piece of output, on nobody's time.
+fn print(
+    store: &mut Store<Guest>,
+    bytes: &[u8],
+    after_the_end: bool,
+    out: &mut dyn Write,
+    begun: &mut bool,
+) -> Result<(), Stop> {
+    if bytes.len() > LARGEST_PIECE {
+        return Err(Exceeded::Output(LARGEST_PIECE).into());
+    }
+    let budget = store.data_mut().budget();
+    budget.transfer_bytes(bytes.len())?;
+    if after_the_end {
+        budget.write_bytes(bytes.len())?;
+    }
+    if !bytes.is_empty() {
+        *begun = true;
+        let start = Instant::now();
+        out.write_all(bytes).map_err(Stop::Output)?;
+        store.data_mut().pause(start.elapsed());
+    }
+    Ok(())
+}
+
+/// What the plugin says of itself, harmless.
+pub(super) fn problem(problem: Problem) -> String {
+    policies::failure(problem)
+}

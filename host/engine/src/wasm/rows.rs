@@ -1,0 +1,79 @@
+//! `bootc-image:host/rows`: a list, lent to a formatter chunk by chunk. Only the columns that its manifest names cross.
+
+use std::sync::Arc;
+
+use bootc_image_core::report::{Column, ImageRow};
+use wasmtime::component::Resource;
+
+use super::bindings::imports::bootc_image::host::rows::{Chunk, Host, HostCursor};
+use super::guest::Guest;
+
+/// The most rows in one chunk.
+const LARGEST_CHUNK: usize = 512;
+
+/// How far a formatter is. Generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct Cursor {
+    rows: Arc<Vec<ImageRow>>,
+    columns: Vec<Column>,
+    next: usize,
+    /// Whether it was told that nothing follows.
+    pub(super) ended: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(rows: Arc<Vec<ImageRow>>, columns: Vec<Column>) -> Self {
+        Self { rows, columns, next: 0, ended: false }
+    }
+
+    /// Something that changes whenever it moves on.
+    pub(super) fn position(&self) -> (usize, bool) {
+        (self.next, self.ended)
+    }
+
+    /// How many bytes all cells have.
+    pub(super) fn size(&self) -> usize {
+        let cells =
+            self.rows.iter().flat_map(|row| self.columns.iter().map(|column| row.cell(*column).len()));
+        cells.sum()
+    }
+
+    fn advance(&mut self, max: usize) -> Chunk {
+        let count = if max == 0 { LARGEST_CHUNK } else { max.min(LARGEST_CHUNK) };
+        let rows = self.rows.get(self.next..).unwrap_or_default();
+        let rows = rows.get(..count).unwrap_or(rows);
+        let (mut data, mut ends) = (Vec::new(), Vec::with_capacity(rows.len() * self.columns.len()));
+        for row in rows {
+            for column in &self.columns {
+                data.extend_from_slice(row.cell(*column).as_bytes());
+                // A chunk of 512 rows of names never has 4 GiB.
+                ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
+            }
+        }
+        self.next += rows.len();
+        self.ended = rows.is_empty();
+        Chunk { count: u32::try_from(rows.len()).unwrap_or(u32::MAX), data, ends }
+    }
+}
+
+impl Host for Guest {}
+
+impl HostCursor for Guest {
+    fn columns(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<Vec<String>> {
+        let columns = &self.table().get(&cursor)?.columns;
+        let names: Vec<String> = columns.iter().map(|column| column.name().to_owned()).collect();
+        self.budget().transfer(names.iter().map(String::as_str))?;
+        Ok(names)
+    }
+
+    fn next(&mut self, cursor: Resource<Cursor>, max: u32) -> wasmtime::Result<Chunk> {
+        let chunk = self.table_mut().get_mut(&cursor)?.advance(usize::try_from(max).unwrap_or(usize::MAX));
+        self.budget().transfer_bytes(chunk.data.len() + size_of::<u32>() * chunk.ends.len())?;
+        Ok(chunk)
+    }
+
+    fn drop(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<()> {
+        self.table_mut().delete(cursor)?;
+        Ok(())
+    }
+}

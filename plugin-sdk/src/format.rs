@@ -1,0 +1,217 @@
+//! Plugins that add formats of lists.
+//!
+//! ```
+//! use bootc_image_plugin_sdk::format::{Format, List, Row};
+//! use bootc_image_plugin_sdk::{Problem, export_format};
+//!
+//! /// One name a line, and how many there were.
+//! struct Names(usize);
+//!
+//! impl Format for Names {
+//!     fn begin(_: &List, _: &mut Vec<u8>) -> Result<Self, Problem> {
+//!         Ok(Names(0))
+//!     }
+//!
+//!     fn row(&mut self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+//!         self.0 += 1;
+//!         out.extend_from_slice(row.cell(0).as_bytes());
+//!         out.push(b'\n');
+//!         Ok(())
+//!     }
+//!
+//!     fn end(self, out: &mut Vec<u8>) -> Result<(), Problem> {
+//!         out.extend_from_slice(format!("{} images\n", self.0).as_bytes());
+//!         Ok(())
+//!     }
+//! }
+//!
+//! export_format!(Names);
+//! ```
+
+use std::cell::RefCell;
+
+use crate::bindings::imports::bootc_image::host::rows;
+use crate::bindings::output::exports::bootc_image::format::formatter;
+use crate::{Attr, Problem, panics};
+
+/// A list that begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct List {
+    /// The format that the user asked for, one of those that the manifest offers.
+    pub name: String,
+    /// The columns that the manifest names for it, in this order; so are the cells of each row.
+    pub columns: Vec<String>,
+    /// What is known of the output.
+    pub options: Vec<Attr>,
+}
+
+impl List {
+    /// Whether the output is a terminal.
+    pub fn on_terminal(&self) -> bool {
+        self.options.iter().any(|option| option.key == "terminal" && option.value == "true")
+    }
+}
+
+/// A row of the list: a cell for each column.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    data: &'a str,
+    /// Where the first cell begins.
+    start: usize,
+    ends: &'a [u32],
+}
+
+impl<'a> Row<'a> {
+    /// The cell of a column, by its number; empty if its value isn't known, or there is no such column.
+    pub fn cell(&self, column: usize) -> &'a str {
+        let end = self.ends.get(column).map_or(0, |&end| end as usize);
+        let start = column.checked_sub(1).and_then(|before| self.ends.get(before));
+        self.data.get(start.map_or(self.start, |&start| start as usize)..end).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub fn cells(self) -> impl Iterator<Item = &'a str> {
+        (0..self.ends.len()).map(move |column| self.cell(column))
+    }
+}
+
+/// A plugin that formats one list. Export it with [`export_format!`](crate::export_format).
+pub trait Format: Sized {
+    /// Begins a list, and writes what comes before its rows.
+    ///
+    /// # Errors
+    /// A [`Problem`]: then the host prints the list in a format of its own.
+    fn begin(list: &List, out: &mut Vec<u8>) -> Result<Self, Problem>;
+
+    /// Writes a row.
+    ///
+    /// # Errors
+    /// A [`Problem`]: then the list isn't whole, and the exit code says so.
+    fn row(&mut self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), Problem>;
+
+    /// Writes what comes after the rows.
+    ///
+    /// # Errors
+    /// As for [`Format::row`].
+    fn end(self, out: &mut Vec<u8>) -> Result<(), Problem>;
+}
+
+/// What a format makes of some rows, for native tests.
+///
+/// # Errors
+/// What the format returns.
+pub fn formatted<F: Format>(list: &List, rows: &[&[&str]]) -> Result<Vec<u8>, Problem> {
+    let mut out = Vec::new();
+    let mut format = F::begin(list, &mut out)?;
+    for cells in rows {
+        let ends = cells.iter().scan(0, |end, cell| {
+            *end += cell.len() as u32;
+            Some(*end)
+        });
+        let (data, ends) = (cells.concat(), ends.collect::<Vec<u32>>());
+        format.row(Row { data: &data, start: 0, ends: &ends }, &mut out)?;
+    }
+    format.end(&mut out)?;
+    Ok(out)
+}
+
+/// A format in the middle of its list. An instance has one.
+#[doc(hidden)]
+pub struct Underway<F>(RefCell<Option<(F, usize)>>);
+
+impl<F: Format> Underway<F> {
+    /// None has begun.
+    #[expect(clippy::new_without_default, reason = "for the macro alone")]
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    /// As the world has it.
+    pub fn begin(&self, name: String, columns: Vec<String>, options: Vec<Attr>) -> Result<Vec<u8>, Problem> {
+        panics::forward();
+        let list = List { name, columns, options };
+        let mut out = Vec::new();
+        let format = F::begin(&list, &mut out)?;
+        *self.0.borrow_mut() = Some((format, list.columns.len()));
+        Ok(out)
+    }
+
+    /// As the world has it.
+    pub fn chunk(&self, cursor: &rows::Cursor) -> Result<Option<Vec<u8>>, Problem> {
+        let Some((mut format, width)) = self.0.borrow_mut().take() else { return Ok(None) };
+        let chunk = cursor.next(0);
+        let mut out = Vec::with_capacity(2 * chunk.data.len());
+        if chunk.count == 0 {
+            format.end(&mut out)?;
+            return Ok(Some(out));
+        }
+        let data = std::str::from_utf8(&chunk.data).map_err(|error| Problem {
+            code: "not-text".to_owned(),
+            message: format!("the host's rows aren't text: {error}"),
+            hint: None,
+            attrs: Vec::new(),
+        })?;
+        let mut start = 0;
+        for ends in chunk.ends.chunks(width.max(1)) {
+            format.row(Row { data, start, ends }, &mut out)?;
+            start = ends.last().map_or(start, |&end| end as usize);
+        }
+        *self.0.borrow_mut() = Some((format, width));
+        Ok(Some(out))
+    }
+}
+
+/// What the macro implements for a plugin.
+#[doc(hidden)]
+pub use formatter::Guest;
+#[doc(hidden)]
+pub use rows::Cursor;
+
+/// Makes a type that implements [`Format`](crate::format::Format) the plugin of this crate. Once a crate, where the type is in scope.
+#[macro_export]
+macro_rules! export_format {
+    ($plugin:ident) => {
+        const _: () = {
+            thread_local! {
+                static UNDERWAY: $crate::format::Underway<$plugin> =
+                    const { $crate::format::Underway::new() };
+            }
+
+            impl $crate::format::Guest for $plugin {
+                fn begin(
+                    name: String,
+                    columns: Vec<String>,
+                    options: Vec<$crate::Attr>,
+                ) -> Result<Vec<u8>, $crate::Problem> {
+                    UNDERWAY.with(|underway| underway.begin(name, columns, options))
+                }
+
+                fn chunk(rows: &$crate::format::Cursor) -> Result<Option<Vec<u8>>, $crate::Problem> {
+                    UNDERWAY.with(|underway| underway.chunk(rows))
+                }
+            }
+        };
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::output::export_output!($plugin);
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_found_in_the_middle_of_a_chunk() {
+        let row = Row { data: "skippedabxyz", start: 7, ends: &[9, 9, 12] };
+        assert_eq!(row.cells().collect::<Vec<_>>(), ["ab", "", "xyz"]);
+        assert_eq!(row.cell(3), "");
+    }
+
+    #[test]
+    fn whether_the_output_is_a_terminal_is_an_option() {
+        let option = |value: &str| Attr { key: "terminal".to_owned(), value: value.to_owned() };
+        let list = |value| List { options: vec![option(value)], ..List::default() };
+        assert!(list("true").on_terminal() && !list("false").on_terminal() && !List::default().on_terminal());
+    }
+}
