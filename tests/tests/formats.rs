@@ -4,7 +4,7 @@ mod plugins;
 
 use bootc_image_tests::World;
 use bootc_image_tests::world::Enter;
-use plugins::{IMAGE, INSTALLED, install, install_in_image, ship_in_image};
+use plugins::{IMAGE, install, install_in_image, ship_in_image};
 use serde_json::Value;
 
 const LIST: &[&str] = &["bootc-image", "list", "--format", "does"];
@@ -88,7 +88,7 @@ fn where_a_format_doesnt_begin_there_is_a_table_instead() {
     instead(does(&world, "problem-at-first"), "it can't\u{fffd}[1m begin (setting do)");
     instead(does(&world, "loop-at-first"), "took more than 2 s of processor time");
     instead(does(&world, "long-head"), "wrote more than 1024 KiB");
-    instead(install(world.enter(), "format-does", INSTALLED), "nobody has approved it");
+    instead(install(world.enter(), "format-does", IMAGE), "nobody has approved it");
     let path = format!("{IMAGE}/format-does/format_does.wasm");
     instead(does(&world, "").file(&path, "not it"), &format!("{path} has the digest"));
     // Two of them are no reason to choose.

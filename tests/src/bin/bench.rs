@@ -4,6 +4,7 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use bootc_image_tests::hostile::Ending;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
 use sha2::{Digest as _, Sha256};
@@ -16,6 +17,9 @@ const WITH_STORE: &str = "
     mkdir -p /run/bootc/storage
     exec 3</run/bootc/storage
     exec unshare --mount sh -euc 'mount --bind . /run/bootc/storage; exec \"$@\"' with-store /usr/libexec/bench inside";
+
+/// Tells how much memory a command takes.
+const MEASURED: &str = "/usr/libexec/measured";
 
 /// tests/launcher.c
 const LAUNCHER: &str = "/usr/libexec/launcher";
@@ -82,6 +86,8 @@ const ADDITIONS: &[Addition] = &[
 ];
 
 const SITE: &str = "/etc/bootc-image";
+/// As above, with the format `csv`.
+const FORMATS: &str = "/etc/bootc-image.formats";
 
 /// The shipped policy with ten rules, and a hundred copies of it that are about something else.
 fn with_plugins(world: &World) -> Enter {
@@ -118,6 +124,18 @@ fn with_plugins(world: &World) -> Enter {
             .file(&format!("{hundred}/plugins/{id}/plugin.toml"), of(id))
             .file(&format!("{hundred}/plugins/{id}/registry_policy.wasm"), &component);
     }
+    let csv = programs::required("plugins").join("csv-format");
+    let read = |name: &str| std::fs::read(csv.join(name)).expect("make build has packaged it");
+    let (component, manifest) = (read("csv_format.wasm"), read("plugin.toml"));
+    let grant_of_csv = format!(
+        "[[grant]]\nplugin = \"csv-format\"\nsha256 = \"{:x}\"\nmanifest = \"{:x}\"\n",
+        Sha256::digest(&component),
+        Sha256::digest(&manifest)
+    );
+    enter = enter
+        .file(&format!("{FORMATS}/plugins/csv-format/plugin.toml"), manifest)
+        .file(&format!("{FORMATS}/plugins/csv-format/csv_format.wasm"), component)
+        .file(&format!("{FORMATS}/grants.d/a.toml"), grant_of_csv);
     let grants: String = ids.iter().map(|id| grant(id)).collect();
     enter.file(&format!("{hundred}/grants.d/a.toml"), grants)
 }
@@ -169,6 +187,52 @@ fn warm(rounds: usize) -> bool {
     high > 50.0
 }
 
+/// What a plugin's format costs: a short list, and one of 100,000 rows.
+fn formats(rounds: usize) -> bool {
+    const JSON: &[&str] = &["bootc-image", "list", "--format", "json"];
+    const CSV: &[&str] = &["bootc-image", "list", "--format", "csv"];
+    std::fs::rename(FORMATS, SITE).expect("the world is ours");
+    time(CSV);
+    let differences = sorted((0..rounds).map(|_| -time(JSON) + time(CSV)));
+    let (low, high) = interval_of_median(&differences);
+    println!(
+        "a plugin's format instead of JSON, a short list: {:.3} ms [95%: {low:.3} to {high:.3}], bar 0.5",
+        differences[differences.len() / 2]
+    );
+    let mut missed = high > 0.5;
+
+    let index = "/sysroot/ostree/bootc/storage/overlay-images/images.json";
+    let before = std::fs::read(index).expect("there is a store");
+    let image = |number: usize| {
+        format!(
+            "{{\"id\":\"{number:064x}\",\"names\":[\"registry.example/team-{}/image-{number}:1.0\"]}}",
+            number % 97
+        )
+    };
+    let images: Vec<String> = (0..100_000).map(image).collect();
+    std::fs::write(index, format!("[{}]", images.join(","))).expect("the world is ours");
+    let ratios = sorted((0..rounds.div_ceil(5)).map(|_| 1.0 / time(JSON) * time(CSV)));
+    let (low, high) = interval_of_median(&ratios);
+    println!(
+        "a plugin's format against JSON, 100,000 rows: {:.3} [95%: {low:.3} to {high:.3}], bar 2.5",
+        ratios[ratios.len() / 2]
+    );
+    missed |= high > 2.5;
+    let (ours, theirs) = (memory(CSV), memory(JSON));
+    println!("  and its memory: {ours:.1} MiB against {theirs:.1} MiB, bar 4 MiB more");
+    std::fs::write(index, before).expect("the world is ours");
+    std::fs::rename(SITE, FORMATS).expect("the world is ours");
+    missed || ours - theirs > 4.0
+}
+
+/// The most memory that a command takes, in MiB.
+fn memory(command: &[&str]) -> f64 {
+    let output = Command::new(MEASURED).args(["60000", "60000"]).args(command).output().expect("it starts");
+    let ending: Ending = serde_json::from_slice(&output.stdout).expect("what it tells is JSON");
+    assert_eq!(ending.code, Some(0), "{ending:?}");
+    ending.peak_kib as f64 / 1024.0
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rounds = |text: Option<&String>| text.map_or(200, |text| text.parse().expect("a number of rounds"));
@@ -180,7 +244,10 @@ fn main() -> ExitCode {
     let compiled = Command::new("cc").args(["-O2", "-static", source, "-o"]).arg(&launcher).status();
     assert!(compiled.is_ok_and(|status| status.success()), "the C compiler failed");
     let world = World::new();
-    let enter = with_plugins(&world).program(&programs::ours("bench"), INSIDE).program(&launcher, LAUNCHER);
+    let enter = with_plugins(&world)
+        .program(&programs::ours("bench"), INSIDE)
+        .program(&programs::ours("measured"), MEASURED)
+        .program(&launcher, LAUNCHER);
     let script = format!("{WITH_STORE} {}", rounds(arguments.first()));
     ExitCode::from(enter.run_in_sight(&["sh", "-euc", &script]) as u8)
 }
@@ -208,6 +275,7 @@ fn compare(rounds: usize) -> ExitCode {
         missed |= add(addition, rounds);
     }
     missed |= warm(rounds);
+    missed |= formats(rounds);
     ExitCode::from(u8::from(missed))
 }
 
