@@ -15,6 +15,80 @@ fn does(world: &World, what: &str) -> Enter {
         .file("/usr/lib/bootc-image/config.d/50-test.toml", settings)
 }
 
+/// What podman says of bootc's store: an object an image.
+fn of_podman(world: &World) -> Vec<Value> {
+    let store = "cd /sysroot/ostree/bootc/storage; mkdir -p /run/bootc/storage; exec 3</run/bootc/storage";
+    let podman = "mount --bind . /run/bootc/storage; podman --root=/run/bootc/storage --runroot=/proc/self/fd/3 image list --format=json";
+    let output = world.enter().sh(&format!("{store}; unshare --mount sh -euc '{podman}'")).ok();
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+#[test]
+fn what_is_told_of_an_image_is_what_podman_says() {
+    let world = World::new();
+    let listed = ship_in_image(world.enter(), "csv-format")
+        .run(&["bootc-image", "list", "--format", "csv", "--type", "unified"])
+        .ok()
+        .stdout;
+    let cells: Vec<Vec<&str>> = listed.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let mut compared = 0;
+    for image in of_podman(&world) {
+        for name in image["Names"].as_array().into_iter().flatten() {
+            let row = cells.iter().find(|row| row[0] == name.as_str().unwrap()).unwrap();
+            assert_eq!(row[2], image["Digest"].as_str().unwrap(), "{row:?}");
+            assert_eq!(row[3], image["Id"].as_str().unwrap(), "{row:?}");
+            assert_eq!(row[4], image["Size"].to_string(), "{row:?}");
+            assert_eq!(row[5], image["CreatedAt"].as_str().unwrap(), "{row:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 3, "{cells:?}");
+}
+
+#[test]
+fn what_is_told_of_a_host_image_is_what_its_commit_says() {
+    let world = World::new();
+    let output = ship_in_image(world.enter(), "docker-json-format")
+        .run(&["bootc-image", "list", "--format", "docker-json", "--type", "host"])
+        .ok();
+    let booted = &world.facts().booted;
+    let lines = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> =
+        lines.filter(|line| line["Repository"].as_str().unwrap().starts_with("docker://")).collect();
+    let shown = format!("{:?}", lines);
+    let digest = booted.digest.as_str();
+    let line = lines.iter().find(|line| line["Digest"] == digest).unwrap_or_else(|| panic!("{shown}"));
+    assert_eq!((line["Size"].as_str(), line["Tag"].as_str().map(str::is_empty)), (Some("N/A"), Some(false)));
+    let id = line["ID"].as_str().unwrap();
+    assert!(id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{shown}");
+    assert!(line["CreatedAt"].as_str().unwrap().ends_with(" +0000 UTC"), "{shown}");
+}
+
+#[test]
+fn docker_json_and_prometheus_have_every_image() {
+    let world = World::new();
+    let rows = rows(&world);
+    let run = |name: &str, format: &str| {
+        ship_in_image(world.enter(), name).run(&["bootc-image", "list", "--format", format]).ok().stdout
+    };
+    let lines: Vec<Value> = run("docker-json-format", "docker-json")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), rows.len());
+    for (line, (image, _)) in lines.iter().zip(&rows) {
+        let (repository, tag) = (line["Repository"].as_str().unwrap(), line["Tag"].as_str().unwrap());
+        assert!(*image == format!("{repository}:{tag}") || image.contains('@'), "{line} {image}");
+        assert_eq!(line.as_object().unwrap().len(), 11);
+    }
+    let metrics = run("prometheus-format", "prometheus");
+    for (image, image_type) in &rows {
+        let start = format!("bootc_image_info{{type=\"{image_type}\",image=\"{image}\",digest=\"");
+        assert_eq!(metrics.lines().filter(|line| line.starts_with(&start)).count(), 1, "{metrics}");
+    }
+    assert_eq!(metrics.matches("# TYPE ").count(), 3, "{metrics}");
+}
+
 /// (image, type) of every row, as the host's own JSON has them.
 fn rows(world: &World) -> Vec<(String, String)> {
     let listed = world.enter().run(&["bootc-image", "list", "--format", "json"]).ok();
@@ -31,12 +105,26 @@ fn csv_and_markdown_have_every_row() {
     let run = |name: &str, format: &str| {
         ship_in_image(world.enter(), name).run(&["bootc-image", "list", "--format", format]).ok().stdout
     };
-    let csv: String = rows.iter().map(|(image, image_type)| format!("{image},{image_type}\n")).collect();
-    assert_eq!(run("csv-format", "csv"), format!("image,image_type\n{csv}"));
+    let csv = run("csv-format", "csv");
+    assert!(csv.starts_with("image,image_type,digest,id,size,created\n"), "{csv}");
+    let begins = |line: &str, (image, image_type): &(String, String)| {
+        line.starts_with(&format!("{image},{image_type},"))
+    };
+    assert!(
+        csv.lines().skip(1).count() == rows.len()
+            && csv.lines().skip(1).zip(&rows).all(|(line, row)| begins(line, row)),
+        "{csv}"
+    );
     let literal = |text: &str| text.replace('_', "\\_");
-    let lines = rows.iter().map(|(image, image_type)| format!("| {} | {image_type} |\n", literal(image)));
-    let expected = format!("| image | image_type |\n| --- | --- |\n{}", lines.collect::<String>());
-    assert_eq!(run("markdown-format", "markdown"), expected);
+    let markdown = run("markdown-format", "markdown");
+    assert!(
+        markdown.starts_with("| image | image_type | digest | id | size | created |\n| --- |"),
+        "{markdown}"
+    );
+    for (line, (image, image_type)) in markdown.lines().skip(2).zip(&rows) {
+        assert!(line.starts_with(&format!("| {} | {image_type} |", literal(image))), "{line}");
+    }
+    assert_eq!(markdown.lines().count(), rows.len() + 2);
 }
 
 #[test]

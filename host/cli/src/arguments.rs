@@ -3,6 +3,7 @@
 use std::os::fd::RawFd;
 
 use bootc_image_core::operation::Request;
+use bootc_image_core::plugin::Plugins;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{cmd, copy_to_storage, list, plugin, policy, pull_from_default_storage, set_unified};
@@ -82,9 +83,9 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// What is asked for, and how a listing shall look.
-    pub(crate) fn into_request(self) -> Result<(Request, ListFormat), Failure> {
+    pub(crate) fn into_request(self, plugins: &dyn Plugins) -> Result<(Request, ListFormat), Failure> {
         Ok(match self {
-            Self::List(list) => list.into_request(),
+            Self::List(list) => list.into_request(plugins),
             Self::CopyToStorage(copy) => (copy.into_request(), ListFormat::default()),
             Self::PullFromDefaultStorage(pull) => (pull.into_request(), ListFormat::default()),
             Self::SetUnified(set) => (set.into_request(), ListFormat::default()),

@@ -92,7 +92,7 @@ fn operate(
     if let Some(help) = help {
         return ui.text(&help);
     }
-    let (request, format) = operation.into_request()?;
+    let (request, format) = operation.into_request(plugins)?;
     let report = through_pipeline(ui, settings, plugins, request)?;
     if matches!(report, Report::Exited { .. }) {
         *origin = Origin::Podman;

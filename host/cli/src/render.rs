@@ -198,7 +198,7 @@ fn show_judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use bootc_image_core::report::ImageType;
+    use bootc_image_core::report::{Details, ImageType};
 
     use super::*;
 
@@ -210,7 +210,11 @@ mod tests {
         let rows: Vec<ImageRow> = names
             .iter()
             .zip(types.into_iter().cycle())
-            .map(|(&image, image_type)| ImageRow { image_type, image: image.to_owned() })
+            .map(|(&image, image_type)| ImageRow {
+                image_type,
+                image: image.to_owned(),
+                details: Details::default(),
+            })
             .collect();
         let mut out = Vec::new();
         render(&rows, &mut out).unwrap();

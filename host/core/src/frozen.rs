@@ -132,7 +132,11 @@ mod tests {
 
     fn list(uid: u32, sysroot: Option<&str>) -> Frozen {
         let subject = Subject { uid: Some(uid), delegation: None, plugin: None };
-        Frozen::new(Operation::List { image_type: ListType::All }, subject, sysroot.map(str::to_owned))
+        Frozen::new(
+            Operation::List { image_type: ListType::All, details: false },
+            subject,
+            sysroot.map(str::to_owned),
+        )
     }
 
     #[test]
@@ -150,7 +154,7 @@ mod tests {
         let base = list(0, None);
         assert_ne!(base.digest(), list(1, None).digest());
         assert_ne!(base.digest(), list(0, Some("/mnt")).digest());
-        let operation = Operation::List { image_type: ListType::All };
+        let operation = Operation::List { image_type: ListType::All, details: false };
         let unresolved = Frozen::unresolved(operation, base.subject().clone(), None);
         assert_ne!(base.digest(), unresolved.digest());
     }

@@ -1,5 +1,7 @@
 //! Documents of the OCI image format, as far as they are read here.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::digest::Digest;
@@ -12,6 +14,49 @@ struct Configuration {
 #[derive(Deserialize)]
 struct RootFs {
     diff_ids: Vec<Digest>,
+}
+
+/// What a configuration tells people of its image. Whatever isn't there, or isn't as it should be, isn't known.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Description {
+    /// When it was made.
+    pub(crate) created: Option<String>,
+    config: Option<Run>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Run {
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Description {
+    /// Of this configuration.
+    pub(crate) fn of(configuration: &[u8]) -> Self {
+        serde_json::from_slice(configuration).unwrap_or_default()
+    }
+
+    /// The labels as a JSON object.
+    pub(crate) fn labels(&self) -> String {
+        let labels = self.config.as_ref().and_then(|run| run.labels.as_ref());
+        labels.map(|labels| serde_json::to_string(labels).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// The id of the image with this manifest: the digest of its configuration, without `sha256:`.
+pub(crate) fn id(manifest: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        config: Descriptor,
+    }
+    #[derive(Deserialize)]
+    struct Descriptor {
+        digest: Digest,
+    }
+    let manifest: Manifest = serde_json::from_slice(manifest).ok()?;
+    Some(manifest.config.digest.hex().to_owned())
 }
 
 /// The digests of an image's layers, not compressed, lowest first, as its configuration names them.

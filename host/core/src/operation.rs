@@ -27,6 +27,8 @@ pub enum Request {
     List {
         /// Which ones; none: all, and what can't be read without root is a warning.
         image_type: Option<ListType>,
+        /// Whether to tell more of them than their names.
+        details: bool,
     },
     /// Copy an image of this host to podman's storage.
     CopyToStorage {
@@ -68,6 +70,11 @@ impl Request {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// The name that a copied image gets if none is given, as in bootc.
 pub const DEFAULT_TARGET: &str = "localhost/bootc";
 
@@ -79,6 +86,9 @@ pub enum Operation {
     List {
         /// Which ones.
         image_type: ListType,
+        /// Whether to tell more of them than their names.
+        #[serde(skip_serializing_if = "is_false")]
+        details: bool,
     },
     /// Copy an image of this host to podman's storage.
     CopyToStorage {

@@ -57,8 +57,8 @@ impl Pipeline<'_> {
         let (configuration, sysroot) = (&self.settings.configuration, self.settings.sysroot.as_deref());
         early_denial(configuration, &subject, sysroot).map_err(|denial| self.denied(&subject, denial))?;
         match request {
-            Request::List { image_type } => {
-                let operation = Operation::List { image_type: image_type.unwrap_or(ListType::All) };
+            Request::List { image_type, details } => {
+                let operation = Operation::List { image_type: image_type.unwrap_or(ListType::All), details };
                 self.read(Frozen::new(operation, subject, self.settings.sysroot.clone()))
             }
             Request::CopyToStorage { source, target } => {
@@ -259,8 +259,8 @@ impl Pipeline<'_> {
 
     fn execute(&self, approved: Approved<Operation>) -> Result<Report, Error> {
         match approved.into_inner() {
-            Operation::List { image_type } => {
-                list::execute(self.settings, image_type, self.talk).map(Report::Listing)
+            Operation::List { image_type, details } => {
+                list::execute(self.settings, image_type, details, self.talk).map(Report::Listing)
             }
             Operation::CopyToStorage { source, target } => copy::execute(self, source, target),
             Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Denial, Error};
 use crate::operation::Grant;
-use crate::report::ImageRow;
+use crate::report::{Column, ImageRow};
 use crate::view::View;
 
 /// Name of a plugin: lower-case ASCII letters, digits and `-`, starting with a letter, at most 64 bytes.
@@ -76,6 +76,8 @@ pub struct FormatClaim {
     pub name: String,
     /// One line for help.
     pub summary: String,
+    /// The columns that it wants.
+    pub columns: Vec<Column>,
 }
 
 /// Why a list wasn't formatted, or not to its end. What stood in a plugin's text is harmless already.

@@ -325,7 +325,8 @@ mod tests {
 
     fn judged(configuration: &Configuration, policies: Vec<Fixed>) -> Judged {
         let subject = Subject { uid: Some(0), delegation: None, plugin: None };
-        let frozen = Frozen::new(Operation::List { image_type: ListType::All }, subject, None);
+        let frozen =
+            Frozen::new(Operation::List { image_type: ListType::All, details: false }, subject, None);
         let plugins = Only(Ok(policies));
         validators(configuration, Vec::new(), &plugins).judge(frozen)
     }
@@ -383,7 +384,8 @@ mod tests {
     fn where_nobody_knows_what_policies_there_are_nothing_runs() {
         let unknown = PluginSetError::Manifest { plugin: "p".to_owned(), reason: "unreadable".to_owned() };
         let subject = Subject { uid: Some(0), delegation: None, plugin: None };
-        let frozen = Frozen::new(Operation::List { image_type: ListType::All }, subject, None);
+        let frozen =
+            Frozen::new(Operation::List { image_type: ListType::All, details: false }, subject, None);
         let plugins = Only(Err(unknown));
         let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
         assert_eq!(judged.approve().unwrap_err().code, "policy-failed");
@@ -393,7 +395,11 @@ mod tests {
     fn before_names_are_looked_up_only_those_are_asked_that_can_tell() {
         let unresolved = |policies: Vec<Fixed>| {
             let subject = Subject { uid: Some(0), delegation: None, plugin: None };
-            let frozen = Frozen::unresolved(Operation::List { image_type: ListType::All }, subject, None);
+            let frozen = Frozen::unresolved(
+                Operation::List { image_type: ListType::All, details: false },
+                subject,
+                None,
+            );
             let plugins = Only(Ok(policies));
             let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
             judged.denial().map(|denial| denial.by.clone())

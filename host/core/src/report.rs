@@ -40,17 +40,38 @@ pub enum Column {
     ImageType,
     /// Its name.
     Image,
+    /// Digest of its manifest.
+    Digest,
+    /// Digest of its configuration, without `sha256:`.
+    Id,
+    /// Its size in bytes, unpacked, as podman counts it.
+    Size,
+    /// When it was made: RFC 3339, in UTC.
+    Created,
+    /// Its labels: a JSON object of texts.
+    Labels,
 }
 
 impl Column {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::ImageType, Self::Image];
+    pub const ALL: &[Self] =
+        &[Self::ImageType, Self::Image, Self::Digest, Self::Id, Self::Size, Self::Created, Self::Labels];
+
+    /// Whether it takes more to find out than the names of images.
+    pub fn is_detail(self) -> bool {
+        !matches!(self, Self::ImageType | Self::Image)
+    }
 
     /// Its name in manifests and for plugins.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ImageType => "image_type",
             Self::Image => "image",
+            Self::Digest => "digest",
+            Self::Id => "id",
+            Self::Size => "size",
+            Self::Created => "created",
+            Self::Labels => "labels",
         }
     }
 }
@@ -62,6 +83,24 @@ pub struct ImageRow {
     pub image_type: ImageType,
     /// Its name; with transport for host images.
     pub image: String,
+    /// What else is known of it, if that was asked for.
+    #[serde(skip)]
+    pub details: Details,
+}
+
+/// What else is known of an image, as texts; empty is what isn't known, or wasn't asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Details {
+    /// [`Column::Digest`].
+    pub digest: String,
+    /// [`Column::Id`].
+    pub id: String,
+    /// [`Column::Size`].
+    pub size: String,
+    /// [`Column::Created`].
+    pub created: String,
+    /// [`Column::Labels`].
+    pub labels: String,
 }
 
 impl ImageRow {
@@ -70,6 +109,11 @@ impl ImageRow {
         match column {
             Column::ImageType => self.image_type.as_str(),
             Column::Image => &self.image,
+            Column::Digest => &self.details.digest,
+            Column::Id => &self.details.id,
+            Column::Size => &self.details.size,
+            Column::Created => &self.details.created,
+            Column::Labels => &self.details.labels,
         }
     }
 }

@@ -211,6 +211,7 @@ impl Plugins for PluginSet {
                 plugin: plugin.manifest.id.clone(),
                 name: format.name.clone(),
                 summary: format.summary.clone(),
+                columns: format.columns.clone(),
             })
         });
         let mut claims: Vec<FormatClaim> = claims.collect();

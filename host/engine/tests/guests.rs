@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bootc_image_core::plugin::{Opinion, Plan, PlanError, Plugins, PolicyFailure};
-use bootc_image_core::report::{ImageRow, ImageType};
+use bootc_image_core::report::{Details, ImageRow, ImageType};
 use bootc_image_core::view::View;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::{PluginSet, Surroundings};
@@ -218,7 +218,11 @@ fn policy_hoards() {
 #[test]
 fn format_does() {
     let set = alone("format-does");
-    let row = |image: &str| ImageRow { image_type: ImageType::Host, image: image.to_owned() };
+    let row = |image: &str| ImageRow {
+        image_type: ImageType::Host,
+        image: image.to_owned(),
+        details: Details::default(),
+    };
     let rows = Arc::new((0..1000).map(|number| row(&number.to_string())).collect::<Vec<_>>());
     let mut out = Vec::new();
     set.format("does", &rows, true, &mut out).unwrap();

@@ -59,13 +59,21 @@ impl List {
         Ok(Some(text))
     }
 
-    pub(crate) fn into_request(self) -> (Request, ListFormat) {
+    /// What is asked for. Manifests say what a plugin's format needs to know.
+    pub(crate) fn into_request(self, plugins: &dyn Plugins) -> (Request, ListFormat) {
         let image_type = self.image_type.map(|image_type| match image_type {
             Type::All => ListType::All,
             Type::Host => ListType::Host,
             Type::Unified => ListType::Unified,
             Type::Logical => ListType::Logical,
         });
-        (Request::List { image_type }, self.format)
+        let details =
+            match &self.format {
+                ListFormat::Own(_) => false,
+                ListFormat::OfPlugin(name) => plugins.format_claims().into_iter().flatten().any(|claim| {
+                    claim.name == *name && claim.columns.iter().any(|column| column.is_detail())
+                }),
+            };
+        (Request::List { image_type, details }, self.format)
     }
 }

@@ -41,14 +41,14 @@ impl Policy {
         match self.action {
             Action::Explain { operation } => explain(ui, settings, plugins, operation),
             Action::Test { file } => {
-                with_pipeline(ui, settings, plugins, |pipeline| test(ui, pipeline, &file))
+                with_pipeline(ui, settings, plugins, |pipeline| test(ui, plugins, pipeline, &file))
             }
         }
     }
 }
 
 fn explain(ui: &Ui, settings: &Settings, plugins: &PluginSet, operation: Operation) -> Result<u8, Failure> {
-    let (request, _) = operation.into_request()?;
+    let (request, _) = operation.into_request(plugins)?;
     let settings = Settings { dry_run: true, ..settings.clone() };
     let judged = match through_pipeline(ui, &settings, plugins, request)? {
         Report::Judged(judged) => judged,
@@ -93,7 +93,7 @@ fn row(verdict: &Verdict) -> [String; 3] {
     [verdict.validator.clone(), word.to_owned(), why]
 }
 
-fn test(ui: &Ui, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
+fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     pipeline.refuse_delegated("`policy test`")?;
     let text = cases::read_file(file).map_err(Error::io("read", file))?;
     let cases =
@@ -103,7 +103,7 @@ fn test(ui: &Ui, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     for (number, case) in cases.iter().enumerate() {
         let operation = operation(case)
             .map_err(|what| Failure::Cases(format!("{}: case {}: {what}", file.display(), number + 1)))?;
-        let (request, _) = operation.into_request()?;
+        let (request, _) = operation.into_request(plugins)?;
         let judged = pipeline.suppose(&request, &case.assumed);
         let wrong = compare(case, judged);
         let name = case.name.clone().unwrap_or_else(|| case.run.join(" "));

@@ -33,8 +33,8 @@ impl Assumed {
     /// The operations that a request becomes; none of `cmd`, which its plugin must plan first.
     pub(super) fn operations(&self, request: &Request) -> Result<Vec<Operation>, Error> {
         Ok(match request {
-            Request::List { image_type } => {
-                vec![Operation::List { image_type: image_type.unwrap_or(ListType::All) }]
+            Request::List { image_type, details } => {
+                vec![Operation::List { image_type: image_type.unwrap_or(ListType::All), details: *details }]
             }
             Request::CopyToStorage { source, target } => {
                 let target = target_name(target.as_deref().unwrap_or(DEFAULT_TARGET))?;

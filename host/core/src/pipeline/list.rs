@@ -4,7 +4,7 @@ use super::{physical, running_root};
 use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::ListType;
-use crate::report::{ImageRow, ImageType, Listing};
+use crate::report::{Details, ImageRow, ImageType, Listing};
 use crate::settings::{Place, Settings};
 use crate::storage::bound::bound_images;
 use crate::storage::containers::Store;
@@ -13,7 +13,12 @@ use crate::storage::root::RootDir;
 use crate::storage::sysroot;
 use crate::talk::Talk;
 
-pub(super) fn execute(settings: &Settings, image_type: ListType, talk: &dyn Talk) -> Result<Listing, Error> {
+pub(super) fn execute(
+    settings: &Settings,
+    image_type: ListType,
+    details: bool,
+    talk: &dyn Talk,
+) -> Result<Listing, Error> {
     let wants = |types: &[ListType]| image_type == ListType::All || types.contains(&image_type);
     let mut listing = Listing::default();
     let sysroot = match (&settings.sysroot, settings.place) {
@@ -31,35 +36,49 @@ pub(super) fn execute(settings: &Settings, image_type: ListType, talk: &dyn Talk
     };
     if let Some(physical) = &sysroot {
         if wants(&[ListType::Host]) {
-            listing.take(ImageType::Host, host(physical));
+            listing.take(ImageType::Host, host(physical, details));
         }
         if wants(&[ListType::Host, ListType::Unified]) {
-            listing.take(ImageType::Unified, unified(physical, settings, talk));
+            listing.take(ImageType::Unified, unified(physical, settings, details, talk));
         }
     }
     if wants(&[ListType::Logical]) {
         match (&settings.sysroot, &sysroot) {
-            (Some(_), Some(physical)) => listing.take(ImageType::Logical, logical_of_default(physical)),
+            (Some(_), Some(physical)) => {
+                listing.take(ImageType::Logical, logical_of_default(physical).map(names_only))
+            }
             // That it can't be opened has been said.
             (Some(_), None) => {}
             (None, _) => {
-                listing.take(ImageType::Logical, running_root().and_then(|root| bound_images(&root)));
+                listing.take(
+                    ImageType::Logical,
+                    running_root().and_then(|root| bound_images(&root)).map(names_only),
+                );
             }
         }
     }
     listing.rows.sort_unstable();
-    listing.rows.dedup();
+    listing.rows.dedup_by(|a, b| (a.image_type, &a.image) == (b.image_type, &b.image));
     Ok(listing)
 }
 
-/// Names, and what is missing from them.
-type Found = Result<(Vec<String>, Vec<Error>), Error>;
+/// Names with what else is known, and what is missing from them.
+type Found = Result<(Vec<(String, Details)>, Vec<Error>), Error>;
+type Names = (Vec<String>, Vec<Error>);
+
+fn names_only((names, problems): Names) -> (Vec<(String, Details)>, Vec<Error>) {
+    (names.into_iter().map(|name| (name, Details::default())).collect(), problems)
+}
 
 impl Listing {
     fn take(&mut self, image_type: ImageType, found: Found) {
         match found {
             Ok((names, problems)) => {
-                self.rows.extend(names.into_iter().map(|image| ImageRow { image_type, image }));
+                self.rows.extend(names.into_iter().map(|(image, details)| ImageRow {
+                    image_type,
+                    image,
+                    details,
+                }));
                 self.problems.extend(problems);
             }
             Err(problem) => self.problems.push(problem),
@@ -67,25 +86,42 @@ impl Listing {
     }
 }
 
-fn host(physical: &RootDir) -> Found {
+fn host(physical: &RootDir, details: bool) -> Found {
     let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
     if !exists("ostree/repo")? && exists("composefs")? {
         return Err(Error::Composefs);
     }
-    let (refs, problems) = Repository::open(physical)?.image_refs()?;
-    Ok((refs.into_iter().map(|image| image.name).collect(), problems))
+    let repository = Repository::open(physical)?;
+    let (refs, mut problems) = repository.image_refs()?;
+    let mut images = Vec::with_capacity(refs.len());
+    for image in refs {
+        // One that is damaged is listed all the same.
+        let details = if details { repository.details(&image.commit) } else { Ok(Details::default()) };
+        let details = details.unwrap_or_else(|problem| {
+            problems.push(problem);
+            Details::default()
+        });
+        images.push((image.name, details));
+    }
+    Ok((images, problems))
 }
 
-fn unified(physical: &RootDir, settings: &Settings, talk: &dyn Talk) -> Found {
+fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Talk) -> Found {
     let Some(store) = BootcStore::open(physical)? else { return Ok((Vec::new(), Vec::new())) };
     let contents = Store::open(store.root())?;
     let images = contents.images(settings.lock_limit, talk)?;
-    let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);
-    Ok((names.collect(), Vec::new()))
+    if !details {
+        let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);
+        return Ok(names_only((names.collect(), Vec::new())));
+    }
+    let rows = images.iter().zip(images.details()?).flat_map(|(image, details)| {
+        image.listed_names().map(move |name| (name.to_owned(), details.clone())).collect::<Vec<_>>()
+    });
+    Ok((rows.collect(), Vec::new()))
 }
 
 /// With `--sysroot`: of that system's default deployment.
-fn logical_of_default(physical: &RootDir) -> Found {
+fn logical_of_default(physical: &RootDir) -> Result<Names, Error> {
     let deployment = sysroot::default(physical)?;
     bound_images(&physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?)
 }

@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn a_delegated_caller_needs_the_configurations_word_for_another_system() {
         let list = |by, sysroot: Option<&str>| {
-            let operation = Operation::List { image_type: ListType::All };
+            let operation = Operation::List { image_type: ListType::All, details: false };
             Frozen::new(operation, caller(by), sysroot.map(str::to_owned))
         };
         assert_eq!(denied(list(None, Some("/x")), &[]), None);

@@ -14,8 +14,9 @@ use super::lock;
 use super::root::RootDir;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::oci;
+use crate::oci::{self, Description};
 use crate::reference::Reference;
+use crate::report::Details;
 use crate::talk::Talk;
 
 /// Largest configuration or manifest.
@@ -42,6 +43,12 @@ pub struct Image {
     /// Digests of its documents, by their names in the store.
     #[serde(default, rename = "big-data-digests", deserialize_with = "null_is_empty")]
     documents: BTreeMap<String, String>,
+    /// Their sizes in bytes; a negative one isn't known.
+    #[serde(default, rename = "big-data-sizes", deserialize_with = "null_is_empty")]
+    document_sizes: BTreeMap<String, i64>,
+    /// When it was made: RFC 3339.
+    #[serde(default)]
+    created: Option<String>,
 }
 
 fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
@@ -191,14 +198,18 @@ impl<'a> Store<'a> {
 
     /// The diff_ids that an image's configuration names; none if the configuration isn't what the image's id says.
     fn diff_ids(&self, image: &Image) -> Option<Vec<Digest>> {
+        oci::diff_ids(&self.configuration(image)?).ok()
+    }
+
+    /// An image's configuration, if it is what the image's id says.
+    fn configuration(&self, image: &Image) -> Option<Vec<u8>> {
         let directory = format!("{}-images/{}", self.driver(), image.id);
         // Documents are named by a digest in base64; the configuration is the one that the image is named by.
         let documents = self.root.entries(&directory).ok()?;
-        let text = documents.into_iter().find_map(|entry| {
+        documents.into_iter().find_map(|entry| {
             let text = self.root.read(Path::new(&directory).join(entry.name), MAX_DOCUMENT).ok()?;
             (Digest::of(&text).hex() == image.id).then_some(text)
-        })?;
-        oci::diff_ids(&text).ok()
+        })
     }
 }
 
@@ -236,14 +247,39 @@ impl Images<'_> {
     /// # Errors
     /// As [`Store::images`].
     pub fn size(&self, image: &Image) -> Result<u64, Error> {
-        let layers = self.store.layers()?;
-        let chain = std::iter::successors(image.layer.as_ref(), |id| layers.get(*id)?.parent.as_ref());
-        // No chain has more links than there are layers.
-        let chain = chain.take(layers.len());
-        let sizes = chain.filter_map(|id| layers.get(id)).map(|layer| layer.diff_size);
-        // An index may say anything.
-        Ok(sizes.fold(0, u64::saturating_add))
+        Ok(size_of_layers(image, &self.store.layers()?))
     }
+
+    /// What else is known of each image, in the store's order.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn details(&self) -> Result<Vec<Details>, Error> {
+        let layers = self.store.layers()?;
+        let details = |image: &Image| {
+            let documents = image.document_sizes.values().filter_map(|size| u64::try_from(*size).ok());
+            let size = documents.fold(size_of_layers(image, &layers), u64::saturating_add);
+            let configuration = self.store.configuration(image).unwrap_or_default();
+            Details {
+                digest: image.digest.as_ref().map(Digest::to_string).unwrap_or_default(),
+                id: image.id.clone(),
+                size: size.to_string(),
+                created: image.created.clone().unwrap_or_default(),
+                labels: Description::of(&configuration).labels(),
+            }
+        };
+        Ok(self.iter().map(details).collect())
+    }
+}
+
+/// The size of all layers that an image is made of.
+fn size_of_layers(image: &Image, layers: &HashMap<String, Layer>) -> u64 {
+    let chain = std::iter::successors(image.layer.as_ref(), |id| layers.get(*id)?.parent.as_ref());
+    // No chain has more links than there are layers.
+    let chain = chain.take(layers.len());
+    let sizes = chain.filter_map(|id| layers.get(id)).map(|layer| layer.diff_size);
+    // An index may say anything.
+    sizes.fold(0, u64::saturating_add)
 }
 
 impl Deref for Images<'_> {

@@ -8,6 +8,8 @@ use super::gvariant;
 use super::root::RootDir;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
+use crate::oci::{self, Description};
+use crate::report::Details;
 
 /// Where image refs are, in a repository.
 const IMAGE_REFS: &str = "refs/heads/ostree/container/image";
@@ -117,14 +119,41 @@ impl Repository {
     /// # Errors
     /// The system's; [`Error::Corrupt`] if the commit isn't an image's.
     pub fn manifest_digest(&self, commit: &Commit) -> Result<Digest, Error> {
+        let (path, object) = self.commit(commit)?;
+        self.manifest_of(&path, &object)
+    }
+
+    /// What is known of the image that a commit was made from. Its size isn't: what it takes is shared with others.
+    ///
+    /// # Errors
+    /// As [`Repository::manifest_digest`].
+    pub fn details(&self, commit: &Commit) -> Result<Details, Error> {
+        let (path, object) = self.commit(commit)?;
+        let digest = self.manifest_of(&path, &object)?;
+        let described =
+            Description::of(text(&object, "ostree.container.image-config").unwrap_or_default().as_bytes());
+        Ok(Details {
+            digest: digest.to_string(),
+            id: text(&object, "ostree.manifest")
+                .and_then(|text| oci::id(text.as_bytes()))
+                .unwrap_or_default(),
+            size: String::new(),
+            labels: described.labels(),
+            created: described.created.unwrap_or_default(),
+        })
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(PathBuf, Vec<u8>), Error> {
         let (head, tail) = commit.as_str().split_at(2);
         let path = PathBuf::from(format!("objects/{head}/{tail}.commit"));
         let object = self.root.read(&path, MAX_COMMIT).map_err(self.root.error("read", &path))?;
-        let digest = gvariant::first_of_tuple(&object)
-            .and_then(|metadata| gvariant::lookup(metadata, "ostree.manifest-digest"))
-            .and_then(gvariant::text)
-            .ok_or_else(|| self.damaged(&path, "its metadata names no manifest"))?;
-        Digest::new(digest).map_err(|error| self.damaged(&path, &error.to_string()))
+        Ok((path, object))
+    }
+
+    fn manifest_of(&self, path: &Path, object: &[u8]) -> Result<Digest, Error> {
+        let digest = text(object, "ostree.manifest-digest")
+            .ok_or_else(|| self.damaged(path, "its metadata names no manifest"))?;
+        Digest::new(digest).map_err(|error| self.damaged(path, &error.to_string()))
     }
 
     fn damaged(&self, path: &Path, why: &str) -> Error {
@@ -134,6 +163,13 @@ impl Repository {
             hint: "check the repository with: ostree fsck --repo=/ostree/repo",
         }
     }
+}
+
+/// A text of a commit's metadata.
+fn text<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
+    gvariant::first_of_tuple(object)
+        .and_then(|metadata| gvariant::lookup(metadata, key))
+        .and_then(gvariant::text)
 }
 
 /// Reverses ostree-ext's escaping of references in ref names: letters, digits, `-` and `/` stand for themselves, `__` is
