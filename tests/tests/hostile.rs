@@ -32,9 +32,7 @@ macro_rules! has_a_test {
 }
 for_each_row!(has_a_test);
 
-/// What a policy may have, in KiB and ms (D6).
-const CEILING: u64 = 64 << 10;
-const GUEST_TIME: u64 = 250;
+/// How long a policy may take in all, in ms; a formatter has five times as long, and waits for nothing here.
 const WALL_TIME: u64 = 2000;
 /// What the host may need more with a hostile guest than with an idle one.
 const ROOM: u64 = 32 << 10;
@@ -61,12 +59,12 @@ enum Harm {
 }
 
 impl Harm {
-    fn came_of(self, ending: &Ending, idle: u64) -> bool {
+    fn came_of(self, ending: &Ending, most: u64) -> bool {
         match self {
             Self::Runs => ending.code == Some(0),
             Self::Endless => ending.killed,
             Self::Dies => ending.signal.is_some() && !ending.killed,
-            Self::Memory => ending.peak_kib > idle + CEILING + ROOM,
+            Self::Memory => ending.peak_kib > most,
             Self::Escapes => obeyed(&ending.output),
             Self::Says(text) => ending.output.contains(text),
         }
@@ -90,6 +88,11 @@ struct Attack {
     command: &'static str,
     /// How a refusal ends.
     refused: i32,
+    /// Whether it runs in the test build alone, with everything on.
+    in_test_build: bool,
+    /// What the guest may have, in KiB and ms (D6).
+    ceiling: u64,
+    guest_time: u64,
 }
 
 /// The attack of the test in which it stands: the row says with which guest.
@@ -109,8 +112,11 @@ impl Attack {
             row,
             set_up: Box::new(move |enter| in_image(enter, row.guest)),
             script: String::new(),
-            command: "copy-to-storage",
+            command: "--dry-run copy-to-storage",
             refused: 77,
+            in_test_build: false,
+            ceiling: 64 << 10,
+            guest_time: 250,
         }
     }
 
@@ -133,13 +139,25 @@ impl Attack {
         Self { script: script.into(), ..self }
     }
 
-    /// A plugin that plans `cmd list`, and can't be used.
+    /// The program as users get it is too fast for this guest: a component that took long enough there would be too large.
+    fn in_test_build(self) -> Self {
+        Self { in_test_build: true, ..self }
+    }
+
+    /// A plugin that plans `cmd list`, and can't be used. The program as users get it has a plugin for that already.
     fn command(self, refused: i32) -> Self {
-        Self { command: "cmd list", refused, ..self }
+        Self { command: "--dry-run cmd list", refused, in_test_build: true, ..self }
     }
 
     fn command_line(self, command: &'static str) -> Self {
         Self { command, ..self }
+    }
+
+    /// A plugin that formats a list, with its setting `do`; it is stopped within the list.
+    fn formats(self, what: &'static str) -> Self {
+        let attack =
+            self.with(move |enter| enter.file(SETTINGS, format!("settings.format-does.do = {what:?}\n")));
+        Self { command: LIST, refused: 1, ceiling: 128 << 10, guest_time: 2000, ..attack }
     }
 
     /// It is refused for this reason, and harm comes of it where the mechanism is off.
@@ -150,7 +168,7 @@ impl Attack {
             self.held(ending, *idle);
             assert_eq!(ending.code, Some(self.refused), "{}: {ending:#?}", self.row.test);
             assert!(ending.output.contains(reason), "{}: {ending:#?}", self.row.test);
-            assert!(!harm.came_of(ending, *idle), "{}: {ending:#?}", self.row.test);
+            assert!(!harm.came_of(ending, *idle + self.ceiling + ROOM), "{}: {ending:#?}", self.row.test);
         }
         self.breaks(&endings[2], harm, idle[1]);
     }
@@ -161,7 +179,7 @@ impl Attack {
         for (ending, idle) in endings[..2].iter().zip(IDLE.as_slice()) {
             self.held(ending, *idle);
             assert!(ending.output.contains(expected), "{}: {ending:#?}", self.row.test);
-            assert!(!harm.came_of(ending, *idle), "{}: {ending:#?}", self.row.test);
+            assert!(!harm.came_of(ending, *idle + self.ceiling + ROOM), "{}: {ending:#?}", self.row.test);
         }
         self.breaks(&endings[2], harm, IDLE[1]);
     }
@@ -196,14 +214,14 @@ impl Attack {
     /// The host lives, in time, with little more memory than it may give away.
     fn held(&self, ending: &Ending, idle: u64) {
         assert!(!ending.killed && ending.signal.is_none(), "{}: {ending:#?}", self.row.test);
-        let most = idle + CEILING + ROOM;
+        let most = idle + self.ceiling + ROOM;
         assert!(ending.peak_kib < most, "{}: {} of {most} KiB: {ending:#?}", self.row.test, ending.peak_kib);
         assert!(!obeyed(&ending.output), "{}: {ending:#?}", self.row.test);
     }
 
     fn breaks(&self, ending: &Ending, harm: Harm, idle: u64) {
         assert!(
-            harm.came_of(ending, idle),
+            harm.came_of(ending, idle + self.ceiling + ROOM),
             "{} without {}: no harm: {ending:#?}",
             self.row.test,
             self.row.mechanism
@@ -214,26 +232,25 @@ impl Attack {
     fn endings(&self) -> Vec<Ending> {
         let world = World::new();
         let weakened = "/usr/bin/bootc-image-weakened";
-        // The program as users get it has the command that hostile ones want.
-        let (program, plugins) =
-            if self.command == "cmd list" { (weakened, "") } else { ("bootc-image", "builtin") };
+        let program = if self.in_test_build { weakened } else { "bootc-image" };
+        let plugins = if self.command == "--dry-run cmd list" { "" } else { "builtin" };
         let enter = (self.set_up)(world.enter())
             .program(&programs::example("bootc-image-with"), weakened)
             .program(&programs::ours("measured"), "/usr/bin/measured")
             .env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
             .env("RUST_BACKTRACE", "0");
-        let measured = format!("measured {} {}", 10 * GUEST_TIME, 10 * WALL_TIME);
+        let measured = format!("measured {} {}", 10 * self.guest_time, 10 * WALL_TIME);
         let (script, command, mechanism) = (&self.script, self.command, self.row.mechanism);
         // Whatever is compiled at all is compiled first: the helper has limits of its own.
         let output = enter.sh(&format!(
             "bootc-image plugin doctor >/dev/null 2>&1 || true
             {script}
-            {measured} {program} --dry-run {command}
+            {measured} {program} {command}
             {script}
-            {measured} {weakened} --dry-run {command}
+            {measured} {weakened} {command}
             {script}
             export BOOTC_IMAGE_WITHOUT={mechanism}
-            {measured} {weakened} --dry-run {command}"
+            {measured} {weakened} {command}"
         ));
         let output = output.ok();
         let endings: Vec<Ending> =
@@ -250,8 +267,11 @@ static IDLE: LazyLock<[u64; 2]> = LazyLock::new(|| {
         row,
         set_up: Box::new(|enter| in_image(enter, row.guest)),
         script: String::new(),
-        command: "copy-to-storage",
+        command: "--dry-run copy-to-storage",
         refused: 0,
+        in_test_build: false,
+        ceiling: 0,
+        guest_time: 250,
     };
     let endings = attack.endings();
     assert!(endings.iter().all(|ending| ending.code == Some(0)), "{endings:#?}");
@@ -264,9 +284,10 @@ fn in_image(enter: Enter, guest: &str) -> Enter {
     let component = component(guest);
     let world = world_of(guest);
     let claims = if world == WRAPPER { "[[command]]\nname = \"list\"\nsummary = \"Lists\"\n" } else { "" };
+    let limits = if guest == "calls-in-a-row.wat" { "[limits]\nguest-ms = 20\n" } else { "" };
     let manifest = format!(
         "schema = 1\nid = {id:?}\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[component]]\nfile = \"{id}.wasm\"\n\
-         sha256 = \"{:x}\"\nworld = {world:?}\n{claims}",
+         sha256 = \"{:x}\"\nworld = {world:?}\n{claims}{limits}",
         Sha256::digest(&component)
     );
     enter
@@ -285,7 +306,8 @@ fn world_of(guest: &str) -> &'static str {
 /// The component that a core module makes, whatever it does.
 fn component(guest: &str) -> Vec<u8> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut module = wat::parse_file(root.join("hostile").join(guest)).unwrap();
+    let text = std::fs::read_to_string(root.join("hostile").join(guest)).unwrap();
+    let mut module = wat::parse_str(repeated(&text)).unwrap();
     let mut resolve = Resolve::default();
     for package in ["types", "host", "policy", "command"] {
         resolve.push_dir(root.join("../wit").join(package)).unwrap();
@@ -316,6 +338,18 @@ fn a_release_has_no_switches() {
     assert!(!output.status.success() && told, "{output:?}");
 }
 
+/// The text, with each line below a `;; repeat N` N times.
+fn repeated(text: &str) -> String {
+    let mut times = 1;
+    let mut all = String::new();
+    for line in text.lines() {
+        (0..times).for_each(|_| all.extend([line, "\n"]));
+        let number = line.trim().strip_prefix(";; repeat ");
+        times = number.map_or(1, |number| number.parse().unwrap());
+    }
+    all
+}
+
 #[test]
 fn loop_in_start() {
     attack!().must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
@@ -334,6 +368,11 @@ fn loop_in_realloc() {
 #[test]
 fn loop_of_host_calls() {
     attack!().does("call-loop").must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn calls_in_a_row() {
+    attack!().in_test_build().must_be_refused("took more than 0.02 s of processor time", Harm::Runs);
 }
 
 #[test]
@@ -521,8 +560,46 @@ fn escapes_in_a_log_line() {
 }
 
 #[test]
+fn escapes_in_a_directory() {
+    let attack = attack!()
+        .prepared(|enter| enter)
+        .after(format!(
+            "name=$(printf 'ev\\033[31mil\\342\\200\\256'); mkdir -p {INSTALLED}/\"$name\"
+            echo 'schema = 2' >{INSTALLED}/\"$name\"/plugin.toml"
+        ))
+        .command_line("plugin doctor");
+    Attack { refused: 78, ..attack }.must_be_refused("ev\u{fffd}[31mil\u{fffd}", Harm::Escapes);
+}
+
+#[test]
 fn escapes_of_a_command() {
     attack!().command(0).must_do_no_harm("error: forged", Harm::Escapes);
+}
+
+/// A list that a plugin prints.
+const LIST: &str = "list --type logical --format does";
+
+#[test]
+fn stands_still() {
+    attack!().formats("stand-still").must_be_refused(
+        "it neither takes rows nor returns anything",
+        Harm::Says("exchanged more than 16 MiB"),
+    );
+}
+
+#[test]
+fn output_after_the_end() {
+    attack!().formats("after-the-end").must_be_refused("wrote more than 1024 KiB", Harm::Runs);
+}
+
+#[test]
+fn large_piece() {
+    attack!().formats("long-piece").must_be_refused("wrote more than 1024 KiB", Harm::Runs);
+}
+
+#[test]
+fn loop_within_a_list() {
+    attack!().formats("loop-within").must_be_refused("took more than 2 s of processor time", Harm::Endless);
 }
 
 #[test]
@@ -548,6 +625,21 @@ fn path_traversal() {
                 .file("/run/elsewhere.wasm", component_of("wasi-policy"))
         })
         .must_be_refused("isn't the plain name of a .wasm file", Harm::Runs);
+}
+
+#[test]
+fn slow_pattern() {
+    attack!()
+        .prepared(|enter| {
+            let when = format!("when = {{ references = [\"localhost/{}y/z\"] }}\n", "*[x/]".repeat(16));
+            let manifest = manifest("policy-does", "policy-does");
+            let manifest = manifest.replace("world =", &format!("{when}world ="));
+            as_policy(enter, "policy-does").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
+        })
+        .command_line(
+            "--dry-run copy-to-storage --target localhost/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx/z",
+        )
+        .must_be_refused("has a `[`, which patterns here can't have", Harm::Endless);
 }
 
 #[test]
@@ -657,6 +749,15 @@ fn broken_manifest() {
                 .file(&format!("{SITE}/policy-does/plugin.toml"), "schema = 1\nid = \"policy-does\n")
         })
         .must_be_refused("can't judge this", Harm::Runs);
+}
+
+#[test]
+fn excused_by_a_second_one() {
+    let settings = "settings.policy-does.do = \"deny\"\n[policy]\nmandatory = [\"policy-does\"]\nfail-open = [\"policy-does\"]\n";
+    attack!()
+        .prepared(move |enter| denying(enter).file(SETTINGS, settings))
+        .after(format!("mkdir -p {INSTALLED}/policy-does"))
+        .must_be_refused("is claimed by both", Harm::Runs);
 }
 
 #[test]

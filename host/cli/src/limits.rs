@@ -6,6 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The fewest open files with which everything works.
 const OPEN_FILES: u64 = 1024;
 
+/// The smallest stack that is enough for what components may use of it.
+const STACK: u64 = 8 << 20;
+
 /// As root, makes them what the host's own services have. What can't be changed stays: whoever isn't root changes nothing.
 pub(crate) fn reset() {
     if !rustix::process::geteuid().is_root() {
@@ -20,9 +23,14 @@ pub(crate) fn reset() {
         }
     }
     bootc_image_core::children::survive_file_limits();
-    let files = getrlimit(Resource::Nofile);
-    if files.current.is_some_and(|current| current < OPEN_FILES) {
-        let maximum = files.maximum.map(|maximum| maximum.max(OPEN_FILES));
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(OPEN_FILES), maximum });
+    raise(Resource::Stack, STACK);
+    raise(Resource::Nofile, OPEN_FILES);
+}
+
+fn raise(resource: Resource, least: u64) {
+    let given = getrlimit(resource);
+    if given.current.is_some_and(|current| current < least) {
+        let maximum = given.maximum.map(|maximum| maximum.max(least));
+        let _ = setrlimit(resource, Rlimit { current: Some(least), maximum });
     }
 }

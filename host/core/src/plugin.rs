@@ -198,13 +198,16 @@ impl Said {
     }
 }
 
-/// Why a policy has no opinion. That denies, unless the configuration says that this one may fail.
+/// Why a policy has no opinion. That denies, unless it was asked and failed, and the configuration says that it may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFailure {
     /// What happened, for a person.
     pub reason: String,
     /// What to do about it.
     pub fix: String,
+    /// Whether it was asked: what can't be asked at all is never excused, or whoever can put a file somewhere could switch it
+    /// off.
+    pub asked: bool,
 }
 
 /// Why the set of plugins can't be used at all. Exit code 78.

@@ -319,7 +319,7 @@ mod tests {
     }
 
     fn fails(plugin: &str) -> Fixed {
-        let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "mend it".to_owned() };
+        let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "mend it".to_owned(), asked: true };
         Fixed { opinion: Err(failure), ..allows(plugin) }
     }
 

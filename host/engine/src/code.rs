@@ -3,21 +3,22 @@
 //! time. Without it the helper compiles, once.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::children;
-use bootc_image_core::digest::Digest;
+use bootc_image_core::digest;
 use bootc_image_core::files::replace;
 use bootc_image_grammar::weakened::is_off;
 use rustix::fs::{MemfdFlags, memfd_create};
+use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::builtin::Artefact;
-use crate::places::{Owner, open_trusted, read_trusted, trusted_directory};
+use crate::places::{Owner, open_trusted, trusted_directory};
 
 /// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
 const LARGEST: u64 = 128 << 20;
@@ -47,12 +48,12 @@ pub(crate) struct Compiler {
 
 /// Digest of a component's file, in lower-case hexadecimal.
 pub(crate) fn sha256_of(path: &Path, owner: Owner) -> io::Result<String> {
-    read_trusted(path, owner, LARGEST).map(|bytes| hex(&bytes))
+    pass_on(&mut open_trusted(path, owner)?, &mut io::sink())
 }
 
 /// Digest in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    Digest::of(bytes).hex().to_owned()
+    digest::Digest::of(bytes).hex().to_owned()
 }
 
 /// Loads it. An error says why it can't be used.
@@ -64,9 +65,9 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
         }
         Code::File { path, sha256, owner } => (path, sha256, *owner),
     };
-    let component =
-        read_trusted(path, owner, LARGEST).map_err(|error| format!("{}: {error}", path.display()))?;
-    let found = hex(&component);
+    let unreadable = |error: io::Error| format!("{}: {error}", path.display());
+    let mut file = open_trusted(path, owner).map_err(unreadable)?;
+    let found = pass_on(&mut file, &mut io::sink()).map_err(unreadable)?;
     if found != *sha256 && !is_off("digest") {
         return Err(format!("{} has the digest {found}, and its manifest says {sha256}", path.display()));
     }
@@ -78,7 +79,41 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
         return Ok(kept);
     }
     tracing::info!(component = %path.display(), "compiling");
-    compile(engine, &component, cache.filter(|_| rustix::process::geteuid().is_root()), &name, compiler)
+    // What is compiled is read again, and must be the same.
+    let component = memory("component").and_then(|mut copy| {
+        file.rewind()?;
+        let again = pass_on(&mut file, &mut copy)?;
+        copy.rewind()?;
+        Ok((again, copy))
+    });
+    let (again, copy) = component.map_err(unreadable)?;
+    if again != found {
+        return Err(format!("{} was changed while it was read", path.display()));
+    }
+    compile(engine, &copy, cache.filter(|_| rustix::process::geteuid().is_root()), &name, compiler)
+}
+
+/// Copies a component, and returns its digest. Memory doesn't grow with it.
+fn pass_on(file: &mut File, copy: &mut dyn Write) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut rest = LARGEST;
+    loop {
+        let count = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(format!("{:x}", digest.finalize()));
+        };
+        rest = rest
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)))?;
+        digest.update(bytes);
+        copy.write_all(bytes)?;
+    }
+}
+
+/// A file that is nowhere.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
 }
 
 /// What is kept there, if nobody but root can have written it and wasmtime takes it.
@@ -120,21 +155,14 @@ fn from_bytes(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
 /// Has the helper compile it, and keeps the result in `cache`, if that can be written.
 fn compile(
     engine: &Engine,
-    component: &[u8],
+    source: &File,
     cache: Option<&Path>,
     name: &str,
     compiler: &Compiler,
 ) -> Result<Component, String> {
-    let memory = |bytes: &[u8]| -> io::Result<File> {
-        let mut file = File::from(memfd_create("component", MemfdFlags::CLOEXEC)?);
-        file.write_all(bytes)?;
-        file.rewind()?;
-        Ok(file)
-    };
     let failed = |error: &dyn std::fmt::Display| format!("it can't be compiled: {error}");
-    let source = memory(component).map_err(|error| failed(&error))?;
-    let code = memory(&[]).map_err(|error| failed(&error))?;
-    children::compile(&compiler.helper, &source, &code).map_err(|error| {
+    let code = memory("code").map_err(|error| failed(&error))?;
+    children::compile(&compiler.helper, source, &code).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         failed(&format!("{error}{cause}"))
     })?;

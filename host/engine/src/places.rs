@@ -92,8 +92,10 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) const ROOT: Self = Self { user: None };
 
-    fn is_trusted(self, metadata: &Metadata) -> bool {
-        let sticky_directory = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+    /// Whether nobody else can change it. `above`: it only leads to what counts, and in a sticky directory nobody can
+    /// replace what is another's.
+    fn is_trusted(self, metadata: &Metadata, above: bool) -> bool {
+        let sticky_directory = above && metadata.is_dir() && metadata.mode() & 0o1000 != 0;
         let owned = metadata.uid() == 0 || self.user == Some(metadata.uid());
         owned && (metadata.mode() & 0o022 == 0 || sticky_directory)
     }
@@ -110,8 +112,8 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
         Err(_) if owner.user.is_some() => return Ok(None),
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
-    for part in path.ancestors() {
-        trusted(part, &fs::symlink_metadata(part)?, owner)?;
+    for (number, part) in path.ancestors().enumerate() {
+        trusted(part, &fs::symlink_metadata(part)?, owner, number > 0)?;
     }
     Ok(Some(path))
 }
@@ -122,11 +124,11 @@ pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
     if !metadata.is_dir() {
         return Err(io::Error::other("its directory is a link"));
     }
-    trusted(path, &metadata, owner)
+    trusted(path, &metadata, owner, false)
 }
 
-fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
-    if owner.is_trusted(metadata) || is_off("owner") {
+fn trusted(path: &Path, metadata: &Metadata, owner: Owner, above: bool) -> io::Result<()> {
+    if owner.is_trusted(metadata, above) || is_off("owner") {
         Ok(())
     } else {
         let why = format!("{} must belong to root and be writable by nobody else", path.display());
@@ -148,7 +150,7 @@ pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
         if is_link { io::Error::other("it is a link, and must be a file") } else { error }
     })?;
-    trusted(path, &file.metadata()?, owner)?;
+    trusted(path, &file.metadata()?, owner, false)?;
     Ok(file)
 }
 

@@ -58,7 +58,9 @@ impl JudgingPlugin {
     pub(crate) fn new(plugin: &Plugin, identity: Identity, workshop: Arc<Workshop>) -> Self {
         let code = match &plugin.standing {
             Standing::Enabled => Ok((plugin.code.clone(), identity)),
-            Standing::Held { reason, fix } => Err(PolicyFailure { reason: reason.clone(), fix: fix.clone() }),
+            Standing::Held { reason, fix } => {
+                Err(PolicyFailure { reason: reason.clone(), fix: fix.clone(), asked: false })
+            }
         };
         let component = &plugin.manifest.component;
         Self {
@@ -73,7 +75,7 @@ impl JudgingPlugin {
 
     /// None if it can't have been a policy.
     pub(crate) fn broken(broken: &Broken, workshop: Arc<Workshop>) -> Option<Self> {
-        let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone() };
+        let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone(), asked: false };
         broken.may_be_policy.then(|| Self {
             plugin: PluginId::new(&broken.id).unwrap_or_else(|_| PluginId::unknown()),
             when: When::default(),
@@ -84,14 +86,15 @@ impl JudgingPlugin {
         })
     }
 
-    fn run(&self, code: &Code, identity: &Identity, view: &Arc<View>) -> Result<Opinion, String> {
+    /// The runtime, and the policy in it, loaded if this is the first time.
+    fn ready(&self, code: &Code) -> Result<(&Runtime, &ReadyPolicy), String> {
         let runtime = self.workshop.runtime(Runs::of(World::PolicyValidator))?;
         let load = || {
             code::load(runtime.engine(), code, &self.workshop.compiler)
                 .and_then(|it| runtime.prepare_policy(&it))
         };
         let ready = self.ready.get_or_init(load).as_ref().map_err(Clone::clone)?;
-        runtime.evaluate(identity, ready, view)
+        Ok((runtime, ready))
     }
 }
 
@@ -110,11 +113,16 @@ impl Policy for JudgingPlugin {
 
     fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure> {
         let (code, identity) = self.code.as_ref().map_err(Clone::clone)?;
-        let run = || self.run(code, identity, view);
-        let outcome = caught(run).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}")));
-        outcome.map_err(|reason| PolicyFailure {
-            reason,
-            fix: format!("see: bootc-image plugin doctor {}", self.plugin),
-        })
+        let failed = |asked| {
+            move |reason| PolicyFailure {
+                reason,
+                fix: format!("see: bootc-image plugin doctor {}", self.plugin),
+                asked,
+            }
+        };
+        let (runtime, ready) =
+            caught(|| self.ready(code)).and_then(std::convert::identity).map_err(failed(false))?;
+        let evaluate = || runtime.evaluate(identity, ready, view);
+        caught(evaluate).and_then(std::convert::identity).map_err(failed(true))
     }
 }

@@ -130,9 +130,17 @@ fn quoted(message: &str) -> impl Iterator<Item = &str> {
     message.split('`').skip(1).step_by(2)
 }
 
+/// The longest word that is compared with others, in bytes.
+const LONGEST_WORD: usize = 64;
+
 /// The word of `known` that `word` was probably meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
+    // Longer ones aren't typing errors, and comparing takes the product of their lengths.
+    let is_short = |word: &&str| word.len() <= LONGEST_WORD;
+    if !is_short(&word) {
+        return None;
+    }
+    let scored = known.filter(is_short).map(|known| (strsim::damerau_levenshtein(word, known), known));
     let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
     // Up to a third of the letters may be wrong; beyond that it is a guess.
     (distance <= known.len().max(3) / 3).then_some(known)

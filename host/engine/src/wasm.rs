@@ -43,7 +43,7 @@ use formats::{Stop, Wanted};
 use guest::Guest;
 use limits::Limits;
 use rows::Cursor;
-use watchdog::Watchdog;
+use watchdog::{Clock, Watchdog};
 
 pub(crate) use policies::BadSetting;
 
@@ -250,20 +250,21 @@ impl Runtime {
         drop(watchdog.take());
     }
 
-    fn start_clock(&self) -> io::Result<()> {
+    fn start_clock(&self, limits: Limits) -> io::Result<Clock> {
         let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
-        if watchdog.is_none() {
-            *watchdog = Some(Watchdog::start(&self.engine)?);
-        }
-        Ok(())
+        let ticks = match &*watchdog {
+            Some(watchdog) => watchdog.ticks(),
+            None => watchdog.insert(Watchdog::start(&self.engine)?).ticks(),
+        };
+        Ok(Clock::start(limits.guest_time, limits.wall_time, ticks))
     }
 
     /// A store whose limits hold from the first instruction on, those of its instantiation included. Without a clock there is
     /// none.
     fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, String> {
-        self.start_clock().map_err(|error| format!("no clock can be started: {error}"))?;
         let limits = identity.limits;
-        let guest = Guest::new(identity.plugin.clone(), identity.settings.clone(), limits, wasi);
+        let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
+        let guest = Guest::new(identity.plugin.clone(), identity.settings.clone(), limits, clock, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
         if !is_off("lifting") {
@@ -272,7 +273,7 @@ impl Runtime {
         if !is_off("handles") {
             store.set_max_component_handles(limits.handles);
         }
-        watchdog::obey(&mut store, limits.guest_time, limits.wall_time);
+        watchdog::obey(&mut store);
         Ok(store)
     }
 }

@@ -8,12 +8,14 @@ use anyhow::{Context as _, anyhow};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 
+use crate::bounds;
+
 /// The largest component, in bytes.
 const LARGEST: u64 = 128 << 20;
 /// Most processor time, in seconds.
-const TIME: u64 = 120;
+const TIME: u64 = 60;
 /// Most memory, in bytes.
-const MEMORY: u64 = 4 << 30;
+const MEMORY: u64 = 2 << 30;
 /// The most that is written, in bytes.
 const OUTPUT: u64 = 1 << 30;
 
@@ -36,6 +38,7 @@ pub(crate) fn compile() -> anyhow::Result<()> {
 }
 
 fn compile_bytes(component: &[u8]) -> anyhow::Result<Vec<u8>> {
+    bounds::check(component)?;
     let target = format!("{}-unknown-{}-gnu", std::env::consts::ARCH, std::env::consts::OS);
     let target = bootc_image_engine_config::baseline(&target)
         .ok_or_else(|| anyhow!("plugins can't be compiled for {target}"))?;

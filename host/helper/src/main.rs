@@ -9,6 +9,7 @@
 
 mod archive;
 mod blobs;
+mod bounds;
 mod compile;
 mod derived;
 mod documents;

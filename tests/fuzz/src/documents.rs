@@ -64,7 +64,7 @@ fn told(text: &str, complaint: &Complaint) {
 
 /// Long enough that a pattern which takes exponential time would show.
 fn view() -> View {
-    let repository = "a/".repeat(60) + "b";
+    let repository = "a/".repeat(60) + &"x".repeat(120) + "/z";
     let name = Name {
         canonical: format!("docker://registry.example/{repository}:1"),
         transport: "docker".to_owned(),

@@ -13,6 +13,7 @@ use crate::exit::{Failure, OK, UNUSABLE};
 use crate::render::{self, Format, ListFormat};
 use crate::through_pipeline;
 use crate::ui::Ui;
+use bootc_image_engine::sanitize;
 
 /// See which plugins there are, and say which may run
 ///
@@ -180,7 +181,7 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
         let capability = &wanted.capability;
         line("asks for", &format!("{} {}: {}", capability.name, capability.scope, wanted.reason));
     }
-    ui.text(&text)
+    ui.text(&sanitize::lines(&text))
 }
 
 fn doctor(ui: &Ui, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failure> {
@@ -199,6 +200,6 @@ fn doctor(ui: &Ui, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failur
     for finding in &findings {
         let _ = writeln!(text, "{}: {}\n  fix: {}", finding.about, finding.what, finding.fix);
     }
-    ui.text(&text)?;
+    ui.text(&sanitize::lines(&text))?;
     Ok(UNUSABLE)
 }

@@ -81,11 +81,13 @@ pub(super) fn ask(
 fn verdict(plugin: &PluginId, opinion: Result<Opinion, PolicyFailure>, fail_open: bool) -> Verdict {
     match opinion {
         Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
-        Err(PolicyFailure { reason, .. }) if fail_open || is_off("failing") => {
+        Err(PolicyFailure { reason, asked, .. })
+            if (fail_open && (asked || is_off("asked"))) || is_off("failing") =>
+        {
             tracing::warn!(%plugin, reason, "a policy that may fail has failed");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }
-        Err(PolicyFailure { reason, fix }) => failed(plugin.as_str(), &reason, &fix),
+        Err(PolicyFailure { reason, fix, .. }) => failed(plugin.as_str(), &reason, &fix),
     }
 }
 

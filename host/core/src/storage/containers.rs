@@ -359,6 +359,8 @@ mod tests {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             layer: None,
             documents: BTreeMap::new(),
+            document_sizes: BTreeMap::new(),
+            created: None,
         };
         let rows = |image: &Image| image.listed_names().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(rows(&image(&["a@sha256:1", "a:1"])), ["a:1"]);

@@ -7,6 +7,8 @@ use glob::{MatchOptions, Pattern};
 use toml::Spanned;
 
 use super::raw::RawWhen;
+use bootc_image_grammar::weakened::is_off;
+
 use crate::sanitize::is_clean;
 use crate::strict::{Complaint, Source, nearest};
 
@@ -84,6 +86,10 @@ impl When {
 
 /// The host compares patterns itself, without a limit on time: each must be one that takes none.
 fn quickly_compared(text: &str) -> Result<(), String> {
+    // A class may hold the `/` that the parts below would be told apart by, and never match one.
+    if text.contains('[') && !is_off("patterns") {
+        return Err(format!("{text:?} has a `[`, which patterns here can't have"));
+    }
     let (crossing, others): (Vec<&str>, Vec<&str>) = text.split('/').partition(|part| *part == "**");
     if crossing.len() <= 2 && others.iter().all(|part| part.matches('*').count() <= 1) {
         Ok(())

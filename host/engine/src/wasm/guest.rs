@@ -1,7 +1,6 @@
 //! What the host keeps for one run.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bootc_image_core::plugin::PluginId;
 use bootc_image_grammar::weakened::is_off;
@@ -9,6 +8,7 @@ use wasmtime::component::ResourceTable;
 
 use super::limits::{Budget, Limits};
 use super::wasi::Wasi;
+use super::watchdog::Clock;
 
 /// The host's side of one run.
 pub(super) struct Guest {
@@ -16,29 +16,26 @@ pub(super) struct Guest {
     settings: Arc<str>,
     budget: Budget,
     last_words: Option<String>,
-    /// For how long it had to wait for somebody else.
-    paused: Duration,
+    clock: Clock,
     table: ResourceTable,
     /// Of components that import WASI, and of no others.
     wasi: Option<Box<Wasi>>,
 }
 
 impl Guest {
-    pub(super) fn new(plugin: PluginId, settings: Arc<str>, limits: Limits, wasi: bool) -> Self {
+    pub(super) fn new(
+        plugin: PluginId,
+        settings: Arc<str>,
+        limits: Limits,
+        clock: Clock,
+        wasi: bool,
+    ) -> Self {
         let mut table = ResourceTable::new();
         if !is_off("handles") {
             table.set_max_capacity(limits.handles);
         }
         let wasi = wasi.then(Box::default);
-        Self {
-            plugin,
-            settings,
-            budget: Budget::new(limits),
-            last_words: None,
-            paused: Duration::ZERO,
-            table,
-            wasi,
-        }
+        Self { plugin, settings, budget: Budget::new(limits), last_words: None, clock, table, wasi }
     }
 
     pub(super) fn plugin(&self) -> &PluginId {
@@ -67,13 +64,13 @@ impl Guest {
         (self.wasi.get_or_insert_default(), &mut self.table)
     }
 
-    /// For how long it had to wait for somebody else, which isn't counted.
-    pub(super) fn paused(&self) -> Duration {
-        self.paused
+    /// Its time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
-    pub(super) fn pause(&mut self, waited: Duration) {
-        self.paused += waited;
+    pub(super) fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
     }
 
     /// What the guest said when it panicked, already harmless.

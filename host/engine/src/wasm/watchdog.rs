@@ -1,14 +1,17 @@
-//! The time of a run. Compiled code looks at the engine's epoch at every loop and call; a thread moves the epoch on, and at
-//! each move the code that runs has its time looked at.
+//! The time of a run. Compiled code looks at the engine's epoch at every loop and at the beginning of every function; a thread
+//! moves the epoch on, and at each move the code that runs has its time looked at. Calls into the host that stand one after the
+//! other in a function pass no such place, so time is looked at when one of them returns as well.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bootc_image_grammar::weakened::is_off;
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 
 use super::guest::Guest;
 use super::limits::Exceeded;
@@ -18,6 +21,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Moves the engine's epoch on, unless it is dropped.
 pub(super) struct Watchdog {
+    ticks: Arc<AtomicU64>,
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -25,14 +29,21 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) fn start(engine: &Engine) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
-        let engine = engine.clone();
+        let ticks = Arc::new(AtomicU64::new(0));
+        let (engine, ticking) = (engine.clone(), ticks.clone());
         let watch = move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                ticking.fetch_add(1, Ordering::Relaxed);
                 engine.increment_epoch();
             }
         };
         let thread = thread::Builder::new().name("plugin-watchdog".to_owned()).spawn(watch)?;
-        Ok(Self { end: Some(end), thread: Some(thread) })
+        Ok(Self { ticks, end: Some(end), thread: Some(thread) })
+    }
+
+    /// How often the epoch has moved.
+    pub(super) fn ticks(&self) -> Arc<AtomicU64> {
+        self.ticks.clone()
     }
 }
 
@@ -46,21 +57,66 @@ impl Drop for Watchdog {
     }
 }
 
-/// Makes the code in `store` stop when it has used up its time: of this thread's processor, so that a busy machine stops
-/// nobody, or all in all. Nothing that a component can call waits, so both are the component's own.
-pub(super) fn obey(store: &mut Store<Guest>, guest_time: Duration, wall_time: Duration) {
-    let (start, used_before) = (Instant::now(), processor_time());
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |context| {
+/// The time that a run has: of this thread's processor, so that a busy machine stops nobody, and all in all.
+#[derive(Debug)]
+pub(super) struct Clock {
+    start: Instant,
+    used_before: Duration,
+    guest_time: Duration,
+    wall_time: Duration,
+    /// For how long it had to wait for somebody else, which isn't counted.
+    paused: Duration,
+    ticks: Arc<AtomicU64>,
+    seen: u64,
+}
+
+impl Clock {
+    /// Time begins.
+    pub(super) fn start(guest_time: Duration, wall_time: Duration, ticks: Arc<AtomicU64>) -> Self {
+        let (start, used_before) = (Instant::now(), processor_time());
+        Self { start, used_before, guest_time, wall_time, paused: Duration::ZERO, ticks, seen: 0 }
+    }
+
+    /// This long somebody else was waited for.
+    pub(super) fn pause(&mut self, waited: Duration) {
+        self.paused += waited;
+    }
+
+    fn check(&self) -> Result<(), Exceeded> {
         if is_off("deadline") {
-            Ok(UpdateDeadline::Continue(1))
-        } else if processor_time().saturating_sub(used_before) >= guest_time {
-            Err(Exceeded::GuestTime(guest_time).into())
-        } else if start.elapsed().saturating_sub(context.data().paused()) >= wall_time {
-            Err(Exceeded::WallTime(wall_time).into())
+            Ok(())
+        } else if processor_time().saturating_sub(self.used_before) >= self.guest_time {
+            Err(Exceeded::GuestTime(self.guest_time))
+        } else if self.start.elapsed().saturating_sub(self.paused) >= self.wall_time {
+            Err(Exceeded::WallTime(self.wall_time))
         } else {
-            Ok(UpdateDeadline::Continue(1))
+            Ok(())
         }
+    }
+
+    /// As [`Clock::check`], if some time can have passed since the last time.
+    fn check_now_and_then(&mut self) -> Result<(), Exceeded> {
+        let now = self.ticks.load(Ordering::Relaxed);
+        if now == self.seen || is_off("deadline-of-calls") {
+            return Ok(());
+        }
+        self.seen = now;
+        self.check()
+    }
+}
+
+/// Makes the code in `store` stop when it has used up its time. Nothing that a component can call waits, so what is used is its own.
+pub(super) fn obey(store: &mut Store<Guest>) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        context.data().clock().check()?;
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store.call_hook(|mut context, hook| {
+        if matches!(hook, CallHook::ReturningFromHost) {
+            context.data_mut().clock_mut().check_now_and_then()?;
+        }
+        Ok(())
     });
 }
 

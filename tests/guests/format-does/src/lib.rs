@@ -1,8 +1,13 @@
 //! Does what its setting `do` says: the ways in which a format can misuse its cursor and its output.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bootc_image_plugin_sdk::bindings::output::export_output;
 use bootc_image_plugin_sdk::format::{Cursor, Guest};
 use bootc_image_plugin_sdk::{Attr, Problem, config};
+
+/// How often something was written after the end.
+static WRITTEN: AtomicU32 = AtomicU32::new(0);
 
 struct Does;
 
@@ -35,9 +40,18 @@ impl Guest for Does {
                 std::hint::black_box(());
             },
             "stop-early" => return Ok(None),
-            "long-piece" => return Ok(Some(vec![b'x'; 2 << 20])),
+            "long-piece" => {
+                let piece = (WRITTEN.fetch_add(1, Ordering::Relaxed) == 0).then(|| vec![b'x'; 2 << 20]);
+                return Ok(piece);
+            }
             // Whatever the cursor says.
             "never-stop" => return Ok(Some(vec![b'x'; 1 << 10])),
+            // A lot, but not for ever: reading on to the end, and then some more.
+            "after-the-end" => {
+                while rows.next(0).count > 0 {}
+                let written = WRITTEN.fetch_add(1, Ordering::Relaxed);
+                return Ok((written < 3000).then(|| vec![b'x'; 1 << 10]));
+            }
             "read-on" => (0..1000).for_each(|_| drop(rows.next(1))),
             _ => {}
         }
