@@ -45,7 +45,8 @@ fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
     let script = "
         state() { sed 's/.*) //; s/ .*//' /proc/$1/stat; }
         bootc-image cmd list --quiet & ours=$!
-        sleep 1; podman=$(pgrep -x podman)
+        # As soon as it runs, and so perhaps before we know of it.
+        until podman=$(pgrep -x podman); do sleep 0.01; done
         are() { for i in $(seq 100); do [ \"$(state $ours) $(state $podman)\" = \"$1\" ] && return; sleep 0.1; done; }
         kill -TSTP $ours; are 'T T'; echo \"$(state $ours) $(state $podman)\"
         kill -CONT $ours; are 'S S'; state $ours | grep -c T; state $podman | grep -c T

@@ -340,9 +340,11 @@ impl Child {
         check_not_asked_to_end()?;
         self.prepare()?;
         self.log();
-        let child = self.command.spawn().map_err(Error::io("run", self.name))?;
-        let mut running = Running::new(child, self.name)?;
-        signals::child_is(running.child.id());
+        signals::starting();
+        let child = self.command.spawn();
+        signals::started(child.as_ref().ok().map(std::process::Child::id));
+        let child = child.map_err(Error::io("run", self.name))?;
+        let mut running = Running::new(child, self.name).inspect_err(|_| signals::child_ended())?;
         let result = attend(&mut running);
         if result.is_err() {
             running.end();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Once;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook_registry::register_sigaction;
@@ -11,6 +11,11 @@ use signal_hook_registry::register_sigaction;
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// The signal that asked us to end, 0 if none has.
 static ASKED: AtomicI32 = AtomicI32::new(0);
+
+/// Whether a child is being started: it may run already, and can't be told anything before its number is known.
+static STARTING: AtomicBool = AtomicBool::new(false);
+/// Whether somebody stopped us meanwhile.
+static STOPPED_AT_START: AtomicBool = AtomicBool::new(false);
 
 /// What asks a program to end.
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
@@ -68,6 +73,10 @@ fn stop_together() -> io::Result<()> {
     unsafe {
         register_sigaction(STOP.as_raw(), move |info| {
             if info.si_code != SI_KERNEL {
+                if STARTING.load(Ordering::SeqCst) {
+                    STOPPED_AT_START.store(true, Ordering::SeqCst);
+                    return;
+                }
                 send_to_child(STOP);
             }
             let _ = kill_process(getpid(), Signal::STOP);
@@ -100,9 +109,18 @@ pub(super) fn asked_to_end() -> Option<i32> {
     Some(ASKED.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
 }
 
-/// Says which child gets what comes; one that came while it was being started is passed on now.
-pub(super) fn child_is(pid: u32) {
-    CHILD.store(pid.cast_signed(), Ordering::SeqCst);
+/// A child is about to be started. [`started`] must follow.
+pub(super) fn starting() {
+    STARTING.store(true, Ordering::SeqCst);
+}
+
+/// It was started, or couldn't be. Says which child gets what comes; one that came while it was being started is passed on now.
+pub(super) fn started(pid: Option<u32>) {
+    CHILD.store(pid.map_or(0, u32::cast_signed), Ordering::SeqCst);
+    STARTING.store(false, Ordering::SeqCst);
+    if STOPPED_AT_START.swap(false, Ordering::SeqCst) {
+        let _ = kill_process(getpid(), STOP);
+    }
     if let Some(signal) = SIGNALS.into_iter().find(|signal| Some(signal.as_raw()) == asked_to_end()) {
         send_to_child(signal);
     }
