@@ -205,7 +205,7 @@ impl Runtime {
         let reason = match outcome {
             Ok(()) => return Ok(()),
             Err(Stop::Output(error)) => return Err(FormatError::Output(error)),
-            Err(Stop::Problem(problem)) => formats::problem(problem),
+            Err(Stop::Problem(problem)) => policies::failure(problem),
             Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().last_words()),
         };
         let plugin = plugin();

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Request;
-use bootc_image_core::plugin::{CommandClaim, Plugins};
+use bootc_image_core::plugin::{CommandClaim, PluginId, Plugins};
 use bootc_image_grammar::{Arity, Flag, Kind, Table, table};
 use clap::Args;
 
@@ -58,14 +58,16 @@ fn overview(claims: &[CommandClaim]) -> String {
                     Usage: bootc-image cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
                     Subcommands of enabled plugins:\n"
         .to_owned();
-    let width = claims.iter().map(|claim| claim.name.len()).max().unwrap_or(0);
-    for claim in claims {
-        let _ = writeln!(text, "  {:width$}  {} [{}]", claim.name, claim.summary, claim.plugin);
-    }
-    if claims.is_empty() {
-        text.push_str("  none\n");
-    }
+    text.push_str(&offered(claims.iter().map(|claim| (&claim.plugin, &*claim.name, &*claim.summary))));
     text
+}
+
+/// What plugins offer, a line each: name and summary.
+pub(crate) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &'a str)> + Clone) -> String {
+    let width = claims.clone().map(|(_, name, _)| name.len()).max().unwrap_or(0);
+    let text: String =
+        claims.map(|(plugin, name, summary)| format!("  {name:width$}  {summary} [{plugin}]\n")).collect();
+    if text.is_empty() { "  none\n".to_owned() } else { text }
 }
 
 fn usage(claim: &CommandClaim, table: &Table) -> String {

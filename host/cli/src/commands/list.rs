@@ -1,11 +1,10 @@
-use std::fmt::Write as _;
-
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::{ListType, Request};
 use bootc_image_core::plugin::Plugins;
 use clap::{Args, CommandFactory as _, ValueEnum};
 
 use crate::arguments::Arguments;
+use crate::commands::cmd::offered;
 use crate::render::ListFormat;
 
 /// List the images of this host
@@ -49,13 +48,7 @@ impl List {
         let mut text = list.map(|list| list.render_long_help().to_string()).unwrap_or_default();
         text.push_str("\nFormats of enabled plugins:\n");
         let claims = plugins.format_claims()?;
-        let width = claims.iter().map(|claim| claim.name.len()).max().unwrap_or(0);
-        for claim in &claims {
-            let _ = writeln!(text, "  {:width$}  {} [{}]", claim.name, claim.summary, claim.plugin);
-        }
-        if claims.is_empty() {
-            text.push_str("  none\n");
-        }
+        text.push_str(&offered(claims.iter().map(|claim| (&claim.plugin, &*claim.name, &*claim.summary))));
         Ok(Some(text))
     }
 

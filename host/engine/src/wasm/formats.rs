@@ -12,7 +12,6 @@ use super::bindings::imports::bootc_image::types::problems::Problem;
 use super::bindings::output::Output;
 use super::guest::Guest;
 use super::limits::Exceeded;
-use super::policies;
 use super::rows::Cursor;
 
 /// The most that one call may return, in bytes.
@@ -104,9 +103,4 @@ fn print(
         store.data_mut().clock_mut().pause(start.elapsed());
     }
     Ok(())
-}
-
-/// What the plugin says of itself, harmless.
-pub(super) fn problem(problem: Problem) -> String {
-    policies::failure(problem)
 }

@@ -18,7 +18,7 @@ pub struct Cursor {
     columns: Vec<Column>,
     next: usize,
     /// Whether it was told that nothing follows.
-    pub(super) ended: bool,
+    ended: bool,
 }
 
 impl Cursor {
