@@ -46,9 +46,19 @@ pub struct List {
 }
 
 impl List {
+    /// What is said under this key, if anything is.
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.options.iter().find(|option| option.key == key).map(|option| option.value.as_str())
+    }
+
     /// Whether the output is a terminal.
     pub fn on_terminal(&self) -> bool {
-        self.options.iter().any(|option| option.key == "terminal" && option.value == "true")
+        self.option("terminal") == Some("true")
+    }
+
+    /// Whether colour gets to that terminal: only if the plugin was granted the capability `color`.
+    pub fn in_color(&self) -> bool {
+        self.option("color") == Some("true")
     }
 }
 

@@ -235,3 +235,112 @@ fn a_list_that_cant_be_delivered_is_an_error_whoever_formats_it() {
     let output = output.exits(1);
     assert!(output.stderr.starts_with("error: can't write to standard output: "), "{output:#?}");
 }
+
+#[test]
+fn a_template_makes_a_line_of_every_image() {
+    let world = World::new();
+    let run = |template: &str| {
+        let format = format!("template={template}");
+        ship_in_image(world.enter(), "template-format").run(&["bootc-image", "list", "--format", &format])
+    };
+    let lines: String =
+        rows(&world).iter().map(|(image, image_type)| format!("{image_type}: {image}\n")).collect();
+    assert_eq!(run("{{ image_type }}: {{ image }}").ok().stdout, lines);
+    let unified = run("{% if image_type == 'unified' %}{{ id[:12] }} {{ size }}{% endif %}").ok().stdout;
+    for image in of_podman(&world).iter().filter(|image| image["Names"].is_array()) {
+        let line = format!("{} {}\n", &image["Id"].as_str().unwrap()[..12], image["Size"]);
+        assert!(unified.contains(&line), "{unified}");
+    }
+    let typo = run("{{ imgae }}").exits(79);
+    assert!(typo.stdout.starts_with("REPOSITORY"), "{typo:#?}");
+    let reason =
+        "the template has a variable \"imgae\", and an image has none; an image has: image, image_type,";
+    assert!(typo.stderr.contains(reason), "{typo:#?}");
+    // A template can't do more than any guest.
+    let endless = run("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}");
+    assert!(endless.exits(79).stderr.contains("took more than 2 s of processor time"));
+}
+
+#[test]
+fn a_template_can_be_set_and_is_checked() {
+    let world = World::new();
+    let with = |settings: &str| {
+        ship_in_image(world.enter(), "template-format")
+            .file("/etc/bootc-image/config.d/a.toml", format!("[settings.template-format]\n{settings}\n"))
+    };
+    let listed = with("template = '<{{ image }}>'").run(&["bootc-image", "list", "--format", "template"]);
+    let lines: String = rows(&world).iter().map(|(image, _)| format!("<{image}>\n")).collect();
+    assert_eq!(listed.ok().stdout, lines);
+    let none = with("").run(&["bootc-image", "list", "--format", "template"]).exits(79);
+    assert!(none.stderr.contains("no template is given; write --format template="), "{none:#?}");
+    let doctor = with("template = '{{ image'").run(&["bootc-image", "plugin", "doctor"]);
+    assert!(doctor.stdout.contains("the template can't be used"), "{doctor:#?}");
+}
+
+#[test]
+fn an_argument_is_for_formats_that_take_one() {
+    let world = World::new();
+    let output =
+        ship_in_image(world.enter(), "csv-format").run(&["bootc-image", "list", "--format", "csv=x"]);
+    let output = output.exits(2);
+    assert_eq!(output.stdout, "");
+    assert!(output.stderr.starts_with("error: the format csv takes no argument\n"), "{output:#?}");
+    let output = world.enter().run(&["bootc-image", "list", "--format", "json=x"]).exits(2);
+    assert!(output.stderr.starts_with("error: the format json takes no argument\n"), "{output:#?}");
+}
+
+#[test]
+fn completion_knows_what_plugins_offer_and_loads_nothing() {
+    let world = World::new();
+    let complete = |words: &str| {
+        let script = format!(
+            "eval \"$(bootc-image completion bash)\"
+             COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+             _bootc-image bootc-image \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"
+             echo \"${{COMPREPLY[*]}}\""
+        );
+        ship_in_image(ship_in_image(world.enter(), "csv-format"), "template-format")
+            .file(&format!("{IMAGE}/csv-format/csv_format.wasm"), "not a component")
+            .run(&["bash", "-euc", &script])
+            .ok()
+            .stdout
+    };
+    assert_eq!(complete("bootc-image list --format ''"), "table json csv template=\n");
+    assert_eq!(complete("bootc-image list --format c"), "csv\n");
+    assert_eq!(complete("bootc-image cmd pu"), "pull push\n");
+    assert_eq!(complete("bootc-image cmd pull --tl"), "--tls-verify\n");
+    for shell in ["zsh", "fish"] {
+        let script = ship_in_image(world.enter(), "csv-format").run(&["bootc-image", "completion", shell]);
+        assert!(script.ok().stdout.contains("csv"), "{shell}");
+    }
+}
+
+#[test]
+fn colour_reaches_a_terminal_if_it_was_granted() {
+    let world = World::new();
+    let with = |capability: &str| {
+        let mut files = bootc_image_test_guests::files("format-does").unwrap();
+        let manifest = String::from_utf8(std::mem::take(&mut files[0].1)).unwrap() + capability;
+        does(&world, "colour").file(&format!("{IMAGE}/format-does/plugin.toml"), manifest).file(
+            "/usr/lib/bootc-image/grants.d/colour.toml",
+            format!(
+                "[[grant]]\nplugin = \"format-does\"\n{}",
+                capability
+                    .replace("[[capability]]", "[[grant.capability]]")
+                    .replace("reason = \"looks\"\n", "")
+            ),
+        )
+    };
+    let granted = "[[capability]]\nname = \"color\"\nreason = \"looks\"\n";
+    let list = LIST.join(" ");
+    let on_terminal = format!("script -qec '{list}' /dev/null");
+    let red = "\u{1b}[31mred\u{1b}[0m";
+    let shown = with(granted).sh(&on_terminal).ok().stdout;
+    assert!(shown.contains(red) && !shown.contains("\u{1b}[2J"), "{shown:?}");
+    for (enter, script) in
+        [(with(""), on_terminal.clone()), (with(granted), format!("NO_COLOR=1 {on_terminal}"))]
+    {
+        let shown = enter.sh(&script).ok().stdout;
+        assert!(!shown.contains('\u{1b}') && shown.contains("red"), "{shown:?}");
+    }
+}

@@ -6,7 +6,9 @@ use bootc_image_core::operation::Request;
 use bootc_image_core::plugin::Plugins;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{cmd, copy_to_storage, list, plugin, policy, pull_from_default_storage, set_unified};
+use crate::commands::{
+    cmd, completion, copy_to_storage, list, plugin, policy, pull_from_default_storage, set_unified,
+};
 use crate::exit::Failure;
 use crate::render::ListFormat;
 
@@ -67,6 +69,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     #[command(flatten)]
     Operation(Operation),
+    Completion(completion::Completion),
     Plugin(plugin::Plugin),
     Policy(policy::Policy),
 }

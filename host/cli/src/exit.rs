@@ -56,6 +56,9 @@ pub(crate) enum Failure {
         /// Those that there are.
         known: String,
     },
+    /// A format was given an argument that it doesn't take.
+    #[error("{0}")]
+    FormatUsage(String),
     /// The list couldn't be delivered.
     #[error("can't write to standard output")]
     Stdout(#[source] io::Error),
@@ -89,6 +92,10 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
         }
         Failure::Format { known, .. } => {
             ui.error(failure, Some(&format!("there are: {known}")));
+            USAGE
+        }
+        Failure::FormatUsage(_) => {
+            ui.error(failure, Some("see which formats take one with: bootc-image list --help"));
             USAGE
         }
         Failure::StatusFd { .. } => {

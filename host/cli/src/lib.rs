@@ -68,6 +68,7 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> (Origin, u8) {
         let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
         match arguments.command {
             Command::Operation(operation) => operate(ui, &settings, plugins, operation, &mut origin),
+            Command::Completion(completion) => completion.run(ui, plugins),
             Command::Plugin(plugin) => plugin.run(ui, &settings, plugins),
             Command::Policy(policy) => policy.run(ui, &settings, plugins),
         }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
-use bootc_image_core::plugin::{FormatError, Plugins};
+use bootc_image_core::plugin::{FormatError, Plugins, Wanted};
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::{ImageRow, Listing, Report};
 use bootc_image_engine::sanitize;
@@ -32,7 +32,12 @@ pub(crate) enum ListFormat {
     /// As we do it.
     Own(Format),
     /// As a plugin does it.
-    OfPlugin(String),
+    OfPlugin {
+        /// Name of its format.
+        name: String,
+        /// What was typed after `=`.
+        argument: Option<String>,
+    },
 }
 
 impl Default for ListFormat {
@@ -42,8 +47,13 @@ impl Default for ListFormat {
 }
 
 impl From<&str> for ListFormat {
-    fn from(name: &str) -> Self {
-        Format::from_str(name, false).map_or_else(|_| Self::OfPlugin(name.to_owned()), Self::Own)
+    fn from(text: &str) -> Self {
+        let of_plugin = |_| {
+            let (name, argument) =
+                text.split_once('=').map_or((text, None), |(name, argument)| (name, Some(argument)));
+            Self::OfPlugin { name: name.to_owned(), argument: argument.map(str::to_owned) }
+        };
+        Format::from_str(text, false).map_or_else(of_plugin, Self::Own)
     }
 }
 
@@ -100,35 +110,51 @@ fn show_listing(
     let code = match format {
         ListFormat::Own(Format::Table) => ui.data(|out| table(&listing.rows, out)).map(|()| OK),
         ListFormat::Own(Format::Json) => ui.data(|out| json(&listing.rows, out)).map(|()| OK),
-        ListFormat::OfPlugin(name) => formatted(ui, plugins, name, &Arc::new(listing.rows)),
+        ListFormat::OfPlugin { name, argument } => {
+            formatted(ui, plugins, name, argument.as_deref(), &Arc::new(listing.rows))
+        }
     }?;
     Ok(listing.problems.iter().fold(code, |_, problem| ui.problem(problem, problem.hint().as_deref())))
 }
 
 /// Has a plugin print the list, or prints it as a table if that isn't to be had.
-fn formatted(ui: &Ui, plugins: &dyn Plugins, name: &str, rows: &Arc<Vec<ImageRow>>) -> Result<u8, Failure> {
+fn formatted(
+    ui: &Ui,
+    plugins: &dyn Plugins,
+    format: &str,
+    argument: Option<&str>,
+    rows: &Arc<Vec<ImageRow>>,
+) -> Result<u8, Failure> {
     let terminal = io::stdout().is_terminal();
+    let may_color =
+        || plugins.format_claims().into_iter().flatten().any(|claim| claim.name == format && claim.color);
+    let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && may_color();
+    let wanted = Wanted { format, argument, terminal, color };
     let mut outcome = Ok(());
     ui.data(|out| {
         outcome = if terminal {
-            let mut shown = sanitize::ForTerminal::new(&mut *out);
-            let outcome = plugins.format(name, rows, terminal, &mut shown);
+            let mut shown = sanitize::ForTerminal::new(&mut *out, color);
+            let outcome = plugins.format(wanted, rows, &mut shown);
             shown.finish()?;
             outcome
         } else {
-            plugins.format(name, rows, terminal, out)
+            plugins.format(wanted, rows, out)
         };
         Ok(())
     })?;
     match outcome {
         Ok(()) => Ok(OK),
         Err(FormatError::Output(source)) => Err(Failure::Stdout(source)),
+        Err(FormatError::Unknown { name }) if Format::from_str(&name, false).is_ok() => {
+            Err(Failure::FormatUsage(format!("the format {name} takes no argument")))
+        }
         Err(FormatError::Unknown { name }) => {
             let own = Format::value_variants().iter().filter_map(|format| format.to_possible_value());
             let own = own.map(|value| value.get_name().to_owned());
             let known = own.chain(plugins.format_claims().into_iter().flatten().map(|claim| claim.name));
             Err(Failure::Format { name, known: known.collect::<Vec<_>>().join(", ") })
         }
+        Err(FormatError::Usage(what)) => Err(Failure::FormatUsage(what)),
         Err(error @ FormatError::Cut { .. }) => Ok(ui.problem(&error, None)),
         Err(error @ FormatError::NotBegun { .. }) => {
             ui.data(|out| table(rows, out))?;
@@ -198,7 +224,7 @@ fn show_judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use bootc_image_core::report::{Details, ImageType};
+    use bootc_image_core::report::ImageType;
 
     use super::*;
 
@@ -210,11 +236,7 @@ mod tests {
         let rows: Vec<ImageRow> = names
             .iter()
             .zip(types.into_iter().cycle())
-            .map(|(&image, image_type)| ImageRow {
-                image_type,
-                image: image.to_owned(),
-                details: Details::default(),
-            })
+            .map(|(&image, image_type)| ImageRow::new(image_type, image.to_owned()))
             .collect();
         let mut out = Vec::new();
         render(&rows, &mut out).unwrap();

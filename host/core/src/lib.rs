@@ -19,6 +19,7 @@
 
 pub mod audit;
 pub mod bootc_store;
+pub mod capability;
 pub mod children;
 pub mod copies;
 mod default_store;
@@ -31,6 +32,7 @@ mod lock_watch;
 mod mounts;
 mod oci;
 pub mod operation;
+pub mod pattern;
 pub mod pipeline;
 pub mod plugin;
 pub mod policy;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::capability::Capability;
 use crate::digest::{Commit, Digest};
 use crate::plugin::PluginId;
 use crate::reference::{CONTAINERS_STORAGE, Reference};
@@ -150,15 +151,6 @@ pub struct Grant {
     pub manifest: String,
     /// What it may ask the host for, sorted.
     pub capabilities: Vec<Capability>,
-}
-
-/// Something that a plugin may ask the host for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Capability {
-    /// Its name, such as `podman-reads`.
-    pub name: String,
-    /// How far it goes; empty if it has no bounds to choose.
-    pub scope: String,
 }
 
 /// An image that a command is about.

@@ -76,8 +76,25 @@ pub struct FormatClaim {
     pub name: String,
     /// One line for help.
     pub summary: String,
+    /// What may follow its name after `=`, as help calls it; none: nothing may.
+    pub argument: Option<String>,
     /// The columns that it wants.
     pub columns: Vec<Column>,
+    /// Whether it was granted to colour text on a terminal.
+    pub color: bool,
+}
+
+/// A list as it is wanted of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Name of the format.
+    pub format: &'a str,
+    /// What was typed after its name and `=`.
+    pub argument: Option<&'a str>,
+    /// Whether the output leads to a terminal; whoever owns the output sees to what may get there.
+    pub terminal: bool,
+    /// Whether colour gets there.
+    pub color: bool,
 }
 
 /// Why a list wasn't formatted, or not to its end. What stood in a plugin's text is harmless already.
@@ -89,6 +106,9 @@ pub enum FormatError {
         /// As typed.
         name: String,
     },
+    /// It takes no argument and was given one, or needs one and wasn't.
+    #[error("{0}")]
+    Usage(String),
     /// Nothing was printed.
     #[error("plugin {plugin} can't format this: {reason}")]
     NotBegun {
@@ -256,16 +276,14 @@ pub trait Plugins {
     /// [`PluginSetError`] if it can't be told what there is.
     fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError>;
 
-    /// Has the plugin that offers the format `name` print `rows`. Loads and runs the component in a fresh store. `terminal`
-    /// says whether `out` leads to one; whoever owns `out` sees to what may get there.
+    /// Has the plugin that offers a format print `rows`. Loads and runs the component in a fresh store.
     ///
     /// # Errors
     /// [`FormatError`], which says whether anything was printed.
     fn format(
         &self,
-        name: &str,
+        wanted: Wanted<'_>,
         rows: &Arc<Vec<ImageRow>>,
-        terminal: bool,
         out: &mut dyn Write,
     ) -> Result<(), FormatError>;
 

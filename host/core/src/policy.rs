@@ -219,7 +219,7 @@ mod tests {
     use crate::error::Error;
     use crate::operation::{Grant, ListType};
     use crate::plugin::{
-        FormatClaim, FormatError, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure,
+        FormatClaim, FormatError, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure, Wanted,
     };
     use crate::report::ImageRow;
     use crate::view::View;
@@ -277,12 +277,11 @@ mod tests {
 
         fn format(
             &self,
-            name: &str,
+            wanted: Wanted<'_>,
             _: &Arc<Vec<ImageRow>>,
-            _: bool,
             _: &mut dyn Write,
         ) -> Result<(), FormatError> {
-            Err(FormatError::Unknown { name: name.to_owned() })
+            Err(FormatError::Unknown { name: wanted.format.to_owned() })
         }
 
         fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {

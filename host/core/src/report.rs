@@ -1,6 +1,8 @@
 //! What operations answer. Renderers turn it into text; nothing here prints.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,6 +11,7 @@ use crate::operation::{Grant, LocalImage};
 use crate::plugin::PluginId;
 use crate::policy::Judged;
 use crate::reference::Reference;
+use crate::storage::containers::Inventory;
 
 /// Where an image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -77,19 +80,32 @@ impl Column {
 }
 
 /// An image under one of its names. Serialised it is bootc's own JSON shape (D10.4).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ImageRow {
     /// Where it is kept.
     pub image_type: ImageType,
     /// Its name; with transport for host images.
     pub image: String,
-    /// What else is known of it, if that was asked for.
+    /// Where what else is known of it comes from.
     #[serde(skip)]
-    pub details: Details,
+    pub more: More,
+}
+
+/// Where what else is known of an image comes from, if that was asked for. A list may be long and is held as a whole, so this
+/// takes little room.
+#[derive(Debug, Clone, Default)]
+pub enum More {
+    /// Nobody asked, or nothing is known.
+    #[default]
+    Nothing,
+    /// From here.
+    Known(Box<Details>),
+    /// From the index of a storage, where it has this number.
+    Indexed(Arc<Inventory>, u32),
 }
 
 /// What else is known of an image, as texts; empty is what isn't known, or wasn't asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
     /// [`Column::Digest`].
     pub digest: String,
@@ -104,16 +120,28 @@ pub struct Details {
 }
 
 impl ImageRow {
-    /// What stands in a column of this row.
-    pub fn cell(&self, column: Column) -> &str {
-        match column {
-            Column::ImageType => self.image_type.as_str(),
-            Column::Image => &self.image,
-            Column::Digest => &self.details.digest,
-            Column::Id => &self.details.id,
-            Column::Size => &self.details.size,
-            Column::Created => &self.details.created,
-            Column::Labels => &self.details.labels,
+    /// A row of which no more is known than this.
+    pub fn new(image_type: ImageType, image: String) -> Self {
+        Self { image_type, image, more: More::Nothing }
+    }
+
+    /// Hands over what stands in these columns of the row, one after the other.
+    pub fn cells(&self, columns: &[Column], mut take: impl FnMut(&str)) {
+        let details = match &self.more {
+            More::Nothing => Cow::Owned(Details::default()),
+            More::Known(details) => Cow::Borrowed(&**details),
+            More::Indexed(inventory, number) => Cow::Owned(inventory.details(*number, columns)),
+        };
+        for column in columns {
+            take(match column {
+                Column::ImageType => self.image_type.as_str(),
+                Column::Image => &self.image,
+                Column::Digest => &details.digest,
+                Column::Id => &details.id,
+                Column::Size => &details.size,
+                Column::Created => &details.created,
+                Column::Labels => &details.labels,
+            });
         }
     }
 }

@@ -209,7 +209,7 @@ fn of_value<'a>(
 }
 
 impl Name {
-    fn new(transport: &str, reference: &Reference) -> Self {
+    pub(crate) fn new(transport: &str, reference: &Reference) -> Self {
         Self {
             canonical: format!("{transport}{reference}"),
             transport: transport.trim_end_matches("//").trim_end_matches(':').to_owned(),

@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use bootc_image_core::capability::Capability;
 use bootc_image_core::files::replace;
-use bootc_image_core::operation::{Capability, Grant};
+use bootc_image_core::operation::Grant;
 use bootc_image_core::plugin::PluginId;
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -140,7 +141,10 @@ fn text(grant: &Grant) -> String {
         manifest = grant.manifest
     );
     for Capability { name, scope } in &grant.capabilities {
-        text.push_str(&format!("\n[[grant.capability]]\nname = \"{name}\"\nscope = {scope:?}\n"));
+        text.push_str(&format!("\n[[grant.capability]]\nname = \"{name}\"\n"));
+        if !scope.is_empty() {
+            text.push_str(&format!("scope = {scope:?}\n"));
+        }
     }
     text
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bootc_image_core::operation::Capability;
+use bootc_image_core::capability::Capability;
 use bootc_image_core::plugin::{CommandClaim, PluginId, PluginSetError};
 use bootc_image_grammar::weakened::is_off;
 
@@ -286,7 +286,7 @@ fn standing(
         .capabilities
         .iter()
         .filter(|wanted| !granted.contains(&&wanted.capability))
-        .map(|wanted| format!("+ {} {} ({})", wanted.capability.name, wanted.capability.scope, wanted.reason))
+        .map(|wanted| format!("+ {} ({})", wanted.capability, wanted.reason))
         .collect();
     let same_manifest =
         |grant: &&Found| grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256);

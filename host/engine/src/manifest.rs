@@ -4,7 +4,8 @@
 pub(crate) mod raw;
 mod when;
 
-use bootc_image_core::operation::Capability;
+use bootc_image_core::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_core::pattern::Pattern;
 use bootc_image_core::plugin::PluginId;
 use bootc_image_core::report::Column;
 use bootc_image_grammar::weakened::is_off;
@@ -123,8 +124,18 @@ pub struct Format {
     pub name: String,
     /// One line for help.
     pub summary: String,
+    /// What may be typed after its name and `=`, as help calls it; none: nothing may.
+    pub argument: Option<String>,
     /// What the plugin sees of a list, in this order.
     pub columns: Vec<Column>,
+}
+
+impl Format {
+    /// As help shows it: `NAME` or `NAME=ARGUMENT`.
+    pub fn spelling(&self) -> String {
+        let Self { name, argument, .. } = self;
+        argument.as_ref().map_or_else(|| name.clone(), |argument| format!("{name}={argument}"))
+    }
 }
 
 impl Manifest {
@@ -150,7 +161,7 @@ impl Manifest {
             api: source.checked(&raw.api, "api", api)?,
             commands: commands(source, component.world, raw.command.as_ref())?,
             formats: formats(source, component.world, raw.format.as_ref())?,
-            capabilities: capabilities(source, &raw.capability)?,
+            capabilities: capabilities(source, component.world, &raw.capability)?,
             limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
             component,
         })
@@ -239,13 +250,70 @@ fn world(text: &str) -> Result<World, String> {
         .ok_or_else(|| format!("{name:?} isn't known"))
 }
 
-/// Capabilities that there are, and whether their scope is a directory or file: the others' is a word.
-pub const CAPABILITIES: &[&str] = &["podman-machine", "podman-reads", "podman-writes"];
+/// A capability that there is.
+pub(crate) struct KnownCapability {
+    pub(crate) name: &'static str,
+    /// Whose plugins can use it.
+    world: World,
+    pub(crate) bounds: Bounds,
+}
 
-fn capabilities(source: Source<'_>, raw: &[RawCapability]) -> Result<Vec<Wanted>, Complaint> {
+/// What the scope of a capability is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bounds {
+    /// There is none.
+    Nothing,
+    /// Names of images.
+    Names,
+    /// A directory.
+    Directory,
+    /// An option of podman.
+    Option,
+}
+
+impl Bounds {
+    pub(crate) fn fit(self, scope: &str) -> bool {
+        match self {
+            Self::Nothing => scope.is_empty(),
+            Self::Names => Pattern::new(scope).is_ok(),
+            Self::Directory => {
+                scope.starts_with('/') && scope.split('/').all(|part| part != ".." && part != ".")
+            }
+            Self::Option => {
+                !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            }
+        }
+    }
+
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Nothing => "empty: this capability has no scope",
+            Self::Names => "a pattern of names such as quay.io/example/**",
+            Self::Directory => "an absolute path",
+            Self::Option => "the long name of an option",
+        }
+    }
+}
+
+/// All of them, sorted.
+pub(crate) const CAPABILITIES: &[KnownCapability] = &[
+    KnownCapability { name: "color", world: World::FormatOutput, bounds: Bounds::Nothing },
+    KnownCapability { name: COPIES_IMAGES, world: World::CommandWrapper, bounds: Bounds::Names },
+    KnownCapability { name: LISTS_IMAGES, world: World::CommandWrapper, bounds: Bounds::Names },
+    KnownCapability { name: "podman-machine", world: World::CommandWrapper, bounds: Bounds::Option },
+    KnownCapability { name: "podman-reads", world: World::CommandWrapper, bounds: Bounds::Directory },
+    KnownCapability { name: "podman-writes", world: World::CommandWrapper, bounds: Bounds::Directory },
+    KnownCapability { name: PULLS_IMAGES, world: World::CommandWrapper, bounds: Bounds::Names },
+];
+
+fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Result<Vec<Wanted>, Complaint> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for raw in raw {
         let capability = raw.capability(source)?;
+        if !CAPABILITIES.iter().any(|known| known.name == capability.name && known.world == world) {
+            let what = format!("{} is of no use to a plugin of this world", capability.name);
+            return Err(source.complain(raw.name.span(), "name", what));
+        }
         if wanted.iter().any(|earlier| earlier.capability == capability) {
             return Err(source.complain(raw.name.span(), "name", "this capability is asked for twice"));
         }
@@ -331,12 +399,14 @@ fn formats(
             return Err(source.complain(raw.name.span(), "name", format!("{name:?} is offered twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
+        let argument =
+            raw.argument.as_ref().map(|text| source.checked(text, "argument", word)).transpose()?;
         let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         if columns.is_empty() {
             return Err(source.complain(raw.columns.span(), "columns", "a format wants at least one column"));
         }
-        formats.push(Format { name, summary, columns });
+        formats.push(Format { name, summary, argument, columns });
     }
     Ok(formats)
 }
@@ -353,6 +423,15 @@ fn command_name(text: &str) -> Result<String, String> {
     PluginId::new(text).map(|name| name.to_string()).map_err(|_| {
         format!("{text:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
     })
+}
+
+/// As help shows what is to be filled in.
+fn word(text: &str) -> Result<String, String> {
+    if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} isn't a word in capital letters"))
+    }
 }
 
 fn line(text: &str) -> Result<String, String> {

@@ -34,17 +34,18 @@ pub fn is_clean(text: &str) -> bool {
 }
 
 /// Passes bytes on to a terminal: every character that [`sanitize`] would take out is replaced, but newlines and tabs stay. What
-/// isn't UTF-8 is replaced as well.
+/// isn't UTF-8 is replaced as well. Colour and other looks of text (SGR) stay if that is wanted; they end with the output.
 pub struct ForTerminal<W> {
     out: W,
+    color: bool,
     /// The beginning of a character whose end hasn't come yet.
     unfinished: Vec<u8>,
 }
 
 impl<W: Write> ForTerminal<W> {
     /// Everything goes to `out`.
-    pub fn new(out: W) -> Self {
-        Self { out, unfinished: Vec::new() }
+    pub fn new(out: W, color: bool) -> Self {
+        Self { out, color, unfinished: Vec::new() }
     }
 
     /// Nothing comes any more.
@@ -53,9 +54,44 @@ impl<W: Write> ForTerminal<W> {
     /// The output's.
     pub fn finish(mut self) -> io::Result<()> {
         if !self.unfinished.is_empty() {
-            write!(self.out, "{REPLACEMENT}")?;
+            let rest = self.unfinished.iter().filter(|byte| byte.is_ascii_graphic());
+            let rest: String = rest.map(|&byte| char::from(byte)).collect();
+            write!(self.out, "{REPLACEMENT}{rest}")?;
+        }
+        if self.color {
+            self.out.write_all(RESET)?;
         }
         self.out.flush()
+    }
+}
+
+/// Text looks as usual again.
+const RESET: &[u8] = b"\x1b[0m";
+/// Longest sequence that is taken for one.
+const LONGEST_LOOK: usize = 32;
+
+/// The looks of text that `text` begins with: ESC, `[`, digits and separators, `m`.
+enum Look {
+    /// So many bytes.
+    Whole(usize),
+    /// What there is could become one.
+    Begun,
+    /// None.
+    None,
+}
+
+impl Look {
+    fn of(text: &str) -> Self {
+        let parameters = match text.as_bytes() {
+            [0x1b] => return Self::Begun,
+            [0x1b, b'[', parameters @ ..] => parameters,
+            _ => return Self::None,
+        };
+        match parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':')) {
+            Some(end) if parameters.get(end) == Some(&b'm') && end < LONGEST_LOOK => Self::Whole(end + 3),
+            None if parameters.len() < LONGEST_LOOK => Self::Begun,
+            _ => Self::None,
+        }
     }
 }
 
@@ -66,14 +102,30 @@ impl<W: Write> Write for ForTerminal<W> {
         let mut shown = String::with_capacity(all.len());
         let mut chunks = all.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
-            shown.extend(
-                chunk.valid().chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }),
-            );
+            let is_last = chunks.peek().is_none();
+            let mut text = chunk.valid();
+            while let Some(c) = text.chars().next() {
+                let look = if self.color { Look::of(text) } else { Look::None };
+                let length = match look {
+                    Look::Whole(length) => {
+                        shown.push_str(text.get(..length).unwrap_or_default());
+                        length
+                    }
+                    Look::Begun if is_last && chunk.invalid().is_empty() => break,
+                    Look::Begun | Look::None => {
+                        shown.push(if matches!(c, '\n' | '\t') { c } else { harmless(c) });
+                        c.len_utf8()
+                    }
+                };
+                text = text.get(length..).unwrap_or_default();
+            }
             let invalid = chunk.invalid();
-            // Only what could still become a character waits for more.
-            let is_begun = chunks.peek().is_none()
-                && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
-            if is_begun {
+            // Only what could still become a character, or the looks of text, waits for more.
+            let is_begun =
+                is_last && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+            if !text.is_empty() {
+                self.unfinished = text.as_bytes().to_vec();
+            } else if is_begun {
                 self.unfinished = invalid.to_vec();
             } else if !invalid.is_empty() {
                 shown.push(REPLACEMENT);
@@ -122,13 +174,33 @@ mod tests {
         let text: Vec<u8> = text.collect();
         for size in 1..=text.len() {
             let mut out = Vec::new();
-            let mut terminal = ForTerminal::new(&mut out);
+            let mut terminal = ForTerminal::new(&mut out, false);
             for piece in text.chunks(size) {
                 terminal.write_all(piece).unwrap();
             }
             terminal.finish().unwrap();
             let shown = String::from_utf8(out).unwrap();
             assert_eq!(shown, "a\tb\u{fffd}[2J \n\u{fffd}漢\u{fffd}é\u{fffd}!\u{fffd}", "{size}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_colour_if_that_is_wanted_and_nothing_else() {
+        let text =
+            "a\u{1b}[1;38:5:9mred\u{1b}[2J\u{1b}]0;t\u{7}\u{1b}[99999999999999999999999999999999999m\u{1b}[3";
+        for size in 1..=text.len() {
+            let mut out = Vec::new();
+            let mut terminal = ForTerminal::new(&mut out, true);
+            for piece in text.as_bytes().chunks(size) {
+                terminal.write_all(piece).unwrap();
+            }
+            terminal.finish().unwrap();
+            let shown = String::from_utf8(out).unwrap();
+            let (colour, rest) = shown.split_at("a\u{1b}[1;38:5:9mred".len());
+            assert_eq!(colour, "a\u{1b}[1;38:5:9mred", "{size}");
+            let rest = rest.strip_suffix("\u{1b}[0m").unwrap();
+            assert!(!rest.contains(['\u{1b}', '\u{7}']), "{size}: {rest:?}");
+            assert!(rest.ends_with("\u{fffd}[3"), "{size}: {rest:?}");
         }
     }
 

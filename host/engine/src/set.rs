@@ -10,6 +10,7 @@ use bootc_image_core::error::Error;
 use bootc_image_core::operation::Grant;
 use bootc_image_core::plugin::{
     CommandClaim, FormatClaim, FormatError, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy,
+    Wanted,
 };
 use bootc_image_core::report::ImageRow;
 
@@ -211,7 +212,9 @@ impl Plugins for PluginSet {
                 plugin: plugin.manifest.id.clone(),
                 name: format.name.clone(),
                 summary: format.summary.clone(),
+                argument: format.argument.clone(),
                 columns: format.columns.clone(),
+                color: plugin.manifest.capabilities.iter().any(|wanted| wanted.capability.name == "color"),
             })
         });
         let mut claims: Vec<FormatClaim> = claims.collect();
@@ -221,18 +224,20 @@ impl Plugins for PluginSet {
 
     fn format(
         &self,
-        name: &str,
+        wanted: Wanted<'_>,
         rows: &Arc<Vec<ImageRow>>,
-        terminal: bool,
         out: &mut dyn Write,
     ) -> Result<(), FormatError> {
-        let (plugin, format) = self.formatter(name)?;
+        let (plugin, format) = self.formatter(wanted.format)?;
+        if format.argument.is_none() && wanted.argument.is_some() {
+            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
+        }
         let work = || {
             let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
             let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
             let component =
                 code::load(runtime.engine(), &plugin.code, &self.workshop.compiler).map_err(unusable)?;
-            runtime.format(&self.identity(plugin), &component, List { format, rows, terminal }, out)
+            runtime.format(&self.identity(plugin), &component, List { format, rows, wanted }, out)
         };
         caught(work).unwrap_or_else(|panic| {
             let reason = format!("the host failed in it: {panic}");

@@ -26,7 +26,7 @@ mod watchdog;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, PluginId};
+use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, PluginId, Wanted};
 use bootc_image_core::report::ImageRow;
 use bootc_image_core::view::View;
 use bootc_image_grammar::weakened::is_off;
@@ -39,7 +39,7 @@ use bindings::imports::bootc_image::{host, policy};
 use bindings::output::{Output, OutputPre};
 use bindings::validator::ValidatorPre;
 use bindings::wrapper::{Wrapper, WrapperPre};
-use formats::{Stop, Wanted};
+use formats::{Listed, Stop};
 use guest::Guest;
 use limits::Limits;
 use rows::Cursor;
@@ -88,8 +88,7 @@ pub(crate) struct Identity {
 pub(crate) struct List<'a> {
     pub(crate) format: &'a Format,
     pub(crate) rows: &'a Arc<Vec<ImageRow>>,
-    /// Whether the output is one.
-    pub(crate) terminal: bool,
+    pub(crate) wanted: Wanted<'a>,
 }
 
 /// A policy that is ready to run again and again.
@@ -194,12 +193,11 @@ impl Runtime {
         let (linker, wasi) = self.linker_for(component, World::FormatOutput).map_err(unusable)?;
         let columns = list.format.columns.iter().map(|column| column.name().to_owned()).collect();
         let cursor = Cursor::new(list.rows.clone(), list.format.columns.clone());
-        let limits = identity.limits.for_list(cursor.size());
-        let mut store = self.store(&Identity { limits, ..identity.clone() }, wasi).map_err(unusable)?;
-        let wanted = Wanted { name: &list.format.name, cursor, columns, terminal: list.terminal };
+        let mut store = self.store(identity, wasi).map_err(unusable)?;
+        let listed = Listed { cursor, columns };
         let mut begun = false;
         let outcome = match Output::instantiate(&mut store, component, &linker) {
-            Ok(output) => formats::format(&output, &mut store, wanted, out, &mut begun),
+            Ok(output) => formats::format(&output, &mut store, list.wanted, listed, out, &mut begun),
             Err(error) => Err(error.into()),
         };
         let reason = match outcome {

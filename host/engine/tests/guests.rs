@@ -9,8 +9,8 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bootc_image_core::plugin::{Opinion, Plan, PlanError, Plugins, PolicyFailure};
-use bootc_image_core::report::{Details, ImageRow, ImageType};
+use bootc_image_core::plugin::{Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted};
+use bootc_image_core::report::{ImageRow, ImageType};
 use bootc_image_core::view::View;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::{PluginSet, Surroundings};
@@ -218,18 +218,15 @@ fn policy_hoards() {
 #[test]
 fn format_does() {
     let set = alone("format-does");
-    let row = |image: &str| ImageRow {
-        image_type: ImageType::Host,
-        image: image.to_owned(),
-        details: Details::default(),
-    };
-    let rows = Arc::new((0..1000).map(|number| row(&number.to_string())).collect::<Vec<_>>());
+    let row = |number: u32| ImageRow::new(ImageType::Host, number.to_string());
+    let rows = Arc::new((0..1000).map(row).collect::<Vec<_>>());
+    let wanted = |format| Wanted { format, argument: None, terminal: true, color: false };
     let mut out = Vec::new();
-    set.format("does", &rows, true, &mut out).unwrap();
+    set.format(wanted("does"), &rows, &mut out).unwrap();
     let lines = "does image_type terminal=true\n512 rows, 512 ends: hosthost";
     assert!(out.starts_with(lines.as_bytes()), "{:?}", String::from_utf8_lossy(&out[..100]));
     assert_eq!(String::from_utf8(out).unwrap().matches("host").count(), 1000);
-    let unknown = set.format("dose", &rows, true, &mut Vec::new()).unwrap_err();
+    let unknown = set.format(wanted("dose"), &rows, &mut Vec::new()).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no format \"dose\"");
 }
 

@@ -70,11 +70,15 @@ pub(crate) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &
     if text.is_empty() { "  none\n".to_owned() } else { text }
 }
 
+/// Whether any plugin may give podman this option, without a capability.
+pub(crate) fn is_usable(flag: &Flag) -> bool {
+    flag.kind != Kind::Secret && flag.kind.capability().is_none()
+}
+
 fn usage(claim: &CommandClaim, table: &Table) -> String {
     let mut text = format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n", claim.summary, claim.name);
     let shown = table.flags.iter().filter(|flag| !flag.help.is_empty());
-    let (usable, refused): (Vec<&Flag>, Vec<&Flag>) =
-        shown.partition(|flag| flag.kind != Kind::Secret && flag.kind.capability().is_none());
+    let (usable, refused): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag));
     if !usable.is_empty() {
         text.push_str("\nOptions:\n");
     }

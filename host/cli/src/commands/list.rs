@@ -1,6 +1,6 @@
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::{ListType, Request};
-use bootc_image_core::plugin::Plugins;
+use bootc_image_core::plugin::{FormatClaim, Plugins};
 use clap::{Args, CommandFactory as _, ValueEnum};
 
 use crate::arguments::Arguments;
@@ -48,7 +48,13 @@ impl List {
         let mut text = list.map(|list| list.render_long_help().to_string()).unwrap_or_default();
         text.push_str("\nFormats of enabled plugins:\n");
         let claims = plugins.format_claims()?;
-        text.push_str(&offered(claims.iter().map(|claim| (&claim.plugin, &*claim.name, &*claim.summary))));
+        let spelt = |claim: &FormatClaim| match &claim.argument {
+            Some(argument) => format!("{}={argument}", claim.name),
+            None => claim.name.clone(),
+        };
+        let names: Vec<String> = claims.iter().map(spelt).collect();
+        let lines = claims.iter().zip(&names).map(|(claim, name)| (&claim.plugin, &**name, &*claim.summary));
+        text.push_str(&offered(lines));
         Ok(Some(text))
     }
 
@@ -60,13 +66,14 @@ impl List {
             Type::Unified => ListType::Unified,
             Type::Logical => ListType::Logical,
         });
-        let details =
-            match &self.format {
-                ListFormat::Own(_) => false,
-                ListFormat::OfPlugin(name) => plugins.format_claims().into_iter().flatten().any(|claim| {
-                    claim.name == *name && claim.columns.iter().any(|column| column.is_detail())
-                }),
-            };
+        let details = match &self.format {
+            ListFormat::Own(_) => false,
+            ListFormat::OfPlugin { name, .. } => plugins
+                .format_claims()
+                .into_iter()
+                .flatten()
+                .any(|claim| claim.name == *name && claim.columns.iter().any(|column| column.is_detail())),
+        };
         (Request::List { image_type, details }, self.format)
     }
 }

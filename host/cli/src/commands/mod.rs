@@ -1,6 +1,7 @@
 //! One file a command: its arguments, whose comments are its help, and how they become a request.
 
 pub(crate) mod cmd;
+pub(crate) mod completion;
 pub(crate) mod copy_to_storage;
 pub(crate) mod list;
 pub(crate) mod plugin;

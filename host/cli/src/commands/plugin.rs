@@ -174,12 +174,15 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
     for command in &manifest.commands {
         line("command", &format!("{} {}: {}", command.name, command.args, command.summary));
     }
+    for format in &manifest.formats {
+        let columns: Vec<&str> = format.columns.iter().map(|column| column.name()).collect();
+        line("format", &format!("{}: {}; sees {}", format.spelling(), format.summary, columns.join(", ")));
+    }
     if manifest.capabilities.is_empty() {
         line("asks for", "nothing");
     }
     for wanted in &manifest.capabilities {
-        let capability = &wanted.capability;
-        line("asks for", &format!("{} {}: {}", capability.name, capability.scope, wanted.reason));
+        line("asks for", &format!("{}: {}", wanted.capability, wanted.reason));
     }
     ui.text(&sanitize::lines(&text))
 }

@@ -1,13 +1,15 @@
 //! Listing: three places, read natively. What can't be read is named, and the rest is listed.
 
+use std::sync::Arc;
+
 use super::{physical, running_root};
 use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::ListType;
-use crate::report::{Details, ImageRow, ImageType, Listing};
+use crate::report::{ImageRow, ImageType, Listing, More};
 use crate::settings::{Place, Settings};
 use crate::storage::bound::bound_images;
-use crate::storage::containers::Store;
+use crate::storage::containers::{Image, Store};
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
@@ -57,28 +59,25 @@ pub(super) fn execute(
             }
         }
     }
-    listing.rows.sort_unstable();
+    listing.rows.sort_unstable_by(|a, b| (a.image_type, &a.image).cmp(&(b.image_type, &b.image)));
     listing.rows.dedup_by(|a, b| (a.image_type, &a.image) == (b.image_type, &b.image));
     Ok(listing)
 }
 
 /// Names with what else is known, and what is missing from them.
-type Found = Result<(Vec<(String, Details)>, Vec<Error>), Error>;
+type Found = Result<(Vec<(String, More)>, Vec<Error>), Error>;
 type Names = (Vec<String>, Vec<Error>);
 
-fn names_only((names, problems): Names) -> (Vec<(String, Details)>, Vec<Error>) {
-    (names.into_iter().map(|name| (name, Details::default())).collect(), problems)
+fn names_only((names, problems): Names) -> (Vec<(String, More)>, Vec<Error>) {
+    (names.into_iter().map(|name| (name, More::Nothing)).collect(), problems)
 }
 
 impl Listing {
     fn take(&mut self, image_type: ImageType, found: Found) {
         match found {
             Ok((names, problems)) => {
-                self.rows.extend(names.into_iter().map(|(image, details)| ImageRow {
-                    image_type,
-                    image,
-                    details,
-                }));
+                let row = |(image, more)| ImageRow { image_type, image, more };
+                self.rows.extend(names.into_iter().map(row));
                 self.problems.extend(problems);
             }
             Err(problem) => self.problems.push(problem),
@@ -96,12 +95,15 @@ fn host(physical: &RootDir, details: bool) -> Found {
     let mut images = Vec::with_capacity(refs.len());
     for image in refs {
         // One that is damaged is listed all the same.
-        let details = if details { repository.details(&image.commit) } else { Ok(Details::default()) };
-        let details = details.unwrap_or_else(|problem| {
-            problems.push(problem);
-            Details::default()
-        });
-        images.push((image.name, details));
+        let details = details.then(|| repository.details(&image.commit)).transpose();
+        let more = match details {
+            Ok(details) => details.map_or(More::Nothing, |details| More::Known(Box::new(details))),
+            Err(problem) => {
+                problems.push(problem);
+                More::Nothing
+            }
+        };
+        images.push((image.name, more));
     }
     Ok((images, problems))
 }
@@ -114,10 +116,12 @@ fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Ta
         let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);
         return Ok(names_only((names.collect(), Vec::new())));
     }
-    let rows = images.iter().zip(images.details()?).flat_map(|(image, details)| {
-        image.listed_names().map(move |name| (name.to_owned(), details.clone())).collect::<Vec<_>>()
-    });
-    Ok((rows.collect(), Vec::new()))
+    let inventory = Arc::new(images.into_inventory()?);
+    let of_image = |(number, image): (u32, &Image)| {
+        let more = More::Indexed(inventory.clone(), number);
+        image.listed_names().map(|name| (name.to_owned(), more.clone())).collect::<Vec<_>>()
+    };
+    Ok(((0..).zip(inventory.iter()).flat_map(of_image).collect(), Vec::new()))
 }
 
 /// With `--sysroot`: of that system's default deployment.

@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::oci::{self, Description};
 use crate::reference::Reference;
-use crate::report::Details;
+use crate::report::{Column, Details};
 use crate::talk::Talk;
 
 /// Largest configuration or manifest.
@@ -250,25 +250,68 @@ impl Images<'_> {
         Ok(size_of_layers(image, &self.store.layers()?))
     }
 
-    /// What else is known of each image, in the store's order.
+    /// The images without the lock, and what else is to be known of them.
     ///
     /// # Errors
     /// As [`Store::images`].
-    pub fn details(&self) -> Result<Vec<Details>, Error> {
-        let layers = self.store.layers()?;
-        let details = |image: &Image| {
-            let documents = image.document_sizes.values().filter_map(|size| u64::try_from(*size).ok());
-            let size = documents.fold(size_of_layers(image, &layers), u64::saturating_add);
-            let configuration = self.store.configuration(image).unwrap_or_default();
-            Details {
-                digest: image.digest.as_ref().map(Digest::to_string).unwrap_or_default(),
-                id: image.id.clone(),
-                size: size.to_string(),
-                created: image.created.clone().unwrap_or_default(),
-                labels: Description::of(&configuration).labels(),
-            }
+    pub fn into_inventory(self) -> Result<Inventory, Error> {
+        let root = self.store.root;
+        Ok(Inventory {
+            root: root.open_root(".").map_err(root.error("open", "."))?,
+            driver: self.store.driver,
+            layers: self.store.layers()?,
+            images: self.images,
+        })
+    }
+}
+
+/// The images of a store as they were at one moment, for those who want to know more of them later.
+#[derive(Debug)]
+pub struct Inventory {
+    root: RootDir,
+    driver: Option<&'static str>,
+    layers: HashMap<String, Layer>,
+    images: Vec<Image>,
+}
+
+impl Inventory {
+    /// What is known of the image with this number, as far as it stands in these columns. Labels are read now: of an image
+    /// that is gone by now they aren't known.
+    pub fn details(&self, number: u32, columns: &[Column]) -> Details {
+        let Some(image) = usize::try_from(number).ok().and_then(|number| self.images.get(number)) else {
+            return Details::default();
         };
-        Ok(self.iter().map(details).collect())
+        let mut details = Details::default();
+        for column in columns {
+            match column {
+                Column::ImageType | Column::Image => {}
+                Column::Digest => {
+                    details.digest = image.digest.as_ref().map(Digest::to_string).unwrap_or_default();
+                }
+                Column::Id => details.id.clone_from(&image.id),
+                Column::Size => {
+                    let documents =
+                        image.document_sizes.values().filter_map(|size| u64::try_from(*size).ok());
+                    let size = documents.fold(size_of_layers(image, &self.layers), u64::saturating_add);
+                    details.size = size.to_string();
+                }
+                Column::Created => details.created = image.created.clone().unwrap_or_default(),
+                Column::Labels => {
+                    let store = Store { root: &self.root, driver: self.driver };
+                    let configuration = store.configuration(image).unwrap_or_default();
+                    details.labels = Description::of(&configuration).labels();
+                }
+            }
+        }
+        details
+    }
+}
+
+impl Deref for Inventory {
+    type Target = [Image];
+
+    fn deref(&self) -> &[Image] {
+        &self.images
     }
 }
 

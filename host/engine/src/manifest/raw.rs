@@ -2,13 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use bootc_image_core::operation::Capability;
+use bootc_image_core::capability::Capability;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::CAPABILITIES;
+use super::{Bounds, CAPABILITIES};
 use crate::limits::Wishes;
 use crate::sanitize;
 use crate::strict::{Complaint, Source, one_of};
@@ -110,6 +110,9 @@ pub(crate) struct RawFormat {
     /// One line for help.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) summary: Spanned<String>,
+    /// What may be typed after its name and `=`, as help calls it.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) argument: Option<Spanned<String>>,
     /// The columns that it wants, in this order: the plugin sees no others.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(crate) columns: Spanned<Vec<Spanned<String>>>,
@@ -123,9 +126,10 @@ pub(crate) struct RawCapability {
     /// Its name.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) name: Spanned<String>,
-    /// How far it goes: a directory of `podman-reads` and `podman-writes`, an option of `podman-machine`.
-    #[cfg_attr(test, schemars(with = "String"))]
-    pub(crate) scope: Spanned<String>,
+    /// How far it goes: names of images, as in `when`, of `lists-images`, `copies-images` and `pulls-images`; a directory of
+    /// `podman-reads` and `podman-writes`; an option of `podman-machine`; none of `color`.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) scope: Option<Spanned<String>>,
     /// Why a plugin asks for it, in one sentence; not of a grant.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) reason: Option<Spanned<String>>,
@@ -156,23 +160,32 @@ impl RawLimits {
 
 impl RawCapability {
     pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Complaint> {
-        let name = source.checked(&self.name, "name", |text| {
-            one_of(text, CAPABILITIES, "a capability that this host has").map(str::to_owned)
+        let known = source.checked(&self.name, "name", |text| {
+            let names: Vec<&str> = CAPABILITIES.iter().map(|known| known.name).collect();
+            let name = one_of(text, &names, "a capability that this host has")?;
+            CAPABILITIES
+                .iter()
+                .find(|known| known.name == name)
+                .ok_or_else(|| format!("{text:?} isn't known"))
         })?;
-        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        let fits = |text: &str| match name.as_str() {
-            "podman-machine" => !text.is_empty() && is_word(text),
-            _ => text.starts_with('/') && text.split('/').all(|part| part != ".." && part != "."),
-        };
-        let scope = source.checked(&self.scope, "scope", |text| {
-            let what =
-                if name == "podman-machine" { "the long name of an option" } else { "an absolute path" };
-            if fits(text) && sanitize::is_clean(text) {
-                Ok(text.to_owned())
-            } else {
-                Err(format!("{text:?} isn't {what}"))
+        let bounds = known.bounds;
+        let scope = match &self.scope {
+            None if bounds == Bounds::Nothing => String::new(),
+            None => {
+                return Err(source.complain(
+                    self.name.span(),
+                    "scope",
+                    format!("missing: {}", bounds.what()),
+                ));
             }
-        })?;
-        Ok(Capability { name, scope })
+            Some(given) => source.checked(given, "scope", |text| {
+                if bounds.fit(text) && sanitize::is_clean(text) {
+                    Ok(text.to_owned())
+                } else {
+                    Err(format!("{text:?} isn't {}", bounds.what()))
+                }
+            })?,
+        };
+        Ok(Capability { name: known.name.to_owned(), scope })
     }
 }

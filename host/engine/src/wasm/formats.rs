@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
+use bootc_image_core::plugin::Wanted;
 use bootc_image_grammar::weakened::is_off;
 use wasmtime::Store;
 use wasmtime::component::Resource;
@@ -39,12 +40,10 @@ impl From<Exceeded> for Stop {
     }
 }
 
-/// What is asked for.
-pub(super) struct Wanted<'a> {
-    pub(super) name: &'a str,
+/// What is formatted.
+pub(super) struct Listed {
     pub(super) cursor: Cursor,
     pub(super) columns: Vec<String>,
-    pub(super) terminal: bool,
 }
 
 /// Formats a list. `begun` is set before the first byte is written.
@@ -52,17 +51,21 @@ pub(super) fn format(
     output: &Output,
     store: &mut Store<Guest>,
     wanted: Wanted<'_>,
+    listed: Listed,
     out: &mut dyn Write,
     begun: &mut bool,
 ) -> Result<(), Stop> {
-    let options = [Attr { key: "terminal".to_owned(), value: wanted.terminal.to_string() }];
-    let texts = wanted.columns.iter().map(String::as_str).chain([wanted.name]);
+    let option = |key: &str, value: String| Attr { key: key.to_owned(), value };
+    let mut options =
+        vec![option("color", wanted.color.to_string()), option("terminal", wanted.terminal.to_string())];
+    options.extend(wanted.argument.map(|argument| option("argument", argument.to_owned())));
+    let texts = listed.columns.iter().map(String::as_str).chain([wanted.format]).chain(wanted.argument);
     store.data_mut().budget().transfer(texts)?;
     let formatter = output.bootc_image_format_formatter();
-    let head = formatter.call_begin(&mut *store, wanted.name, &wanted.columns, &options)?;
+    let head = formatter.call_begin(&mut *store, wanted.format, &listed.columns, &options)?;
     print(store, &head.map_err(Stop::Problem)?, false, out, begun)?;
 
-    let cursor = store.data_mut().table_mut().push(wanted.cursor).map_err(wasmtime::Error::from)?;
+    let cursor = store.data_mut().table_mut().push(listed.cursor).map_err(wasmtime::Error::from)?;
     loop {
         let before = position(store, &cursor)?;
         let piece = formatter.call_chunk(&mut *store, Resource::new_borrow(cursor.rep()))?;

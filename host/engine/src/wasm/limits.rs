@@ -62,8 +62,8 @@ impl Limits {
         memory_ceiling: 256 << 20,
     };
 
-    /// For plugins that format lists. To `transfer` comes what the list itself makes necessary; `output` is what may follow
-    /// its last row.
+    /// For plugins that format lists. To `transfer` comes what the rows that are taken make necessary; `output` is what may
+    /// follow the last one.
     pub const FORMAT: Self = Self {
         memory: 128 << 20,
         guest_time: Duration::from_secs(2),
@@ -74,12 +74,6 @@ impl Limits {
         output: 1 << 20,
         memory_ceiling: 512 << 20,
     };
-
-    /// With a list of so many bytes to format: it may come out many times as long.
-    #[must_use]
-    pub(super) fn for_list(self, size: usize) -> Self {
-        Self { transfer: self.transfer.saturating_add(size.saturating_mul(32)), ..self }
-    }
 
     /// What a plugin gets: what it wishes, or the default, but never more than the ceiling.
     #[must_use]
@@ -170,6 +164,11 @@ impl Budget {
     /// Pays for texts that cross the boundary.
     pub(super) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
         self.transfer_bytes(cost(texts))
+    }
+
+    /// Rows with so many bytes of cells are about to be taken: they may come out many times as long.
+    pub(super) fn allow_output_of(&mut self, cells: usize) {
+        self.limits.transfer = self.limits.transfer.saturating_add(cells.saturating_mul(32));
     }
 
     /// Pays for bytes that cross the boundary.

@@ -31,24 +31,17 @@ impl Cursor {
         (self.next, self.ended)
     }
 
-    /// How many bytes all cells have.
-    pub(super) fn size(&self) -> usize {
-        let cells =
-            self.rows.iter().flat_map(|row| self.columns.iter().map(|column| row.cell(*column).len()));
-        cells.sum()
-    }
-
     fn advance(&mut self, max: usize) -> Chunk {
         let count = if max == 0 { LARGEST_CHUNK } else { max.min(LARGEST_CHUNK) };
         let rows = self.rows.get(self.next..).unwrap_or_default();
         let rows = rows.get(..count).unwrap_or(rows);
         let (mut data, mut ends) = (Vec::new(), Vec::with_capacity(rows.len() * self.columns.len()));
         for row in rows {
-            for column in &self.columns {
-                data.extend_from_slice(row.cell(*column).as_bytes());
-                // A chunk of 512 rows of names never has 4 GiB.
+            row.cells(&self.columns, |cell| {
+                data.extend_from_slice(cell.as_bytes());
+                // A chunk of 512 rows never has 4 GiB.
                 ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
-            }
+            });
         }
         self.next += rows.len();
         self.ended = rows.is_empty();
@@ -68,6 +61,7 @@ impl HostCursor for Guest {
 
     fn next(&mut self, cursor: Resource<Cursor>, max: u32) -> wasmtime::Result<Chunk> {
         let chunk = self.table_mut().get_mut(&cursor)?.advance(usize::try_from(max).unwrap_or(usize::MAX));
+        self.budget().allow_output_of(chunk.data.len());
         self.budget().transfer_bytes(chunk.data.len() + size_of::<u32>() * chunk.ends.len())?;
         Ok(chunk)
     }

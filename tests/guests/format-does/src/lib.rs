@@ -22,8 +22,11 @@ impl Guest for Does {
                 std::hint::black_box(());
             },
             _ => {
-                let options: Vec<String> =
-                    options.iter().map(|option| format!("{}={}", option.key, option.value)).collect();
+                let options: Vec<String> = options
+                    .iter()
+                    .filter(|option| option.key == "terminal")
+                    .map(|option| format!("{}={}", option.key, option.value))
+                    .collect();
                 Ok(format!("{name} {} {}\n", columns.join(","), options.join(",")).into_bytes())
             }
         }
@@ -65,6 +68,9 @@ impl Guest for Does {
         if what == "escapes" {
             out.extend_from_slice("\u{1b}[2J\u{202e}\r\u{9b}".as_bytes());
             out.push(0xff);
+        }
+        if what == "colour" {
+            out.extend_from_slice(b"\x1b[31mred\x1b[0m\x1b[2J");
         }
         out.push(b'\n');
         Ok(Some(out))

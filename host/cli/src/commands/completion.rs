@@ -1,0 +1,60 @@
+use bootc_image_core::plugin::Plugins;
+use bootc_image_grammar::{Arity, Flag, table};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Args, CommandFactory as _, ValueEnum as _};
+use clap_complete::Shell;
+
+use crate::arguments::Arguments;
+use crate::commands::cmd::is_usable;
+use crate::exit::Failure;
+use crate::render::Format;
+use crate::ui::Ui;
+
+/// Print a script that completes this program's words in a shell
+///
+/// It has the formats and subcommands of the plugins that are enabled now. For bash, in ~/.bashrc: source <(bootc-image
+/// completion bash)
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Completion {
+    /// Prints it. Reads manifests only; what a broken set of plugins would offer isn't completed.
+    pub(crate) fn run(&self, ui: &Ui, plugins: &dyn Plugins) -> Result<u8, Failure> {
+        let mut command = with_plugins(plugins);
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "bootc-image", &mut script);
+        ui.text(&String::from_utf8_lossy(&script))
+    }
+}
+
+/// The command line with what plugins add to it.
+fn with_plugins(plugins: &dyn Plugins) -> clap::Command {
+    let own = Format::value_variants().iter().filter_map(Format::to_possible_value);
+    let of_plugins = plugins.format_claims().unwrap_or_default().into_iter().map(|claim| {
+        let name = if claim.argument.is_some() { format!("{}=", claim.name) } else { claim.name };
+        name.into()
+    });
+    let formats = PossibleValuesParser::new(own.chain(of_plugins).collect::<Vec<_>>());
+    let subcommands = plugins.command_claims().unwrap_or_default().into_iter().map(|claim| {
+        let flags = table(&claim.name).map(|table| table.flags).unwrap_or_default();
+        clap::Command::new(claim.name)
+            .about(claim.summary)
+            .args(flags.iter().filter(|flag| is_usable(flag)).map(argument))
+    });
+    Arguments::command()
+        .mut_subcommand("list", |list| list.mut_arg("format", |format| format.value_parser(formats)))
+        .mut_subcommand("cmd", |cmd| cmd.subcommands(subcommands))
+}
+
+fn argument(flag: &Flag) -> Arg {
+    let action = if flag.arity == Arity::Switch { ArgAction::SetTrue } else { ArgAction::Append };
+    let argument = Arg::new(flag.name).long(flag.name).help(flag.help).action(action);
+    match flag.short {
+        Some(letter) => argument.short(letter),
+        None => argument,
+    }
+}

@@ -1,0 +1,70 @@
+//! What a plugin may ask the host for, beyond what concerns the plugin alone, and how far that goes.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::pattern::Pattern;
+use crate::view::Name;
+
+/// Copy images of this host to podman's storage; the scope is about their names there and here.
+pub const COPIES_IMAGES: &str = "copies-images";
+/// List images; the scope is about their names.
+pub const LISTS_IMAGES: &str = "lists-images";
+/// Copy images of podman's storage to bootc's; the scope is about their names.
+pub const PULLS_IMAGES: &str = "pulls-images";
+
+/// Something that a plugin may ask the host for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Capability {
+    /// Its name, such as `podman-reads`.
+    pub name: String,
+    /// How far it goes; empty if it has no bounds to choose.
+    pub scope: String,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let space = if self.scope.is_empty() { "" } else { " " };
+        write!(f, "{}{space}{}", self.name, self.scope)
+    }
+}
+
+impl Capability {
+    /// Whether the scope, a pattern of names, has this one in it. What isn't a pattern has nothing in it.
+    pub fn has_name(&self, name: &Name) -> bool {
+        Pattern::new(&self.scope).is_ok_and(|pattern| pattern.matches(&name.path()))
+    }
+
+    /// Whether the scope, a directory, has this path in it: an absolute one whose links have been followed.
+    pub fn has_path(&self, path: &Path) -> bool {
+        path.starts_with(&self.scope) && path.is_absolute()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Reference;
+
+    #[test]
+    fn a_scope_is_about_whole_parts() {
+        let capability = |scope: &str| Capability { name: String::new(), scope: scope.to_owned() };
+        for (scope, path, expected) in [
+            ("/var/backups", "/var/backups/a.tar", true),
+            ("/var/backups/", "/var/backups/a.tar", true),
+            ("/var/backups", "/var/backups-of-others/a.tar", false),
+            ("/var/backups", "/var", false),
+            ("", "a.tar", false),
+        ] {
+            assert_eq!(capability(scope).has_path(Path::new(path)), expected, "{scope} {path}");
+        }
+        let name = Name::new("docker://", &Reference::parse("quay.io/example/os:1").unwrap());
+        for (scope, expected) in
+            [("quay.io/example/*", true), ("**", true), ("quay.io/*", false), ("quay.io/[e]xample/os", false)]
+        {
+            assert_eq!(capability(scope).has_name(&name), expected, "{scope}");
+        }
+    }
+}
