@@ -14,7 +14,7 @@ cargo build --release --locked -p bootc-image-helper
 cargo build --release --locked -p labtool
 # Plugins that are shipped beside the program; installing one is the administrator's decision.
 cargo run --quiet --locked -p bootc-image-plugin-builder --no-default-features --example package-plugins -- \
-    "$target/release/plugins" csv-format docker-json-format markdown-format prometheus-format registry-policy template-format
+    "$target/release/plugins" csv-format docker-json-format markdown-format podman-maintenance prometheus-format registry-policy template-format
 # Where the helper is, too; renamed into place, since a running demo may hold the old one.
 cp "$target/$triple/release/bootc-image" "$target/release/bootc-image.new"
 mv "$target/release/bootc-image.new" "$target/release/bootc-image"

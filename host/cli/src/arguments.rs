@@ -7,7 +7,8 @@ use bootc_image_core::plugin::Plugins;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cmd, completion, copy_to_storage, list, plugin, policy, pull_from_default_storage, set_unified,
+    cmd, completion, copy_to_storage, list, plugin, policy, prune, pull_from_default_storage, remove,
+    set_unified,
 };
 use crate::exit::Failure;
 use crate::render::ListFormat;
@@ -81,6 +82,8 @@ pub(crate) enum Operation {
     CopyToStorage(copy_to_storage::CopyToStorage),
     PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
     SetUnified(set_unified::SetUnified),
+    Remove(remove::Remove),
+    Prune(prune::Prune),
     Cmd(cmd::Cmd),
 }
 
@@ -92,6 +95,8 @@ impl Operation {
             Self::CopyToStorage(copy) => (copy.into_request(), ListFormat::default()),
             Self::PullFromDefaultStorage(pull) => (pull.into_request(), ListFormat::default()),
             Self::SetUnified(set) => (set.into_request(), ListFormat::default()),
+            Self::Remove(remove) => (remove.into_request(), ListFormat::default()),
+            Self::Prune(prune) => (prune.into_request(), ListFormat::default()),
             Self::Cmd(cmd) => (cmd.into_request()?, ListFormat::default()),
         })
     }

@@ -74,6 +74,15 @@ pub(crate) fn report(
             let done = if unchanged { "Unchanged" } else { "Pulled" };
             ui.text(&format!("{done}: {name} {}\n", image.manifest_digest))
         }
+        Report::Removed(removal) => {
+            let names = removal.names.join(" ");
+            let done = match (removal.whole, removal.names.is_empty()) {
+                (true, true) => format!("Removed: {}", removal.id),
+                (true, false) => format!("Removed: {names} {}", removal.id),
+                (false, _) => format!("Untagged: {names} of {}", removal.id),
+            };
+            ui.text(&(sanitize::sanitize(&done) + "\n"))
+        }
         Report::Several(reports) => {
             let mut worst = OK;
             for report in reports {

@@ -106,6 +106,15 @@ pub enum Error {
         /// A command that lists what there is.
         list_with: &'static str,
     },
+    /// Nobody said what.
+    #[error("no image is named")]
+    NothingNamed,
+    /// An archive of one image was asked for, and several were named.
+    #[error("{0} are several images")]
+    SeveralImages(String),
+    /// It can't be told what must stay.
+    #[error("nothing is removed, since it can't be told what this host needs")]
+    NeedsUnknown(#[source] Box<Error>),
     /// The name fits several images.
     #[error("{name} is ambiguous: it means {}", candidates.join(" or "))]
     Ambiguous {
@@ -308,7 +317,9 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Denied(_) | Self::Plan(PlanError::Denied { .. }) => Kind::Denied,
-            Self::Reference(_) | Self::NoDestination(_) => Kind::Usage,
+            Self::Reference(_) | Self::NoDestination(_) | Self::NothingNamed | Self::SeveralImages(_) => {
+                Kind::Usage
+            }
             Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
             Self::MissingProgram { .. } => Kind::MissingProgram,
             Self::LookUp { source, .. } => source.kind(),
@@ -381,7 +392,9 @@ impl Error {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }
             Self::Interrupted { .. } => "nothing half-made counts; run the same command again",
-            Self::LookUp { source, .. } => return source.hint(),
+            Self::SeveralImages(_) => "several images need: --multi-image-archive",
+            Self::NothingNamed => "write its name or id; see what there is with: bootc-image list",
+            Self::LookUp { source, .. } | Self::NeedsUnknown(source) => return source.hint(),
             Self::Child { .. } | Self::Io { .. } => return None,
         };
         Some(text.to_owned())

@@ -1,11 +1,15 @@
 //! What can be asked for, and what it becomes once everything in it is resolved.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::capability::Capability;
 use crate::digest::{Commit, Digest};
+use crate::error::Error;
 use crate::plugin::PluginId;
 use crate::reference::{CONTAINERS_STORAGE, Reference};
+use crate::storage::containers::Image;
 
 /// Which images a listing is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,6 +49,16 @@ pub enum Request {
     },
     /// Get the booted image into bootc's storage.
     SetUnified,
+    /// Remove images from bootc's storage.
+    Remove {
+        /// Their names or ids, as typed.
+        images: Vec<String>,
+    },
+    /// Remove what nobody needs from bootc's storage.
+    Prune {
+        /// Also what has a name.
+        all: bool,
+    },
     /// Run a plugin's command.
     Cmd {
         /// The subcommand.
@@ -114,6 +128,18 @@ pub enum Operation {
         /// Its name in bootc's storage.
         name: Reference,
     },
+    /// Remove an image, or names of one, from bootc's storage.
+    Remove {
+        /// What goes.
+        image: Removal,
+    },
+    /// Remove an image that nobody needs from bootc's storage.
+    Prune {
+        /// Whether images with names were asked for, too.
+        all: bool,
+        /// What goes.
+        image: Removal,
+    },
     /// Run podman on bootc's storage.
     Cmd {
         /// The subcommand that the caller typed.
@@ -151,6 +177,41 @@ pub struct Grant {
     pub manifest: String,
     /// What it may ask the host for, sorted.
     pub capabilities: Vec<Capability>,
+}
+
+/// What is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removal {
+    /// Id of the image.
+    pub id: String,
+    /// Its manifest, if the storage knows it: a damaged image can be removed as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_digest: Option<Digest>,
+    /// The names that go.
+    pub names: Vec<String>,
+    /// Whether the image goes, too: it has no other name.
+    pub whole: bool,
+    /// Who needs it, if somebody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needed_by: Option<String>,
+}
+
+impl Removal {
+    pub(crate) fn new(image: &Image, names: Vec<String>, whole: bool, needed_by: Option<String>) -> Self {
+        Self { id: image.id.clone(), manifest_digest: image.digest.clone(), names, whole, needed_by }
+    }
+
+    pub(crate) fn not_found(&self) -> Error {
+        Error::ImageNotFound { name: self.to_string(), list_with: "bootc-image list --type unified" }
+    }
+}
+
+impl fmt::Display for Removal {
+    /// Its first name, or its id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tagged = self.names.iter().find(|name| !name.contains('@'));
+        f.write_str(tagged.or(self.names.first()).unwrap_or(&self.id))
+    }
 }
 
 /// An image that a command is about.
@@ -247,6 +308,8 @@ impl Operation {
             Self::CopyToStorage { .. } => "copy-to-storage",
             Self::PullFromDefaultStorage { .. } => "pull-from-default-storage",
             Self::SetUnified { .. } => "set-unified",
+            Self::Remove { .. } => "remove",
+            Self::Prune { .. } => "prune",
             Self::Cmd { .. } => "cmd",
             Self::ApprovePlugin { .. } => "approve-plugin",
             Self::RevokePlugin { .. } => "revoke-plugin",

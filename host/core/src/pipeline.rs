@@ -5,7 +5,10 @@ mod cmd;
 mod copy;
 mod list;
 mod local;
+mod native;
+mod needs;
 mod pull;
+mod remove;
 mod set_unified;
 
 use std::path::Path;
@@ -26,6 +29,7 @@ use crate::subject::Subject;
 use crate::talk::Talk;
 
 pub use assumed::Assumed;
+pub(crate) use native::is_native;
 
 /// The physical root of a booted system.
 const SYSROOT: &str = "/sysroot";
@@ -73,6 +77,8 @@ impl Pipeline<'_> {
                 let operation = set_unified::resolve(self)?;
                 self.act_if_allowed(self.judge(operation, subject))
             }
+            Request::Remove { images } => self.act_on_all(remove::resolve(self, &images)?, &subject),
+            Request::Prune { all } => self.act_on_all(remove::resolve_prune(self, all)?, &subject),
             Request::Cmd { name, args } => self.cmd(&name, &args, subject),
             Request::ApprovePlugin { plugin } => {
                 let grant = self.plugins.grant_for(&plugin)?;
@@ -103,8 +109,8 @@ impl Pipeline<'_> {
     pub fn suppose(&self, request: &Request, assumed: &Assumed) -> Result<Vec<Judged>, Error> {
         if let Request::Cmd { name, args } = request {
             return match self.judge_cmd(name, args, assumed.subject.clone(), assumed) {
-                Ok((judged, _)) => Ok(vec![judged]),
-                Err(NotJudged::Nothing) => Ok(Vec::new()),
+                Ok((judged, _)) => Ok(judged),
+                Err(NotJudged::Nothing | NotJudged::Absent) => Ok(Vec::new()),
                 Err(NotJudged::Denied(denied)) => Err(denied.1.into()),
                 Err(NotJudged::Failed(error) | NotJudged::LookUp(_, error)) => Err(error),
             };
@@ -122,12 +128,15 @@ impl Pipeline<'_> {
                     self.talk.note(&message);
                 }
                 // Who is root for another asks registries with root's credentials, also where nothing is to run.
-                if self.settings.dry_run && subject.delegation.is_some() && judged.frozen().is_resolved() {
-                    self.record_look_up(&judged, None)?;
+                if self.settings.dry_run && subject.delegation.is_some() {
+                    let looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
+                    looked_up.into_iter().try_for_each(|judged| self.record_look_up(judged, None))?;
                 }
-                self.act_if_allowed(judged)
+                self.run_all_if_allowed(judged)
             }
             Err(NotJudged::Nothing) => Ok(Report::NothingToDo),
+            // As podman says it.
+            Err(NotJudged::Absent) => Ok(Report::Exited { code: 1 }),
             Err(NotJudged::Denied(denied)) => Err(self.denied(&denied.0, denied.1)),
             Err(NotJudged::Failed(error)) => Err(error),
             Err(NotJudged::LookUp(judged, error)) => {
@@ -150,14 +159,17 @@ impl Pipeline<'_> {
         args: &[String],
         subject: Subject,
         names: &dyn cmd::Names,
-    ) -> Result<(Judged, String), NotJudged> {
+    ) -> Result<(Vec<Judged>, String), NotJudged> {
         let claims = self.plugins.command_claims().map_err(Error::from)?;
         let mut owners = claims.iter().filter(|claim| claim.name == name);
         let (Some(owner), None) = (owners.next(), owners.next()) else {
             // A plugin that can't be read might be the one.
             return Err(match self.plugins.broken() {
                 Some(error) => Error::from(error).into(),
-                None => NotJudged::Denied(Box::new((subject, unclaimed(name, &claims)))),
+                None => {
+                    let denial = unclaimed(name, &claims, self.plugins.held(name));
+                    NotJudged::Denied(Box::new((subject, denial)))
+                }
             });
         };
         let subject = subject.through(&owner.plugin);
@@ -176,20 +188,25 @@ impl Pipeline<'_> {
             return Err(NotJudged::Nothing);
         };
         let denied = |denial| NotJudged::Denied(Box::new((subject.clone(), denial)));
+        if let Some(request) = native::request(name, subcommand, args).map_err(denied)? {
+            let operations = names.native(&request)?;
+            return Ok((self.judge_all(operations, &subject, &claims), plan.message));
+        }
         let planned = cmd::Planned::parse(name, &owner.plugin, subcommand, args).map_err(denied)?;
         let sysroot = &self.settings.sysroot;
         let frozen = Frozen::unresolved(planned.unresolved(), subject.clone(), sysroot.clone());
         let validators = validators(&self.settings.configuration, claims.clone(), self.plugins);
         let judged = validators.judge(frozen);
         if judged.denial().is_some() {
-            return Ok((judged, plan.message));
+            return Ok((vec![judged], plan.message));
         }
         let operation = match planned.resolve(names) {
             Err(Error::Denied(denial)) => return Err(denied(denial)),
+            Err(Error::ImageNotFound { .. }) if name == "exists" => return Err(NotJudged::Absent),
             Err(error @ Error::LookUp { .. }) => return Err(NotJudged::LookUp(Box::new(judged), error)),
             resolved => resolved?,
         };
-        Ok((validators.judge(Frozen::new(operation, subject, sysroot.clone())), plan.message))
+        Ok((vec![validators.judge(Frozen::new(operation, subject, sysroot.clone()))], plan.message))
     }
 
     /// A read is judged, and recorded only if root asks and the configuration says so.
@@ -215,14 +232,28 @@ impl Pipeline<'_> {
 
     /// Several acts: all are judged before the first one runs, and one that is denied denies all.
     fn act_on_all(&self, operations: Vec<Operation>, subject: &Subject) -> Result<Report, Error> {
-        let judge = |operation| self.judge(operation, subject.clone());
-        let judged: Vec<Judged> = operations.into_iter().map(judge).collect();
+        self.run_all_if_allowed(self.judge_all(operations, subject, &[]))
+    }
+
+    fn judge_all(
+        &self,
+        operations: Vec<Operation>,
+        subject: &Subject,
+        claims: &[CommandClaim],
+    ) -> Vec<Judged> {
+        let validators = validators(&self.settings.configuration, claims.to_vec(), self.plugins);
+        let frozen = |operation| Frozen::new(operation, subject.clone(), self.settings.sysroot.clone());
+        operations.into_iter().map(|operation| validators.judge(frozen(operation))).collect()
+    }
+
+    fn run_all_if_allowed(&self, judged: Vec<Judged>) -> Result<Report, Error> {
         if self.settings.dry_run {
             return Ok(Report::Judged(judged));
         }
         judged.iter().try_for_each(|judged| self.refuse_denied(judged))?;
         let mut reports: Vec<_> = judged.into_iter().map(|judged| self.run_recorded(judged)).collect();
         match reports.pop() {
+            None => Ok(Report::NothingToDo),
             Some(only) if reports.is_empty() => only,
             last => Ok(Report::Several(reports.into_iter().chain(last).collect())),
         }
@@ -265,6 +296,7 @@ impl Pipeline<'_> {
             Operation::CopyToStorage { source, target } => copy::execute(self, source, target),
             Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),
             Operation::SetUnified { image, from, name } => set_unified::execute(self, image, from, name),
+            Operation::Remove { image } | Operation::Prune { image, .. } => remove::execute(self, image),
             Operation::Cmd { command, images, .. } => cmd::execute(self, &command, &images),
             Operation::ApprovePlugin { grant } => {
                 let file = self.plugins.approve(&grant)?;
@@ -297,6 +329,8 @@ impl Pipeline<'_> {
 enum NotJudged {
     /// Its plugin says that nothing is left to do.
     Nothing,
+    /// It asks whether an image exists that doesn't.
+    Absent,
     /// It was refused before it became an operation.
     Denied(Box<(Subject, Denial)>),
     /// It failed.
@@ -311,9 +345,10 @@ impl From<Error> for NotJudged {
     }
 }
 
-fn unclaimed(name: &str, claims: &[CommandClaim]) -> Denial {
+fn unclaimed(name: &str, claims: &[CommandClaim], held: Option<String>) -> Denial {
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
+        _ if held.is_some() => held.unwrap_or_default(),
         [] => "no plugin that offers commands is enabled".to_owned(),
         known => format!(
             "a plugin that claims it must be enabled first; those that are claim: {}",

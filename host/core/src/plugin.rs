@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::capability::Capability;
 use crate::error::{Denial, Error};
 use crate::operation::Grant;
 use crate::report::{Column, ImageRow};
@@ -260,6 +261,12 @@ pub trait Plugins {
     /// # Errors
     /// [`PluginSetError`] if the set itself is broken; then no command may run.
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError>;
+
+    /// Why the plugin that claims this command can't be used, and what to do, if there is one that isn't enabled.
+    fn held(&self, command: &str) -> Option<String>;
+
+    /// What an enabled plugin may ask the host for: what its manifest asks for and was granted. Nothing of any other.
+    fn granted(&self, plugin: &PluginId) -> Vec<Capability>;
 
     /// What is wrong with a plugin that can't be used at all, so that nobody knows what it would claim; none if all can.
     fn broken(&self) -> Option<PluginSetError>;

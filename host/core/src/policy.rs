@@ -46,6 +46,8 @@ pub struct Delegated {
     pub sysroot: bool,
     /// Build, which runs code as root and reads files of the caller's choice.
     pub build: bool,
+    /// Load archives, whose images and their names nobody knows before.
+    pub load: bool,
     /// Approve and revoke plugins, policies among them.
     pub plugins: bool,
 }
@@ -87,7 +89,7 @@ pub struct Verdict {
 
 /// All validators: the host's own, and the policies of plugins. There is no public way to an empty set.
 pub struct Validators<'a> {
-    own: Vec<Box<dyn Validator>>,
+    own: Vec<Box<dyn Validator + 'a>>,
     policies: Vec<PolicyJudge<'a>>,
 }
 
@@ -101,8 +103,10 @@ pub fn validators<'a>(
         own: vec![
             Box::new(builtin::Delegation(configuration.allow_delegated)),
             Box::new(builtin::Claims(claims)),
-            Box::new(builtin::Grammar),
+            Box::new(builtin::Grammar(plugins)),
+            Box::new(builtin::Capabilities(plugins)),
             Box::new(builtin::Pinning),
+            Box::new(builtin::Needs),
         ],
         policies: plugins::judges(configuration, plugins),
     }
@@ -216,6 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::capability::Capability;
     use crate::error::Error;
     use crate::operation::{Grant, ListType};
     use crate::plugin::{
@@ -261,6 +266,14 @@ mod tests {
     impl Plugins for Only {
         fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
             Ok(Vec::new())
+        }
+
+        fn held(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn granted(&self, _: &PluginId) -> Vec<Capability> {
+            Vec::new()
         }
 
         fn broken(&self) -> Option<PluginSetError> {

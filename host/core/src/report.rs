@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::operation::{Grant, LocalImage};
+use crate::operation::{Grant, LocalImage, Removal};
 use crate::plugin::PluginId;
 use crate::policy::Judged;
 use crate::reference::Reference;
@@ -178,6 +178,8 @@ pub enum Report {
         /// Whether it was there before.
         unchanged: bool,
     },
+    /// An image, or names of one, are gone from bootc's storage.
+    Removed(Removal),
     /// What became of several operations, in their order.
     Several(Vec<Result<Report, Error>>),
     /// podman ran, and its output is already where it belongs.

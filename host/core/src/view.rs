@@ -3,7 +3,7 @@
 use bootc_image_grammar::{Command, Kind, Value};
 
 use crate::frozen::Frozen;
-use crate::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation, UnifiedSource};
+use crate::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation, Removal, UnifiedSource};
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 
 /// What policies are asked about.
@@ -95,6 +95,7 @@ impl View {
                 };
                 vec![source, stored(Role::Target, name)]
             }
+            Operation::Remove { image } | Operation::Prune { image, .. } => removed(image),
             Operation::Cmd { command, images, plugin: owner, pinned: all, .. } => {
                 argv = command.argv().split_off(command.subcommand().split(' ').count());
                 plugin = Some(owner.to_string());
@@ -104,6 +105,7 @@ impl View {
             }
         };
         let subject = frozen.subject();
+        let plugin = plugin.or_else(|| subject.plugin.as_ref().map(ToString::to_string));
         let attrs = [
             ("caller.uid", subject.uid.map(|uid| uid.to_string())),
             ("caller.via", subject.delegation.map(|by| by.as_str().to_owned())),
@@ -158,6 +160,21 @@ fn local(name: Option<&Reference>, image: &LocalImage) -> Image {
         digest: Some(image.manifest_digest.to_string()),
         attrs: vec![("id", image.id.clone())],
     }
+}
+
+/// An image for each name that goes; of one without a name, only the digest.
+fn removed(removal: &Removal) -> Vec<Image> {
+    let image = |name: Option<Name>| Image {
+        role: Role::Image,
+        name,
+        digest: removal.manifest_digest.as_ref().map(ToString::to_string),
+        attrs: vec![("id", removal.id.clone())],
+    };
+    let named = |name: &String| {
+        let known = Reference::parse_local(name).map(|name| Name::new(CONTAINERS_STORAGE, &name));
+        image(Some(known.unwrap_or_else(|_| Name::unusual(name))))
+    };
+    if removal.names.is_empty() { vec![image(None)] } else { removal.names.iter().map(named).collect() }
 }
 
 fn stored(role: Role, name: &Reference) -> Image {
@@ -217,6 +234,18 @@ impl Name {
             repository: reference.repository().to_owned(),
             tag: reference.tag().map(str::to_owned),
             digest: reference.digest().map(ToString::to_string),
+        }
+    }
+
+    /// Of a name in a storage that isn't one by today's rules.
+    fn unusual(text: &str) -> Self {
+        Self {
+            canonical: format!("{CONTAINERS_STORAGE}{text}"),
+            transport: CONTAINERS_STORAGE.trim_end_matches(':').to_owned(),
+            registry: String::new(),
+            repository: text.to_owned(),
+            tag: None,
+            digest: None,
         }
     }
 

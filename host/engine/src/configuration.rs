@@ -38,7 +38,7 @@ pub struct Configuration {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct RawConfiguration {
-    /// What callers who are root through sudo, pkexec or doas may do: `sysroot`, `build`, `plugins`.
+    /// What callers who are root through sudo, pkexec or doas may do: `sysroot`, `build`, `load`, `plugins`.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     allow_delegated: Vec<Spanned<String>>,
     /// The audit record.
@@ -129,13 +129,14 @@ impl Configuration {
         let raw: RawConfiguration = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         for word in &raw.allow_delegated {
             let word = source.checked(word, "allow-delegated", |text| {
-                one_of(text, &["sysroot", "build", "plugins"], "something that can be allowed")
+                one_of(text, &["sysroot", "build", "load", "plugins"], "something that can be allowed")
                     .map(str::to_owned)
             })?;
-            let Delegated { sysroot, build, plugins } = &mut self.judging.allow_delegated;
+            let Delegated { sysroot, build, load, plugins } = &mut self.judging.allow_delegated;
             match word.as_str() {
                 "sysroot" => *sysroot = true,
                 "build" => *build = true,
+                "load" => *load = true,
                 _ => *plugins = true,
             }
         }

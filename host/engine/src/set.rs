@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use bootc_image_core::capability::Capability;
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Grant;
 use bootc_image_core::plugin::{
@@ -178,6 +179,27 @@ impl Plugins for PluginSet {
         }
         claims.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(claims)
+    }
+
+    fn held(&self, command: &str) -> Option<String> {
+        let inventory = self.inventory().ok()?;
+        let mut claiming = inventory
+            .plugins
+            .values()
+            .filter(|plugin| plugin.manifest.commands.iter().any(|claimed| claimed.name == command));
+        claiming.find_map(|plugin| match &plugin.standing {
+            Standing::Held { reason, fix } => {
+                Some(format!("plugin {} claims it, and is held: {reason}; {fix}", plugin.manifest.id))
+            }
+            Standing::Enabled => None,
+        })
+    }
+
+    fn granted(&self, plugin: &PluginId) -> Vec<Capability> {
+        let found = self.inventory().ok().and_then(|inventory| inventory.plugins.get(plugin));
+        let enabled = found.filter(|found| found.standing.is_enabled());
+        let wanted = enabled.into_iter().flat_map(|found| &found.manifest.capabilities);
+        wanted.map(|wanted| wanted.capability.clone()).collect()
     }
 
     fn broken(&self) -> Option<PluginSetError> {

@@ -110,14 +110,12 @@ impl Command {
         Ok(new.again()?)
     }
 
-    /// The same command with one more operand.
+    /// The same command with other operands.
     ///
     /// # Errors
-    /// [`Refusal`] if it takes no more.
-    pub fn with_operand(&self, operand: String) -> Result<Self, Refusal> {
-        let mut new = self.clone();
-        new.operands.push(operand);
-        new.again()
+    /// [`Refusal`] if it doesn't take so many.
+    pub fn with_operands(&self, operands: Vec<String>) -> Result<Self, Refusal> {
+        Self { operands, ..self.clone() }.again()
     }
 
     /// What its printed form parses to.

@@ -12,6 +12,8 @@ const MANY: usize = 64;
 
 /// The table of a subcommand, none if there is none.
 pub fn table(subcommand: &str) -> Option<&'static Table> {
+    // podman's own other spelling.
+    let subcommand = if subcommand == "rmi" { "rm" } else { subcommand };
     TABLES.iter().find(|table| table.subcommand == subcommand)
 }
 
@@ -111,6 +113,17 @@ pub const TABLES: &[Table] = &[
         operands: &[],
     },
     Table {
+        subcommand: "prune",
+        flags: &[
+            switch("all", "also what has a name, if nobody needs it").short('a'),
+            switch("build-cache", ""),
+            switch("external", ""),
+            filter("filter", ""),
+            switch("force", "nobody is asked anyway").short('f'),
+        ],
+        operands: &[],
+    },
+    Table {
         subcommand: "pull",
         flags: &[
             switch("all-tags", "refused: every tag must be named").short('a'),
@@ -158,6 +171,16 @@ pub const TABLES: &[Table] = &[
             TLS_VERIFY,
         ],
         operands: &[operand("IMAGE", Local, 1, 1), operand("REGISTRY/REPOSITORY[:TAG]", Destination, 0, 1)],
+    },
+    Table {
+        subcommand: "rm",
+        flags: &[
+            switch("all", "").short('a'),
+            switch("force", "").short('f'),
+            switch("ignore", "").short('i'),
+            switch("no-prune", ""),
+        ],
+        operands: &[operand("IMAGE", Local, 1, MANY)],
     },
     Table {
         subcommand: "save",

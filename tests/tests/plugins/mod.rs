@@ -52,8 +52,17 @@ pub fn ship_in_image(enter: Enter, name: &str) -> Enter {
         let inside = format!("{IMAGE}/{name}/{}", entry.file_name().to_string_lossy());
         enter.file(&inside, read(&entry.path()))
     });
-    enter.file(
-        &format!("/usr/lib/bootc-image/grants.d/{name}.toml"),
-        format!("[[grant]]\nplugin = \"{name}\"\n"),
-    )
+    let manifest = std::fs::read_to_string(directory.join("plugin.toml")).expect("it has a manifest");
+    let grant = format!("[[grant]]\nplugin = \"{name}\"\n{}", granted_capabilities(&manifest));
+    enter.file(&format!("/usr/lib/bootc-image/grants.d/{name}.toml"), grant)
+}
+
+/// All that a manifest asks for, as a grant says it.
+pub fn granted_capabilities(manifest: &str) -> String {
+    let sections = manifest.split("[[").filter_map(|section| section.strip_prefix("capability]]"));
+    let lines = sections.map(|section| {
+        let lines = section.lines().filter(|line| line.starts_with("name") || line.starts_with("scope"));
+        format!("\n[[grant.capability]]\n{}\n", lines.collect::<Vec<_>>().join("\n"))
+    });
+    lines.collect()
 }

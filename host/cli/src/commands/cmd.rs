@@ -2,6 +2,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::fd::RawFd;
 
+use bootc_image_core::capability::Capability;
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Request;
 use bootc_image_core::plugin::{CommandClaim, PluginId, Plugins};
@@ -35,7 +36,9 @@ impl Cmd {
             _ => return Ok(None),
         };
         let claim = claims.iter().find(|claim| Some(claim.name.as_str()) == words.first().copied());
-        Ok(claim.and_then(|claim| Some(usage(claim, table(&claim.name)?))))
+        let usage =
+            |claim: &CommandClaim| Some(usage(claim, table(&claim.name)?, &plugins.granted(&claim.plugin)));
+        Ok(claim.and_then(usage))
     }
 
     pub(crate) fn into_request(self) -> Result<Request, Failure> {
@@ -70,15 +73,16 @@ pub(crate) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &
     if text.is_empty() { "  none\n".to_owned() } else { text }
 }
 
-/// Whether any plugin may give podman this option, without a capability.
-pub(crate) fn is_usable(flag: &Flag) -> bool {
-    flag.kind != Kind::Secret && flag.kind.capability().is_none()
+/// Whether a plugin that was granted this may give podman this option.
+pub(crate) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
+    let has = |needed| granted.iter().any(|capability| capability.name == needed);
+    flag.kind != Kind::Secret && flag.kind.capability().is_none_or(has)
 }
 
-fn usage(claim: &CommandClaim, table: &Table) -> String {
+fn usage(claim: &CommandClaim, table: &Table, granted: &[Capability]) -> String {
     let mut text = format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n", claim.summary, claim.name);
     let shown = table.flags.iter().filter(|flag| !flag.help.is_empty());
-    let (usable, refused): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag));
+    let (usable, refused): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag, granted));
     if !usable.is_empty() {
         text.push_str("\nOptions:\n");
     }
@@ -87,7 +91,7 @@ fn usage(claim: &CommandClaim, table: &Table) -> String {
         let _ = writeln!(text, "  {:width$}  {}", spelling(flag), flag.help);
     }
     if !refused.is_empty() {
-        text.push_str("\nRefused, as long as no plugin has been granted the capability:\n");
+        text.push_str("\nRefused, as long as the plugin hasn't been granted the capability:\n");
     }
     for kind in [Kind::PathRead, Kind::PathWrite, Kind::Machine, Kind::Secret] {
         let flags = refused.iter().filter(|flag| flag.kind == kind);

@@ -41,9 +41,9 @@ fn with_plugins(plugins: &dyn Plugins) -> clap::Command {
     let formats = PossibleValuesParser::new(own.chain(of_plugins).collect::<Vec<_>>());
     let subcommands = plugins.command_claims().unwrap_or_default().into_iter().map(|claim| {
         let flags = table(&claim.name).map(|table| table.flags).unwrap_or_default();
-        clap::Command::new(claim.name)
-            .about(claim.summary)
-            .args(flags.iter().filter(|flag| is_usable(flag)).map(argument))
+        let granted = plugins.granted(&claim.plugin);
+        let usable = flags.iter().filter(|flag| is_usable(flag, &granted) && !flag.help.is_empty());
+        clap::Command::new(claim.name).about(claim.summary).args(usable.map(argument))
     });
     Arguments::command()
         .mut_subcommand("list", |list| list.mut_arg("format", |format| format.value_parser(formats)))

@@ -6,5 +6,7 @@ pub(crate) mod copy_to_storage;
 pub(crate) mod list;
 pub(crate) mod plugin;
 pub(crate) mod policy;
+pub(crate) mod prune;
 pub(crate) mod pull_from_default_storage;
+pub(crate) mod remove;
 pub(crate) mod set_unified;

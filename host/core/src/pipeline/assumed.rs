@@ -1,7 +1,7 @@
 //! Operations as they would be if names meant what a test says they mean. For a site's own tests of its policies, which run
 //! where there is neither a bootc host nor a registry.
 
-use bootc_image_grammar::Command;
+use bootc_image_grammar::{Command, Kind};
 
 use super::cmd::Names;
 use super::copy::target_name;
@@ -10,9 +10,10 @@ use super::set_unified::name_in_storage;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::operation::{
-    CopySource, DEFAULT_TARGET, HostImage, ListType, LocalImage, Operation, Request, UnifiedImage,
+    CopySource, DEFAULT_TARGET, HostImage, ListType, LocalImage, Operation, Removal, Request, UnifiedImage,
     UnifiedSource,
 };
+use crate::plugin::PluginId;
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use crate::subject::Subject;
 
@@ -57,8 +58,31 @@ impl Assumed {
                 };
                 vec![Operation::SetUnified { image, from, name }]
             }
+            Request::Remove { images } => {
+                let remove = |image: &String| Ok(Operation::Remove { image: self.removal(image)? });
+                images.iter().map(remove).collect::<Result<_, Error>>()?
+            }
+            // Of what there would be nothing is known.
+            Request::Prune { all } => {
+                let LocalImage { id, manifest_digest } = self.local();
+                let names = Vec::new();
+                let image = Removal {
+                    id,
+                    manifest_digest: Some(manifest_digest),
+                    names,
+                    whole: true,
+                    needed_by: None,
+                };
+                vec![Operation::Prune { all: *all, image }]
+            }
             Request::Cmd { .. } | Request::ApprovePlugin { .. } | Request::RevokePlugin { .. } => Vec::new(),
         })
+    }
+
+    fn removal(&self, image: &str) -> Result<Removal, Error> {
+        let (name, LocalImage { id, manifest_digest }) = self.in_store(image)?;
+        let names = name.into_iter().map(|name| name.to_string()).collect();
+        Ok(Removal { id, manifest_digest: Some(manifest_digest), names, whole: true, needed_by: None })
     }
 
     /// A name with a transport is of that; one without is a host image, as it would be looked up first.
@@ -100,5 +124,17 @@ impl Names for Assumed {
 
     fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
         Ok(text.to_owned())
+    }
+
+    fn path(&self, _: &PluginId, text: &str, _: Kind) -> Result<String, Error> {
+        Ok(text.to_owned())
+    }
+
+    fn needed_by(&self, _: &str) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    fn native(&self, request: &Request) -> Result<Vec<Operation>, Error> {
+        self.operations(request)
     }
 }

@@ -8,27 +8,26 @@
 //! their ids.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_grammar::{Command, FlagValue, Kind, Refusal, parse};
 
-use super::local::{alone, held, local_image, meanings};
-use super::{Pipeline, physical, writable_physical};
+use super::local::{LIST_WITH, alone, held, in_contents, local_image};
+use super::needs::Needs;
+use super::{Pipeline, physical, remove, writable_physical};
 use crate::bootc_store::{BootcStore, with_credentials};
+use crate::capability::Capability;
 use crate::children::{Program, exit_code};
 use crate::digest::Digest;
 use crate::error::{Denial, Error};
-use crate::operation::{CommandImage, LocalImage, Operation};
+use crate::operation::{CommandImage, LocalImage, Operation, Request};
 use crate::plugin::PluginId;
 use crate::reference::{DOCKER, InvalidReference, Reference};
 use crate::report::Report;
-use crate::storage::containers::{Image, Images, Store};
-
-/// How images of bootc's storage are listed.
-const LIST_WITH: &str = "bootc-image cmd list";
-/// The fewest digits of an id that stand for it.
-const SHORT_ID: usize = 12;
+use crate::storage::containers::Store;
 
 /// A command as planned, not looked up yet.
 pub(super) struct Planned<'a> {
@@ -99,12 +98,19 @@ impl<'a> Planned<'a> {
         let kinds: Vec<Kind> =
             command.table().into_iter().flat_map(|table| table.operands).map(|o| o.kind).collect();
         if kinds.contains(&Kind::Source) && command.operands().is_empty() {
-            command = command.with_operand(".".to_owned())?;
+            command = command.with_operands(vec![".".to_owned()])?;
         }
         if is_on(&command, "all-tags") {
             return Ok(self.operation(command, images, false));
         }
         let wanted = command.clone();
+        if ["tag", "untag"].contains(&command.name()) {
+            refuse_needed(&command, names)?;
+        }
+        let saves_one = command.name() == "save" && !is_on(&command, "multi-image-archive");
+        if saves_one {
+            command = save(command, names, &mut images)?;
+        }
         command = command.rewrite(|kind, text| match kind {
             Kind::Remote if !is_off("reference") => {
                 let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
@@ -117,6 +123,7 @@ impl<'a> Planned<'a> {
                 images.push(CommandImage::Registry { name, pinned });
                 Ok::<_, Error>(spelt_out)
             }
+            Kind::Local if saves_one => Ok(text.to_owned()),
             Kind::Local => {
                 let (name, image) = names.in_store(text)?;
                 let id = image.id.clone();
@@ -124,6 +131,7 @@ impl<'a> Planned<'a> {
                 Ok(id)
             }
             Kind::Source => names.source(&wanted, text),
+            Kind::PathRead | Kind::PathWrite => names.path(self.plugin, text, kind),
             _ => Ok(text.to_owned()),
         })?;
         if kinds.contains(&Kind::Destination) && command.operands().len() == 1 {
@@ -134,9 +142,11 @@ impl<'a> Planned<'a> {
             let Some(name) = name else {
                 return Err(Error::NoDestination(wanted.operands().join(" ")));
             };
-            command = command.with_operand(format!("{DOCKER}{name}"))?;
+            let operands = command.operands().iter().cloned().chain([format!("{DOCKER}{name}")]);
+            command = command.with_operands(operands.collect())?;
         }
-        let pinned = !kinds.contains(&Kind::Source);
+        // What a build fetches and what an archive holds isn't known.
+        let pinned = !kinds.contains(&Kind::Source) && command.name() != "load";
         Ok(self.operation(command, images, pinned))
     }
 }
@@ -180,6 +190,15 @@ pub(super) trait Names {
 
     /// A file or directory of the caller's as it is really called. `-` is stdin.
     fn source(&self, command: &Command, text: &str) -> Result<String, Error>;
+
+    /// Where a file or directory of the caller's really is that podman is to read or to write.
+    fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error>;
+
+    /// Who needs that bootc's storage has this name.
+    fn needed_by(&self, name: &str) -> Result<Option<String>, Error>;
+
+    /// The operations of our own that a request becomes.
+    fn native(&self, request: &Request) -> Result<Vec<Operation>, Error>;
 }
 
 /// What they mean here and now.
@@ -204,6 +223,28 @@ impl Names for LookedUp<'_> {
     fn source(&self, command: &Command, text: &str) -> Result<String, Error> {
         source(&self.0.settings.directory, command, text)
     }
+
+    fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error> {
+        if is_off(if kind == Kind::PathWrite { "path-write" } else { "path-read" }) {
+            return Ok(text.to_owned());
+        }
+        let mut scopes = self.0.plugins.granted(plugin);
+        scopes.retain(|capability| Some(capability.name.as_str()) == kind.capability());
+        granted_path(&self.0.settings.directory, text, kind, &scopes)
+    }
+
+    fn needed_by(&self, name: &str) -> Result<Option<String>, Error> {
+        let needs = Needs::find(&physical(self.0.settings)?, self.0.settings)?;
+        Ok(needs.of_name(name).map(str::to_owned))
+    }
+
+    fn native(&self, request: &Request) -> Result<Vec<Operation>, Error> {
+        match request {
+            Request::Remove { images } => remove::resolve(self.0, images),
+            Request::Prune { all } => remove::resolve_prune(self.0, *all),
+            _ => Ok(Vec::new()),
+        }
+    }
 }
 
 /// An image of bootc's storage, by one of its names or by its id.
@@ -212,33 +253,8 @@ fn in_store(pipeline: &Pipeline<'_>, text: &str) -> Result<(Option<Reference>, L
     let store = BootcStore::open(&physical(pipeline.settings)?)?.ok_or_else(not_found)?;
     let contents = Store::open(store.root())?;
     let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let named = || -> Result<_, Error> {
-        let names = meanings(text)?.into_iter();
-        let found = names.filter_map(|name| Some((images.named(&name)?, Some(name))));
-        Ok(found.collect::<Vec<_>>())
-    };
-    let found = match by_id(&images, text) {
-        found if found.is_empty() => named()?,
-        found => found.into_iter().map(|image| (image, None)).collect(),
-    };
-    let Some((first, name)) = found.first() else { return Err(not_found()) };
-    if found.iter().any(|(image, _)| image.id != first.id) {
-        let name_of = |(image, name): &(&Image, Option<Reference>)| {
-            name.as_ref().map_or_else(|| image.id.clone(), Reference::to_string)
-        };
-        return Err(Error::Ambiguous {
-            name: text.to_owned(),
-            candidates: found.iter().map(name_of).collect(),
-        });
-    }
-    Ok((name.clone(), local_image(store.root(), first)?))
-}
-
-fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {
-    let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let is_id =
-        digits.len() >= SHORT_ID && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    images.iter().filter(|image| is_id && image.id.starts_with(digits)).collect()
+    let (image, name) = in_contents(&images, text)?;
+    Ok((name, local_image(store.root(), image)?))
 }
 
 /// A file or directory of the caller's as it is really called. `-` is stdin.
@@ -257,6 +273,90 @@ fn source(directory: &Path, command: &Command, text: &str) -> Result<String, Err
         return Err(Refusal::BadOperand(path).into());
     }
     Ok(path)
+}
+
+/// Where a path of the caller's leads that podman is to read or to write. Nobody but root may be able to lead it elsewhere
+/// afterwards. That it is within a scope is judged later; of what isn't even written so, nothing is told.
+fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability]) -> Result<String, Error> {
+    let written = directory.join(text);
+    let climbs = written.components().any(|part| part == Component::ParentDir);
+    let within = !climbs && scopes.iter().any(|capability| capability.has_path(&written));
+    let refused = |code: &str, message: String, hint: String| {
+        Error::Denied(Denial { by: "grammar".to_owned(), code: code.to_owned(), message, hint: Some(hint) })
+    };
+    let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
+    let found = match (written.parent(), written.file_name()) {
+        (Some(parent), Some(name)) if kind == Kind::PathWrite => find(parent).map(|parent| parent.join(name)),
+        _ => find(&written),
+    };
+    let found = match found {
+        Err(_) if !within => {
+            let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
+            let message = format!("{} isn't where this plugin may lead podman", written.display());
+            return Err(refused("outside-scope", message, format!("it may as far as {}", scopes.join(", "))));
+        }
+        found => found?,
+    };
+    for part in found.ancestors() {
+        let metadata = match fs::symlink_metadata(part) {
+            // What is to be written need not be there.
+            Err(error) if part == found && error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata.map_err(Error::io("examine", part))?,
+        };
+        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 || metadata.is_symlink() {
+            let message = format!("{} can't be used: {} isn't root's alone", found.display(), part.display());
+            let hint = "use a directory that only root can write, all the way up".to_owned();
+            return Err(refused("not-roots-own", message, hint));
+        }
+    }
+    let text = found.into_os_string().into_string().map_err(|path| Error::NotUtf8(path.into()))?;
+    // Some of podman's options are lists of keys and values.
+    if text.contains([',', '"', '=']) { Err(Refusal::BadOperand(text).into()) } else { Ok(text) }
+}
+
+/// A name that a deployment needs isn't given to another image, nor taken away (D3.13).
+fn refuse_needed(command: &Command, names: &dyn Names) -> Result<(), Error> {
+    let Some((image, given)) = command.operands().split_first() else { return Ok(()) };
+    let (_, image) = names.in_store(image)?;
+    for text in given {
+        let name = Reference::parse_local(text)?.with_default_tag().to_string();
+        let Some(who) = names.needed_by(&name)? else { continue };
+        let stays = command.name() == "tag" && names.in_store(&name).is_ok_and(|(_, now)| now.id == image.id);
+        if !stays && !is_off("needs") {
+            return Err(Error::Denied(Denial {
+                by: "needs".to_owned(),
+                code: "needed".to_owned(),
+                message: format!("the name {name} is needed by {who}"),
+                hint: Some("choose another name".to_owned()),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Of one image an archive keeps the names under which it is saved. podman would take them from what names it, which is an id.
+fn save(command: Command, names: &dyn Names, images: &mut Vec<CommandImage>) -> Result<Command, Error> {
+    let wanted = command.operands().to_vec();
+    let mut tags = Vec::new();
+    let mut of_first: Option<String> = None;
+    for text in &wanted {
+        let (name, image) = names.in_store(text)?;
+        if of_first.as_ref().is_some_and(|first| *first != image.id) {
+            return Err(Error::SeveralImages(wanted.join(" ")));
+        }
+        tags.extend(name.iter().map(|name| name.clone().with_default_tag().to_string()));
+        if of_first.is_none() {
+            of_first = Some(image.id.clone());
+            images.push(CommandImage::Store { name, image });
+        }
+    }
+    let id = of_first.unwrap_or_default();
+    let keeps_names = command
+        .flags()
+        .iter()
+        .all(|flag| flag.name != "format" || flag.value == FlagValue::Text("docker-archive".to_owned()));
+    let operands = std::iter::once(id).chain(if keeps_names { tags } else { Vec::new() });
+    Ok(command.with_operands(operands.collect())?)
 }
 
 pub(super) fn execute(
@@ -351,6 +451,10 @@ mod tests {
         assert_eq!(find("-").unwrap(), "-");
         fs::write(root.join("a,b"), "").unwrap();
         assert!(matches!(find("a,b"), Err(Error::Denied(_))));
+        assert!(
+            roots_own_path(&root.join("new.tar"), true).is_err(),
+            "a temporary directory isn't root's alone"
+        );
         for missing in ["https://quay.io/a.tar", "github.com/a/b", "git@quay.io:a", "nowhere"] {
             assert!(find(missing).is_err(), "{missing}");
         }

@@ -13,12 +13,17 @@ use crate::operation::{HostImage, LocalImage};
 use crate::reference::{InvalidReference, Reference};
 use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
-use crate::storage::containers::{Image, Store};
+use crate::storage::containers::{Image, Images, Store};
 use crate::storage::lock;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
 use crate::transfer::{End, Name, Transfer, check_room};
+
+/// How images of bootc's storage are listed.
+pub(super) const LIST_WITH: &str = "bootc-image list --type unified";
+/// The fewest digits of an id that stand for it.
+const SHORT_ID: usize = 12;
 
 /// The deployment that is booted, or stands for it with `--sysroot`, as an image.
 pub(super) fn booted_image(settings: &Settings) -> Result<HostImage, Error> {
@@ -45,6 +50,42 @@ pub(super) fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
         _ => vec![Reference::parse_local(image)?],
     };
     Ok(names)
+}
+
+/// An image of bootc's storage, by one of its names, which comes back with it, or by its id.
+pub(super) fn in_contents<'a>(
+    images: &'a Images<'_>,
+    text: &str,
+) -> Result<(&'a Image, Option<Reference>), Error> {
+    let named = || -> Result<_, Error> {
+        let names = meanings(text)?.into_iter();
+        let found = names.filter_map(|name| Some((images.named(&name)?, Some(name))));
+        Ok(found.collect::<Vec<_>>())
+    };
+    let mut found = match by_id(images, text) {
+        found if found.is_empty() => named()?,
+        found => found.into_iter().map(|image| (image, None)).collect(),
+    };
+    if found.is_empty() {
+        return Err(Error::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH });
+    }
+    let (first, name) = found.swap_remove(0);
+    if found.iter().any(|(image, _)| image.id != first.id) {
+        let name_of = |image: &Image, name: &Option<Reference>| {
+            name.as_ref().map_or_else(|| image.id.clone(), Reference::to_string)
+        };
+        let others = found.iter().map(|(image, name)| name_of(image, name));
+        let candidates = std::iter::once(name_of(first, &name)).chain(others).collect();
+        return Err(Error::Ambiguous { name: text.to_owned(), candidates });
+    }
+    Ok((first, name))
+}
+
+fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_id =
+        digits.len() >= SHORT_ID && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    images.iter().filter(|image| is_id && image.id.starts_with(digits)).collect()
 }
 
 /// The image itself, if the store knows enough of it.

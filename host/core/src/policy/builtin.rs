@@ -1,17 +1,22 @@
 //! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
 //! is a plugin's claim, never a list here (D3.12).
 
+use std::path::Path;
+
 use bootc_image_grammar::{Command, FlagValue, Kind, Value};
 
 use super::{Delegated, Validator};
 use bootc_image_grammar::weakened::is_off;
 
+use crate::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 use crate::error::Denial;
 use crate::frozen::Frozen;
 use crate::operation::Operation;
-use crate::plugin::CommandClaim;
+use crate::pipeline::is_native;
+use crate::plugin::{CommandClaim, Plugins};
 use crate::reference::{DOCKER, InvalidReference, Reference};
 use crate::subject::Subject;
+use crate::view::{Name, View};
 
 fn denial(by: &str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: by.to_owned(), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
@@ -47,10 +52,14 @@ impl Validator for Delegation {
                 .any(|flag| flag.name == "tls-verify" && flag.value == FlagValue::Switch(false)),
             _ => false,
         };
+        let loads =
+            || matches!(frozen.operation(), Operation::Cmd { command, .. } if command.name() == "load");
         let (what, code) = if grants && !self.0.plugins {
             ("approving and revoking plugins", "delegated-plugins")
         } else if builds() && !self.0.build {
             ("`cmd build`", "delegated-build")
+        } else if loads() && !self.0.load {
+            ("`cmd load`", "delegated-load")
         } else if unsafely() {
             (
                 "--tls-verify=false, which could hand root's credentials to anybody on the way,",
@@ -104,7 +113,12 @@ impl Validator for Claims {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Operation::Cmd { invoked, plugin, command, .. } = frozen.operation() else { return Ok(()) };
+        let (invoked, plugin, command) = match frozen.operation() {
+            Operation::Cmd { invoked, plugin, command, .. } => (invoked, plugin, command),
+            Operation::Remove { .. } => return self.spelled(frozen, &["rm", "rmi"]),
+            Operation::Prune { .. } => return self.spelled(frozen, &["prune"]),
+            _ => return Ok(()),
+        };
         let planned = command.name();
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it";
         if planned != invoked && !is_off("claims") {
@@ -121,11 +135,24 @@ impl Validator for Claims {
     }
 }
 
+impl Claims {
+    /// An operation of our own that a plugin planned as a subcommand of podman: it must own one of these.
+    fn spelled(&self, frozen: &Frozen, subcommands: &[&str]) -> Result<(), Denial> {
+        let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
+        let owns = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
+        if is_off("claims") || subcommands.iter().any(owns) {
+            return Ok(());
+        }
+        let message = format!("plugin {plugin} owns none of: {}", subcommands.join(", "));
+        Err(denial(self.name(), "unclaimed", message, "its manifest must claim what it plans"))
+    }
+}
+
 /// What podman gets is in the table, reads and writes no file of the caller's choice, and names registries only (D3.9,
 /// D3.10).
-pub(super) struct Grammar;
+pub(super) struct Grammar<'a>(pub(super) &'a dyn Plugins);
 
-impl Validator for Grammar {
+impl Validator for Grammar<'_> {
     fn name(&self) -> &str {
         "grammar"
     }
@@ -136,17 +163,93 @@ impl Validator for Grammar {
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd { command, .. } = frozen.operation() else { return Ok(()) };
+        if is_native(command.name()) {
+            let message = format!("`cmd {}` isn't podman's to do", command.name());
+            let hint = "use: bootc-image remove, or: bootc-image prune";
+            return Err(denial(self.name(), "native", message, hint));
+        }
         if command.again().as_ref() != Ok(command) {
             let message = "the arguments don't parse back to what was judged".to_owned();
             let hint = "write the options in their long form";
             return Err(denial(self.name(), "not-canonical", message, hint));
         }
-        let Some(forbidden) = command.values().find_map(|value| forbidden(&value)) else { return Ok(()) };
+        let granted = frozen.subject().plugin.as_ref().map(|plugin| self.0.granted(plugin));
+        let granted = Granted { capabilities: granted.unwrap_or_default(), resolved: frozen.is_resolved() };
+        let Some(forbidden) = command.values().find_map(|value| forbidden(&value, &granted)) else {
+            return Ok(());
+        };
         Err(Denial {
             by: self.name().to_owned(),
             code: forbidden.code.to_owned(),
             message: format!("`cmd {}`: {}", command.subcommand(), forbidden.why),
             hint: Some(forbidden.hint),
+        })
+    }
+}
+
+/// What a plugin asks for itself is within what it was granted (D3.5). What it plans for podman is the grammar's business.
+pub(super) struct Capabilities<'a>(pub(super) &'a dyn Plugins);
+
+impl Validator for Capabilities<'_> {
+    fn name(&self) -> &str {
+        "capabilities"
+    }
+
+    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
+        let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
+        if is_off("capabilities") {
+            return Ok(());
+        }
+        let needed = match frozen.operation() {
+            Operation::Cmd { .. } | Operation::Remove { .. } | Operation::Prune { .. } => return Ok(()),
+            Operation::List { .. } => LISTS_IMAGES,
+            Operation::CopyToStorage { .. } => COPIES_IMAGES,
+            Operation::PullFromDefaultStorage { .. } => PULLS_IMAGES,
+            other => {
+                let message = format!("no plugin may ask for `{}`", other.kind());
+                return Err(denial(self.name(), "not-for-plugins", message, "run it yourself"));
+            }
+        };
+        let kind = frozen.operation().kind();
+        let hint = format!("see what it was granted with: bootc-image plugin show {plugin}");
+        let granted: Vec<Capability> =
+            self.0.granted(plugin).into_iter().filter(|capability| capability.name == needed).collect();
+        if granted.is_empty() {
+            let message = format!("plugin {plugin} asked for `{kind}` without the capability {needed}");
+            return Err(denial(self.name(), "not-granted", message, &hint));
+        }
+        let images = View::of(frozen).map(|view| view.images).unwrap_or_default();
+        let in_scope = |name: &Name| granted.iter().any(|capability| capability.has_name(name));
+        let Some(outside) = images.iter().find(|image| !image.name.as_ref().is_some_and(in_scope)) else {
+            return Ok(());
+        };
+        let name = outside.name.as_ref().map_or("an image without a name", |name| &name.canonical);
+        let scopes: Vec<&str> = granted.iter().map(|capability| capability.scope.as_str()).collect();
+        let message = format!(
+            "plugin {plugin} asked for `{kind}` of {name}, and its capability {needed} goes as far as {}",
+            scopes.join(", ")
+        );
+        Err(denial(self.name(), "outside-scope", message, &hint))
+    }
+}
+
+/// What the plugin may do whose plan is judged.
+struct Granted {
+    capabilities: Vec<Capability>,
+    /// Whether paths are already what they lead to.
+    resolved: bool,
+}
+
+impl Granted {
+    /// Whether a value of a kind that needs a capability is within one.
+    fn has(&self, value: &Value<'_>) -> bool {
+        let mut of_kind = self
+            .capabilities
+            .iter()
+            .filter(|capability| Some(capability.name.as_str()) == value.kind.capability());
+        of_kind.any(|capability| match value.kind {
+            Kind::Machine => value.option == Some(capability.scope.as_str()),
+            _ => !self.resolved || capability.has_path(Path::new(value.text)),
         })
     }
 }
@@ -171,7 +274,7 @@ struct Forbidden {
 }
 
 /// Why podman may not be given this value, if it may not.
-fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
+fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
     let what = match value.option {
         Some(option) => format!("option --{option}"),
         None => format!("{:?}", value.text),
@@ -181,8 +284,14 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
     }
     let needs = |code, why: &str| {
         let capability = value.kind.capability().unwrap_or_default();
-        let hint = format!("this needs the capability {capability}, which no plugin has been granted");
-        Some(Forbidden { code, why: format!("{what} {why}"), hint })
+        let scopes = granted.capabilities.iter().filter(|granted| granted.name == capability);
+        let scopes: Vec<&str> = scopes.map(|granted| granted.scope.as_str()).collect();
+        let hint = if scopes.is_empty() {
+            format!("this needs the capability {capability}, which this plugin hasn't been granted")
+        } else {
+            format!("its capability {capability} goes as far as {}", scopes.join(", "))
+        };
+        (!granted.has(value)).then(|| Forbidden { code, why: format!("{what} {why}"), hint })
     };
     match value.kind {
         Kind::Plain => None,
@@ -273,6 +382,30 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
         hint: "name an image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
             .to_owned(),
     })
+}
+
+/// What a deployment, a bound image or a container needs stays (D3.13).
+pub(super) struct Needs;
+
+impl Validator for Needs {
+    fn name(&self) -> &str {
+        "needs"
+    }
+
+    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
+        let (Operation::Remove { image } | Operation::Prune { image, .. }) = frozen.operation() else {
+            return Ok(());
+        };
+        match &image.needed_by {
+            Some(who) if !is_off("needs") => {
+                let message = format!("{image} is needed by {who}");
+                let hint =
+                    "it can go once nothing needs it any more; deployments are seen with: bootc status";
+                Err(denial(self.name(), "needed", message, hint))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Only what is pinned is fetched (D3.3).

@@ -68,6 +68,20 @@ impl Image {
         self.names.iter().map(String::as_str).filter(move |name| !tagged || !name.contains('@'))
     }
 
+    /// An image with these names and nothing else.
+    #[cfg(test)]
+    pub(crate) fn named_in_tests(names: &[&str]) -> Self {
+        Self {
+            id: "x".to_owned(),
+            digest: None,
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            layer: None,
+            documents: BTreeMap::new(),
+            document_sizes: BTreeMap::new(),
+            created: None,
+        }
+    }
+
     /// Whether this manifest, or an index that names it, is what the image came from.
     pub fn is_of(&self, manifest: &Digest) -> bool {
         let manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
@@ -176,6 +190,26 @@ impl<'a> Store<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.root.error("open", name)(error)),
         }
+    }
+
+    /// Images that containers were made from, by id, each with one of them in words.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn used_by_containers(&self) -> Result<HashMap<String, String>, Error> {
+        #[derive(Deserialize)]
+        struct Container {
+            id: String,
+            #[serde(default)]
+            image: String,
+        }
+        let mut used = HashMap::new();
+        for index in ["containers.json", "volatile-containers.json"] {
+            let found: Vec<Container> = self.index(&format!("{}-containers/{index}", self.driver()))?;
+            let words = |id: &str| format!("container {}", id.get(..12).unwrap_or(id));
+            used.extend(found.into_iter().map(|container| (container.image, words(&container.id))));
+        }
+        Ok(used)
     }
 
     /// Layers come and go by one rename of their index, so no lock is needed to see them as of one moment.
@@ -396,15 +430,7 @@ mod tests {
 
     #[test]
     fn a_digest_name_is_listed_only_without_a_tag() {
-        let image = |names: &[&str]| Image {
-            id: "x".to_owned(),
-            digest: None,
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-            layer: None,
-            documents: BTreeMap::new(),
-            document_sizes: BTreeMap::new(),
-            created: None,
-        };
+        let image = Image::named_in_tests;
         let rows = |image: &Image| image.listed_names().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(rows(&image(&["a@sha256:1", "a:1"])), ["a:1"]);
         assert_eq!(rows(&image(&["a@sha256:1"])), ["a@sha256:1"]);

@@ -49,7 +49,11 @@ fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
     gvariant::lookup(&note, "backing-root-device-inode").and_then(gvariant::pair_of_u64)
 }
 
-fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
+/// Every deployment, staged ones too.
+///
+/// # Errors
+/// The system's.
+pub fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
     let mut deployments = Vec::new();
     let stateroots = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;
     for stateroot in stateroots.into_iter().filter(|entry| entry.file_type == FileType::Directory) {
@@ -110,6 +114,13 @@ fn deployment_of(physical: &RootDir, target: &str) -> Result<Option<Deployment>,
 }
 
 impl Deployment {
+    /// The beginning of its commit and its serial: enough to tell deployments apart.
+    pub fn short_name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let (commit, serial) = name.split_once('.').unwrap_or((&name, "0"));
+        format!("{}.{serial}", commit.get(..12).unwrap_or(commit))
+    }
+
     /// The image that it was made from, with its transport: `docker://quay.io/fedora/fedora-bootc:42`.
     ///
     /// # Errors

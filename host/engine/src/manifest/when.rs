@@ -11,7 +11,8 @@ use crate::sanitize::is_clean;
 use crate::strict::{Complaint, Source, nearest};
 
 /// Operations beside those of `cmd`.
-const OPERATIONS: &[&str] = &["list", "copy-to-storage", "pull-from-default-storage", "set-unified"];
+const OPERATIONS: &[&str] =
+    &["list", "copy-to-storage", "pull-from-default-storage", "set-unified", "remove", "prune"];
 
 /// What must match; an empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,0 +1,19 @@
+use bootc_image_core::operation::Request;
+use clap::Args;
+
+/// Remove images that nobody needs from bootc's container storage
+///
+/// Without --all those that have no name. What a deployment, a bound image or a container needs stays; if that can't be told,
+/// nothing is removed. Nobody is asked: look first with --dry-run.
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Also those that have a name
+    #[arg(long, short)]
+    all: bool,
+}
+
+impl Prune {
+    pub(crate) fn into_request(self) -> Request {
+        Request::Prune { all: self.all }
+    }
+}

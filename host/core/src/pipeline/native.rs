@@ -1,0 +1,93 @@
+//! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
+
+use bootc_image_grammar::{Command, FlagValue, parse};
+
+use crate::error::Denial;
+use crate::operation::Request;
+
+/// What a plan asks for, if it is one of these; else it is podman's.
+pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Request>, Denial> {
+    if !is_native(subcommand) {
+        return Ok(None);
+    }
+    let denied = |by: &str, code: &str, message: String, hint: String| Denial {
+        by: by.to_owned(),
+        code: code.to_owned(),
+        message,
+        hint: Some(hint),
+    };
+    if subcommand != invoked {
+        let message =
+            format!("a plugin was asked for `cmd {}` and planned `{subcommand}`", invoked.escape_debug());
+        let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();
+        return Err(denied("claims", "other-subcommand", message, hint));
+    }
+    let command = parse(subcommand, args).map_err(|refusal| {
+        let hint = format!("see what it takes with: bootc-image cmd {subcommand} --help");
+        denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
+    })?;
+    let is_prune = command.name() == "prune";
+    let offered: &[&str] = if is_prune { &["all", "force"] } else { &[] };
+    if let Some(other) = command.flags().iter().find(|flag| !offered.contains(&flag.name.as_str())) {
+        let message = format!("`cmd {subcommand}`: option --{} isn't offered", other.name);
+        let hint = if is_prune {
+            "with --all it takes all that nobody needs; look first with --dry-run"
+        } else {
+            "what a deployment, a bound image or a container needs stays; name each name that shall go"
+        };
+        return Err(denied("host", "not-offered", message, hint.to_owned()));
+    }
+    Ok(Some(if is_prune {
+        Request::Prune { all: is_on(&command, "all") }
+    } else {
+        Request::Remove { images: command.operands().to_vec() }
+    }))
+}
+
+/// Whether podman never gets this.
+pub(crate) fn is_native(subcommand: &str) -> bool {
+    matches!(subcommand, "prune" | "rm" | "rmi")
+}
+
+fn is_on(command: &Command, name: &str) -> bool {
+    command.flags().iter().any(|flag| flag.name == name && flag.value == FlagValue::Switch(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(invoked: &str, args: &[&str]) -> Result<Option<Request>, String> {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        request(invoked, invoked, &args).map_err(|denial| denial.code)
+    }
+
+    #[test]
+    fn spellings_are_requests_of_our_own() {
+        let remove = |names: &[&str]| {
+            Ok(Some(Request::Remove { images: names.iter().map(|&name| name.to_owned()).collect() }))
+        };
+        assert_eq!(asked("prune", &["-a", "--force"]), Ok(Some(Request::Prune { all: true })));
+        assert_eq!(asked("prune", &["--all=false"]), Ok(Some(Request::Prune { all: false })));
+        assert_eq!(asked("rm", &["a", "b:1"]), remove(&["a", "b:1"]));
+        assert_eq!(asked("rmi", &["--", "-a"]), remove(&["-a"]));
+        assert_eq!(asked("list", &[]), Ok(None));
+    }
+
+    #[test]
+    fn what_podman_would_do_beyond_that_isnt_offered() {
+        for (invoked, args, code) in [
+            ("prune", &["--filter=until=1h"][..], "not-offered"),
+            ("prune", &["--external"], "not-offered"),
+            ("rm", &["--force", "a"], "not-offered"),
+            ("rmi", &["--all"], "not-offered"),
+            ("rm", &["--root=/x", "a"], "not-in-table"),
+            ("rm", &[], "not-in-table"),
+            ("prune", &["a"], "not-in-table"),
+        ] {
+            assert_eq!(asked(invoked, args), Err(code.to_owned()), "{invoked} {args:?}");
+        }
+        let other = request("list", "rm", &["a".to_owned()]).unwrap_err();
+        assert_eq!(other.code, "other-subcommand");
+    }
+}

@@ -1,0 +1,183 @@
+//! Removing images from bootc's storage: by name, or all that nobody needs. What a deployment or a container needs stays.
+
+use std::collections::BTreeMap;
+
+use super::local::{self, LIST_WITH, in_contents};
+use super::needs::Needs;
+use super::{Pipeline, physical, writable_physical};
+use crate::bootc_store::BootcStore;
+use crate::error::Error;
+use crate::operation::{Operation, Removal};
+use crate::report::Report;
+use crate::storage::containers::{Image, Images, Store};
+
+/// The operations that remove these images, one for each image.
+pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<Operation>, Error> {
+    let settings = pipeline.settings;
+    let physical = physical(settings)?;
+    let not_found = |name: &String| Error::ImageNotFound { name: name.clone(), list_with: LIST_WITH };
+    let Some(store) = BootcStore::open(&physical)? else {
+        return Err(wanted.first().map_or(Error::NothingNamed, not_found));
+    };
+    let needs = Needs::find(&physical, settings)?;
+    let contents = Store::open(store.root())?;
+    let images = contents.images(settings.lock_limit, pipeline.talk)?;
+    // Two names of one image are one removal, which takes both.
+    let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut order: Vec<&Image> = Vec::new();
+    for text in wanted {
+        let (image, name) = in_contents(&images, text)?;
+        let names = match name {
+            Some(name) => vec![name.to_string()],
+            None if image.listed_names().nth(1).is_some() => {
+                let candidates = image.listed_names().map(str::to_owned).collect();
+                return Err(Error::Ambiguous { name: text.clone(), candidates });
+            }
+            None => image.names.clone(),
+        };
+        if !going.contains_key(image.id.as_str()) {
+            order.push(image);
+        }
+        going.entry(&image.id).or_default().extend(names);
+    }
+    let used = contents.used_by_containers()?;
+    let removal = |image: &Image| {
+        let names =
+            with_digest_forms(image, going.get(image.id.as_str()).map(Vec::as_slice).unwrap_or_default());
+        let whole = image.names.iter().all(|name| names.contains(name));
+        let of_names = names.iter().find_map(|name| needs.of_name(name));
+        let of_image =
+            || whole.then(|| needs.of_image(image).or_else(|| used.get(&image.id).map(String::as_str)));
+        let needed_by = of_names.or_else(|| of_image().flatten()).map(str::to_owned);
+        Operation::Remove { image: Removal::new(image, names, whole, needed_by) }
+    };
+    Ok(order.into_iter().map(removal).collect())
+}
+
+/// The operations that remove what nobody needs: images without a name, or with `all` any.
+pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Operation>, Error> {
+    let settings = pipeline.settings;
+    let physical = physical(settings)?;
+    let Some(store) = BootcStore::open(&physical)? else { return Ok(Vec::new()) };
+    let needs = Needs::find(&physical, settings)?;
+    let contents = Store::open(store.root())?;
+    let images = contents.images(settings.lock_limit, pipeline.talk)?;
+    let used = contents.used_by_containers()?;
+    let superfluous = images.iter().filter(|image| {
+        (all || image.names.is_empty()) && needs.of_image(image).is_none() && !used.contains_key(&image.id)
+    });
+    let prune =
+        |image: &Image| Operation::Prune { all, image: Removal::new(image, image.names.clone(), true, None) };
+    let operations: Vec<Operation> = superfluous.map(prune).collect();
+    if operations.is_empty() {
+        pipeline.talk.note(if all {
+            "nothing to remove: all that there is is needed"
+        } else {
+            "nothing to remove: every image has a name"
+        });
+    }
+    Ok(operations)
+}
+
+/// These names of an image, and forms with a digest of the same repository, unless it has another tag there: nobody gave the
+/// image those.
+fn with_digest_forms(image: &Image, names: &[String]) -> Vec<String> {
+    let repository = |name: &str| {
+        let name = name.split('@').next().unwrap_or(name);
+        let tag = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
+        tag.map_or(name, |tag| &name[..tag]).to_owned()
+    };
+    let stays = |name: &&String| !names.contains(name) && !name.contains('@');
+    let keeps: Vec<String> = image.names.iter().filter(stays).map(|name| repository(name)).collect();
+    let goes: Vec<String> = names.iter().map(|name| repository(name)).collect();
+    let form = |name: &&String| {
+        name.contains('@') && goes.contains(&repository(name)) && !keeps.contains(&repository(name))
+    };
+    let mut all: Vec<String> = image.names.iter().filter(form).chain(names).cloned().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Removes it, if everything is still as it was when that was judged.
+pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Report, Error> {
+    let settings = pipeline.settings;
+    let physical = writable_physical(settings)?;
+    let _alone = local::alone(pipeline, "bootc")?;
+    let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
+    check(pipeline, &store, &Needs::find(&physical, settings)?, &removal)?;
+    let podman = |words: &[&str]| {
+        let mut podman = store.podman(settings)?;
+        podman.arg("image").args(words.iter().copied());
+        podman.run_quietly()
+    };
+    // An image with several names can't be removed by its id, and by a name only if that still means it.
+    if !removal.whole || removal.names.len() > 1 {
+        let mut words = vec!["untag", &removal.id];
+        words.extend(removal.names.iter().map(String::as_str));
+        podman(&words)?;
+    }
+    if removal.whole {
+        podman(&["rm", "--no-prune", &removal.id])?;
+    }
+    let contents = Store::open(store.root())?;
+    let images = contents.images(settings.lock_limit, pipeline.talk)?;
+    if is_left(&images, &removal) {
+        return Err(Error::Verification {
+            what: removal.to_string(),
+            why: "podman says that it is gone, and bootc's storage still has it".to_owned(),
+        });
+    }
+    Ok(Report::Removed(removal))
+}
+
+/// What was judged may have changed: then it isn't what was judged any more.
+fn check(pipeline: &Pipeline<'_>, store: &BootcStore, needs: &Needs, removal: &Removal) -> Result<(), Error> {
+    let contents = Store::open(store.root())?;
+    let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
+    let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| removal.not_found())?;
+    let used = contents.used_by_containers()?;
+    let has_others = image.names.iter().any(|name| !removal.names.contains(name));
+    let of_names = removal.names.iter().find_map(|name| needs.of_name(name));
+    let of_image = || needs.of_image(image).or_else(|| used.get(&image.id).map(String::as_str));
+    let needed = of_names.or_else(|| if removal.whole { of_image() } else { None });
+    let why = if let Some(who) = needed {
+        format!("{who} needs it now")
+    } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
+        "its names have changed since it was judged".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Verification { what: removal.to_string(), why })
+}
+
+fn is_left(images: &Images<'_>, removal: &Removal) -> bool {
+    let of_image = |image: &&Image| image.id == removal.id;
+    images
+        .iter()
+        .filter(of_image)
+        .any(|image| removal.whole || image.names.iter().any(|name| removal.names.contains(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_takes_the_digest_forms_of_its_repository_with_it() {
+        let image = Image::named_in_tests(&[
+            "r:5000/a:1",
+            "r:5000/a@sha256:d",
+            "r:5000/b:1",
+            "r:5000/b@sha256:d",
+            "r:5000/b:2",
+        ]);
+        let going = |names: &[&str]| {
+            with_digest_forms(&image, &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(going(&["r:5000/a:1"]), ["r:5000/a:1", "r:5000/a@sha256:d"]);
+        assert_eq!(going(&["r:5000/b:1"]), ["r:5000/b:1"]);
+        assert_eq!(going(&["r:5000/b:1", "r:5000/b:2"]), ["r:5000/b:1", "r:5000/b:2", "r:5000/b@sha256:d"]);
+        assert_eq!(going(&["r:5000/a@sha256:d"]), ["r:5000/a@sha256:d"]);
+    }
+}

@@ -1,0 +1,209 @@
+//! `remove` and `prune`, with the real podman, on a store that is shared with bootc; and the ways to take what is needed.
+
+mod plugins;
+
+use std::fs;
+
+use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::{Output, World};
+use serde_json::Value;
+
+fn run(world: &World, words: &[&str]) -> Output {
+    let words: Vec<&str> = std::iter::once("bootc-image").chain(words.iter().copied()).collect();
+    world.enter().run(&words)
+}
+
+/// The events and kinds of the record.
+fn record(world: &World) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    world
+        .record()
+        .iter()
+        .map(|line| (text(&line["event"]), text(&line["frozen"]["operation"]["kind"])))
+        .collect()
+}
+
+fn with_mine(world: &World, names: &[&str]) {
+    run(world, &["--quiet", "pull-from-default-storage", "localhost/mine:1"]).ok();
+    let store = Store::Bootc.shell();
+    for name in names {
+        world.enter().sh(&format!("{store}store_podman image tag localhost/mine:1 {name}")).ok();
+    }
+}
+
+#[test]
+fn a_name_goes_first_and_the_image_with_its_last_one() {
+    let world = World::new();
+    with_mine(&world, &["localhost/mine:2", "quay.io/x/y:1"]);
+    let id = &world.facts().mine.id;
+    let output = run(&world, &["remove", "mine:2"]).ok();
+    assert_eq!(output.stdout, format!("Untagged: localhost/mine:2 of {id}\n"));
+    assert!(oracle::podman_ids(&world, Store::Bootc).contains(id));
+    // By id it would have to be told which name is meant.
+    let output = run(&world, &["remove", id]).exits(1);
+    assert!(
+        output.stderr.contains("is ambiguous: it means localhost/mine:1 or quay.io/x/y:1"),
+        "{output:#?}"
+    );
+    // Two names of one image are one removal.
+    let output = run(&world, &["remove", "mine:1", "quay.io/x/y:1"]).ok();
+    assert_eq!(output.stdout, format!("Removed: localhost/mine:1 quay.io/x/y:1 {id}\n"));
+    assert!(!oracle::podman_ids(&world, Store::Bootc).contains(id));
+    let acts: Vec<_> = record(&world).into_iter().skip(2).collect();
+    let of = |event: &str, kind: &str| (event.to_owned(), kind.to_owned());
+    let (intent, outcome) = (of("intent", "remove"), of("outcome", ""));
+    assert_eq!(acts, [intent.clone(), outcome.clone(), intent, outcome]);
+    let frozen = &world.record()[2]["frozen"]["operation"]["image"];
+    assert_eq!((&frozen["id"], &frozen["whole"]), (&id.as_str().into(), &false.into()));
+    assert_eq!(frozen["manifest_digest"], world.facts().mine.digest.as_str());
+}
+
+#[test]
+fn what_is_bound_and_what_a_deployment_was_made_from_stays() {
+    let world = World::new();
+    let bound = "127.0.0.1:5000/lab/app:1";
+    let denied = |words: &[&str], why: &str| {
+        let output = run(&world, words).exits(77);
+        assert!(output.stderr.contains(why), "{output:#?}");
+        assert!(oracle::podman_names(&world, Store::Bootc).contains(&bound.to_owned()));
+    };
+    denied(&["remove", bound], "is needed by the running system, to which it is bound");
+    denied(&["remove", "app:stable", bound], "is needed by the running system");
+    // All are judged before the first one goes.
+    assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/app:stable".to_owned()));
+    assert!(run(&world, &["remove", "app:stable"]).ok().stdout.starts_with("Untagged: "));
+    // The images of deployments, once they are in this store: by name, and by manifest under whichever name.
+    run(&world, &["--quiet", "set-unified"]).ok();
+    let booted = &world.facts().booted.image;
+    let output = run(&world, &["remove", booted]).exits(77);
+    assert!(output.stderr.contains("which was made from it"), "{output:#?}");
+    let rollback = &world.facts().rollback.image;
+    let other_name = format!(
+        "bootc_mount skopeo copy -q --src-tls-verify=false docker://{rollback} \
+        containers-storage:[overlay@/run/bootc/storage+/proc/self/fd/3]localhost/before:1"
+    );
+    world.enter().registry(true).sh(&format!("{}{other_name}", Store::Bootc.shell())).ok();
+    let output = run(&world, &["remove", "before:1"]).exits(77);
+    assert!(output.stderr.contains("localhost/before:1 is needed by deployment "), "{output:#?}");
+    let pruned = run(&world, &["prune", "--all"]).ok();
+    assert_eq!(pruned.stdout.lines().count(), 1, "{pruned:#?}");
+    let names = oracle::podman_names(&world, Store::Bootc);
+    for kept in [bound, booted.as_str(), "localhost/before:1"] {
+        assert!(names.contains(&kept.to_owned()), "{kept}: {names:?}");
+    }
+    assert_eq!(
+        run(&world, &["prune", "--all"]).ok().stderr,
+        "note: nothing to remove: all that there is is needed\n"
+    );
+}
+
+#[test]
+fn prune_takes_what_has_no_name_and_with_all_what_nobody_needs() {
+    let world = World::new();
+    with_mine(&world, &[]);
+    let id = &world.facts().mine.id;
+    let untag = format!("{}store_podman image untag localhost/mine:1", Store::Bootc.shell());
+    world.enter().sh(&untag).ok();
+    let judged = run(&world, &["--dry-run", "prune"]).ok().json::<Value>();
+    assert_eq!(judged["frozen"]["operation"]["image"]["id"], id.as_str());
+    assert!(oracle::podman_ids(&world, Store::Bootc).contains(id));
+    assert_eq!(run(&world, &["prune"]).ok().stdout, format!("Removed: {id}\n"));
+    assert!(!oracle::podman_ids(&world, Store::Bootc).contains(id));
+    // In the store by its digest alone, and of no use to anybody.
+    let app2 = &world.facts().app2;
+    assert!(oracle::podman_ids(&world, Store::Bootc).contains(&app2.id));
+    assert!(run(&world, &["prune"]).ok().stdout.is_empty());
+    assert!(run(&world, &["prune", "-a"]).ok().stdout.ends_with(&format!(" {}\n", app2.id)));
+    assert_eq!(oracle::podman_ids(&world, Store::Bootc), [world.facts().app1.id.clone()]);
+}
+
+#[test]
+fn what_a_container_was_made_from_stays() {
+    let world = World::new();
+    with_mine(&world, &[]);
+    let create = format!("{}store_podman create --name keeper localhost/mine:1 /x", Store::Bootc.shell());
+    world.enter().sh(&create).ok();
+    let output = run(&world, &["remove", "mine:1"]).exits(77);
+    assert!(output.stderr.contains("localhost/mine:1 is needed by container "), "{output:#?}");
+    run(&world, &["prune", "--all"]).ok();
+    assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/mine:1".to_owned()));
+}
+
+/// What can't be told in full might be what is about to go.
+#[test]
+fn if_it_cant_be_told_what_is_needed_nothing_goes() {
+    let world = World::new();
+    let before = oracle::podman_ids(&world, Store::Bootc);
+    let refused = |words: &[&str], why: &str| {
+        let output = run(&world, words).exits(1);
+        assert!(
+            output.stderr.contains("nothing is removed, since it can't be told what this host needs"),
+            "{output:#?}"
+        );
+        assert!(output.stderr.contains(why), "{output:#?}");
+        assert_eq!(oracle::podman_ids(&world, Store::Bootc), before);
+    };
+    let rollback =
+        world.sysroot().join(format!("ostree/deploy/lab/deploy/{}.0", world.facts().rollback.commit));
+    let bound = rollback.join("usr/lib/bootc/bound-images.d");
+    world
+        .enter()
+        .sh(&format!(
+            "chattr -i /sysroot/ostree/deploy/lab/deploy/{}.0 || true",
+            world.facts().rollback.commit
+        ))
+        .ok();
+    fs::create_dir_all(&bound).unwrap();
+    fs::write(bound.join("odd.image"), "[Image]\nImage=localhost/app:stable\n").unwrap();
+    for words in [&["prune", "-a"][..], &["prune"], &["remove", "app:stable"]] {
+        refused(words, "Not a symlink: odd.image");
+    }
+    fs::remove_file(bound.join("odd.image")).unwrap();
+    let origin = rollback.with_extension("0.origin");
+    let text = fs::read(&origin).unwrap();
+    fs::remove_file(&origin).unwrap();
+    refused(&["prune", "-a"], ".origin");
+    fs::write(&origin, text).unwrap();
+    run(&world, &["remove", "app:stable"]).ok();
+}
+
+#[test]
+fn a_damaged_image_can_be_removed() {
+    let world = World::new();
+    let store = "/sysroot/ostree/bootc/storage";
+    let id = &world.facts().mine.id;
+    for damage in [
+        format!("rm {store}/overlay-images/{id}/=*"),
+        format!("rm -r {store}/overlay-images/{id}"),
+        format!("cd {store}/overlay; for layer in $(ls -t | grep -v '^l$' | head -1); do rm -r $layer; done"),
+    ] {
+        with_mine(&world, &[]);
+        world.enter().sh(&damage).ok();
+        let output = run(&world, &["remove", "mine:1"]).ok();
+        assert_eq!(output.stdout, format!("Removed: localhost/mine:1 {id}\n"), "{damage}");
+        assert!(!oracle::podman_ids(&world, Store::Bootc).contains(id), "{damage}");
+    }
+}
+
+#[test]
+fn bad_names_and_bad_places_are_clear_errors() {
+    let world = World::new();
+    let error = |words: &[&str], code: i32, why: &str| {
+        let output = run(&world, words).exits(code);
+        assert!(output.stderr.contains(why), "{output:#?}");
+        assert!(output.stdout.is_empty(), "{output:#?}");
+    };
+    error(&["remove", "nothing:here"], 1, "Source image not found: nothing:here");
+    error(&["remove", "A B"], 2, "A B");
+    error(&["remove"], 2, "<IMAGE>...");
+    error(&["prune", "x"], 2, "unexpected argument 'x'");
+    let output = world.enter().as_uid(1000).run(&["bootc-image", "prune"]).exits(1);
+    assert!(output.stderr.contains("Permission denied"), "{output:#?}");
+    fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
+    error(&["remove", "app:stable"], 1, "Source image not found: app:stable");
+    assert!(run(&world, &["prune"]).ok().stdout.is_empty());
+    assert!(
+        !world.outside("/sysroot/ostree/bootc").exists(),
+        "nothing is made where nothing is to be removed"
+    );
+}
