@@ -73,7 +73,7 @@ fn what_is_bound_and_what_a_deployment_was_made_from_stays() {
     assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/app:stable".to_owned()));
     assert!(run(&world, &["remove", "app:stable"]).ok().stdout.starts_with("Untagged: "));
     // The images of deployments, once they are in this store: by name, and by manifest under whichever name.
-    run(&world, &["--quiet", "set-unified"]).ok();
+    world.enter().registry(true).run(&["bootc-image", "--quiet", "set-unified"]).ok();
     let booted = &world.facts().booted.image;
     let output = run(&world, &["remove", booted]).exits(77);
     assert!(output.stderr.contains("which was made from it"), "{output:#?}");

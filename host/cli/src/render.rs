@@ -75,7 +75,9 @@ pub(crate) fn report(
             ui.text(&format!("{done}: {name} {}\n", image.manifest_digest))
         }
         Report::Removed(removal) => {
-            let names = removal.names.join(" ");
+            let tagged: Vec<&str> =
+                removal.names.iter().map(String::as_str).filter(|name| !name.contains('@')).collect();
+            let names = if tagged.is_empty() { removal.names.join(" ") } else { tagged.join(" ") };
             let done = match (removal.whole, removal.names.is_empty()) {
                 (true, true) => format!("Removed: {}", removal.id),
                 (true, false) => format!("Removed: {names} {}", removal.id),
