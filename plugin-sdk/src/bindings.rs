@@ -18,6 +18,8 @@ pub mod imports {
                 import bootc-image:host/log@0.1.0;
                 import bootc-image:host/config@0.1.0;
                 import bootc-image:host/rows@0.1.0;
+                import bootc-image:host/images@0.1.0;
+                import bootc-image:host/transfers@0.1.0;
                 import bootc-image:policy/operations@0.1.0;
             }
         ",
@@ -38,6 +40,9 @@ pub mod wrapper {
             "bootc-image:types/problems@0.1.0": crate::bindings::imports::bootc_image::types::problems,
             "bootc-image:host/log@0.1.0": crate::bindings::imports::bootc_image::host::log,
             "bootc-image:host/config@0.1.0": crate::bindings::imports::bootc_image::host::config,
+            "bootc-image:host/rows@0.1.0": crate::bindings::imports::bootc_image::host::rows,
+            "bootc-image:host/images@0.1.0": crate::bindings::imports::bootc_image::host::images,
+            "bootc-image:host/transfers@0.1.0": crate::bindings::imports::bootc_image::host::transfers,
             "bootc-image:command/commands@0.1.0": generate,
         },
         additional_derives: [PartialEq, Eq],

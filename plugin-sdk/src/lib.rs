@@ -24,6 +24,7 @@
 //! - [`command`]: plugins that add a subcommand to `bootc-image cmd`
 //! - [`policy`]: plugins that allow or deny operations
 //! - [`format`](mod@format): plugins that add formats of lists
+//! - [`images`]: listing images and having them copied, for those that add subcommands
 //! - [`config`]: the plugin's own settings, and checking them before they are put to use
 //! - [`log`]: messages for the administrator
 //! - [`Failure`], [`Denial`], [`Problem`]: how to refuse and how to fail
@@ -37,6 +38,7 @@ extern crate self as bootc_image_plugin_sdk;
 pub mod command;
 pub mod config;
 pub mod format;
+pub mod images;
 pub mod log;
 mod panics;
 pub mod policy;

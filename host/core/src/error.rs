@@ -109,6 +109,9 @@ pub enum Error {
     /// Nobody said what.
     #[error("no image is named")]
     NothingNamed,
+    /// A plugin wanted something done where nothing is to run.
+    #[error("nothing is copied in a dry run")]
+    DryRun,
     /// An archive of one image was asked for, and several were named.
     #[error("{0} are several images")]
     SeveralImages(String),
@@ -392,6 +395,7 @@ impl Error {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }
             Self::Interrupted { .. } => "nothing half-made counts; run the same command again",
+            Self::DryRun => "run it without --dry-run",
             Self::SeveralImages(_) => "several images need: --multi-image-archive",
             Self::NothingNamed => "write its name or id; see what there is with: bootc-image list",
             Self::LookUp { source, .. } | Self::NeedsUnknown(source) => return source.hint(),

@@ -1,5 +1,6 @@
 //! The one way to do anything (D3).
 
+mod asked;
 mod assumed;
 mod cmd;
 mod copy;
@@ -11,6 +12,7 @@ mod pull;
 mod remove;
 mod set_unified;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use crate::audit::{Outcome, Recorder};
@@ -20,7 +22,7 @@ use crate::export::Exporter;
 use crate::frozen::Frozen;
 use crate::mounts::make_writable;
 use crate::operation::{ListType, Operation, Request};
-use crate::plugin::{CommandClaim, PlanError, PluginId, Plugins};
+use crate::plugin::{CommandClaim, Host, PlanError, PluginId, Plugins};
 use crate::policy::{Approved, Judged, delegated_denial, early_denial, validators};
 use crate::report::Report;
 use crate::settings::{Place, Settings};
@@ -173,7 +175,17 @@ impl Pipeline<'_> {
             });
         };
         let subject = subject.through(&owner.plugin);
-        let plan = match self.plugins.plan(&owner.plugin, name, args) {
+        let here = names.here().map(|pipeline| asked::Here {
+            pipeline,
+            subject: subject.clone(),
+            interrupted: Cell::default(),
+        });
+        let host: &dyn Host = here.as_ref().map_or(&asked::Nowhere, |here| here);
+        let planned = self.plugins.plan(&owner.plugin, name, args, host);
+        if let Some(signal) = here.as_ref().and_then(|here| here.interrupted.get()) {
+            return Err(Error::Interrupted { signal }.into());
+        }
+        let plan = match planned {
             Ok(plan) => plan,
             Err(PlanError::Denied { code, message, hint }) => {
                 let denial = Denial { by: owner.plugin.to_string(), code, message, hint };

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::capability::Capability;
 use crate::error::{Denial, Error};
-use crate::operation::Grant;
-use crate::report::{Column, ImageRow};
+use crate::operation::{Grant, Request};
+use crate::report::{Column, ImageRow, Report};
 use crate::view::View;
 
 /// Name of a plugin: lower-case ASCII letters, digits and `-`, starting with a letter, at most 64 bytes.
@@ -254,6 +254,15 @@ pub enum PluginSetError {
     },
 }
 
+/// Whom a plugin asks for something while it plans.
+pub trait Host {
+    /// Does it, as the caller's request by way of the plugin. Only what lists and what copies is done.
+    ///
+    /// # Errors
+    /// [`Error`]: a denial has touched nothing. After [`Error::Interrupted`] the plugin mustn't go on.
+    fn ask(&self, request: Request) -> Result<Report, Error>;
+}
+
 /// All usable plugins, as the core sees them.
 pub trait Plugins {
     /// Every claimed command, sorted by name, none twice. Reads manifests only; never loads a component.
@@ -271,11 +280,18 @@ pub trait Plugins {
     /// What is wrong with a plugin that can't be used at all, so that nobody knows what it would claim; none if all can.
     fn broken(&self) -> Option<PluginSetError>;
 
-    /// Asks `plugin` to plan `name` with `args`. Loads and runs the component in a fresh store.
+    /// Asks `plugin` to plan `name` with `args`. Loads and runs the component in a fresh store. What it asks for meanwhile
+    /// goes to `host`.
     ///
     /// # Errors
     /// [`PlanError`]; in every case nothing has run.
-    fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError>;
+    fn plan(
+        &self,
+        plugin: &PluginId,
+        name: &str,
+        args: &[String],
+        host: &dyn Host,
+    ) -> Result<Plan, PlanError>;
 
     /// Every format that an enabled plugin offers, sorted by name. Reads manifests only; never loads a component.
     ///

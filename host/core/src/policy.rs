@@ -224,7 +224,8 @@ mod tests {
     use crate::error::Error;
     use crate::operation::{Grant, ListType};
     use crate::plugin::{
-        FormatClaim, FormatError, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure, Wanted,
+        FormatClaim, FormatError, Host, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure,
+        Wanted,
     };
     use crate::report::ImageRow;
     use crate::view::View;
@@ -280,7 +281,7 @@ mod tests {
             None
         }
 
-        fn plan(&self, plugin: &PluginId, _: &str, _: &[String]) -> Result<Plan, PlanError> {
+        fn plan(&self, plugin: &PluginId, _: &str, _: &[String], _: &dyn Host) -> Result<Plan, PlanError> {
             Err(PlanError::Unusable { plugin: plugin.clone(), reason: String::new() })
         }
 

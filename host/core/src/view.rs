@@ -226,7 +226,8 @@ fn of_value<'a>(
 }
 
 impl Name {
-    pub(crate) fn new(transport: &str, reference: &Reference) -> Self {
+    /// Of a reference; the transport is written as in front of one, such as `docker://`.
+    pub fn new(transport: &str, reference: &Reference) -> Self {
         Self {
             canonical: format!("{transport}{reference}"),
             transport: transport.trim_end_matches("//").trim_end_matches(':').to_owned(),
@@ -250,7 +251,7 @@ impl Name {
     }
 
     /// Of a host image, which is listed with its transport, whichever that is. None if it can't be told what it names.
-    fn of_host(name: &str) -> Option<Self> {
+    pub fn of_host(name: &str) -> Option<Self> {
         if let Some(rest) = name.strip_prefix(DOCKER) {
             return Reference::of_docker(rest).ok().map(|reference| Self::new(DOCKER, &reference));
         }

@@ -64,13 +64,14 @@ impl PluginSet {
         let look = || {
             let world = plugin.manifest.component.world;
             let runtime = self.workshop().runtime(Runs::of(world))?;
+            let identity = self.identity(plugin);
             let component = code::load(runtime.engine(), &plugin.code, &self.workshop().compiler)?;
             match world {
-                World::CommandWrapper => runtime.prepare_command(&component)?,
-                World::FormatOutput => runtime.prepare_format(&component)?,
-                World::PolicyValidator => drop(runtime.prepare_policy(&component)?),
+                World::CommandWrapper => runtime.prepare_command(&identity, &component)?,
+                World::FormatOutput => runtime.prepare_format(&identity, &component)?,
+                World::PolicyValidator => drop(runtime.prepare_policy(&identity, &component)?),
             }
-            runtime.check_settings(&self.identity(plugin), &component, world)
+            runtime.check_settings(&identity, &component, world)
         };
         match caught(look).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}"))) {
             Err(reason) => {

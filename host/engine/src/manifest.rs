@@ -310,10 +310,6 @@ fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Resu
     let mut wanted: Vec<Wanted> = Vec::new();
     for raw in raw {
         let capability = raw.capability(source)?;
-        if !CAPABILITIES.iter().any(|known| known.name == capability.name && known.world == world) {
-            let what = format!("{} is of no use to a plugin of this world", capability.name);
-            return Err(source.complain(raw.name.span(), "name", what));
-        }
         if wanted.iter().any(|earlier| earlier.capability == capability) {
             return Err(source.complain(raw.name.span(), "name", "this capability is asked for twice"));
         }
@@ -327,6 +323,10 @@ fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Resu
                 ));
             }
         };
+        if !CAPABILITIES.iter().any(|known| known.name == capability.name && known.world == world) {
+            let what = format!("{} is of no use to a plugin of this world", capability.name);
+            return Err(source.complain(raw.name.span(), "name", what));
+        }
         wanted.push(Wanted { capability, reason });
     }
     wanted.sort();

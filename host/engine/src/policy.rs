@@ -87,11 +87,11 @@ impl JudgingPlugin {
     }
 
     /// The runtime, and the policy in it, loaded if this is the first time.
-    fn ready(&self, code: &Code) -> Result<(&Runtime, &ReadyPolicy), String> {
+    fn ready(&self, code: &Code, identity: &Identity) -> Result<(&Runtime, &ReadyPolicy), String> {
         let runtime = self.workshop.runtime(Runs::of(World::PolicyValidator))?;
         let load = || {
             code::load(runtime.engine(), code, &self.workshop.compiler)
-                .and_then(|it| runtime.prepare_policy(&it))
+                .and_then(|it| runtime.prepare_policy(identity, &it))
         };
         let ready = self.ready.get_or_init(load).as_ref().map_err(Clone::clone)?;
         Ok((runtime, ready))
@@ -121,7 +121,7 @@ impl Policy for JudgingPlugin {
             }
         };
         let (runtime, ready) =
-            caught(|| self.ready(code)).and_then(std::convert::identity).map_err(failed(false))?;
+            caught(|| self.ready(code, identity)).and_then(std::convert::identity).map_err(failed(false))?;
         let evaluate = || runtime.evaluate(identity, ready, view);
         caught(evaluate).and_then(std::convert::identity).map_err(failed(true))
     }

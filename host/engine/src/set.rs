@@ -10,7 +10,7 @@ use bootc_image_core::capability::Capability;
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Grant;
 use bootc_image_core::plugin::{
-    CommandClaim, FormatClaim, FormatError, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy,
+    CommandClaim, FormatClaim, FormatError, Host, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy,
     Wanted,
 };
 use bootc_image_core::report::ImageRow;
@@ -80,6 +80,12 @@ impl PluginSet {
             plugin: plugin.manifest.id.clone(),
             settings: configuration.settings_of(&plugin.manifest.id).into(),
             limits: limits.granted(plugin.manifest.limits, ceiling),
+            capabilities: plugin
+                .manifest
+                .capabilities
+                .iter()
+                .map(|wanted| wanted.capability.clone())
+                .collect(),
         }
     }
 
@@ -210,7 +216,13 @@ impl Plugins for PluginSet {
         Some(PluginSetError::Manifest { plugin: broken.id.clone(), reason: broken.reason.clone() })
     }
 
-    fn plan(&self, plugin: &PluginId, name: &str, args: &[String]) -> Result<Plan, PlanError> {
+    fn plan(
+        &self,
+        plugin: &PluginId,
+        name: &str,
+        args: &[String],
+        host: &dyn Host,
+    ) -> Result<Plan, PlanError> {
         let unusable = |reason| PlanError::Unusable { plugin: plugin.clone(), reason };
         let inventory = self.inventory().map_err(|error| unusable(error.to_string()))?;
         let found = inventory.plugins.get(plugin).filter(|found| found.standing.is_enabled());
@@ -222,7 +234,7 @@ impl Plugins for PluginSet {
             let runtime = self.workshop.runtime(Runs::of(World::CommandWrapper)).map_err(unusable)?;
             let component =
                 code::load(runtime.engine(), &found.code, &self.workshop.compiler).map_err(unusable)?;
-            runtime.plan(&self.identity(found), &component, name, args)
+            runtime.plan(&self.identity(found), &component, name, args, host)
         };
         caught(plan).unwrap_or_else(|panic| Err(unusable(format!("the host failed in it: {panic}"))))
     }

@@ -5,9 +5,10 @@
 //! - [`imports`]: what a component asks for, compared with what it may have, before anything is linked
 //! - [`guest`]: what the host keeps for one run
 //! - [`limits`]: what a run may use; [`watchdog`]: its time; [`stopped`]: why it ended early
-//! - `log`, `config`, `rows`, `operations`, `commands`, `formats`, `policies`: one file an interface; `wasi`: what leads
-//!   nowhere
+//! - `log`, `config`, `rows`, `asks`, `operations`, `commands`, `formats`, `policies`: one file an interface or two; `wasi`:
+//!   what leads nowhere
 
+mod asks;
 mod bindings;
 mod commands;
 mod config;
@@ -24,9 +25,11 @@ mod wasi;
 mod watchdog;
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, PluginId, Wanted};
+use bootc_image_core::capability::Capability;
+use bootc_image_core::plugin::{FormatError, Host, Opinion, Plan, PlanError, PluginId, Wanted};
 use bootc_image_core::report::ImageRow;
 use bootc_image_core::view::View;
 use bootc_image_grammar::weakened::is_off;
@@ -34,6 +37,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
 use crate::manifest::{Format, World};
+use asks::Line;
 use bindings::configurable::ConfigurablePre;
 use bindings::imports::bootc_image::{host, policy};
 use bindings::output::{Output, OutputPre};
@@ -72,6 +76,8 @@ pub(crate) struct Runtime {
     linker: Linker<Guest>,
     /// Runs while a component does, and until [`Runtime::rest`].
     watchdog: Mutex<Option<Watchdog>>,
+    /// How many plugins may be waiting for something that they asked of the host: their time goes on when they have it.
+    waiting: AtomicUsize,
 }
 
 /// For whom a component runs.
@@ -81,6 +87,8 @@ pub(crate) struct Identity {
     /// A JSON object.
     pub(crate) settings: Arc<str>,
     pub(crate) limits: Limits,
+    /// What it asks for and was granted.
+    pub(crate) capabilities: Arc<[Capability]>,
 }
 
 /// What is formatted, and how.
@@ -110,9 +118,11 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::images::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::transfers::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        Ok(Self { engine, linker, watchdog: Mutex::new(None) })
+        Ok(Self { engine, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -126,10 +136,31 @@ impl Runtime {
         component: &Component,
         name: &str,
         args: &[String],
+        host: &dyn Host,
+    ) -> Result<Plan, PlanError> {
+        if !asks::may_ask(&identity.capabilities) {
+            return self.plan_here(identity, component, name, args, None);
+        }
+        // What it asks for is done on this thread, while it waits on its own: its time and the host's are two things.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let plan = |line| self.plan_here(identity, component, name, args, Some(line));
+        let planned = asks::with_line(host, plan);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        planned.unwrap_or_else(|reason| Err(PlanError::Unusable { plugin: identity.plugin.clone(), reason }))
+    }
+
+    fn plan_here(
+        &self,
+        identity: &Identity,
+        component: &Component,
+        name: &str,
+        args: &[String],
+        line: Option<Line>,
     ) -> Result<Plan, PlanError> {
         let unusable = |reason| PlanError::Unusable { plugin: identity.plugin.clone(), reason };
-        let (linker, wasi) = self.linker_for(component, World::CommandWrapper).map_err(unusable)?;
+        let (linker, wasi) = self.linker_for(identity, component, World::CommandWrapper).map_err(unusable)?;
         let mut store = self.store(identity, wasi).map_err(unusable)?;
+        store.data_mut().connect(line);
         let outcome = Wrapper::instantiate(&mut store, component, &linker)
             .and_then(|wrapper| commands::plan_run(&wrapper, &mut store, name, args));
         let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().last_words());
@@ -141,15 +172,19 @@ impl Runtime {
     }
 
     /// Links a component of the world `bootc-image:command/wrapper`, to see whether that can be done.
-    pub(crate) fn prepare_command(&self, component: &Component) -> Result<(), String> {
-        let (linker, _) = self.linker_for(component, World::CommandWrapper)?;
+    pub(crate) fn prepare_command(&self, identity: &Identity, component: &Component) -> Result<(), String> {
+        let (linker, _) = self.linker_for(identity, component, World::CommandWrapper)?;
         let ready = || WrapperPre::new(linker.instantiate_pre(component)?);
         ready().map(drop).map_err(|error| stopped::reason(&error, None))
     }
 
     /// Links a component of the world `bootc-image:policy/validator`.
-    pub(crate) fn prepare_policy(&self, component: &Component) -> Result<ReadyPolicy, String> {
-        let (linker, wasi) = self.linker_for(component, World::PolicyValidator)?;
+    pub(crate) fn prepare_policy(
+        &self,
+        identity: &Identity,
+        component: &Component,
+    ) -> Result<ReadyPolicy, String> {
+        let (linker, wasi) = self.linker_for(identity, component, World::PolicyValidator)?;
         let ready = || ValidatorPre::new(linker.instantiate_pre(component)?);
         Ok(ReadyPolicy { pre: ready().map_err(|error| stopped::reason(&error, None))?, wasi })
     }
@@ -174,8 +209,8 @@ impl Runtime {
     }
 
     /// Links a component of the world `bootc-image:format/output`, to see whether that can be done.
-    pub(crate) fn prepare_format(&self, component: &Component) -> Result<(), String> {
-        let (linker, _) = self.linker_for(component, World::FormatOutput)?;
+    pub(crate) fn prepare_format(&self, identity: &Identity, component: &Component) -> Result<(), String> {
+        let (linker, _) = self.linker_for(identity, component, World::FormatOutput)?;
         let ready = || OutputPre::new(linker.instantiate_pre(component)?);
         ready().map(drop).map_err(|error| stopped::reason(&error, None))
     }
@@ -190,7 +225,7 @@ impl Runtime {
     ) -> Result<(), FormatError> {
         let plugin = || identity.plugin.clone();
         let unusable = |reason| FormatError::NotBegun { plugin: plugin(), reason };
-        let (linker, wasi) = self.linker_for(component, World::FormatOutput).map_err(unusable)?;
+        let (linker, wasi) = self.linker_for(identity, component, World::FormatOutput).map_err(unusable)?;
         let columns = list.format.columns.iter().map(|column| column.name().to_owned()).collect();
         let cursor = Cursor::new(list.rows.clone(), list.format.columns.clone());
         let mut store = self.store(identity, wasi).map_err(unusable)?;
@@ -221,7 +256,7 @@ impl Runtime {
         component: &Component,
         world: World,
     ) -> Result<Vec<BadSetting>, String> {
-        let (linker, wasi) = self.linker_for(component, world)?;
+        let (linker, wasi) = self.linker_for(identity, component, world)?;
         let pre = linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, None))?;
         // A component without the export isn't of this world.
         let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
@@ -233,8 +268,14 @@ impl Runtime {
     }
 
     /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
-    fn linker_for(&self, component: &Component, world: World) -> Result<(Linker<Guest>, bool), String> {
-        let wasi = imports::check(&self.engine, component, world).map_err(|error| error.to_string())?;
+    fn linker_for(
+        &self,
+        identity: &Identity,
+        component: &Component,
+        world: World,
+    ) -> Result<(Linker<Guest>, bool), String> {
+        let wasi = imports::check(&self.engine, component, world, &identity.capabilities)
+            .map_err(|error| error.to_string())?;
         let mut linker = self.linker.clone();
         if wasi {
             wasi::link(&mut linker).map_err(|error| stopped::reason(&error, None))?;
@@ -242,8 +283,11 @@ impl Runtime {
         Ok((linker, wasi))
     }
 
-    /// Stops the clock. The next run starts it again.
+    /// Stops the clock, unless a plugin would go on without one. The next run starts it again.
     pub(crate) fn rest(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 && !is_off("rest") {
+            return;
+        }
         let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
         drop(watchdog.take());
     }
@@ -262,7 +306,7 @@ impl Runtime {
     fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, String> {
         let limits = identity.limits;
         let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
-        let guest = Guest::new(identity.plugin.clone(), identity.settings.clone(), limits, clock, wasi);
+        let guest = Guest::new(identity, clock, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
         if !is_off("lifting") {

@@ -9,7 +9,7 @@ use std::{io, thread};
 use bootc_image_core::plugin::{PlanError, PluginSetError, Plugins};
 use bootc_image_engine::{Artefact, Builtin, PluginSet, builtins};
 use bootc_image_test_guests::guest;
-use common::{alone, id, unusable, words};
+use common::{Nobody, alone, id, unusable, words};
 use tracing_subscriber::fmt::MakeWriter;
 
 fn builtin_set() -> PluginSet {
@@ -36,7 +36,7 @@ fn what_is_allowed_is_claimed_and_planned_as_typed() {
     for claim in claims {
         assert_eq!(claim.plugin, id("podman-allowlist"));
         let args = words(&["--quiet", "a b", "", "-x=ü"]);
-        let plan = set.plan(&claim.plugin, &claim.name, &args).unwrap();
+        let plan = set.plan(&claim.plugin, &claim.name, &args, &Nobody).unwrap();
         assert_eq!(plan.argv[0], claim.name);
         assert_eq!(plan.argv[1..], args);
         assert_eq!(plan.message, "");
@@ -45,7 +45,7 @@ fn what_is_allowed_is_claimed_and_planned_as_typed() {
 
 #[test]
 fn what_the_manifest_does_not_claim_is_never_asked() {
-    let refusal = builtin_set().plan(&id("podman-allowlist"), "rm\u{1b}", &[]).unwrap_err();
+    let refusal = builtin_set().plan(&id("podman-allowlist"), "rm\u{1b}", &[], &Nobody).unwrap_err();
     let reason = "its manifest doesn't claim `rm\u{fffd}`".to_owned();
     assert_eq!(refusal, PlanError::Unusable { plugin: id("podman-allowlist"), reason });
 }
@@ -54,14 +54,14 @@ fn what_the_manifest_does_not_claim_is_never_asked() {
 fn without_plugins_nothing_is_claimed_or_planned() {
     let set = common::with(Vec::new());
     assert_eq!(set.command_claims(), Ok(Vec::new()));
-    let refusal = set.plan(&id("podman-allowlist"), "list", &[]).unwrap_err();
+    let refusal = set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap_err();
     assert_eq!(refusal.to_string(), "plugin podman-allowlist can't be used: there is no such plugin");
 }
 
 #[test]
 fn an_artefact_that_is_none_is_refused() {
     for bytes in [&b""[..], b"\0asm\x0d\0\x01\0", &[0x7f; 4096]] {
-        let refusal = with(MANIFEST, bytes).plan(&id("podman-allowlist"), "list", &[]);
+        let refusal = with(MANIFEST, bytes).plan(&id("podman-allowlist"), "list", &[], &Nobody);
         assert!(matches!(refusal, Err(PlanError::Unusable { .. })), "{refusal:?}");
     }
 }
@@ -116,7 +116,7 @@ fn runs_at_the_same_time_keep_their_own_clock() {
     let set = builtin_set();
     let looping = thread::spawn(|| unusable("command-loops", &[]));
     for _ in 0..200 {
-        set.plan(&id("podman-allowlist"), "list", &[]).unwrap();
+        set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap();
     }
     assert_eq!(looping.join().unwrap(), "took more than 2 s of processor time");
 }
@@ -124,10 +124,10 @@ fn runs_at_the_same_time_keep_their_own_clock() {
 #[test]
 fn a_guest_that_failed_once_starts_afresh() {
     let set = alone("command-escapes");
-    let first = set.plan(&id("command-escapes"), "list", &[]);
-    assert_eq!(set.plan(&id("command-escapes"), "list", &[]), first);
+    let first = set.plan(&id("command-escapes"), "list", &[], &Nobody);
+    assert_eq!(set.plan(&id("command-escapes"), "list", &[], &Nobody), first);
     let panicking = alone("command-panics");
-    let again = || panicking.plan(&id("command-panics"), "list", &[]).unwrap_err().to_string();
+    let again = || panicking.plan(&id("command-panics"), "list", &[], &Nobody).unwrap_err().to_string();
     assert_eq!(again(), again());
 }
 
@@ -157,7 +157,7 @@ fn what_a_guest_logs_stands_in_a_field_of_its_own() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(captured.clone()).finish();
     tracing::subscriber::with_default(subscriber, || {
-        alone("command-escapes").plan(&id("command-escapes"), "list", &[]).unwrap();
+        alone("command-escapes").plan(&id("command-escapes"), "list", &[], &Nobody).unwrap();
     });
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert_eq!(log.lines().count(), 1, "{log}");

@@ -6,16 +6,19 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bootc_image_core::plugin::{Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted};
-use bootc_image_core::report::{ImageRow, ImageType};
+use bootc_image_core::error::{Denial, Error};
+use bootc_image_core::operation::{ListType, Request};
+use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted};
+use bootc_image_core::report::{ImageRow, ImageType, Listing, Report};
 use bootc_image_core::view::View;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::{PluginSet, Surroundings};
 use bootc_image_test_guests::guest;
-use common::{alone, id, unusable, words};
+use common::{Nobody, alone, id, unusable, words};
 
 // A guest without a test of its name doesn't compile.
 macro_rules! has_a_test {
@@ -61,14 +64,72 @@ fn command_memory_bomb() {
 
 #[test]
 fn command_other_subcommand() {
-    let plan = alone("command-other-subcommand").plan(&id("command-other-subcommand"), "list", &[]).unwrap();
+    let plan = alone("command-other-subcommand")
+        .plan(&id("command-other-subcommand"), "list", &[], &Nobody)
+        .unwrap();
     assert_eq!(plan.argv[0], "pull");
+}
+
+/// Answers every list with one image of a registry and one without, and refuses the rest.
+struct Answers(RefCell<Vec<Request>>);
+
+impl Host for Answers {
+    fn ask(&self, request: Request) -> Result<Report, Error> {
+        self.0.borrow_mut().push(request.clone());
+        match request {
+            Request::List { .. } => {
+                let names = ["127.0.0.1:5000/lab/app:1", "quay.io/lab/app:1", "A B"];
+                let row = |name: &str| ImageRow::new(ImageType::Unified, name.to_owned());
+                Ok(Report::Listing(Listing { rows: names.map(row).to_vec(), problems: Vec::new() }))
+            }
+            Request::CopyToStorage { .. } => Err(Error::Denied(Denial {
+                by: "somebody".to_owned(),
+                code: "no".to_owned(),
+                message: "not today".to_owned(),
+                hint: None,
+            })),
+            _ => Err(Error::ImageNotFound { name: "x".to_owned(), list_with: "ls" }),
+        }
+    }
+}
+
+#[test]
+fn command_asks() {
+    let asked = |what: &str| {
+        let mut configuration = Configuration::default();
+        configuration.add(&format!("settings.command-asks.do = {what:?}")).unwrap();
+        let builtins = vec![guest("command-asks").unwrap()];
+        let set = PluginSet::new(Surroundings { builtins, configuration, ..Surroundings::default() });
+        let host = Answers(RefCell::default());
+        let plan = set.plan(&id("command-asks"), "diff", &[], &host);
+        (plan.map(|plan| plan.message), host.0.into_inner())
+    };
+    let list = |details| Request::List { image_type: Some(ListType::All), details };
+    // Only what is within the scope, and of that what was asked for.
+    assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
+    let some = Request::List { image_type: Some(ListType::Unified), details: false };
+    assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
+    for what in ["bad-column", "bad-filter"] {
+        let (plan, requests) = asked(what);
+        assert!(matches!(plan, Err(PlanError::Failed { code, .. }) if code == "usage"), "{what}");
+        assert_eq!(requests, [], "{what}");
+    }
+    let (plan, requests) = asked("copy");
+    assert!(matches!(plan, Err(PlanError::Denied { code, .. }) if code == "no"));
+    assert_eq!(requests.len(), 1);
+    assert_eq!(asked("go-on").0, Ok("went on in spite of no".to_owned()));
+    let (plan, _) = asked("pull");
+    assert!(matches!(plan, Err(PlanError::Failed { code, .. }) if code == "not-found"));
+    let (plan, requests) = asked("many");
+    let reason = "asked for more than 64 operations";
+    assert!(matches!(plan, Err(PlanError::Unusable { reason: why, .. }) if why == reason));
+    assert_eq!(requests.len(), 64);
 }
 
 #[test]
 fn command_unclaimed() {
     let set = alone("command-unclaimed");
-    let plan = set.plan(&id("command-unclaimed"), "list", &[]).unwrap();
+    let plan = set.plan(&id("command-unclaimed"), "list", &[], &Nobody).unwrap();
     assert_eq!(plan.argv, words(&["build", "/"]));
     assert!(set.command_claims().unwrap().iter().all(|claim| claim.name != "build"));
 }
@@ -77,9 +138,9 @@ fn command_unclaimed() {
 fn command_escapes() {
     let set = alone("command-escapes");
     let harmless = "\u{fffd}[2Ja\u{fffd}31mb\u{fffd}\u{fffd}c\u{fffd}d\u{fffd} error: forged";
-    let plan = set.plan(&id("command-escapes"), "list", &[]);
+    let plan = set.plan(&id("command-escapes"), "list", &[], &Nobody);
     assert_eq!(plan, Ok(Plan { argv: words(&["list"]), message: harmless.to_owned() }));
-    let refusal = set.plan(&id("command-escapes"), "list", &words(&["deny"]));
+    let refusal = set.plan(&id("command-escapes"), "list", &words(&["deny"]), &Nobody);
     let expected = PlanError::Denied {
         code: "unspecified".to_owned(),
         message: harmless.to_owned(),
@@ -106,8 +167,8 @@ fn allowlist_without_pull() {
         set.command_claims().unwrap().iter().any(|claim| claim.name == "pull"),
         "the manifest still claims it"
     );
-    assert!(set.plan(&id("podman-allowlist"), "list", &[]).is_ok());
-    let refusal = set.plan(&id("podman-allowlist"), "pull", &words(&["registry.example/a"]));
+    assert!(set.plan(&id("podman-allowlist"), "list", &[], &Nobody).is_ok());
+    let refusal = set.plan(&id("podman-allowlist"), "pull", &words(&["registry.example/a"]), &Nobody);
     assert!(matches!(refusal, Err(PlanError::Denied { code, .. }) if code == "not-in-allowlist"));
 }
 

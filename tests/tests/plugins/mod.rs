@@ -26,7 +26,8 @@ pub fn install(enter: Enter, guest: &str, place: &str) -> Enter {
 
 /// As [`install`] in the OS image, with its grant.
 pub fn install_in_image(enter: Enter, guest: &str) -> Enter {
-    let grant = format!("[[grant]]\nplugin = \"{guest}\"\n");
+    let manifest = String::from_utf8(files(guest).unwrap_or_default().swap_remove(0).1).expect("it is text");
+    let grant = format!("[[grant]]\nplugin = \"{guest}\"\n{}", granted_capabilities(&manifest));
     install(enter, guest, IMAGE).file(&format!("/usr/lib/bootc-image/grants.d/{guest}.toml"), grant)
 }
 

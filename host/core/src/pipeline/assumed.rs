@@ -3,6 +3,7 @@
 
 use bootc_image_grammar::{Command, Kind};
 
+use super::Pipeline;
 use super::cmd::Names;
 use super::copy::target_name;
 use super::local::meanings;
@@ -128,6 +129,10 @@ impl Names for Assumed {
 
     fn path(&self, _: &PluginId, text: &str, _: Kind) -> Result<String, Error> {
         Ok(text.to_owned())
+    }
+
+    fn here(&self) -> Option<&Pipeline<'_>> {
+        None
     }
 
     fn needed_by(&self, _: &str) -> Result<Option<String>, Error> {

@@ -194,6 +194,9 @@ pub(super) trait Names {
     /// Where a file or directory of the caller's really is that podman is to read or to write.
     fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error>;
 
+    /// Where requests of plugins go; nowhere, if nothing is to run.
+    fn here(&self) -> Option<&Pipeline<'_>>;
+
     /// Who needs that bootc's storage has this name.
     fn needed_by(&self, name: &str) -> Result<Option<String>, Error>;
 
@@ -231,6 +234,10 @@ impl Names for LookedUp<'_> {
         let mut scopes = self.0.plugins.granted(plugin);
         scopes.retain(|capability| Some(capability.name.as_str()) == kind.capability());
         granted_path(&self.0.settings.directory, text, kind, &scopes)
+    }
+
+    fn here(&self) -> Option<&Pipeline<'_>> {
+        Some(self.0)
     }
 
     fn needed_by(&self, name: &str) -> Result<Option<String>, Error> {
@@ -451,10 +458,15 @@ mod tests {
         assert_eq!(find("-").unwrap(), "-");
         fs::write(root.join("a,b"), "").unwrap();
         assert!(matches!(find("a,b"), Err(Error::Denied(_))));
-        assert!(
-            roots_own_path(&root.join("new.tar"), true).is_err(),
-            "a temporary directory isn't root's alone"
-        );
+        // A temporary directory isn't root's alone.
+        let scope = vec![Capability { name: "podman-writes".to_owned(), scope: root.display().to_string() }];
+        let denied = |text: &str| match granted_path(&root, text, Kind::PathWrite, &scope) {
+            Err(Error::Denied(denial)) => denial.code,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(denied("new.tar"), "not-roots-own");
+        assert_eq!(denied("/nowhere/x"), "outside-scope");
+        assert_eq!(denied("../nowhere/y"), "outside-scope");
         for missing in ["https://quay.io/a.tar", "github.com/a/b", "git@quay.io:a", "nowhere"] {
             assert!(find(missing).is_err(), "{missing}");
         }

@@ -22,7 +22,8 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }
-    let command = parse(subcommand, args).map_err(|refusal| {
+    let of_podman = if subcommand == "rmi" { "rm" } else { subcommand };
+    let command = parse(of_podman, args).map_err(|refusal| {
         let hint = format!("see what it takes with: bootc-image cmd {subcommand} --help");
         denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
     })?;

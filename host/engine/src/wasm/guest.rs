@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use bootc_image_core::capability::Capability;
 use bootc_image_core::plugin::PluginId;
 use bootc_image_grammar::weakened::is_off;
 use wasmtime::component::ResourceTable;
 
-use super::limits::{Budget, Limits};
+use super::Identity;
+use super::asks::Line;
+use super::limits::Budget;
 use super::wasi::Wasi;
 use super::watchdog::Clock;
 
@@ -20,22 +23,46 @@ pub(super) struct Guest {
     table: ResourceTable,
     /// Of components that import WASI, and of no others.
     wasi: Option<Box<Wasi>>,
+    /// What it asks for and was granted.
+    capabilities: Arc<[Capability]>,
+    /// To the host, of a plugin that may ask it for something while it plans.
+    line: Option<Line>,
 }
 
 impl Guest {
-    pub(super) fn new(
-        plugin: PluginId,
-        settings: Arc<str>,
-        limits: Limits,
-        clock: Clock,
-        wasi: bool,
-    ) -> Self {
+    pub(super) fn new(identity: &Identity, clock: Clock, wasi: bool) -> Self {
+        let Identity { plugin, settings, limits, capabilities } = identity.clone();
         let mut table = ResourceTable::new();
         if !is_off("handles") {
             table.set_max_capacity(limits.handles);
         }
         let wasi = wasi.then(Box::default);
-        Self { plugin, settings, budget: Budget::new(limits), last_words: None, clock, table, wasi }
+        Self {
+            plugin,
+            settings,
+            budget: Budget::new(limits),
+            last_words: None,
+            clock,
+            table,
+            wasi,
+            capabilities,
+            line: None,
+        }
+    }
+
+    /// From now on it can ask the host.
+    pub(super) fn connect(&mut self, line: Option<Line>) {
+        self.line = line;
+    }
+
+    /// Its line to the host, if it has one.
+    pub(super) fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
+    }
+
+    /// What it asks for and was granted.
+    pub(super) fn capabilities(&self) -> Arc<[Capability]> {
+        self.capabilities.clone()
     }
 
     pub(super) fn plugin(&self) -> &PluginId {

@@ -6,6 +6,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use bootc_image_core::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+
 use super::wasi;
 use crate::manifest::World;
 
@@ -16,6 +18,10 @@ pub(super) enum Needs {
     Nothing,
     /// To be of this world: it is about what only such plugins are given.
     World(World),
+    /// This capability.
+    Capability(&'static str),
+    /// To be of this world, or this capability.
+    Either(World, &'static str),
 }
 
 /// Every function that a component may import. What isn't here isn't linked.
@@ -24,8 +30,11 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("bootc-image:host/config", "settings", Needs::Nothing),
     ("bootc-image:host/log", "emit", Needs::Nothing),
     ("bootc-image:host/log", "enabled", Needs::Nothing),
-    (ROWS, "[method]cursor.columns", Needs::World(World::FormatOutput)),
-    (ROWS, "[method]cursor.next", Needs::World(World::FormatOutput)),
+    (IMAGES, "list", Needs::Capability(LISTS_IMAGES)),
+    (ROWS, "[method]cursor.columns", Needs::Either(World::FormatOutput, LISTS_IMAGES)),
+    (ROWS, "[method]cursor.next", Needs::Either(World::FormatOutput, LISTS_IMAGES)),
+    (TRANSFERS, "copy-to-storage", Needs::Capability(COPIES_IMAGES)),
+    (TRANSFERS, "pull-from-default-storage", Needs::Capability(PULLS_IMAGES)),
     (OPERATIONS, "[method]operation.argv", Needs::World(World::PolicyValidator)),
     (OPERATIONS, "[method]operation.attr", Needs::World(World::PolicyValidator)),
     (OPERATIONS, "[method]operation.attrs", Needs::World(World::PolicyValidator)),
@@ -34,30 +43,44 @@ const TABLE: &[(&str, &str, Needs)] = &[
     (OPERATIONS, "[method]operation.kind", Needs::World(World::PolicyValidator)),
 ];
 
+const IMAGES: &str = "bootc-image:host/images";
 const ROWS: &str = "bootc-image:host/rows";
+const TRANSFERS: &str = "bootc-image:host/transfers";
 const OPERATIONS: &str = "bootc-image:policy/operations";
 
 /// A component wants what the host doesn't give.
 #[derive(Debug, thiserror::Error)]
-#[error("it imports `{0}`, which this host doesn't offer")]
-pub(super) struct Ungranted(String);
+pub(super) enum Ungranted {
+    /// Nobody gets it.
+    #[error("it imports `{0}`, which this host doesn't offer")]
+    NotOffered(String),
+    /// It could be granted.
+    #[error("it imports `{0}`, which needs the capability {1}, and its manifest doesn't ask for that")]
+    NotAskedFor(String, &'static str),
+}
 
-/// Refuses a component that imports anything outside the table. Returns whether it imports WASI.
-pub(super) fn check(engine: &Engine, component: &Component, world: World) -> Result<bool, Ungranted> {
+/// Refuses a component that imports anything outside the table, or what it would need a capability for that it hasn't. Returns
+/// whether it imports WASI.
+pub(super) fn check(
+    engine: &Engine,
+    component: &Component,
+    world: World,
+    granted: &[Capability],
+) -> Result<bool, Ungranted> {
     let mut wants_wasi = false;
     for (interface, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
-            return Err(Ungranted(interface.to_owned()));
+            return Err(Ungranted::NotOffered(interface.to_owned()));
         };
         wants_wasi |= wasi::is_wasi(interface);
         for (item, export) in instance.exports(engine) {
-            let granted = match export.ty {
-                ComponentItem::Type(_) | ComponentItem::Resource(_) => true,
-                ComponentItem::ComponentFunc(_) => is_granted(interface, item, world),
-                _ => false,
-            };
-            if !granted && !is_off("imports") {
-                return Err(Ungranted(format!("{interface}.{item}")));
+            if is_off("imports") {
+                continue;
+            }
+            match export.ty {
+                ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
+                ComponentItem::ComponentFunc(_) => is_granted(interface, item, world, granted)?,
+                _ => return Err(Ungranted::NotOffered(format!("{interface}.{item}"))),
             }
         }
     }
@@ -74,11 +97,23 @@ fn unversioned(interface: &str) -> &str {
     interface.split('@').next().unwrap_or(interface)
 }
 
-fn is_granted(interface: &str, function: &str, world: World) -> bool {
+fn is_granted(
+    interface: &str,
+    function: &str,
+    world: World,
+    granted: &[Capability],
+) -> Result<(), Ungranted> {
+    let name = || format!("{interface}.{function}");
+    let has = |needed: &str| granted.iter().any(|capability| capability.name == needed);
     match needs(interface, function) {
-        Some(Needs::Nothing) => true,
-        Some(Needs::World(needed)) => needed == world,
-        None => wasi::is_inert(unversioned(interface), function),
+        Some(Needs::Nothing) => Ok(()),
+        Some(Needs::World(needed) | Needs::Either(needed, _)) if needed == world => Ok(()),
+        Some(Needs::Capability(needed) | Needs::Either(_, needed)) if has(needed) => Ok(()),
+        Some(Needs::Capability(needed) | Needs::Either(_, needed)) if world == World::CommandWrapper => {
+            Err(Ungranted::NotAskedFor(name(), needed))
+        }
+        None if wasi::is_inert(unversioned(interface), function) => Ok(()),
+        _ => Err(Ungranted::NotOffered(name())),
     }
 }
 
@@ -120,13 +155,33 @@ mod tests {
     #[test]
     fn what_policies_are_given_nobody_else_gets() {
         let kind = "[method]operation.kind";
-        assert!(is_granted("bootc-image:policy/operations@0.1.0", kind, World::PolicyValidator));
-        assert!(!is_granted("bootc-image:policy/operations@0.1.0", kind, World::CommandWrapper));
+        let granted = |world| is_granted("bootc-image:policy/operations@0.1.0", kind, world, &[]).is_ok();
+        assert!(granted(World::PolicyValidator));
+        assert!(!granted(World::CommandWrapper));
+    }
+
+    #[test]
+    fn what_needs_a_capability_is_refused_by_its_name() {
+        let lists = [Capability { name: LISTS_IMAGES.to_owned(), scope: "**".to_owned() }];
+        let granted = |interface, function, world, capabilities: &[Capability]| {
+            is_granted(interface, function, world, capabilities).map_err(|error| error.to_string())
+        };
+        assert_eq!(granted(IMAGES, "list", World::CommandWrapper, &lists), Ok(()));
+        let refused = granted(IMAGES, "list", World::CommandWrapper, &[]).unwrap_err();
+        assert!(refused.contains("needs the capability lists-images"), "{refused}");
+        assert!(granted(TRANSFERS, "copy-to-storage", World::CommandWrapper, &lists).is_err());
+        assert!(granted(ROWS, "[method]cursor.next", World::CommandWrapper, &lists).is_ok());
+        assert!(granted(ROWS, "[method]cursor.next", World::FormatOutput, &[]).is_ok());
+        for (interface, function) in [(ROWS, "[method]cursor.next"), (IMAGES, "list")] {
+            let refused = granted(interface, function, World::PolicyValidator, &[]).unwrap_err();
+            assert!(refused.ends_with("which this host doesn't offer"), "{refused}");
+        }
     }
 
     #[test]
     fn of_wasi_only_what_leads_nowhere_and_never_waits() {
-        let granted = |interface, function| is_granted(interface, function, World::PolicyValidator);
+        let granted =
+            |interface, function| is_granted(interface, function, World::PolicyValidator, &[]).is_ok();
         assert!(granted("wasi:cli/environment@0.2.6", "get-environment"));
         assert!(granted("wasi:clocks/monotonic-clock@0.2.6", "now"));
         assert!(!granted("wasi:clocks/monotonic-clock@0.2.6", "subscribe-duration"));

@@ -22,6 +22,8 @@ pub struct Limits {
     pub(super) handles: usize,
     /// Bytes of text for people and of the plan.
     pub(super) output: usize,
+    /// Operations that it may ask the host for.
+    pub(super) operations: usize,
     /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
     memory_ceiling: usize,
 }
@@ -47,6 +49,7 @@ impl Limits {
         call: 4 << 20,
         handles: 1024,
         output: 1 << 20,
+        operations: 64,
         memory_ceiling: 256 << 20,
     };
 
@@ -59,6 +62,7 @@ impl Limits {
         call: 4 << 20,
         handles: 1024,
         output: 64 << 10,
+        operations: 0,
         memory_ceiling: 256 << 20,
     };
 
@@ -72,6 +76,7 @@ impl Limits {
         call: 16 << 20,
         handles: 256,
         output: 1 << 20,
+        operations: 0,
         memory_ceiling: 512 << 20,
     };
 
@@ -144,6 +149,8 @@ pub(super) enum Exceeded {
     Handles(usize),
     #[error("wrote more than {} KiB of log and answer", .0 >> 10)]
     Output(usize),
+    #[error("asked for more than {0} operations")]
+    Operations(usize),
 }
 
 /// What one run has used.
@@ -154,11 +161,12 @@ pub(super) struct Budget {
     table_entries: usize,
     transferred: usize,
     written: usize,
+    operations: usize,
 }
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0 }
+        Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0, operations: 0 }
     }
 
     /// Pays for texts that cross the boundary.
@@ -169,6 +177,16 @@ impl Budget {
     /// Rows with so many bytes of cells are about to be taken: they may come out many times as long.
     pub(super) fn allow_output_of(&mut self, cells: usize) {
         self.limits.transfer = self.limits.transfer.saturating_add(cells.saturating_mul(32));
+    }
+
+    /// Pays for an operation that the host is asked for.
+    pub(super) fn operation(&mut self) -> Result<(), Exceeded> {
+        self.operations = self.operations.saturating_add(1);
+        if self.operations > self.limits.operations && !is_off("operations") {
+            Err(Exceeded::Operations(self.limits.operations))
+        } else {
+            Ok(())
+        }
     }
 
     /// Pays for bytes that cross the boundary.

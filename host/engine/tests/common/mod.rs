@@ -3,7 +3,10 @@
 // Clippy's leave for tests covers only functions that are tests themselves.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
-use bootc_image_core::plugin::{PlanError, PluginId, Plugins};
+use bootc_image_core::error::Error;
+use bootc_image_core::operation::Request;
+use bootc_image_core::plugin::{Host, PlanError, PluginId, Plugins};
+use bootc_image_core::report::Report;
 use bootc_image_engine::{Builtin, PluginSet, Surroundings};
 use bootc_image_test_guests::guest;
 
@@ -13,6 +16,15 @@ pub(crate) fn id(text: &str) -> PluginId {
 
 pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
+}
+
+/// Nothing may be asked of it.
+pub(crate) struct Nobody;
+
+impl Host for Nobody {
+    fn ask(&self, request: Request) -> Result<Report, Error> {
+        panic!("asked for {request:?}");
+    }
 }
 
 /// A set with these and nothing else.
@@ -27,7 +39,7 @@ pub(crate) fn alone(name: &str) -> PluginSet {
 
 /// Asks a guest for a plan of `list`, and gives the reason why it can't be used.
 pub(crate) fn unusable(name: &str, args: &[&str]) -> String {
-    match alone(name).plan(&id(name), "list", &words(args)) {
+    match alone(name).plan(&id(name), "list", &words(args), &Nobody) {
         Err(PlanError::Unusable { plugin, reason }) if plugin == id(name) => reason,
         other => panic!("{other:?}"),
     }

@@ -1,0 +1,238 @@
+//! `bootc-image:host/images` and `bootc-image:host/transfers`: what a plugin asks for while it plans. The host does it on the
+//! thread on which it was asked for a plan, through its pipeline; the plugin waits on a thread of its own.
+//!
+//! ```text
+//! plugin's thread:  list, copy, pull --Request--> Line ... waits ... <--Report--
+//! caller's thread:                      Host::ask -> pipeline -> judged, recorded, run
+//! ```
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Instant;
+
+use bootc_image_core::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_core::error::{Error, Kind};
+use bootc_image_core::operation::{ListType, LocalImage, Request};
+use bootc_image_core::pattern::Pattern;
+use bootc_image_core::plugin::Host as Asked;
+use bootc_image_core::reference::{CONTAINERS_STORAGE, Reference};
+use bootc_image_core::report::{Column, ImageRow, ImageType, Report};
+use bootc_image_core::view::Name;
+use wasmtime::component::Resource;
+
+use super::bindings::imports::bootc_image::host::{images, transfers};
+use super::bindings::imports::bootc_image::types::attrs::Attr;
+use super::bindings::imports::bootc_image::types::problems::{Denial, Failure, Problem};
+use super::guest::Guest;
+use super::rows::Cursor;
+
+/// Room for a guest's deepest recursion, and for the host below it.
+const STACK: usize = 8 << 20;
+
+/// Whether any of these lets a plugin ask.
+pub(super) fn may_ask(capabilities: &[Capability]) -> bool {
+    capabilities.iter().any(|has| [COPIES_IMAGES, LISTS_IMAGES, PULLS_IMAGES].contains(&has.name.as_str()))
+}
+
+/// From a plugin's thread to the host.
+pub(super) struct Line {
+    requests: Sender<Request>,
+    answers: Receiver<Result<Report, Error>>,
+}
+
+/// Runs `plan` on a thread of its own and meanwhile does what is asked for on the line. An error says why there is no plan.
+pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T + Send) -> Result<T, String> {
+    thread::scope(|scope| {
+        // Both ends here go when this closure is left, whatever happens: a plugin that still waits then is told so.
+        let (requests, asked) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        let line = Line { requests, answers };
+        let thread = thread::Builder::new().name("plugin".to_owned()).stack_size(STACK);
+        let running = thread
+            .spawn_scoped(scope, move || plan(line))
+            .map_err(|error| format!("no thread can be started: {error}"))?;
+        for request in asked {
+            if answer.send(host.ask(request)).is_err() {
+                break;
+            }
+        }
+        running.join().map_err(|_| "the host failed in it".to_owned())
+    })
+}
+
+impl Guest {
+    /// Has the host do something; how long that takes isn't the plugin's time.
+    fn ask(&mut self, request: Request) -> wasmtime::Result<Result<Report, Failure>> {
+        self.budget().operation()?;
+        let gone = || wasmtime::Error::msg("the host doesn't listen any more");
+        let line = self.line().ok_or_else(gone)?;
+        let start = Instant::now();
+        line.requests.send(request).map_err(|_| gone())?;
+        let answer = line.answers.recv().map_err(|_| gone())?;
+        self.clock_mut().pause(start.elapsed());
+        match answer {
+            Err(error @ Error::Interrupted { .. }) => Err(wasmtime::Error::msg(error.to_string())),
+            Err(error) => Ok(Err(failure(&error))),
+            Ok(report) => Ok(Ok(report)),
+        }
+    }
+
+    fn transfer(&mut self, request: Request) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
+        let report = match self.ask(request)? {
+            Ok(report) => report,
+            Err(failure) => return self.refuse(failure).map(Err),
+        };
+        let (name, image, unchanged) = match report {
+            Report::Copied { target, image, unchanged } => (target, image, unchanged),
+            Report::Pulled { name, image, unchanged } => (name, image, unchanged),
+            other => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
+        };
+        let LocalImage { id, manifest_digest } = image;
+        let told = [
+            ("name", name.to_string()),
+            ("digest", manifest_digest.to_string()),
+            ("id", id),
+            ("unchanged", unchanged.to_string()),
+        ];
+        let told = told.map(|(key, value)| Attr { key: key.to_owned(), value }).to_vec();
+        self.budget().transfer(told.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]))?;
+        Ok(Ok(told))
+    }
+
+    fn refuse(&mut self, failure: Failure) -> wasmtime::Result<Failure> {
+        let (code, message) = match &failure {
+            Failure::Denied(denial) => (&denial.code, &denial.message),
+            Failure::Failed(problem) => (&problem.code, &problem.message),
+        };
+        let texts = [code.as_str(), message.as_str()];
+        self.budget().transfer(texts)?;
+        Ok(failure)
+    }
+}
+
+/// An error of the host's for a plugin.
+fn failure(error: &Error) -> Failure {
+    let (message, hint) = (error.to_string(), error.hint());
+    if let Error::Denied(denial) = error {
+        let by = Attr { key: "by".to_owned(), value: denial.by.clone() };
+        return Failure::Denied(Denial { code: denial.code.clone(), message, hint, attrs: vec![by] });
+    }
+    let code = match (error, error.kind()) {
+        (Error::ImageNotFound { .. }, _) => "not-found",
+        (Error::Ambiguous { .. }, _) => "ambiguous",
+        (Error::Reference(_), _) => "invalid-reference",
+        (Error::DryRun, _) => "dry-run",
+        (_, Kind::Usage) => "usage",
+        (_, Kind::MissingProgram) => "missing-program",
+        (_, Kind::Unusable) => "unusable",
+        _ => "failed",
+    };
+    Failure::Failed(Problem { code: code.to_owned(), message, hint, attrs: Vec::new() })
+}
+
+fn usage(message: String) -> Failure {
+    Failure::Failed(Problem { code: "usage".to_owned(), message, hint: None, attrs: Vec::new() })
+}
+
+/// What is left out of a list.
+#[derive(Default)]
+struct Filter {
+    image_type: Option<ImageType>,
+    image: Option<Pattern>,
+}
+
+impl Filter {
+    fn of(attrs: &[Attr]) -> Result<Self, String> {
+        let mut filter = Self::default();
+        for Attr { key, value } in attrs {
+            match key.as_str() {
+                "type" => {
+                    let types = [ImageType::Host, ImageType::Unified, ImageType::Logical];
+                    let found = types.into_iter().find(|known| known.as_str() == value);
+                    filter.image_type = Some(found.ok_or_else(|| format!("{value:?} is no type of images"))?);
+                }
+                "image" => filter.image = Some(Pattern::new(value)?),
+                other => return Err(format!("images can't be filtered by {other:?}")),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn list_type(&self) -> ListType {
+        match self.image_type {
+            None => ListType::All,
+            Some(ImageType::Unified) => ListType::Unified,
+            Some(ImageType::Logical) => ListType::Logical,
+            // Those of bootc's storage come with them, and are left out below.
+            Some(ImageType::Host) => ListType::Host,
+        }
+    }
+
+    /// Whether a row is wanted, and within one of the scopes.
+    fn takes(&self, row: &ImageRow, scopes: &[Capability]) -> bool {
+        let is_of_type = self.image_type.is_none_or(|wanted| wanted == row.image_type);
+        let Some(name) = is_of_type.then(|| name(row)).flatten() else { return false };
+        self.image.as_ref().is_none_or(|pattern| pattern.matches(&name.path()))
+            && scopes.iter().any(|scope| scope.has_name(&name))
+    }
+}
+
+fn name(row: &ImageRow) -> Option<Name> {
+    match row.image_type {
+        ImageType::Host => Name::of_host(&row.image),
+        ImageType::Unified | ImageType::Logical => {
+            Reference::parse_local(&row.image).ok().map(|name| Name::new(CONTAINERS_STORAGE, &name))
+        }
+    }
+}
+
+impl images::Host for Guest {
+    fn list(
+        &mut self,
+        columns: Vec<String>,
+        filter: Vec<Attr>,
+    ) -> wasmtime::Result<Result<Resource<Cursor>, Failure>> {
+        let given = columns.iter().map(String::as_str);
+        let given = given.chain(filter.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]));
+        self.budget().transfer(given)?;
+        let known = |name: &String| Column::ALL.iter().copied().find(|column| column.name() == name);
+        let wanted: Option<Vec<Column>> = columns.iter().map(known).collect();
+        let Some(wanted) = wanted.filter(|columns| !columns.is_empty()) else {
+            return self.refuse(usage("a list has other columns, and at least one".to_owned())).map(Err);
+        };
+        let filter = match Filter::of(&filter) {
+            Ok(filter) => filter,
+            Err(why) => return self.refuse(usage(why)).map(Err),
+        };
+        let details = wanted.iter().any(|column| column.is_detail());
+        let request = Request::List { image_type: Some(filter.list_type()), details };
+        let rows = match self.ask(request)? {
+            Ok(Report::Listing(listing)) => listing.rows,
+            Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
+            Err(failure) => return self.refuse(failure).map(Err),
+        };
+        let capabilities = self.capabilities();
+        let scopes: Vec<Capability> =
+            capabilities.iter().filter(|capability| capability.name == LISTS_IMAGES).cloned().collect();
+        let rows = rows.into_iter().filter(|row| filter.takes(row, &scopes)).collect();
+        let cursor = Cursor::new(Arc::new(rows), wanted);
+        Ok(Ok(self.table_mut().push(cursor)?))
+    }
+}
+
+impl transfers::Host for Guest {
+    fn copy_to_storage(
+        &mut self,
+        source: Option<String>,
+        target: Option<String>,
+    ) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
+        self.budget().transfer([source.as_deref(), target.as_deref()].into_iter().flatten())?;
+        self.transfer(Request::CopyToStorage { source, target })
+    }
+
+    fn pull_from_default_storage(&mut self, image: String) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
+        self.budget().transfer([image.as_str()])?;
+        self.transfer(Request::PullFromDefaultStorage { images: vec![image] })
+    }
+}

@@ -1,0 +1,119 @@
+//! Images of the host, for plugins that plan commands: listing them and having them copied. Each call is an operation of its own,
+//! which the host judges and records; each needs a capability that the manifest asks for.
+
+use crate::bindings::imports::bootc_image::host::{images, rows, transfers};
+use crate::{Attr, Failure};
+
+/// A row of a list: a cell for each of the columns that were asked for.
+pub type Row = Vec<String>;
+
+/// Lists images: these columns of those that match each filter, such as `("type", "unified")` or
+/// `("image", "quay.io/example/*")`. Needs the capability `lists-images`. Natively there is no host, and nothing is listed.
+///
+/// # Errors
+/// [`Failure::Denied`] if that isn't allowed; [`Failure::Failed`] with the code `usage` for columns and filters that there aren't.
+pub fn list(columns: &[&str], filter: &[(&str, &str)]) -> Result<Vec<Row>, Failure> {
+    if !cfg!(target_arch = "wasm32") {
+        return Ok(Vec::new());
+    }
+    let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+    let attr = |&(key, value): &(&str, &str)| Attr { key: key.to_owned(), value: value.to_owned() };
+    let filter: Vec<Attr> = filter.iter().map(attr).collect();
+    let cursor = images::list(&columns, &filter)?;
+    let mut listed = Vec::new();
+    loop {
+        let chunk = cursor.next(0);
+        if chunk.count == 0 {
+            return Ok(listed);
+        }
+        listed.extend(unpacked(&chunk, columns.len()));
+    }
+}
+
+/// The rows of a chunk.
+fn unpacked(chunk: &rows::Chunk, width: usize) -> Vec<Row> {
+    let mut start = 0;
+    let cells = chunk.ends.iter().map(|&end| {
+        let cell = chunk.data.get(start..end as usize).unwrap_or_default();
+        start = end as usize;
+        String::from_utf8_lossy(cell).into_owned()
+    });
+    let cells: Vec<String> = cells.collect();
+    cells.chunks(width.max(1)).map(<[String]>::to_vec).collect()
+}
+
+/// An image that is where it was to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copied {
+    /// Its name there.
+    pub name: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Its id.
+    pub id: String,
+    /// Whether it was there before.
+    pub unchanged: bool,
+}
+
+impl Copied {
+    fn of(told: Vec<Attr>) -> Self {
+        let mut copied = Self::default();
+        for Attr { key, value } in told {
+            match key.as_str() {
+                "name" => copied.name = value,
+                "digest" => copied.digest = value,
+                "id" => copied.id = value,
+                "unchanged" => copied.unchanged = value == "true",
+                _ => {}
+            }
+        }
+        copied
+    }
+}
+
+fn no_host() -> Failure {
+    Failure::failed("no-host", "there is no host to copy images")
+}
+
+/// Copies an image of the host to podman's storage: the booted one if none is named, as `localhost/bootc` if no other name is
+/// given. Needs the capability `copies-images`. Natively it fails.
+///
+/// # Errors
+/// [`Failure::Denied`] if that isn't allowed; then nothing was touched. [`Failure::Failed`].
+pub fn copy_to_storage(source: Option<&str>, target: Option<&str>) -> Result<Copied, Failure> {
+    if cfg!(target_arch = "wasm32") {
+        transfers::copy_to_storage(source, target).map(Copied::of)
+    } else {
+        Err(no_host())
+    }
+}
+
+/// Copies an image of podman's storage to bootc's. Needs the capability `pulls-images`. Natively it fails.
+///
+/// # Errors
+/// As [`copy_to_storage`].
+pub fn pull_from_default_storage(image: &str) -> Result<Copied, Failure> {
+    if cfg!(target_arch = "wasm32") {
+        transfers::pull_from_default_storage(image).map(Copied::of)
+    } else {
+        Err(no_host())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_unpacked() {
+        let chunk = rows::Chunk { count: 2, data: b"abcde".to_vec(), ends: vec![1, 3, 3, 5] };
+        assert_eq!(unpacked(&chunk, 2), [["a", "bc"], ["", "de"]]);
+    }
+
+    #[test]
+    fn natively_nothing_is_listed_and_nothing_copied() {
+        assert_eq!(list(&["image"], &[]), Ok(Vec::new()));
+        assert!(matches!(copy_to_storage(None, None), Err(Failure::Failed(_))));
+        assert!(matches!(pull_from_default_storage("x"), Err(Failure::Failed(_))));
+    }
+}
