@@ -167,7 +167,7 @@ fn an_interrupted_copy_ends_the_plugin_too() {
     let world = World::new();
     let script = "
         bootc-image --quiet cmd diff & ours=$!
-        until pgrep -f 'sleep 30' >/dev/null; do usleep 50000; done
+        until pgrep -f '^sleep [3]0' >/dev/null; do usleep 50000; done
         kill -TERM $ours
         wait $ours";
     let slow = "#!/bin/sh\nexec sleep 30\n";

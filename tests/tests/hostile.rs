@@ -9,7 +9,7 @@ use bootc_image_test_guests as guests;
 use bootc_image_tests::hostile::Ending;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
-use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image};
+use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image, ship_in_image};
 use sha2::{Digest as _, Sha256};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -584,7 +584,8 @@ const LIST: &str = "list --type logical --format does";
 fn stands_still() {
     attack!().formats("stand-still").must_be_refused(
         "it neither takes rows nor returns anything",
-        Harm::Says("exchanged more than 16 MiB"),
+        // Whichever limit comes first.
+        Harm::Says(" more than "),
     );
 }
 
@@ -601,6 +602,89 @@ fn large_piece() {
 #[test]
 fn loop_within_a_list() {
     attack!().formats("loop-within").must_be_refused("took more than 2 s of processor time", Harm::Endless);
+}
+
+/// A plugin that asks the host for something, with its setting `do`, as it plans `cmd diff`.
+fn asks(attack: Attack, what: &'static str, refused: i32) -> Attack {
+    let attack =
+        attack.with(move |enter| enter.file(SETTINGS, format!("settings.command-asks.do = {what:?}\n")));
+    Attack { command: "--quiet cmd diff app:stable", refused, guest_time: 2000, ..attack }
+}
+
+#[test]
+fn loop_after_a_copy() {
+    asks(attack!(), "copy-and-loop", 78)
+        .must_be_refused("took more than 2 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn reentry() {
+    attack!().must_be_refused_by_wasmtime("cannot leave component instance");
+}
+
+#[test]
+fn import_without_its_capability() {
+    let bare = |enter: Enter| {
+        let manifest = String::from_utf8(guests::files("command-asks").unwrap().swap_remove(0).1).unwrap();
+        let (bare, _) = manifest.split_once("[[capability]]").unwrap();
+        enter.file(&format!("{IMAGE}/command-asks/plugin.toml"), bare)
+    };
+    asks(attack!(), "", 78).with(bare).must_be_refused("needs the capability", Harm::Runs);
+}
+
+#[test]
+fn another_subcommand_of_our_own() {
+    asks(attack!(), "remove", 77).must_be_refused(
+        "was asked for `cmd diff` and planned `rm`",
+        Harm::Says("Untagged: localhost/app:stable"),
+    );
+}
+
+#[test]
+fn megabytes_of_arguments() {
+    attack!().command(78).must_be_refused("wrote more than 1024 KiB", Harm::Says("is one too many"));
+}
+
+#[test]
+fn nul_in_a_plan() {
+    asks(attack!(), "nul", 77)
+        .command_line("--dry-run cmd diff app:stable")
+        .must_be_refused("has a control character", Harm::Runs);
+}
+
+#[test]
+fn ten_thousand_operations() {
+    asks(attack!(), "many", 78)
+        .must_be_refused("asked for more than 64 operations", Harm::Says("asked 10000 times"));
+}
+
+#[test]
+fn copy_outside_the_scope() {
+    asks(attack!(), "pull-outside", 77).must_be_refused("goes as far as localhost/mine", Harm::Runs);
+}
+
+#[test]
+fn going_on_after_a_denial() {
+    asks(attack!(), "go-on", 0)
+        .must_do_no_harm("went on in spite of outside-scope", Harm::Says("localhost/bootc"));
+}
+
+/// Shipped plugins are hostile in the hands of a hostile caller.
+fn maintenance(attack: Attack, command: &'static str) -> Attack {
+    let attack = attack.prepared(|enter| ship_in_image(enter, "podman-maintenance"));
+    Attack { command, refused: 77, guest_time: 2000, ..attack }
+}
+
+#[test]
+fn a_needed_name() {
+    maintenance(attack!(), "--quiet cmd untag 127.0.0.1:5000/lab/app:1 127.0.0.1:5000/lab/app:1")
+        .must_be_refused("is needed by the running system", Harm::Runs);
+}
+
+#[test]
+fn file_outside_the_scope() {
+    maintenance(attack!(), "--dry-run cmd save --output=/etc/profile.d/x.sh app:stable")
+        .must_be_refused("isn't where this plugin may lead podman", Harm::Runs);
 }
 
 #[test]
