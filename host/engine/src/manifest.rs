@@ -198,7 +198,15 @@ fn api(text: &str) -> Result<VersionReq, String> {
     if requirement.matches(&API_VERSION) || is_off("api") {
         Ok(requirement)
     } else {
-        Err(format!("{text:?} doesn't include {API_VERSION}, the version that this host offers"))
+        let fix = match requirement.comparators.first() {
+            Some(first)
+                if (first.major, first.minor.unwrap_or(0)) < (API_VERSION.major, API_VERSION.minor) =>
+            {
+                "install a newer version of the plugin"
+            }
+            _ => "install a newer bootc-image",
+        };
+        Err(format!("{text:?} doesn't include {API_VERSION}, the version that this host offers: {fix}"))
     }
 }
 

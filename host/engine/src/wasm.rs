@@ -2,7 +2,8 @@
 //! that trapped is never entered again.
 //!
 //! - [`bindings`]: generated from `wit/`
-//! - [`imports`]: what a component asks for, compared with what it may have, before anything is linked
+//! - [`versions`], [`imports`]: for which host it was built, and what it asks for, compared with what it may have, before
+//!   anything is linked
 //! - [`guest`]: what the host keeps for one run
 //! - [`limits`]: what a run may use; [`watchdog`]: its time; [`stopped`]: why it ended early
 //! - `log`, `config`, `rows`, `asks`, `operations`, `commands`, `formats`, `policies`: one file an interface or two; `wasi`:
@@ -21,6 +22,7 @@ mod operations;
 mod policies;
 mod rows;
 mod stopped;
+mod versions;
 mod wasi;
 mod watchdog;
 
@@ -274,6 +276,9 @@ impl Runtime {
         component: &Component,
         world: World,
     ) -> Result<(Linker<Guest>, bool), String> {
+        if !is_off("versions") {
+            versions::check(&self.engine, component).map_err(|error| error.to_string())?;
+        }
         let wasi = imports::check(&self.engine, component, world, &identity.capabilities)
             .map_err(|error| error.to_string())?;
         let mut linker = self.linker.clone();

@@ -8,7 +8,7 @@ use wasmtime::component::types::ComponentItem;
 
 use bootc_image_core::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 
-use super::wasi;
+use super::{versions, wasi};
 use crate::manifest::World;
 
 /// What a plugin must have been granted before it may import a function.
@@ -52,11 +52,18 @@ const OPERATIONS: &str = "bootc-image:policy/operations";
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ungranted {
     /// Nobody gets it.
-    #[error("it imports `{0}`, which this host doesn't offer")]
-    NotOffered(String),
+    #[error("it imports `{0}`, which this host doesn't offer{1}")]
+    NotOffered(String, String),
     /// It could be granted.
     #[error("it imports `{0}`, which needs the capability {1}, and its manifest doesn't ask for that")]
     NotAskedFor(String, &'static str),
+}
+
+impl Ungranted {
+    fn not_offered(interface: &str, item: &str) -> Self {
+        let dot = if item.is_empty() { "" } else { "." };
+        Self::NotOffered(format!("{interface}{dot}{item}"), versions::newer(interface).unwrap_or_default())
+    }
 }
 
 /// Refuses a component that imports anything outside the table, or what it would need a capability for that it hasn't. Returns
@@ -70,7 +77,7 @@ pub(super) fn check(
     let mut wants_wasi = false;
     for (interface, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
-            return Err(Ungranted::NotOffered(interface.to_owned()));
+            return Err(Ungranted::not_offered(interface, ""));
         };
         wants_wasi |= wasi::is_wasi(interface);
         for (item, export) in instance.exports(engine) {
@@ -80,7 +87,7 @@ pub(super) fn check(
             match export.ty {
                 ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
                 ComponentItem::ComponentFunc(_) => is_granted(interface, item, world, granted)?,
-                _ => return Err(Ungranted::NotOffered(format!("{interface}.{item}"))),
+                _ => return Err(Ungranted::not_offered(interface, item)),
             }
         }
     }
@@ -103,17 +110,16 @@ fn is_granted(
     world: World,
     granted: &[Capability],
 ) -> Result<(), Ungranted> {
-    let name = || format!("{interface}.{function}");
     let has = |needed: &str| granted.iter().any(|capability| capability.name == needed);
     match needs(interface, function) {
         Some(Needs::Nothing) => Ok(()),
         Some(Needs::World(needed) | Needs::Either(needed, _)) if needed == world => Ok(()),
         Some(Needs::Capability(needed) | Needs::Either(_, needed)) if has(needed) => Ok(()),
         Some(Needs::Capability(needed) | Needs::Either(_, needed)) if world == World::CommandWrapper => {
-            Err(Ungranted::NotAskedFor(name(), needed))
+            Err(Ungranted::NotAskedFor(format!("{interface}.{function}"), needed))
         }
         None if wasi::is_inert(unversioned(interface), function) => Ok(()),
-        _ => Err(Ungranted::NotOffered(name())),
+        _ => Err(Ungranted::not_offered(interface, function)),
     }
 }
 
