@@ -1,5 +1,25 @@
 //! Images of the host, for plugins that plan commands: listing them and having them copied. Each call is an operation of its own,
 //! which the host judges and records; each needs a capability that the manifest asks for.
+//!
+//! ```
+//! use bootc_image_plugin_sdk::command::{Command, Plan};
+//! use bootc_image_plugin_sdk::{Failure, export_command, images};
+//!
+//! struct Diff;
+//!
+//! impl Command for Diff {
+//!     fn plan(name: &str, _: &[String]) -> Result<Plan, Failure> {
+//!         let apps = images::list(&["image"], &[("type", "unified"), ("image", "quay.io/example/*")])?;
+//!         let Some([app]) = apps.first().map(Vec::as_slice) else {
+//!             return Err(Failure::failed("no-app", "there is no application of ours on this host"));
+//!         };
+//!         images::copy_to_storage(Some(app), Some("localhost/example:before"))?;
+//!         Ok(Plan::run([name, app]).with_message(format!("copied {app} first")))
+//!     }
+//! }
+//!
+//! export_command!(Diff);
+//! ```
 
 use crate::bindings::imports::bootc_image::host::{images, rows, transfers};
 use crate::{Attr, Failure};

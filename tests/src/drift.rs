@@ -11,7 +11,7 @@ use object::{Object, ObjectSection};
 use crate::{World, programs};
 
 /// Every subcommand that has a table, as podman is called.
-pub const SUBCOMMANDS: [&str; 17] = [
+pub const SUBCOMMANDS: [&str; 19] = [
     "build",
     "diff",
     "exists",
@@ -19,8 +19,10 @@ pub const SUBCOMMANDS: [&str; 17] = [
     "inspect",
     "list",
     "load",
+    "prune",
     "pull",
     "push",
+    "rm",
     "save",
     "search",
     "sign",

@@ -49,6 +49,7 @@ use formats::{Listed, Stop};
 use guest::Guest;
 use limits::Limits;
 use rows::Cursor;
+use stopped::Ran;
 use watchdog::{Clock, Watchdog};
 
 pub(crate) use policies::BadSetting;
@@ -165,7 +166,7 @@ impl Runtime {
         store.data_mut().connect(line);
         let outcome = Wrapper::instantiate(&mut store, component, &linker)
             .and_then(|wrapper| commands::plan_run(&wrapper, &mut store, name, args));
-        let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().last_words());
+        let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().ran());
         match outcome.map_err(reason) {
             Ok(Ok(plan)) => Ok(commands::plan(plan)),
             Ok(Err(failure)) => Err(commands::failure(failure)),
@@ -177,7 +178,7 @@ impl Runtime {
     pub(crate) fn prepare_command(&self, identity: &Identity, component: &Component) -> Result<(), String> {
         let (linker, _) = self.linker_for(identity, component, World::CommandWrapper)?;
         let ready = || WrapperPre::new(linker.instantiate_pre(component)?);
-        ready().map(drop).map_err(|error| stopped::reason(&error, None))
+        ready().map(drop).map_err(|error| stopped::reason(&error, Ran::default()))
     }
 
     /// Links a component of the world `bootc-image:policy/validator`.
@@ -188,7 +189,7 @@ impl Runtime {
     ) -> Result<ReadyPolicy, String> {
         let (linker, wasi) = self.linker_for(identity, component, World::PolicyValidator)?;
         let ready = || ValidatorPre::new(linker.instantiate_pre(component)?);
-        Ok(ReadyPolicy { pre: ready().map_err(|error| stopped::reason(&error, None))?, wasi })
+        Ok(ReadyPolicy { pre: ready().map_err(|error| stopped::reason(&error, Ran::default()))?, wasi })
     }
 
     /// Asks a policy once. An error says why it has no opinion.
@@ -206,7 +207,7 @@ impl Runtime {
         match outcome {
             Ok(Ok(verdict)) => Ok(policies::opinion(&identity.plugin, verdict)),
             Ok(Err(problem)) => Err(policies::failure(problem)),
-            Err(error) => Err(stopped::reason(&error, store.data().last_words())),
+            Err(error) => Err(stopped::reason(&error, store.data().ran())),
         }
     }
 
@@ -214,7 +215,7 @@ impl Runtime {
     pub(crate) fn prepare_format(&self, identity: &Identity, component: &Component) -> Result<(), String> {
         let (linker, _) = self.linker_for(identity, component, World::FormatOutput)?;
         let ready = || OutputPre::new(linker.instantiate_pre(component)?);
-        ready().map(drop).map_err(|error| stopped::reason(&error, None))
+        ready().map(drop).map_err(|error| stopped::reason(&error, Ran::default()))
     }
 
     /// Runs a component of the world `bootc-image:format/output` once: it formats a list.
@@ -241,7 +242,7 @@ impl Runtime {
             Ok(()) => return Ok(()),
             Err(Stop::Output(error)) => return Err(FormatError::Output(error)),
             Err(Stop::Problem(problem)) => policies::failure(problem),
-            Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().last_words()),
+            Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().ran()),
         };
         let plugin = plugin();
         Err(if begun {
@@ -259,14 +260,15 @@ impl Runtime {
         world: World,
     ) -> Result<Vec<BadSetting>, String> {
         let (linker, wasi) = self.linker_for(identity, component, world)?;
-        let pre = linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, None))?;
+        let pre =
+            linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, Ran::default()))?;
         // A component without the export isn't of this world.
         let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
         let mut store = self.store(identity, wasi)?;
         let checked = pre
             .instantiate(&mut store)
             .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
-        checked.map_err(|error| stopped::reason(&error, store.data().last_words()))
+        checked.map_err(|error| stopped::reason(&error, store.data().ran()))
     }
 
     /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
@@ -283,7 +285,7 @@ impl Runtime {
             .map_err(|error| error.to_string())?;
         let mut linker = self.linker.clone();
         if wasi {
-            wasi::link(&mut linker).map_err(|error| stopped::reason(&error, None))?;
+            wasi::link(&mut linker).map_err(|error| stopped::reason(&error, Ran::default()))?;
         }
         Ok((linker, wasi))
     }

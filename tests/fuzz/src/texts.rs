@@ -1,5 +1,7 @@
 //! What is typed, what plugins say, and what is made of it.
 
+use std::io::Write as _;
+
 use bootc_image_core::digest::{Commit, Digest};
 use bootc_image_core::frozen::Frozen;
 use bootc_image_core::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation};
@@ -7,7 +9,7 @@ use bootc_image_core::plugin::PluginId;
 use bootc_image_core::reference::Reference;
 use bootc_image_core::subject::{CallerEnvironment, Subject};
 use bootc_image_core::view::View;
-use bootc_image_engine::sanitize::{is_clean, lines, sanitize};
+use bootc_image_engine::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_grammar::{Command, FlagValue};
 use serde_json::Value;
 
@@ -55,6 +57,39 @@ pub(crate) fn reference(input: &[u8]) {
         let tagged = reference.clone().with_default_tag();
         assert!(tagged.tag().is_some() || tagged.digest().is_some());
     }
+}
+
+/// What a terminal gets of a format's output: however it is cut, nothing that it obeys but the looks of text, and those only if
+/// that is wanted. The first byte says how it is cut.
+pub(crate) fn terminal(input: &[u8]) {
+    let Some((size, text)) = input.split_first() else { return };
+    let shown = |color: bool, size: usize| {
+        let mut out = Vec::new();
+        let mut terminal = ForTerminal::new(&mut out, color);
+        for piece in text.chunks(size.max(1)) {
+            terminal.write_all(piece).expect("memory takes everything");
+        }
+        terminal.finish().expect("memory takes everything");
+        String::from_utf8(out).expect("a terminal gets text")
+    };
+    let plain = shown(false, usize::from(*size));
+    assert!(plain.split(['\n', '\t']).all(is_clean_at_any_length), "{plain:?}");
+    let colored = shown(true, usize::from(*size));
+    assert_eq!(colored, shown(true, usize::MAX), "it depends on how it is cut");
+    let colored = colored.strip_suffix("\u{1b}[0m").expect("it ends as it began");
+    for (number, after) in colored.split('\u{1b}').enumerate() {
+        let look = after.strip_prefix('[').and_then(|after| after.split_once('m'));
+        let is_look = look.is_some_and(|(parameters, _)| {
+            parameters.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'))
+        });
+        assert!(number == 0 || is_look, "{colored:?}");
+        assert!(after.split(['\n', '\t']).all(is_clean_at_any_length), "{colored:?}");
+    }
+}
+
+fn is_clean_at_any_length(line: &str) -> bool {
+    let characters: Vec<char> = line.chars().collect();
+    characters.chunks(1024).all(|part| is_clean(&part.iter().collect::<String>()))
 }
 
 /// Nothing is left that a terminal obeys or that can't be seen, however often it goes through.

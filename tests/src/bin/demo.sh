@@ -24,3 +24,5 @@ show 0 "bootc-image cmd push --quiet localhost/app:stable 127.0.0.1:5000/backup/
 show 77 "bootc-image cmd list --root /var/tmp/other"
 show 77 "bootc-image cmd push localhost/app:stable dir:/var/tmp/other"
 show 77 "bootc-image cmd rmi localhost/mine:1"
+show 0 "bootc-image remove localhost/mine:1"
+show 77 "bootc-image remove 127.0.0.1:5000/lab/app:1"

@@ -10,6 +10,7 @@ use wasmtime::component::ResourceTable;
 use super::Identity;
 use super::asks::Line;
 use super::limits::Budget;
+use super::stopped::Ran;
 use super::wasi::Wasi;
 use super::watchdog::Clock;
 
@@ -100,9 +101,9 @@ impl Guest {
         &mut self.clock
     }
 
-    /// What the guest said when it panicked, already harmless.
-    pub(super) fn last_words(&self) -> Option<&str> {
-        self.last_words.as_deref()
+    /// What explains why its run ended early.
+    pub(super) fn ran(&self) -> Ran<'_> {
+        Ran { last_words: self.last_words.as_deref(), limits: Some(self.budget.limits()) }
     }
 
     pub(super) fn set_last_words(&mut self, words: String) {

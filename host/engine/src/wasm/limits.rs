@@ -169,6 +169,11 @@ impl Budget {
         Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0, operations: 0 }
     }
 
+    /// What the run may use.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Pays for texts that cross the boundary.
     pub(super) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
         self.transfer_bytes(cost(texts))
