@@ -136,10 +136,24 @@ fn what_isnt_asked_for_in_the_manifest_isnt_there() {
 #[test]
 fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
     let world = World::new();
-    let dry = |what: &str| does(&world, what).run(&["bootc-image", "--dry-run", "cmd", "diff"]);
+    let dry = |what: &str| does(&world, what).run(&["bootc-image", "--dry-run", "cmd", "diff", "app:stable"]);
     assert!(dry("list").ok().stderr.contains("unified 127.0.0.1:5000/lab/app:1 "));
-    assert!(dry("copy").exits(1).stderr.contains("nothing is copied in a dry run"));
-    assert!(dry("copy-outside").exits(77).stderr.contains("goes as far as"));
+    let copy = dry("copy").ok();
+    let judged: Value = serde_json::from_str(&copy.stdout).unwrap();
+    let operation = &judged["frozen"]["operation"];
+    assert_eq!(
+        (&operation["kind"], &judged["allowed"]),
+        (&"copy-to-storage".into(), &true.into()),
+        "{copy:#?}"
+    );
+    assert_eq!(judged["frozen"]["subject"]["plugin"], "command-asks");
+    assert!(copy.stderr.contains("what would follow the copies isn't known"), "{copy:#?}");
+    let outside = dry("copy-outside").exits(77);
+    assert!(outside.stderr.contains("goes as far as"), "{outside:#?}");
+    let both = dry("copy-twice-and-plan").ok();
+    let judged = serde_json::Deserializer::from_str(&both.stdout).into_iter::<Value>().map(Result::unwrap);
+    let kinds: Vec<Value> = judged.map(|judged| judged["frozen"]["operation"]["kind"].clone()).collect();
+    assert_eq!(kinds, ["copy-to-storage", "pull-from-default-storage", "cmd"]);
     assert!(!oracle::podman_names(&world, Store::Default).contains(&"localhost/copied:1".to_owned()));
     assert!(record(&world).is_empty());
 }

@@ -12,7 +12,7 @@ mod pull;
 mod remove;
 mod set_unified;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use crate::audit::{Outcome, Recorder};
@@ -179,11 +179,21 @@ impl Pipeline<'_> {
             pipeline,
             subject: subject.clone(),
             interrupted: Cell::default(),
+            judged: RefCell::default(),
         });
         let host: &dyn Host = here.as_ref().map_or(&asked::Nowhere, |here| here);
         let planned = self.plugins.plan(&owner.plugin, name, args, host);
         if let Some(signal) = here.as_ref().and_then(|here| here.interrupted.get()) {
             return Err(Error::Interrupted { signal }.into());
+        }
+        // In a dry run: what would have been copied, whatever became of the plan.
+        let asked = here.map(|here| here.judged.into_inner()).unwrap_or_default();
+        if let (Err(PlanError::Denied { .. } | PlanError::Failed { .. }), false) =
+            (&planned, asked.is_empty())
+        {
+            self.talk
+                .note("what would follow the copies isn't known: the plugin didn't plan on without them");
+            return Ok((asked, String::new()));
         }
         let plan = match planned {
             Ok(plan) => plan,
@@ -197,12 +207,13 @@ impl Pipeline<'_> {
             if !plan.message.is_empty() {
                 self.talk.note(&plan.message);
             }
-            return Err(NotJudged::Nothing);
+            return if asked.is_empty() { Err(NotJudged::Nothing) } else { Ok((asked, String::new())) };
         };
         let denied = |denial| NotJudged::Denied(Box::new((subject.clone(), denial)));
         if let Some(request) = native::request(name, subcommand, args).map_err(denied)? {
             let operations = names.native(&request)?;
-            return Ok((self.judge_all(operations, &subject, &claims), plan.message));
+            let planned = self.judge_all(operations, &subject, &claims);
+            return Ok((asked.into_iter().chain(planned).collect(), plan.message));
         }
         let planned = cmd::Planned::parse(name, &owner.plugin, subcommand, args).map_err(denied)?;
         let sysroot = &self.settings.sysroot;
@@ -210,7 +221,7 @@ impl Pipeline<'_> {
         let validators = validators(&self.settings.configuration, claims.clone(), self.plugins);
         let judged = validators.judge(frozen);
         if judged.denial().is_some() {
-            return Ok((vec![judged], plan.message));
+            return Ok((asked.into_iter().chain([judged]).collect(), plan.message));
         }
         let operation = match planned.resolve(names) {
             Err(Error::Denied(denial)) => return Err(denied(denial)),
@@ -218,7 +229,8 @@ impl Pipeline<'_> {
             Err(error @ Error::LookUp { .. }) => return Err(NotJudged::LookUp(Box::new(judged), error)),
             resolved => resolved?,
         };
-        Ok((vec![validators.judge(Frozen::new(operation, subject, sysroot.clone()))], plan.message))
+        let judged = validators.judge(Frozen::new(operation, subject, sysroot.clone()));
+        Ok((asked.into_iter().chain([judged]).collect(), plan.message))
     }
 
     /// A read is judged, and recorded only if root asks and the configuration says so.

@@ -107,7 +107,7 @@ pub enum FormatError {
         /// As typed.
         name: String,
     },
-    /// It takes no argument and was given one, or needs one and wasn't.
+    /// The argument makes no sense, or there should be one, or none. Nothing was printed.
     #[error("{0}")]
     Usage(String),
     /// Nothing was printed.

@@ -75,7 +75,12 @@ impl PluginSet {
         };
         match caught(look).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}"))) {
             Err(reason) => {
-                findings.push(finding(id, reason, "install it again, in a version that fits this host"))
+                let fix = if reason.contains("needs the capability") {
+                    "ask for it in the manifest: [[capability]]; then approve the plugin again"
+                } else {
+                    "install it again, in a version that fits this host"
+                };
+                findings.push(finding(id, reason, fix))
             }
             Ok(bad) => findings.extend(bad.into_iter().map(|bad| {
                 let what = if bad.key.is_empty() || bad.message.contains(&bad.key) {

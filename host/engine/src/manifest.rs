@@ -283,7 +283,11 @@ impl Bounds {
     pub(crate) fn fit(self, scope: &str) -> bool {
         match self {
             Self::Nothing => scope.is_empty(),
-            Self::Names => Pattern::new(scope).is_ok(),
+            Self::Names => {
+                let last = scope.rsplit('/').next().unwrap_or(scope);
+                let is_path = !scope.contains("://") && !scope.contains('@') && !last.contains(':');
+                is_path && !scope.is_empty() && Pattern::new(scope).is_ok()
+            }
             Self::Directory => {
                 scope.starts_with('/') && scope.split('/').all(|part| part != ".." && part != ".")
             }
@@ -296,7 +300,7 @@ impl Bounds {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Nothing => "empty: this capability has no scope",
-            Self::Names => "a pattern of names such as quay.io/example/**",
+            Self::Names => "a pattern of names without transport, tag and digest, such as quay.io/example/**",
             Self::Directory => "an absolute path",
             Self::Option => "the long name of an option",
         }

@@ -163,7 +163,7 @@ impl PluginSet {
         }
         match &plugin.standing {
             Standing::Enabled => Ok((plugin, format)),
-            Standing::Held { reason, .. } => Err(unusable(&plugin.manifest.id, reason.clone())),
+            Standing::Held { reason, fix } => Err(unusable(&plugin.manifest.id, format!("{reason}; {fix}"))),
         }
     }
 }
@@ -314,6 +314,13 @@ impl Plugins for PluginSet {
                 "there is nothing to do",
             ));
         };
+        for claim in found.claims() {
+            let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
+            if let Some(other) = self.command_claims()?.iter().find(of_another) {
+                let reason = format!("it claims `{}`, which {} owns", claim.name, other.plugin);
+                return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
+            }
+        }
         let now = self.component_digest(found)?.unwrap_or_default();
         if now != *sha256 {
             let reason = format!("{} has the digest {now}, and its manifest says {sha256}", path.display());

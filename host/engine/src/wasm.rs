@@ -241,6 +241,9 @@ impl Runtime {
         let reason = match outcome {
             Ok(()) => return Ok(()),
             Err(Stop::Output(error)) => return Err(FormatError::Output(error)),
+            Err(Stop::Problem(problem)) if !begun && problem.code == "usage" => {
+                return Err(FormatError::Usage(policies::failure(problem)));
+            }
             Err(Stop::Problem(problem)) => policies::failure(problem),
             Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().ran()),
         };

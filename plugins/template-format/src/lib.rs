@@ -31,7 +31,10 @@ impl Template {
         // What isn't known is none; what isn't there at all is a typing error.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
+        environment.add_filter("filesizeformat", file_size);
+        environment.set_formatter(|out, state, value| {
+            if value.is_none() { Ok(()) } else { minijinja::escape_formatter(out, state, value) }
+        });
         environment.add_template_owned(NAME, text.to_owned()).map_err(|error| unusable(&error))?;
         let template = environment.get_template(NAME).map_err(|error| unusable(&error))?;
         let mut unknown: Vec<String> = template.undeclared_variables(false).into_iter().collect();
@@ -62,6 +65,15 @@ impl Template {
     }
 }
 
+/// As the crate's own filter; what isn't known stays so.
+fn file_size(value: Value) -> Result<Value, minijinja::Error> {
+    match f64::try_from(value.clone()) {
+        Ok(size) => Ok(minijinja_contrib::filters::filesizeformat(size, None).into()),
+        Err(_) if value.is_none() => Ok(value),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a cell is in a template; none if it isn't known.
 fn value(column: &str, cell: &str) -> Value {
     match column {
@@ -79,6 +91,9 @@ fn unusable(error: &minijinja::Error) -> Problem {
         error.line().filter(|line| *line > 1).map(|line| format!(" in line {line}")).unwrap_or_default();
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let hint = match error.kind() {
+        ErrorKind::SyntaxError => {
+            Some("templates are Jinja's: {{ image }}, {% if size %}{{ size }}{% endif %}".to_owned())
+        }
         ErrorKind::UnknownFilter => Some("the filters are Jinja's, and filesizeformat".to_owned()),
         ErrorKind::UndefinedError => Some("write {{ x | default('-') }} for what may be missing".to_owned()),
         _ => None,
@@ -97,7 +112,8 @@ fn settings(json: &str) -> Result<Setting, Problem> {
 
 impl Format for Template {
     fn begin(list: &List, _: &mut Vec<u8>) -> Result<Self, Problem> {
-        let text = match list.option("argument") {
+        let typed = list.option("argument").filter(|text| !text.is_empty());
+        let text = match typed {
             Some(text) => text.to_owned(),
             None => settings(&config::settings())?.template.ok_or_else(|| Problem {
                 code: "usage".to_owned(),
@@ -109,7 +125,10 @@ impl Format for Template {
                 attrs: Vec::new(),
             })?,
         };
-        Self::new(&text, list.columns.clone())
+        let template = Self::new(&text, list.columns.clone());
+        // What was typed is its user's to mend, what was set the administrator's.
+        let code = if typed.is_some() { "usage" } else { "template" };
+        template.map_err(|problem| Problem { code: code.to_owned(), ..problem })
     }
 
     fn row(&mut self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
@@ -170,10 +189,11 @@ mod tests {
         for (template, expected) in [
             ("{{ image }} {{ image_type }}", "quay.io/a:1 unified\nquay.io/b logical\n"),
             ("{{ size | default('-', true) }}", "2500000\n-\n"),
-            ("{% if size %}{{ size | filesizeformat }}{% endif %}", "2.5 MB\n\n"),
+            ("{{ size | filesizeformat }}", "2.5 MB\n\n"),
+            ("{{ created }}", "2026-01-02T03:04:05Z\n\n"),
             ("{{ labels['a.b'] | default('none') }}", "<c>\nnone\n"),
             ("{{ labels | length }} {{ image.split(':')[0] | upper }}", "1 QUAY.IO/A\n0 QUAY.IO/B\n"),
-            ("", "\n\n"),
+            ("-", "-\n-\n"),
         ] {
             assert_eq!(
                 made_of(template).as_deref().map_err(|problem| &problem.message),

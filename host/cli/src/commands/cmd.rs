@@ -36,9 +36,14 @@ impl Cmd {
             _ => return Ok(None),
         };
         let claim = claims.iter().find(|claim| Some(claim.name.as_str()) == words.first().copied());
-        let usage =
-            |claim: &CommandClaim| Some(usage(claim, table(&claim.name)?, &plugins.granted(&claim.plugin)));
-        Ok(claim.and_then(usage))
+        let usage = |claim: &CommandClaim| match table(&claim.name) {
+            Some(table) => usage(claim, table, &plugins.granted(&claim.plugin)),
+            None => {
+                let CommandClaim { plugin, name, summary } = claim;
+                format!("{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nOwned by plugin {plugin}.\n")
+            }
+        };
+        Ok(claim.map(usage))
     }
 
     pub(crate) fn into_request(self) -> Result<Request, Failure> {

@@ -1,14 +1,14 @@
 //! What plugins ask for while they plan: requests that go the same way as everything else, with the plugin in their subject
 //! (D3.5).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::{Pipeline, copy, pull, with_causes};
 use crate::error::{Denial, Error};
 use crate::frozen::Frozen;
 use crate::operation::{ListType, Operation, Request};
 use crate::plugin::Host;
-use crate::policy::validators;
+use crate::policy::{Judged, validators};
 use crate::report::Report;
 use crate::subject::Subject;
 
@@ -19,6 +19,8 @@ pub(super) struct Here<'a> {
     pub(super) subject: Subject,
     /// The signal that ended one of its transfers.
     pub(super) interrupted: Cell<Option<i32>>,
+    /// What would have been copied, in a dry run.
+    pub(super) judged: RefCell<Vec<Judged>>,
 }
 
 impl Host for Here<'_> {
@@ -47,11 +49,16 @@ impl Host for Here<'_> {
         let settings = pipeline.settings;
         let frozen = Frozen::new(operation, self.subject.clone(), settings.sysroot.clone());
         let judged = validators(&settings.configuration, Vec::new(), pipeline.plugins).judge(frozen);
+        if settings.dry_run && !reads {
+            let denial = judged.denial().cloned();
+            self.judged.borrow_mut().push(judged);
+            return Err(denial.map_or(Error::DryRun, Error::Denied));
+        }
         pipeline.refuse_denied(&judged)?;
         let done = if reads && !settings.configuration.record_reads {
             pipeline.execute(judged.approve()?)
         } else if settings.dry_run {
-            if reads { pipeline.execute(judged.approve()?) } else { Err(Error::DryRun) }
+            pipeline.execute(judged.approve()?)
         } else {
             pipeline.run_recorded(judged)
         };

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_grammar::{Command, FlagValue, Kind, Refusal, parse};
 
-use super::local::{LIST_WITH, alone, held, in_contents, local_image};
+use super::local::{LIST_WITH, alone, as_named_here, held, in_contents, local_image};
 use super::needs::Needs;
 use super::{Pipeline, physical, remove, writable_physical};
 use crate::bootc_store::{BootcStore, with_credentials};
@@ -63,6 +63,7 @@ impl<'a> Planned<'a> {
             Kind::Remote | Kind::Destination if !is_off("reference") => {
                 spell_out(text).map_err(Unspellable::Reference)
             }
+            Kind::Local => Ok(as_named_here(text).to_owned()),
             _ => Ok(text.to_owned()),
         });
         match spelt_out {
@@ -296,14 +297,19 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
         (Some(parent), Some(name)) if kind == Kind::PathWrite => find(parent).map(|parent| parent.join(name)),
         _ => find(&written),
     };
+    let outside = |path: &Path| {
+        let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
+        let message = format!("{} isn't where this plugin may lead podman", path.display());
+        let hint = format!("it may below {}; everywhere else a pipe does: <FILE, >FILE", scopes.join(", "));
+        refused("outside-scope", message, hint)
+    };
     let found = match found {
-        Err(_) if !within => {
-            let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
-            let message = format!("{} isn't where this plugin may lead podman", written.display());
-            return Err(refused("outside-scope", message, format!("it may as far as {}", scopes.join(", "))));
-        }
+        Err(_) if !within => return Err(outside(&written)),
         found => found?,
     };
+    if !scopes.iter().any(|capability| capability.has_path(&found)) {
+        return Err(outside(&found));
+    }
     for part in found.ancestors() {
         let metadata = match fs::symlink_metadata(part) {
             // What is to be written need not be there.
@@ -379,6 +385,12 @@ pub(super) fn execute(
     let mut podman = store.podman(settings)?;
     podman.arg("image").args(command.argv());
     let code = exit_code(podman.run_in_place()?);
+    let is_nameless = command.operands().len() == 1 || is_on(command, "multi-image-archive");
+    if code == 0 && command.name() == "save" && is_nameless {
+        pipeline
+            .talk
+            .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
+    }
     let named = images.iter().map(|image| name_fetched(pipeline, &store, image));
     if code == 0 {
         named.collect::<Result<(), _>>()?;

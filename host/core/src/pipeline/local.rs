@@ -10,7 +10,7 @@ use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::export::{Said, read_oci};
 use crate::operation::{HostImage, LocalImage};
-use crate::reference::{InvalidReference, Reference};
+use crate::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
 use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
 use crate::storage::containers::{Image, Images, Store};
@@ -57,6 +57,7 @@ pub(super) fn in_contents<'a>(
     images: &'a Images<'_>,
     text: &str,
 ) -> Result<(&'a Image, Option<Reference>), Error> {
+    let text = as_named_here(text);
     let named = || -> Result<_, Error> {
         let names = meanings(text)?.into_iter();
         let found = names.filter_map(|name| Some((images.named(&name)?, Some(name))));
@@ -79,6 +80,11 @@ pub(super) fn in_contents<'a>(
         return Err(Error::Ambiguous { name: text.to_owned(), candidates });
     }
     Ok((first, name))
+}
+
+/// A name as lists of this host have it, without the transport that stands in front.
+pub(super) fn as_named_here(text: &str) -> &str {
+    text.strip_prefix(CONTAINERS_STORAGE).or_else(|| text.strip_prefix(DOCKER)).unwrap_or(text)
 }
 
 fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {

@@ -25,7 +25,9 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     }
     let of_podman = if subcommand == "rmi" { "rm" } else { subcommand };
     let command = parse(of_podman, args).map_err(|refusal| {
-        let hint = format!("see what it takes with: bootc-image cmd {subcommand} --help");
+        let hint = format!(
+            "see what it takes with: bootc-image cmd {subcommand} --help; options of bootc-image itself stand before it"
+        );
         denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
     })?;
     let is_prune = command.name() == "prune";
@@ -33,7 +35,7 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     if let Some(other) = command.flags().iter().find(|flag| !offered.contains(&flag.name.as_str())) {
         let message = format!("`cmd {subcommand}`: option --{} isn't offered", other.name);
         let hint = if is_prune {
-            "with --all it takes all that nobody needs; look first with --dry-run"
+            "with --all it takes all that nobody needs; look first with: bootc-image --dry-run cmd prune --all"
         } else {
             "what a deployment, a bound image or a container needs stays; name each name that shall go"
         };

@@ -223,7 +223,7 @@ impl Validator for Capabilities<'_> {
         let Some(outside) = images.iter().find(|image| !image.name.as_ref().is_some_and(in_scope)) else {
             return Ok(());
         };
-        let name = outside.name.as_ref().map_or("an image without a name", |name| &name.canonical);
+        let name = outside.name.as_ref().map_or_else(|| "an image without a name".to_owned(), Name::path);
         let scopes: Vec<&str> = granted.iter().map(|capability| capability.scope.as_str()).collect();
         let message = format!(
             "plugin {plugin} asked for `{kind}` of {name}, and its capability {needed} goes as far as {}",
