@@ -11,7 +11,7 @@ use object::{Object, ObjectSection};
 use crate::{World, programs};
 
 /// Every subcommand that has a table, as podman is called.
-pub const SUBCOMMANDS: [&str; 19] = [
+pub const SUBCOMMANDS: [&str; 18] = [
     "build",
     "diff",
     "exists",
@@ -28,7 +28,6 @@ pub const SUBCOMMANDS: [&str; 19] = [
     "sign",
     "tag",
     "tree",
-    "trust set",
     "trust show",
     "untag",
 ];

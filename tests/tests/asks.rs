@@ -51,7 +51,12 @@ fn a_list_has_what_is_in_the_scope_and_nothing_else() {
     assert_eq!(told, expected);
     let some = asked(&world, "list-some").ok().stderr;
     assert_eq!(some, format!("note: 127.0.0.1:5000/lab/app:1; 127.0.0.1:5000/lab/app@{app2}\n"));
-    assert!(asked(&world, "bad-column").exits(2).stderr.contains("a list has other columns"));
+    assert!(
+        asked(&world, "bad-column")
+            .exits(2)
+            .stderr
+            .contains("a list has some of these columns, each once: image_type, image")
+    );
     assert!(asked(&world, "bad-filter").exits(2).stderr.contains("images can't be filtered by \"colour\""));
     assert!(record(&world).is_empty(), "what only reads is recorded if the configuration says so");
     let reads = "audit.reads = true\nsettings.command-asks.do = \"list\"\n";
@@ -95,6 +100,13 @@ fn every_attempt_outside_the_scope_is_denied_and_recorded() {
         let denied = record.iter().filter(|line| line["denial"]["code"] == "outside-scope").count();
         assert!(denied > number, "{what}: {record:#?}");
         assert!(record.iter().all(|line| line["event"] == "denied"), "{record:#?}");
+    }
+    // What is outside is refused whether or not it is there.
+    for what in ["copy-missing-outside", "copy-there-outside"] {
+        let before = world.record().len();
+        let output = asked(&world, what).exits(77);
+        assert!(output.stderr.contains("goes as far as"), "{output:#?}");
+        assert_eq!(world.record()[before]["denial"]["code"], "outside-scope", "{what}");
     }
     let missing = asked(&world, "copy-missing").exits(1);
     assert!(missing.stderr.contains("Source image not found: 127.0.0.1:5000/lab/none:1"), "{missing:#?}");

@@ -167,6 +167,60 @@ fn if_it_cant_be_told_what_is_needed_nothing_goes() {
     run(&world, &["remove", "app:stable"]).ok();
 }
 
+/// However a unit names an image, it is that image which stays, or nothing goes.
+#[test]
+fn what_is_bound_stays_however_it_is_written() {
+    for (bound, stored) in [
+        // As opposed to another one.
+        ("quay.io/x/z:1", "quay.io/x/y:1"),
+        ("nginx:1", "docker.io/library/nginx:1"),
+        ("nginx", "registry.example/web/nginx:latest"),
+        ("quay.io/x/y", "quay.io/x/y:latest"),
+        ("docker://quay.io/x/y:1", "quay.io/x/y:1"),
+        ("containers-storage:quay.io/x/y:1", "quay.io/x/y:1"),
+        ("quay.io:443/x/y", "quay.io/x/y:latest"),
+        ("QUAY.io/x/y", "quay.io/x/y:latest"),
+        ("\"quay.io/x/y:1\"", "quay.io/x/y:1"),
+        ("{id}", "localhost/mine:1"),
+    ] {
+        let world = World::new();
+        with_mine(&world, &[stored]);
+        let id = &world.facts().mine.id;
+        let unit = format!("[Image]\nImage={}\n", bound.replace("{id}", id));
+        let enter = || {
+            let link = "ln -sfn /run/unit.image /usr/lib/bootc/bound-images.d/odd.image";
+            world.enter().file("/run/unit.image", &unit).file("/run/link", link)
+        };
+        let script = format!(
+            "mount -t tmpfs none /usr/lib/bootc/bound-images.d; . /run/link
+             bootc-image prune --all; bootc-image remove {stored}; true"
+        );
+        let output = enter().sh(&script);
+        let stays = bound != "quay.io/x/z:1";
+        assert_eq!(oracle::podman_ids(&world, Store::Bootc).contains(id), stays, "{bound}: {output:#?}");
+        let names = oracle::podman_names(&world, Store::Bootc);
+        assert_eq!(names.contains(&stored.to_owned()), stays, "{bound}: {output:#?}");
+    }
+}
+
+#[test]
+fn the_manifest_of_a_deployment_stays_whatever_its_origin_says() {
+    let world = World::new();
+    let rollback = &world.facts().rollback;
+    let copy = format!(
+        "bootc_mount skopeo copy -q --src-tls-verify=false docker://{} \
+         containers-storage:[overlay@/run/bootc/storage+/proc/self/fd/3]localhost/before:1",
+        rollback.image
+    );
+    world.enter().registry(true).sh(&format!("{}{copy}", Store::Bootc.shell())).ok();
+    let origin = world.sysroot().join(format!("ostree/deploy/lab/deploy/{}.0.origin", rollback.commit));
+    for text in ["[origin]\ncontainer-image-reference=ostree-future-registry:x\n", "[origin]\nrefspec=x\n"] {
+        fs::write(&origin, text).unwrap();
+        let output = run(&world, &["remove", "before:1"]).exits(77);
+        assert!(output.stderr.contains("is needed by deployment"), "{output:#?}");
+    }
+}
+
 #[test]
 fn a_damaged_image_can_be_removed() {
     let world = World::new();

@@ -415,6 +415,9 @@ fn formats(
             raw.argument.as_ref().map(|text| source.checked(text, "argument", word)).transpose()?;
         let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        if (1..columns.len()).any(|number| columns[..number].contains(&columns[number])) {
+            return Err(source.complain(raw.columns.span(), "columns", "a column is wanted twice"));
+        }
         if columns.is_empty() {
             return Err(source.complain(raw.columns.span(), "columns", "a format wants at least one column"));
         }

@@ -101,6 +101,23 @@ const MANIFESTS: &[Broken] = &[
         "[[capability]]\nname = \"network\"\nscope = \"/x\"\nreason = \"x\"\n",
         "line 10: `name`: \"network\" isn't a capability that this host has",
     ),
+    (
+        "[[capability]]\nname = \"lists-images\"\nscope = \"**\"\nreason = \"x\"\n",
+        "line 10: `name`: lists-images is of no use to a plugin of this world",
+    ),
+    (
+        "[[capability]]\nname = \"copies-images\"\nscope = \"docker://quay.io/**\"\nreason = \"x\"\n",
+        "line 11: `scope`: \"docker://quay.io/**\" isn't a pattern of names without transport, tag and digest",
+    ),
+    (
+        "[[capability]]\nname = \"pulls-images\"\nscope = \"localhost/mine:1\"\nreason = \"x\"\n",
+        "line 11: `scope`: \"localhost/mine:1\" isn't a pattern of names without transport",
+    ),
+    (
+        "[[capability]]\nname = \"color\"\nscope = \"x\"\nreason = \"x\"\n",
+        "line 11: `scope`: \"x\" isn't empty",
+    ),
+    ("[[capability]]\nname = \"lists-images\"\nreason = \"x\"\n", "line 10: `scope`: missing"),
     ("[limits]\nmemory-mb = 1\n", "line 10: `memory-mb`: unknown key; did you mean `memory-mib`?"),
 ];
 

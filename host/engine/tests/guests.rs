@@ -109,7 +109,7 @@ fn command_asks() {
     assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
     let some = Request::List { image_type: Some(ListType::Unified), details: false };
     assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
-    for what in ["bad-column", "bad-filter"] {
+    for what in ["bad-column", "bad-filter", "columns-twice"] {
         let (plan, requests) = asked(what);
         assert!(matches!(plan, Err(PlanError::Failed { code, .. }) if code == "usage"), "{what}");
         assert_eq!(requests, [], "{what}");

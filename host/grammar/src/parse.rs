@@ -264,7 +264,9 @@ mod tests {
     #[test]
     fn a_subcommand_of_two_words_is_one() {
         assert_eq!(argv("trust", &["show", "--raw", "r"]), ["trust", "show", "--raw=true", "--", "r"]);
-        assert_eq!(parsed("trust", &["set", "r"]).unwrap().name(), "trust");
+        assert_eq!(parsed("trust", &["show", "r"]).unwrap().name(), "trust");
+        assert!(parsed("trust", &["set", "r"]).is_err(), "it writes where nobody said");
+        assert!(parsed("untag", &["a"]).is_err(), "it would take all names");
     }
 
     #[test]

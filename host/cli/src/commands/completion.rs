@@ -1,8 +1,7 @@
 use bootc_image_core::plugin::Plugins;
 use bootc_image_grammar::{Arity, Flag, table};
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, Args, CommandFactory as _, ValueEnum as _};
-use clap_complete::Shell;
+use clap::{Arg, ArgAction, Args, CommandFactory as _, ValueEnum};
 
 use crate::arguments::Arguments;
 use crate::commands::cmd::is_usable;
@@ -12,8 +11,7 @@ use crate::ui::Ui;
 
 /// Print a script that completes this program's words in a shell
 ///
-/// It has the formats and subcommands of the plugins that are enabled now. For bash, in ~/.bashrc: source <(bootc-image
-/// completion bash)
+/// It has the formats and subcommands of the plugins that are enabled now.
 #[derive(Debug, Args)]
 pub(crate) struct Completion {
     /// Which shell
@@ -21,12 +19,28 @@ pub(crate) struct Completion {
     shell: Shell,
 }
 
+/// Shells in whose scripts what plugins say of themselves stays what it is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shell {
+    /// In ~/.bashrc: source <(bootc-image completion bash)
+    Bash,
+    /// bootc-image completion fish >~/.config/fish/completions/bootc-image.fish
+    Fish,
+    /// Into a directory of $fpath, as _bootc-image
+    Zsh,
+}
+
 impl Completion {
     /// Prints it. Reads manifests only; what a broken set of plugins would offer isn't completed.
     pub(crate) fn run(&self, ui: &Ui, plugins: &dyn Plugins) -> Result<u8, Failure> {
         let mut command = with_plugins(plugins);
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command, "bootc-image", &mut script);
+        let shell = match self.shell {
+            Shell::Bash => clap_complete::Shell::Bash,
+            Shell::Fish => clap_complete::Shell::Fish,
+            Shell::Zsh => clap_complete::Shell::Zsh,
+        };
+        clap_complete::generate(shell, &mut command, "bootc-image", &mut script);
         ui.text(&String::from_utf8_lossy(&script))
     }
 }

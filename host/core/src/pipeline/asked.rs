@@ -3,14 +3,19 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::local::{as_named_here, meanings};
 use super::{Pipeline, copy, pull, with_causes};
+use crate::capability::{COPIES_IMAGES, PULLS_IMAGES};
 use crate::error::{Denial, Error};
 use crate::frozen::Frozen;
-use crate::operation::{ListType, Operation, Request};
+use crate::operation::{DEFAULT_TARGET, ListType, Operation, Request};
 use crate::plugin::Host;
 use crate::policy::{Judged, validators};
+use crate::reference::CONTAINERS_STORAGE;
 use crate::report::Report;
 use crate::subject::Subject;
+use crate::view::Name;
+use bootc_image_grammar::weakened::is_off;
 
 /// Here and now.
 pub(super) struct Here<'a> {
@@ -25,16 +30,33 @@ pub(super) struct Here<'a> {
 
 impl Host for Here<'_> {
     fn ask(&self, request: Request) -> Result<Report, Error> {
+        let done = self.do_it(request);
+        if let Err(Error::Interrupted { signal }) = &done {
+            self.interrupted.set(Some(*signal));
+        }
+        done
+    }
+}
+
+impl Here<'_> {
+    fn do_it(&self, request: Request) -> Result<Report, Error> {
         let pipeline = self.pipeline;
         let (operation, reads) = match request {
             Request::List { image_type, details } => {
                 (Operation::List { image_type: image_type.unwrap_or(ListType::All), details }, true)
             }
             Request::CopyToStorage { source, target } => {
+                let target_name = target.as_deref().unwrap_or(DEFAULT_TARGET);
+                for name in source.as_deref().into_iter().chain([target_name]) {
+                    self.refuse_outside(COPIES_IMAGES, name)?;
+                }
                 (copy::resolve(pipeline, source.as_deref(), target.as_deref())?, false)
             }
             Request::PullFromDefaultStorage { images } => match images.as_slice() {
-                [image] => (pull::resolve(pipeline, image)?, false),
+                [image] => {
+                    self.refuse_outside(PULLS_IMAGES, image)?;
+                    (pull::resolve(pipeline, image)?, false)
+                }
                 _ => return Err(Error::NothingNamed),
             },
             _ => {
@@ -57,19 +79,43 @@ impl Host for Here<'_> {
         pipeline.refuse_denied(&judged)?;
         let done = if reads && !settings.configuration.record_reads {
             pipeline.execute(judged.approve()?)
-        } else if settings.dry_run {
-            pipeline.execute(judged.approve()?)
         } else {
             pipeline.run_recorded(judged)
         };
-        match &done {
-            Err(Error::Interrupted { signal }) => self.interrupted.set(Some(*signal)),
-            Ok(Report::Listing(listing)) => {
-                listing.problems.iter().for_each(|problem| pipeline.talk.note(&with_causes(problem)));
-            }
-            _ => {}
+        if let Ok(Report::Listing(listing)) = &done {
+            listing.problems.iter().for_each(|problem| pipeline.talk.note(&with_causes(problem)));
         }
         done
+    }
+
+    /// That nothing is told of what isn't even written as something in the scope: a name that is there and one that isn't are
+    /// the same refusal.
+    fn refuse_outside(&self, needed: &str, written: &str) -> Result<(), Error> {
+        let granted = match &self.subject.plugin {
+            Some(plugin) => self.pipeline.plugins.granted(plugin),
+            None => Vec::new(),
+        };
+        let scopes: Vec<_> = granted.iter().filter(|capability| capability.name == needed).collect();
+        let names: Vec<Name> = match meanings(as_named_here(written)) {
+            Ok(meanings) => meanings.iter().map(|name| Name::new(CONTAINERS_STORAGE, name)).collect(),
+            // Of another transport, or of none: then it means nothing.
+            Err(error) => vec![Name::of_host(written).ok_or(error)?],
+        };
+        let within = names.iter().any(|name| scopes.iter().any(|capability| capability.has_name(name)));
+        if within || is_off("capabilities") {
+            return Ok(());
+        }
+        let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
+        let denial = Denial {
+            by: "capabilities".to_owned(),
+            code: "outside-scope".to_owned(),
+            message: format!(
+                "a plugin asked for {written:?}, and its capability {needed} goes as far as {}",
+                scopes.join(", ")
+            ),
+            hint: Some("see what it was granted with: bootc-image plugin show".to_owned()),
+        };
+        Err(self.pipeline.denied(&self.subject, denial))
     }
 }
 

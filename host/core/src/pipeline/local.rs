@@ -23,7 +23,7 @@ use crate::transfer::{End, Name, Transfer, check_room};
 /// How images of bootc's storage are listed.
 pub(super) const LIST_WITH: &str = "bootc-image list --type unified";
 /// The fewest digits of an id that stand for it.
-const SHORT_ID: usize = 12;
+pub(super) const SHORT_ID: usize = 12;
 
 /// The deployment that is booted, or stands for it with `--sysroot`, as an image.
 pub(super) fn booted_image(settings: &Settings) -> Result<HostImage, Error> {

@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(asked("prune", &["-a", "--force"]), Ok(Some(Request::Prune { all: true })));
         assert_eq!(asked("prune", &["--all=false"]), Ok(Some(Request::Prune { all: false })));
         assert_eq!(asked("rm", &["a", "b:1"]), remove(&["a", "b:1"]));
-        assert_eq!(asked("rmi", &["--", "-a"]), remove(&["-a"]));
+        assert_eq!(asked("rmi", &["--", "a"]), remove(&["a"]));
         assert_eq!(asked("list", &[]), Ok(None));
     }
 
@@ -84,7 +84,7 @@ mod tests {
             ("prune", &["--filter=until=1h"][..], "not-offered"),
             ("prune", &["--external"], "not-offered"),
             ("rm", &["--force", "a"], "not-offered"),
-            ("rmi", &["--all"], "not-offered"),
+            ("rmi", &["--all", "a"], "not-offered"),
             ("rm", &["--root=/x", "a"], "not-in-table"),
             ("rm", &[], "not-in-table"),
             ("prune", &["a"], "not-in-table"),

@@ -7,12 +7,13 @@ use super::running_root;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::HostImage;
-use crate::pipeline::local::host_image;
+use crate::pipeline::local::{SHORT_ID, as_named_here, host_image};
 use crate::pipeline::set_unified::name_in_storage;
-use crate::reference::Reference;
+use crate::reference::{InvalidReference, Reference};
 use crate::settings::Settings;
 use crate::storage::bound::bound_images;
 use crate::storage::containers::Image;
+use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
 
@@ -23,6 +24,8 @@ pub(super) struct Needs {
     names: BTreeMap<String, String>,
     /// By manifest.
     manifests: BTreeMap<Digest, String>,
+    /// By a name without its registry, which whoever starts it will find out, or by the beginning of an id.
+    short: Vec<(String, String)>,
 }
 
 impl Needs {
@@ -43,14 +46,27 @@ impl Needs {
         if settings.sysroot.is_none() {
             needs.add_bound(&running_root()?, "the running system")?;
         }
-        for deployment in sysroot::all(physical)? {
+        let deployments = sysroot::all(physical)?;
+        if deployments.is_empty() {
+            return Err(Error::NoDeployment(physical.path(".")));
+        }
+        for deployment in deployments {
             let who = format!("deployment {}", deployment.short_name());
             let root =
                 physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?;
             needs.add_bound(&root, &who)?;
             match deployment.image(physical) {
                 Ok(name) => needs.add_host(host_image(physical, name, deployment.commit)?, &who),
-                Err(Error::NotFromImage(_)) => {}
+                // Whatever its origin says, or doesn't: its commit may name a manifest.
+                Err(Error::NotFromImage(_)) => {
+                    match Repository::open(physical)?.manifest_digest(&deployment.commit) {
+                        Ok(manifest) => {
+                            needs.manifests.entry(manifest).or_insert(who);
+                        }
+                        Err(Error::Corrupt { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -64,11 +80,18 @@ impl Needs {
         }
         for name in names {
             let who = format!("{who}, to which it is bound");
-            if let Ok(reference) = Reference::parse_local(&name) {
-                self.add_name(&reference, &who);
+            let plain = as_named_here(&name);
+            match Reference::parse(plain) {
+                Ok(reference) => self.add_name(&reference.with_default_tag(), &who),
+                Err(InvalidReference::ShortName(_)) => {
+                    let local = Reference::parse_local(plain)?.with_default_tag().to_string();
+                    let short = local.strip_prefix("localhost/").unwrap_or(&local);
+                    self.short.push((short.to_owned(), who.clone()));
+                    self.short.push((plain.to_owned(), who));
+                }
+                // It may be a name all the same, to whoever starts it.
+                Err(error) => return Err(error.into()),
             }
-            // However odd it is.
-            self.names.entry(name).or_insert(who);
         }
         Ok(())
     }
@@ -90,13 +113,19 @@ impl Needs {
 
     /// Who needs that a storage has this name.
     pub(super) fn of_name(&self, name: &str) -> Option<&str> {
-        self.names.get(name).map(String::as_str)
+        let is_short = |(short, _): &&(String, String)| {
+            name == short || name.strip_suffix(short.as_str()).is_some_and(|rest| rest.ends_with('/'))
+        };
+        let short = || self.short.iter().find(is_short).map(|(_, who)| who.as_str());
+        self.names.get(name).map(String::as_str).or_else(short)
     }
 
     /// Who needs this image, under whichever name.
     pub(super) fn of_image(&self, image: &Image) -> Option<&str> {
         let of_name = || image.names.iter().find_map(|name| self.of_name(name));
         let of_manifest = || self.manifests.iter().find(|(digest, _)| image.is_of(digest));
-        of_name().or_else(|| of_manifest().map(|(_, who)| who.as_str()))
+        let is_id = |text: &str| text.len() >= SHORT_ID && image.id.starts_with(text);
+        let of_id = || self.short.iter().find(|(short, _)| is_id(short)).map(|(_, who)| who.as_str());
+        of_name().or_else(|| of_manifest().map(|(_, who)| who.as_str())).or_else(of_id)
     }
 }

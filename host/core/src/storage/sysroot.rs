@@ -6,7 +6,7 @@ use rustix::fs::FileType;
 
 use super::gvariant;
 use super::keyfile;
-use super::root::RootDir;
+use super::root::{Entry, RootDir};
 use crate::digest::Commit;
 use crate::error::Error;
 
@@ -56,17 +56,22 @@ fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
 pub fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
     let mut deployments = Vec::new();
     let stateroots = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;
-    for stateroot in stateroots.into_iter().filter(|entry| entry.file_type == FileType::Directory) {
+    for stateroot in stateroots.into_iter().filter(may_be_directory) {
         let directory = Path::new(DEPLOYMENTS).join(stateroot.name).join("deploy");
         let entries = match physical.entries(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(physical.error("read", &directory)(error)),
         };
-        let directories = entries.into_iter().filter(|entry| entry.file_type == FileType::Directory);
+        let directories = entries.into_iter().filter(may_be_directory);
         deployments.extend(directories.filter_map(|entry| at(&directory, entry.name.to_str()?)));
     }
     Ok(deployments)
+}
+
+/// Not every file system says what an entry is.
+fn may_be_directory(entry: &Entry) -> bool {
+    matches!(entry.file_type, FileType::Directory | FileType::Unknown)
 }
 
 /// The deployment in the directory `COMMIT.SERIAL`.

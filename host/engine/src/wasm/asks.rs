@@ -198,8 +198,11 @@ impl images::Host for Guest {
         self.budget().transfer(given)?;
         let known = |name: &String| Column::ALL.iter().copied().find(|column| column.name() == name);
         let wanted: Option<Vec<Column>> = columns.iter().map(known).collect();
-        let Some(wanted) = wanted.filter(|columns| !columns.is_empty()) else {
-            return self.refuse(usage("a list has other columns, and at least one".to_owned())).map(Err);
+        let once = |columns: &Vec<Column>| (1..columns.len()).all(|n| !columns[..n].contains(&columns[n]));
+        let Some(wanted) = wanted.filter(|columns| !columns.is_empty() && once(columns)) else {
+            let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
+            let what = format!("a list has some of these columns, each once: {}", names.join(", "));
+            return self.refuse(usage(what)).map(Err);
         };
         let filter = match Filter::of(&filter) {
             Ok(filter) => filter,

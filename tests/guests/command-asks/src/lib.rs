@@ -15,11 +15,18 @@ impl Command for Asks {
                 rows(&list(&["image"], &[("type", "unified"), ("image", "127.0.0.1:5000/*/app")])?)
             }
             "bad-column" => rows(&list(&["colour"], &[])?),
+            "columns-twice" => rows(&list(&["id"; 100_000], &[])?),
             "bad-filter" => rows(&list(&["image"], &[("colour", "red")])?),
             "copy" => format!("{:?}", copy_to_storage(None, Some("localhost/copied:1"))?),
             "copy-outside" => format!("{:?}", copy_to_storage(None, Some("localhost/bootc"))?),
             "copy-missing" => {
                 format!("{:?}", copy_to_storage(Some("127.0.0.1:5000/lab/none:1"), Some("localhost/copied"))?)
+            }
+            "copy-missing-outside" => {
+                format!("{:?}", copy_to_storage(Some("quay.io/none/none:1"), Some("localhost/copied"))?)
+            }
+            "copy-there-outside" => {
+                format!("{:?}", copy_to_storage(Some("localhost/app:stable"), Some("localhost/copied"))?)
             }
             "pull" => format!("{:?}", pull_from_default_storage("localhost/mine:1")?),
             "pull-outside" => format!("{:?}", pull_from_default_storage("127.0.0.1:5000/lab/app:1")?),
