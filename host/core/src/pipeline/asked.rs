@@ -3,8 +3,10 @@
 
 use std::cell::{Cell, RefCell};
 
+use bootc_image_grammar::weakened::is_off;
+
 use super::local::{as_named_here, meanings};
-use super::{Pipeline, copy, pull, with_causes};
+use super::{Pipeline, copy, pull, shortened, with_causes};
 use crate::capability::{COPIES_IMAGES, PULLS_IMAGES};
 use crate::error::{Denial, Error};
 use crate::frozen::Frozen;
@@ -15,7 +17,6 @@ use crate::reference::CONTAINERS_STORAGE;
 use crate::report::Report;
 use crate::subject::Subject;
 use crate::view::Name;
-use bootc_image_grammar::weakened::is_off;
 
 /// Here and now.
 pub(super) struct Here<'a> {
@@ -110,7 +111,8 @@ impl Here<'_> {
             by: "capabilities".to_owned(),
             code: "outside-scope".to_owned(),
             message: format!(
-                "a plugin asked for {written:?}, and its capability {needed} goes as far as {}",
+                "a plugin asked for \"{}\", and its capability {needed} goes as far as {}",
+                shortened(written),
                 scopes.join(", ")
             ),
             hint: Some("see what it was granted with: bootc-image plugin show".to_owned()),
