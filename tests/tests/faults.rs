@@ -43,6 +43,11 @@ fn set_unified_survives() {
     sample("set-unified");
 }
 
+#[test]
+fn a_prune_survives() {
+    sample("prune");
+}
+
 /// The check itself: on a damaged image it fails.
 #[test]
 fn a_damaged_image_would_be_noticed() {

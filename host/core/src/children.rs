@@ -206,6 +206,12 @@ impl Child {
         self
     }
 
+    /// Has it put its temporary files here: what it leaves when it is killed goes with the directory.
+    pub fn temporary(&mut self, directory: &Path) -> &mut Self {
+        self.command.env("TMPDIR", directory);
+        self
+    }
+
     /// Gives it an open file under this number.
     ///
     /// # Errors

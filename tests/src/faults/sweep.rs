@@ -23,7 +23,7 @@ pub struct Interrupted {
     registry: bool,
 }
 
-pub const OPERATIONS: [Interrupted; 4] = [
+pub const OPERATIONS: [Interrupted; 5] = [
     Interrupted {
         name: "copy",
         before: "",
@@ -55,6 +55,16 @@ pub const OPERATIONS: [Interrupted; 4] = [
         store: Store::Bootc,
         image: "127.0.0.1:5000/lab/os:1",
         registry: true,
+    },
+    // An image with two names and one that is there by its digest alone; what is bound stays.
+    Interrupted {
+        name: "prune",
+        before: "bootc-image --quiet pull-from-default-storage localhost/mine:1 >&2
+            store_podman image tag localhost/mine:1 localhost/mine:2",
+        command: "bootc-image prune --all",
+        store: Store::Bootc,
+        image: "127.0.0.1:5000/lab/app:1",
+        registry: false,
     },
 ];
 

@@ -9,6 +9,7 @@ use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::{Operation, Removal};
 use crate::report::Report;
+use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Images, Store};
 
 /// The operations that remove these images, one for each image.
@@ -106,9 +107,10 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     let _alone = local::alone(pipeline, "bootc")?;
     let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
     check(pipeline, &store, &Needs::find(&physical, settings)?, &removal)?;
+    let scratch = Scratch::new()?;
     let podman = |words: &[&str]| {
         let mut podman = store.podman(settings)?;
-        podman.arg("image").args(words.iter().copied());
+        podman.temporary(scratch.path()).arg("image").args(words.iter().copied());
         podman.run_quietly()
     };
     // An image with several names can't be removed by its id, and by a name only if that still means it.
