@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_grammar::{Command, FlagValue, Kind, Refusal, parse};
 
-use super::local::{LIST_WITH, alone, as_named_here, held, in_contents, local_image};
+use super::local::{LIST_WITH, alone, held, in_contents, local_image};
 use super::needs::Needs;
 use super::{Pipeline, physical, remove, writable_physical};
 use crate::bootc_store::{BootcStore, with_credentials};
@@ -63,7 +63,6 @@ impl<'a> Planned<'a> {
             Kind::Remote | Kind::Destination if !is_off("reference") => {
                 spell_out(text).map_err(Unspellable::Reference)
             }
-            Kind::Local => Ok(as_named_here(text).to_owned()),
             _ => Ok(text.to_owned()),
         });
         match spelt_out {
