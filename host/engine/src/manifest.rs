@@ -261,8 +261,8 @@ fn world(text: &str) -> Result<World, String> {
 /// A capability that there is.
 pub(crate) struct KnownCapability {
     pub(crate) name: &'static str,
-    /// Whose plugins can use it.
-    world: World,
+    /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
+    world: Option<World>,
     pub(crate) bounds: Bounds,
 }
 
@@ -309,13 +309,13 @@ impl Bounds {
 
 /// All of them, sorted.
 pub(crate) const CAPABILITIES: &[KnownCapability] = &[
-    KnownCapability { name: "color", world: World::FormatOutput, bounds: Bounds::Nothing },
-    KnownCapability { name: COPIES_IMAGES, world: World::CommandWrapper, bounds: Bounds::Names },
-    KnownCapability { name: LISTS_IMAGES, world: World::CommandWrapper, bounds: Bounds::Names },
-    KnownCapability { name: "podman-machine", world: World::CommandWrapper, bounds: Bounds::Option },
-    KnownCapability { name: "podman-reads", world: World::CommandWrapper, bounds: Bounds::Directory },
-    KnownCapability { name: "podman-writes", world: World::CommandWrapper, bounds: Bounds::Directory },
-    KnownCapability { name: PULLS_IMAGES, world: World::CommandWrapper, bounds: Bounds::Names },
+    KnownCapability { name: "color", world: Some(World::FormatOutput), bounds: Bounds::Nothing },
+    KnownCapability { name: COPIES_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+    KnownCapability { name: LISTS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+    KnownCapability { name: "podman-machine", world: None, bounds: Bounds::Option },
+    KnownCapability { name: "podman-reads", world: None, bounds: Bounds::Directory },
+    KnownCapability { name: "podman-writes", world: None, bounds: Bounds::Directory },
+    KnownCapability { name: PULLS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
 ];
 
 fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Result<Vec<Wanted>, Complaint> {
@@ -335,7 +335,10 @@ fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Resu
                 ));
             }
         };
-        if !CAPABILITIES.iter().any(|known| known.name == capability.name && known.world == world) {
+        if !CAPABILITIES
+            .iter()
+            .any(|known| known.name == capability.name && known.world.is_none_or(|of| of == world))
+        {
             let what = format!("{} is of no use to a plugin of this world", capability.name);
             return Err(source.complain(raw.name.span(), "name", what));
         }

@@ -108,7 +108,7 @@ impl Here<'_> {
         }
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
         let denial = Denial {
-            by: "capabilities".to_owned(),
+            by: "grants".to_owned(),
             code: "outside-scope".to_owned(),
             message: format!(
                 "a plugin asked for \"{}\", and its capability {needed} goes as far as {}",

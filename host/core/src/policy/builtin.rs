@@ -192,7 +192,7 @@ pub(super) struct Capabilities<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Capabilities<'_> {
     fn name(&self) -> &str {
-        "capabilities"
+        "grants"
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
