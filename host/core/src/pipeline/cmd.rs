@@ -168,7 +168,8 @@ fn spell_out(text: &str) -> Result<String, InvalidReference> {
     Ok(format!("{DOCKER}{}", reference.in_registry()?.with_default_tag()))
 }
 
-fn is_on(command: &Command, name: &str) -> bool {
+/// Whether a switch is given, and on.
+pub(super) fn is_on(command: &Command, name: &str) -> bool {
     command.flags().iter().any(|flag| flag.name == name && flag.value == FlagValue::Switch(true))
 }
 

@@ -1,8 +1,9 @@
 //! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
 
+use bootc_image_grammar::parse;
 use bootc_image_grammar::weakened::is_off;
-use bootc_image_grammar::{Command, FlagValue, parse};
 
+use super::cmd::is_on;
 use crate::error::Denial;
 use crate::operation::Request;
 
@@ -51,10 +52,6 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
 /// Whether podman never gets this.
 pub(crate) fn is_native(subcommand: &str) -> bool {
     matches!(subcommand, "prune" | "rm" | "rmi")
-}
-
-fn is_on(command: &Command, name: &str) -> bool {
-    command.flags().iter().any(|flag| flag.name == name && flag.value == FlagValue::Switch(true))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Removing images from bootc's storage: by name, or all that nobody needs. What a deployment or a container needs stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::local::{self, LIST_WITH, in_contents};
 use super::needs::Needs;
@@ -46,10 +46,7 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         let names =
             with_digest_forms(image, going.get(image.id.as_str()).map(Vec::as_slice).unwrap_or_default());
         let whole = image.names.iter().all(|name| names.contains(name));
-        let of_names = names.iter().find_map(|name| needs.of_name(name));
-        let of_image =
-            || whole.then(|| needs.of_image(image).or_else(|| used.get(&image.id).map(String::as_str)));
-        let needed_by = of_names.or_else(|| of_image().flatten()).map(str::to_owned);
+        let needed_by = needed_by(&needs, &used, image, &names, whole).map(str::to_owned);
         Operation::Remove { image: Removal::new(image, names, whole, needed_by) }
     };
     Ok(order.into_iter().map(removal).collect())
@@ -65,7 +62,7 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
     let images = contents.images(settings.lock_limit, pipeline.talk)?;
     let used = contents.used_by_containers()?;
     let superfluous = images.iter().filter(|image| {
-        (all || image.names.is_empty()) && needs.of_image(image).is_none() && !used.contains_key(&image.id)
+        (all || image.names.is_empty()) && needed_by(&needs, &used, image, &image.names, true).is_none()
     });
     let prune =
         |image: &Image| Operation::Prune { all, image: Removal::new(image, image.names.clone(), true, None) };
@@ -78,6 +75,19 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
         });
     }
     Ok(operations)
+}
+
+/// Who needs that these names of an image stay, or, if the whole image would go, that it does.
+fn needed_by<'a>(
+    needs: &'a Needs,
+    used: &'a HashMap<String, String>,
+    image: &Image,
+    names: &[String],
+    whole: bool,
+) -> Option<&'a str> {
+    let of_names = names.iter().find_map(|name| needs.of_name(name));
+    let of_image = || needs.of_image(image).or_else(|| used.get(&image.id).map(String::as_str));
+    of_names.or_else(|| if whole { of_image() } else { None })
 }
 
 /// These names of an image, and forms with a digest of the same repository, unless it has another tag there: nobody gave the
@@ -140,10 +150,7 @@ fn check(pipeline: &Pipeline<'_>, store: &BootcStore, needs: &Needs, removal: &R
     let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| removal.not_found())?;
     let used = contents.used_by_containers()?;
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
-    let of_names = removal.names.iter().find_map(|name| needs.of_name(name));
-    let of_image = || needs.of_image(image).or_else(|| used.get(&image.id).map(String::as_str));
-    let needed = of_names.or_else(|| if removal.whole { of_image() } else { None });
-    let why = if let Some(who) = needed {
+    let why = if let Some(who) = needed_by(needs, &used, image, &removal.names, removal.whole) {
         format!("{who} needs it now")
     } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
         "its names have changed since it was judged".to_owned()
