@@ -86,6 +86,8 @@ struct Attack {
     /// Runs before the commands are measured, with everything compiled.
     script: String,
     command: &'static str,
+    /// What starts the program, if it is neither shell nor administrator.
+    started_by: &'static str,
     /// How a refusal ends.
     refused: i32,
     /// Whether it runs in the test build alone, with everything on.
@@ -113,6 +115,7 @@ impl Attack {
             set_up: Box::new(move |enter| in_image(enter, row.guest)),
             script: String::new(),
             command: "--dry-run copy-to-storage",
+            started_by: "",
             refused: 77,
             in_test_build: false,
             ceiling: 64 << 10,
@@ -137,6 +140,11 @@ impl Attack {
 
     fn after(self, script: impl Into<String>) -> Self {
         Self { script: script.into(), ..self }
+    }
+
+    /// A caller who starts the program in an unusual way.
+    fn started_by(self, started_by: &'static str) -> Self {
+        Self { started_by, ..self }
     }
 
     /// The program as users get it is too fast for this guest: a component that took long enough there would be too large.
@@ -239,7 +247,7 @@ impl Attack {
             .program(&programs::ours("measured"), "/usr/bin/measured")
             .env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
             .env("RUST_BACKTRACE", "0");
-        let measured = format!("measured {} {}", 10 * self.guest_time, 10 * WALL_TIME);
+        let measured = format!("measured {} {} {}", 10 * self.guest_time, 10 * WALL_TIME, self.started_by);
         let (script, command, mechanism) = (&self.script, self.command, self.row.mechanism);
         // Whatever is compiled at all is compiled first: the helper has limits of its own.
         let output = enter.sh(&format!(
@@ -268,6 +276,7 @@ static IDLE: LazyLock<[u64; 2]> = LazyLock::new(|| {
         set_up: Box::new(|enter| in_image(enter, row.guest)),
         script: String::new(),
         command: "--dry-run copy-to-storage",
+        started_by: "",
         refused: 0,
         in_test_build: false,
         ceiling: 0,
@@ -358,6 +367,14 @@ fn loop_in_start() {
 #[test]
 fn loop_in_an_export() {
     attack!().does("loop").must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
+}
+
+#[test]
+fn loop_for_a_caller_who_holds_the_clock_back() {
+    attack!()
+        .does("loop")
+        .started_by("env --ignore-signal=ALRM --block-signal=ALRM")
+        .must_be_refused("took more than 0.25 s of processor time", Harm::Endless);
 }
 
 #[test]

@@ -1,16 +1,21 @@
-//! The time of a run. Compiled code looks at the engine's epoch at every loop and at the beginning of every function; a thread
-//! moves the epoch on, and at each move the code that runs has its time looked at. Calls into the host that stand one after the
-//! other in a function pass no such place, so time is looked at when one of them returns as well.
+//! The time of a run. Compiled code looks at the engine's epoch at every loop and at the beginning of every function; a timer's
+//! signal moves the epoch on, and at each move the code that runs has its time looked at. Calls into the host that stand one
+//! after the other in a function pass no such place, so time is looked at when one of them returns as well.
+//!
+//! A signal, because a thread costs a short run as much as all else does, and every change to its memory is then two processors'
+//! business.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bootc_image_grammar::weakened::is_off;
+use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId as TimerClock;
 use rustix::time::{ClockId, clock_gettime};
+use signal_hook_registry::{SigId, register_sigaction, unregister};
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 
 use super::guest::Guest;
@@ -22,38 +27,48 @@ const TICK: Duration = Duration::from_millis(20);
 /// Moves the engine's epoch on, unless it is dropped.
 pub(super) struct Watchdog {
     ticks: Arc<AtomicU64>,
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Goes first, so that no tick comes that nobody counts.
+    _timer: Timer,
+    _action: Action,
+}
+
+// SAFETY: a timer belongs to the process, and whoever knows its number may delete it.
+#[allow(unsafe_code)]
+unsafe impl Send for Watchdog {}
+
+/// What is done at each tick, until it is dropped.
+struct Action(SigId);
+
+impl Drop for Action {
+    fn drop(&mut self) {
+        unregister(self.0);
+    }
 }
 
 impl Watchdog {
     pub(super) fn start(engine: &Engine) -> io::Result<Self> {
-        let (end, ended) = mpsc::channel();
         let ticks = Arc::new(AtomicU64::new(0));
         let (engine, ticking) = (engine.clone(), ticks.clone());
-        let watch = move || {
-            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                ticking.fetch_add(1, Ordering::Relaxed);
-                engine.increment_epoch();
-            }
+        let tick = move || {
+            ticking.fetch_add(1, Ordering::Relaxed);
+            engine.increment_epoch();
         };
-        let thread = thread::Builder::new().name("plugin-watchdog".to_owned()).spawn(watch)?;
-        Ok(Self { ticks, end: Some(end), thread: Some(thread) })
+        // SAFETY: two atomics are added to, which a handler of signals may do.
+        #[allow(unsafe_code)]
+        let action = Action(unsafe { register_sigaction(Signal::SIGALRM as i32, move |_| tick()) }?);
+        if !is_off("alarm") {
+            // A caller may have started us with the signal held back.
+            SigSet::from(Signal::SIGALRM).thread_unblock()?;
+        }
+        let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
+        let mut timer = Timer::new(TimerClock::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+        timer.set(Expiration::Interval(TICK.into()), TimerSetTimeFlags::empty())?;
+        Ok(Self { ticks, _timer: timer, _action: action })
     }
 
     /// How often the epoch has moved.
     pub(super) fn ticks(&self) -> Arc<AtomicU64> {
         self.ticks.clone()
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // It can't have panicked, and if it had, nothing would run any more.
-            let _ = thread.join();
-        }
     }
 }
 
