@@ -64,6 +64,8 @@ install: build ## install to DESTDIR
 	install -D -m 0755 $(TARGET)/release/bootc-image $(DESTDIR)$(PREFIX)/bin/bootc-image
 	install -D -m 0755 $(TARGET)/release/bootc-image-helper \
 		$(DESTDIR)$(PREFIX)/libexec/bootc-image/bootc-image-helper
+	install -D -m 0755 $(TARGET)/release/bootc-image-native \
+		$(DESTDIR)$(PREFIX)/libexec/bootc-image/bootc-image-native
 	cd $(TARGET)/release/plugins && find . -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/bootc-image/plugins/{} \;
 
 clean: ## remove what was built

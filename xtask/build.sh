@@ -11,6 +11,7 @@ triple=$(rustc --print host-tuple)
 RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs' \
     cargo build --release --locked --target "$triple" -p bootc-image
 cargo build --release --locked -p bootc-image-helper
+cargo build --release --locked -p bootc-image-native
 cargo build --release --locked -p labtool
 # Plugins that are shipped beside the program; installing one is the administrator's decision.
 cargo run --quiet --locked -p bootc-image-plugin-builder --no-default-features --example package-plugins -- \

@@ -118,7 +118,7 @@ fn with_pipeline<T>(
     plugins: &PluginSet,
     work: impl FnOnce(&Pipeline<'_>) -> T,
 ) -> T {
-    let exporter = HelperExporter { candidates: settings.helper.clone() };
+    let exporter = HelperExporter { directories: settings.programs.clone() };
     let recorder = FileRecorder::new(settings.state.join("audit"));
     work(&Pipeline { settings, plugins, exporter: &exporter, recorder: &recorder, talk: ui })
 }

@@ -99,7 +99,8 @@ pub(crate) fn report(
         Report::Exited { code } => Ok(code),
         Report::NothingToDo => Ok(OK),
         Report::Approved { grant, file } => {
-            ui.text(&format!("Approved: {} {} in {}\n", grant.plugin, grant.sha256, file.display()))
+            let native = if grant.native { "It is native code and runs with full authority.\n" } else { "" };
+            ui.text(&format!("Approved: {} {} in {}\n{native}", grant.plugin, grant.sha256, file.display()))
         }
         Report::Revoked { plugin, file } => {
             ui.text(&format!("Revoked: {plugin}, removed {}\n", file.display()))

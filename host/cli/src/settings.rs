@@ -21,8 +21,6 @@ const LOCK_LIMIT: Duration = Duration::from_secs(10);
 const CHANGE_LIMIT: Duration = Duration::from_secs(600);
 /// Where is kept what must last: the audit record, and what has been copied.
 pub(crate) const STATE: &str = "/var/lib/bootc-image";
-/// Our helper's name.
-const HELPER: &str = "bootc-image-helper";
 
 pub(crate) fn resolve(global: &Global, builtins: Vec<Builtin>) -> Result<(Settings, Surroundings), Failure> {
     let root = rustix::process::geteuid().is_root();
@@ -36,15 +34,15 @@ pub(crate) fn resolve(global: &Global, builtins: Vec<Builtin>) -> Result<(Settin
         configuration: configuration.judging.clone(),
         lock_limit: LOCK_LIMIT,
         change_limit: CHANGE_LIMIT,
-        helper: helper_candidates(),
+        programs: own_programs(),
         state: STATE.into(),
         directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         proxies: proxies(&subject),
         subject,
         dry_run: global.dry_run,
     };
-    let helper = settings.helper.clone();
-    Ok((settings, Surroundings { builtins, places, configuration, helper }))
+    let programs = settings.programs.clone();
+    Ok((settings, Surroundings { builtins, places, configuration, programs }))
 }
 
 /// The user's own directories. As root nothing of the caller's world counts (D5.3): this isn't asked then.
@@ -99,9 +97,9 @@ fn text(name: &str) -> Option<String> {
 }
 
 /// As installed, then as built: beside us.
-fn helper_candidates() -> Vec<PathBuf> {
+fn own_programs() -> Vec<PathBuf> {
     let Ok(program) = std::env::current_exe() else { return Vec::new() };
     let directory = program.parent().unwrap_or(Path::new("/"));
     let prefix = directory.parent().unwrap_or(Path::new("/"));
-    vec![prefix.join("libexec/bootc-image").join(HELPER), directory.join(HELPER)]
+    vec![prefix.join("libexec/bootc-image"), directory.to_owned()]
 }

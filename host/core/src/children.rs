@@ -1,6 +1,7 @@
 //! The only place where programs are started (D3.14): from an empty environment, found in fixed places, with no
 //! descriptors but the ones they are given.
 
+pub mod native;
 mod signals;
 
 use std::ffi::OsString;
@@ -73,37 +74,56 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }
 
-/// Our own helper: the first of `candidates` that is there, if nobody but root can replace it.
-///
-/// # Errors
-/// [`Error::MissingProgram`]; [`Error::UnsafeProgram`].
-pub fn find_helper(candidates: &[PathBuf]) -> Result<PathBuf, Error> {
-    let Some(path) = candidates.iter().find(|path| is_executable(path)) else {
-        let searched =
-            candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        return Err(Error::MissingProgram {
-            program: "bootc-image-helper",
-            package: "bootc-image",
-            searched,
-        });
-    };
-    let path = fs::canonicalize(path).map_err(Error::io("examine", path))?;
-    for part in path.ancestors() {
-        let metadata = fs::symlink_metadata(part).map_err(Error::io("examine", part))?;
-        let sticky_directory = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-        if metadata.uid() != 0 || (metadata.mode() & 0o022 != 0 && !sticky_directory) {
-            return Err(Error::UnsafeProgram(path));
+/// A program of our own: it does what we don't do ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// What is heavy: libostree, and the compiler.
+    Helper,
+    /// What native extensions run in.
+    Native,
+}
+
+impl Own {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Helper => "bootc-image-helper",
+            Self::Native => "bootc-image-native",
         }
     }
-    Ok(path)
+
+    /// Its path: the first of these directories in which it is, if nobody but root can replace it.
+    ///
+    /// # Errors
+    /// [`Error::MissingProgram`]; [`Error::UnsafeProgram`].
+    pub fn find(self, directories: &[PathBuf]) -> Result<PathBuf, Error> {
+        let candidates: Vec<PathBuf> =
+            directories.iter().map(|directory| directory.join(self.name())).collect();
+        let Some(path) = candidates.iter().find(|path| is_executable(path)) else {
+            let searched = candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+            return Err(Error::MissingProgram {
+                program: self.name(),
+                package: "bootc-image",
+                searched: searched.join(", "),
+            });
+        };
+        let path = fs::canonicalize(path).map_err(Error::io("examine", path))?;
+        for part in path.ancestors() {
+            let metadata = fs::symlink_metadata(part).map_err(Error::io("examine", part))?;
+            let sticky_directory = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+            if metadata.uid() != 0 || (metadata.mode() & 0o022 != 0 && !sticky_directory) {
+                return Err(Error::UnsafeProgram(path));
+            }
+        }
+        Ok(path)
+    }
 }
 
 /// Has our helper compile the component in `component` to machine code in `code`, an empty file.
 ///
 /// # Errors
-/// [`Error::Child`] with what the compiler says; as [`find_helper`]; the system's.
-pub fn compile(candidates: &[PathBuf], component: &File, code: &File) -> Result<(), Error> {
-    let mut child = Child::helper(candidates)?;
+/// [`Error::Child`] with what the compiler says; as [`Own::find`]; the system's.
+pub fn compile(directories: &[PathBuf], component: &File, code: &File) -> Result<(), Error> {
+    let mut child = Child::helper(directories)?;
     child.descriptor(component, 3)?.descriptor(code, 4)?;
     child.arg("compile");
     child.run_quietly()
@@ -166,9 +186,9 @@ impl Child {
     /// As [`Child::new`], for our helper, which has no use for a home.
     ///
     /// # Errors
-    /// As [`find_helper`]; the system's.
-    pub fn helper(candidates: &[PathBuf]) -> Result<Self, Error> {
-        Self::with_path("bootc-image-helper", &find_helper(candidates)?, &[])
+    /// As [`Own::find`]; the system's.
+    pub fn helper(directories: &[PathBuf]) -> Result<Self, Error> {
+        Self::with_path(Own::Helper.name(), &Own::Helper.find(directories)?, &[])
     }
 
     fn with_path(

@@ -53,7 +53,7 @@ pub trait Exporter {
 #[derive(Debug)]
 pub struct HelperExporter {
     /// Where it may be, in order.
-    pub candidates: Vec<PathBuf>,
+    pub directories: Vec<PathBuf>,
 }
 
 impl Exporter for HelperExporter {
@@ -67,7 +67,7 @@ impl Exporter for HelperExporter {
         let repository_path = repository.directory().path(".");
         let repository = repository.directory().open_file(".").map_err(Error::io("open", repository_path))?;
         let directory = File::open(directory).map_err(Error::io("open", directory))?;
-        let mut child = Child::helper(&self.candidates)?;
+        let mut child = Child::helper(&self.directories)?;
         child.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
         child.args(["export", commit.as_str()]);
         child.run_in_conversation(&mut |mut stdin, stdout| {

@@ -175,6 +175,9 @@ pub struct Grant {
     pub sha256: String,
     /// Digest of its manifest: what it is asked about and what it claims.
     pub manifest: String,
+    /// Whether it is native code, which runs with full authority.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub native: bool,
     /// What it may ask the host for, sorted.
     pub capabilities: Vec<Capability>,
 }

@@ -35,8 +35,8 @@ pub struct Settings {
     pub lock_limit: Duration,
     /// How long to wait for somebody else's lock in order to change something: others may be copying whole images.
     pub change_limit: Duration,
-    /// Where `bootc-image-helper` may be, in order.
-    pub helper: Vec<PathBuf>,
+    /// Directories in which programs of our own may be, in order.
+    pub programs: Vec<PathBuf>,
     /// Where is kept what must last.
     pub state: PathBuf,
     /// Where names of files begin that don't begin at the root: the caller's current directory.

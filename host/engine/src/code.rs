@@ -12,7 +12,8 @@ use bootc_image_core::children;
 use bootc_image_core::digest;
 use bootc_image_core::files::replace;
 use bootc_image_grammar::weakened::is_off;
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -42,8 +43,8 @@ pub(crate) enum Code {
 pub(crate) struct Compiler {
     /// Where machine code is kept, if anywhere.
     pub(crate) cache: Option<PathBuf>,
-    /// Where the helper may be, in order.
-    pub(crate) helper: Vec<PathBuf>,
+    /// Directories in which the helper may be, in order.
+    pub(crate) programs: Vec<PathBuf>,
 }
 
 /// Digest of a component's file, in lower-case hexadecimal.
@@ -91,6 +92,34 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
         return Err(format!("{} was changed while it was read", path.display()));
     }
     compile(engine, &copy, cache.filter(|_| rustix::process::geteuid().is_root()), &name, compiler)
+}
+
+/// A library in memory as it was approved, which nobody can change any more. An error says why it can't be used.
+pub(crate) fn sealed(code: &Code) -> Result<File, String> {
+    let Code::File { path, sha256, owner } = code else {
+        return Err("native code is never part of this program".to_owned());
+    };
+    let unreadable = |error: io::Error| format!("{}: {error}", path.display());
+    let mut copy =
+        executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
+    let found =
+        open_trusted(path, *owner).and_then(|mut file| pass_on(&mut file, &mut copy)).map_err(unreadable)?;
+    if found != *sha256 && !is_off("digest") {
+        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", path.display()));
+    }
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;
+    Ok(copy)
+}
+
+/// A file that is nowhere, can be sealed, and may be executed; kernels before 6.3 know no others.
+fn executable_memory(name: &str) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        made => made,
+    };
+    Ok(File::from(made?))
 }
 
 /// Copies a component, and returns its digest. Memory doesn't grow with it.
@@ -162,7 +191,7 @@ fn compile(
 ) -> Result<Component, String> {
     let failed = |error: &dyn std::fmt::Display| format!("it can't be compiled: {error}");
     let code = memory("code").map_err(|error| failed(&error))?;
-    children::compile(&compiler.helper, source, &code).map_err(|error| {
+    children::compile(&compiler.programs, source, &code).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         failed(&format!("{error}{cause}"))
     })?;

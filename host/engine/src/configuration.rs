@@ -23,6 +23,8 @@ pub struct Configuration {
     pub judging: policy::Configuration,
     /// Plugins that don't count where they are.
     pub masked: Vec<(PluginId, Place)>,
+    /// Whether native extensions that were approved may run.
+    pub native: bool,
     /// The most that policies may use.
     pub policy_ceiling: Wishes,
     /// The most that plugins may use which format lists.
@@ -45,6 +47,8 @@ pub(crate) struct RawConfiguration {
     audit: RawAudit,
     /// The most that plugins may use, whatever they ask for.
     ceiling: RawCeilings,
+    /// Native extensions.
+    native: RawNatives,
     /// Which policies count, and how.
     policy: RawPolicy,
     /// Settings of plugins, by id.
@@ -59,6 +63,15 @@ pub(crate) struct RawConfiguration {
 struct RawAudit {
     /// Whether what only reads is recorded too, if root asks.
     reads: Option<bool>,
+}
+
+/// Native extensions.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+struct RawNatives {
+    /// Whether those that were approved may run, with full authority. Without it, none does.
+    enabled: Option<bool>,
 }
 
 /// The most that plugins may use.
@@ -151,6 +164,9 @@ impl Configuration {
         for mask in &raw.policy.masked {
             let place = source.checked(&mask.place, "place", place)?;
             self.masked.push((id(source, &mask.id, "id")?, place));
+        }
+        if let Some(enabled) = raw.native.enabled {
+            self.native = enabled;
         }
         if let Some(reads) = raw.audit.reads {
             self.judging.record_reads = reads;

@@ -62,6 +62,9 @@ impl PluginSet {
             return;
         }
         let look = || {
+            if plugin.manifest.component.native {
+                return self.process(plugin).map(|_| Vec::new());
+            }
             let world = plugin.manifest.component.world;
             let runtime = self.workshop().runtime(Runs::of(world))?;
             let identity = self.identity(plugin);

@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
 use crate::places::{Place, Places, drop_ins, read_text};
-use crate::strict::{Complaint, Source, sha256 as sha256_text};
+use crate::strict::{Complaint, Source, one_of, sha256 as sha256_text};
 
 /// A grants file.
 #[derive(Deserialize)]
@@ -36,13 +36,16 @@ struct RawGrant {
     /// Its id.
     #[cfg_attr(test, schemars(with = "String"))]
     plugin: Spanned<String>,
-    /// Digest of its component in lower-case hexadecimal. Only in the OS image it may be left out: the image vouches for what
-    /// is in it.
+    /// Digest of its component in lower-case hexadecimal. Only in the OS image it may be left out, and never of native code:
+    /// the image vouches for what is in it.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     sha256: Option<Spanned<String>>,
     /// Digest of its manifest, likewise.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     manifest: Option<Spanned<String>>,
+    /// `native`, if it is native code: it runs with full authority.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    kind: Option<Spanned<String>>,
     /// What it may ask the host for.
     #[serde(default)]
     capability: Vec<RawCapability>,
@@ -55,6 +58,8 @@ pub struct Found {
     /// None: whatever component the OS image has.
     pub(crate) sha256: Option<String>,
     pub(crate) manifest: Option<String>,
+    /// Whether it is about native code.
+    pub(crate) native: bool,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) file: PathBuf,
     /// Where it was found: a grant of the image is about plugins of the image alone.
@@ -102,8 +107,15 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
             raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256_text)).transpose()?;
         let manifest =
             raw.manifest.as_ref().map(|text| source.checked(text, "manifest", sha256_text)).transpose()?;
+        let native = match &raw.kind {
+            Some(kind) => {
+                source.checked(kind, "kind", |text| one_of(text, &["native"], "a kind of plugins"))?
+            }
+            None => "",
+        };
+        let native = !native.is_empty();
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
-            if given.is_none() && place != Place::Image {
+            if given.is_none() && (place != Place::Image || native) {
                 let what =
                     format!("missing: say what of {plugin} may run (bootc-image plugin show {plugin})");
                 return Err(source.complain(raw.plugin.span(), key, what));
@@ -112,7 +124,7 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         let mut capabilities =
             raw.capability.iter().map(|raw| raw.capability(source)).collect::<Result<Vec<_>, _>>()?;
         capabilities.sort();
-        Ok(Found { plugin, sha256, manifest, capabilities, file: file.to_owned(), place })
+        Ok(Found { plugin, sha256, manifest, native, capabilities, file: file.to_owned(), place })
     };
     raw.grant.iter().map(grant).collect()
 }
@@ -140,6 +152,9 @@ fn text(grant: &Grant) -> String {
         sha256 = grant.sha256,
         manifest = grant.manifest
     );
+    if grant.native {
+        text.push_str("# It runs with full authority.\nkind = \"native\"\n");
+    }
     for Capability { name, scope } in &grant.capabilities {
         text.push_str(&format!("\n[[grant.capability]]\nname = \"{name}\"\n"));
         if !scope.is_empty() {

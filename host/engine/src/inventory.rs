@@ -125,7 +125,7 @@ impl Inventory {
                     tracing::info!(plugin = id, directory = %path.display(), "masked by the configuration");
                     inventory.masked.push(Masked { id, place: *place, directory: path });
                 } else {
-                    inventory.add(read(&surroundings.places, *place, &id, &path, &grants));
+                    inventory.add(read(surroundings, *place, &id, &path, &grants));
                 }
             }
         }
@@ -212,13 +212,13 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
 }
 
 fn read(
-    places: &Places,
+    surroundings: &Surroundings,
     place: Place,
     id: &str,
     directory: &Path,
     grants: &[Found],
 ) -> Result<Plugin, Broken> {
-    let owner = places.owner(place);
+    let owner = surroundings.places.owner(place);
     let origin = directory.display().to_string();
     let broken = |reason: String, fix: &str, may_be_policy| Broken {
         id: sanitize(id),
@@ -243,9 +243,27 @@ fn read(
         return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
     };
     let manifest_sha256 = code::hex(text.as_bytes());
-    let standing = standing(place, &manifest, &sha256, &manifest_sha256, grants);
+    let standing = native_standing(surroundings, place, &manifest)
+        .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
     let code = Code::File { path: directory.join(&manifest.component.file), sha256, owner };
     Ok(Plugin { place: Some(place), origin, manifest, standing, manifest_sha256, code })
+}
+
+/// Why native code can't run whatever was granted to it, if it can't.
+fn native_standing(surroundings: &Surroundings, place: Place, manifest: &Manifest) -> Option<Standing> {
+    let held = |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
+    if !manifest.component.native {
+        None
+    } else if place == Place::User {
+        let fix = "have an administrator install it in /var/lib/bootc-image/plugins";
+        Some(held("it is native code, and only root's runs", fix))
+    } else if !surroundings.configuration.native && !is_off("native") {
+        let fix =
+            "if native code may run with full authority here: [native] enabled = true in the configuration";
+        Some(held("native extensions are off on this host", fix))
+    } else {
+        None
+    }
 }
 
 /// Compares what a plugin asks for with what was granted to it.
@@ -265,7 +283,8 @@ fn standing(
                 Place::Installed | Place::Site => true,
             }
     };
-    let of_plugin: Vec<&Found> = grants.iter().filter(about).collect();
+    let of_plugin: Vec<&Found> =
+        grants.iter().filter(about).filter(|grant| grant.native == manifest.component.native).collect();
     let fix = format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}");
     if is_off("grants") {
         return Standing::Enabled;

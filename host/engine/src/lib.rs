@@ -16,8 +16,11 @@
 //! - [`doctor`]: what is wrong with plugins
 //! - `code`: from a component on disk to machine code
 //! - [`sanitize`]: takes out of a guest's text what could deceive whoever reads it
+//! - `native`: runs native code, in a process of its own
+//! - `answers`: what plugins answer, whatever they are made of, as the core takes it
 //! - [`wasm`]: runs a component within its [`limits`]; no function of wasmtime runs before a plugin does
 
+mod answers;
 pub mod builtin;
 pub mod cases;
 mod code;
@@ -26,6 +29,7 @@ pub mod doctor;
 pub mod grants;
 pub mod inventory;
 pub mod manifest;
+mod native;
 pub mod places;
 mod policy;
 pub mod sanitize;
@@ -41,3 +45,10 @@ pub use wasm::limits;
 
 /// Version of the WIT packages that this host offers. A manifest's `api` must include it.
 pub const API_VERSION: semver::Version = semver::Version::new(0, 1, 0);
+
+/// Version of `bootc_image_extension.h` that this host offers. The `api` of native code must include it.
+pub const NATIVE_API_VERSION: semver::Version = semver::Version::new(
+    bootc_image_extension::abi::MAJOR as u64,
+    bootc_image_extension::abi::MINOR as u64,
+    0,
+);

@@ -14,8 +14,8 @@ use toml::Spanned;
 
 use crate::limits::Wishes;
 use crate::strict::{Complaint, Source, one_of, sha256};
-use crate::{API_VERSION, sanitize};
-use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest};
+use crate::{API_VERSION, NATIVE_API_VERSION, sanitize};
+use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest, RawNative, RawWhen};
 
 pub use when::When;
 
@@ -35,7 +35,8 @@ pub struct Manifest {
     pub id: PluginId,
     /// The plugin's own version.
     pub version: Version,
-    /// The versions of the WIT packages that it works with. Includes [`API_VERSION`].
+    /// The versions that it works with: of the WIT packages, and includes [`API_VERSION`]; of native code, of
+    /// `bootc_image_extension.h`, and includes [`NATIVE_API_VERSION`].
     pub api: VersionReq,
     /// What it is made of.
     pub component: Component,
@@ -58,12 +59,14 @@ pub struct Wanted {
     pub reason: String,
 }
 
-/// The component of a plugin.
+/// The component of a plugin, or its library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     /// Name of its file, next to the manifest.
     pub file: String,
-    /// What it exports, and what it may import at most.
+    /// Whether it is native code, which runs with full authority.
+    pub native: bool,
+    /// What it exports, and what it may import at most. Native code has the part of this world.
     pub world: World,
     /// Digest of the file in lower-case hexadecimal. A built-in plugin needs none: the builder of the host knows it.
     pub sha256: Option<String>,
@@ -153,15 +156,16 @@ impl Manifest {
             let what = format!("{} isn't known; this host reads {SCHEMA}", raw.schema.get_ref());
             return Err(source.complain(raw.schema.span(), "schema", what));
         }
-        let component = component(source, &raw.component)?;
+        let component = part(source, raw.component.as_ref(), raw.native.as_ref())?;
+        let offered = if component.native { &NATIVE_API_VERSION } else { &API_VERSION };
         Ok(Self {
             id: source
                 .checked(&raw.id, "id", |text| PluginId::new(text).map_err(|error| error.to_string()))?,
             version: source.checked(&raw.version, "version", version)?,
-            api: source.checked(&raw.api, "api", api)?,
+            api: source.checked(&raw.api, "api", |text| api(text, offered))?,
             commands: commands(source, component.world, raw.command.as_ref())?,
             formats: formats(source, component.world, raw.format.as_ref())?,
-            capabilities: capabilities(source, component.world, &raw.capability)?,
+            capabilities: capabilities(source, &component, &raw.capability)?,
             limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
             component,
         })
@@ -174,17 +178,20 @@ impl Manifest {
             return false;
         }
         let Ok(table) = text.parse::<toml::Table>() else { return true };
-        let worlds: Vec<&str> = table
-            .get("component")
-            .and_then(toml::Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|component| component.get("world")?.as_str())
-            .collect();
-        let is_other = |name: &&str| {
-            World::ALL.iter().any(|world| world.name() == *name && *world != World::PolicyValidator)
+        let named = |parts: &str, key: &str| -> Vec<String> {
+            let parts = table.get(parts).and_then(toml::Value::as_array).into_iter().flatten();
+            parts
+                .map(|part| part.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned())
+                .collect()
         };
-        worlds.is_empty() || !worlds.iter().all(is_other)
+        let other = |of: fn(World) -> &'static str| {
+            move |name: &String| {
+                World::ALL.iter().any(|&world| of(world) == name && world != World::PolicyValidator)
+            }
+        };
+        let (worlds, roles) = (named("component", "world"), named("native", "role"));
+        let none = worlds.is_empty() && roles.is_empty();
+        none || !worlds.iter().all(other(World::name)) || !roles.iter().all(other(World::kind))
     }
 }
 
@@ -192,70 +199,124 @@ fn version(text: &str) -> Result<Version, String> {
     Version::parse(text).map_err(|error| format!("{text:?} isn't a version: {error}"))
 }
 
-fn api(text: &str) -> Result<VersionReq, String> {
+fn api(text: &str, offered: &Version) -> Result<VersionReq, String> {
     let requirement =
         VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
-    if requirement.matches(&API_VERSION) || is_off("api") {
+    if requirement.matches(offered) || is_off("api") {
         Ok(requirement)
     } else {
         let fix = match requirement.comparators.first() {
-            Some(first)
-                if (first.major, first.minor.unwrap_or(0)) < (API_VERSION.major, API_VERSION.minor) =>
-            {
+            Some(first) if (first.major, first.minor.unwrap_or(0)) < (offered.major, offered.minor) => {
                 "install a newer version of the plugin"
             }
             _ => "install a newer bootc-image",
         };
-        Err(format!("{text:?} doesn't include {API_VERSION}, the version that this host offers: {fix}"))
+        Err(format!("{text:?} doesn't include {offered}, the version that this host offers: {fix}"))
     }
 }
 
-fn component(source: Source<'_>, raw: &Spanned<Vec<RawComponent>>) -> Result<Component, Complaint> {
-    let [component] = raw.get_ref().as_slice() else {
-        let what = format!("a plugin has exactly one component, this one has {}", raw.get_ref().len());
-        return Err(source.complain(raw.span(), "component", what));
-    };
-    let world = source.checked(&component.world, "world", world)?;
-    let only_policies = |span: std::ops::Range<usize>, key| {
-        source.complain(span, key, "only a policy is asked about operations")
-    };
-    let before_lookup = match &component.before_lookup {
-        Some(given) if world != World::PolicyValidator => {
-            return Err(only_policies(given.span(), "before-lookup"));
+/// The one component or library.
+fn part(
+    source: Source<'_>,
+    components: Option<&Spanned<Vec<RawComponent>>>,
+    libraries: Option<&Spanned<Vec<RawNative>>>,
+) -> Result<Component, Complaint> {
+    match (components, libraries) {
+        (Some(components), None) => match components.get_ref().as_slice() {
+            [one] => component(source, one),
+            all => {
+                let what = format!("a plugin has exactly one component, this one has {}", all.len());
+                Err(source.complain(components.span(), "component", what))
+            }
+        },
+        (None, Some(libraries)) => match libraries.get_ref().as_slice() {
+            [one] => library(source, one),
+            all => {
+                let what = format!("a plugin has exactly one library, this one has {}", all.len());
+                Err(source.complain(libraries.span(), "native", what))
+            }
+        },
+        (Some(_), Some(libraries)) => {
+            let what = "a plugin has a component or a library, not both";
+            Err(source.complain(libraries.span(), "native", what))
         }
-        given => given.as_ref().is_some_and(|given| *given.get_ref()),
-    };
-    let when = match &component.when {
-        Some(given) if world != World::PolicyValidator => return Err(only_policies(given.span(), "when")),
-        Some(given) => When::parse(source, given.get_ref())?,
-        None => When::default(),
-    };
+        (None, None) => {
+            Err(source.complain(0..0, "component", "missing: a plugin has exactly one component"))
+        }
+    }
+}
+
+fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Complaint> {
+    let world = source.checked(&raw.world, "world", world)?;
+    let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
     Ok(Component {
-        file: source.checked(&component.file, "file", file)?,
+        file: source.checked(&raw.file, "file", |text| file(text, ".wasm"))?,
+        native: false,
         world,
-        sha256: component.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?,
+        sha256: raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?,
         when,
         before_lookup,
     })
 }
 
-fn file(text: &str) -> Result<String, String> {
+fn library(source: Source<'_>, raw: &RawNative) -> Result<Component, Complaint> {
+    let world = source.checked(&raw.role, "role", role)?;
+    let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
+    Ok(Component {
+        file: source.checked(&raw.file, "file", |text| file(text, ".so"))?,
+        native: true,
+        world,
+        sha256: Some(source.checked(&raw.sha256, "sha256", sha256)?),
+        when,
+        before_lookup,
+    })
+}
+
+/// What a policy is asked about.
+fn concerns(
+    source: Source<'_>,
+    world: World,
+    when: Option<&Spanned<RawWhen>>,
+    before_lookup: Option<&Spanned<bool>>,
+) -> Result<(When, bool), Complaint> {
+    let only_policies = |span: std::ops::Range<usize>, key| {
+        source.complain(span, key, "only a policy is asked about operations")
+    };
+    let before_lookup = match before_lookup {
+        Some(given) if world != World::PolicyValidator => {
+            return Err(only_policies(given.span(), "before-lookup"));
+        }
+        given => given.is_some_and(|given| *given.get_ref()),
+    };
+    match when {
+        Some(given) if world != World::PolicyValidator => Err(only_policies(given.span(), "when")),
+        Some(given) => Ok((When::parse(source, given.get_ref())?, before_lookup)),
+        None => Ok((When::default(), before_lookup)),
+    }
+}
+
+fn file(text: &str, ending: &str) -> Result<String, String> {
     let plain = !text.starts_with('.') && !text.contains(['/', '\\']) && sanitize::is_clean(text);
-    if plain && text.len() <= 255 && text.ends_with(".wasm") || is_off("file-name") {
+    if plain && text.len() <= 255 && text.ends_with(ending) || is_off("file-name") {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't the plain name of a .wasm file next to the manifest"))
+        Err(format!("{text:?} isn't the plain name of a {ending} file next to the manifest"))
     }
 }
 
 fn world(text: &str) -> Result<World, String> {
-    let names: Vec<&str> = World::ALL.iter().map(|world| world.name()).collect();
-    let name = one_of(text, &names, "a world that this host runs")?;
-    World::ALL
-        .iter()
-        .copied()
-        .find(|world| world.name() == name)
-        .ok_or_else(|| format!("{name:?} isn't known"))
+    named(text, World::name, "a world that this host runs")
+}
+
+fn role(text: &str) -> Result<World, String> {
+    named(text, World::kind, "something that native code can be")
+}
+
+fn named(text: &str, name: fn(World) -> &'static str, what: &str) -> Result<World, String> {
+    let names: Vec<&str> = World::ALL.iter().map(|&world| name(world)).collect();
+    let found = one_of(text, &names, what)?;
+    let mut all = World::ALL.iter().copied();
+    all.find(|&world| name(world) == found).ok_or_else(|| format!("{found:?} isn't known"))
 }
 
 /// A capability that there is.
@@ -318,7 +379,11 @@ pub(crate) const CAPABILITIES: &[KnownCapability] = &[
     KnownCapability { name: PULLS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
 ];
 
-fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Result<Vec<Wanted>, Complaint> {
+fn capabilities(
+    source: Source<'_>,
+    component: &Component,
+    raw: &[RawCapability],
+) -> Result<Vec<Wanted>, Complaint> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for raw in raw {
         let capability = raw.capability(source)?;
@@ -335,11 +400,14 @@ fn capabilities(source: Source<'_>, world: World, raw: &[RawCapability]) -> Resu
                 ));
             }
         };
-        if !CAPABILITIES
-            .iter()
-            .any(|known| known.name == capability.name && known.world.is_none_or(|of| of == world))
-        {
-            let what = format!("{} is of no use to a plugin of this world", capability.name);
+        // Native code can't ask the host for images: it answers, and that is all.
+        let is_of_use = |known: &&KnownCapability| {
+            known.name == capability.name
+                && known.world.is_none_or(|of| of == component.world)
+                && !(component.native && known.bounds == Bounds::Names)
+        };
+        if !CAPABILITIES.iter().any(|known| is_of_use(&known)) {
+            let what = format!("{} is of no use to a plugin of this kind", capability.name);
             return Err(source.complain(raw.name.span(), "name", what));
         }
         wanted.push(Wanted { capability, reason });

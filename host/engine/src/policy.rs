@@ -1,6 +1,6 @@
 //! A plugin as the core's `Policy`: asked, or the reason why it can't be.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bootc_image_core::plugin::{Opinion, PluginId, Policy, PolicyFailure};
 use bootc_image_core::view::View;
@@ -8,6 +8,7 @@ use bootc_image_core::view::View;
 use crate::code::{self, Code, Compiler};
 use crate::inventory::{Broken, Plugin, Standing};
 use crate::manifest::{When, World};
+use crate::native::Process;
 use crate::set::caught;
 use crate::wasm::{Identity, ReadyPolicy, Runs, Runtime};
 
@@ -50,8 +51,16 @@ pub(crate) struct JudgingPlugin {
     when: When,
     before_lookup: bool,
     code: Result<(Code, Identity), PolicyFailure>,
-    ready: OnceLock<Result<ReadyPolicy, String>>,
+    body: Body,
     workshop: Arc<Workshop>,
+}
+
+/// What a policy is when it has been asked once.
+enum Body {
+    /// A component, loaded.
+    Component(OnceLock<Result<ReadyPolicy, String>>),
+    /// The process of native code, unless none runs.
+    Native(Mutex<Option<Process>>),
 }
 
 impl JudgingPlugin {
@@ -68,7 +77,11 @@ impl JudgingPlugin {
             when: component.when.clone(),
             before_lookup: component.before_lookup,
             code,
-            ready: OnceLock::new(),
+            body: if component.native {
+                Body::Native(Mutex::new(None))
+            } else {
+                Body::Component(OnceLock::new())
+            },
             workshop,
         }
     }
@@ -81,19 +94,24 @@ impl JudgingPlugin {
             when: When::default(),
             before_lookup: true,
             code: Err(failure),
-            ready: OnceLock::new(),
+            body: Body::Component(OnceLock::new()),
             workshop,
         })
     }
 
     /// The runtime, and the policy in it, loaded if this is the first time.
-    fn ready(&self, code: &Code, identity: &Identity) -> Result<(&Runtime, &ReadyPolicy), String> {
+    fn ready<'a>(
+        &'a self,
+        ready: &'a OnceLock<Result<ReadyPolicy, String>>,
+        code: &Code,
+        identity: &Identity,
+    ) -> Result<(&'a Runtime, &'a ReadyPolicy), String> {
         let runtime = self.workshop.runtime(Runs::of(World::PolicyValidator))?;
         let load = || {
             code::load(runtime.engine(), code, &self.workshop.compiler)
                 .and_then(|it| runtime.prepare_policy(identity, &it))
         };
-        let ready = self.ready.get_or_init(load).as_ref().map_err(Clone::clone)?;
+        let ready = ready.get_or_init(load).as_ref().map_err(Clone::clone)?;
         Ok((runtime, ready))
     }
 }
@@ -120,9 +138,27 @@ impl Policy for JudgingPlugin {
                 asked,
             }
         };
-        let (runtime, ready) =
-            caught(|| self.ready(code, identity)).and_then(std::convert::identity).map_err(failed(false))?;
-        let evaluate = || runtime.evaluate(identity, ready, view);
-        caught(evaluate).and_then(std::convert::identity).map_err(failed(true))
+        match &self.body {
+            Body::Component(ready) => {
+                let ready = || self.ready(ready, code, identity);
+                let (runtime, ready) =
+                    caught(ready).and_then(std::convert::identity).map_err(failed(false))?;
+                let evaluate = || runtime.evaluate(identity, ready, view);
+                caught(evaluate).and_then(std::convert::identity).map_err(failed(true))
+            }
+            Body::Native(place) => {
+                let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+                let programs = &self.workshop.compiler.programs;
+                let start = || Process::start(code, identity.clone(), World::PolicyValidator, programs);
+                let process = match place.take() {
+                    Some(process) => process,
+                    None => caught(start).and_then(std::convert::identity).map_err(failed(false))?,
+                };
+                let evaluated = caught(|| process.evaluate(view));
+                let (process, opinion) = evaluated.unwrap_or_else(|panic| (None, Err(panic)));
+                *place = process;
+                opinion.map_err(failed(true))
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::grants;
 use crate::inventory::{Inventory, Plugin, Standing};
 use crate::limits::Limits;
 use crate::manifest::{Format, World};
+use crate::native::Process;
 use crate::places::Places;
 use crate::policy::{JudgingPlugin, Workshop};
 use crate::sanitize::sanitize;
@@ -37,8 +38,8 @@ pub struct Surroundings {
     pub places: Places,
     /// What the administrator says.
     pub configuration: Configuration,
-    /// Where the helper may be, in order.
-    pub helper: Vec<PathBuf>,
+    /// Directories in which programs of our own may be, in order.
+    pub programs: Vec<PathBuf>,
 }
 
 /// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
@@ -54,7 +55,7 @@ impl PluginSet {
     /// A set of what is found there. What is wrong with a plugin is told when it is asked for.
     pub fn new(surroundings: Surroundings) -> Self {
         let compiler =
-            Compiler { cache: surroundings.places.cache.clone(), helper: surroundings.helper.clone() };
+            Compiler { cache: surroundings.places.cache.clone(), programs: surroundings.programs.clone() };
         let workshop = Arc::new(Workshop::new(compiler));
         Self { surroundings, inventory: OnceLock::new(), policies: OnceLock::new(), workshop }
     }
@@ -87,6 +88,12 @@ impl PluginSet {
                 .map(|wanted| wanted.capability.clone())
                 .collect(),
         }
+    }
+
+    /// Starts the process of native code.
+    pub(crate) fn process(&self, plugin: &Plugin) -> Result<Process, String> {
+        let programs = &self.workshop.compiler.programs;
+        Process::start(&plugin.code, self.identity(plugin), plugin.manifest.component.world, programs)
     }
 
     /// The digest of a plugin's component as it is now, in lower-case hexadecimal; none of one that is built in.
@@ -231,6 +238,9 @@ impl Plugins for PluginSet {
             return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
         }
         let plan = || {
+            if found.manifest.component.native {
+                return self.process(found).map_err(unusable)?.plan(name, args);
+            }
             let runtime = self.workshop.runtime(Runs::of(World::CommandWrapper)).map_err(unusable)?;
             let component =
                 code::load(runtime.engine(), &found.code, &self.workshop.compiler).map_err(unusable)?;
@@ -268,6 +278,9 @@ impl Plugins for PluginSet {
         }
         let work = || {
             let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
+            if plugin.manifest.component.native {
+                return self.process(plugin).map_err(unusable)?.format(format, rows, wanted, out);
+            }
             let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
             let component =
                 code::load(runtime.engine(), &plugin.code, &self.workshop.compiler).map_err(unusable)?;
@@ -332,6 +345,7 @@ impl Plugins for PluginSet {
             plugin: found.manifest.id.clone(),
             sha256: now,
             manifest: found.manifest_sha256.clone(),
+            native: found.manifest.component.native,
             capabilities,
         })
     }

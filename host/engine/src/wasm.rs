@@ -205,8 +205,8 @@ impl Runtime {
             .instantiate(&mut store)
             .and_then(|validator| policies::evaluate(&validator, &mut store, view.clone()));
         match outcome {
-            Ok(Ok(verdict)) => Ok(policies::opinion(&identity.plugin, verdict)),
-            Ok(Err(problem)) => Err(policies::failure(problem)),
+            Ok(Ok(verdict)) => Ok(policies::opinion(&identity.plugin, &verdict)),
+            Ok(Err(problem)) => Err(policies::failure(&problem)),
             Err(error) => Err(stopped::reason(&error, store.data().ran())),
         }
     }
@@ -242,9 +242,9 @@ impl Runtime {
             Ok(()) => return Ok(()),
             Err(Stop::Output(error)) => return Err(FormatError::Output(error)),
             Err(Stop::Problem(problem)) if !begun && problem.code == "usage" => {
-                return Err(FormatError::Usage(policies::failure(problem)));
+                return Err(FormatError::Usage(policies::failure(&problem)));
             }
-            Err(Stop::Problem(problem)) => policies::failure(problem),
+            Err(Stop::Problem(problem)) => policies::failure(&problem),
             Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().ran()),
         };
         let plugin = plugin();

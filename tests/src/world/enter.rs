@@ -38,6 +38,7 @@ impl Enter {
         let ours = [
             ("bootc-image", "/usr/bin/bootc-image"),
             ("bootc-image-helper", "/usr/libexec/bootc-image/bootc-image-helper"),
+            ("bootc-image-native", "/usr/libexec/bootc-image/bootc-image-native"),
         ];
         let built = |(name, inside): (&str, &str)| Some((programs::release(name)?, inside.into()));
         let environment =

@@ -61,6 +61,8 @@ struct Line {
     id: String,
     version: String,
     kind: &'static str,
+    /// Whether it runs with full authority.
+    native: bool,
     place: &'static str,
     state: &'static str,
     reason: String,
@@ -98,14 +100,16 @@ fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
             Standing::Enabled => ("enabled", String::new()),
             Standing::Held { reason, .. } => ("held", reason.clone()),
         };
-        let kind = plugin.manifest.component.world.kind();
+        let component = &plugin.manifest.component;
+        let (kind, native) = (component.world.kind(), component.native);
         let (id, version) = (plugin.manifest.id.to_string(), plugin.manifest.version.to_string());
-        Line { id, version, kind, place: place(plugin), state, reason }
+        Line { id, version, kind, native, place: place(plugin), state, reason }
     });
     let other = |id: &String, state, reason: &str| Line {
         id: id.clone(),
         version: String::new(),
         kind: "",
+        native: false,
         place: "",
         state,
         reason: reason.to_owned(),
@@ -126,8 +130,13 @@ fn list(ui: &Ui, plugins: &PluginSet, format: Format) -> Result<u8, Failure> {
         Format::Json => render::json(&lines, out),
         Format::Table => {
             let rows = lines.into_iter().map(|line| {
-                let texts =
-                    [line.version, line.kind.to_owned(), line.place.to_owned(), line.state.to_owned()];
+                let native = if line.native { "native " } else { "" };
+                let texts = [
+                    line.version,
+                    format!("{native}{}", line.kind),
+                    line.place.to_owned(),
+                    line.state.to_owned(),
+                ];
                 let [version, kind, place, state] =
                     texts.map(|text| if text.is_empty() { "-".to_owned() } else { text });
                 [line.id, version, kind, place, state, line.reason]
@@ -148,16 +157,25 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
     };
     line("id", manifest.id.as_str());
     line("version", &manifest.version.to_string());
-    line("kind", &format!("{} ({}, api {})", component.world.kind(), component.world.name(), manifest.api));
+    let kind = component.world.kind();
+    if component.native {
+        line(
+            "kind",
+            &format!("native {kind} (bootc_image_extension.h {}): runs with full authority", manifest.api),
+        );
+    } else {
+        line("kind", &format!("{kind} ({}, api {})", component.world.name(), manifest.api));
+    }
+    let file = if component.native { "library" } else { "component" };
     line("place", &format!("{} ({})", place(plugin), plugin.origin));
     match (plugins.component_digest(plugin), &component.sha256) {
-        (Ok(None), _) => line("component", &format!("{} (built in)", component.file)),
+        (Ok(None), _) => line(file, &format!("{} (built in)", component.file)),
         (Ok(Some(found)), Some(named)) if found != *named => {
-            line("component", &format!("{} {found}", component.file));
+            line(file, &format!("{} {found}", component.file));
             line("", &format!("but its manifest names {named}: they don't belong together"));
         }
-        (Ok(Some(found)), _) => line("component", &format!("{} {found}", component.file)),
-        (Err(error), _) => line("component", &format!("{}: {error}", component.file)),
+        (Ok(Some(found)), _) => line(file, &format!("{} {found}", component.file)),
+        (Err(error), _) => line(file, &format!("{}: {error}", component.file)),
     }
     line("manifest", &plugin.manifest_sha256);
     match &plugin.standing {

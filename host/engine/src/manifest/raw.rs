@@ -27,12 +27,17 @@ pub(crate) struct RawManifest {
     /// The plugin's own version.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) version: Spanned<String>,
-    /// Versions of the WIT packages that it works with, as a requirement such as `^0.1`.
+    /// Versions of the WIT packages that it works with, or of `bootc_image_extension.h`, as a requirement such as `^0.1`.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) api: Spanned<String>,
-    /// What it is made of: exactly one.
-    #[cfg_attr(test, schemars(with = "Vec<RawComponent>"))]
-    pub(crate) component: Spanned<Vec<RawComponent>>,
+    /// What it is made of: exactly one component, or one library.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<Vec<RawComponent>>"))]
+    pub(crate) component: Option<Spanned<Vec<RawComponent>>>,
+    /// Native code that it is made of instead, which runs with full authority.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<Vec<RawNative>>"))]
+    pub(crate) native: Option<Spanned<Vec<RawNative>>>,
     /// Subcommands of `cmd` that it owns, of a plugin that plans commands.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<Vec<RawCommand>>"))]
@@ -62,6 +67,28 @@ pub(crate) struct RawComponent {
     /// Digest of the file in lower-case hexadecimal.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) sha256: Option<Spanned<String>>,
+    /// What a policy is asked about; without it, everything.
+    #[cfg_attr(test, schemars(with = "Option<RawWhen>"))]
+    pub(crate) when: Option<Spanned<RawWhen>>,
+    /// Whether a policy is also asked before names are looked up, when no image has a digest.
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    pub(crate) before_lookup: Option<Spanned<bool>>,
+}
+
+/// A shared library.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawNative {
+    /// Plain name of a `.so` file next to the manifest.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) file: Spanned<String>,
+    /// What it does: `policy`, `format` or `command`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) role: Spanned<String>,
+    /// Digest of the file in lower-case hexadecimal.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) sha256: Spanned<String>,
     /// What a policy is asked about; without it, everything.
     #[cfg_attr(test, schemars(with = "Option<RawWhen>"))]
     pub(crate) when: Option<Spanned<RawWhen>>,

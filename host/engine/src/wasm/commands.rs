@@ -1,5 +1,4 @@
-//! `bootc-image:command/commands`: asks for a plan and translates the answer. Texts for people lose what could deceive;
-//! the plan's arguments stay as they are, for they are data: the pipeline parses them.
+//! `bootc-image:command/commands`: asks for a plan and translates the answer.
 
 use bootc_image_core::plugin::{Plan, PlanError};
 use wasmtime::Store;
@@ -9,13 +8,10 @@ use super::bindings::imports::bootc_image::types::problems::Failure;
 use super::bindings::wrapper::Wrapper;
 use super::bindings::wrapper::exports::bootc_image::command::commands as wit;
 use super::guest::Guest;
-use crate::sanitize::sanitize;
+use crate::answers::{self, Words};
 
 /// What a component answers.
 pub(super) type Outcome = Result<wit::Plan, Failure>;
-
-/// Stands for a code that isn't one.
-const NO_CODE: &str = "unspecified";
 
 /// Calls `plan-run`. What goes in and what comes out is paid for, an answer that is too long is none.
 pub(super) fn plan_run(
@@ -48,39 +44,21 @@ fn texts(outcome: &Outcome) -> Vec<&str> {
 
 /// The plan for the core.
 pub(super) fn plan(plan: wit::Plan) -> Plan {
-    Plan { argv: plan.argv, message: sanitize(&plan.message) }
+    answers::plan(plan.argv, &plan.message)
 }
 
-/// The refusal or failure for the core. A code that isn't one changes nothing about which of the two it is.
+/// The refusal or failure for the core.
 pub(super) fn failure(failure: Failure) -> PlanError {
     match failure {
-        Failure::Denied(denial) => PlanError::Denied {
-            code: code(denial.code),
-            message: sanitize(&denial.message),
-            hint: denial.hint.as_deref().map(sanitize),
-        },
-        Failure::Failed(problem) => PlanError::Failed {
-            code: code(problem.code),
-            message: sanitize(&problem.message),
-            hint: problem.hint.as_deref().map(sanitize),
-        },
-    }
-}
-
-pub(super) fn code(code: String) -> String {
-    let kebab = code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if kebab && (1..=64).contains(&code.len()) { code } else { NO_CODE.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_kebab_case_is_a_code() {
-        assert_eq!(code("not-in-allowlist".to_owned()), "not-in-allowlist");
-        for text in ["", "Two Words", "a\u{1b}b", &"x".repeat(65)] {
-            assert_eq!(code(text.to_owned()), NO_CODE);
-        }
+        Failure::Denied(denial) => answers::denied(Words {
+            code: &denial.code,
+            message: &denial.message,
+            hint: denial.hint.as_deref(),
+        }),
+        Failure::Failed(problem) => answers::failed(Words {
+            code: &problem.code,
+            message: &problem.message,
+            hint: problem.hint.as_deref(),
+        }),
     }
 }

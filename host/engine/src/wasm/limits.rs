@@ -15,13 +15,13 @@ pub struct Limits {
     /// How long it may take all in all, on a machine that has other things to do too.
     pub wall_time: Duration,
     /// Bytes that cross the boundary in either direction, results included, in the whole run.
-    pub(super) transfer: usize,
+    pub(crate) transfer: usize,
     /// The same in one call.
     pub(super) call: usize,
     /// Resources, and handles to them.
     pub(super) handles: usize,
     /// Bytes of text for people and of the plan.
-    pub(super) output: usize,
+    pub(crate) output: usize,
     /// Operations that it may ask the host for.
     pub(super) operations: usize,
     /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
@@ -134,7 +134,7 @@ pub(super) fn pool() -> PoolingAllocationConfig {
 
 /// A limit that a run hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Exceeded {
+pub(crate) enum Exceeded {
     #[error("used more than {} MiB of memory", .0 >> 20)]
     Memory(usize),
     #[error("used more than {0} table entries")]
@@ -155,7 +155,7 @@ pub(super) enum Exceeded {
 
 /// What one run has used.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     limits: Limits,
     memory: usize,
     table_entries: usize,
@@ -165,27 +165,27 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0, operations: 0 }
     }
 
     /// What the run may use.
-    pub(super) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
 
     /// Pays for texts that cross the boundary.
-    pub(super) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
+    pub(crate) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
         self.transfer_bytes(cost(texts))
     }
 
     /// Rows with so many bytes of cells are about to be taken: they may come out many times as long.
-    pub(super) fn allow_output_of(&mut self, cells: usize) {
+    pub(crate) fn allow_output_of(&mut self, cells: usize) {
         self.limits.transfer = self.limits.transfer.saturating_add(cells.saturating_mul(32));
     }
 
     /// Pays for an operation that the host is asked for.
-    pub(super) fn operation(&mut self) -> Result<(), Exceeded> {
+    pub(crate) fn operation(&mut self) -> Result<(), Exceeded> {
         self.operations = self.operations.saturating_add(1);
         if self.operations > self.limits.operations && !is_off("operations") {
             Err(Exceeded::Operations(self.limits.operations))
@@ -195,7 +195,7 @@ impl Budget {
     }
 
     /// Pays for bytes that cross the boundary.
-    pub(super) fn transfer_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
+    pub(crate) fn transfer_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.transferred = self.transferred.saturating_add(bytes);
         if self.transferred > self.limits.transfer && !is_off("transfer") {
             Err(Exceeded::Transfer(self.limits.transfer))
@@ -205,7 +205,7 @@ impl Budget {
     }
 
     /// Pays for texts that the guest writes; they cross the boundary too.
-    pub(super) fn write<'a>(
+    pub(crate) fn write<'a>(
         &mut self,
         texts: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Result<(), Exceeded> {
@@ -214,7 +214,7 @@ impl Budget {
     }
 
     /// Pays for what the guest writes, beside what [`Budget::transfer_bytes`] takes.
-    pub(super) fn write_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
+    pub(crate) fn write_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.written = self.written.saturating_add(bytes);
         if self.written > self.limits.output && !is_off("output") {
             Err(Exceeded::Output(self.limits.output))

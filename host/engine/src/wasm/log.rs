@@ -1,21 +1,15 @@
 //! `bootc-image:host/log`: what a guest says goes to `tracing`, its text in a field of its own and never as a format.
 
-use tracing::{Level as Kept, enabled, event};
+use tracing::{Level as Kept, enabled};
 
 use super::bindings::imports::bootc_image::host::log::{Host, Level};
 use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::guest::Guest;
+use crate::answers;
 use crate::sanitize::sanitize;
 
 /// Marks the words of a panic.
 const PANIC: &str = "panic";
-
-/// One event of a level that is only known at run time; `tracing` wants it at compile time.
-macro_rules! tell {
-    ($level:expr, $plugin:expr, $text:expr, $attrs:expr) => {
-        event!(target: "plugin", $level, plugin = %$plugin, text = $text, attrs = $attrs)
-    };
-}
 
 impl Host for Guest {
     fn enabled(&mut self, level: Level) -> wasmtime::Result<bool> {
@@ -38,14 +32,14 @@ impl Host for Guest {
         }
         let attrs: Vec<String> = attrs.iter().map(|attr| format!("{}={}", attr.key, attr.value)).collect();
         let attrs = sanitize(&attrs.join(" "));
-        let (plugin, text, attrs) = (self.plugin(), text.as_str(), attrs.as_str());
-        match level {
-            Level::Error => tell!(Kept::ERROR, plugin, text, attrs),
-            Level::Warn => tell!(Kept::WARN, plugin, text, attrs),
-            Level::Info => tell!(Kept::INFO, plugin, text, attrs),
-            Level::Debug => tell!(Kept::DEBUG, plugin, text, attrs),
-            Level::Trace => tell!(Kept::TRACE, plugin, text, attrs),
-        }
+        let level = match level {
+            Level::Error => Kept::ERROR,
+            Level::Warn => Kept::WARN,
+            Level::Info => Kept::INFO,
+            Level::Debug => Kept::DEBUG,
+            Level::Trace => Kept::TRACE,
+        };
+        answers::tell(level, self.plugin(), &text, &attrs);
         Ok(())
     }
 }

@@ -1,11 +1,9 @@
 //! `bootc-image:policy/validate` and `bootc-image:host/settings`: asks, and translates the answer. All texts lose what could
 //! deceive.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bootc_image_core::error::Denial;
-use bootc_image_core::plugin::{Opinion, PluginId, Said};
+use bootc_image_core::plugin::{Opinion, PluginId};
 use bootc_image_core::view::View;
 use wasmtime::Store;
 use wasmtime::component::Resource;
@@ -15,13 +13,10 @@ use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::Problem;
 use super::bindings::validator::Validator;
 use super::bindings::validator::exports::bootc_image::policy::validate::{Decision, Verdict};
-use super::commands::code;
 use super::guest::Guest;
 use super::operations::Lent;
+use crate::answers::{self, Words};
 use crate::sanitize::sanitize;
-
-/// Most details of one verdict that are kept.
-const MOST_ATTRS: usize = 32;
 
 /// A setting that a plugin doesn't accept, in its own words, already harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,33 +89,20 @@ fn texts(outcome: &Result<Verdict, Problem>) -> Vec<&str> {
 }
 
 /// The verdict for the core.
-pub(super) fn opinion(plugin: &PluginId, verdict: Verdict) -> Opinion {
-    let denial = match verdict.decision {
+pub(super) fn opinion(plugin: &PluginId, verdict: &Verdict) -> Opinion {
+    let denial = match &verdict.decision {
         Decision::Allow => None,
-        Decision::Deny(denial) => Some(Denial {
-            by: plugin.to_string(),
-            code: code(denial.code),
-            message: sanitize(&denial.message),
-            hint: denial.hint.as_deref().map(sanitize),
-        }),
+        Decision::Deny(denial) => {
+            let hint = denial.hint.as_deref();
+            Some(Words { code: &denial.code, message: &denial.message, hint })
+        }
     };
-    let attrs: BTreeMap<String, String> = verdict
-        .attrs
-        .iter()
-        .take(MOST_ATTRS)
-        .map(|attr| (sanitize(&attr.key), sanitize(&attr.value)))
-        .collect();
-    Opinion { denial, said: Said { reason: sanitize(&verdict.reason), attrs } }
+    let attrs = verdict.attrs.iter().map(|attr| (attr.key.as_str(), attr.value.as_str()));
+    answers::opinion(plugin, denial, &verdict.reason, attrs)
 }
 
 /// Why it has no opinion, in its own words.
-pub(super) fn failure(problem: Problem) -> String {
-    let key = key(&problem);
-    let at = if key.is_empty() || problem.message.contains(key) {
-        String::new()
-    } else {
-        format!(" (setting {})", sanitize(key))
-    };
-    let hint = problem.hint.as_deref().map(|hint| format!("; {}", sanitize(hint))).unwrap_or_default();
-    format!("{}{at}{hint}", sanitize(&problem.message))
+pub(super) fn failure(problem: &Problem) -> String {
+    let words = Words { code: &problem.code, message: &problem.message, hint: problem.hint.as_deref() };
+    answers::sentence(words, key(problem))
 }

@@ -1,0 +1,3 @@
+//! What a native extension of bootc-image is written with.
+#[allow(unsafe_code)]
+pub mod abi;

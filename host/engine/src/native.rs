@@ -1,0 +1,433 @@
+//! Runs native extensions, each in a process of its own (D8.3). What a process says is believed as little as what a component
+//! says, and it is asked the same things, from the same places.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bootc_image_core::children::native::Native;
+use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
+use bootc_image_core::report::{Column, ImageRow};
+use bootc_image_core::view::{self, View};
+use bootc_image_grammar::weakened::is_off;
+use bootc_image_native_protocol::{
+    Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, LARGEST_FRAME, List, Load, Operation, Problem,
+    Reference, receive, send,
+};
+use tracing::Level;
+
+use crate::answers::{self, Words};
+use crate::code::{self, Code};
+use crate::limits::{Budget, Exceeded};
+use crate::manifest::{Format, World};
+use crate::sanitize::sanitize;
+use crate::wasm::Identity;
+
+/// What a process has besides what its extension may use: the program, and libraries of the system.
+const ADDRESS_SPACE: usize = 256 << 20;
+/// The most rows in one frame, and from how many bytes on none is added.
+const LARGEST_CHUNK: usize = 512;
+const LARGEST_DATA: usize = 1 << 20;
+/// The longest that is told of what a process said at its end, in characters.
+const LAST_WORDS: usize = 200;
+
+/// A process in which an extension is loaded.
+pub(crate) struct Process {
+    native: Native,
+    socket: UnixStream,
+    identity: Identity,
+    budget: Budget,
+    deadline: Instant,
+}
+
+/// Why a process is of no use any more.
+enum Trouble {
+    Socket(io::Error),
+    /// It has nothing more to say.
+    HungUp,
+    Exceeded(Exceeded),
+    /// It says so, or it isn't what was asked.
+    Unusable(String),
+    /// Nobody takes what it wrote.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::HungUp
+            }
+            _ => Self::Socket(error),
+        }
+    }
+}
+
+impl From<Exceeded> for Trouble {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(exceeded)
+    }
+}
+
+/// The socket until a point in time.
+struct Until<'a>(&'a UnixStream, Instant);
+
+impl Until<'_> {
+    /// Does something again until it isn't disturbed.
+    fn patiently(
+        &self,
+        mut work: impl FnMut(&UnixStream, Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let rest = self.1.saturating_duration_since(Instant::now());
+            let rest = if is_off("deadline") { Duration::from_secs(3600) } else { rest };
+            if rest.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match work(self.0, rest) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.patiently(|mut socket, rest| {
+            socket.set_read_timeout(Some(rest))?;
+            socket.read(buffer)
+        })
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.patiently(|mut socket, rest| {
+            socket.set_write_timeout(Some(rest))?;
+            socket.write(bytes)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Process {
+    /// Starts one, with the library as it was approved. An error says why that can't be.
+    pub(crate) fn start(
+        code: &Code,
+        identity: Identity,
+        world: World,
+        programs: &[PathBuf],
+    ) -> Result<Self, String> {
+        let library = code::sealed(code)?;
+        let (ours, theirs) = UnixStream::pair().map_err(|error| format!("there is no socket: {error}"))?;
+        let native = start(programs, &theirs, &library)?;
+        drop(theirs);
+        let limits = identity.limits;
+        let (budget, deadline) = (Budget::new(limits), Instant::now() + limits.wall_time);
+        let mut process = Self { native, socket: ours, identity, budget, deadline };
+        let loaded = process.load(world);
+        match loaded {
+            Ok(()) => Ok(process),
+            Err(trouble) => Err(process.explain(trouble)),
+        }
+    }
+
+    fn load(&mut self, world: World) -> Result<(), Trouble> {
+        let limits = self.identity.limits;
+        let load = Load {
+            address_space: (limits.memory + ADDRESS_SPACE) as u64,
+            processor_seconds: limits.guest_time.as_secs().max(1),
+            settings: self.identity.settings.to_string(),
+            may_start_processes: is_off("processes"),
+        };
+        self.send(&Ask::Load(load))?;
+        match self.next()? {
+            Frame::Message(Answer::Loaded { roles }) if roles.iter().any(|role| role == world.kind()) => {
+                Ok(())
+            }
+            Frame::Message(Answer::Loaded { .. }) => {
+                let function = match world {
+                    World::CommandWrapper => "plan",
+                    World::FormatOutput => "format",
+                    World::PolicyValidator => "evaluate",
+                };
+                Err(Trouble::Unusable(format!(
+                    "its manifest calls it a {}, and its `{function}` is null",
+                    world.kind()
+                )))
+            }
+            Frame::Message(Answer::Unusable(reason)) => Err(Trouble::Unusable(sanitize(&reason))),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
+    pub(crate) fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, String>) {
+        let asked = self.ask(&Ask::Evaluate(operation(view)));
+        let plugin = self.identity.plugin.clone();
+        match asked {
+            Ok(Answer::Verdict { reason, attrs }) => {
+                (Some(self), Ok(answers::opinion(&plugin, None, &reason, pairs(&attrs))))
+            }
+            Ok(Answer::Denied { problem, attrs }) => {
+                let denial = Some(words(&problem));
+                (Some(self), Ok(answers::opinion(&plugin, denial, "", pairs(&attrs))))
+            }
+            Ok(Answer::Failed(problem)) => (Some(self), Err(answers::sentence(words(&problem), ""))),
+            Ok(other) => (None, Err(self.explain(unexpected(&Frame::Message(other))))),
+            Err(trouble) => (None, Err(self.explain(trouble))),
+        }
+    }
+
+    /// Asks for a plan.
+    pub(crate) fn plan(mut self, name: &str, args: &[String]) -> Result<Plan, PlanError> {
+        let asked = self.ask(&Ask::Plan(Command { name: name.to_owned(), args: args.to_vec() }));
+        let plugin = self.identity.plugin.clone();
+        let unusable = |reason| Err(PlanError::Unusable { plugin, reason });
+        match asked {
+            Ok(Answer::Plan { argv, message }) => Ok(answers::plan(argv, &message)),
+            Ok(Answer::Denied { problem, .. }) => Err(answers::denied(words(&problem))),
+            Ok(Answer::Failed(problem)) => Err(answers::failed(words(&problem))),
+            Ok(other) => unusable(self.explain(unexpected(&Frame::Message(other)))),
+            Err(trouble) => unusable(self.explain(trouble)),
+        }
+    }
+
+    /// Has it format a list.
+    pub(crate) fn format(
+        mut self,
+        format: &Format,
+        rows: &Arc<Vec<ImageRow>>,
+        wanted: Wanted<'_>,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError> {
+        let plugin = self.identity.plugin.clone();
+        let mut begun = false;
+        let reason = match self.format_rows(format, rows, wanted, out, &mut begun) {
+            Ok(Answer::Formatted) => return Ok(()),
+            Ok(Answer::Failed(problem)) if !begun && problem.code == "usage" => {
+                return Err(FormatError::Usage(answers::sentence(words(&problem), "")));
+            }
+            Ok(Answer::Failed(problem)) => answers::sentence(words(&problem), ""),
+            Ok(other) => self.explain(unexpected(&Frame::Message(other))),
+            Err(Trouble::Output(error)) => return Err(FormatError::Output(error)),
+            Err(trouble) => self.explain(trouble),
+        };
+        Err(if begun {
+            FormatError::Cut { plugin, reason }
+        } else {
+            FormatError::NotBegun { plugin, reason }
+        })
+    }
+
+    fn format_rows(
+        &mut self,
+        format: &Format,
+        rows: &[ImageRow],
+        wanted: Wanted<'_>,
+        out: &mut dyn Write,
+        begun: &mut bool,
+    ) -> Result<Answer, Trouble> {
+        let option = |key: &str, value: String| (key.to_owned(), value);
+        let mut options =
+            vec![option("color", wanted.color.to_string()), option("terminal", wanted.terminal.to_string())];
+        options.extend(wanted.argument.map(|argument| option("argument", argument.to_owned())));
+        let columns = format.columns.iter().map(|column| column.name().to_owned()).collect();
+        self.begin();
+        self.send(&Ask::Format(List { format: format.name.clone(), columns, options }))?;
+        let mut rest = rows;
+        loop {
+            match self.next()? {
+                Frame::Message(Answer::WantsRows) => {
+                    let chunk = chunk(&mut rest, &format.columns);
+                    self.budget.allow_output_of(chunk.iter().flatten().map(String::len).sum());
+                    self.send(&Ask::Rows(chunk))?;
+                }
+                Frame::Message(answer) => return Ok(answer),
+                Frame::Output(bytes) => {
+                    self.budget.transfer_bytes(bytes.len())?;
+                    *begun = *begun || !bytes.is_empty();
+                    let start = Instant::now();
+                    out.write_all(&bytes).map_err(Trouble::Output)?;
+                    // Nobody knows how long a reader takes.
+                    self.deadline += start.elapsed();
+                }
+            }
+        }
+    }
+
+    /// A new question, with time and space of its own.
+    fn begin(&mut self) {
+        let limits = self.identity.limits;
+        self.budget = Budget::new(limits);
+        self.deadline = Instant::now() + limits.wall_time;
+    }
+
+    /// Asks something that is answered in one message.
+    fn ask(&mut self, question: &Ask) -> Result<Answer, Trouble> {
+        self.begin();
+        self.send(question)?;
+        match self.next()? {
+            Frame::Message(answer) => {
+                self.budget.write(texts(&answer))?;
+                Ok(answer)
+            }
+            output @ Frame::Output(_) => Err(unexpected(&output)),
+        }
+    }
+
+    fn send(&mut self, question: &Ask) -> Result<(), Trouble> {
+        Ok(send(&mut Until(&self.socket, self.deadline), question)?)
+    }
+
+    /// The next that it says, except for its log.
+    fn next(&mut self) -> Result<Frame<Answer>, Trouble> {
+        let largest = if is_off("answer") { LARGEST_FRAME } else { LARGEST_ANSWER };
+        loop {
+            match receive(&mut Until(&self.socket, self.deadline), largest)? {
+                None => return Err(Trouble::HungUp),
+                Some(Frame::Message(Answer::Log(level, text))) => {
+                    self.budget.write([text.as_str()])?;
+                    let level = match level {
+                        0 => Level::ERROR,
+                        1 => Level::WARN,
+                        2 => Level::INFO,
+                        _ => Level::DEBUG,
+                    };
+                    answers::tell(level, &self.identity.plugin, &sanitize(&text), "");
+                }
+                Some(Frame::Message(Answer::Unusable(reason))) => {
+                    return Err(Trouble::Unusable(sanitize(&reason)));
+                }
+                Some(other) => return Ok(other),
+            }
+        }
+    }
+
+    /// What happened, for a person. It is over.
+    fn explain(self, trouble: Trouble) -> String {
+        let what = match trouble {
+            Trouble::Unusable(reason) => return reason,
+            Trouble::Exceeded(exceeded) => return exceeded.to_string(),
+            Trouble::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Exceeded::WallTime(self.identity.limits.wall_time).to_string();
+            }
+            Trouble::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return format!("said what can't be understood: {}", sanitize(&error.to_string()));
+            }
+            Trouble::Socket(error) | Trouble::Output(error) => error.to_string(),
+            Trouble::HungUp => String::new(),
+        };
+        let end = self.native.end();
+        let ended = match (&end.by_itself, what.as_str()) {
+            (Some(how), _) => format!("its process ended instead of answering: {how}"),
+            (None, "") => "its process hung up instead of answering".to_owned(),
+            (None, what) => what.to_owned(),
+        };
+        match end.said.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+            Some(line) => {
+                format!("{ended}; it said: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
+            }
+            None => ended,
+        }
+    }
+}
+
+fn start(programs: &[PathBuf], socket: &UnixStream, library: &File) -> Result<Native, String> {
+    Native::start(programs, socket, library).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("its process can't be started: {error}{cause}")
+    })
+}
+
+fn unexpected(frame: &Frame<Answer>) -> Trouble {
+    let what = match frame {
+        Frame::Output(_) => "output",
+        Frame::Message(Answer::Verdict { .. }) => "a verdict",
+        Frame::Message(Answer::Denied { .. }) => "a denial",
+        Frame::Message(Answer::Failed(_)) => "a failure",
+        Frame::Message(Answer::Plan { .. }) => "a plan",
+        Frame::Message(_) => "something else",
+    };
+    Trouble::Unusable(format!("answered {what} to another question"))
+}
+
+fn words(problem: &Problem) -> Words<'_> {
+    Words { code: &problem.code, message: &problem.message, hint: problem.hint.as_deref() }
+}
+
+fn pairs(attrs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    attrs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+/// The texts of an answer, which are paid for.
+fn texts(answer: &Answer) -> Vec<&str> {
+    fn of_problem(problem: &Problem) -> [&str; 3] {
+        [&problem.code, &problem.message, problem.hint.as_deref().unwrap_or_default()]
+    }
+    fn of_pairs(attrs: &[(String, String)]) -> impl Iterator<Item = &str> {
+        pairs(attrs).flat_map(|(key, value)| [key, value])
+    }
+    match answer {
+        Answer::Verdict { reason, attrs } => of_pairs(attrs).chain([reason.as_str()]).collect(),
+        Answer::Denied { problem, attrs } => of_pairs(attrs).chain(of_problem(problem)).collect(),
+        Answer::Failed(problem) => of_problem(problem).to_vec(),
+        Answer::Plan { argv, message } => argv.iter().chain([message]).map(String::as_str).collect(),
+        Answer::Loaded { .. }
+        | Answer::Unusable(_)
+        | Answer::Log(..)
+        | Answer::WantsRows
+        | Answer::Formatted => Vec::new(),
+    }
+}
+
+/// The next rows, taken from `rest`.
+fn chunk(rest: &mut &[ImageRow], columns: &[Column]) -> Vec<Vec<String>> {
+    let (mut chunk, mut data) = (Vec::new(), 0);
+    while let Some((row, others)) = rest.split_first() {
+        if chunk.len() == LARGEST_CHUNK || data > LARGEST_DATA {
+            break;
+        }
+        let mut cells = Vec::with_capacity(columns.len());
+        row.cells(columns, |cell| {
+            data += cell.len();
+            cells.push(cell.to_owned());
+        });
+        chunk.push(cells);
+        *rest = others;
+    }
+    chunk
+}
+
+/// An operation in the words of the protocol.
+fn operation(view: &View) -> Operation {
+    let attrs = |attrs: &[(&'static str, String)]| {
+        attrs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    };
+    let image = |image: &view::Image| Image {
+        role: image.role.as_str().to_owned(),
+        name: image.name.as_ref().map(reference),
+        digest: image.digest.clone(),
+        attrs: attrs(&image.attrs),
+    };
+    Operation {
+        kind: view.kind.clone(),
+        digest: view.digest.clone(),
+        argv: view.argv.clone(),
+        images: view.images.iter().map(image).collect(),
+        attrs: attrs(&view.attrs),
+    }
+}
+
+fn reference(name: &view::Name) -> Reference {
+    let view::Name { canonical, transport, registry, repository, tag, digest } = name.clone();
+    Reference { canonical, transport, registry, repository, tag, digest }
+}

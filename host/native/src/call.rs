@@ -1,0 +1,335 @@
+//! A call into the extension, and what the host offers it meanwhile. A handle is a number that only this call and this thread
+//! know: one that is forged, stale or used elsewhere leads to nothing.
+
+// Foreign code is on the other side of every function here.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::ptr;
+
+use bootc_image_extension::abi::{self, ABSENT, Call, GONE, Host, INVALID, OK, TOO_LARGE, Text};
+use bootc_image_native_protocol::{
+    Answer, Ask, Frame, LARGEST_FRAME, Pair, Problem, receive, send, send_output,
+};
+use serde_json::value::RawValue;
+
+use crate::lent::text;
+
+/// Texts of one call, all in all, in bytes.
+const LARGEST_TEXTS: usize = 1 << 20;
+/// What goes into one frame of output, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// The extension's settings: JSON by key.
+pub(crate) struct Settings(BTreeMap<String, String>);
+
+impl Settings {
+    pub(crate) fn parse(json: &str) -> io::Result<Self> {
+        let all: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
+        Ok(Self(all.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect()))
+    }
+}
+
+/// What kind of call it is: not every function belongs to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Policy,
+    Formatter,
+    Command,
+}
+
+/// What a call has come to.
+struct State {
+    kind: Kind,
+    socket: UnixStream,
+    settings: *const Settings,
+    answer: Option<Answer>,
+    details: Vec<Pair>,
+    texts: usize,
+    columns: usize,
+    rows: std::vec::IntoIter<Vec<String>>,
+    rows_ended: bool,
+    /// The row that is lent, and its cells.
+    row: Vec<String>,
+    cells: Vec<Text>,
+    unsent: Vec<u8>,
+    gone: bool,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<(usize, State)>> = const { RefCell::new(None) };
+}
+
+/// The answer of an extension that hasn't the function for it.
+pub(crate) fn null(function: &str) -> Answer {
+    Answer::Unusable(format!("its `{function}` is null"))
+}
+
+/// Has `ask` call the extension with a handle, and returns its answer.
+pub(crate) fn make(
+    kind: Kind,
+    socket: &UnixStream,
+    settings: &Settings,
+    columns: usize,
+    ask: impl FnOnce(*mut Call),
+) -> Answer {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0x1000);
+    let socket = match socket.try_clone() {
+        Ok(socket) => socket,
+        Err(error) => return Answer::Unusable(format!("the socket can't be shared: {error}")),
+    };
+    let number = NEXT.fetch_add(16, Ordering::Relaxed);
+    let state = State {
+        kind,
+        socket,
+        settings,
+        answer: None,
+        details: Vec::new(),
+        texts: 0,
+        columns,
+        rows: Vec::new().into_iter(),
+        rows_ended: false,
+        row: Vec::new(),
+        cells: Vec::new(),
+        unsent: Vec::new(),
+        gone: false,
+    };
+    CURRENT.with_borrow_mut(|current| *current = Some((number, state)));
+    ask(ptr::without_provenance_mut(number));
+    let Some((_, mut state)) = CURRENT.take() else { return silence(kind) };
+    let answer = state.answer.take();
+    match (kind, answer) {
+        (Kind::Formatter, None) => {
+            state.flush();
+            Answer::Formatted
+        }
+        (Kind::Formatter, Some(failed)) => {
+            state.flush();
+            failed
+        }
+        (_, None) => silence(kind),
+        (_, Some(Answer::Verdict { reason, .. })) => Answer::Verdict { reason, attrs: state.details },
+        (_, Some(Answer::Denied { problem, .. })) => Answer::Denied { problem, attrs: state.details },
+        (_, Some(other)) => other,
+    }
+}
+
+fn silence(kind: Kind) -> Answer {
+    let what = if kind == Kind::Policy { "said neither yes nor no" } else { "gave no answer" };
+    Answer::Unusable(what.to_owned())
+}
+
+impl State {
+    /// Takes a text of the extension's.
+    fn take(&mut self, text: Text) -> Result<String, i32> {
+        let Text { data, length } = text;
+        if length == 0 {
+            return Ok(String::new());
+        }
+        if data.is_null() {
+            return Err(INVALID);
+        }
+        self.texts = self.texts.saturating_add(length).saturating_add(16);
+        if self.texts > LARGEST_TEXTS {
+            return Err(TOO_LARGE);
+        }
+        // SAFETY: the extension vouches for as many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
+        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| INVALID)
+    }
+
+    /// The first answer counts.
+    fn answer(&mut self, answer: Answer) -> Result<(), i32> {
+        if self.answer.is_some() {
+            return Err(INVALID);
+        }
+        self.answer = Some(answer);
+        Ok(())
+    }
+
+    fn problem(&mut self, code: Text, message: Text, hint: Text) -> Result<Problem, i32> {
+        let (code, message, hint) = (self.take(code)?, self.take(message)?, self.take(hint)?);
+        Ok(Problem { code, message, hint: Some(hint).filter(|hint| !hint.is_empty()) })
+    }
+
+    fn must_be(&self, kinds: &[Kind]) -> Result<(), i32> {
+        if kinds.contains(&self.kind) { Ok(()) } else { Err(INVALID) }
+    }
+
+    /// Sends what was written.
+    fn flush(&mut self) {
+        let unsent = std::mem::take(&mut self.unsent);
+        if !unsent.is_empty() && send_output(&mut self.socket, &unsent).is_err() {
+            self.gone = true;
+        }
+    }
+
+    fn next_row(&mut self) -> Result<*const Text, i32> {
+        self.must_be(&[Kind::Formatter])?;
+        if self.rows.len() == 0 && !self.rows_ended {
+            self.flush();
+            let asked = send(&mut self.socket, &Answer::WantsRows);
+            let rows = asked.and_then(|()| receive(&mut self.socket, LARGEST_FRAME));
+            let Ok(Some(Frame::Message(Ask::Rows(rows)))) = rows else {
+                self.gone = true;
+                return Err(GONE);
+            };
+            self.rows_ended = rows.is_empty();
+            self.rows = rows.into_iter();
+        }
+        let Some(row) = self.rows.next().filter(|row| row.len() == self.columns) else { return Err(ABSENT) };
+        self.row = row;
+        self.cells = self.row.iter().map(|cell| text(cell)).collect();
+        Ok(self.cells.as_ptr())
+    }
+
+    fn write(&mut self, bytes: *const c_void, length: usize) -> Result<(), i32> {
+        self.must_be(&[Kind::Formatter])?;
+        if length == 0 {
+            return Ok(());
+        }
+        if bytes.is_null() {
+            return Err(INVALID);
+        }
+        if length > isize::MAX as usize {
+            return Err(TOO_LARGE);
+        }
+        // SAFETY: the extension vouches for as many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+        for piece in bytes.chunks(PIECE) {
+            if self.unsent.len() + piece.len() > PIECE {
+                self.flush();
+            }
+            self.unsent.extend_from_slice(piece);
+            if self.gone {
+                return Err(GONE);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds the call behind a handle, on this thread and now.
+fn with(call: *mut Call, work: impl FnOnce(&mut State) -> Result<(), i32>) -> i32 {
+    let found = CURRENT.try_with(|current| {
+        let Ok(mut current) = current.try_borrow_mut() else { return INVALID };
+        match current.as_mut().filter(|(number, _)| *number == call.addr()) {
+            Some((_, state)) if state.gone => GONE,
+            Some((_, state)) => work(state).err().unwrap_or(OK),
+            None => INVALID,
+        }
+    });
+    found.unwrap_or(INVALID)
+}
+
+/// What extensions are given.
+pub(crate) static HOST: Host = Host {
+    size: size_of::<Host>(),
+    major: abi::MAJOR,
+    minor: abi::MINOR,
+    log,
+    setting,
+    detail,
+    fail,
+    allow,
+    deny,
+    next_row,
+    write,
+    plan,
+};
+
+unsafe extern "C" fn log(call: *mut Call, level: u32, message: Text) -> i32 {
+    with(call, |state| {
+        let message = state.take(message)?;
+        send(&mut state.socket, &Answer::Log(level, message)).map_err(|_| GONE)
+    })
+}
+
+unsafe extern "C" fn setting(call: *mut Call, key: Text, json: *mut Text) -> i32 {
+    with(call, |state| {
+        if json.is_null() {
+            return Err(INVALID);
+        }
+        let key = state.take(key)?;
+        // SAFETY: the settings outlive every call.
+        let settings = unsafe { &*state.settings };
+        let value = settings.0.get(&key).ok_or(ABSENT)?;
+        // SAFETY: it isn't null, and the extension vouches for it.
+        unsafe {
+            json.write(text(value));
+        }
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn detail(call: *mut Call, key: Text, value: Text) -> i32 {
+    with(call, |state| {
+        let detail = (state.take(key)?, state.take(value)?);
+        state.details.push(detail);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn fail(call: *mut Call, code: Text, message: Text, hint: Text) -> i32 {
+    with(call, |state| {
+        let problem = state.problem(code, message, hint)?;
+        state.answer(Answer::Failed(problem))
+    })
+}
+
+unsafe extern "C" fn allow(call: *mut Call, reason: Text) -> i32 {
+    with(call, |state| {
+        state.must_be(&[Kind::Policy])?;
+        let reason = state.take(reason)?;
+        state.answer(Answer::Verdict { reason, attrs: Vec::new() })
+    })
+}
+
+unsafe extern "C" fn deny(call: *mut Call, code: Text, message: Text, hint: Text) -> i32 {
+    with(call, |state| {
+        state.must_be(&[Kind::Policy, Kind::Command])?;
+        let problem = state.problem(code, message, hint)?;
+        state.answer(Answer::Denied { problem, attrs: Vec::new() })
+    })
+}
+
+unsafe extern "C" fn next_row(call: *mut Call, cells: *mut *const Text) -> i32 {
+    with(call, |state| {
+        if cells.is_null() {
+            return Err(INVALID);
+        }
+        let row = state.next_row()?;
+        // SAFETY: it isn't null, and the extension vouches for it.
+        unsafe {
+            cells.write(row);
+        }
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn write(call: *mut Call, bytes: *const c_void, length: usize) -> i32 {
+    with(call, |state| state.write(bytes, length))
+}
+
+unsafe extern "C" fn plan(call: *mut Call, argv: *const Text, argv_count: usize, message: Text) -> i32 {
+    with(call, |state| {
+        state.must_be(&[Kind::Command])?;
+        if argv.is_null() && argv_count > 0 {
+            return Err(INVALID);
+        }
+        if argv_count > LARGEST_TEXTS / 16 {
+            return Err(TOO_LARGE);
+        }
+        // SAFETY: the extension vouches for as many texts.
+        let argv =
+            if argv_count == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(argv, argv_count) } };
+        let argv = argv.iter().map(|text| state.take(*text)).collect::<Result<Vec<String>, i32>>()?;
+        let message = state.take(message)?;
+        state.answer(Answer::Plan { argv, message })
+    })
+}
