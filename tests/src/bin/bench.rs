@@ -60,12 +60,14 @@ const PAIRS: &[Pair] = &[
     },
 ];
 
-/// What plugins add to a command: the same one with and without them, in turn.
+/// What plugins add to a command: the same one with and without them, or with others, in turn.
 struct Addition {
     name: &'static str,
     command: &'static [&'static str],
-    /// The directory that is `/etc/bootc-image` for the first, and isn't there for the second.
+    /// The directory that is `/etc/bootc-image` for the first.
     with: &'static str,
+    /// The one for the second; none: there is none.
+    instead_of: Option<&'static str>,
     /// What the difference must not exceed, in ms.
     bar: f64,
 }
@@ -74,18 +76,35 @@ const ADDITIONS: &[Addition] = &[
     Addition {
         name: "a policy that judges, ten rules, added to a copy that isn't run",
         command: &["bootc-image", "--dry-run", "copy-to-storage"],
-        with: "/etc/bootc-image.policy",
+        with: POLICY,
+        instead_of: None,
         bar: 1.0,
     },
     Addition {
         name: "a hundred plugins whom it doesn't concern, added to a list",
         command: &["bootc-image", "list", "--format", "json"],
-        with: "/etc/bootc-image.hundred",
+        with: HUNDRED,
+        instead_of: None,
+        bar: 3.0,
+    },
+    Addition {
+        name: "a native policy that judges, one rule, instead of one in WASM",
+        command: &["bootc-image", "--dry-run", "copy-to-storage"],
+        with: NATIVE,
+        instead_of: Some(ONE_RULE),
         bar: 3.0,
     },
 ];
 
 const SITE: &str = "/etc/bootc-image";
+/// As above, with the shipped policy and ten rules.
+const POLICY: &str = "/etc/bootc-image.policy";
+/// As above, with one rule.
+const ONE_RULE: &str = "/etc/bootc-image.one-rule";
+/// As above, with the example of a native policy, which has the same rule.
+const NATIVE: &str = "/etc/bootc-image.native";
+/// As above, with a hundred policies that are about something else.
+const HUNDRED: &str = "/etc/bootc-image.hundred";
 /// As above, with the format `csv`.
 const FORMATS: &str = "/etc/bootc-image.formats";
 
@@ -110,14 +129,17 @@ fn with_plugins(world: &World) -> Enter {
     let rules: String = (0..9).map(rule).collect();
     let last = "[[settings.registry-policy.rule]]\neffect = \"allow\"\nregistry = [\"*\"]\n";
     let settings = format!("[settings.registry-policy]\ndefault = \"allow\"\n{rules}{last}");
-    let one = "/etc/bootc-image.policy";
-    let mut enter = world
-        .enter()
-        .file(&format!("{one}/plugins/registry-policy/plugin.toml"), &manifest)
-        .file(&format!("{one}/plugins/registry-policy/registry_policy.wasm"), &component)
-        .file(&format!("{one}/grants.d/a.toml"), grant("registry-policy"))
-        .file(&format!("{one}/config.d/a.toml"), settings);
-    let hundred = "/etc/bootc-image.hundred";
+    let one_rule = "[settings.registry-policy]\ndefault = \"deny\"\n[[settings.registry-policy.rule]]\neffect = \"allow\"\nregistry = [\"127.0.0.1:5000\"]\n[[settings.registry-policy.rule]]\neffect = \"allow\"\nroles = [\"target\"]\n";
+    let mut enter = world.enter();
+    for (place, settings) in [(POLICY, settings.as_str()), (ONE_RULE, one_rule)] {
+        enter = enter
+            .file(&format!("{place}/plugins/registry-policy/plugin.toml"), &manifest)
+            .file(&format!("{place}/plugins/registry-policy/registry_policy.wasm"), &component)
+            .file(&format!("{place}/grants.d/a.toml"), grant("registry-policy"))
+            .file(&format!("{place}/config.d/a.toml"), settings);
+    }
+    enter = native(enter);
+    let hundred = HUNDRED;
     let ids: Vec<String> = (0..100).map(|number| format!("policy-{number}")).collect();
     for id in &ids {
         enter = enter
@@ -140,7 +162,35 @@ fn with_plugins(world: &World) -> Enter {
     enter.file(&format!("{hundred}/grants.d/a.toml"), grants)
 }
 
-/// Runs the same command with and without plugins; prints by how much it takes longer. Returns whether that is too much.
+/// The example of a native policy, enabled.
+fn native(enter: Enter) -> Enter {
+    let library = programs::target().join("one_registry.so");
+    let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../extension-sdk");
+    let compiled = Command::new("cc")
+        .args(["-O2", "-fPIC", "-shared", &format!("-I{sdk}/include"), "-o"])
+        .arg(&library)
+        .arg(format!("{sdk}/examples/one-registry/one_registry.c"))
+        .status();
+    assert!(compiled.is_ok_and(|status| status.success()), "the C compiler failed");
+    let library = std::fs::read(library).expect("it was compiled");
+    let sha256 = format!("{:x}", Sha256::digest(&library));
+    let manifest = format!(
+        "schema = 1\nid = \"one-registry\"\nversion = \"1.0.0\"\napi = \"^1.0\"\n[[native]]\nfile = \"one_registry.so\"\n\
+         sha256 = \"{sha256}\"\nrole = \"policy\"\n"
+    );
+    let grant = format!(
+        "[[grant]]\nplugin = \"one-registry\"\nkind = \"native\"\nsha256 = \"{sha256}\"\nmanifest = \"{:x}\"\n",
+        Sha256::digest(&manifest)
+    );
+    let settings = "[native]\nenabled = true\n[settings.one-registry]\nregistry = \"127.0.0.1:5000\"\n";
+    enter
+        .file(&format!("{NATIVE}/plugins/one-registry/plugin.toml"), manifest)
+        .file(&format!("{NATIVE}/plugins/one-registry/one_registry.so"), library)
+        .file(&format!("{NATIVE}/grants.d/a.toml"), grant)
+        .file(&format!("{NATIVE}/config.d/a.toml"), settings)
+}
+
+/// Runs the same command with and without plugins, or with others; prints by how much it takes longer. Returns whether that is too much.
 fn add(addition: &Addition, rounds: usize) -> bool {
     let with = |place: &str, run: &mut dyn FnMut() -> f64| {
         std::fs::rename(place, SITE).expect("the world is ours");
@@ -152,9 +202,13 @@ fn add(addition: &Addition, rounds: usize) -> bool {
     with(addition.with, &mut run);
     let differences = sorted((0..rounds).map(|round| {
         // Each is first as often as the other.
-        let first = if round % 2 == 0 { run() } else { 0.0 };
+        let other = |run: &mut dyn FnMut() -> f64| match addition.instead_of {
+            Some(place) => with(place, run),
+            None => run(),
+        };
+        let first = if round % 2 == 0 { other(&mut run) } else { 0.0 };
         let longer = with(addition.with, &mut run);
-        longer - if round % 2 == 0 { first } else { run() }
+        longer - if round % 2 == 0 { first } else { other(&mut run) }
     }));
     let (low, high) = interval_of_median(&differences);
     println!(
@@ -174,9 +228,9 @@ fn warm(rounds: usize) -> bool {
     let run = || time(&["bootc-image", "policy", "test", "/run/many.toml"]);
     let each = sorted((0..rounds.div_ceil(10)).map(|_| {
         let without = run();
-        std::fs::rename("/etc/bootc-image.policy", SITE).expect("the world is ours");
+        std::fs::rename(POLICY, SITE).expect("the world is ours");
         let with = run();
-        std::fs::rename(SITE, "/etc/bootc-image.policy").expect("the world is ours");
+        std::fs::rename(SITE, POLICY).expect("the world is ours");
         (with - without) / CASES as f64 * 1e3
     }));
     let (low, high) = interval_of_median(&each);
