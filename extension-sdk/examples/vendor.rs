@@ -1,0 +1,72 @@
+//! A native extension in Rust that is all three: a policy, a formatter and a command. A plugin has one role, so three manifests
+//! can name this library.
+
+use std::io::Write as _;
+
+use bootc_image_extension::{
+    Command, Failure, Formatter, Host, Level, List, Operation, Out, Plan, Policy, Problem, Rows, Verdict,
+    export_extension,
+};
+
+/// What is fetched must be named by its digest, unless its repository is the setting `trusted`.
+struct Pinned;
+
+impl Policy for Pinned {
+    fn evaluate(&self, host: &Host<'_>, operation: &Operation) -> Result<Verdict, Problem> {
+        let trusted = host.setting("trusted").unwrap_or_default();
+        let is_trusted = |repository: &str| trusted.trim_matches('"') == repository;
+        let unpinned = operation.images.iter().filter_map(|image| image.name.as_ref()).find(|name| {
+            name.transport == "docker" && name.digest.is_none() && !is_trusted(&name.repository)
+        });
+        Ok(match unpinned {
+            Some(name) => Verdict::deny("not-pinned", "what is fetched must be named by its digest")
+                .with_attr("image", &name.canonical),
+            None => Verdict::allow("everything is named by its digest, or trusted"),
+        })
+    }
+}
+
+/// One row a line: its cells with a bar between them, and their number at the end.
+struct Bars;
+
+impl Formatter for Bars {
+    fn format(
+        &self,
+        host: &Host<'_>,
+        list: &List,
+        rows: &mut Rows<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<(), Problem> {
+        let between = match list.option("argument") {
+            None => " | ",
+            Some(between) if between.chars().count() == 1 => between,
+            Some(_) => return Err(Problem::usage("what stands between the cells is one character")),
+        };
+        let mut count = 0;
+        let mut print = |line: String| {
+            writeln!(out, "{line}").map_err(|error| Problem::new("output", error.to_string()))
+        };
+        print(list.columns.join(between))?;
+        for row in rows {
+            print(row.join(between))?;
+            count += 1;
+        }
+        host.log(Level::Debug, &format!("{count} rows"));
+        print(format!("{count} images"))
+    }
+}
+
+/// `newest`: podman's list, by the time of creation.
+struct Newest;
+
+impl Command for Newest {
+    fn plan(&self, _: &Host<'_>, name: &str, args: &[String]) -> Result<Plan, Failure> {
+        if !args.is_empty() {
+            return Err(Failure::Failed(Problem::usage(format!("`{name}` takes no arguments"))));
+        }
+        let argv = ["list", "--sort=created"].map(str::to_owned).to_vec();
+        Ok(Plan { argv, message: "The newest comes last.".to_owned() })
+    }
+}
+
+export_extension!(policy: Pinned, formatter: Bars, command: Newest);
