@@ -3,10 +3,10 @@
 set -euo pipefail
 
 packages=(
-    gcc libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev       # to build
+    gcc g++ libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev   # to build
     podman crun skopeo buildah ostree                                   # what is driven and compared with
     docker-registry busybox-static e2fsprogs                            # to make worlds
-    libseccomp-dev strace gdb procps                                    # to make faults and measurements
+    libseccomp-dev strace gdb procps valgrind                           # to make faults and measurements
 )
 targets=(wasm32-unknown-unknown wasm32-wasip2)
 policy=/usr/sbin/policy-rc.d

@@ -43,9 +43,8 @@ impl Formatter for Bars {
             Some(_) => return Err(Problem::usage("what stands between the cells is one character")),
         };
         let mut count = 0;
-        let mut print = |line: String| {
-            writeln!(out, "{line}").map_err(|error| Problem::new("output", error.to_string()))
-        };
+        let mut print =
+            |line: String| writeln!(out, "{line}").map_err(|error| Problem::new("output", error.to_string()));
         print(list.columns.join(between))?;
         for row in rows {
             print(row.join(between))?;

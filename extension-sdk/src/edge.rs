@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::{ptr, slice};
 
 use crate::abi::{self, Call, Text};
-use crate::{Command, Decision, Denial, Failure, Formatter, Level, List, Operation, Policy, Problem, Verdict};
+use crate::{
+    Command, Decision, Denial, Failure, Formatter, Level, List, Operation, Policy, Problem, Verdict,
+};
 
 /// What an extension has.
 pub struct Parts {
@@ -213,7 +215,11 @@ unsafe fn answer(state: *mut c_void, call: *mut Call, work: impl FnOnce(&Parts, 
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or(panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
 }
 
 fn lend(text: &str) -> Text {

@@ -61,7 +61,8 @@ fn what_version_1_0_laid_down_stays_where_it_is() {
         "#include <stdio.h>\n#include \"bootc_image_extension.h\"\nint main(void)\n{{\n{c}    return 0;\n}}\n"
     );
     std::fs::write(&source, text).unwrap();
-    for (compiler, options) in [("cc", &["-std=c99", "-pedantic"][..]), ("c++", &["-x", "c++", "-std=c++11"])] {
+    for (compiler, options) in [("cc", &["-std=c99", "-pedantic"][..]), ("c++", &["-x", "c++", "-std=c++11"])]
+    {
         let compiled = Command::new(compiler)
             .args(options)
             .args(["-Wall", "-Wextra", "-Werror", "-I"])

@@ -9,6 +9,7 @@ use bootc_image_test_guests as guests;
 use bootc_image_tests::hostile::Ending;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
+use plugins::native::{CONFIG, Extension};
 use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image, ship_in_image};
 use sha2::{Digest as _, Sha256};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -123,6 +124,17 @@ impl Attack {
         }
     }
 
+    /// A native policy that was approved and enabled: the guest, compiled with the name of the test defined.
+    fn native(self) -> Self {
+        let test = self.row.test;
+        self.prepared(move |enter| library(&test.to_uppercase()).enabled(enter, ""))
+    }
+
+    /// More memory than others, in MiB: that of the process of native code is counted as well.
+    fn with_memory(self, mib: u64) -> Self {
+        Self { ceiling: mib << 10, ..self }
+    }
+
     /// The plugin's setting `do`.
     fn does(self, what: &'static str) -> Self {
         self.with(move |enter| enter.file(SETTINGS, format!("settings.policy-does.do = {what:?}\n")))
@@ -194,13 +206,22 @@ impl Attack {
 
     /// It is refused by wasmtime. A guest that does the same without the one wrong thing isn't.
     fn must_be_refused_by_wasmtime(self, reason: &str) {
+        self.must_be_refused_unlike(reason, |enter| in_image(enter, "allows.wat"));
+    }
+
+    /// It is refused because of the process that it runs in. A library that does nothing wrong isn't.
+    fn must_be_refused_by_its_process(self, reason: &str) {
+        self.must_be_refused_unlike(reason, |enter| library("CONTROL").enabled(enter, ""));
+    }
+
+    fn must_be_refused_unlike(self, reason: &str, control: impl Fn(Enter) -> Enter + 'static) {
         assert!(self.row.mechanism.is_empty());
         for (ending, idle) in self.endings()[..2].iter().zip(IDLE.as_slice()) {
             self.held(ending, *idle);
             assert_eq!(ending.code, Some(self.refused), "{}: {ending:#?}", self.row.test);
             assert!(ending.output.contains(reason), "{}: {ending:#?}", self.row.test);
         }
-        let control = Attack { set_up: Box::new(|enter| in_image(enter, "allows.wat")), ..self };
+        let control = Attack { set_up: Box::new(control), ..self };
         for ending in control.endings() {
             assert_eq!(ending.code, Some(0), "{ending:#?}");
         }
@@ -286,6 +307,17 @@ static IDLE: LazyLock<[u64; 2]> = LazyLock::new(|| {
     assert!(endings.iter().all(|ending| ending.code == Some(0)), "{endings:#?}");
     [endings[0].peak_kib, endings[1].peak_kib]
 });
+
+/// The native policy that misbehaves as `what` says.
+fn library(what: &str) -> Extension {
+    let define = format!("-D{what}");
+    Extension::compiled("native", "tests/hostile/native.c", &[&define], ROLE)
+}
+
+/// What its manifest says beside.
+const ROLE: &str = "role = \"policy\"\n[limits]\nwall-ms = 1000\n";
+/// Its library.
+const LIBRARY: &str = "/var/lib/bootc-image/plugins/native/extension.so";
 
 /// A guest is part of the OS image, with its grant.
 fn in_image(enter: Enter, guest: &str) -> Enter {
@@ -868,4 +900,249 @@ fn hidden_after_an_upgrade() {
     attack!()
         .prepared(|enter| enter.file(SETTINGS, "[policy]\nmandatory = [\"policy-does\"]\n"))
         .must_be_refused("it is mandatory, and it isn't there", Harm::Runs);
+}
+
+#[test]
+fn native_segfault() {
+    attack!()
+        .native()
+        .must_be_refused_by_its_process("ended instead of answering: killed by signal 11 (SIGSEGV)");
+}
+
+#[test]
+fn native_abort() {
+    attack!()
+        .native()
+        .must_be_refused_by_its_process("ended instead of answering: killed by signal 6 (SIGABRT)");
+}
+
+#[test]
+fn native_exit() {
+    attack!().native().must_be_refused_by_its_process("ended instead of answering: exit code 0");
+}
+
+#[test]
+fn native_double_free() {
+    attack!().native().must_be_refused_by_its_process("(SIGABRT); it said: free(): double free detected");
+}
+
+#[test]
+fn native_stack_overflow() {
+    attack!().native().must_be_refused_by_its_process("killed by signal");
+}
+
+#[test]
+fn native_memory() {
+    attack!().native().with_memory(320).must_be_refused_by_its_process("killed by signal 6 (SIGABRT)");
+}
+
+#[test]
+fn native_crash_while_loading() {
+    attack!().native().must_be_refused_by_its_process("killed by signal 6 (SIGABRT)");
+}
+
+#[test]
+fn native_loop() {
+    attack!().native().must_be_refused("ran longer than 1 s", Harm::Endless);
+}
+
+#[test]
+fn native_sleep() {
+    attack!().native().must_be_refused("ran longer than 1 s", Harm::Endless);
+}
+
+#[test]
+fn native_fork_bomb() {
+    attack!().native().must_be_refused("no process could be started", Harm::Runs);
+}
+
+#[test]
+fn native_program() {
+    attack!().native().must_be_refused_by_its_process("no program could be started");
+}
+
+#[test]
+fn native_stdout() {
+    attack!().native().must_do_no_harm("\"allowed\": true", Harm::Says("printed by the library"));
+}
+
+#[test]
+fn native_closes_descriptors() {
+    attack!().native().must_be_refused_by_its_process("ended instead of answering: exit code 1");
+}
+
+#[test]
+fn native_wrong_size() {
+    attack!().native().must_be_refused_by_its_process("its table has 3 bytes");
+}
+
+#[test]
+fn native_wrong_major() {
+    attack!().native().must_be_refused_by_its_process(
+        "it was built for version 2.0 of bootc_image_extension.h, and this host has 1.0: install a newer bootc-image",
+    );
+}
+
+#[test]
+fn native_missing_symbol() {
+    attack!().native().must_be_refused_by_its_process("it has no bootc_image_extension_entry");
+}
+
+#[test]
+fn native_null_table() {
+    attack!().native().must_be_refused_by_its_process("it has no table for it");
+}
+
+#[test]
+fn native_null_callback() {
+    attack!().native().must_be_refused_by_its_process("its `evaluate` is null");
+}
+
+#[test]
+fn native_invalid_utf8() {
+    attack!().native().must_be_refused_by_its_process("said neither yes nor no");
+}
+
+#[test]
+fn native_escapes() {
+    attack!().native().must_be_refused_by_its_process("denied: \u{fffd}[2J\u{fffd}[Hallowed");
+}
+
+#[test]
+fn native_gigabyte_of_text() {
+    attack!().native().must_be_refused_by_its_process("said neither yes nor no");
+}
+
+#[test]
+fn native_gigabyte_of_answer() {
+    attack!().native().must_be_refused("536870912 bytes in one piece", Harm::Memory);
+}
+
+#[test]
+fn native_garbage() {
+    attack!().native().must_be_refused_by_its_process("said what can't be understood");
+}
+
+#[test]
+fn native_answer_to_another_question() {
+    attack!().native().must_be_refused_by_its_process("answered a plan to another question");
+}
+
+#[test]
+fn native_silence() {
+    attack!().native().must_be_refused_by_its_process("said neither yes nor no");
+}
+
+#[test]
+fn native_second_thought() {
+    attack!().native().must_be_refused_by_its_process("the first answer counts");
+}
+
+#[test]
+fn native_forged_call() {
+    attack!().native().must_be_refused_by_its_process("a forged call leads to nothing");
+}
+
+#[test]
+fn native_cpp_exception() {
+    attack!()
+        .prepared(|enter| {
+            Extension::compiled("native", "tests/hostile/native.cpp", &[], ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("killed by signal 6 (SIGABRT)");
+}
+
+#[test]
+fn native_panic() {
+    attack!()
+        .prepared(|enter| {
+            let library = std::fs::read(programs::example("libnative_panics.so")).unwrap();
+            Extension::of("native", library, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("panicked: nobody has thought of \u{fffd}[31mthis");
+}
+
+#[test]
+fn native_changed_after_approval() {
+    attack!()
+        .prepared(|enter| {
+            library("NATIVE_CHANGED_BEFORE").enabled(enter, "").file(LIBRARY, library("CONTROL").library)
+        })
+        .must_be_refused("has the digest", Harm::Runs);
+}
+
+#[test]
+fn native_writable_by_its_group() {
+    attack!()
+        .prepared(|enter| library("CONTROL").enabled(enter, ""))
+        .after(format!("chmod 664 {LIBRARY}"))
+        .must_be_refused("must belong to root and be writable by nobody else", Harm::Runs);
+}
+
+#[test]
+fn native_in_a_writable_directory() {
+    attack!()
+        .prepared(|enter| library("CONTROL").enabled(enter, ""))
+        .after("chmod 777 /var/lib/bootc-image")
+        .must_be_refused("must belong to root and be writable by nobody else", Harm::Runs);
+}
+
+#[test]
+fn native_symlink() {
+    attack!()
+        .prepared(|enter| library("CONTROL").enabled(enter, ""))
+        .after(format!(
+            "[ -L {LIBRARY} ] || {{ mv {LIBRARY} /var/tmp/there; ln -s /var/tmp/there {LIBRARY}; }}"
+        ))
+        .must_be_refused("it is a link, and must be a file", Harm::Runs);
+}
+
+#[test]
+fn native_switched_off() {
+    attack!()
+        .prepared(|enter| library("CONTROL").enabled(enter, "").file(CONFIG, "[native]\nenabled = false\n"))
+        .must_be_refused("native extensions are off on this host", Harm::Runs);
+}
+
+#[test]
+fn native_wrong_architecture() {
+    attack!()
+        .prepared(|enter| {
+            let mut bytes = library("CONTROL").library;
+            // e_machine: SPARC.
+            bytes[18..20].copy_from_slice(&2u16.to_le_bytes());
+            Extension::of("native", bytes, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("it is for another architecture: ELF machine 2");
+}
+
+#[test]
+fn native_cut_off() {
+    attack!()
+        .prepared(|enter| {
+            let bytes = library("CONTROL").library[..2000].to_vec();
+            Extension::of("native", bytes, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("it is no shared library");
+}
+
+#[test]
+fn native_runpath() {
+    attack!()
+        .prepared(|enter| {
+            let options = ["-DCONTROL", "-Wl,-rpath,/var/tmp"];
+            Extension::compiled("native", "tests/hostile/native.c", &options, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("it has libraries looked for in \"/var/tmp\" (RUNPATH)");
+}
+
+#[test]
+fn native_needs_a_path() {
+    attack!()
+        .prepared(|enter| {
+            let other = library("CONTROL").path;
+            let options = ["-DCONTROL", "-Wl,--no-as-needed", other.to_str().unwrap()];
+            Extension::compiled("native", "tests/hostile/native.c", &options, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("and libraries are found by name alone");
 }

@@ -3,93 +3,14 @@
 
 mod plugins;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
-use plugins::INSTALLED;
-use sha2::{Digest as _, Sha256};
-
-const ENABLED: &str = "[native]\nenabled = true\n";
-const CONFIG: &str = "/etc/bootc-image/config.d/50-native.toml";
-const GRANT: &str = "/etc/bootc-image/grants.d/50-native.toml";
-
-/// A library that was compiled, and the manifest that goes with it.
-struct Extension {
-    id: String,
-    manifest: String,
-    library: Vec<u8>,
-}
-
-impl Extension {
-    /// Compiles C with these options. `rest` is what its manifest says after `[[native]]`, file and digest.
-    fn c(id: &str, source: &str, options: &[&str], rest: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let library = directory().join(format!("{id}.so"));
-        let output = Command::new("cc")
-            .args([
-                "-std=c11",
-                "-Wall",
-                "-Wextra",
-                "-Werror",
-                "-O2",
-                "-fPIC",
-                "-shared",
-                "-fvisibility=hidden",
-            ])
-            .arg("-I")
-            .arg(root.join("extension-sdk/include"))
-            .args(options)
-            .arg("-o")
-            .arg(&library)
-            .arg(root.join(source))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        Self::of(id, std::fs::read(library).unwrap(), rest)
-    }
-
-    fn of(id: &str, library: Vec<u8>, rest: &str) -> Self {
-        let manifest = format!(
-            "schema = 1\nid = {id:?}\nversion = \"1.0.0\"\napi = \"^1.0\"\n[[native]]\nfile = \"extension.so\"\n\
-             sha256 = \"{:x}\"\n{rest}",
-            Sha256::digest(&library)
-        );
-        Self { id: id.to_owned(), manifest, library }
-    }
-
-    fn install(&self, enter: Enter) -> Enter {
-        let Self { id, manifest, library } = self;
-        enter
-            .file(&format!("{INSTALLED}/{id}/plugin.toml"), manifest)
-            .file(&format!("{INSTALLED}/{id}/extension.so"), library)
-    }
-
-    fn grant(&self) -> String {
-        let (library, manifest) = (Sha256::digest(&self.library), Sha256::digest(&self.manifest));
-        let id = &self.id;
-        format!(
-            "[[grant]]\nplugin = {id:?}\nkind = \"native\"\nsha256 = \"{library:x}\"\nmanifest = \"{manifest:x}\"\n"
-        )
-    }
-
-    /// Installed, approved and enabled.
-    fn enabled(&self, enter: Enter, settings: &str) -> Enter {
-        self.install(enter).file(GRANT, self.grant()).file(CONFIG, format!("{ENABLED}{settings}"))
-    }
-}
-
-fn directory() -> PathBuf {
-    let directory = programs::target().join("native");
-    std::fs::create_dir_all(&directory).unwrap();
-    directory
-}
+use plugins::native::{CONFIG, ENABLED, Extension, GRANT};
 
 const ONE_REGISTRY: &str = "extension-sdk/examples/one-registry/one_registry.c";
 
 fn one_registry() -> Extension {
-    Extension::c("one-registry", ONE_REGISTRY, &[], "role = \"policy\"\n")
+    Extension::compiled("one-registry", ONE_REGISTRY, &["-pedantic"], "role = \"policy\"\n")
 }
 
 /// The policy's setting.
@@ -114,4 +35,163 @@ fn the_example_judges_real_copies() {
     assert!(denied.stdout.starts_with("77\n") && !denied.stdout.contains("localhost/bootc"), "{denied:#?}");
     let said = &world.record().into_iter().find(|line| line.to_string().contains("other-registry")).unwrap();
     assert!(said.to_string().contains("docker://127.0.0.1:5000/lab/os:1"), "{said}");
+}
+
+/// The example in Rust, in one of its roles.
+fn vendor(rest: &str) -> Extension {
+    Extension::of("vendor", std::fs::read(programs::example("libvendor.so")).unwrap(), rest)
+}
+
+#[test]
+fn a_library_in_rust_judges() {
+    let (world, extension) =
+        (World::new(), vendor("role = \"policy\"\nwhen = { operations = [\"cmd pull\"] }\n"));
+    let enter = |settings: &str| extension.enabled(world.enter().registry(true), settings);
+    let pull = "bootc-image cmd pull 127.0.0.1:5000/lab/app:1";
+    let denied = enter("").sh(&format!("bootc-image copy-to-storage; {pull} || echo $?")).ok();
+    assert!(denied.stderr.contains("denied: what is fetched must be named by its digest"), "{denied:#?}");
+    assert!(denied.stdout.ends_with("77\n"), "{denied:#?}");
+    enter("[settings.vendor]\ntrusted = \"lab/app\"\n").sh(pull).ok();
+}
+
+const FORMAT: &str = "role = \"format\"\n[[format]]\nname = \"bars\"\nsummary = \"Cells with bars between them\"\n\
+                      argument = \"CHARACTER\"\ncolumns = [\"image_type\", \"image\"]\n";
+
+#[test]
+fn a_library_in_rust_formats() {
+    let (world, extension) = (World::new(), vendor(FORMAT));
+    let enter = || extension.enabled(world.enter(), "");
+    let native = enter().sh("bootc-image list --format json").ok().stdout;
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&native).unwrap();
+    let expected: Vec<String> = rows
+        .iter()
+        .map(|row| format!("{}|{}", row["image_type"].as_str().unwrap(), row["image"].as_str().unwrap()))
+        .collect();
+    assert!(!expected.is_empty());
+    let shown = enter().sh("bootc-image list --format 'bars=|'").ok().stdout;
+    let expected = format!("image_type|image\n{}\n{} images\n", expected.join("\n"), rows.len());
+    assert_eq!(shown, expected);
+    // Help and completion know it, and start nothing.
+    let help = enter().sh("bootc-image list --help").ok().stdout;
+    assert!(help.contains("bars=CHARACTER"), "{help}");
+    let usage = enter().sh("bootc-image list --format bars=long || echo $?").ok();
+    assert!(usage.stdout == "2\n" && usage.stderr.contains("is one character"), "{usage:#?}");
+}
+
+#[test]
+fn a_long_list_crosses_in_pieces() {
+    let (world, extension) = (World::new(), vendor(FORMAT));
+    let images: Vec<String> = (0..20_000)
+        .map(|number| {
+            format!("{{\"id\":\"{number:064x}\",\"names\":[\"registry.example/image-{number}:1\"]}}")
+        })
+        .collect();
+    let index = "/sysroot/ostree/bootc/storage/overlay-images/images.json";
+    let enter =
+        extension.enabled(world.enter(), "").file("/run/images.json", format!("[{}]", images.join(",")));
+    let script =
+        format!("cat /run/images.json > {index}; bootc-image list --type unified --format bars | tail -2");
+    let shown = enter.sh(&script).ok().stdout;
+    assert_eq!(shown, "unified | registry.example/image-9:1\n20000 images\n");
+}
+
+#[test]
+fn a_library_in_rust_plans() {
+    let world = World::new();
+    let extension =
+        vendor("role = \"command\"\n[[command]]\nname = \"newest\"\nsummary = \"The newest last\"\n");
+    let enter = || extension.enabled(world.enter(), "");
+    // What it plans is judged like everything else: it may only plan what it claims.
+    let other = enter().sh("bootc-image cmd newest || echo $?").ok();
+    assert_eq!(other.stdout, "77\n", "{other:#?}");
+    assert!(other.stderr.contains("denied:") && other.stderr.contains("list"), "{other:#?}");
+    let usage = enter().sh("bootc-image cmd newest more || echo $?").ok();
+    assert!(usage.stderr.contains("`newest` takes no arguments"), "{usage:#?}");
+}
+
+#[test]
+fn nothing_native_runs_until_it_is_approved_and_enabled() {
+    let (world, extension) = (World::new(), one_registry());
+    let state = |enter: Enter| {
+        let listed = enter.sh("bootc-image plugin list --format json").ok().stdout;
+        let all: Vec<serde_json::Value> = serde_json::from_str(&listed).unwrap();
+        let own = all.into_iter().find(|line| line["id"] == "one-registry").unwrap();
+        assert_eq!((own["kind"].as_str(), own["native"].as_bool()), (Some("policy"), Some(true)));
+        let text = |key: &str| own[key].as_str().unwrap().to_owned();
+        format!("{}: {}", text("state"), text("reason"))
+    };
+    let component = extension.grant().replace("kind = \"native\"\n", "");
+    let installed = || extension.install(world.enter());
+    assert_eq!(state(installed()), "held: native extensions are off on this host");
+    assert_eq!(state(installed().file(CONFIG, ENABLED)), "held: nobody has approved it");
+    assert_eq!(state(installed().file(GRANT, component)), "held: nobody has approved it");
+    assert_eq!(state(installed().file(GRANT, extension.grant())), "enabled: ");
+    let off = installed().file(CONFIG, "");
+    assert_eq!(state(off), "held: native extensions are off on this host");
+    // A policy that is held denies, and no process is started for it.
+    let held = world.enter().sh("bootc-image copy-to-storage || echo $?").ok();
+    assert!(held.stdout == "77\n" && held.stderr.contains("native extensions are off"), "{held:#?}");
+}
+
+#[test]
+fn who_approves_native_code_is_told_what_that_means() {
+    let (world, extension) = (World::new(), one_registry());
+    let enter =
+        || extension.install(world.enter()).file(CONFIG, format!("{ENABLED}{}", registry("127.0.0.1:5000")));
+    let shown = enter().sh("bootc-image plugin show one-registry").ok().stdout;
+    assert!(
+        shown.contains("kind        native policy (bootc_image_extension.h ^1.0): runs with full authority"),
+        "{shown}"
+    );
+    assert!(shown.contains("library     extension.so "), "{shown}");
+    let approved = enter()
+        .sh("bootc-image plugin approve one-registry && cat /etc/bootc-image/grants.d/one-registry.toml")
+        .ok();
+    assert!(approved.stdout.contains("It is native code and runs with full authority."), "{approved:#?}");
+    assert!(approved.stdout.contains("kind = \"native\""), "{approved:#?}");
+    let record = world.record();
+    let approval = record.iter().find(|line| line.to_string().contains("approve-plugin")).unwrap();
+    assert!(approval.to_string().contains("\"native\":true"), "{approval}");
+    let well = world.enter().sh("bootc-image plugin doctor && bootc-image plugin list").ok().stdout;
+    assert!(well.starts_with("nothing is wrong"), "{well}");
+    assert!(well.contains("native policy"), "{well}");
+}
+
+#[test]
+fn a_user_has_no_native_code_of_their_own() {
+    let (world, extension) = (World::new(), vendor(FORMAT));
+    let home = "/var/home/lab/.local/share/bootc-image/plugins/vendor";
+    let output = world
+        .enter()
+        .file(CONFIG, ENABLED)
+        .file(&format!("{home}/plugin.toml"), &extension.manifest)
+        .file(&format!("{home}/extension.so"), &extension.library)
+        .env("HOME", "/var/home/lab")
+        .as_uid(1000)
+        .sh("bootc-image plugin list --format json")
+        .ok();
+    assert!(output.stdout.contains("it is native code, and only root's runs"), "{output:#?}");
+}
+
+#[test]
+fn a_process_has_nothing_of_its_callers() {
+    let (world, extension) = (
+        World::new(),
+        Extension::compiled("looks", "tests/hostile/native-looks.c", &[], "role = \"policy\"\n"),
+    );
+    let output = extension
+        .enabled(world.enter().env("SECRET", "of the caller"), "")
+        .sh("exec 7</etc/passwd; cd /var/tmp; bootc-image --dry-run copy-to-storage || true")
+        .ok();
+    let looked = output.stderr.lines().find(|line| line.contains("denied")).unwrap();
+    assert!(
+        looked.contains("descriptors 0 1 2 3 4, directory /, environment LANG PATH TMPDIR"),
+        "{output:#?}"
+    );
+}
+
+#[test]
+fn by_hand_the_process_does_nothing() {
+    let by_hand = World::new().enter().sh("/usr/libexec/bootc-image/bootc-image-native 2>&1 || echo $?").ok();
+    assert_eq!(by_hand.stdout, "this program is started by bootc-image; see: bootc-image --help\n1\n");
 }

@@ -14,8 +14,8 @@ use bootc_image_core::report::{Column, ImageRow};
 use bootc_image_core::view::{self, View};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_native_protocol::{
-    Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, LARGEST_FRAME, List, Load, Operation, Problem,
-    Reference, receive, send,
+    Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, List, Load, Operation, Problem, Reference, receive,
+    send,
 };
 use tracing::Level;
 
@@ -144,7 +144,7 @@ impl Process {
         let limits = self.identity.limits;
         let load = Load {
             address_space: (limits.memory + ADDRESS_SPACE) as u64,
-            processor_seconds: limits.guest_time.as_secs().max(1),
+            processor_seconds: if is_off("deadline") { 3600 } else { limits.guest_time.as_secs().max(1) },
             settings: self.identity.settings.to_string(),
             may_start_processes: is_off("processes"),
         };
@@ -290,7 +290,7 @@ impl Process {
 
     /// The next that it says, except for its log.
     fn next(&mut self) -> Result<Frame<Answer>, Trouble> {
-        let largest = if is_off("answer") { LARGEST_FRAME } else { LARGEST_ANSWER };
+        let largest = if is_off("answer") { 1 << 30 } else { LARGEST_ANSWER };
         loop {
             match receive(&mut Until(&self.socket, self.deadline), largest)? {
                 None => return Err(Trouble::HungUp),

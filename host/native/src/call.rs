@@ -45,7 +45,8 @@ pub(crate) enum Kind {
 /// What a call has come to.
 struct State {
     kind: Kind,
-    socket: UnixStream,
+    /// Both outlive every call.
+    socket: *const UnixStream,
     settings: *const Settings,
     answer: Option<Answer>,
     details: Vec<Pair>,
@@ -79,10 +80,6 @@ pub(crate) fn make(
 ) -> Answer {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0x1000);
-    let socket = match socket.try_clone() {
-        Ok(socket) => socket,
-        Err(error) => return Answer::Unusable(format!("the socket can't be shared: {error}")),
-    };
     let number = NEXT.fetch_add(16, Ordering::Relaxed);
     let state = State {
         kind,
@@ -125,6 +122,16 @@ fn silence(kind: Kind) -> Answer {
 }
 
 impl State {
+    fn socket(&self) -> &UnixStream {
+        // SAFETY: it outlives the call.
+        unsafe { &*self.socket }
+    }
+
+    fn settings(&self) -> &Settings {
+        // SAFETY: they outlive the call.
+        unsafe { &*self.settings }
+    }
+
     /// Takes a text of the extension's.
     fn take(&mut self, text: Text) -> Result<String, i32> {
         let Text { data, length } = text;
@@ -164,7 +171,7 @@ impl State {
     /// Sends what was written.
     fn flush(&mut self) {
         let unsent = std::mem::take(&mut self.unsent);
-        if !unsent.is_empty() && send_output(&mut self.socket, &unsent).is_err() {
+        if !unsent.is_empty() && send_output(&mut self.socket(), &unsent).is_err() {
             self.gone = true;
         }
     }
@@ -173,8 +180,8 @@ impl State {
         self.must_be(&[Kind::Formatter])?;
         if self.rows.len() == 0 && !self.rows_ended {
             self.flush();
-            let asked = send(&mut self.socket, &Answer::WantsRows);
-            let rows = asked.and_then(|()| receive(&mut self.socket, LARGEST_FRAME));
+            let asked = send(&mut self.socket(), &Answer::WantsRows);
+            let rows = asked.and_then(|()| receive(&mut self.socket(), LARGEST_FRAME));
             let Ok(Some(Frame::Message(Ask::Rows(rows)))) = rows else {
                 self.gone = true;
                 return Err(GONE);
@@ -246,7 +253,7 @@ pub(crate) static HOST: Host = Host {
 unsafe extern "C" fn log(call: *mut Call, level: u32, message: Text) -> i32 {
     with(call, |state| {
         let message = state.take(message)?;
-        send(&mut state.socket, &Answer::Log(level, message)).map_err(|_| GONE)
+        send(&mut state.socket(), &Answer::Log(level, message)).map_err(|_| GONE)
     })
 }
 
@@ -256,9 +263,7 @@ unsafe extern "C" fn setting(call: *mut Call, key: Text, json: *mut Text) -> i32
             return Err(INVALID);
         }
         let key = state.take(key)?;
-        // SAFETY: the settings outlive every call.
-        let settings = unsafe { &*state.settings };
-        let value = settings.0.get(&key).ok_or(ABSENT)?;
+        let value = state.settings().0.get(&key).ok_or(ABSENT)?;
         // SAFETY: it isn't null, and the extension vouches for it.
         unsafe {
             json.write(text(value));

@@ -1,11 +1,11 @@
 //! What the process may use. The clock on the wall is the host's.
 
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 
 use bootc_image_native_protocol::Load;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, apply_filter,
@@ -34,18 +34,15 @@ const ENOSYS: u32 = 38;
 
 /// Whether a descriptor is open.
 pub(crate) fn is_open(number: RawFd) -> bool {
-    // SAFETY: it is borrowed for one call that only reads a flag, and fails if it isn't open.
-    #[allow(unsafe_code)]
-    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_getfd(descriptor).is_ok()
+    fcntl(number, FcntlArg::F_GETFD).is_ok()
 }
 
 /// Limits this process, for good as far as it doesn't undo it with root's authority.
 pub(crate) fn obey(load: &Load) -> Result<(), String> {
     let failed = |what: &'static str| move |error| format!("{what}: {error}");
-    limit(Resource::Core, 0).map_err(failed("core files can't be switched off"))?;
-    limit(Resource::Nofile, DESCRIPTORS).map_err(failed("descriptors can't be limited"))?;
-    limit(Resource::As, load.address_space).map_err(failed("memory can't be limited"))?;
+    limit(Resource::RLIMIT_CORE, 0).map_err(failed("core files can't be switched off"))?;
+    limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("descriptors can't be limited"))?;
+    limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("memory can't be limited"))?;
     allow_processor_time(load.processor_seconds).map_err(failed("time can't be limited"))?;
     if load.may_start_processes {
         return Ok(());
@@ -55,18 +52,18 @@ pub(crate) fn obey(load: &Load) -> Result<(), String> {
 
 /// Sets a limit; one that is lower already stays.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
-    let before = getrlimit(resource).maximum;
-    let most = Some(before.map_or(most, |before| before.min(most)));
-    Ok(setrlimit(resource, Rlimit { current: most, maximum: most })?)
+    let (current, maximum) = getrlimit(resource)?;
+    Ok(setrlimit(resource, current.min(most), maximum)?)
 }
 
 /// From now on this much processor time more, rounded up to whole seconds, as the kernel counts.
 pub(crate) fn allow_processor_time(seconds: u64) -> io::Result<()> {
-    let used = clock_gettime(ClockId::ProcessCPUTime);
-    let most = u64::try_from(used.tv_sec).unwrap_or(u64::MAX).saturating_add(1).saturating_add(seconds);
-    let maximum = getrlimit(Resource::Cpu).maximum;
-    let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
-    Ok(setrlimit(Resource::Cpu, Rlimit { current, maximum })?)
+    let used = getrusage(UsageWho::RUSAGE_SELF)?;
+    let used = used.user_time().tv_sec() + used.system_time().tv_sec();
+    // Each of the two was rounded down.
+    let most = u64::try_from(used).unwrap_or(u64::MAX).saturating_add(2).saturating_add(seconds);
+    let (_, maximum) = getrlimit(Resource::RLIMIT_CPU)?;
+    Ok(setrlimit(Resource::RLIMIT_CPU, most.min(maximum), maximum)?)
 }
 
 /// A process that it started would outlive it, beyond every clock.

@@ -3,6 +3,8 @@
 // Not every test needs all of it.
 #![allow(dead_code)]
 
+pub mod native;
+
 use std::path::Path;
 
 use bootc_image_test_guests::{files, sha256};

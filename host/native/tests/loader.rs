@@ -1,0 +1,217 @@
+//! The program as its host drives it, over a socket pair, with a library in C that tries everything; then all of it once more under
+//! valgrind.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use bootc_image_native_protocol::{
+    Answer, Ask, Command as Asked, Frame, Image, List, Load, Operation, Reference, receive, send,
+};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+/// How the program is started.
+#[derive(Debug, Clone, Copy)]
+enum Under {
+    Nothing,
+    Valgrind,
+}
+
+struct Loader {
+    process: Child,
+    socket: UnixStream,
+    log: Vec<String>,
+}
+
+impl Loader {
+    /// Starts the program with the library, compiled with these options, in its descriptors.
+    fn start(under: Under, options: &[&str]) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut library = File::from(memfd_create("library", MemfdFlags::CLOEXEC).unwrap());
+        library.write_all(&compiled(options)).unwrap();
+        library.rewind().unwrap();
+        // High numbers, which the shell doesn't use itself.
+        let inherited = |file: OwnedFd| rustix::io::fcntl_dupfd_cloexec(&file, 100).unwrap();
+        let (theirs, library) = (inherited(theirs.into()), inherited(library.into()));
+        fcntl_setfd(&theirs, FdFlags::empty()).unwrap();
+        fcntl_setfd(&library, FdFlags::empty()).unwrap();
+        let valgrind = match under {
+            Under::Nothing => "",
+            Under::Valgrind => {
+                "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+            }
+        };
+        let script = format!(
+            "exec 3<&{0} 4<&{1} {0}<&- {1}<&-; exec {valgrind} \"$0\"",
+            theirs.as_raw_fd(),
+            library.as_raw_fd()
+        );
+        let process = Command::new("bash")
+            .args(["-euc", &script, env!("CARGO_BIN_EXE_bootc-image-native")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { process, socket: ours, log: Vec::new() }
+    }
+
+    fn load(&mut self) -> Answer {
+        let settings = "{\"known\": [1, \"\u{e4}\"]}".to_owned();
+        // valgrind takes memory of its own.
+        let (address_space, processor_seconds) = (u64::MAX >> 1, 60);
+        self.ask(&Ask::Load(Load { address_space, processor_seconds, settings, may_start_processes: true }))
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Answer {
+        send(&mut self.socket, ask).unwrap();
+        let Frame::Message(answer) = self.next() else { panic!("output") };
+        answer
+    }
+
+    fn next(&mut self) -> Frame<Answer> {
+        loop {
+            match receive(&mut self.socket, 2 << 20).unwrap() {
+                Some(Frame::Message(Answer::Log(level, text))) => self.log.push(format!("{level} {text}")),
+                Some(other) => return other,
+                None => panic!("it has hung up: {}", self.said()),
+            }
+        }
+    }
+
+    /// All that it says until it ends.
+    fn said(&mut self) -> String {
+        let mut said = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+
+    /// It ends when nobody asks any more, and valgrind has found nothing.
+    fn end(mut self) {
+        self.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        let said = self.said();
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "{status}: {said}");
+        assert_eq!(said, "");
+    }
+}
+
+fn compiled(options: &[&str]) -> Vec<u8> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Tests run side by side.
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let library = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("roles-{test}.so"));
+    let output = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-fPIC", "-shared", "-pthread", "-I"])
+        .arg(here.join("../../extension-sdk/include"))
+        .args(options)
+        .arg("-o")
+        .arg(&library)
+        .arg(here.join("tests/roles.c"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(library).unwrap()
+}
+
+fn text(of: &str) -> String {
+    of.to_owned()
+}
+
+fn operation() -> Operation {
+    let name = Reference {
+        canonical: text("docker://quay.io/a/b"),
+        transport: text("docker"),
+        registry: text("quay.io"),
+        repository: text("a/b"),
+        tag: None,
+        digest: None,
+    };
+    let image = |name, attrs| Image { role: text("source"), name, digest: None, attrs };
+    Operation {
+        kind: text("cmd pull"),
+        digest: text("sha256:0"),
+        argv: vec![text("a"), text("b c")],
+        images: vec![image(Some(name), vec![(text("id"), text("1234"))]), image(None, Vec::new())],
+        attrs: vec![(text("pinned"), text("false"))],
+    }
+}
+
+fn everything(under: Under) {
+    let mut loader = Loader::start(under, &[]);
+    let loaded = loader.load();
+    assert!(
+        matches!(&loaded, Answer::Loaded { roles } if *roles == ["policy", "format", "command"]),
+        "{loaded:?}"
+    );
+    for _ in 0..2 {
+        let verdict = loader.ask(&Ask::Evaluate(operation()));
+        assert!(
+            matches!(&verdict, Answer::Verdict { reason, attrs } if reason == "all is well" && attrs.len() == 1),
+            "{verdict:?}"
+        );
+    }
+    assert_eq!(loader.log, ["2 a line", "2 a line"]);
+
+    let (columns, options) = (vec![text("image_type"), text("image")], vec![(text("color"), text("false"))]);
+    send(&mut loader.socket, &Ask::Format(List { format: text("lines"), columns, options })).unwrap();
+    let (mut chunks, mut output) = (2, Vec::new());
+    let last = loop {
+        match loader.next() {
+            Frame::Message(Answer::WantsRows) => {
+                let row = |number| vec![text("host"), format!("image {number}")];
+                send(&mut loader.socket, &Ask::Rows((0..3 * chunks).map(row).collect())).unwrap();
+                chunks -= i32::from(chunks > 0);
+            }
+            Frame::Message(answer) => break answer,
+            Frame::Output(bytes) => output.extend(bytes),
+        }
+    };
+    assert!(matches!(last, Answer::Formatted), "{last:?}");
+    let lines = String::from_utf8(output).unwrap();
+    assert!(lines.starts_with("host\timage 0\nhost\timage 1\n"), "{lines:.100}");
+    assert_eq!((lines.lines().count(), lines.len()), (10, 9 * "host\timage 0\n".len() + (3 << 20)));
+
+    let plan = loader.ask(&Ask::Plan(Asked { name: text("newest"), args: vec![text("-a")] }));
+    assert!(
+        matches!(&plan, Answer::Plan { argv, message } if *argv == ["list", "--all"] && message == "all of them"),
+        "{plan:?}"
+    );
+    loader.end();
+}
+
+#[test]
+fn every_function_of_the_host_does_what_the_header_says() {
+    everything(Under::Nothing);
+}
+
+#[test]
+fn all_of_it_is_clean_under_valgrind() {
+    everything(Under::Valgrind);
+}
+
+#[test]
+fn a_newer_minor_is_used_as_far_as_it_is_known() {
+    for under in [Under::Nothing, Under::Valgrind] {
+        let mut loader = Loader::start(under, &["-DNEWER"]);
+        let loaded = loader.load();
+        assert!(matches!(&loaded, Answer::Loaded { roles } if roles.len() == 3), "{loaded:?}");
+        assert!(matches!(loader.ask(&Ask::Evaluate(operation())), Answer::Verdict { .. }));
+        loader.end();
+    }
+}
+
+#[test]
+fn of_an_older_minor_what_is_missing_is_null() {
+    for under in [Under::Nothing, Under::Valgrind] {
+        let mut loader = Loader::start(under, &["-DOLDER"]);
+        let loaded = loader.load();
+        assert!(matches!(&loaded, Answer::Loaded { roles } if *roles == ["policy"]), "{loaded:?}");
+        assert!(matches!(loader.ask(&Ask::Evaluate(operation())), Answer::Verdict { .. }));
+        let plan = loader.ask(&Ask::Plan(Asked { name: text("newest"), args: Vec::new() }));
+        assert!(matches!(&plan, Answer::Unusable(reason) if reason == "its `plan` is null"), "{plan:?}");
+        loader.end();
+    }
+}
