@@ -83,6 +83,7 @@ macro_rules! export_extension {
         pub unsafe extern "C" fn bootc_image_extension_entry(
             host: *const $crate::abi::Host,
         ) -> *const $crate::abi::Extension {
+            #[allow(clippy::needless_update)]
             static PARTS: $crate::edge::Parts =
                 $crate::edge::Parts { $($part: Some(&$value),)+ ..$crate::edge::Parts::NONE };
             // SAFETY: it is passed on as it came.

@@ -1,5 +1,8 @@
 //! The C header is what `src/abi.rs` says: `BLESS=1 cargo test -p bootc-image-extension --test header` writes it.
 
+// Helpers of tests are tests, which clippy doesn't see.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::Path;
 
 #[test]

@@ -1,5 +1,8 @@
 //! What version 1.0 laid down stays where it is: in Rust, in C, and in what was released.
 
+// Helpers of tests are tests, which clippy doesn't see.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::fmt::Write as _;
 use std::mem::offset_of;
 use std::path::Path;

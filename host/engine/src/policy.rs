@@ -60,7 +60,7 @@ enum Body {
     /// A component, loaded.
     Component(OnceLock<Result<ReadyPolicy, String>>),
     /// The process of native code, unless none runs.
-    Native(Mutex<Option<Process>>),
+    Native(Mutex<Option<Box<Process>>>),
 }
 
 impl JudgingPlugin {
@@ -151,12 +151,12 @@ impl Policy for JudgingPlugin {
                 let programs = &self.workshop.compiler.programs;
                 let start = || Process::start(code, identity.clone(), World::PolicyValidator, programs);
                 let process = match place.take() {
-                    Some(process) => process,
+                    Some(process) => *process,
                     None => caught(start).and_then(std::convert::identity).map_err(failed(false))?,
                 };
                 let evaluated = caught(|| process.evaluate(view));
                 let (process, opinion) = evaluated.unwrap_or_else(|panic| (None, Err(panic)));
-                *place = process;
+                *place = process.map(Box::new);
                 opinion.map_err(failed(true))
             }
         }

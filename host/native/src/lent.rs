@@ -31,7 +31,7 @@ pub(crate) struct Operation<'a> {
     _argv: Vec<Text>,
     _attrs: Vec<abi::Pair>,
     _parts: Vec<Image>,
-    _images: Vec<Box<abi::Image>>,
+    _images: Vec<abi::Image>,
     _pointers: Vec<*const abi::Image>,
     _of: PhantomData<&'a protocol::Operation>,
 }
@@ -46,23 +46,20 @@ impl<'a> Operation<'a> {
                 attrs: pairs(&image.attrs),
             })
             .collect();
-        let images: Vec<Box<abi::Image>> = asked
+        let images: Vec<abi::Image> = asked
             .images
             .iter()
             .zip(&parts)
-            .map(|(image, parts)| {
-                Box::new(abi::Image {
-                    size: size_of::<abi::Image>(),
-                    role: text(&image.role),
-                    name: parts.name.as_deref().map_or(ptr::null(), ptr::from_ref),
-                    digest: text(image.digest.as_deref().unwrap_or_default()),
-                    attrs: parts.attrs.as_ptr(),
-                    attr_count: parts.attrs.len(),
-                })
+            .map(|(image, parts)| abi::Image {
+                size: size_of::<abi::Image>(),
+                role: text(&image.role),
+                name: parts.name.as_deref().map_or(ptr::null(), ptr::from_ref),
+                digest: text(image.digest.as_deref().unwrap_or_default()),
+                attrs: parts.attrs.as_ptr(),
+                attr_count: parts.attrs.len(),
             })
             .collect();
-        let pointers: Vec<*const abi::Image> =
-            images.iter().map(|image| ptr::from_ref(image.as_ref())).collect();
+        let pointers: Vec<*const abi::Image> = images.iter().map(ptr::from_ref).collect();
         let (argv, attrs) = (texts(&asked.argv), pairs(&asked.attrs));
         let operation = abi::Operation {
             size: size_of::<abi::Operation>(),

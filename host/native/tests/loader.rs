@@ -1,6 +1,9 @@
 //! The program as its host drives it, over a socket pair, with a library in C that tries everything; then all of it once more under
 //! valgrind.
 
+// Helpers of tests are tests, which clippy doesn't see.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
