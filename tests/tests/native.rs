@@ -195,3 +195,84 @@ fn by_hand_the_process_does_nothing() {
     let by_hand = World::new().enter().sh("/usr/libexec/bootc-image/bootc-image-native 2>&1 || echo $?").ok();
     assert_eq!(by_hand.stdout, "this program is started by bootc-image; see: bootc-image --help\n1\n");
 }
+
+/// A library that misbehaves in a list.
+fn formats(what: &str) -> Extension {
+    Extension::compiled("formats", "tests/hostile/native-roles.c", &[&format!("-D{what}")], FORMAT)
+}
+
+#[test]
+fn what_a_formatter_cant_print_the_host_prints() {
+    let world = World::new();
+    let list = |what: &str, script: &str| formats(what).enabled(world.enter(), "").sh(script).ok();
+    let table = world.enter().sh("bootc-image list").ok().stdout;
+    let replaced = list("CRASHES_FIRST", "bootc-image list --format bars || echo $?");
+    assert_eq!(replaced.stdout, format!("{table}79\n"));
+    assert!(replaced.stderr.contains("plugin formats can't format this"), "{replaced:#?}");
+    assert!(replaced.stderr.contains("killed by signal 6 (SIGABRT)"), "{replaced:#?}");
+
+    let cut = list("CRASHES_WITHIN", "bootc-image list --format bars || echo $?");
+    assert_eq!(cut.stdout, "begun\n1\n");
+    assert!(cut.stderr.contains("stopped within the list, which isn't whole"), "{cut:#?}");
+    let failed = list("FAILS_WITHIN", "bootc-image list --format bars || echo $?");
+    assert_eq!(failed.stdout, "begun\n1\n");
+    assert!(failed.stderr.contains("the module is asleep; wake it"), "{failed:#?}");
+
+    let endless = list("WRITES_WITHOUT_END", "{ bootc-image list --format bars || echo $?; } | tail -c 3");
+    assert!(endless.stdout.ends_with("1\n"), "{endless:#?}");
+    assert!(endless.stderr.contains("exchanged more than 16 MiB with the host"), "{endless:#?}");
+}
+
+#[test]
+fn what_a_formatter_prints_drives_no_terminal() {
+    let world = World::new();
+    let list = "script -qec 'bootc-image list --format bars' /dev/null | head -1";
+    let shown = formats("ESCAPES").enabled(world.enter(), "").sh(list).ok().stdout;
+    assert!(shown.contains("[31mred") && !shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[test]
+fn what_a_command_cant_plan_doesnt_run() {
+    let world = World::new();
+    let role = "role = \"command\"\n[[command]]\nname = \"history\"\nsummary = \"As podman's\"\n";
+    let run = |what: &str, command: &str| {
+        let extension =
+            Extension::compiled("plans", "tests/hostile/native-roles.c", &[&format!("-D{what}")], role);
+        extension.enabled(world.enter(), "").sh(&format!("{command} || echo $?")).ok()
+    };
+    let crashed = run("CRASHES_FIRST", "bootc-image cmd history");
+    assert!(crashed.stdout == "78\n" && crashed.stderr.contains("(SIGABRT)"), "{crashed:#?}");
+    let silent = run("SAYS_NOTHING", "bootc-image cmd history");
+    assert!(silent.stdout == "78\n" && silent.stderr.contains("gave no answer"), "{silent:#?}");
+    let denied = run("DENIES", "bootc-image cmd history");
+    assert!(denied.stdout == "77\n", "{denied:#?}");
+    let reason = "denied: images are frozen until Monday (ask the release team)";
+    assert!(denied.stderr.contains(reason), "{denied:#?}");
+    let other = run("PLANS_ANOTHER", "bootc-image cmd history");
+    assert!(other.stdout == "77\n" && other.stderr.contains("denied:"), "{other:#?}");
+    // What it plans is parsed like everything else: podman's history has no such option.
+    let parsed = run("PLANS", "bootc-image cmd history");
+    assert!(parsed.stdout == "77\n" && parsed.stderr.contains("--sort"), "{parsed:#?}");
+}
+
+#[test]
+fn a_process_ends_with_its_host() {
+    let (world, extension) = (
+        World::new(),
+        Extension::compiled(
+            "sleeps",
+            "tests/hostile/native.c",
+            &["-DNATIVE_SLEEP"],
+            "role = \"policy\"\n[limits]\nwall-ms = 2000\n",
+        ),
+    );
+    for signal in ["KILL", "INT", "TERM"] {
+        let script = format!(
+            "bootc-image --dry-run copy-to-storage & host=$!
+            until pidof bootc-image-native >/dev/null; do sleep 0.05; done
+            kill -{signal} $host; wait $host || true
+            for i in 1 2 3 4 5 6 7 8 9 10; do pidof bootc-image-native || exit 0; sleep 0.05; done; exit 1"
+        );
+        extension.enabled(world.enter(), "").sh(&script).ok();
+    }
+}
