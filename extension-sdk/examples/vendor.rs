@@ -55,17 +55,17 @@ impl Formatter for Bars {
     }
 }
 
-/// `newest`: podman's list, by the time of creation.
-struct Newest;
+/// podman's `history` of one image, with nothing cut off.
+struct History;
 
-impl Command for Newest {
+impl Command for History {
     fn plan(&self, _: &Host<'_>, name: &str, args: &[String]) -> Result<Plan, Failure> {
-        if !args.is_empty() {
-            return Err(Failure::Failed(Problem::usage(format!("`{name}` takes no arguments"))));
-        }
-        let argv = ["list", "--sort=created"].map(str::to_owned).to_vec();
-        Ok(Plan { argv, message: "The newest comes last.".to_owned() })
+        let [image] = args else {
+            return Err(Failure::Failed(Problem::usage(format!("`{name}` takes one image"))));
+        };
+        let argv = [name, "--no-trunc", image].map(str::to_owned).to_vec();
+        Ok(Plan { argv, message: "The newest layer comes first.".to_owned() })
     }
 }
 
-export_extension!(policy: Pinned, formatter: Bars, command: Newest);
+export_extension!(policy: Pinned, formatter: Bars, command: History);

@@ -50,11 +50,12 @@ typedef struct bootc_image_call bootc_image_call;
 // There is none: no such setting, or no further row.
 #define BOOTC_IMAGE_ABSENT 1
 
-// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; or an answer was
-// given before.
+// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; a code isn't 1 to 64
+// lower-case letters, digits and `-`, or its message is empty; or an answer was given before. The call is as it was.
 #define BOOTC_IMAGE_INVALID 2
 
-// A text is larger than the host takes: a mebibyte in one call, all in all.
+// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all. The call is as it
+// was.
 #define BOOTC_IMAGE_TOO_LARGE 3
 
 // The host doesn't listen any more. Return.
@@ -155,7 +156,7 @@ typedef struct bootc_image_list {
   const struct bootc_image_text *columns;
   // How many there are.
   size_t column_count;
-  // What else is known: `terminal` and `color`, `true` or `false`; `argument`.
+  // What else is known: `terminal` and `color`, `true` or `false`; `argument`, if one was typed, which may be empty.
   const struct bootc_image_pair *options;
   // How many there are.
   size_t option_count;
@@ -173,7 +174,8 @@ typedef struct bootc_image_command {
   size_t arg_count;
 } bootc_image_command;
 
-// What an extension offers. It is the extension's, and stays where it is. What it doesn't do is null.
+// What an extension offers. It is the extension's, and stays where it is. What it doesn't do is null: a manifest with the role
+// `policy` needs `evaluate`, `format` needs `format`, `command` needs `plan`.
 typedef struct bootc_image_extension {
   // Size of this struct, in bytes.
   size_t size;
@@ -200,24 +202,27 @@ typedef struct bootc_image_host {
   uint32_t major;
   // The host's minor version.
   uint32_t minor;
-  // Writes a line to the host's log.
+  // Writes a line to the host's log, which is seen with `-v` and `-vv`. A level beyond those above is that of `LOG_DEBUG`.
   int32_t (*log)(bootc_image_call *call, uint32_t level, struct bootc_image_text message);
-  // A setting of the extension's, as JSON. `json` is valid as long as the call.
+  // A setting of the extension's, as JSON: a string has its quotes. `json` is valid as long as the call.
   int32_t (*setting)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text *json);
   // Adds a detail to the answer, for the audit record.
   int32_t (*detail)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text value);
-  // The answer: this can't be done. `code` is kebab-case: `usage` if what the user typed makes no sense. `hint` may be empty.
+  // The answer: this can't be done. `code` is a stable name such as `no-session`; `usage` if what the user typed makes no
+  // sense. `hint` says what to do next, and may be empty.
   int32_t (*fail)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
   // A policy's answer: no objection. `reason` may be empty.
   int32_t (*allow)(bootc_image_call *call, struct bootc_image_text reason);
   // A policy's or a command's answer: this must not run. `hint` may be empty.
   int32_t (*deny)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
-  // Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for.
+  // Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for. Whoever
+  // returns before the last one has made a list of those that were taken.
   int32_t (*next_row)(bootc_image_call *call, const struct bootc_image_text **cells);
   // Of a formatter: what is printed next.
   int32_t (*write)(bootc_image_call *call, const void *bytes, size_t length);
-  // A command's answer: what is asked of podman, a subcommand of `podman image` and its arguments. It is a request: the host
-  // parses it, asks every policy, and records it. `message` is shown before anything runs, and may be empty.
+  // A command's answer: what is asked of podman. The first argument is the subcommand that the user typed, the others follow;
+  // none at all: nothing is left to do. It is a request: the host parses it, asks every policy, and records it. `message` is
+  // shown before anything runs, and may be empty.
   int32_t (*plan)(bootc_image_call *call, const struct bootc_image_text *argv, size_t argv_count, struct bootc_image_text message);
 } bootc_image_host;
 

@@ -18,10 +18,11 @@ pub const ENTRY: &str = "bootc_image_extension_entry";
 pub const OK: i32 = 0;
 /// There is none: no such setting, or no further row.
 pub const ABSENT: i32 = 1;
-/// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; or an answer was
-/// given before.
+/// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; a code isn't 1 to 64
+/// lower-case letters, digits and `-`, or its message is empty; or an answer was given before. The call is as it was.
 pub const INVALID: i32 = 2;
-/// A text is larger than the host takes: a mebibyte in one call, all in all.
+/// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all. The call is as it
+/// was.
 pub const TOO_LARGE: i32 = 3;
 /// The host doesn't listen any more. Return.
 pub const GONE: i32 = 4;
@@ -137,7 +138,7 @@ pub struct List {
     pub columns: *const Text,
     /// How many there are.
     pub column_count: usize,
-    /// What else is known: `terminal` and `color`, `true` or `false`; `argument`.
+    /// What else is known: `terminal` and `color`, `true` or `false`; `argument`, if one was typed, which may be empty.
     pub options: *const Pair,
     /// How many there are.
     pub option_count: usize,
@@ -168,29 +169,33 @@ pub struct Host {
     pub major: u32,
     /// The host's minor version.
     pub minor: u32,
-    /// Writes a line to the host's log.
+    /// Writes a line to the host's log, which is seen with `-v` and `-vv`. A level beyond those above is that of `LOG_DEBUG`.
     pub log: unsafe extern "C" fn(call: *mut Call, level: u32, message: Text) -> i32,
-    /// A setting of the extension's, as JSON. `json` is valid as long as the call.
+    /// A setting of the extension's, as JSON: a string has its quotes. `json` is valid as long as the call.
     pub setting: unsafe extern "C" fn(call: *mut Call, key: Text, json: *mut Text) -> i32,
     /// Adds a detail to the answer, for the audit record.
     pub detail: unsafe extern "C" fn(call: *mut Call, key: Text, value: Text) -> i32,
-    /// The answer: this can't be done. `code` is kebab-case: `usage` if what the user typed makes no sense. `hint` may be empty.
+    /// The answer: this can't be done. `code` is a stable name such as `no-session`; `usage` if what the user typed makes no
+    /// sense. `hint` says what to do next, and may be empty.
     pub fail: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
     /// A policy's answer: no objection. `reason` may be empty.
     pub allow: unsafe extern "C" fn(call: *mut Call, reason: Text) -> i32,
     /// A policy's or a command's answer: this must not run. `hint` may be empty.
     pub deny: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
-    /// Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for.
+    /// Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for. Whoever
+    /// returns before the last one has made a list of those that were taken.
     pub next_row: unsafe extern "C" fn(call: *mut Call, cells: *mut *const Text) -> i32,
     /// Of a formatter: what is printed next.
     pub write: unsafe extern "C" fn(call: *mut Call, bytes: *const c_void, length: usize) -> i32,
-    /// A command's answer: what is asked of podman, a subcommand of `podman image` and its arguments. It is a request: the host
-    /// parses it, asks every policy, and records it. `message` is shown before anything runs, and may be empty.
+    /// A command's answer: what is asked of podman. The first argument is the subcommand that the user typed, the others follow;
+    /// none at all: nothing is left to do. It is a request: the host parses it, asks every policy, and records it. `message` is
+    /// shown before anything runs, and may be empty.
     pub plan:
         unsafe extern "C" fn(call: *mut Call, argv: *const Text, argv_count: usize, message: Text) -> i32,
 }
 
-/// What an extension offers. It is the extension's, and stays where it is. What it doesn't do is null.
+/// What an extension offers. It is the extension's, and stays where it is. What it doesn't do is null: a manifest with the role
+/// `policy` needs `evaluate`, `format` needs `format`, `command` needs `plan`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Extension {

@@ -104,14 +104,15 @@ impl Host<'_> {
     }
 
     fn say(&self, verdict: &Verdict) {
-        for (key, value) in &verdict.attrs {
-            // SAFETY: the call goes on.
-            let _ = unsafe { (self.host.detail)(self.call, lend(key), lend(value)) };
-        }
         match &verdict.decision {
             // SAFETY: the call goes on.
             Decision::Allow(reason) => drop(unsafe { (self.host.allow)(self.call, lend(reason)) }),
             Decision::Deny(denial) => self.deny(denial),
+        }
+        // Afterwards, so that too many of them can't keep the decision out.
+        for (key, value) in &verdict.attrs {
+            // SAFETY: the call goes on.
+            let _ = unsafe { (self.host.detail)(self.call, lend(key), lend(value)) };
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "bootc_image_extension.h"
 
@@ -31,6 +32,13 @@ static void format(void *state, bootc_image_call *call, const bootc_image_list *
     static char block[1 << 20];
     memset(block, 'x', sizeof block);
     while (host->write(call, block, sizeof block) == BOOTC_IMAGE_OK)
+        ;
+#elif defined HANGS_UP_WITHIN
+    host->write(call, "begun\n", 6);
+    host->next_row(call, &cells);
+    shutdown(3, SHUT_RDWR);
+#elif defined LOOPS
+    for (volatile int i = 0;; i++)
         ;
 #elif defined ESCAPES
     host->write(call, "\033[2J\033[31mred\n", 13);

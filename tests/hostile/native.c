@@ -1,6 +1,7 @@
 // Native policies that misbehave, one a test: each is compiled with the name of its test defined. CONTROL does none of it.
 
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,15 @@ static int deep(volatile char *before)
     volatile char frame[4096];
     frame[0] = before[0];
     return deeper(frame) + frame[0];
+}
+#endif
+
+#ifdef ENDS_BETWEEN_QUESTIONS
+static void *leave(void *nothing)
+{
+    usleep(15000);
+    _exit(0);
+    return nothing;
 }
 #endif
 
@@ -136,6 +146,13 @@ __attribute__((unused)) static void evaluate(void *state, bootc_image_call *call
     say(head, sizeof head);
     say(plan, sizeof plan - 1);
     sleep(1);
+#elif defined GIVES_UP_ITS_PRIVILEGES
+    if (setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0)
+        for (;;)
+            pause();
+#elif defined ENDS_BETWEEN_QUESTIONS
+    pthread_t thread;
+    pthread_create(&thread, NULL, leave, NULL);
 #elif defined NATIVE_SILENCE
     return;
 #elif defined NATIVE_SECOND_THOUGHT

@@ -35,6 +35,14 @@ fn the_host_needs_no_library_and_has_no_compiler() {
     assert!(dynamic_libraries("bootc-image-helper").iter().any(|library| library.starts_with("libostree")));
 }
 
+#[test]
+fn what_native_code_runs_in_needs_the_c_library_alone() {
+    let needed = dynamic_libraries("bootc-image-native");
+    let system = ["libc.so", "libgcc_s.so", "ld-linux"];
+    assert!(!needed.is_empty(), "it can load libraries");
+    assert!(needed.iter().all(|library| system.iter().any(|name| library.starts_with(name))), "{needed:?}");
+}
+
 /// A clone of the sources at another path.
 struct Clone(PathBuf);
 

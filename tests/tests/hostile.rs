@@ -985,7 +985,7 @@ fn native_wrong_major() {
 
 #[test]
 fn native_missing_symbol() {
-    attack!().native().must_be_refused_by_its_process("it has no bootc_image_extension_entry");
+    attack!().native().must_be_refused_by_its_process("it exports no bootc_image_extension_entry");
 }
 
 #[test]
@@ -1145,4 +1145,26 @@ fn native_needs_a_path() {
             Extension::compiled("native", "tests/hostile/native.c", &options, ROLE).enabled(enter, "")
         })
         .must_be_refused_by_its_process("and libraries are found by name alone");
+}
+
+#[test]
+fn native_auxiliary() {
+    attack!()
+        .prepared(|enter| {
+            let options = ["-DCONTROL", "-Wl,-f,/var/tmp/later.so"];
+            Extension::compiled("native", "tests/hostile/native.c", &options, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("it has \"/var/tmp/later.so\" stand in for it or watch it");
+}
+
+#[test]
+fn native_needs_a_token() {
+    attack!()
+        .prepared(|enter| {
+            let named = ["-DCONTROL", "-Wl,-soname,x${LIB}y.so"];
+            let other = Extension::compiled("named", "tests/hostile/native.c", &named, ROLE).path;
+            let options = ["-DCONTROL", "-Wl,--no-as-needed", other.to_str().unwrap()];
+            Extension::compiled("native", "tests/hostile/native.c", &options, ROLE).enabled(enter, "")
+        })
+        .must_be_refused_by_its_process("it needs the library \"x${LIB}y.so\"");
 }

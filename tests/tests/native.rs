@@ -99,14 +99,16 @@ fn a_long_list_crosses_in_pieces() {
 fn a_library_in_rust_plans() {
     let world = World::new();
     let extension =
-        vendor("role = \"command\"\n[[command]]\nname = \"newest\"\nsummary = \"The newest last\"\n");
-    let enter = || extension.enabled(world.enter(), "");
-    // What it plans is judged like everything else: it may only plan what it claims.
-    let other = enter().sh("bootc-image cmd newest || echo $?").ok();
-    assert_eq!(other.stdout, "77\n", "{other:#?}");
-    assert!(other.stderr.contains("denied:") && other.stderr.contains("list"), "{other:#?}");
-    let usage = enter().sh("bootc-image cmd newest more || echo $?").ok();
-    assert!(usage.stderr.contains("`newest` takes no arguments"), "{usage:#?}");
+        vendor("role = \"command\"\n[[command]]\nname = \"history\"\nsummary = \"All of an image's\"\n");
+    let enter = || extension.enabled(world.enter(), "[audit]\nreads = true\n");
+    let shown = enter().sh("bootc-image cmd history 127.0.0.1:5000/lab/app:1").ok();
+    assert!(shown.stderr.contains("The newest layer comes first."), "{shown:#?}");
+    assert!(shown.stdout.starts_with("ID "), "{shown:#?}");
+    let record = world.record();
+    let intent = record.iter().find(|line| line.to_string().contains("--no-trunc")).unwrap();
+    assert!(intent.to_string().contains("\"plugin\":\"vendor\""), "{intent}");
+    let usage = enter().sh("bootc-image cmd history || echo $?").ok();
+    assert!(usage.stdout == "2\n" && usage.stderr.contains("`history` takes one image"), "{usage:#?}");
 }
 
 #[test]
@@ -124,8 +126,13 @@ fn nothing_native_runs_until_it_is_approved_and_enabled() {
     let installed = || extension.install(world.enter());
     assert_eq!(state(installed()), "held: native extensions are off on this host");
     assert_eq!(state(installed().file(CONFIG, ENABLED)), "held: nobody has approved it");
-    assert_eq!(state(installed().file(GRANT, component)), "held: nobody has approved it");
+    let reason = format!("held: {GRANT} doesn't say kind = \"native\", and it is native code");
+    assert_eq!(state(installed().file(GRANT, component)), reason);
     assert_eq!(state(installed().file(GRANT, extension.grant())), "enabled: ");
+    // What was changed since is told before it is asked.
+    let library = format!("{}/one-registry/extension.so", plugins::INSTALLED);
+    let changed = state(installed().file(&library, "changed"));
+    assert!(changed.starts_with("broken: extension.so has the digest "), "{changed}");
     let off = installed().file(CONFIG, "");
     assert_eq!(state(off), "held: native extensions are off on this host");
     // A policy that is held denies, and no process is started for it.
@@ -218,6 +225,13 @@ fn what_a_formatter_cant_print_the_host_prints() {
     assert_eq!(failed.stdout, "begun\n1\n");
     assert!(failed.stderr.contains("the module is asleep; wake it"), "{failed:#?}");
 
+    let hung_up = list("HANGS_UP_WITHIN", "bootc-image list --format bars || echo $?");
+    assert!(hung_up.stdout == "begun\n1\n", "{hung_up:#?}");
+    // Whatever its caller ignores.
+    let looped = list("LOOPS", "trap '' XCPU; bootc-image list --format bars || echo $?");
+    assert_eq!(looped.stdout, format!("{table}79\n"));
+    assert!(looped.stderr.contains("it used up its processor time"), "{looped:#?}");
+
     let endless = list("WRITES_WITHOUT_END", "{ bootc-image list --format bars || echo $?; } | tail -c 3");
     assert!(endless.stdout.ends_with("1\n"), "{endless:#?}");
     assert!(endless.stderr.contains("exchanged more than 16 MiB with the host"), "{endless:#?}");
@@ -256,22 +270,44 @@ fn what_a_command_cant_plan_doesnt_run() {
 }
 
 #[test]
-fn a_process_ends_with_its_host() {
+fn a_process_that_ended_between_two_questions_is_started_again() {
+    let role = "role = \"policy\"\nbefore-lookup = true\n";
     let (world, extension) = (
         World::new(),
-        Extension::compiled(
-            "sleeps",
-            "tests/hostile/native.c",
-            &["-DNATIVE_SLEEP"],
-            "role = \"policy\"\n[limits]\nwall-ms = 2000\n",
-        ),
+        Extension::compiled("leaves", "tests/hostile/native.c", &["-DENDS_BETWEEN_QUESTIONS"], role),
     );
-    for signal in ["KILL", "INT", "TERM"] {
+    let enter = extension.enabled(world.enter().registry(true), "");
+    enter.sh("bootc-image cmd pull 127.0.0.1:5000/lab/app:1").ok();
+}
+
+#[test]
+fn who_interrupts_us_interrupts_a_policy_too() {
+    let role = "role = \"policy\"\nwhen = { operations = [\"cmd pull\"] }\n";
+    let (world, extension) =
+        (World::new(), Extension::compiled("sleeps", "tests/hostile/native.c", &["-DNATIVE_SLEEP"], role));
+    let script = "set -m
+        bootc-image cmd pull 127.0.0.1:5000/lab/app:1 & host=$!
+        until pidof bootc-image-native >/dev/null; do sleep 0.05; done
+        sleep 0.2; kill -TERM $host; wait $host; echo $?";
+    let enter = extension.enabled(world.enter().registry(true), "");
+    let output = enter.run(&["bash", "-c", script]);
+    assert_eq!(output.stdout, "1\n", "{output:#?}");
+    assert!(output.stderr.starts_with("error: interrupted by signal 15"), "{output:#?}");
+}
+
+#[test]
+fn a_process_ends_with_its_host() {
+    let limits = "role = \"policy\"\n[limits]\nwall-ms = 2000\n";
+    for (what, signal) in
+        [("NATIVE_SLEEP", "KILL"), ("NATIVE_SLEEP", "TERM"), ("GIVES_UP_ITS_PRIVILEGES", "KILL")]
+    {
+        let (world, define) = (World::new(), format!("-D{what}"));
+        let extension = Extension::compiled("sleeps", "tests/hostile/native.c", &[&define], limits);
         let script = format!(
             "bootc-image --dry-run copy-to-storage & host=$!
             until pidof bootc-image-native >/dev/null; do sleep 0.05; done
-            kill -{signal} $host; wait $host || true
-            for i in 1 2 3 4 5 6 7 8 9 10; do pidof bootc-image-native || exit 0; sleep 0.05; done; exit 1"
+            sleep 0.2; kill -{signal} $host; wait $host || true
+            for i in $(seq 40); do pidof bootc-image-native || exit 0; sleep 0.05; done; exit 1"
         );
         extension.enabled(world.enter(), "").sh(&script).ok();
     }

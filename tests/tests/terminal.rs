@@ -42,7 +42,9 @@ fn a_signal_that_is_sent_to_us_alone_ends_podman_as_its_own_would() {
 fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
     let world = World::new();
     let held = HeldLock::on(&world.outside(LOCK));
+    // In a process group of its own: one whose parent has gone is never stopped by the kernel.
     let script = "
+        set -m
         state() { sed 's/.*) //; s/ .*//' /proc/$1/stat; }
         bootc-image cmd list --quiet & ours=$!
         # As soon as it runs, and so perhaps before we know of it.
@@ -51,7 +53,7 @@ fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
         kill -TSTP $ours; are 'T T'; echo \"$(state $ours) $(state $podman)\"
         kill -CONT $ours; are 'S S'; state $ours | grep -c T; state $podman | grep -c T
         kill -TERM $ours; wait $ours || true";
-    let output = world.enter().sh(&format!("set +e\n{script}"));
+    let output = world.enter().run(&["bash", "-c", script]);
     assert_eq!(output.lines(), ["T T", "0", "0"], "{output:#?}");
     drop(held);
 }

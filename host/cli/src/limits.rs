@@ -6,6 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The fewest open files with which everything works.
 const OPEN_FILES: u64 = 1024;
 
+/// The fewest pending signals: the clock of plugins needs one.
+const SIGNALS: u64 = 64;
+
 /// The smallest stack that is enough for what components may use of it.
 const STACK: u64 = 8 << 20;
 
@@ -25,6 +28,7 @@ pub(crate) fn reset() {
     bootc_image_core::children::survive_file_limits();
     raise(Resource::Stack, STACK);
     raise(Resource::Nofile, OPEN_FILES);
+    raise(Resource::Sigpending, SIGNALS);
 }
 
 fn raise(resource: Resource, least: u64) {

@@ -421,7 +421,7 @@ impl Child {
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub(crate) fn check_not_asked_to_end() -> Result<(), Error> {
+pub fn check_not_asked_to_end() -> Result<(), Error> {
     signals::asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
 }
 

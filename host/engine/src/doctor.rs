@@ -55,10 +55,29 @@ impl PluginSet {
         findings
     }
 
+    /// Why a plugin's file isn't the one that its manifest names, if it isn't.
+    pub fn mismatch(&self, plugin: &Plugin) -> Option<String> {
+        let named = plugin.manifest.component.sha256.as_deref()?;
+        let file = &plugin.manifest.component.file;
+        match self.component_digest(plugin) {
+            Ok(None) => None,
+            Ok(Some(found)) if found == named => None,
+            Ok(Some(found)) => Some(format!("{file} has the digest {found}, and its manifest says {named}")),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                Some(format!("{error}{}", cause.unwrap_or_default()))
+            }
+        }
+    }
+
     fn examine_one(&self, plugin: &Plugin, findings: &mut Vec<Finding>) {
         let id = plugin.manifest.id.as_str();
         if let Standing::Held { reason, fix } = &plugin.standing {
             findings.push(finding(id, reason.clone(), fix));
+            // Whoever approves it next would be told only then.
+            if let Some(what) = self.mismatch(plugin) {
+                findings.push(finding(id, what, "install it again, or mend its manifest"));
+            }
             return;
         }
         let look = || {
@@ -80,6 +99,8 @@ impl PluginSet {
             Err(reason) => {
                 let fix = if reason.contains("needs the capability") {
                     "ask for it in the manifest: [[capability]]; then approve the plugin again"
+                } else if plugin.manifest.component.native {
+                    "tell who made it, or install a version that fits this host"
                 } else {
                     "install it again, in a version that fits this host"
                 };

@@ -116,8 +116,9 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         let native = !native.is_empty();
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
             if given.is_none() && (place != Place::Image || native) {
-                let what =
-                    format!("missing: say what of {plugin} may run (bootc-image plugin show {plugin})");
+                let what = format!(
+                    "missing: say what of {plugin} may run, with sha256sum of its component or library and of its plugin.toml"
+                );
                 return Err(source.complain(raw.plugin.span(), key, what));
             }
         }

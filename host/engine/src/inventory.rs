@@ -283,11 +283,20 @@ fn standing(
                 Place::Installed | Place::Site => true,
             }
     };
-    let of_plugin: Vec<&Found> =
-        grants.iter().filter(about).filter(|grant| grant.native == manifest.component.native).collect();
+    let (of_plugin, of_another_kind): (Vec<&Found>, Vec<&Found>) =
+        grants.iter().filter(about).partition(|grant| grant.native == manifest.component.native);
     let fix = format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}");
     if is_off("grants") {
         return Standing::Enabled;
+    }
+    if let ([], [grant, ..]) = (of_plugin.as_slice(), of_another_kind.as_slice()) {
+        let file = grant.file.display();
+        let reason = if grant.native {
+            format!("{file} is about native code, and it is a component")
+        } else {
+            format!("{file} doesn't say kind = \"native\", and it is native code")
+        };
+        return Standing::Held { reason, fix };
     }
     if of_plugin.is_empty() {
         return Standing::Held { reason: "nobody has approved it".to_owned(), fix };
@@ -297,7 +306,10 @@ fn standing(
         .filter(|grant| grant.sha256.as_deref().is_none_or(|digest| digest == sha256))
         .collect();
     if of_component.is_empty() {
-        let reason = format!("another component of it was approved than {sha256}, which is there now");
+        let reason = format!(
+            "another {} of it was approved than {sha256}, which is there now",
+            manifest.component.what()
+        );
         return Standing::Held { reason, fix };
     }
     let granted: Vec<&Capability> = of_component.iter().flat_map(|grant| &grant.capabilities).collect();

@@ -76,6 +76,13 @@ pub struct Component {
     pub before_lookup: bool,
 }
 
+impl Component {
+    /// What it is, in a word.
+    pub fn what(&self) -> &'static str {
+        if self.native { "library" } else { "component" }
+    }
+}
+
 /// The worlds that this host runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
@@ -88,7 +95,7 @@ pub enum World {
 }
 
 impl World {
-    /// What a plugin of this world is, in a word.
+    /// What a plugin of this kind is, in a word.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::CommandWrapper => "command",
@@ -157,7 +164,11 @@ impl Manifest {
             return Err(source.complain(raw.schema.span(), "schema", what));
         }
         let component = part(source, raw.component.as_ref(), raw.native.as_ref())?;
-        let offered = if component.native { &NATIVE_API_VERSION } else { &API_VERSION };
+        let offered = if component.native {
+            (&NATIVE_API_VERSION, "the version of bootc_image_extension.h that this host offers")
+        } else {
+            (&API_VERSION, "the version that this host offers")
+        };
         Ok(Self {
             id: source
                 .checked(&raw.id, "id", |text| PluginId::new(text).map_err(|error| error.to_string()))?,
@@ -199,7 +210,7 @@ fn version(text: &str) -> Result<Version, String> {
     Version::parse(text).map_err(|error| format!("{text:?} isn't a version: {error}"))
 }
 
-fn api(text: &str, offered: &Version) -> Result<VersionReq, String> {
+fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, String> {
     let requirement =
         VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
     if requirement.matches(offered) || is_off("api") {
@@ -211,7 +222,7 @@ fn api(text: &str, offered: &Version) -> Result<VersionReq, String> {
             }
             _ => "install a newer bootc-image",
         };
-        Err(format!("{text:?} doesn't include {offered}, the version that this host offers: {fix}"))
+        Err(format!("{text:?} doesn't include {offered}, {what}: {fix}"))
     }
 }
 
@@ -240,9 +251,11 @@ fn part(
             let what = "a plugin has a component or a library, not both";
             Err(source.complain(libraries.span(), "native", what))
         }
-        (None, None) => {
-            Err(source.complain(0..0, "component", "missing: a plugin has exactly one component"))
-        }
+        (None, None) => Err(source.complain(
+            0..0,
+            "component",
+            "missing: a plugin has a [[component]] or, of native code, a [[native]]",
+        )),
     }
 }
 
@@ -432,12 +445,12 @@ fn commands(
             return Err(source.complain(
                 span,
                 "command",
-                "a plugin of this world claims at least one command",
+                "a plugin of this kind claims at least one command",
             ));
         }
         (_, None) => return Ok(Vec::new()),
         (_, Some(raw)) => {
-            return Err(source.complain(raw.span(), "command", "a plugin of this world can't plan commands"));
+            return Err(source.complain(raw.span(), "command", "a plugin of this kind can't plan commands"));
         }
     };
     let mut commands: Vec<Command> = Vec::new();
@@ -465,11 +478,11 @@ fn formats(
         (World::FormatOutput, Some(raw)) if !raw.get_ref().is_empty() => raw,
         (World::FormatOutput, raw) => {
             let span = raw.map_or(0..0, Spanned::span);
-            return Err(source.complain(span, "format", "a plugin of this world offers at least one format"));
+            return Err(source.complain(span, "format", "a plugin of this kind offers at least one format"));
         }
         (_, None) => return Ok(Vec::new()),
         (_, Some(raw)) => {
-            return Err(source.complain(raw.span(), "format", "a plugin of this world can't format"));
+            return Err(source.complain(raw.span(), "format", "a plugin of this kind can't format"));
         }
     };
     let mut formats: Vec<Format> = Vec::new();

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bootc_image_core::children;
 use bootc_image_core::children::native::Native;
 use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
 use bootc_image_core::report::{Column, ImageRow};
@@ -17,6 +18,7 @@ use bootc_image_native_protocol::{
     Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, List, Load, Operation, Problem, Reference, receive,
     send,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Level;
 
 use crate::answers::{self, Words};
@@ -41,6 +43,12 @@ pub(crate) struct Process {
     identity: Identity,
     budget: Budget,
     deadline: Instant,
+}
+
+/// Why a policy has no opinion, and what to do about it, if it says so.
+pub(crate) struct NoOpinion {
+    pub(crate) reason: String,
+    pub(crate) fix: Option<String>,
 }
 
 /// Why a process is of no use any more.
@@ -88,7 +96,9 @@ impl Until<'_> {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             match work(self.0, rest) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    children::check_not_asked_to_end().map_err(io::Error::other)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
             }
@@ -145,6 +155,7 @@ impl Process {
         let load = Load {
             address_space: (limits.memory + ADDRESS_SPACE) as u64,
             processor_seconds: if is_off("deadline") { 3600 } else { limits.guest_time.as_secs().max(1) },
+            texts: limits.output.min(1 << 20) as u64,
             settings: self.identity.settings.to_string(),
             may_start_processes: is_off("processes"),
         };
@@ -169,8 +180,16 @@ impl Process {
         }
     }
 
+    /// Whether it still listens: a process may end between two questions.
+    pub(crate) fn listens(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // One that can't be asked isn't asked.
+        poll(&mut socket, Some(&now)).is_ok_and(|gone| gone == 0)
+    }
+
     /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
-    pub(crate) fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, String>) {
+    pub(crate) fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, NoOpinion>) {
         let asked = self.ask(&Ask::Evaluate(operation(view)));
         let plugin = self.identity.plugin.clone();
         match asked {
@@ -181,9 +200,15 @@ impl Process {
                 let denial = Some(words(&problem));
                 (Some(self), Ok(answers::opinion(&plugin, denial, "", pairs(&attrs))))
             }
-            Ok(Answer::Failed(problem)) => (Some(self), Err(answers::sentence(words(&problem), ""))),
-            Ok(other) => (None, Err(self.explain(unexpected(&Frame::Message(other))))),
-            Err(trouble) => (None, Err(self.explain(trouble))),
+            Ok(Answer::Failed(Problem { message, hint, .. })) => (
+                Some(self),
+                Err(NoOpinion { reason: sanitize(&message), fix: hint.as_deref().map(sanitize) }),
+            ),
+            Ok(other) => {
+                let reason = self.explain(unexpected(&Frame::Message(other)));
+                (None, Err(NoOpinion { reason, fix: None }))
+            }
+            Err(trouble) => (None, Err(NoOpinion { reason: self.explain(trouble), fix: None })),
         }
     }
 
@@ -327,6 +352,7 @@ impl Process {
             Trouble::HungUp => String::new(),
         };
         let end = self.native.end();
+        tracing::debug!(plugin = %self.identity.plugin, said = sanitize(&end.said), "its process");
         let ended = match (&end.by_itself, what.as_str()) {
             (Some(how), _) => format!("its process ended instead of answering: {how}"),
             (None, "") => "its process hung up instead of answering".to_owned(),

@@ -131,8 +131,11 @@ fn trusted(path: &Path, metadata: &Metadata, owner: Owner, above: bool) -> io::R
     if owner.is_trusted(metadata, above) || is_off("owner") {
         Ok(())
     } else {
-        let why = format!("{} must belong to root and be writable by nobody else", path.display());
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+        let why = format!(
+            "{} must belong to root and be writable by nobody else (chown root, chmod go-w)",
+            path.display()
+        );
+        Err(io::Error::other(why))
     }
 }
 

@@ -8,7 +8,7 @@ use bootc_image_core::view::View;
 use crate::code::{self, Code, Compiler};
 use crate::inventory::{Broken, Plugin, Standing};
 use crate::manifest::{When, World};
-use crate::native::Process;
+use crate::native::{NoOpinion, Process};
 use crate::set::caught;
 use crate::wasm::{Identity, ReadyPolicy, Runs, Runtime};
 
@@ -150,14 +150,21 @@ impl Policy for JudgingPlugin {
                 let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
                 let programs = &self.workshop.compiler.programs;
                 let start = || Process::start(code, identity.clone(), World::PolicyValidator, programs);
-                let process = match place.take() {
+                let process = match place.take().filter(|process| process.listens()) {
                     Some(process) => *process,
                     None => caught(start).and_then(std::convert::identity).map_err(failed(false))?,
                 };
                 let evaluated = caught(|| process.evaluate(view));
-                let (process, opinion) = evaluated.unwrap_or_else(|panic| (None, Err(panic)));
+                let panicked = |reason| (None, Err(NoOpinion { reason, fix: None }));
+                let (process, opinion) = evaluated.unwrap_or_else(panicked);
                 *place = process.map(Box::new);
-                opinion.map_err(failed(true))
+                opinion.map_err(|NoOpinion { reason, fix }| PolicyFailure {
+                    reason,
+                    fix: fix.unwrap_or_else(|| {
+                        format!("who made {} can tell; with -vv, what it said is shown", self.plugin)
+                    }),
+                    asked: true,
+                })
             }
         }
     }

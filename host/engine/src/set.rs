@@ -109,6 +109,11 @@ impl PluginSet {
         }
     }
 
+    /// Whether native extensions may run here.
+    pub fn has_native_extensions(&self) -> bool {
+        self.surroundings.configuration.native
+    }
+
     pub(crate) fn configuration(&self) -> &Configuration {
         &self.surroundings.configuration
     }
@@ -334,10 +339,25 @@ impl Plugins for PluginSet {
                 return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
             }
         }
+        for format in &found.manifest.formats {
+            let claims = self.format_claims()?;
+            let of_another =
+                |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
+            if let Some(other) = claims.iter().find(of_another) {
+                let reason = format!("it offers the format {}, which {} offers", format.name, other.plugin);
+                return Err(problem(reason, "revoke or mask the other one first: a format has one owner"));
+            }
+        }
         let now = self.component_digest(found)?.unwrap_or_default();
         if now != *sha256 {
             let reason = format!("{} has the digest {now}, and its manifest says {sha256}", path.display());
-            return Err(problem(reason, "install it again: manifest and component don't belong together"));
+            return Err(problem(
+                reason,
+                &format!(
+                    "install it again, or write the digest into it: manifest and {} don't belong together",
+                    found.manifest.component.what()
+                ),
+            ));
         }
         let capabilities =
             found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();

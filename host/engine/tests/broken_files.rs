@@ -36,6 +36,8 @@ const CONFIGURATIONS: &[Broken] = &[
     ("allow_delegated = []\n", "line 1: `allow_delegated`: unknown key; did you mean `allow-delegated`?"),
     ("[audit]\nread = true\n", "line 2: `read`: unknown key; did you mean `reads`?"),
     ("[audit]\nreads = \"yes\"\n", "line 2: `reads`: invalid type: string \"yes\", expected a boolean"),
+    ("[native]\nenable = true\n", "line 2: `enable`: unknown key; did you mean `enabled`?"),
+    ("[native]\nenabled = \"yes\"\n", "line 2: `enabled`: invalid type: string \"yes\", expected a boolean"),
     ("[ceiling.polices]\n", "line 1: `polices`: unknown key; did you mean `policy`?"),
     ("[ceiling.policy]\nmemory = 1\n", "line 2: `memory`: unknown key"),
     (
@@ -50,7 +52,14 @@ const CONFIGURATIONS: &[Broken] = &[
 const GRANTS: &[Broken] = &[
     ("[[grants]]\nplugin = \"a\"\n", "line 1: `grants`: unknown key; did you mean `grant`?"),
     ("[[grant]]\nplgin = \"a\"\n", "line 2: `plgin`: unknown key; did you mean `plugin`?"),
-    ("[[grant]]\nplugin = \"a\"\n", "line 2: `sha256`: missing: say what of a may run"),
+    (
+        "[[grant]]\nplugin = \"a\"\n",
+        "line 2: `sha256`: missing: say what of a may run, with sha256sum of its component or library and of its plugin.toml",
+    ),
+    (
+        "[[grant]]\nplugin = \"a\"\nkind = \"natve\"\n",
+        "line 3: `kind`: \"natve\" isn't a kind of plugins; did you mean \"native\"?",
+    ),
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"abc\"\n",
         "line 3: `sha256`: \"abc\" isn't 64 lower-case hexadecimal digits",
@@ -66,6 +75,51 @@ const GRANTS: &[Broken] = &[
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\nmanifest = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-reads\"\nscope = \"x/../y\"\n",
         "line 7: `scope`: \"x/../y\" isn't an absolute path",
+    ),
+];
+
+const NATIVE: &str = "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\"\n[[native]]\nfile = \"p.so\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n";
+
+/// What follows the head of a manifest of native code.
+const NATIVES: &[Broken] = &[
+    ("", "line 5: `role`: missing"),
+    (
+        "role = \"polic\"\n",
+        "line 8: `role`: \"polic\" isn't something that native code can be; did you mean \"policy\"?",
+    ),
+    ("role = \"format\"\n", "line 1: `format`: a plugin of this kind offers at least one format"),
+    ("role = \"policy\"\nworld = \"bootc-image:policy/validator\"\n", "line 9: `world`: unknown key"),
+    (
+        "role = \"policy\"\n[[native]]\nfile = \"q.so\"\nrole = \"policy\"\nsha256 = \"\"\n",
+        "line 5: `native`: a plugin has exactly one library, this one has 2",
+    ),
+    (
+        "role = \"policy\"\n[[component]]\nfile = \"p.wasm\"\nworld = \"bootc-image:policy/validator\"\n",
+        "line 5: `native`: a plugin has a component or a library, not both",
+    ),
+    (
+        "role = \"policy\"\n[[capability]]\nname = \"lists-images\"\nscope = \"**\"\nreason = \"x\"\n",
+        "line 10: `name`: lists-images is of no use to a plugin of this kind",
+    ),
+];
+
+/// Manifests as a whole.
+const WHOLE: &[Broken] = &[
+    (
+        "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\"\n",
+        "line 1: `component`: missing: a plugin has a [[component]] or, of native code, a [[native]]",
+    ),
+    (
+        "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^2.0\"\n[[native]]\nfile = \"p.so\"\nrole = \"policy\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
+        "line 4: `api`: \"^2.0\" doesn't include 1.0.0, the version of bootc_image_extension.h that this host offers: install a newer bootc-image",
+    ),
+    (
+        "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[native]]\nfile = \"p.so\"\nrole = \"policy\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
+        "line 4: `api`: \"^0.1\" doesn't include 1.0.0, the version of bootc_image_extension.h that this host offers: install a newer version of the plugin",
+    ),
+    (
+        "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\"\n[[native]]\nfile = \"../p.so\"\nrole = \"policy\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
+        "line 6: `file`: \"../p.so\" isn't the plain name of a .so file next to the manifest",
     ),
 ];
 
@@ -91,7 +145,7 @@ const MANIFESTS: &[Broken] = &[
     ("before-lookup = 1\n", "line 9: `before-lookup`: invalid type: integer `1`, expected a boolean"),
     (
         "[[command]]\nname = \"list\"\nsummary = \"x\"\n",
-        "line 9: `command`: a plugin of this world can't plan commands",
+        "line 9: `command`: a plugin of this kind can't plan commands",
     ),
     (
         "[[capability]]\nname = \"podman-reads\"\nscope = \"/x\"\n",
@@ -103,7 +157,7 @@ const MANIFESTS: &[Broken] = &[
     ),
     (
         "[[capability]]\nname = \"lists-images\"\nscope = \"**\"\nreason = \"x\"\n",
-        "line 10: `name`: lists-images is of no use to a plugin of this world",
+        "line 10: `name`: lists-images is of no use to a plugin of this kind",
     ),
     (
         "[[capability]]\nname = \"copies-images\"\nscope = \"docker://quay.io/**\"\nreason = \"x\"\n",
@@ -147,11 +201,15 @@ fn a_broken_grant_is_told_with_its_place() {
 
 #[test]
 fn a_broken_manifest_is_told_with_its_place() {
-    for (text, expected) in MANIFESTS {
+    let with_head = |head: &str, all: &[Broken]| -> Vec<(String, &str)> {
+        all.iter().map(|(text, expected)| (format!("{head}{text}"), *expected)).collect()
+    };
+    let all = [with_head(HEAD, MANIFESTS), with_head(NATIVE, NATIVES), with_head("", WHOLE)].concat();
+    for (text, expected) in &all {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("p/plugin.toml");
         fs::create_dir(scratch.path().join("p")).unwrap();
-        fs::write(&path, format!("{HEAD}{text}")).unwrap();
+        fs::write(&path, text).unwrap();
         let places = Places { plugins: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
         told(&set.inventory().unwrap().broken[0].reason, &path, expected);

@@ -133,7 +133,7 @@ fn a_plugin_has_one_component_and_a_command() {
     assert!(error.ends_with("`component`: a plugin has exactly one component, this one has 2"), "{error}");
     let start = GOOD.split("[[command]]").next().unwrap();
     let error = Manifest::parse(&format!("command = []\n{start}")).unwrap_err().to_string();
-    assert_eq!(error, "line 1: `command`: a plugin of this world claims at least one command");
+    assert_eq!(error, "line 1: `command`: a plugin of this kind claims at least one command");
 }
 
 #[test]

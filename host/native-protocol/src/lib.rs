@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// The largest frame, in bytes: no answer and no chunk of rows needs more.
 pub const LARGEST_FRAME: usize = 64 << 20;
 
-/// The largest that a process may send, in bytes.
-pub const LARGEST_ANSWER: usize = (1 << 20) + (64 << 10);
+/// The largest that a process may send, in bytes: a mebibyte of text, each of whose characters may be escaped.
+pub const LARGEST_ANSWER: usize = 6 * (1 << 20) + (64 << 10);
 
 /// The descriptor of the socket in the process.
 pub const SOCKET: i32 = 3;
@@ -45,6 +45,8 @@ pub struct Load {
     pub address_space: u64,
     /// The most processor time that one call may take, in whole seconds.
     pub processor_seconds: u64,
+    /// The most text that the extension may give in one call, in bytes.
+    pub texts: u64,
     /// The extension's settings, a JSON object.
     pub settings: String,
     /// Whether the process may start others, which no release of the host allows.

@@ -13,24 +13,28 @@ use std::ptr;
 
 use bootc_image_extension::abi::{self, ABSENT, Call, GONE, Host, INVALID, OK, TOO_LARGE, Text};
 use bootc_image_native_protocol::{
-    Answer, Ask, Frame, LARGEST_FRAME, Pair, Problem, receive, send, send_output,
+    Answer, Ask, Frame, LARGEST_FRAME, Load, Pair, Problem, receive, send, send_output,
 };
 use serde_json::value::RawValue;
 
 use crate::lent::text;
 
-/// Texts of one call, all in all, in bytes.
-const LARGEST_TEXTS: usize = 1 << 20;
 /// What goes into one frame of output, in bytes.
 const PIECE: usize = 1 << 20;
 
-/// The extension's settings: JSON by key.
-pub(crate) struct Settings(BTreeMap<String, String>);
+/// What holds for every call.
+pub(crate) struct Settings {
+    /// The extension's settings: JSON by key.
+    json: BTreeMap<String, String>,
+    /// The most text of one call, all in all, in bytes.
+    texts: usize,
+}
 
 impl Settings {
-    pub(crate) fn parse(json: &str) -> io::Result<Self> {
-        let all: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
-        Ok(Self(all.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect()))
+    pub(crate) fn of(load: &Load) -> io::Result<Self> {
+        let all: BTreeMap<String, &RawValue> = serde_json::from_str(&load.settings)?;
+        let json = all.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
+        Ok(Self { json, texts: usize::try_from(load.texts).unwrap_or(usize::MAX) })
     }
 }
 
@@ -70,14 +74,14 @@ pub(crate) fn null(function: &str) -> Answer {
     Answer::Unusable(format!("its `{function}` is null"))
 }
 
-/// Has `ask` call the extension with a handle, and returns its answer.
+/// Has `ask` call the extension with a handle, and returns its answer; none if nobody listens any more.
 pub(crate) fn make(
     kind: Kind,
     socket: &UnixStream,
     settings: &Settings,
     columns: usize,
     ask: impl FnOnce(*mut Call),
-) -> Answer {
+) -> Option<Answer> {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0x1000);
     let number = NEXT.fetch_add(16, Ordering::Relaxed);
@@ -98,22 +102,19 @@ pub(crate) fn make(
     };
     CURRENT.with_borrow_mut(|current| *current = Some((number, state)));
     ask(ptr::without_provenance_mut(number));
-    let Some((_, mut state)) = CURRENT.take() else { return silence(kind) };
+    let Some((_, mut state)) = CURRENT.take() else { return Some(silence(kind)) };
     let answer = state.answer.take();
-    match (kind, answer) {
-        (Kind::Formatter, None) => {
-            state.flush();
-            Answer::Formatted
-        }
-        (Kind::Formatter, Some(failed)) => {
-            state.flush();
-            failed
-        }
+    state.flush();
+    if state.gone {
+        return None;
+    }
+    Some(match (kind, answer) {
+        (Kind::Formatter, None) => Answer::Formatted,
         (_, None) => silence(kind),
         (_, Some(Answer::Verdict { reason, .. })) => Answer::Verdict { reason, attrs: state.details },
         (_, Some(Answer::Denied { problem, .. })) => Answer::Denied { problem, attrs: state.details },
         (_, Some(other)) => other,
-    }
+    })
 }
 
 fn silence(kind: Kind) -> Answer {
@@ -141,13 +142,16 @@ impl State {
         if data.is_null() {
             return Err(INVALID);
         }
-        self.texts = self.texts.saturating_add(length).saturating_add(16);
-        if self.texts > LARGEST_TEXTS {
+        // As the host counts.
+        let texts = self.texts.saturating_add(length).saturating_add(16);
+        if texts > self.settings().texts {
             return Err(TOO_LARGE);
         }
         // SAFETY: the extension vouches for as many bytes.
         let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| INVALID)
+        let text = std::str::from_utf8(bytes).map_err(|_| INVALID)?;
+        self.texts = texts;
+        Ok(text.to_owned())
     }
 
     /// The first answer counts.
@@ -161,6 +165,10 @@ impl State {
 
     fn problem(&mut self, code: Text, message: Text, hint: Text) -> Result<Problem, i32> {
         let (code, message, hint) = (self.take(code)?, self.take(message)?, self.take(hint)?);
+        let kebab = code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !kebab || !(1..=64).contains(&code.len()) || message.is_empty() {
+            return Err(INVALID);
+        }
         Ok(Problem { code, message, hint: Some(hint).filter(|hint| !hint.is_empty()) })
     }
 
@@ -253,7 +261,9 @@ pub(crate) static HOST: Host = Host {
 unsafe extern "C" fn log(call: *mut Call, level: u32, message: Text) -> i32 {
     with(call, |state| {
         let message = state.take(message)?;
-        send(&mut state.socket(), &Answer::Log(level, message)).map_err(|_| GONE)
+        let sent = send(&mut state.socket(), &Answer::Log(level, message));
+        state.gone = sent.is_err();
+        sent.map_err(|_| GONE)
     })
 }
 
@@ -263,7 +273,7 @@ unsafe extern "C" fn setting(call: *mut Call, key: Text, json: *mut Text) -> i32
             return Err(INVALID);
         }
         let key = state.take(key)?;
-        let value = state.settings().0.get(&key).ok_or(ABSENT)?;
+        let value = state.settings().json.get(&key).ok_or(ABSENT)?;
         // SAFETY: it isn't null, and the extension vouches for it.
         unsafe {
             json.write(text(value));
@@ -327,7 +337,7 @@ unsafe extern "C" fn plan(call: *mut Call, argv: *const Text, argv_count: usize,
         if argv.is_null() && argv_count > 0 {
             return Err(INVALID);
         }
-        if argv_count > LARGEST_TEXTS / 16 {
+        if argv_count > state.settings().texts / 16 {
             return Err(TOO_LARGE);
         }
         // SAFETY: the extension vouches for as many texts.

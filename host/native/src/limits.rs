@@ -1,11 +1,16 @@
 //! What the process may use. The clock on the wall is the host's.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use bootc_image_native_protocol::Load;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, apply_filter,
@@ -15,20 +20,21 @@ use seccompiler::{
 const DESCRIPTORS: u64 = 256;
 /// `CLONE_THREAD`: what is made is a thread, and no process.
 const CLONE_THREAD: u64 = 0x10000;
-/// System calls that make processes, by number, with their conditions.
+/// System calls that make processes, by number; in those of two, the second is that of programs with short pointers (x32).
 #[cfg(target_arch = "x86_64")]
-const FORKS: &[i64] = &[57, 58];
-#[cfg(not(target_arch = "x86_64"))]
-const FORKS: &[i64] = &[];
+const REFUSED: &[i64] = &[57, 58, 59, 322, X32 + 57, X32 + 58, X32 + 520, X32 + 545];
 #[cfg(target_arch = "x86_64")]
-const CLONE: i64 = 56;
+const CLONE: &[i64] = &[56, X32 + 56];
 #[cfg(target_arch = "x86_64")]
-const EXECS: &[i64] = &[59, 322];
+const CLONE3: &[i64] = &[435, X32 + 435];
+#[cfg(target_arch = "x86_64")]
+const X32: i64 = 0x4000_0000;
 #[cfg(target_arch = "aarch64")]
-const CLONE: i64 = 220;
+const REFUSED: &[i64] = &[221, 281];
 #[cfg(target_arch = "aarch64")]
-const EXECS: &[i64] = &[221, 281];
-const CLONE3: i64 = 435;
+const CLONE: &[i64] = &[220];
+#[cfg(target_arch = "aarch64")]
+const CLONE3: &[i64] = &[435];
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 
@@ -37,9 +43,48 @@ pub(crate) fn is_open(number: RawFd) -> bool {
     fcntl(number, FcntlArg::F_GETFD).is_ok()
 }
 
+/// How long this process may take to end when nobody listens any more.
+const GRACE: Duration = Duration::from_millis(500);
+/// What the thread that waits for that needs.
+const STACK: usize = 64 << 10;
+
+/// If the host goes, so does this process, whatever it is doing. The kernel's own signal for that doesn't come any more if an
+/// extension gives up its privileges.
+pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
+    let socket = socket.as_raw_fd();
+    let wait = move || {
+        // SAFETY: the socket stays open as long as the process lives; if an extension closes it, waiting fails.
+        #[allow(unsafe_code)]
+        let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+        let mut hang_up = [PollFd::new(socket, PollFlags::POLLHUP)];
+        while poll(&mut hang_up, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        std::thread::sleep(GRACE);
+        std::process::abort();
+    };
+    std::thread::Builder::new().stack_size(STACK).spawn(wait).map(drop)
+}
+
+/// What the caller ignores isn't ignored here, and what crashes ends at once: its handler in this program tells nobody anything.
+fn heed_signals() -> nix::Result<()> {
+    for signal in Signal::iterator().filter(|signal| !UNCHANGED.contains(signal)) {
+        // SAFETY: no handler is set.
+        #[allow(unsafe_code)]
+        unsafe {
+            sigaction(signal, &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What can't be changed, and what tells that nobody reads.
+const UNCHANGED: &[Signal] = &[Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE];
+
 /// Limits this process, for good as far as it doesn't undo it with root's authority.
 pub(crate) fn obey(load: &Load) -> Result<(), String> {
-    let failed = |what: &'static str| move |error| format!("{what}: {error}");
+    fn failed<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String {
+        move |error| format!("{what}: {error}")
+    }
+    heed_signals().map_err(failed("signals can't be heeded"))?;
     limit(Resource::RLIMIT_CORE, 0).map_err(failed("core files can't be switched off"))?;
     limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("descriptors can't be limited"))?;
     limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("memory can't be limited"))?;
@@ -71,11 +116,12 @@ fn start_no_processes() -> Result<(), seccompiler::Error> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let is_process =
         SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(CLONE_THREAD), 0)?;
+    let is_process = SeccompRule::new(vec![is_process])?;
     let mut refused: Vec<(i64, Vec<SeccompRule>)> =
-        FORKS.iter().chain(EXECS).map(|&number| (number, Vec::new())).collect();
-    refused.push((CLONE, vec![SeccompRule::new(vec![is_process])?]));
+        REFUSED.iter().map(|&number| (number, Vec::new())).collect();
+    refused.extend(CLONE.iter().map(|&number| (number, vec![is_process.clone()])));
     // Its arguments are in memory, where they can't be looked at; whoever hears this takes the older call.
-    let unknown = vec![(CLONE3, Vec::new())];
+    let unknown = CLONE3.iter().map(|&number| (number, Vec::new())).collect();
     for (rules, error) in [(refused, EPERM), (unknown, ENOSYS)] {
         let filter = SeccompFilter::new(
             rules.into_iter().collect(),

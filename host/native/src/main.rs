@@ -5,6 +5,7 @@
 //! library, and passes on what is asked and answered, in the words of `bootc-image-native-protocol`. It judges nothing.
 
 mod call;
+mod elf;
 mod lent;
 mod library;
 mod limits;
@@ -43,21 +44,24 @@ fn serve() -> io::Result<()> {
     let Some(Frame::Message(Ask::Load(load))) = receive(&mut socket, LARGEST_FRAME)? else {
         return Err(started_by_hand());
     };
+    limits::end_with_the_host(&socket)?;
     let loaded = limits::obey(&load).and_then(|()| Library::load(&library));
     let library = match loaded {
         Ok(library) => library,
         Err(reason) => return send(&mut socket, &Answer::Unusable(reason)),
     };
     send(&mut socket, &Answer::Loaded { roles: library.roles() })?;
-    let settings = call::Settings::parse(&load.settings)?;
+    let settings = call::Settings::of(&load)?;
     while let Some(frame) = receive(&mut socket, LARGEST_FRAME)? {
         limits::allow_processor_time(load.processor_seconds)?;
         let answer = match frame {
-            Frame::Message(Ask::Evaluate(operation)) => library.evaluate(&mut socket, &settings, &operation),
-            Frame::Message(Ask::Format(list)) => library.format(&mut socket, &settings, &list),
-            Frame::Message(Ask::Plan(command)) => library.plan(&mut socket, &settings, &command),
+            Frame::Message(Ask::Evaluate(operation)) => library.evaluate(&socket, &settings, &operation),
+            Frame::Message(Ask::Format(list)) => library.format(&socket, &settings, &list),
+            Frame::Message(Ask::Plan(command)) => library.plan(&socket, &settings, &command),
             other => return Err(io::Error::other(format!("nobody asks this now: {other:?}"))),
         };
+        // After half a list nobody must take it for a whole one.
+        let answer = answer.ok_or_else(|| io::Error::other("nobody listens"))?;
         send(&mut socket, &answer)?;
     }
     Ok(())

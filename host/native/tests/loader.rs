@@ -45,7 +45,7 @@ impl Loader {
         let valgrind = match under {
             Under::Nothing => "",
             Under::Valgrind => {
-                "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+                "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
             }
         };
         let script = format!(
@@ -65,7 +65,13 @@ impl Loader {
         let settings = "{\"known\": [1, \"\u{e4}\"]}".to_owned();
         // valgrind takes memory of its own.
         let (address_space, processor_seconds) = (u64::MAX >> 1, 60);
-        self.ask(&Ask::Load(Load { address_space, processor_seconds, settings, may_start_processes: true }))
+        self.ask(&Ask::Load(Load {
+            address_space,
+            processor_seconds,
+            settings,
+            may_start_processes: true,
+            texts: 1 << 20,
+        }))
     }
 
     fn ask(&mut self, ask: &Ask) -> Answer {

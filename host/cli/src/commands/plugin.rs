@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use bootc_image_core::operation::Request;
+use bootc_image_core::report::Report;
 use bootc_image_core::settings::Settings;
 use bootc_image_core::talk::Talk as _;
 use bootc_image_engine::PluginSet;
@@ -74,10 +75,18 @@ impl Plugin {
             Action::List { format } => list(ui, plugins, format),
             Action::Show { plugin } => show(ui, plugins, &plugin),
             Action::Approve { plugin } => {
+                let plugin_id = plugin.clone();
                 let hint = format!("look at its settings with: bootc-image plugin doctor {plugin}");
                 let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin })?;
+                let native = matches!(&report, Report::Approved { grant, .. } if grant.native);
                 let code = render::report(ui, plugins, report, &ListFormat::default())?;
-                ui.note(&hint);
+                if native && !plugins.has_native_extensions() {
+                    ui.note("native extensions are off on this host: [native] enabled = true in the configuration");
+                } else if native {
+                    ui.note(&format!("see whether it loads with: bootc-image plugin doctor {}", plugin_id));
+                } else {
+                    ui.note(&hint);
+                }
                 Ok(code)
             }
             Action::Revoke { plugin } => {
@@ -97,7 +106,10 @@ fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
     let inventory = plugins.inventory().map_err(bootc_image_core::error::Error::from)?;
     let good = inventory.plugins.values().map(|plugin| {
         let (state, reason) = match &plugin.standing {
-            Standing::Enabled => ("enabled", String::new()),
+            Standing::Enabled => match plugins.mismatch(plugin) {
+                None => ("enabled", String::new()),
+                Some(why) => ("broken", why),
+            },
             Standing::Held { reason, .. } => ("held", reason.clone()),
         };
         let component = &plugin.manifest.component;
@@ -166,19 +178,18 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
     } else {
         line("kind", &format!("{kind} ({}, api {})", component.world.name(), manifest.api));
     }
-    let file = if component.native { "library" } else { "component" };
     line("place", &format!("{} ({})", place(plugin), plugin.origin));
-    match (plugins.component_digest(plugin), &component.sha256) {
-        (Ok(None), _) => line(file, &format!("{} (built in)", component.file)),
-        (Ok(Some(found)), Some(named)) if found != *named => {
-            line(file, &format!("{} {found}", component.file));
-            line("", &format!("but its manifest names {named}: they don't belong together"));
-        }
-        (Ok(Some(found)), _) => line(file, &format!("{} {found}", component.file)),
-        (Err(error), _) => line(file, &format!("{}: {error}", component.file)),
+    let mismatch = plugins.mismatch(plugin);
+    match (&mismatch, &component.sha256, plugin.place) {
+        (Some(why), ..) => line(component.what(), why),
+        (None, Some(digest), Some(_)) => line(component.what(), &format!("{} {digest}", component.file)),
+        (None, ..) => line(component.what(), &format!("{} (built in)", component.file)),
     }
     line("manifest", &plugin.manifest_sha256);
     match &plugin.standing {
+        Standing::Enabled if mismatch.is_some() => {
+            line("state", &format!("broken: manifest and {} don't belong together", component.what()));
+        }
         Standing::Enabled => line("state", "enabled"),
         Standing::Held { reason, fix } => {
             line("state", &format!("held: {reason}"));

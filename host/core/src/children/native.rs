@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bootc_image_grammar::weakened::is_off;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
@@ -58,7 +58,12 @@ impl Native {
 
     /// It has hung up, or won't be asked again.
     pub fn end(mut self) -> End {
-        let ended = self.running.has_ended(GRACE).unwrap_or(false);
+        let end = Instant::now() + GRACE;
+        let mut ended = false;
+        // A signal ends the wait, and no wait is longer than a second.
+        while !ended && Instant::now() < end {
+            ended = self.running.has_ended(end.saturating_duration_since(Instant::now())).unwrap_or(true);
+        }
         let by_itself = if ended { self.running.wait().ok().map(words) } else { None };
         let mut said = Vec::new();
         // Writing has moved the place in the file that is shared.
@@ -96,7 +101,7 @@ fn words(status: ExitStatus) -> String {
         Some(8) => "SIGFPE",
         Some(9) => "SIGKILL",
         Some(11) => "SIGSEGV",
-        Some(24) => "SIGXCPU",
+        Some(24) => "SIGXCPU: it used up its processor time",
         _ => return describe(status),
     };
     format!("{} ({name})", describe(status))

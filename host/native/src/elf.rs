@@ -1,0 +1,365 @@
+//! A library is looked at before anything of it runs: whether it is one for this machine, and where it would have others from. What
+//! could be read in two ways is refused, or the dynamic linker would read it in the other one.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::ops::Range;
+
+use nix::unistd::{SysconfVar, sysconf};
+use object::Endianness;
+use object::elf::{
+    DT_AUDIT, DT_AUXILIARY, DT_DEPAUDIT, DT_FILTER, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRSZ,
+    DT_STRTAB, ET_DYN, FileHeader64, PF_W, PT_DYNAMIC, PT_LOAD, ProgramHeader64,
+};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+
+/// The architecture that this program is for, as libraries name it.
+#[cfg(target_arch = "x86_64")]
+const MACHINE: u16 = object::elf::EM_X86_64;
+#[cfg(target_arch = "aarch64")]
+const MACHINE: u16 = object::elf::EM_AARCH64;
+
+/// Size of an entry of the dynamic section: a tag and a value.
+const ENTRY: usize = 16;
+
+/// Looks at a library. An error says why it isn't loaded.
+pub(crate) fn examine(mut file: &File) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(|error| format!("it can't be read: {error}"))?;
+    let data = bytes.as_slice();
+    let no_library = |_| "it is no shared library of this kind of system (ELF, 64 bits)".to_owned();
+    let header = FileHeader64::<Endianness>::parse(data).map_err(no_library)?;
+    let endian = header.endian().map_err(no_library)?;
+    let machine = header.e_machine(endian);
+    if machine != MACHINE {
+        return Err(format!(
+            "it is for another architecture: ELF machine {machine}, and this one is {MACHINE}"
+        ));
+    }
+    if header.e_type(endian) != ET_DYN {
+        return Err("it is no shared library".to_owned());
+    }
+    let segments = header.program_headers(endian, data).map_err(no_library)?;
+    let image = Image::of(data, segments, endian)?;
+    let dynamic = image.dynamic()?;
+    let names = image.names(&dynamic)?;
+    for &(tag, value) in &dynamic {
+        let name = || name(names, value);
+        match tag {
+            DT_RPATH | DT_RUNPATH => {
+                return Err(format!(
+                    "it has libraries looked for in {:?} (RUNPATH), and only the system's places count: build it without",
+                    name()?
+                ));
+            }
+            DT_FILTER | DT_AUXILIARY | DT_AUDIT | DT_DEPAUDIT => {
+                return Err(format!(
+                    "it has {:?} stand in for it or watch it (filter, auxiliary, audit): build it without",
+                    name()?
+                ));
+            }
+            DT_NEEDED => {
+                let name = name()?;
+                if name.is_empty() || name.contains(['/', '$']) {
+                    return Err(format!(
+                        "it needs the library {name:?}, and libraries are found by name alone"
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A part of the file, and where in memory it is.
+struct Part<'a> {
+    addresses: Range<u64>,
+    bytes: &'a [u8],
+    offset: u64,
+    writable: bool,
+}
+
+/// A library as it is in memory.
+struct Image<'a> {
+    parts: Vec<Part<'a>>,
+    /// Address, size and place in the file of the dynamic section.
+    dynamic: (u64, u64, u64),
+}
+
+impl<'a> Image<'a> {
+    fn of(
+        data: &'a [u8],
+        segments: &[ProgramHeader64<Endianness>],
+        endian: Endianness,
+    ) -> Result<Self, String> {
+        let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok());
+        let page = page.ok_or("the size of a page isn't known")?;
+        let odd =
+            || "it is no shared library that a linker makes: its segments can be read in two ways".to_owned();
+        let (mut parts, mut end): (Vec<Part<'a>>, u64) = (Vec::new(), 0);
+        for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
+            let (address, offset) = (segment.p_vaddr(endian), segment.p_offset(endian));
+            let (in_file, in_memory) = (segment.p_filesz(endian), segment.p_memsz(endian));
+            let last = address.checked_add(in_memory).ok_or_else(odd)?;
+            // What is mapped later would lie over what is mapped before.
+            let is_apart = address / page * page >= end || parts.is_empty();
+            if !is_apart || in_file > in_memory || address % page != offset % page {
+                return Err(odd());
+            }
+            end = last.checked_next_multiple_of(page).ok_or_else(odd)?;
+            let bytes = usize::try_from(offset).ok().zip(usize::try_from(in_file).ok());
+            let bytes = bytes.and_then(|(offset, size)| data.get(offset..)?.get(..size)).ok_or_else(odd)?;
+            let writable = segment.p_flags(endian) & PF_W != 0;
+            parts.push(Part { addresses: address..address + in_file, bytes, offset, writable });
+        }
+        let mut all = segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC);
+        let (Some(dynamic), None) = (all.next(), all.next()) else {
+            return Err("it is no shared library: it hasn't exactly one dynamic section".to_owned());
+        };
+        let dynamic = (dynamic.p_vaddr(endian), dynamic.p_filesz(endian), dynamic.p_offset(endian));
+        Ok(Self { parts, dynamic })
+    }
+
+    /// The part in which these addresses are, and what of it begins there.
+    fn at(&self, address: u64, size: u64) -> Option<(&Part<'a>, &'a [u8])> {
+        let part = self.parts.iter().find(|part| part.addresses.contains(&address))?;
+        let start = usize::try_from(address - part.addresses.start).ok()?;
+        Some((part, part.bytes.get(start..)?.get(..usize::try_from(size).ok()?)?))
+    }
+
+    /// The entries of the dynamic section, as they are in memory, up to the one that ends it.
+    fn dynamic(&self) -> Result<Vec<(i64, u64)>, String> {
+        let odd = || {
+            "it is no shared library that a linker makes: its dynamic section can be read in two ways"
+                .to_owned()
+        };
+        let (address, size, offset) = self.dynamic;
+        let (part, bytes) = self.at(address, size).ok_or_else(odd)?;
+        if part.offset + (address - part.addresses.start) != offset {
+            return Err(odd());
+        }
+        let mut entries = Vec::new();
+        for entry in bytes.chunks_exact(ENTRY) {
+            let (tag, value) = entry.split_at(ENTRY / 2);
+            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| odd());
+            let (tag, value) = (number(tag)?.cast_signed(), number(value)?);
+            if tag == DT_NULL {
+                return Ok(entries);
+            }
+            entries.push((tag, value));
+        }
+        // The dynamic linker would read on.
+        Err(odd())
+    }
+
+    /// The names of libraries and directories.
+    fn names(&self, dynamic: &[(i64, u64)]) -> Result<&'a [u8], String> {
+        let odd =
+            || "it is no shared library that a linker makes: its names can be read in two ways".to_owned();
+        let only = |wanted| {
+            let mut all = dynamic.iter().filter(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+            all.next().filter(|_| all.next().is_none()).ok_or_else(odd)
+        };
+        let (part, names) = self.at(only(DT_STRTAB)?, only(DT_STRSZ)?).ok_or_else(odd)?;
+        // Relocations could change it.
+        if part.writable { Err(odd()) } else { Ok(names) }
+    }
+}
+
+/// The text at this place.
+fn name(names: &[u8], offset: u64) -> Result<String, String> {
+    let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..));
+    let text = rest.and_then(|rest| rest.get(..rest.iter().position(|byte| *byte == 0)?));
+    text.map(|text| String::from_utf8_lossy(text).into_owned())
+        .ok_or_else(|| "it is no shared library that a linker makes: a name in it has no end".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use object::elf::{DT_RELACOUNT, PT_GNU_STACK};
+
+    use super::*;
+
+    /// A library as a linker makes it, with a name of its own.
+    fn library(test: &str) -> Vec<u8> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let path = std::env::temp_dir().join(format!("bootc-image-elf-{}-{test}.so", std::process::id()));
+        let compiled = Command::new("cc")
+            .args(["-fPIC", "-shared", "-pthread", "-I"])
+            .arg(here.join("../../extension-sdk/include"))
+            .arg(here.join("tests/roles.c"))
+            .arg("-o")
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(compiled.success());
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        bytes
+    }
+
+    fn examined(bytes: &[u8]) -> Result<(), String> {
+        use std::io::Write as _;
+        let path = std::env::temp_dir().join(format!(
+            "bootc-image-elf-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        File::create(&path).unwrap().write_all(bytes).unwrap();
+        let result = examine(&File::open(&path).unwrap());
+        std::fs::remove_file(path).unwrap();
+        result
+    }
+
+    /// Places of the program headers of this type.
+    fn headers(bytes: &[u8], wanted: u32) -> Vec<usize> {
+        let number = u16::from_le_bytes(bytes[56..58].try_into().unwrap());
+        let at = |index: u16| 64 + 56 * usize::from(index);
+        let is = |place: &usize| bytes[*place..place + 4] == wanted.to_le_bytes();
+        (0..number).map(at).filter(is).collect()
+    }
+
+    fn number(bytes: &[u8], place: usize) -> u64 {
+        u64::from_le_bytes(bytes[place..place + 8].try_into().unwrap())
+    }
+
+    fn put(bytes: &mut [u8], place: usize, number: u64) {
+        bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
+    }
+
+    /// Place of an entry of the dynamic section.
+    fn entry(bytes: &[u8], wanted: i64) -> usize {
+        let header = headers(bytes, PT_DYNAMIC)[0];
+        let (offset, size) = (number(bytes, header + 8) as usize, number(bytes, header + 32) as usize);
+        let mut places = (offset..offset + size).step_by(ENTRY);
+        places.find(|place| number(bytes, *place) == wanted.cast_unsigned()).unwrap()
+    }
+
+    /// Places within a program header.
+    const TYPE: usize = 0;
+    const OFFSET: usize = 8;
+    const ADDRESS: usize = 16;
+    const IN_FILE: usize = 32;
+    const IN_MEMORY: usize = 40;
+
+    #[test]
+    fn what_a_linker_makes_is_good_and_what_could_be_read_in_two_ways_isnt() {
+        let good = library("good");
+        assert_eq!(examined(&good), Ok(()));
+        let refused = |what: &str, change: &dyn Fn(&mut Vec<u8>), why: &str| {
+            let mut bytes = good.clone();
+            change(&mut bytes);
+            let reason = examined(&bytes).expect_err(what);
+            assert!(reason.contains(why), "{what}: {reason}");
+        };
+        let dynamic = headers(&good, PT_DYNAMIC)[0];
+        let loads = headers(&good, PT_LOAD);
+        let (first, last) = (loads[0], *loads.last().unwrap());
+        refused(
+            "a second dynamic section",
+            &|bytes| {
+                let other = headers(bytes, PT_GNU_STACK)[0];
+                bytes.copy_within(dynamic..dynamic + 56, other);
+            },
+            "exactly one dynamic section",
+        );
+        refused(
+            "no dynamic section",
+            &|bytes| bytes[dynamic + TYPE..dynamic + 4].fill(0),
+            "exactly one dynamic section",
+        );
+        refused(
+            "a dynamic section that is cut",
+            &|bytes| put(bytes, dynamic + IN_FILE, 32),
+            "dynamic section can be read in two ways",
+        );
+        refused(
+            "a dynamic section elsewhere in the file",
+            &|bytes| {
+                let offset = number(bytes, dynamic + OFFSET);
+                put(bytes, dynamic + OFFSET, offset + 16);
+            },
+            "dynamic section can be read in two ways",
+        );
+        refused(
+            "a dynamic section that isn't loaded",
+            &|bytes| put(bytes, dynamic + ADDRESS, 1 << 40),
+            "dynamic section can be read in two ways",
+        );
+        refused(
+            "two tables of names",
+            &|bytes| {
+                let (names, other) = (entry(bytes, DT_STRTAB), entry(bytes, DT_RELACOUNT));
+                bytes.copy_within(names..names + ENTRY, other);
+            },
+            "names can be read in two ways",
+        );
+        refused(
+            "names that can be written",
+            &|bytes| {
+                let (names, address) = (entry(bytes, DT_STRTAB), number(bytes, last + ADDRESS));
+                put(bytes, names + 8, address);
+                let size = entry(bytes, DT_STRSZ);
+                put(bytes, size + 8, 8);
+            },
+            "names can be read in two ways",
+        );
+        refused(
+            "segments that lie over each other",
+            &|bytes| {
+                let (address, offset) = (number(bytes, first + ADDRESS), number(bytes, first + OFFSET));
+                put(bytes, last + ADDRESS, address);
+                put(bytes, last + OFFSET, offset);
+            },
+            "segments can be read in two ways",
+        );
+        refused(
+            "a segment beyond the end",
+            &|bytes| {
+                put(bytes, last + IN_FILE, 1 << 30);
+                put(bytes, last + IN_MEMORY, 1 << 30);
+            },
+            "segments can be read in two ways",
+        );
+        refused(
+            "a segment that wraps around",
+            &|bytes| put(bytes, last + IN_MEMORY, u64::MAX),
+            "segments can be read in two ways",
+        );
+        refused(
+            "a name without an end",
+            &|bytes| {
+                let needed = entry(bytes, DT_NEEDED);
+                put(bytes, needed + 8, 1 << 40);
+            },
+            "has no end",
+        );
+        refused(
+            "a watcher",
+            &|bytes| {
+                let needed = entry(bytes, DT_NEEDED);
+                put(bytes, needed, DT_AUDIT.cast_unsigned());
+            },
+            "filter, auxiliary, audit",
+        );
+    }
+
+    #[test]
+    fn whatever_is_cut_off_or_changed_in_one_byte_is_looked_at_to_its_end() {
+        let good = library("cut");
+        for length in (0..good.len()).step_by(97) {
+            assert!(length > good.len() / 2 || examined(&good[..length]).is_err(), "{length}");
+        }
+        for place in 0..4096.min(good.len()) {
+            let mut bytes = good.clone();
+            bytes[place] ^= 0xff;
+            let _ = examined(&bytes);
+        }
+    }
+}
