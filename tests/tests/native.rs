@@ -105,7 +105,7 @@ fn a_library_in_rust_plans() {
     assert!(shown.stderr.contains("The newest layer comes first."), "{shown:#?}");
     assert!(shown.stdout.starts_with("ID "), "{shown:#?}");
     let record = world.record();
-    let intent = record.iter().find(|line| line.to_string().contains("--no-trunc")).unwrap();
+    let intent = record.iter().find(|line| line.to_string().contains("no-trunc")).unwrap();
     assert!(intent.to_string().contains("\"plugin\":\"vendor\""), "{intent}");
     let usage = enter().sh("bootc-image cmd history || echo $?").ok();
     assert!(usage.stdout == "2\n" && usage.stderr.contains("`history` takes one image"), "{usage:#?}");
