@@ -206,7 +206,7 @@ typedef struct bootc_image_host {
   int32_t (*log)(bootc_image_call *call, uint32_t level, struct bootc_image_text message);
   // A setting of the extension's, as JSON: a string has its quotes. `json` is valid as long as the call.
   int32_t (*setting)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text *json);
-  // Adds a detail to the answer, for the audit record.
+  // A policy's: adds a detail to `allow` or `deny`, for the audit record, which keeps 32.
   int32_t (*detail)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text value);
   // The answer: this can't be done. `code` is a stable name such as `no-session`; `usage` if what the user typed makes no
   // sense. `hint` says what to do next, and may be empty.

@@ -173,7 +173,7 @@ pub struct Host {
     pub log: unsafe extern "C" fn(call: *mut Call, level: u32, message: Text) -> i32,
     /// A setting of the extension's, as JSON: a string has its quotes. `json` is valid as long as the call.
     pub setting: unsafe extern "C" fn(call: *mut Call, key: Text, json: *mut Text) -> i32,
-    /// Adds a detail to the answer, for the audit record.
+    /// A policy's: adds a detail to `allow` or `deny`, for the audit record, which keeps 32.
     pub detail: unsafe extern "C" fn(call: *mut Call, key: Text, value: Text) -> i32,
     /// The answer: this can't be done. `code` is a stable name such as `no-session`; `usage` if what the user typed makes no
     /// sense. `hint` says what to do next, and may be empty.

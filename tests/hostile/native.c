@@ -152,7 +152,8 @@ __attribute__((unused)) static void evaluate(void *state, bootc_image_call *call
             pause();
 #elif defined ENDS_BETWEEN_QUESTIONS
     pthread_t thread;
-    pthread_create(&thread, NULL, leave, NULL);
+    if (pthread_create(&thread, NULL, leave, NULL) != 0)
+        abort();
 #elif defined NATIVE_SILENCE
     return;
 #elif defined NATIVE_SECOND_THOUGHT

@@ -205,13 +205,15 @@ fn by_hand_the_process_does_nothing() {
 
 /// A library that misbehaves in a list.
 fn formats(what: &str) -> Extension {
-    Extension::compiled("formats", "tests/hostile/native-roles.c", &[&format!("-D{what}")], FORMAT)
+    let patient = format!("{FORMAT}[limits]\nwall-ms = 100000\n");
+    Extension::compiled("formats", "tests/hostile/native-roles.c", &[&format!("-D{what}")], &patient)
 }
 
 #[test]
 fn what_a_formatter_cant_print_the_host_prints() {
     let world = World::new();
-    let list = |what: &str, script: &str| formats(what).enabled(world.enter(), "").sh(script).ok();
+    let patient = "[ceiling.format]\nwall-ms = 100000\n";
+    let list = |what: &str, script: &str| formats(what).enabled(world.enter(), patient).sh(script).ok();
     let table = world.enter().sh("bootc-image list").ok().stdout;
     let replaced = list("CRASHES_FIRST", "bootc-image list --format bars || echo $?");
     assert_eq!(replaced.stdout, format!("{table}79\n"));
@@ -228,8 +230,11 @@ fn what_a_formatter_cant_print_the_host_prints() {
     let hung_up = list("HANGS_UP_WITHIN", "bootc-image list --format bars || echo $?");
     assert!(hung_up.stdout == "begun\n1\n", "{hung_up:#?}");
     // Whatever its caller ignores.
-    let looped = list("LOOPS", "trap '' XCPU; bootc-image list --format bars || echo $?");
-    assert_eq!(looped.stdout, format!("{table}79\n"));
+    let looped = list(
+        "LOOPS",
+        "/usr/bin/env --ignore-signal=XCPU --block-signal=XCPU bootc-image list --format bars || echo $?",
+    );
+    assert_eq!(looped.stdout, format!("{table}79\n"), "{looped:#?}");
     assert!(looped.stderr.contains("it used up its processor time"), "{looped:#?}");
 
     let endless = list("WRITES_WITHOUT_END", "{ bootc-image list --format bars || echo $?; } | tail -c 3");
@@ -277,19 +282,23 @@ fn a_process_that_ended_between_two_questions_is_started_again() {
         Extension::compiled("leaves", "tests/hostile/native.c", &["-DENDS_BETWEEN_QUESTIONS"], role),
     );
     let enter = extension.enabled(world.enter().registry(true), "");
-    enter.sh("bootc-image cmd pull 127.0.0.1:5000/lab/app:1").ok();
+    let pulled = enter.sh("bootc-image -vv cmd pull 127.0.0.1:5000/lab/app:1").ok();
+    let started =
+        pulled.stderr.lines().filter(|line| line.contains("starting") && line.contains("bootc-image-native"));
+    assert_eq!(started.count(), 2, "{pulled:#?}");
 }
 
 #[test]
 fn who_interrupts_us_interrupts_a_policy_too() {
-    let role = "role = \"policy\"\nwhen = { operations = [\"cmd pull\"] }\n";
+    let role = "role = \"policy\"\nwhen = { operations = [\"cmd pull\"] }\n[limits]\nwall-ms = 60000\n";
     let (world, extension) =
         (World::new(), Extension::compiled("sleeps", "tests/hostile/native.c", &["-DNATIVE_SLEEP"], role));
     let script = "set -m
         bootc-image cmd pull 127.0.0.1:5000/lab/app:1 & host=$!
         until pidof bootc-image-native >/dev/null; do sleep 0.05; done
         sleep 0.2; kill -TERM $host; wait $host; echo $?";
-    let enter = extension.enabled(world.enter().registry(true), "");
+    let patient = "[ceiling.policy]\nwall-ms = 60000\n";
+    let enter = extension.enabled(world.enter().registry(true), patient);
     let output = enter.run(&["bash", "-c", script]);
     assert_eq!(output.stdout, "1\n", "{output:#?}");
     assert!(output.stderr.starts_with("error: interrupted by signal 15"), "{output:#?}");

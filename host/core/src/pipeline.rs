@@ -290,9 +290,9 @@ impl Pipeline<'_> {
 
     fn refuse_denied(&self, judged: &Judged) -> Result<(), Error> {
         let Some(denial) = judged.denial() else { return Ok(()) };
+        self.record_denial(judged.frozen().subject(), denial, Some(judged));
         // A policy that was interrupted has no opinion, and that isn't its fault.
         crate::children::check_not_asked_to_end()?;
-        self.record_denial(judged.frozen().subject(), denial, Some(judged));
         Err(denial.clone().into())
     }
 

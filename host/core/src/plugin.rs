@@ -317,8 +317,8 @@ pub trait Plugins {
     /// [`PluginSetError`] if it can't be told what there is; then nothing may run.
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError>;
 
-    /// Nothing is asked of plugins for a while: a program is about to run, and a thread that only keeps time would slow its
-    /// start down.
+    /// Nothing is asked of plugins for a while: a program is about to run, and a clock that keeps nobody's time would
+    /// disturb it.
     fn rest(&self) {}
 
     /// What approving the plugin of this id would write down: its component as it is now, and all that it asks for.

@@ -74,10 +74,13 @@ impl PluginSet {
         let id = plugin.manifest.id.as_str();
         if let Standing::Held { reason, fix } = &plugin.standing {
             findings.push(finding(id, reason.clone(), fix));
-            // Whoever approves it next would be told only then.
-            if let Some(what) = self.mismatch(plugin) {
-                findings.push(finding(id, what, "install it again, or mend its manifest"));
-            }
+        }
+        // Whoever approves it next would be told only then.
+        if let Some(what) = self.mismatch(plugin) {
+            findings.push(finding(id, what, "install it again, or mend its manifest"));
+            return;
+        }
+        if !plugin.standing.is_enabled() {
             return;
         }
         let look = || {
@@ -99,6 +102,8 @@ impl PluginSet {
             Err(reason) => {
                 let fix = if reason.contains("needs the capability") {
                     "ask for it in the manifest: [[capability]]; then approve the plugin again"
+                } else if reason.contains("process can't be started") {
+                    "install bootc-image again"
                 } else if plugin.manifest.component.native {
                     "tell who made it, or install a version that fits this host"
                 } else {

@@ -33,6 +33,8 @@ const ADDRESS_SPACE: usize = 256 << 20;
 /// The most rows in one frame, and from how many bytes on none is added.
 const LARGEST_CHUNK: usize = 512;
 const LARGEST_DATA: usize = 1 << 20;
+/// How long a process that has hung up may take to end.
+const GRACE: Duration = Duration::from_millis(500);
 /// The longest that is told of what a process said at its end, in characters.
 const LAST_WORDS: usize = 200;
 
@@ -95,11 +97,10 @@ impl Until<'_> {
             if rest.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            children::check_not_asked_to_end().map_err(io::Error::other)?;
+            let disturbed = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
             match work(self.0, rest) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    children::check_not_asked_to_end().map_err(io::Error::other)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if disturbed.contains(&error.kind()) => {}
                 other => return other,
             }
         }
@@ -154,7 +155,7 @@ impl Process {
         let limits = self.identity.limits;
         let load = Load {
             address_space: (limits.memory + ADDRESS_SPACE) as u64,
-            processor_seconds: if is_off("deadline") { 3600 } else { limits.guest_time.as_secs().max(1) },
+            processor_seconds: processor_seconds(limits.guest_time),
             texts: limits.output.min(1 << 20) as u64,
             settings: self.identity.settings.to_string(),
             may_start_processes: is_off("processes"),
@@ -276,7 +277,10 @@ impl Process {
                     self.budget.allow_output_of(chunk.iter().flatten().map(String::len).sum());
                     self.send(&Ask::Rows(chunk))?;
                 }
-                Frame::Message(answer) => return Ok(answer),
+                Frame::Message(answer) => {
+                    self.budget.write(texts(&answer))?;
+                    return Ok(answer);
+                }
                 Frame::Output(bytes) => {
                     self.budget.transfer_bytes(bytes.len())?;
                     *begun = *begun || !bytes.is_empty();
@@ -339,32 +343,36 @@ impl Process {
 
     /// What happened, for a person. It is over.
     fn explain(self, trouble: Trouble) -> String {
+        let has_hung_up = matches!(trouble, Trouble::HungUp);
+        let end = self.native.end(if has_hung_up { GRACE } else { Duration::ZERO });
+        tracing::debug!(plugin = %self.identity.plugin, said = sanitize(&end.said), "its process");
         let what = match trouble {
-            Trouble::Unusable(reason) => return reason,
-            Trouble::Exceeded(exceeded) => return exceeded.to_string(),
+            Trouble::Unusable(reason) => reason,
+            Trouble::Exceeded(exceeded) => exceeded.to_string(),
             Trouble::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Exceeded::WallTime(self.identity.limits.wall_time).to_string();
+                Exceeded::WallTime(self.identity.limits.wall_time).to_string()
             }
             Trouble::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return format!("said what can't be understood: {}", sanitize(&error.to_string()));
+                format!("said what can't be understood: {}", sanitize(&error.to_string()))
             }
             Trouble::Socket(error) | Trouble::Output(error) => error.to_string(),
-            Trouble::HungUp => String::new(),
-        };
-        let end = self.native.end();
-        tracing::debug!(plugin = %self.identity.plugin, said = sanitize(&end.said), "its process");
-        let ended = match (&end.by_itself, what.as_str()) {
-            (Some(how), _) => format!("its process ended instead of answering: {how}"),
-            (None, "") => "its process hung up instead of answering".to_owned(),
-            (None, what) => what.to_owned(),
+            Trouble::HungUp => match end.by_itself {
+                Some(how) => format!("its process ended instead of answering: {how}"),
+                None => "its process hung up instead of answering".to_owned(),
+            },
         };
         match end.said.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) => {
-                format!("{ended}; it said: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
+                format!("{what}; it said: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
             }
-            None => ended,
+            None => what,
         }
     }
+}
+
+/// As the kernel counts: in whole seconds.
+fn processor_seconds(time: Duration) -> u64 {
+    if is_off("deadline") { 3600 } else { u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) }
 }
 
 fn start(programs: &[PathBuf], socket: &UnixStream, library: &File) -> Result<Native, String> {

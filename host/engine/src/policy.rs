@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bootc_image_core::children;
 use bootc_image_core::plugin::{Opinion, PluginId, Policy, PolicyFailure};
 use bootc_image_core::view::View;
 
@@ -163,7 +164,8 @@ impl Policy for JudgingPlugin {
                     fix: fix.unwrap_or_else(|| {
                         format!("who made {} can tell; with -vv, what it said is shown", self.plugin)
                     }),
-                    asked: true,
+                    // Whoever interrupts us wants nothing to run.
+                    asked: children::check_not_asked_to_end().is_ok(),
                 })
             }
         }

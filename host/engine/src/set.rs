@@ -110,7 +110,7 @@ impl PluginSet {
     }
 
     /// Whether native extensions may run here.
-    pub fn has_native_extensions(&self) -> bool {
+    pub fn runs_native_code(&self) -> bool {
         self.surroundings.configuration.native
     }
 
@@ -339,8 +339,8 @@ impl Plugins for PluginSet {
                 return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
             }
         }
+        let claims = self.format_claims()?;
         for format in &found.manifest.formats {
-            let claims = self.format_claims()?;
             let of_another =
                 |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
             if let Some(other) = claims.iter().find(of_another) {

@@ -133,25 +133,13 @@ impl State {
         unsafe { &*self.settings }
     }
 
-    /// Takes a text of the extension's.
+    /// Takes a text of the extension's for the host, and counts as the host does.
     fn take(&mut self, text: Text) -> Result<String, i32> {
-        let Text { data, length } = text;
-        if length == 0 {
-            return Ok(String::new());
-        }
-        if data.is_null() {
-            return Err(INVALID);
-        }
-        // As the host counts.
-        let texts = self.texts.saturating_add(length).saturating_add(16);
-        if texts > self.settings().texts {
+        self.texts = self.texts.saturating_add(text.length).saturating_add(16);
+        if self.texts > self.settings().texts {
             return Err(TOO_LARGE);
         }
-        // SAFETY: the extension vouches for as many bytes.
-        let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
-        let text = std::str::from_utf8(bytes).map_err(|_| INVALID)?;
-        self.texts = texts;
-        Ok(text.to_owned())
+        read(text)
     }
 
     /// The first answer counts.
@@ -197,8 +185,11 @@ impl State {
             self.rows_ended = rows.is_empty();
             self.rows = rows.into_iter();
         }
-        let Some(row) = self.rows.next().filter(|row| row.len() == self.columns) else { return Err(ABSENT) };
-        self.row = row;
+        self.row = self.rows.next().ok_or(ABSENT)?;
+        if self.row.len() != self.columns {
+            self.gone = true;
+            return Err(GONE);
+        }
         self.cells = self.row.iter().map(|cell| text(cell)).collect();
         Ok(self.cells.as_ptr())
     }
@@ -229,13 +220,39 @@ impl State {
     }
 }
 
-/// Finds the call behind a handle, on this thread and now.
+/// Reads a text of the extension's.
+fn read(text: Text) -> Result<String, i32> {
+    let Text { data, length } = text;
+    if length == 0 {
+        return Ok(String::new());
+    }
+    if data.is_null() {
+        return Err(INVALID);
+    }
+    if length > isize::MAX as usize {
+        return Err(TOO_LARGE);
+    }
+    // SAFETY: the extension vouches for as many bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| INVALID)
+}
+
+/// Finds the call behind a handle, on this thread and now. What fails leaves it as it was.
 fn with(call: *mut Call, work: impl FnOnce(&mut State) -> Result<(), i32>) -> i32 {
     let found = CURRENT.try_with(|current| {
         let Ok(mut current) = current.try_borrow_mut() else { return INVALID };
         match current.as_mut().filter(|(number, _)| *number == call.addr()) {
             Some((_, state)) if state.gone => GONE,
-            Some((_, state)) => work(state).err().unwrap_or(OK),
+            Some((_, state)) => {
+                let texts = state.texts;
+                work(state).map_or_else(
+                    |why| {
+                        state.texts = texts;
+                        why
+                    },
+                    |()| OK,
+                )
+            }
             None => INVALID,
         }
     });
@@ -272,7 +289,7 @@ unsafe extern "C" fn setting(call: *mut Call, key: Text, json: *mut Text) -> i32
         if json.is_null() {
             return Err(INVALID);
         }
-        let key = state.take(key)?;
+        let key = read(key)?;
         let value = state.settings().json.get(&key).ok_or(ABSENT)?;
         // SAFETY: it isn't null, and the extension vouches for it.
         unsafe {
@@ -284,6 +301,7 @@ unsafe extern "C" fn setting(call: *mut Call, key: Text, json: *mut Text) -> i32
 
 unsafe extern "C" fn detail(call: *mut Call, key: Text, value: Text) -> i32 {
     with(call, |state| {
+        state.must_be(&[Kind::Policy])?;
         let detail = (state.take(key)?, state.take(value)?);
         state.details.push(detail);
         Ok(())

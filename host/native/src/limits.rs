@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, apply_filter,
@@ -20,9 +20,9 @@ use seccompiler::{
 const DESCRIPTORS: u64 = 256;
 /// `CLONE_THREAD`: what is made is a thread, and no process.
 const CLONE_THREAD: u64 = 0x10000;
-/// System calls that make processes, by number; in those of two, the second is that of programs with short pointers (x32).
+/// System calls that make processes or become another program, by number; those above X32 are of programs with short pointers.
 #[cfg(target_arch = "x86_64")]
-const REFUSED: &[i64] = &[57, 58, 59, 322, X32 + 57, X32 + 58, X32 + 520, X32 + 545];
+const REFUSED: &[i64] = &[57, 58, 59, 322, X32 + 57, X32 + 58, X32 + 59, X32 + 322, X32 + 520, X32 + 545];
 #[cfg(target_arch = "x86_64")]
 const CLONE: &[i64] = &[56, X32 + 56];
 #[cfg(target_arch = "x86_64")]
@@ -53,7 +53,7 @@ const STACK: usize = 64 << 10;
 pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
     let socket = socket.as_raw_fd();
     let wait = move || {
-        // SAFETY: the socket stays open as long as the process lives; if an extension closes it, waiting fails.
+        // SAFETY: it is only waited for, and nothing in this program closes it.
         #[allow(unsafe_code)]
         let socket = unsafe { BorrowedFd::borrow_raw(socket) };
         let mut hang_up = [PollFd::new(socket, PollFlags::POLLHUP)];
@@ -61,10 +61,14 @@ pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
         std::thread::sleep(GRACE);
         std::process::abort();
     };
-    std::thread::Builder::new().stack_size(STACK).spawn(wait).map(drop)
+    // Signals are for the extension's threads.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let spawned = std::thread::Builder::new().stack_size(STACK).spawn(wait).map(drop);
+    before.thread_set_mask()?;
+    spawned
 }
 
-/// What the caller ignores isn't ignored here, and what crashes ends at once: its handler in this program tells nobody anything.
+/// What the caller ignores or holds back isn't ignored here or held back, and what crashes ends at once: its handler in this program tells nobody anything.
 fn heed_signals() -> nix::Result<()> {
     for signal in Signal::iterator().filter(|signal| !UNCHANGED.contains(signal)) {
         // SAFETY: no handler is set.
@@ -73,7 +77,7 @@ fn heed_signals() -> nix::Result<()> {
             sigaction(signal, &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty()))?;
         }
     }
-    Ok(())
+    SigSet::empty().thread_set_mask()
 }
 
 /// What can't be changed, and what tells that nobody reads.

@@ -44,8 +44,10 @@ fn serve() -> io::Result<()> {
     let Some(Frame::Message(Ask::Load(load))) = receive(&mut socket, LARGEST_FRAME)? else {
         return Err(started_by_hand());
     };
-    limits::end_with_the_host(&socket)?;
-    let loaded = limits::obey(&load).and_then(|()| Library::load(&library));
+    let limited = limits::obey(&load).and_then(|()| {
+        limits::end_with_the_host(&socket).map_err(|error| format!("there is no thread: {error}"))
+    });
+    let loaded = limited.and_then(|()| Library::load(&library));
     let library = match loaded {
         Ok(library) => library,
         Err(reason) => return send(&mut socket, &Answer::Unusable(reason)),

@@ -162,6 +162,7 @@ fn everything(under: Under) {
             "{verdict:?}"
         );
     }
+    loader.log.retain(|line| line.len() < 100);
     assert_eq!(loader.log, ["2 a line", "2 a line"]);
 
     let (columns, options) = (vec![text("image_type"), text("image")], vec![(text("color"), text("false"))]);

@@ -75,6 +75,14 @@ static void evaluate(void *state, bootc_image_call *call, const bootc_image_oper
     try_everything(state, call, operation);
     // Nothing was answered above, unless something was wrong.
     host->detail(call, text("a"), text("b"));
+    // What fails leaves the call as it was, whatever was read of it.
+    static char half[600 << 10];
+    memset(half, 'x', sizeof half);
+    bootc_image_text much = { .data = half, .length = sizeof half };
+    if (host->deny(call, text("code"), much, much) != BOOTC_IMAGE_TOO_LARGE)
+        abort();
+    if (host->log(call, BOOTC_IMAGE_LOG_DEBUG, much) != BOOTC_IMAGE_OK)
+        abort();
     host->allow(call, text("all is well"));
     if (host->deny(call, text("x"), text("x"), text("x")) != BOOTC_IMAGE_INVALID)
         abort();

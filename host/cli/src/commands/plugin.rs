@@ -75,18 +75,18 @@ impl Plugin {
             Action::List { format } => list(ui, plugins, format),
             Action::Show { plugin } => show(ui, plugins, &plugin),
             Action::Approve { plugin } => {
-                let plugin_id = plugin.clone();
-                let hint = format!("look at its settings with: bootc-image plugin doctor {plugin}");
+                let doctor = format!("bootc-image plugin doctor {plugin}");
                 let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin })?;
                 let native = matches!(&report, Report::Approved { grant, .. } if grant.native);
                 let code = render::report(ui, plugins, report, &ListFormat::default())?;
-                if native && !plugins.has_native_extensions() {
-                    ui.note("native extensions are off on this host: [native] enabled = true in the configuration");
-                } else if native {
-                    ui.note(&format!("see whether it loads with: bootc-image plugin doctor {}", plugin_id));
-                } else {
-                    ui.note(&hint);
-                }
+                ui.note(&match (native, plugins.runs_native_code()) {
+                    (false, _) => format!("look at its settings with: {doctor}"),
+                    (true, true) => format!("see whether it loads with: {doctor}"),
+                    (true, false) => {
+                        "native extensions are off on this host: [native] enabled = true in the configuration"
+                            .to_owned()
+                    }
+                });
                 Ok(code)
             }
             Action::Revoke { plugin } => {

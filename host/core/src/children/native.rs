@@ -12,13 +12,11 @@ use bootc_image_grammar::weakened::is_off;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Child, Own, Running, describe};
+use super::{Child, Own, Running, check_not_asked_to_end, describe, signals};
 use crate::error::Error;
 
 /// How much of what it says on stdout and stderr is kept, in bytes.
 const MOST_SAID: u64 = 64 << 10;
-/// How long a process that has hung up may take to end.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// A process of a native extension. It is killed when this is dropped.
 pub struct Native {
@@ -50,21 +48,27 @@ impl Native {
         }
         // What a terminal sends is for us.
         child.command.process_group(0);
+        signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+        check_not_asked_to_end()?;
         child.prepare()?;
         child.log();
         let started = child.command.spawn().map_err(Error::io("run", child.name))?;
         Ok(Self { running: Running::new(started, child.name)?, said })
     }
 
-    /// It has hung up, or won't be asked again.
-    pub fn end(mut self) -> End {
-        let end = Instant::now() + GRACE;
-        let mut ended = false;
-        // A signal ends the wait, and no wait is longer than a second.
-        while !ended && Instant::now() < end {
-            ended = self.running.has_ended(end.saturating_duration_since(Instant::now())).unwrap_or(true);
+    /// It won't be asked again. It may end by itself for a while.
+    pub fn end(mut self, patience: Duration) -> End {
+        let end = Instant::now() + patience;
+        let mut by_itself = None;
+        // A signal ends the wait.
+        while by_itself.is_none() && Instant::now() < end {
+            match self.running.has_ended(end.saturating_duration_since(Instant::now())) {
+                Ok(true) => by_itself = self.running.wait().ok().map(words),
+                Ok(false) => {}
+                Err(_) => break,
+            }
         }
-        let by_itself = if ended { self.running.wait().ok().map(words) } else { None };
+        self.kill();
         let mut said = Vec::new();
         // Writing has moved the place in the file that is shared.
         let length = self.said.stream_position().unwrap_or(0);
@@ -76,11 +80,17 @@ impl Native {
     }
 }
 
-impl Drop for Native {
-    fn drop(&mut self) {
+impl Native {
+    fn kill(&mut self) {
         // It may have ended by itself.
         let _ = pidfd_send_signal(&self.running.process, Signal::KILL);
         let _ = self.running.child.wait();
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

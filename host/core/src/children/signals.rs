@@ -31,9 +31,7 @@ pub(super) fn take_over() -> io::Result<()> {
     static ONCE: Once = Once::new();
     let mut result = Ok(());
     ONCE.call_once(|| {
-        // A caller who ignores the end of children would have us do so too, and we would never hear how one ended.
-        // SAFETY: the handler does nothing.
-        if let Err(error) = unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) } {
+        if let Err(error) = hear_of_children() {
             result = Err(error);
             return;
         }
@@ -56,6 +54,16 @@ pub(super) fn take_over() -> io::Result<()> {
             registered.map(drop)
         });
     });
+    result
+}
+
+/// A caller who ignores the end of children would have us do so too, and we would never hear how one ended.
+#[allow(unsafe_code)]
+pub(super) fn hear_of_children() -> io::Result<()> {
+    static ONCE: Once = Once::new();
+    let mut result = Ok(());
+    // SAFETY: the handler does nothing.
+    ONCE.call_once(|| result = unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) }.map(drop));
     result
 }
 
