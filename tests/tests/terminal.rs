@@ -114,17 +114,3 @@ fn streams_are_podmans_own() {
         assert!(!ours.stderr.contains("panicked"), "{what}: {ours:#?}");
     }
 }
-
-/// The clock of plugins would disturb whatever waits.
-#[test]
-fn no_clock_of_plugins_runs_while_podman_does() {
-    let world = World::new();
-    let held = HeldLock::on(&world.outside(LOCK));
-    let script = "set -m
-        bootc-image cmd list --quiet & ours=$!
-        until pgrep -x podman >/dev/null; do sleep 0.01; done; sleep 0.2
-        echo \"timers:$(cat /proc/$ours/timers)\"; kill -TERM $ours; wait $ours";
-    let output = world.enter().run(&["bash", "-c", script]);
-    assert_eq!(output.lines(), ["timers:"], "{output:#?}");
-    drop(held);
-}

@@ -242,7 +242,6 @@ impl Pipeline<'_> {
         if self.settings.dry_run {
             return Ok(Report::Judged(vec![judged]));
         }
-        self.plugins.rest();
         self.execute(judged.approve()?)
     }
 
