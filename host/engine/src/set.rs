@@ -289,7 +289,7 @@ impl Plugins for PluginSet {
             let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
             let component =
                 code::load(runtime.engine(), &plugin.code, &self.workshop.compiler).map_err(unusable)?;
-            runtime.format(&self.identity(plugin), &component, List { format, rows, wanted }, out)
+            runtime.format(&self.identity(plugin), component, List { format, rows, wanted }, out)
         };
         caught(work).unwrap_or_else(|panic| {
             let reason = format!("the host failed in it: {panic}");
