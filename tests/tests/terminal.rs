@@ -23,9 +23,9 @@ fn a_signal_that_is_sent_to_us_alone_ends_podman_as_its_own_would() {
         // Jobs of their own, or the shell would have them ignore some signals.
         let script = both(&format!(
             "set -m
-            podmans list --quiet >/dev/null 2>&1 & sleep 1
+            podmans list --quiet >/dev/null 2>&1 & sleep 2
             kill -{signal} $(pgrep -x podman); wait $!; echo $?
-            bootc-image cmd list --quiet >/dev/null 2>&1 & sleep 1
+            bootc-image cmd list --quiet >/dev/null 2>&1 & sleep 2
             kill -{signal} $!; wait $!; echo $?
             pgrep -x podman || echo none"
         ));
