@@ -1075,7 +1075,7 @@ fn native_panic() {
 fn native_changed_after_approval() {
     attack!()
         .prepared(|enter| {
-            library("NATIVE_CHANGED_BEFORE").enabled(enter, "").file(LIBRARY, library("CONTROL").library)
+            library("NATIVE_CHANGED_BEFORE").enabled(enter, "").file(LIBRARY, library("CONTROL").code)
         })
         .must_be_refused("has the digest", Harm::Runs);
 }
@@ -1117,7 +1117,7 @@ fn native_switched_off() {
 fn native_wrong_architecture() {
     attack!()
         .prepared(|enter| {
-            let mut bytes = library("CONTROL").library;
+            let mut bytes = library("CONTROL").code;
             // e_machine: SPARC.
             bytes[18..20].copy_from_slice(&2u16.to_le_bytes());
             Extension::of("native", bytes, ROLE).enabled(enter, "")
@@ -1129,7 +1129,7 @@ fn native_wrong_architecture() {
 fn native_cut_off() {
     attack!()
         .prepared(|enter| {
-            let bytes = library("CONTROL").library[..2000].to_vec();
+            let bytes = library("CONTROL").code[..2000].to_vec();
             Extension::of("native", bytes, ROLE).enabled(enter, "")
         })
         .must_be_refused_by_its_process("it is no shared library");

@@ -172,7 +172,7 @@ fn a_user_has_no_native_code_of_their_own() {
         .enter()
         .file(CONFIG, ENABLED)
         .file(&format!("{home}/plugin.toml"), &extension.manifest)
-        .file(&format!("{home}/extension.so"), &extension.library)
+        .file(&format!("{home}/extension.so"), &extension.code)
         .env("HOME", "/var/home/lab")
         .as_uid(1000)
         .sh("bootc-image plugin list --format json")

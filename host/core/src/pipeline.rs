@@ -143,7 +143,7 @@ impl Pipeline<'_> {
             Err(NotJudged::Failed(error)) => Err(error),
             Err(NotJudged::LookUp(judged, error)) => {
                 // A registry was asked, with root's credentials.
-                self.record_look_up(&judged, Some(&with_causes(&error)))?;
+                self.record_look_up(&judged, Some(&error.with_causes()))?;
                 Err(error)
             }
         }
@@ -306,7 +306,7 @@ impl Pipeline<'_> {
         let outcome = match &result {
             Ok(Report::Exited { code }) => Outcome::Exited { code: *code },
             Ok(_) => Outcome::Done,
-            Err(error) => Outcome::Failed { error: with_causes(error) },
+            Err(error) => Outcome::Failed { error: error.with_causes() },
         };
         let recorded =
             self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
@@ -346,7 +346,7 @@ impl Pipeline<'_> {
             return;
         }
         if let Err(error) = self.recorder.denied(subject, denial, judged) {
-            self.talk.note(&format!("the refusal isn't in the audit record: {}", with_causes(&error)));
+            self.talk.note(&format!("the refusal isn't in the audit record: {}", error.with_causes()));
         }
     }
 }
@@ -394,17 +394,6 @@ fn shortened(name: &str) -> String {
     const LONGEST: usize = 64;
     let more = if name.chars().nth(LONGEST).is_some() { "..." } else { "" };
     name.chars().take(LONGEST).collect::<String>().escape_debug().to_string() + more
-}
-
-/// An error and why, on one line.
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The physical root that an operation is about.

@@ -191,10 +191,7 @@ fn compile(
 ) -> Result<Component, String> {
     let failed = |error: &dyn std::fmt::Display| format!("it can't be compiled: {error}");
     let code = memory("code").map_err(|error| failed(&error))?;
-    children::compile(&compiler.programs, source, &code).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        failed(&format!("{error}{cause}"))
-    })?;
+    children::compile(&compiler.programs, source, &code).map_err(|error| failed(&error.with_causes()))?;
     let loaded = from_file(engine, &code).map_err(|error| failed(&format!("{error:#}")))?;
     if let Some(cache) = cache
         && let Err(error) = keep(cache, name, code)

@@ -63,10 +63,7 @@ impl PluginSet {
             Ok(None) => None,
             Ok(Some(found)) if found == named => None,
             Ok(Some(found)) => Some(format!("{file} has the digest {found}, and its manifest says {named}")),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                Some(format!("{error}{}", cause.unwrap_or_default()))
-            }
+            Err(error) => Some(error.with_causes()),
         }
     }
 

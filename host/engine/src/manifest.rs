@@ -95,7 +95,7 @@ pub enum World {
 }
 
 impl World {
-    /// What a plugin of this kind is, in a word.
+    /// What a plugin of this world is, in a word.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::CommandWrapper => "command",

@@ -376,10 +376,8 @@ fn processor_seconds(time: Duration) -> u64 {
 }
 
 fn start(programs: &[PathBuf], socket: &UnixStream, library: &File) -> Result<Native, String> {
-    Native::start(programs, socket, library).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        format!("its process can't be started: {error}{cause}")
-    })
+    Native::start(programs, socket, library)
+        .map_err(|error| format!("its process can't be started: {}", error.with_causes()))
 }
 
 fn unexpected(frame: &Frame<Answer>) -> Trouble {

@@ -68,7 +68,8 @@ pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
     spawned
 }
 
-/// What the caller ignores or holds back isn't ignored here or held back, and what crashes ends at once: its handler in this program tells nobody anything.
+/// What the caller ignores or holds back isn't ignored here or held back, and what crashes ends at once: its handler in this
+/// program tells nobody anything.
 fn heed_signals() -> nix::Result<()> {
     for signal in Signal::iterator().filter(|signal| !UNCHANGED.contains(signal)) {
         // SAFETY: no handler is set.

@@ -18,7 +18,7 @@ pub const GRANT: &str = "/etc/bootc-image/grants.d/50-native.toml";
 pub struct Extension {
     pub id: String,
     pub manifest: String,
-    pub library: Vec<u8>,
+    pub code: Vec<u8>,
     /// Where it was compiled.
     pub path: PathBuf,
 }
@@ -46,24 +46,24 @@ impl Extension {
         Self { path: library.clone(), ..Self::of(id, std::fs::read(library).unwrap(), rest) }
     }
 
-    pub fn of(id: &str, library: Vec<u8>, rest: &str) -> Self {
+    pub fn of(id: &str, code: Vec<u8>, rest: &str) -> Self {
         let manifest = format!(
             "schema = 1\nid = {id:?}\nversion = \"1.0.0\"\napi = \"^1.0\"\n[[native]]\nfile = \"extension.so\"\n\
              sha256 = \"{:x}\"\n{rest}",
-            Sha256::digest(&library)
+            Sha256::digest(&code)
         );
-        Self { id: id.to_owned(), manifest, library, path: PathBuf::new() }
+        Self { id: id.to_owned(), manifest, code, path: PathBuf::new() }
     }
 
     pub fn install(&self, enter: Enter) -> Enter {
-        let Self { id, manifest, library, .. } = self;
+        let Self { id, manifest, code, .. } = self;
         enter
             .file(&format!("{INSTALLED}/{id}/plugin.toml"), manifest)
-            .file(&format!("{INSTALLED}/{id}/extension.so"), library)
+            .file(&format!("{INSTALLED}/{id}/extension.so"), code)
     }
 
     pub fn grant(&self) -> String {
-        let (library, manifest) = (Sha256::digest(&self.library), Sha256::digest(&self.manifest));
+        let (library, manifest) = (Sha256::digest(&self.code), Sha256::digest(&self.manifest));
         let id = &self.id;
         format!(
             "[[grant]]\nplugin = {id:?}\nkind = \"native\"\nsha256 = \"{library:x}\"\nmanifest = \"{manifest:x}\"\n"

@@ -78,9 +78,7 @@ impl Native {
         }
         End { by_itself, said: String::from_utf8_lossy(&said).into_owned() }
     }
-}
 
-impl Native {
     fn kill(&mut self) {
         // It may have ended by itself.
         let _ = pidfd_send_signal(&self.running.process, Signal::KILL);

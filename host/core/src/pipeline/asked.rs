@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use bootc_image_grammar::weakened::is_off;
 
 use super::local::{as_named_here, meanings};
-use super::{Pipeline, copy, pull, shortened, with_causes};
+use super::{Pipeline, copy, pull, shortened};
 use crate::capability::{COPIES_IMAGES, PULLS_IMAGES};
 use crate::error::{Denial, Error};
 use crate::frozen::Frozen;
@@ -84,7 +84,7 @@ impl Here<'_> {
             pipeline.run_recorded(judged)
         };
         if let Ok(Report::Listing(listing)) = &done {
-            listing.problems.iter().for_each(|problem| pipeline.talk.note(&with_causes(problem)));
+            listing.problems.iter().for_each(|problem| pipeline.talk.note(&problem.with_causes()));
         }
         done
     }
