@@ -399,4 +399,13 @@ mod tests {
         assert_eq!(table("tag").unwrap().operand(5).map(|operand| operand.kind), Some(Reference));
         assert_eq!(table("load").unwrap().operand(0), None);
     }
+
+    #[test]
+    fn podmans_other_spelling_is_the_same_subcommand() {
+        let args = ["--force".to_owned(), "a".to_owned()];
+        let command = crate::parse("rmi", &args).unwrap();
+        assert_eq!(command, crate::parse("rm", &args).unwrap());
+        assert_eq!(command.argv(), ["rm", "--force=true", "--", "a"]);
+        assert_eq!(command.again().as_ref(), Ok(&command));
+    }
 }

@@ -4,7 +4,7 @@ use bootc_image_grammar::parse;
 use bootc_image_grammar::weakened::is_off;
 
 use super::cmd::is_on;
-use crate::error::Denial;
+use crate::error::{By, Denial};
 use crate::operation::Request;
 
 /// What a plan asks for, if it is one of these; else it is podman's.
@@ -12,8 +12,8 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     if !is_native(subcommand) {
         return Ok(None);
     }
-    let denied = |by: &str, code: &str, message: String, hint: String| Denial {
-        by: by.to_owned(),
+    let denied = |by: &'static str, code: &str, message: String, hint: String| Denial {
+        by: By::Host(by),
         code: code.to_owned(),
         message,
         hint: Some(hint),
@@ -24,8 +24,7 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }
-    let of_podman = if subcommand == "rmi" { "rm" } else { subcommand };
-    let command = parse(of_podman, args).map_err(|refusal| {
+    let command = parse(subcommand, args).map_err(|refusal| {
         let hint = format!(
             "see what it takes with: bootc-image cmd {subcommand} --help; options of bootc-image itself stand before it"
         );
