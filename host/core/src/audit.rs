@@ -236,9 +236,10 @@ mod tests {
     use std::os::unix::fs::DirBuilderExt as _;
 
     use super::*;
+    use crate::error::By;
 
     fn denial() -> Denial {
-        Denial { by: "b".to_owned(), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None }
+        Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None }
     }
 
     #[test]

@@ -1,22 +1,53 @@
 //! Everything that can go wrong, with what to do next.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use bootc_image_grammar::Refusal;
 
-use crate::plugin::{PlanError, PluginSetError};
+use crate::plugin::{PlanError, PluginId, PluginSetError};
 use crate::reference::InvalidReference;
 
-/// A validator's or a plugin's no. Nothing was touched.
+/// Who refused. As text it is the name alone, as in records and in verdicts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// The host itself: which of its validators, or `host`.
+    Host(&'static str),
+    /// A policy.
+    Policy(PluginId),
+    /// A plugin that was asked for a plan.
+    Command(PluginId),
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(name) => f.write_str(name),
+            Self::Policy(plugin) | Self::Command(plugin) => plugin.fmt(f),
+        }
+    }
+}
+
+impl Serialize for By {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A validator's or a plugin's no. Nothing was touched. As text it names the plugin whose words these are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
-#[error("{message}")]
+#[error("{}{message}", match by {
+    By::Host(_) => String::new(),
+    By::Policy(plugin) => format!("policy {plugin}: "),
+    By::Command(plugin) => format!("plugin {plugin}: "),
+})]
 pub struct Denial {
-    /// Who refused: a validator's name or a plugin's id.
-    pub by: String,
+    /// Who refused.
+    pub by: By,
     /// Stable kebab-case code.
     pub code: String,
     /// One sentence: what was refused and why.
@@ -301,7 +332,7 @@ fn without_log_fields(line: &str) -> String {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Denied(Denial {
-            by: "grammar".to_owned(),
+            by: By::Host("grammar"),
             code: "name-not-usable".to_owned(),
             message: format!("what was found can't be named to podman: {refusal}"),
             hint: Some("rename it".to_owned()),

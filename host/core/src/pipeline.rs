@@ -17,7 +17,7 @@ use std::path::Path;
 
 use crate::audit::{Outcome, Recorder};
 use crate::default_store;
-use crate::error::{Denial, Error};
+use crate::error::{By, Denial, Error};
 use crate::export::Exporter;
 use crate::frozen::Frozen;
 use crate::mounts::make_writable;
@@ -198,7 +198,7 @@ impl Pipeline<'_> {
         let plan = match planned {
             Ok(plan) => plan,
             Err(PlanError::Denied { code, message, hint }) => {
-                let denial = Denial { by: owner.plugin.to_string(), code, message, hint };
+                let denial = Denial { by: By::Command(owner.plugin.clone()), code, message, hint };
                 return Err(NotJudged::Denied(Box::new((subject, denial))));
             }
             Err(other) => return Err(Error::Plan(other).into()),
@@ -382,7 +382,7 @@ fn unclaimed(name: &str, claims: &[CommandClaim], held: Option<String>) -> Denia
         ),
     };
     Denial {
-        by: "host".to_owned(),
+        by: By::Host("host"),
         code: "unclaimed".to_owned(),
         message: format!("no enabled plugin owns `cmd {}`", shortened(name)),
         hint: Some(hint),

@@ -19,7 +19,7 @@ mod plugins;
 
 use serde::Serialize;
 
-use crate::error::Denial;
+use crate::error::{By, Denial};
 use crate::frozen::Frozen;
 use crate::operation::Operation;
 use crate::plugin::{CommandClaim, PluginId, Plugins, Said};
@@ -55,7 +55,7 @@ pub struct Delegated {
 /// Something that must allow an operation before it runs.
 pub trait Validator {
     /// Its name in verdicts.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// Judges. The same operation gives the same answer.
     ///
@@ -196,7 +196,7 @@ impl Judged {
         }
         if self.verdicts.is_empty() || !self.frozen.is_resolved() {
             return Err(Denial {
-                by: "host".to_owned(),
+                by: By::Host("host"),
                 code: "nobody-judged".to_owned(),
                 message: "not every validator has judged this".to_owned(),
                 hint: None,
@@ -326,8 +326,12 @@ mod tests {
     }
 
     fn denies(plugin: &str) -> Fixed {
-        let denial =
-            Denial { by: plugin.to_owned(), code: "no".to_owned(), message: "no".to_owned(), hint: None };
+        let denial = Denial {
+            by: By::Policy(id(plugin)),
+            code: "no".to_owned(),
+            message: "no".to_owned(),
+            hint: None,
+        };
         Fixed { opinion: Ok(Opinion { denial: Some(denial), said: Said::default() }), ..allows(plugin) }
     }
 
@@ -347,7 +351,7 @@ mod tests {
     /// Who denied, and the code.
     fn denial(configuration: &Configuration, policies: Vec<Fixed>) -> Option<(String, String)> {
         let judged = judged(configuration, policies);
-        let denial = judged.denial().map(|denial| (denial.by.clone(), denial.code.clone()));
+        let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
     }
@@ -415,7 +419,7 @@ mod tests {
             );
             let plugins = Only(Ok(policies));
             let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
-            judged.denial().map(|denial| denial.by.clone())
+            judged.denial().map(|denial| denial.by.to_string())
         };
         assert_eq!(unresolved(vec![denies("late")]), None);
         assert_eq!(unresolved(vec![Fixed { early: true, ..denies("early") }]), Some("early".to_owned()));

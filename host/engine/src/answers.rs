@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bootc_image_core::error::Denial;
+use bootc_image_core::error::{By, Denial};
 use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId, Said};
 use tracing::{Level, event};
 
@@ -13,6 +13,9 @@ const MOST_ATTRS: usize = 32;
 
 /// Stands for a code that isn't one.
 const NO_CODE: &str = "unspecified";
+
+/// Stands for a message that says nothing.
+const NO_MESSAGE: &str = "it gave no reason";
 
 /// A refusal or a failure in a plugin's own words.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +33,10 @@ pub(crate) fn opinion<'a>(
     attrs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Opinion {
     let denial = denial.map(|words| Denial {
-        by: plugin.to_string(),
+        by: By::Policy(plugin.clone()),
         code: code(words.code),
-        message: sanitize(words.message),
-        hint: words.hint.map(sanitize),
+        message: message(words.message),
+        hint: hint(words.hint),
     });
     let attrs: BTreeMap<String, String> =
         attrs.take(MOST_ATTRS).map(|(key, value)| (sanitize(key), sanitize(value))).collect();
@@ -49,8 +52,8 @@ pub(crate) fn plan(argv: Vec<String>, message: &str) -> Plan {
 pub(crate) fn denied(words: Words<'_>) -> PlanError {
     PlanError::Denied {
         code: code(words.code),
-        message: sanitize(words.message),
-        hint: words.hint.map(sanitize),
+        message: message(words.message),
+        hint: hint(words.hint),
     }
 }
 
@@ -58,8 +61,8 @@ pub(crate) fn denied(words: Words<'_>) -> PlanError {
 pub(crate) fn failed(words: Words<'_>) -> PlanError {
     PlanError::Failed {
         code: code(words.code),
-        message: sanitize(words.message),
-        hint: words.hint.map(sanitize),
+        message: message(words.message),
+        hint: hint(words.hint),
     }
 }
 
@@ -70,8 +73,22 @@ pub(crate) fn sentence(words: Words<'_>, setting: &str) -> String {
     } else {
         format!(" (setting {})", sanitize(setting))
     };
-    let hint = words.hint.map(|hint| format!("; {}", sanitize(hint))).unwrap_or_default();
-    format!("{}{at}{hint}", sanitize(words.message))
+    let hint = hint(words.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{}{at}{hint}", message(words.message))
+}
+
+/// Why a policy has no opinion, and what to do about it, if it says so.
+pub(crate) fn reason(words: Words<'_>) -> (String, Option<String>) {
+    (message(words.message), hint(words.hint))
+}
+
+/// A sentence, also of a plugin that says none.
+fn message(text: &str) -> String {
+    if text.trim().is_empty() { NO_MESSAGE.to_owned() } else { sanitize(text) }
+}
+
+fn hint(text: Option<&str>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty()).map(sanitize)
 }
 
 /// A line of a plugin's for the log, harmless already: its text in a field of its own and never as a format.
@@ -106,6 +123,16 @@ mod tests {
         assert_eq!(code("not-in-allowlist"), "not-in-allowlist");
         for text in ["", "Two Words", "a\u{1b}b", &"x".repeat(65)] {
             assert_eq!(code(text), NO_CODE);
+        }
+    }
+
+    #[test]
+    fn a_denial_without_words_is_one_that_can_be_read() {
+        let plugin = PluginId::new("p").unwrap();
+        for (given, expected) in [("", NO_MESSAGE), (" \n", NO_MESSAGE), ("no", "no")] {
+            let words = Words { code: "", message: given, hint: Some("") };
+            let denial = opinion(&plugin, Some(words), "", std::iter::empty()).denial.unwrap();
+            assert_eq!((&*denial.code, &*denial.message, denial.hint), (NO_CODE, expected, None));
         }
     }
 }

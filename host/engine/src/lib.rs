@@ -28,6 +28,7 @@ pub mod configuration;
 pub mod doctor;
 pub mod grants;
 pub mod inventory;
+mod lists;
 pub mod manifest;
 mod native;
 pub mod places;

@@ -1,8 +1,8 @@
 //! Runs native extensions, each in a process of its own (D8.3). What a process says is believed as little as what a component
 //! says, and it is asked the same things, from the same places.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use bootc_image_core::report::{Column, ImageRow};
 use bootc_image_core::view::{self, View};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_native_protocol::{
-    Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, List, Load, Operation, Problem, Reference, receive,
-    send,
+    Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, LIBRARY, List, Load, Operation, Problem, Reference,
+    SOCKET, receive, send,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Level;
@@ -24,15 +24,13 @@ use tracing::Level;
 use crate::answers::{self, Words};
 use crate::code::{self, Code};
 use crate::limits::{Budget, Exceeded};
+use crate::lists::{self, LARGEST_CHUNK, next_chunk};
 use crate::manifest::{Format, World};
 use crate::sanitize::sanitize;
 use crate::wasm::Identity;
 
 /// What a process has besides what its extension may use: the program, and libraries of the system.
 const ADDRESS_SPACE: usize = 256 << 20;
-/// The most rows in one frame, and from how many bytes on none is added.
-const LARGEST_CHUNK: usize = 512;
-const LARGEST_DATA: usize = 1 << 20;
 /// How long a process that has hung up may take to end.
 const GRACE: Duration = Duration::from_millis(500);
 /// The longest that is told of what a process said at its end, in characters.
@@ -181,12 +179,12 @@ impl Process {
         }
     }
 
-    /// Whether it still listens: a process may end between two questions.
+    /// Whether it waits for a question: between two a process may end, and what it says unasked would answer the next one.
     pub(crate) fn listens(&self) -> bool {
-        let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP)];
+        let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP | PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         // One that can't be asked isn't asked.
-        poll(&mut socket, Some(&now)).is_ok_and(|gone| gone == 0)
+        poll(&mut socket, Some(&now)).is_ok_and(|ready| ready == 0)
     }
 
     /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
@@ -201,15 +199,12 @@ impl Process {
                 let denial = Some(words(&problem));
                 (Some(self), Ok(answers::opinion(&plugin, denial, "", pairs(&attrs))))
             }
-            Ok(Answer::Failed(Problem { message, hint, .. })) => (
-                Some(self),
-                Err(NoOpinion { reason: sanitize(&message), fix: hint.as_deref().map(sanitize) }),
-            ),
-            Ok(other) => {
-                let reason = self.explain(unexpected(&Frame::Message(other)));
-                (None, Err(NoOpinion { reason, fix: None }))
+            Ok(Answer::Failed(problem)) => {
+                let (reason, fix) = answers::reason(words(&problem));
+                (Some(self), Err(NoOpinion { reason, fix }))
             }
-            Err(trouble) => (None, Err(NoOpinion { reason: self.explain(trouble), fix: None })),
+            Ok(other) => (None, Err(self.no_opinion(unexpected(&Frame::Message(other))))),
+            Err(trouble) => (None, Err(self.no_opinion(trouble))),
         }
     }
 
@@ -262,10 +257,7 @@ impl Process {
         out: &mut dyn Write,
         begun: &mut bool,
     ) -> Result<Answer, Trouble> {
-        let option = |key: &str, value: String| (key.to_owned(), value);
-        let mut options =
-            vec![option("color", wanted.color.to_string()), option("terminal", wanted.terminal.to_string())];
-        options.extend(wanted.argument.map(|argument| option("argument", argument.to_owned())));
+        let options = lists::options(wanted).map(|(key, value)| (key.to_owned(), value)).collect();
         let columns = format.columns.iter().map(|column| column.name().to_owned()).collect();
         self.begin();
         self.send(&Ask::Format(List { format: format.name.clone(), columns, options }))?;
@@ -341,6 +333,11 @@ impl Process {
         }
     }
 
+    fn no_opinion(self, trouble: Trouble) -> NoOpinion {
+        let fix = format!("who made {} can tell; with -vv, what it said is shown", self.identity.plugin);
+        NoOpinion { reason: self.explain(trouble), fix: Some(fix) }
+    }
+
     /// What happened, for a person. It is over.
     fn explain(self, trouble: Trouble) -> String {
         let has_hung_up = matches!(trouble, Trouble::HungUp);
@@ -375,8 +372,8 @@ fn processor_seconds(time: Duration) -> u64 {
     if is_off("deadline") { 3600 } else { u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) }
 }
 
-fn start(programs: &[PathBuf], socket: &UnixStream, library: &File) -> Result<Native, String> {
-    Native::start(programs, socket, library)
+fn start(programs: &[PathBuf], socket: &impl AsFd, library: &impl AsFd) -> Result<Native, String> {
+    Native::start(programs, &[(socket.as_fd(), SOCKET), (library.as_fd(), LIBRARY)])
         .map_err(|error| format!("its process can't be started: {}", error.with_causes()))
 }
 
@@ -423,20 +420,11 @@ fn texts(answer: &Answer) -> Vec<&str> {
 
 /// The next rows, taken from `rest`.
 fn chunk(rest: &mut &[ImageRow], columns: &[Column]) -> Vec<Vec<String>> {
-    let (mut chunk, mut data) = (Vec::new(), 0);
-    while let Some((row, others)) = rest.split_first() {
-        if chunk.len() == LARGEST_CHUNK || data > LARGEST_DATA {
-            break;
-        }
-        let mut cells = Vec::with_capacity(columns.len());
-        row.cells(columns, |cell| {
-            data += cell.len();
-            cells.push(cell.to_owned());
-        });
-        chunk.push(cells);
-        *rest = others;
-    }
-    chunk
+    let mut cells = Vec::new();
+    let taken = next_chunk(rest, columns, LARGEST_CHUNK, |cell| cells.push(cell.to_owned()));
+    *rest = rest.get(taken..).unwrap_or_default();
+    let mut cells = cells.into_iter();
+    (0..taken).map(|_| cells.by_ref().take(columns.len()).collect()).collect()
 }
 
 /// An operation in the words of the protocol.

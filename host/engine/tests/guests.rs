@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bootc_image_core::error::{Denial, Error};
+use bootc_image_core::error::{By, Denial, Error};
 use bootc_image_core::operation::{ListType, Request};
 use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted};
 use bootc_image_core::report::{ImageRow, ImageType, Listing, Report};
@@ -83,7 +83,7 @@ impl Host for Answers {
                 Ok(Report::Listing(Listing { rows: names.map(row).to_vec(), problems: Vec::new() }))
             }
             Request::CopyToStorage { .. } => Err(Error::Denied(Denial {
-                by: "somebody".to_owned(),
+                by: By::Host("somebody"),
                 code: "no".to_owned(),
                 message: "not today".to_owned(),
                 hint: None,
@@ -202,7 +202,7 @@ fn policy_does() {
     assert_eq!((allowed.denial, allowed.said.reason.as_str()), (None, "list is fine"));
     assert_eq!(allowed.said.attrs.get("rule").map(String::as_str), Some("all"));
     let denial = does("deny").unwrap().denial.unwrap();
-    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy-does", "not-today"));
+    assert_eq!((denial.by.to_string().as_str(), denial.code.as_str()), ("policy-does", "not-today"));
     assert_eq!(denial.hint.as_deref(), Some("try tomorrow"));
 }
 

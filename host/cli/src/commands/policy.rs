@@ -61,7 +61,7 @@ fn explain(ui: &Ui, settings: &Settings, plugins: &PluginSet, operation: Operati
             let kind = bootc_image_core::view::View::of(judged.frozen()).map(|view| view.kind);
             let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
             writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.frozen().digest())?;
-            let asked = judged.verdicts().iter().map(row);
+            let asked = judged.verdicts().iter().flat_map(rows);
             let others = judged.unconcerned().iter().map(|plugin| {
                 [
                     plugin.to_string(),
@@ -79,7 +79,8 @@ fn explain(ui: &Ui, settings: &Settings, plugins: &PluginSet, operation: Operati
     Ok(code)
 }
 
-fn row(verdict: &Verdict) -> [String; 3] {
+/// A verdict, and below it the details that a policy gives.
+fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
     let word = match (&verdict.failed_open, verdict.allowed) {
         (Some(_), _) => "failed open",
         (None, true) => "allows",
@@ -90,7 +91,9 @@ fn row(verdict: &Verdict) -> [String; 3] {
         (None, Some(reason)) => reason.clone(),
         (None, None) => verdict.said.reason.clone(),
     };
-    [verdict.validator.clone(), word.to_owned(), why]
+    let details = verdict.said.attrs.iter().map(|(key, value)| format!("{key}: {value}"));
+    std::iter::once([verdict.validator.clone(), word.to_owned(), why])
+        .chain(details.map(|detail| [String::new(), String::new(), detail]))
 }
 
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
@@ -164,7 +167,7 @@ fn compare(case: &Case, judged: Result<Vec<Judged>, Error>) -> Option<String> {
             let other = |wanted: &Option<String>, found: &str| {
                 wanted.as_deref().is_some_and(|wanted| wanted != found)
             };
-            (other(by, &denial.by) || other(code, &denial.code))
+            (other(by, &denial.by.to_string()) || other(code, &denial.code))
                 .then(|| format!("denied by {} [{}]: {}", denial.by, denial.code, denial.message))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
-use std::os::fd::AsFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -34,13 +34,15 @@ pub struct End {
 }
 
 impl Native {
-    /// Starts it, with an end of a socket pair and a library.
+    /// Starts it, with descriptors that get these numbers there.
     ///
     /// # Errors
     /// As [`Own::find`]; the system's.
-    pub fn start(directories: &[PathBuf], socket: impl AsFd, library: &File) -> Result<Self, Error> {
+    pub fn start(directories: &[PathBuf], descriptors: &[(BorrowedFd<'_>, RawFd)]) -> Result<Self, Error> {
         let mut child = Child::with_path(Own::Native.name(), &Own::Native.find(directories)?, &[])?;
-        child.descriptor(socket, 3)?.descriptor(library, 4)?;
+        for (descriptor, number) in descriptors {
+            child.descriptor(descriptor, *number)?;
+        }
         let said = bounded().map_err(Error::io("create", "a file in memory"))?;
         let copy = || said.try_clone().map_err(Error::io("duplicate", "a file in memory"));
         if !is_off("stdout") {

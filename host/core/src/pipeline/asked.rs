@@ -8,7 +8,7 @@ use bootc_image_grammar::weakened::is_off;
 use super::local::{as_named_here, meanings};
 use super::{Pipeline, copy, pull, shortened};
 use crate::capability::{COPIES_IMAGES, PULLS_IMAGES};
-use crate::error::{Denial, Error};
+use crate::error::{By, Denial, Error};
 use crate::frozen::Frozen;
 use crate::operation::{DEFAULT_TARGET, ListType, Operation, Request};
 use crate::plugin::Host;
@@ -62,7 +62,7 @@ impl Here<'_> {
             },
             _ => {
                 return Err(Error::Denied(Denial {
-                    by: "host".to_owned(),
+                    by: By::Host("host"),
                     code: "not-for-plugins".to_owned(),
                     message: "plugins ask for lists and copies only".to_owned(),
                     hint: None,
@@ -108,7 +108,7 @@ impl Here<'_> {
         }
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
         let denial = Denial {
-            by: "grants".to_owned(),
+            by: By::Host("grants"),
             code: "outside-scope".to_owned(),
             message: format!(
                 "a plugin asked for \"{}\", and its capability {needed} goes as far as {}",

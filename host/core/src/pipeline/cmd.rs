@@ -22,7 +22,7 @@ use crate::bootc_store::{BootcStore, with_credentials};
 use crate::capability::Capability;
 use crate::children::{Program, exit_code};
 use crate::digest::Digest;
-use crate::error::{Denial, Error};
+use crate::error::{By, Denial, Error};
 use crate::operation::{CommandImage, LocalImage, Operation, Request};
 use crate::plugin::PluginId;
 use crate::reference::{DOCKER, InvalidReference, Reference};
@@ -46,7 +46,7 @@ impl<'a> Planned<'a> {
         args: &[String],
     ) -> Result<Self, Denial> {
         let denied = |code: &str, why: &dyn std::fmt::Display, hint: String| Denial {
-            by: "grammar".to_owned(),
+            by: By::Host("grammar"),
             code: code.to_owned(),
             message: format!("`cmd {}`: {why}", invoked.escape_debug()),
             hint: Some(hint),
@@ -290,7 +290,7 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
     let climbs = written.components().any(|part| part == Component::ParentDir);
     let within = !climbs && scopes.iter().any(|capability| capability.has_path(&written));
     let refused = |code: &str, message: String, hint: String| {
-        Error::Denied(Denial { by: "grammar".to_owned(), code: code.to_owned(), message, hint: Some(hint) })
+        Error::Denied(Denial { by: By::Host("grammar"), code: code.to_owned(), message, hint: Some(hint) })
     };
     let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
     let found = match (written.parent(), written.file_name()) {
@@ -337,7 +337,7 @@ fn refuse_needed(command: &Command, names: &dyn Names) -> Result<(), Error> {
         let stays = command.name() == "tag" && names.in_store(&name).is_ok_and(|(_, now)| now.id == image.id);
         if !stays && !is_off("needs") {
             return Err(Error::Denied(Denial {
-                by: "needs".to_owned(),
+                by: By::Host("needs"),
                 code: "needed".to_owned(),
                 message: format!("the name {name} is needed by {who}"),
                 hint: Some("choose another name".to_owned()),

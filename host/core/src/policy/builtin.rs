@@ -9,7 +9,7 @@ use super::{Delegated, Validator};
 use bootc_image_grammar::weakened::is_off;
 
 use crate::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
-use crate::error::Denial;
+use crate::error::{By, Denial};
 use crate::frozen::Frozen;
 use crate::operation::Operation;
 use crate::pipeline::is_native;
@@ -18,15 +18,15 @@ use crate::reference::{DOCKER, InvalidReference, Reference};
 use crate::subject::Subject;
 use crate::view::{Name, View};
 
-fn denial(by: &str, code: &str, message: String, hint: &str) -> Denial {
-    Denial { by: by.to_owned(), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
+fn denial(by: &'static str, code: &str, message: String, hint: &str) -> Denial {
+    Denial { by: By::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
 }
 
 /// A caller who is root on another's behalf stays on the booted system, and builds nothing (D0.3).
 pub(super) struct Delegation(pub(super) Delegated);
 
 impl Validator for Delegation {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "delegation"
     }
 
@@ -104,7 +104,7 @@ fn takes(command: &Command, kind: Kind) -> bool {
 pub(super) struct Claims(pub(super) Vec<CommandClaim>);
 
 impl Validator for Claims {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "claims"
     }
 
@@ -153,7 +153,7 @@ impl Claims {
 pub(super) struct Grammar<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Grammar<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "grammar"
     }
 
@@ -179,7 +179,7 @@ impl Validator for Grammar<'_> {
             return Ok(());
         };
         Err(Denial {
-            by: self.name().to_owned(),
+            by: By::Host(self.name()),
             code: forbidden.code.to_owned(),
             message: format!("`cmd {}`: {}", command.subcommand(), forbidden.why),
             hint: Some(forbidden.hint),
@@ -191,7 +191,7 @@ impl Validator for Grammar<'_> {
 pub(super) struct Capabilities<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Capabilities<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "grants"
     }
 
@@ -388,7 +388,7 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
 pub(super) struct Needs;
 
 impl Validator for Needs {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "needs"
     }
 
@@ -412,7 +412,7 @@ impl Validator for Needs {
 pub(super) struct Pinning;
 
 impl Validator for Pinning {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "pinning"
     }
 
@@ -467,7 +467,7 @@ mod tests {
     /// Who denied, and why; none if all allowed.
     fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
         let judged = validators(&Configuration::default(), claims.to_vec(), &alone()).judge(frozen);
-        let denial = judged.denial().map(|denial| (denial.by.clone(), denial.code.clone()));
+        let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bootc_image_grammar::weakened::is_off;
 
-use crate::error::Denial;
+use crate::error::{By, Denial};
 use crate::frozen::Frozen;
 use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure};
 use crate::policy::{Configuration, Verdict};
@@ -60,10 +60,12 @@ pub(super) fn ask(
             PolicyJudge::Missing(id) => {
                 let reason = "the configuration says that it is mandatory, and it isn't there, or is masked";
                 let fix = "install it, or take it out of [policy] mandatory; see: bootc-image plugin list";
-                verdicts.push(failed(id.as_str(), reason, fix));
+                verdicts.push(failed(id, reason, fix));
             }
             PolicyJudge::Unknown(error) => {
-                verdicts.push(failed("plugins", &error.to_string(), "see: bootc-image plugin doctor"));
+                let by = By::Host("plugins");
+                let message = format!("what policies there are can't be told: {error}");
+                verdicts.push(unable(by, message, "see: bootc-image plugin doctor"));
             }
             PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
                 unconcerned.push(policy.plugin().clone());
@@ -87,16 +89,15 @@ fn verdict(plugin: &PluginId, opinion: Result<Opinion, PolicyFailure>, fail_open
             tracing::warn!(%plugin, reason, "a policy that may fail has failed");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }
-        Err(PolicyFailure { reason, fix, .. }) => failed(plugin.as_str(), &reason, &fix),
+        Err(PolicyFailure { reason, fix, .. }) => failed(plugin, &reason, &fix),
     }
 }
 
-fn failed(by: &str, reason: &str, fix: &str) -> Verdict {
-    let denial = Denial {
-        by: by.to_owned(),
-        code: FAILED.to_owned(),
-        message: format!("policy {by} can't judge this: {reason}"),
-        hint: Some(fix.to_owned()),
-    };
-    Verdict::new(by, Some(denial))
+fn failed(policy: &PluginId, reason: &str, fix: &str) -> Verdict {
+    unable(By::Policy(policy.clone()), format!("it can't judge this: {reason}"), fix)
+}
+
+fn unable(by: By, message: String, fix: &str) -> Verdict {
+    let validator = by.to_string();
+    Verdict::new(validator, Some(Denial { by, code: FAILED.to_owned(), message, hint: Some(fix.to_owned()) }))
 }

@@ -115,7 +115,7 @@ impl Guest {
 fn failure(error: &Error) -> Failure {
     let (message, hint) = (error.to_string(), error.hint());
     if let Error::Denied(denial) = error {
-        let by = Attr { key: "by".to_owned(), value: denial.by.clone() };
+        let by = Attr { key: "by".to_owned(), value: denial.by.to_string() };
         return Failure::Denied(Denial { code: denial.code.clone(), message, hint, attrs: vec![by] });
     }
     let code = match (error, error.kind()) {

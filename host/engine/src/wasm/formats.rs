@@ -14,6 +14,7 @@ use super::bindings::output::Output;
 use super::guest::Guest;
 use super::limits::Exceeded;
 use super::rows::Cursor;
+use crate::lists;
 
 /// The most that one call may return, in bytes.
 pub(super) const LARGEST_PIECE: usize = 1 << 20;
@@ -55,10 +56,8 @@ pub(super) fn format(
     out: &mut dyn Write,
     begun: &mut bool,
 ) -> Result<(), Stop> {
-    let option = |key: &str, value: String| Attr { key: key.to_owned(), value };
-    let mut options =
-        vec![option("color", wanted.color.to_string()), option("terminal", wanted.terminal.to_string())];
-    options.extend(wanted.argument.map(|argument| option("argument", argument.to_owned())));
+    let options: Vec<Attr> =
+        lists::options(wanted).map(|(key, value)| Attr { key: key.to_owned(), value }).collect();
     let texts = listed.columns.iter().map(String::as_str).chain([wanted.format]).chain(wanted.argument);
     store.data_mut().budget().transfer(texts)?;
     let formatter = output.bootc_image_format_formatter();

@@ -3,16 +3,11 @@
 use std::sync::Arc;
 
 use bootc_image_core::report::{Column, ImageRow};
-use bootc_image_grammar::weakened::is_off;
 use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::host::rows::{Chunk, Host, HostCursor};
 use super::guest::Guest;
-
-/// The most rows in one chunk.
-const LARGEST_CHUNK: usize = 512;
-/// No row is added to a chunk that has more bytes than this: an image can have labels of megabytes.
-const LARGEST_DATA: usize = 1 << 20;
+use crate::lists::{LARGEST_CHUNK, next_chunk};
 
 /// How far a formatter is. Generated code re-exports it.
 #[allow(unreachable_pub)]
@@ -35,24 +30,17 @@ impl Cursor {
     }
 
     fn advance(&mut self, max: usize) -> Chunk {
-        let count = if max == 0 { LARGEST_CHUNK } else { max.min(LARGEST_CHUNK) };
+        let most = if max == 0 { LARGEST_CHUNK } else { max.min(LARGEST_CHUNK) };
         let rows = self.rows.get(self.next..).unwrap_or_default();
-        let rows = rows.get(..count).unwrap_or(rows);
-        let (mut data, mut ends) = (Vec::new(), Vec::with_capacity(rows.len() * self.columns.len()));
-        let mut taken = 0;
-        for row in rows {
-            if data.len() > LARGEST_DATA && !is_off("chunk") {
-                break;
-            }
-            taken += 1;
-            row.cells(&self.columns, |cell| {
-                data.extend_from_slice(cell.as_bytes());
-                // A chunk has a mebibyte, and a row that is no larger than a few documents.
-                ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
-            });
-        }
+        let (mut data, mut ends) =
+            (Vec::new(), Vec::with_capacity(rows.len().min(most) * self.columns.len()));
+        let taken = next_chunk(rows, &self.columns, most, |cell| {
+            data.extend_from_slice(cell.as_bytes());
+            // A chunk has a mebibyte, and a row that is no larger than a few documents.
+            ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        });
         self.next += taken;
-        self.ended = rows.is_empty();
+        self.ended = taken == 0;
         Chunk { count: u32::try_from(taken).unwrap_or(u32::MAX), data, ends }
     }
 }
@@ -77,29 +65,5 @@ impl HostCursor for Guest {
     fn drop(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<()> {
         self.table_mut().delete(cursor)?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bootc_image_core::report::ImageType;
-
-    use super::*;
-
-    #[test]
-    fn a_chunk_ends_where_it_gets_large_and_nothing_is_left_out() {
-        let row =
-            |number: usize| ImageRow::new(ImageType::Host, format!("{number} {}", "x".repeat(300 << 10)));
-        let mut cursor = Cursor::new(Arc::new((0..20).map(row).collect()), vec![Column::Image]);
-        let mut counts = Vec::new();
-        loop {
-            let chunk = cursor.advance(0);
-            assert!(chunk.data.len() < LARGEST_DATA + (301 << 10));
-            counts.push(chunk.count);
-            if chunk.count == 0 {
-                break;
-            }
-        }
-        assert_eq!(counts, [4, 4, 4, 4, 4, 0]);
     }
 }
