@@ -191,3 +191,48 @@ fn a_dry_run_pulls_nothing() {
     assert_eq!(output.json::<Value>()["frozen"]["operation"]["source"]["id"], world.facts().mine.id.as_str());
     assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
 }
+
+/// Whoever ends us while we wait for another of us is heard: the record says how it ended, and what was still to come isn't
+/// begun.
+#[test]
+fn being_asked_to_end_while_another_copies_is_recorded() {
+    let world = World::new();
+    let script = "mkdir -p /run/bootc-image; flock /run/bootc-image/bootc.lock sleep 1000 & \
+                  until ! flock -n /run/bootc-image/bootc.lock true; do sleep 0.05; done 2>/dev/null
+                  bootc-image pull-from-default-storage mine:1 127.0.0.1:5000/lab/app:1 2>/tmp/said & ours=$!
+                  until grep -q 'note: waiting for' /tmp/said; do sleep 0.05; done
+                  kill -TERM $ours; code=0; wait $ours || code=$?; cat /tmp/said >&2; pkill sleep; exit $code";
+    let output = world.enter().run(&["bash", "-uc", script]).exits(1);
+    assert_eq!(output.stderr.matches("error: interrupted by signal 15").count(), 1, "{output:#?}");
+    let events: Vec<Value> = world.record().iter().map(|line| line["event"].clone()).collect();
+    assert_eq!(events, ["intent", "outcome"]);
+}
+
+#[test]
+fn what_several_have_in_common_is_the_exit_code() {
+    let world = World::new();
+    let pull = |names: &[&str]| {
+        let words = [&["bootc-image", "pull-from-default-storage"], names].concat();
+        world.enter().without("skopeo").run(&words)
+    };
+    world.enter().sh("podman tag localhost/mine:1 localhost/mine:2").ok();
+    pull(&["localhost/mine:1", "localhost/mine:2"]).exits(69);
+    // One that is there already needs no skopeo.
+    world.enter().run(&["bootc-image", "--quiet", "pull-from-default-storage", "localhost/mine:1"]).ok();
+    let output = pull(&["localhost/mine:1", "localhost/mine:2"]).exits(69);
+    assert!(output.stdout.starts_with("Unchanged: localhost/mine:1 "), "{output:#?}");
+}
+
+/// A program that keeps something at home would keep the next one from starting.
+#[test]
+fn nobody_writes_into_the_empty_home() {
+    let world = World::new();
+    let podman = "#!/bin/sh\ntouch $HOME/x 2>/run/why || exit 3\n";
+    let enter = world.enter().file_with_mode("/usr/bin/podman", podman, 0o755);
+    let output = enter.sh("bootc-image cmd list || echo $?; cat /run/why; ls -A /run/bootc-image/home").ok();
+    assert!(
+        output.stdout.starts_with("3\n") && output.stdout.contains("Read-only file system"),
+        "{output:#?}"
+    );
+    assert_eq!(output.stdout.lines().count(), 2, "{output:#?}");
+}

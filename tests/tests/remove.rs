@@ -129,6 +129,45 @@ fn what_a_container_was_made_from_stays() {
     assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/mine:1".to_owned()));
 }
 
+/// podman's own storage sees bootc's beside its own: bound images run like that.
+#[test]
+fn what_podmans_own_storage_stands_on_stays() {
+    let world = World::new();
+    let id = &world.facts().app2.id;
+    let podman = "podman --storage-opt additionalimagestore=/sysroot/ostree/bootc/storage";
+    let stays = |why: &str| {
+        let output = run(&world, &["remove", id]).exits(77);
+        assert!(output.stderr.contains(why), "{output:#?}");
+        run(&world, &["prune", "--all"]).ok();
+        assert!(oracle::podman_ids(&world, Store::Bootc).contains(id), "{why}");
+    };
+    world.enter().sh(&format!("{podman} create --name keeper {id} /x")).ok();
+    stays("is needed by container ");
+    world
+        .enter()
+        .sh(&format!("podman rm keeper; printf 'FROM {id}\\nLABEL a=b\\n' | {podman} build -q -"))
+        .ok();
+    stays("is needed by podman's own storage, which stands on its layers");
+    world.enter().sh("podman rmi --all --force").ok();
+    run(&world, &["remove", id]).ok();
+    assert!(!oracle::podman_ids(&world, Store::Bootc).contains(id));
+}
+
+/// podman keeps capital letters in the names of registries; lists show them so.
+#[test]
+fn a_name_with_capital_letters_is_found_as_it_is_listed() {
+    let world = World::new();
+    with_mine(&world, &["Quay.io/x/y:1"]);
+    let id = &world.facts().mine.id;
+    for name in ["Quay.io/x/y:1", "quay.io/x/y:1"] {
+        let judged = run(&world, &["--dry-run", "remove", name]).ok().json::<Value>();
+        let image = &judged["frozen"]["operation"]["image"];
+        assert_eq!(image["names"], serde_json::json!(["Quay.io/x/y:1"]), "{name}");
+    }
+    let output = run(&world, &["remove", "Quay.io/x/y:1"]).ok();
+    assert_eq!(output.stdout, format!("Untagged: Quay.io/x/y:1 of {id}\n"));
+}
+
 /// What can't be told in full might be what is about to go.
 #[test]
 fn if_it_cant_be_told_what_is_needed_nothing_goes() {
@@ -180,13 +219,17 @@ fn what_is_bound_stays_however_it_is_written() {
         ("containers-storage:quay.io/x/y:1", "quay.io/x/y:1"),
         ("quay.io:443/x/y", "quay.io/x/y:latest"),
         ("QUAY.io/x/y", "quay.io/x/y:latest"),
+        ("Quay.io/x/y:1", "Quay.io/x/y:1"),
+        ("nginx:1@{digest}", "docker.io/library/nginx:2"),
         ("\"quay.io/x/y:1\"", "quay.io/x/y:1"),
+        ("{start of id}", "localhost/mine:1"),
         ("{id}", "localhost/mine:1"),
     ] {
         let world = World::new();
         with_mine(&world, &[stored]);
         let id = &world.facts().mine.id;
         let unit = format!("[Image]\nImage={}\n", bound.replace("{id}", id));
+        let unit = unit.replace("{digest}", &world.facts().mine.digest).replace("{start of id}", &id[..6]);
         let enter = || {
             let link = "ln -sfn /run/unit.image /usr/lib/bootc/bound-images.d/odd.image";
             world.enter().file("/run/unit.image", &unit).file("/run/link", link)

@@ -321,3 +321,23 @@ fn what_set_unified_leaves_can_be_imported_by_a_newer_skopeo() {
         assert_eq!(code, "0", "{output:#?}");
     }
 }
+
+/// What policies judge is what podman gets: it would keep capital letters, and the second name of a registry.
+#[test]
+fn names_that_are_given_are_written_as_they_are_judged() {
+    let world = World::new();
+    let words =
+        ["--dry-run", "cmd", "build", "-t", "Quay.io/z:1", "--tag=INDEX.docker.io/q", "-t", "a", "/tmp"];
+    let judged = run(&world, &words).ok().json::<Value>();
+    let flags = judged["frozen"]["operation"]["command"]["flags"].as_array().unwrap();
+    let tags: Vec<&str> = flags.iter().filter_map(|flag| flag["value"].as_str()).collect();
+    assert_eq!(tags, ["quay.io/z:1", "docker.io/library/q:latest", "localhost/a:latest"]);
+}
+
+#[test]
+fn in_a_directory_that_is_gone_nothing_is_built() {
+    let world = World::new();
+    let script = "mkdir /tmp/gone; cd /tmp/gone; rmdir /tmp/gone; exec bootc-image --dry-run cmd build .";
+    let output = world.enter().run(&["bash", "-euc", script]).exits(1);
+    assert!(output.stderr.starts_with("error: the current directory isn't there any more"), "{output:#?}");
+}

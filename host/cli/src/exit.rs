@@ -74,6 +74,16 @@ fn code(kind: Kind) -> u8 {
     }
 }
 
+/// Of several operations: what all that failed have in common.
+pub(crate) fn of_several(codes: &[u8]) -> u8 {
+    let mut failed = codes.iter().copied().filter(|&code| code != OK);
+    match failed.next() {
+        None => OK,
+        Some(first) if failed.all(|code| code == first) => first,
+        Some(_) => FAILED,
+    }
+}
+
 /// Says what went wrong; returns the exit code.
 pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
     match failure {

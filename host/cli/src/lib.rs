@@ -35,13 +35,13 @@ use crate::ui::Ui;
 
 /// Runs the program with the plugins that are built into it.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
-    limits::reset();
-    // The caller's would end up in images: what an archive doesn't name is made with it.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let arguments = match bootc::ours(arguments) {
         Ok(arguments) => arguments,
         Err(code) => return ExitCode::from(code),
     };
+    limits::reset();
+    // The caller's would end up in images: what an archive doesn't name is made with it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return Ui::new(false).finish(|ui| exit::of_parser(ui, &error)),

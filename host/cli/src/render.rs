@@ -13,7 +13,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::exit::{DENIED, Failure, OK, PRINTED_INSTEAD};
+use crate::exit::{self, DENIED, Failure, OK, PRINTED_INSTEAD};
 use crate::ui::Ui;
 
 /// How a list looks.
@@ -86,15 +86,18 @@ pub(crate) fn report(
             ui.text(&(sanitize::sanitize(&done) + "\n"))
         }
         Report::Several(reports) => {
-            let mut worst = OK;
+            // What can't be shown is told in the end: of the others each says how it went.
+            let (mut codes, mut unshown) = (Vec::new(), None);
             for report in reports {
-                let code = match report {
-                    Ok(report) => self::report(ui, plugins, report, format)?,
-                    Err(problem) => ui.problem(&problem, problem.hint().as_deref()),
-                };
-                worst = worst.max(code);
+                match report {
+                    Ok(report) => match self::report(ui, plugins, report, format) {
+                        Ok(code) => codes.push(code),
+                        Err(failure) => unshown = Some(failure),
+                    },
+                    Err(problem) => codes.push(exit::of_error(ui, &problem.into())),
+                }
             }
-            Ok(worst)
+            unshown.map_or(Ok(exit::of_several(&codes)), Err)
         }
         Report::Exited { code } => Ok(code),
         Report::NothingToDo => Ok(OK),
@@ -125,8 +128,11 @@ fn show_listing(
         ListFormat::OfPlugin { name, argument } => {
             formatted(ui, plugins, name, argument.as_deref(), &Arc::new(listing.rows))
         }
-    }?;
-    Ok(listing.problems.iter().fold(code, |_, problem| ui.problem(problem, problem.hint().as_deref())))
+    };
+    listing.problems.iter().fold(code, |code, problem| {
+        let failed = ui.problem(problem, problem.hint().as_deref());
+        code.map(|_| failed)
+    })
 }
 
 /// Has a plugin print the list, or prints it as a table if that isn't to be had.

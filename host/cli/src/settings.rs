@@ -36,7 +36,7 @@ pub(crate) fn resolve(global: &Global, builtins: Vec<Builtin>) -> Result<(Settin
         change_limit: CHANGE_LIMIT,
         programs: own_programs(),
         state: STATE.into(),
-        directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+        directory: std::env::current_dir().ok(),
         proxies: proxies(&subject),
         subject,
         dry_run: global.dry_run,

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
-use bootc_image_core::error::size;
+use bootc_image_core::error::{size, with_causes};
 use bootc_image_core::talk::Talk;
 use bootc_image_engine::sanitize;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,7 +60,7 @@ impl Ui {
 
     /// An error with its causes, and what to do next.
     pub(crate) fn error(&self, error: &dyn Error, hint: Option<&str>) {
-        self.line(&format!("error: {}", chain(error)));
+        self.line(&format!("error: {}", with_causes(error)));
         if let Some(hint) = hint {
             self.line(&format!("  hint: {hint}"));
         }
@@ -68,7 +68,7 @@ impl Ui {
 
     /// Something that went differently than it was asked for.
     pub(crate) fn warning(&self, warning: &dyn Error, instead: &str) {
-        self.line(&format!("warning: {}; {instead}", chain(warning)));
+        self.line(&format!("warning: {}; {instead}", with_causes(warning)));
     }
 
     /// A part of the answer that is missing.
@@ -80,7 +80,7 @@ impl Ui {
     /// A refusal: one line, the last, so that it can be told from podman's own words (D10.6).
     pub(crate) fn denied(&self, error: &dyn Error, hint: Option<&str>) {
         let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-        self.line(&format!("bootc-image: denied: {}{hint}", chain(error)));
+        self.line(&format!("bootc-image: denied: {}{hint}", with_causes(error)));
     }
 
     /// Text as it is.
@@ -134,20 +134,6 @@ fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("  [{bar:40}] {bytes} of {total_bytes}, {bytes_per_sec}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("#> ")
-}
-
-/// `error: context: cause`, without saying the same twice.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Log lines go to stderr: warnings, with `-v` more, or what `RUST_LOG` asks for.

@@ -21,7 +21,7 @@ use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::Error;
-use crate::mounts::{be_private, bind_privately};
+use crate::mounts::{be_private, bind_privately, protect};
 
 /// Where programs are looked for, whatever the caller's `PATH` says.
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
@@ -156,6 +156,8 @@ pub struct Child {
     command: Command,
     descriptors: Vec<(OwnedFd, RawFd)>,
     mounts: Mounts,
+    /// What it can't write to, so that it is empty for the next one as well.
+    home: Option<&'static str>,
 }
 
 /// What of our mounts a child shares.
@@ -177,7 +179,9 @@ impl Child {
     pub fn new(program: Program, proxies: &[(&'static str, OsString)]) -> Result<Self, Error> {
         let mut child = Self::with_path(program.name(), &program.find()?, proxies)?;
         if !is_off("environment") {
-            child.command.env("HOME", empty_home()?);
+            let home = empty_home()?;
+            child.command.env("HOME", home);
+            child.home = Some(home);
         }
         child.mounts = Mounts::Private;
         Ok(child)
@@ -209,7 +213,7 @@ impl Child {
             command.current_dir("/");
         }
         command.stdin(Stdio::null());
-        Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours })
+        Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours, home: None })
     }
 
     /// Adds an argument.
@@ -307,7 +311,7 @@ impl Child {
     /// As [`Child::run_quietly`], while `converse` writes to its stdin and reads its stdout, up to its end.
     ///
     /// # Errors
-    /// As [`Child::run_quietly`]; what `converse` returns, unless the child failed by itself.
+    /// What `converse` returns; as [`Child::run_quietly`].
     pub fn run_in_conversation(
         mut self,
         converse: &mut dyn FnMut(ChildStdin, ChildStdout) -> Result<(), Error>,
@@ -362,7 +366,7 @@ impl Child {
         &mut self,
         attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
     ) -> Result<ExitStatus, Error> {
-        signals::take_over().map_err(Error::io("handle", "signals"))?;
+        heed_signals()?;
         check_not_asked_to_end()?;
         self.prepare()?;
         self.log();
@@ -392,7 +396,7 @@ impl Child {
         }
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
-        let parent = rustix::process::getpid();
+        let (parent, home) = (rustix::process::getpid(), self.home);
         let enter = move || -> io::Result<()> {
             // If we are killed, nobody is left to clean up after it: it must not go on.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -403,6 +407,9 @@ impl Child {
                 Mounts::Ours => {}
                 Mounts::Private => be_private()?,
                 Mounts::Bound(directory, target) => bind_privately(directory.as_fd(), target)?,
+            }
+            if let Some(home) = home {
+                protect(home)?;
             }
             for (file, number) in &descriptors {
                 // SAFETY: the number is only written to; forgetting the wrapper leaves it open for the program.
@@ -415,6 +422,14 @@ impl Child {
         unsafe { self.command.pre_exec(enter) };
         Ok(())
     }
+}
+
+/// From now on what asks us to end only says so: whoever waits must ask [`check_not_asked_to_end`].
+///
+/// # Errors
+/// The system's.
+pub fn heed_signals() -> Result<(), Error> {
+    signals::take_over().map_err(Error::io("handle", "signals"))
 }
 
 /// Nothing more is begun once we were asked to end.

@@ -38,7 +38,7 @@ impl Serialize for By {
     }
 }
 
-/// A validator's or a plugin's no. Nothing was touched. As text it names the plugin whose words these are.
+/// A validator's or a plugin's no. What was refused has touched nothing. As text it names the plugin whose words these are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
 #[error("{}{message}", match by {
     By::Host(_) => String::new(),
@@ -81,6 +81,9 @@ pub enum Error {
     /// A file's name isn't text.
     #[error("the name of {0} isn't UTF-8 text")]
     NotUtf8(PathBuf),
+    /// The current directory was removed, and a file is named from there.
+    #[error("the current directory isn't there any more")]
+    NoDirectory,
     /// An image that is pushed by its id has no name to be pushed to.
     #[error("where to push {0} isn't said: it has no name in a registry")]
     NoDestination(String),
@@ -340,16 +343,24 @@ impl From<Refusal> for Error {
     }
 }
 
-impl Error {
-    /// It and why, on one line.
-    pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
+/// An error and why, on one line, without saying the same twice.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
         }
-        text
+        cause = error.source();
+    }
+    text
+}
+
+impl Error {
+    /// As [`with_causes`].
+    pub fn with_causes(&self) -> String {
+        with_causes(self)
     }
 
     /// For `map_err` on a system call.
@@ -403,6 +414,7 @@ impl Error {
                 "an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST"
             }
             Self::NotUtf8(_) => "rename it",
+            Self::NoDirectory => "change to another directory",
             Self::NoDestination(_) => {
                 "write where to as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG"
             }

@@ -8,13 +8,9 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::children;
 use crate::error::Error;
+use crate::storage::lock::{INTERVAL, QUIET, say_waiting};
 use crate::talk::Talk;
 
-/// How long it may wait before we say so.
-const QUIET: Duration = Duration::from_millis(500);
-
-/// How often we look before there is a child.
-const INTERVAL: Duration = Duration::from_millis(20);
 /// A storage's locks, for both drivers.
 const LOCKS: [&str; 5] = [
     "storage.lock",
@@ -69,9 +65,7 @@ impl LockWatch {
                 }
                 if waited >= QUIET && !*said {
                     *said = true;
-                    let limit = self.limit.as_secs();
-                    let path = path.display();
-                    talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
+                    say_waiting(&path, &holder, self.limit, talk);
                 }
             }
             stuck => *stuck = Some((Instant::now(), done, false)),
@@ -132,7 +126,7 @@ mod tests {
         let lock = scratch.path().join("overlay-layers/layers.lock");
         let mut holder = holder(&lock);
         let heard = Heard::default();
-        let mut watch = LockWatch::new([scratch.path()], Duration::from_secs(2));
+        let mut watch = LockWatch::new([scratch.path()], Duration::from_secs(600));
         let mut look = |child, done| watch.look(child, done, &heard);
         look(1, 0).unwrap();
         // Its own locks are nobody's business, and as long as it gets on there is nothing to say.
@@ -150,9 +144,10 @@ mod tests {
             said.contains("layers.lock") && said.contains(&format!("process {} (perl", holder.id())),
             "{said}"
         );
-        assert!(said.contains("at most 2 s") && heard.0.borrow().len() == 1, "{said}");
-        std::thread::sleep(Duration::from_secs(2));
-        assert!(matches!(look(1, 1), Err(Error::Locked { .. })));
+        assert!(said.contains("at most 600 s") && heard.0.borrow().len() == 1, "{said}");
+        let mut impatient = LockWatch::new([scratch.path()], Duration::ZERO);
+        impatient.look(1, 1, &heard).unwrap();
+        assert!(matches!(impatient.look(1, 1, &heard), Err(Error::Locked { .. })));
         holder.kill().unwrap();
         holder.wait().unwrap();
         look(1, 1).unwrap();

@@ -29,6 +29,12 @@ pub(crate) fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Re
     Ok(rustix::process::fchdir(before)?)
 }
 
+/// Nobody writes into `directory` by way of this process. Fit for a child before its exec, after [`be_private`].
+pub(crate) fn protect(directory: &str) -> io::Result<()> {
+    rustix::mount::mount_bind(directory, directory)?;
+    Ok(rustix::mount::mount_remount(directory, MountFlags::BIND | MountFlags::RDONLY, c"")?)
+}
+
 /// bootc hosts keep `/sysroot` read-only; for this process and its children it becomes writable, as bootc does it. What was
 /// opened before stays as it was.
 pub(crate) fn make_writable(path: &Path) -> Result<(), Error> {

@@ -30,8 +30,8 @@ pub enum ListType {
 pub enum Request {
     /// List images.
     List {
-        /// Which ones; none: all, and what can't be read without root is a warning.
-        image_type: Option<ListType>,
+        /// Which ones.
+        image_type: ListType,
         /// Whether to tell more of them than their names.
         details: bool,
     },

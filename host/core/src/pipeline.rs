@@ -4,6 +4,7 @@ mod asked;
 mod assumed;
 mod cmd;
 mod copy;
+mod in_use;
 mod list;
 mod local;
 mod native;
@@ -16,12 +17,13 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use crate::audit::{Outcome, Recorder};
+use crate::children;
 use crate::default_store;
 use crate::error::{By, Denial, Error};
 use crate::export::Exporter;
 use crate::frozen::Frozen;
 use crate::mounts::make_writable;
-use crate::operation::{ListType, Operation, Request};
+use crate::operation::{Operation, Request};
 use crate::plugin::{CommandClaim, Host, PlanError, PluginId, Plugins};
 use crate::policy::{Approved, Judged, delegated_denial, early_denial, validators};
 use crate::report::Report;
@@ -54,7 +56,8 @@ impl Pipeline<'_> {
     /// Resolves, judges, records and runs a request.
     ///
     /// # Errors
-    /// [`Error`]. A denial, and every failure before execution, has touched nothing.
+    /// [`Error`]. A denial, and every failure before execution, has touched nothing; but what a plugin asked for before that is
+    /// done, and recorded.
     pub fn run(&self, request: Request) -> Result<Report, Error> {
         if request.acts() && !self.settings.root {
             return Err(Error::NeedsRoot);
@@ -64,7 +67,7 @@ impl Pipeline<'_> {
         early_denial(configuration, &subject, sysroot).map_err(|denial| self.denied(&subject, denial))?;
         match request {
             Request::List { image_type, details } => {
-                let operation = Operation::List { image_type: image_type.unwrap_or(ListType::All), details };
+                let operation = Operation::List { image_type, details };
                 self.read(Frozen::new(operation, subject, self.settings.sysroot.clone()))
             }
             Request::CopyToStorage { source, target } => {
@@ -275,7 +278,14 @@ impl Pipeline<'_> {
             return Ok(Report::Judged(judged));
         }
         judged.iter().try_for_each(|judged| self.refuse_denied(judged))?;
-        let mut reports: Vec<_> = judged.into_iter().map(|judged| self.run_recorded(judged)).collect();
+        let mut reports = Vec::with_capacity(judged.len());
+        for judged in judged {
+            reports.push(self.run_recorded(judged));
+            // Whoever asked us to end wants none of the others.
+            if matches!(reports.last(), Some(Err(Error::Interrupted { .. }))) {
+                break;
+            }
+        }
         match reports.pop() {
             None => Ok(Report::NothingToDo),
             Some(only) if reports.is_empty() => only,
@@ -292,11 +302,13 @@ impl Pipeline<'_> {
         let Some(denial) = judged.denial() else { return Ok(()) };
         self.record_denial(judged.frozen().subject(), denial, Some(judged));
         // A policy that was interrupted has no opinion, and that isn't its fault.
-        crate::children::check_not_asked_to_end()?;
+        children::check_not_asked_to_end()?;
         Err(denial.clone().into())
     }
 
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
+        // Whoever asks us to end from now on is heard, and how it ended is recorded.
+        children::heed_signals()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.plugins.rest();
         let result = self.execute(judged.approve()?);
@@ -310,8 +322,13 @@ impl Pipeline<'_> {
         };
         let recorded =
             self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
-        let report = result?;
-        recorded.map(|()| report)
+        match (result, recorded) {
+            (Err(error), Err(lost)) => {
+                self.talk.note(&lost.with_causes());
+                Err(error)
+            }
+            (result, recorded) => result.and_then(|report| recorded.map(|()| report)),
+        }
     }
 
     fn execute(&self, approved: Approved<Operation>) -> Result<Report, Error> {

@@ -284,7 +284,7 @@ pub trait Plugins {
     /// goes to `host`.
     ///
     /// # Errors
-    /// [`PlanError`]; in every case nothing has run.
+    /// [`PlanError`]; nothing has run but what it asked `host` for.
     fn plan(
         &self,
         plugin: &PluginId,

@@ -39,8 +39,8 @@ pub struct Settings {
     pub programs: Vec<PathBuf>,
     /// Where is kept what must last.
     pub state: PathBuf,
-    /// Where names of files begin that don't begin at the root: the caller's current directory.
-    pub directory: PathBuf,
+    /// Where names of files begin that don't begin at the root: the caller's current directory, if it is still there.
+    pub directory: Option<PathBuf>,
     /// Proxy variables of the caller, the only ones that children get.
     pub proxies: Vec<(&'static str, OsString)>,
     /// Judge and explain, but run nothing.

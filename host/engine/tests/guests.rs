@@ -104,10 +104,10 @@ fn command_asks() {
         let plan = set.plan(&id("command-asks"), "diff", &[], &host);
         (plan.map(|plan| plan.message), host.0.into_inner())
     };
-    let list = |details| Request::List { image_type: Some(ListType::All), details };
+    let list = |details| Request::List { image_type: ListType::All, details };
     // Only what is within the scope, and of that what was asked for.
     assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
-    let some = Request::List { image_type: Some(ListType::Unified), details: false };
+    let some = Request::List { image_type: ListType::Unified, details: false };
     assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
     for what in ["bad-column", "bad-filter", "columns-twice"] {
         let (plan, requests) = asked(what);

@@ -1,5 +1,7 @@
 //! The parsed form, and how it is printed for podman.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::parse::{Refusal, parse};
@@ -44,6 +46,17 @@ pub struct Value<'a> {
     pub kind: Kind,
     /// The value.
     pub text: &'a str,
+}
+
+impl fmt::Display for SetFlag {
+    /// As podman gets it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            FlagValue::Switch(on) => write!(f, "--{}={on}", self.name),
+            FlagValue::Text(text) => write!(f, "--{}={text}", self.name),
+            FlagValue::Alone => write!(f, "--{}", self.name),
+        }
+    }
 }
 
 impl Command {
@@ -131,11 +144,7 @@ impl Command {
     /// The arguments after `podman image`: the subcommand, every option as `--name=value`, then `--` and the operands.
     /// Parsing them again gives this command again.
     pub fn argv(&self) -> Vec<String> {
-        let flags = self.flags.iter().map(|flag| match &flag.value {
-            FlagValue::Switch(on) => format!("--{}={on}", flag.name),
-            FlagValue::Text(text) => format!("--{}={text}", flag.name),
-            FlagValue::Alone => format!("--{}", flag.name),
-        });
+        let flags = self.flags.iter().map(ToString::to_string);
         let mut argv: Vec<String> = self.subcommand.split(' ').map(str::to_owned).chain(flags).collect();
         if !self.operands.is_empty() {
             argv.push("--".to_owned());

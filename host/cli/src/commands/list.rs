@@ -14,8 +14,8 @@ use crate::render::ListFormat;
 #[command(disable_help_flag = true)]
 pub(crate) struct List {
     /// Which images
-    #[arg(long = "type", value_enum, value_name = "TYPE")]
-    image_type: Option<Type>,
+    #[arg(long = "type", value_enum, default_value_t = Type::All, value_name = "TYPE")]
+    image_type: Type,
     /// How the list looks: table, json (bootc's own), or what a plugin offers
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: ListFormat,
@@ -26,7 +26,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Type {
-    /// Everything (the default)
+    /// Everything
     All,
     /// In the ostree repository and in bootc's container storage
     Host,
@@ -60,12 +60,12 @@ impl List {
 
     /// What is asked for. Manifests say what a plugin's format needs to know.
     pub(crate) fn into_request(self, plugins: &dyn Plugins) -> (Request, ListFormat) {
-        let image_type = self.image_type.map(|image_type| match image_type {
+        let image_type = match self.image_type {
             Type::All => ListType::All,
             Type::Host => ListType::Host,
             Type::Unified => ListType::Unified,
             Type::Logical => ListType::Logical,
-        });
+        };
         let details = match &self.format {
             ListFormat::Own(_) => false,
             ListFormat::OfPlugin { name, .. } => plugins

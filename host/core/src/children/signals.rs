@@ -1,7 +1,7 @@
 //! What asks us to end is the child's to obey while one runs; then we clean up, record, and end ourselves.
 
 use std::io;
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
@@ -28,20 +28,13 @@ const SI_KERNEL: i32 = 0x80;
 /// From now on nothing but SIGKILL ends us while a child runs. What our caller wants ignored, as nohup does, stays ignored.
 #[allow(unsafe_code)]
 pub(super) fn take_over() -> io::Result<()> {
-    static ONCE: Once = Once::new();
-    let mut result = Ok(());
-    ONCE.call_once(|| {
-        if let Err(error) = hear_of_children() {
-            result = Err(error);
-            return;
-        }
-        if let Err(error) = stop_together() {
-            result = Err(error);
-            return;
-        }
+    static DONE: Once = Once::new();
+    once(&DONE, || {
+        hear_of_children()?;
+        stop_together()?;
         let ignored = ignored();
         let mut heeded = SIGNALS.into_iter().filter(|signal| ignored >> (signal.as_raw() - 1) & 1 == 0);
-        result = heeded.try_for_each(|signal| {
+        heeded.try_for_each(|signal| {
             // SAFETY: the handler stores to an atomic and makes one system call.
             let registered = unsafe {
                 register_sigaction(signal.as_raw(), move |info| {
@@ -52,19 +45,23 @@ pub(super) fn take_over() -> io::Result<()> {
                 })
             };
             registered.map(drop)
-        });
-    });
-    result
+        })
+    })
+}
+
+/// What was done, or why it couldn't be, however often it is asked for.
+type Once = OnceLock<Result<(), io::ErrorKind>>;
+
+fn once(done: &Once, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    done.get_or_init(|| work().map_err(|error| error.kind())).map_err(io::Error::from)
 }
 
 /// A caller who ignores the end of children would have us do so too, and we would never hear how one ended.
 #[allow(unsafe_code)]
 pub(super) fn hear_of_children() -> io::Result<()> {
-    static ONCE: Once = Once::new();
-    let mut result = Ok(());
+    static DONE: Once = Once::new();
     // SAFETY: the handler does nothing.
-    ONCE.call_once(|| result = unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) }.map(drop));
-    result
+    once(&DONE, || unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) }.map(drop))
 }
 
 /// A write beyond the caller's limit on the size of files is an error from now on, and not the end of us.

@@ -10,7 +10,7 @@ use super::{Pipeline, copy, pull, shortened};
 use crate::capability::{COPIES_IMAGES, PULLS_IMAGES};
 use crate::error::{By, Denial, Error};
 use crate::frozen::Frozen;
-use crate::operation::{DEFAULT_TARGET, ListType, Operation, Request};
+use crate::operation::{DEFAULT_TARGET, Operation, Request};
 use crate::plugin::Host;
 use crate::policy::{Judged, validators};
 use crate::reference::CONTAINERS_STORAGE;
@@ -43,9 +43,7 @@ impl Here<'_> {
     fn do_it(&self, request: Request) -> Result<Report, Error> {
         let pipeline = self.pipeline;
         let (operation, reads) = match request {
-            Request::List { image_type, details } => {
-                (Operation::List { image_type: image_type.unwrap_or(ListType::All), details }, true)
-            }
+            Request::List { image_type, details } => (Operation::List { image_type, details }, true),
             Request::CopyToStorage { source, target } => {
                 let target_name = target.as_deref().unwrap_or(DEFAULT_TARGET);
                 for name in source.as_deref().into_iter().chain([target_name]) {

@@ -11,7 +11,7 @@ use super::set_unified::name_in_storage;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::operation::{
-    CopySource, DEFAULT_TARGET, HostImage, ListType, LocalImage, Operation, Removal, Request, UnifiedImage,
+    CopySource, DEFAULT_TARGET, HostImage, LocalImage, Operation, Removal, Request, UnifiedImage,
     UnifiedSource,
 };
 use crate::plugin::PluginId;
@@ -36,7 +36,7 @@ impl Assumed {
     pub(super) fn operations(&self, request: &Request) -> Result<Vec<Operation>, Error> {
         Ok(match request {
             Request::List { image_type, details } => {
-                vec![Operation::List { image_type: image_type.unwrap_or(ListType::All), details: *details }]
+                vec![Operation::List { image_type: *image_type, details: *details }]
             }
             Request::CopyToStorage { source, target } => {
                 let target = target_name(target.as_deref().unwrap_or(DEFAULT_TARGET))?;
@@ -113,7 +113,7 @@ fn first_meaning(name: &str) -> Result<Reference, Error> {
 }
 
 impl Names for Assumed {
-    fn in_registry(&self, _: &Reference, _: Option<bool>) -> Result<Digest, Error> {
+    fn in_registry(&self, _: &Reference, _: &[String]) -> Result<Digest, Error> {
         Ok(self.digest.clone())
     }
 
@@ -135,7 +135,7 @@ impl Names for Assumed {
         None
     }
 
-    fn needed_by(&self, _: &str) -> Result<Option<String>, Error> {
+    fn needed_by(&self, _: &Reference) -> Result<Option<String>, Error> {
         Ok(None)
     }
 

@@ -27,7 +27,7 @@ use crate::operation::{CommandImage, LocalImage, Operation, Request};
 use crate::plugin::PluginId;
 use crate::reference::{DOCKER, InvalidReference, Reference};
 use crate::report::Report;
-use crate::storage::containers::Store;
+use crate::storage::containers::{Image, Store};
 
 /// A command as planned, not looked up yet.
 pub(super) struct Planned<'a> {
@@ -59,23 +59,21 @@ impl<'a> Planned<'a> {
             denied("not-in-table", &refusal, hint)
         };
         let command = parse(subcommand, args).map_err(not_in_table)?;
+        // What a list or a search takes is a part of names. What isn't a name is denied later.
+        let names_images = !["list", "search"].contains(&command.name()) && !is_off("reference");
         let spelt_out = command.rewrite(|kind, text| match kind {
             Kind::Remote | Kind::Destination if !is_off("reference") => {
                 spell_out(text).map_err(Unspellable::Reference)
             }
+            Kind::Reference if names_images => Ok(as_judged(Reference::parse_local(text), text)),
+            Kind::Full if names_images => Ok(as_judged(Reference::parse(text), text)),
             _ => Ok(text.to_owned()),
         });
         match spelt_out {
             Ok(command) => Ok(Self { invoked, plugin, command }),
             Err(Unspellable::Refusal(refusal)) => Err(not_in_table(refusal)),
             Err(Unspellable::Reference(error)) => {
-                let hint = match &error {
-                    InvalidReference::Transport(text) => {
-                        let transport = text.split(':').next().unwrap_or_default();
-                        format!("this needs the capability transport:{transport}, which no plugin has been granted")
-                    }
-                    _ => "name an image in a registry: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned(),
-                };
+                let hint = "write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
                 Err(denied("not-a-registry-reference", &error, hint))
             }
         }
@@ -112,11 +110,16 @@ impl<'a> Planned<'a> {
             command = save(command, names, &mut images)?;
         }
         command = command.rewrite(|kind, text| match kind {
+            Kind::PathRead | Kind::PathWrite => names.path(self.plugin, text, kind),
+            _ => Ok(text.to_owned()),
+        })?;
+        let options = registry_options(&command);
+        command = command.rewrite(|kind, text| match kind {
             Kind::Remote if !is_off("reference") => {
                 let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
                 let digest = match name.digest() {
                     Some(digest) => digest.clone(),
-                    None => names.in_registry(&name, verifies_tls(&wanted))?,
+                    None => names.in_registry(&name, &options)?,
                 };
                 let pinned = name.with_digest(digest);
                 let spelt_out = format!("{DOCKER}{pinned}");
@@ -131,7 +134,6 @@ impl<'a> Planned<'a> {
                 Ok(id)
             }
             Kind::Source => names.source(&wanted, text),
-            Kind::PathRead | Kind::PathWrite => names.path(self.plugin, text, kind),
             _ => Ok(text.to_owned()),
         })?;
         if kinds.contains(&Kind::Destination) && command.operands().len() == 1 {
@@ -168,23 +170,28 @@ fn spell_out(text: &str) -> Result<String, InvalidReference> {
     Ok(format!("{DOCKER}{}", reference.in_registry()?.with_default_tag()))
 }
 
+/// As policies see it: podman would keep capital letters, and the other names of a registry.
+fn as_judged(name: Result<Reference, InvalidReference>, text: &str) -> String {
+    name.map_or_else(|_| text.to_owned(), |name| name.to_string())
+}
+
 /// Whether a switch is given, and on.
 pub(super) fn is_on(command: &Command, name: &str) -> bool {
     command.flags().iter().any(|flag| flag.name == name && flag.value == FlagValue::Switch(true))
 }
 
-/// Whether certificates are checked, if that is said; else it is the registry's configuration that says so.
-fn verifies_tls(command: &Command) -> Option<bool> {
-    command.flags().iter().find_map(|flag| match flag.value {
-        FlagValue::Switch(on) if flag.name == "tls-verify" => Some(on),
-        _ => None,
-    })
+/// How a registry is to be asked, as far as that is said; else it is the system's configuration that says so.
+fn registry_options(command: &Command) -> Vec<String> {
+    let flags = command.flags().iter();
+    let flags = flags.filter(|flag| ["authfile", "cert-dir", "tls-verify"].contains(&flag.name.as_str()));
+    flags.map(ToString::to_string).collect()
 }
 
 /// What the names in a command mean.
 pub(super) trait Names {
     /// What a name means in its registry: the digest of its manifest, or of its index if it has one.
-    fn in_registry(&self, name: &Reference, verify_tls: Option<bool>) -> Result<Digest, Error>;
+    /// With these options of podman's, which skopeo calls the same.
+    fn in_registry(&self, name: &Reference, options: &[String]) -> Result<Digest, Error>;
 
     /// An image of bootc's storage, by one of its names or by its id.
     fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error>;
@@ -199,7 +206,7 @@ pub(super) trait Names {
     fn here(&self) -> Option<&Pipeline<'_>>;
 
     /// Who needs that bootc's storage has this name.
-    fn needed_by(&self, name: &str) -> Result<Option<String>, Error>;
+    fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error>;
 
     /// The operations of our own that a request becomes.
     fn native(&self, request: &Request) -> Result<Vec<Operation>, Error>;
@@ -208,11 +215,16 @@ pub(super) trait Names {
 /// What they mean here and now.
 pub(super) struct LookedUp<'a>(pub(super) &'a Pipeline<'a>);
 
+impl LookedUp<'_> {
+    fn directory(&self) -> Result<&Path, Error> {
+        self.0.settings.directory.as_deref().ok_or(Error::NoDirectory)
+    }
+}
+
 impl Names for LookedUp<'_> {
-    fn in_registry(&self, name: &Reference, verify_tls: Option<bool>) -> Result<Digest, Error> {
+    fn in_registry(&self, name: &Reference, options: &[String]) -> Result<Digest, Error> {
         let mut skopeo = with_credentials(Program::Skopeo, self.0.settings)?;
-        skopeo.args(["inspect", "--raw"]);
-        skopeo.args(verify_tls.map(|verify| format!("--tls-verify={verify}")));
+        skopeo.args(["inspect", "--raw"]).args(options.iter().cloned());
         skopeo.arg(format!("{DOCKER}{name}"));
         let manifest = skopeo
             .run_for_output()
@@ -225,7 +237,7 @@ impl Names for LookedUp<'_> {
     }
 
     fn source(&self, command: &Command, text: &str) -> Result<String, Error> {
-        source(&self.0.settings.directory, command, text)
+        source(self.directory()?, command, text)
     }
 
     fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error> {
@@ -234,16 +246,22 @@ impl Names for LookedUp<'_> {
         }
         let mut scopes = self.0.plugins.granted(plugin);
         scopes.retain(|capability| Some(capability.name.as_str()) == kind.capability());
-        granted_path(&self.0.settings.directory, text, kind, &scopes)
+        granted_path(self.directory()?, text, kind, &scopes)
     }
 
     fn here(&self) -> Option<&Pipeline<'_>> {
         Some(self.0)
     }
 
-    fn needed_by(&self, name: &str) -> Result<Option<String>, Error> {
-        let needs = Needs::find(&physical(self.0.settings)?, self.0.settings)?;
-        Ok(needs.of_name(name).map(str::to_owned))
+    fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error> {
+        let settings = self.0.settings;
+        let physical = physical(settings)?;
+        let needs = Needs::find(&physical, settings)?;
+        let who = |image: Option<&Image>| needs.of_name(&name.to_string(), image).map(str::to_owned);
+        let Some(store) = BootcStore::open(&physical)? else { return Ok(who(None)) };
+        let contents = Store::open(store.root())?;
+        let images = contents.images(settings.lock_limit, self.0.talk)?;
+        Ok(who(images.meant(name)))
     }
 
     fn native(&self, request: &Request) -> Result<Vec<Operation>, Error> {
@@ -332,9 +350,10 @@ fn refuse_needed(command: &Command, names: &dyn Names) -> Result<(), Error> {
     let Some((image, given)) = command.operands().split_first() else { return Ok(()) };
     let (_, image) = names.in_store(image)?;
     for text in given {
-        let name = Reference::parse_local(text)?.with_default_tag().to_string();
+        let name = Reference::parse_local(text)?;
         let Some(who) = names.needed_by(&name)? else { continue };
-        let stays = command.name() == "tag" && names.in_store(&name).is_ok_and(|(_, now)| now.id == image.id);
+        let stays = command.name() == "tag"
+            && names.in_store(&name.to_string()).is_ok_and(|(_, now)| now.id == image.id);
         if !stays && !is_off("needs") {
             return Err(Error::Denied(Denial {
                 by: By::Host("needs"),
@@ -420,6 +439,8 @@ fn name_fetched(pipeline: &Pipeline<'_>, store: &BootcStore, image: &CommandImag
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn planned(subcommand: &str, args: &[&str]) -> Result<Vec<String>, Denial> {
@@ -427,6 +448,52 @@ mod tests {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let planned = Planned::parse(subcommand, &plugin, subcommand, &args)?;
         Ok(planned.command.argv())
+    }
+
+    /// A registry that keeps what it was asked with.
+    struct Registry(RefCell<Vec<String>>);
+
+    impl Names for Registry {
+        fn in_registry(&self, _: &Reference, options: &[String]) -> Result<Digest, Error> {
+            self.0.borrow_mut().extend(options.iter().cloned());
+            Ok(Digest::of(b""))
+        }
+
+        fn in_store(&self, _: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+            Err(Error::NothingNamed)
+        }
+
+        fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
+            Ok(text.to_owned())
+        }
+
+        fn path(&self, _: &PluginId, text: &str, _: Kind) -> Result<String, Error> {
+            Ok(format!("/where{text}/leads"))
+        }
+
+        fn here(&self) -> Option<&Pipeline<'_>> {
+            None
+        }
+
+        fn needed_by(&self, _: &Reference) -> Result<Option<String>, Error> {
+            Ok(None)
+        }
+
+        fn native(&self, _: &Request) -> Result<Vec<Operation>, Error> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// What a name means is asked with the credentials and certificates that it will be fetched with.
+    #[test]
+    fn a_registry_is_asked_as_podman_will_ask_it() {
+        let plugin = PluginId::new("p").unwrap();
+        let args = ["--authfile=/a", "--cert-dir=/c", "--tls-verify=false", "--quiet", "quay.io/a:1"];
+        let planned = Planned::parse("pull", &plugin, "pull", &args.map(str::to_owned)).unwrap();
+        let registry = Registry(RefCell::default());
+        planned.resolve(&registry).unwrap();
+        let asked = registry.0.into_inner();
+        assert_eq!(asked, ["--authfile=/where/a/leads", "--cert-dir=/where/c/leads", "--tls-verify=false"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
 //! points at by now (D11.2).
 
-use super::local::{self, booted_image, held, host_image, local_image, meanings};
+use super::local::{self, booted_image, called, held, host_image, local_image};
 use super::{Pipeline, physical};
 use crate::bootc_store::BootcStore;
 use crate::children::Program;
@@ -96,16 +96,13 @@ fn means(listed: &str, bare: &str) -> bool {
 }
 
 fn unified_sources(pipeline: &Pipeline<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
-    // As typed, then under localhost.
-    let Ok(names) = meanings(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) else {
-        return Ok(Vec::new());
-    };
     let store = Store::open(root)?;
     let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let found = names.into_iter().filter_map(|name| Some((images.named(&name)?, name)));
+    // What can't be a name here may be the name of a host image.
+    let found = called(&images, name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)).unwrap_or_default();
     let source =
         |(image, name)| Ok(CopySource::Unified(UnifiedImage { name, image: local_image(root, image)? }));
-    found.map(source).collect()
+    found.into_iter().map(source).collect()
 }
 
 pub(super) fn execute(

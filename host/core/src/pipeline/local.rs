@@ -52,19 +52,22 @@ pub(super) fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
     Ok(names)
 }
 
+/// The images of a storage that a name can mean, each with the full name.
+pub(super) fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
+    let names = meanings(text)?.into_iter();
+    Ok(names.filter_map(|name| Some((images.meant(&name)?, name))).collect())
+}
+
 /// An image of bootc's storage, by one of its names, which comes back with it, or by its id.
 pub(super) fn in_contents<'a>(
     images: &'a Images<'_>,
     text: &str,
 ) -> Result<(&'a Image, Option<Reference>), Error> {
     let text = as_named_here(text);
-    let named = || -> Result<_, Error> {
-        let names = meanings(text)?.into_iter();
-        let found = names.filter_map(|name| Some((images.named(&name)?, Some(name))));
-        Ok(found.collect::<Vec<_>>())
-    };
-    let mut found = match by_id(images, text) {
-        found if found.is_empty() => named()?,
+    let mut found: Vec<_> = match by_id(images, text) {
+        found if found.is_empty() => {
+            called(images, text)?.into_iter().map(|(image, name)| (image, Some(name))).collect()
+        }
         found => found.into_iter().map(|image| (image, None)).collect(),
     };
     if found.is_empty() {

@@ -1,6 +1,6 @@
 //! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
 
-use super::local::{self, held, local_image, meanings};
+use super::local::{self, called, held, local_image, meanings};
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::default_store::DefaultStore;
@@ -14,8 +14,7 @@ use crate::storage::containers::{Image, Store};
 const LIST_WITH: &str = "podman image list";
 
 pub(super) fn resolve(pipeline: &Pipeline<'_>, image: &str) -> Result<Operation, Error> {
-    let candidates = meanings(image)?;
-    if candidates.iter().any(|name| name.digest().is_some()) {
+    if meanings(image)?.iter().any(|name| name.digest().is_some()) {
         return Err(InvalidReference::Digest(image.to_owned()).into());
     }
     physical(pipeline.settings)?;
@@ -23,11 +22,10 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, image: &str) -> Result<Operation,
     let root = DefaultStore::find()?.open()?.ok_or_else(not_found)?;
     let store = Store::open(&root)?;
     let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let found: Vec<(Reference, &Image)> =
-        candidates.into_iter().filter_map(|name| Some((name.clone(), images.named(&name)?))).collect();
-    let Some((name, first)) = found.first() else { return Err(not_found()) };
-    if found.iter().any(|(_, image)| image.id != first.id) {
-        let candidates = found.iter().map(|(name, _)| name.to_string()).collect();
+    let found = called(&images, image)?;
+    let Some((first, name)) = found.first() else { return Err(not_found()) };
+    if found.iter().any(|(image, _)| image.id != first.id) {
+        let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
         return Err(Error::Ambiguous { name: image.to_owned(), candidates });
     }
     Ok(Operation::PullFromDefaultStorage { source: local_image(&root, first)?, name: name.clone() })

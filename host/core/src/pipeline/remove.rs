@@ -1,16 +1,19 @@
 //! Removing images from bootc's storage: by name, or all that nobody needs. What a deployment or a container needs stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::in_use::InUse;
 use super::local::{self, LIST_WITH, in_contents};
 use super::needs::Needs;
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::{Operation, Removal};
+use crate::reference::Reference;
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Images, Store};
+use crate::storage::root::RootDir;
 
 /// The operations that remove these images, one for each image.
 pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<Operation>, Error> {
@@ -29,7 +32,10 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
     for text in wanted {
         let (image, name) = in_contents(&images, text)?;
         let names = match name {
-            Some(name) => vec![name.to_string()],
+            Some(name) => {
+                let is_it = |stored: &&String| Reference::parse_local(stored).as_ref() == Ok(&name);
+                image.names.iter().filter(is_it).cloned().collect()
+            }
             None if image.listed_names().nth(1).is_some() => {
                 let candidates = image.listed_names().map(str::to_owned).collect();
                 return Err(Error::Ambiguous { name: text.clone(), candidates });
@@ -41,7 +47,7 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         }
         going.entry(&image.id).or_default().extend(names);
     }
-    let used = contents.used_by_containers()?;
+    let used = InUse::find(&physical, settings, &contents, &images)?;
     let removal = |image: &Image| {
         let names =
             with_digest_forms(image, going.get(image.id.as_str()).map(Vec::as_slice).unwrap_or_default());
@@ -60,7 +66,7 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
     let needs = Needs::find(&physical, settings)?;
     let contents = Store::open(store.root())?;
     let images = contents.images(settings.lock_limit, pipeline.talk)?;
-    let used = contents.used_by_containers()?;
+    let used = InUse::find(&physical, settings, &contents, &images)?;
     let superfluous = images.iter().filter(|image| {
         (all || image.names.is_empty()) && needed_by(&needs, &used, image, &image.names, true).is_none()
     });
@@ -80,13 +86,13 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
 /// Who needs that these names of an image stay, or, if the whole image would go, that it does.
 fn needed_by<'a>(
     needs: &'a Needs,
-    used: &'a HashMap<String, String>,
+    used: &'a InUse,
     image: &Image,
     names: &[String],
     whole: bool,
 ) -> Option<&'a str> {
-    let of_names = names.iter().find_map(|name| needs.of_name(name));
-    let of_image = || needs.of_image(image).or_else(|| used.get(&image.id).map(String::as_str));
+    let of_names = names.iter().find_map(|name| needs.of_name(name, Some(image)));
+    let of_image = || needs.of_image(image).or_else(|| used.by(image));
     of_names.or_else(|| if whole { of_image() } else { None })
 }
 
@@ -116,7 +122,7 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     let physical = writable_physical(settings)?;
     let _alone = local::alone(pipeline, "bootc")?;
     let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
-    check(pipeline, &store, &Needs::find(&physical, settings)?, &removal)?;
+    check(pipeline, &physical, &store, &removal)?;
     let scratch = Scratch::new()?;
     let podman = |words: &[&str]| {
         let mut podman = store.podman(settings)?;
@@ -144,13 +150,19 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
 }
 
 /// What was judged may have changed: then it isn't what was judged any more.
-fn check(pipeline: &Pipeline<'_>, store: &BootcStore, needs: &Needs, removal: &Removal) -> Result<(), Error> {
+fn check(
+    pipeline: &Pipeline<'_>,
+    physical: &RootDir,
+    store: &BootcStore,
+    removal: &Removal,
+) -> Result<(), Error> {
+    let needs = Needs::find(physical, pipeline.settings)?;
     let contents = Store::open(store.root())?;
     let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
     let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| removal.not_found())?;
-    let used = contents.used_by_containers()?;
+    let used = InUse::find(physical, pipeline.settings, &contents, &images)?;
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
-    let why = if let Some(who) = needed_by(needs, &used, image, &removal.names, removal.whole) {
+    let why = if let Some(who) = needed_by(&needs, &used, image, &removal.names, removal.whole) {
         format!("{who} needs it now")
     } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
         "its names have changed since it was judged".to_owned()

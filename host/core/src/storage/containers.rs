@@ -1,6 +1,6 @@
 //! Images in a containers-storage, read from its own index under its own lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
@@ -82,6 +82,13 @@ impl Image {
         }
     }
 
+    /// The same with the digest of a manifest.
+    #[cfg(test)]
+    pub(crate) fn with_digest_in_tests(mut self, digest: &str) -> Self {
+        self.digest = Digest::new(digest).ok();
+        self
+    }
+
     /// Whether this manifest, or an index that names it, is what the image came from.
     pub fn is_of(&self, manifest: &Digest) -> bool {
         let manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
@@ -98,8 +105,9 @@ struct Layer {
     /// Of the archive that it was unpacked from, not compressed.
     #[serde(default, rename = "diff-digest", deserialize_with = "digest_or_none")]
     diff_id: Option<Digest>,
+    /// In bytes; a negative one isn't known.
     #[serde(default, rename = "diff-size")]
-    diff_size: u64,
+    diff_size: i64,
     #[serde(default, deserialize_with = "null_is_empty")]
     flags: BTreeMap<String, serde_json::Value>,
 }
@@ -176,7 +184,7 @@ impl<'a> Store<'a> {
         serde_json::from_slice(&contents).map_err(|error| Error::Corrupt {
             path: self.root.path(name),
             why: error.to_string(),
-            hint: "let podman look at its store with: bootc-image cmd list",
+            hint: "let podman look at that storage: bootc-image cmd list for bootc's, podman image list for its own",
         })
     }
 
@@ -210,6 +218,18 @@ impl<'a> Store<'a> {
             used.extend(found.into_iter().map(|container| (container.image, words(&container.id))));
         }
         Ok(used)
+    }
+
+    /// Layers that aren't in this store, and that something in it stands on: another store's, which it sees as well.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn borrowed_layers(&self) -> Result<HashSet<String>, Error> {
+        let own = self.layers()?;
+        let images: Vec<Image> = self.index(&format!("{}-images/images.json", self.driver()))?;
+        let below = own.values().filter_map(|layer| layer.parent.clone());
+        let named = images.into_iter().filter_map(|image| image.layer).chain(below);
+        Ok(named.filter(|id| !id.is_empty() && !own.contains_key(id)).collect())
     }
 
     /// Layers come and go by one rename of their index, so no lock is needed to see them as of one moment.
@@ -248,10 +268,16 @@ impl<'a> Store<'a> {
 }
 
 impl Images<'_> {
-    /// The image with this name.
+    /// The image with this name, written just so.
     pub fn named(&self, name: &Reference) -> Option<&Image> {
         let name = name.to_string();
         self.iter().find(|image| image.names.contains(&name))
+    }
+
+    /// The image with this name, however it is written there: podman keeps capital letters.
+    pub fn meant(&self, name: &Reference) -> Option<&Image> {
+        let is_it = |stored: &String| Reference::parse_local(stored).as_ref() == Ok(name);
+        self.named(name).or_else(|| self.iter().find(|image| image.names.iter().any(is_it)))
     }
 
     /// Whether everything of an image is there: its configuration is what its id says, and the chain of layers that this
@@ -282,6 +308,16 @@ impl Images<'_> {
     /// As [`Store::images`].
     pub fn size(&self, image: &Image) -> Result<u64, Error> {
         Ok(size_of_layers(image, &self.store.layers()?))
+    }
+
+    /// Which of these images have one of these layers, by id.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn with_layers(&self, wanted: &HashSet<String>) -> Result<HashSet<String>, Error> {
+        let layers = self.store.layers()?;
+        let found = self.iter().filter(|image| chain(image, &layers).any(|id| wanted.contains(id)));
+        Ok(found.map(|image| image.id.clone()).collect())
     }
 
     /// The images without the lock, and what else is to be known of them.
@@ -349,12 +385,17 @@ impl Deref for Inventory {
     }
 }
 
-/// The size of all layers that an image is made of.
-fn size_of_layers(image: &Image, layers: &HashMap<String, Layer>) -> u64 {
+/// The layers that an image is made of, from the topmost down.
+fn chain<'a>(image: &'a Image, layers: &'a HashMap<String, Layer>) -> impl Iterator<Item = &'a String> {
     let chain = std::iter::successors(image.layer.as_ref(), |id| layers.get(*id)?.parent.as_ref());
     // No chain has more links than there are layers.
-    let chain = chain.take(layers.len());
-    let sizes = chain.filter_map(|id| layers.get(id)).map(|layer| layer.diff_size);
+    chain.take(layers.len())
+}
+
+/// The size of all layers that an image is made of.
+fn size_of_layers(image: &Image, layers: &HashMap<String, Layer>) -> u64 {
+    let layers = chain(image, layers).filter_map(|id| layers.get(id));
+    let sizes = layers.filter_map(|layer| u64::try_from(layer.diff_size).ok());
     // An index may say anything.
     sizes.fold(0, u64::saturating_add)
 }

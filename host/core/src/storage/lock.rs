@@ -15,10 +15,10 @@ use crate::talk::Talk;
 
 /// Where the locks of this program itself are.
 const OWN: &str = "/run/bootc-image";
-/// How long we wait before saying so.
-const QUIET: Duration = Duration::from_millis(500);
+/// How long one waits before that is said.
+pub(crate) const QUIET: Duration = Duration::from_millis(500);
 /// How often we look.
-const INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Takes a shared lock on `file`; it is held until the file is closed.
 ///
@@ -40,6 +40,12 @@ pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> 
     let file = options.map_err(Error::io("open", &path))?;
     wait(|| flock(&file, FlockOperation::NonBlockingLockExclusive), &path, limit, talk)?;
     Ok(file)
+}
+
+/// Says for what one waits.
+pub(crate) fn say_waiting(path: &Path, holder: &str, limit: Duration, talk: &dyn Talk) {
+    let (path, limit) = (path.display(), limit.as_secs());
+    talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
 }
 
 /// Tries until the lock is had; says so when that takes long.
@@ -66,11 +72,7 @@ pub fn wait(
             return Err(Error::Locked { path: path.to_owned(), limit });
         }
         if waited >= QUIET && !said {
-            let limit = limit.as_secs();
-            talk.note(&format!(
-                "waiting for {}, locked by another process (at most {limit} s)",
-                path.display()
-            ));
+            say_waiting(path, "another process", limit, talk);
             said = true;
         }
         std::thread::sleep(INTERVAL);

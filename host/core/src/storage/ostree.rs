@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FileType;
-
 use super::gvariant;
 use super::root::RootDir;
 use crate::digest::{Commit, Digest};
@@ -82,7 +80,7 @@ impl Repository {
         };
         for entry in entries {
             let path = below.join(&entry.name);
-            if entry.file_type == FileType::Directory {
+            if entry.is_directory() {
                 if depth < MAX_DEPTH {
                     self.walk(&path, depth + 1, refs, problems)?;
                 } else {

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, statat};
+use rustix::io::Errno;
 
 use crate::error::Error;
 
@@ -25,6 +26,13 @@ pub struct Entry {
     pub name: OsString,
     /// What it is, links not followed.
     pub file_type: FileType,
+}
+
+impl Entry {
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.file_type == FileType::Directory
+    }
 }
 
 impl RootDir {
@@ -111,12 +119,22 @@ impl RootDir {
     pub fn entries(&self, inside: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
         let directory = self.open_inside(inside.as_ref(), OFlags::DIRECTORY | OFlags::RDONLY)?;
         let mut entries = Vec::new();
-        for entry in Dir::new(directory)? {
+        for entry in Dir::read_from(&directory)? {
             let entry = entry?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
-            if name != "." && name != ".." {
-                entries.push(Entry { name, file_type: entry.file_type() });
+            if name == "." || name == ".." {
+                continue;
             }
+            let file_type = match entry.file_type() {
+                // Not every file system says.
+                FileType::Unknown => match statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error.into()),
+                },
+                file_type => file_type,
+            };
+            entries.push(Entry { name, file_type });
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FileType;
-
 use super::gvariant;
 use super::keyfile;
 use super::root::{Entry, RootDir};
@@ -49,29 +47,33 @@ fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
     gvariant::lookup(&note, "backing-root-device-inode").and_then(gvariant::pair_of_u64)
 }
 
+/// The directories of all stateroots, within the physical root.
+///
+/// # Errors
+/// The system's.
+pub fn stateroots(physical: &RootDir) -> Result<Vec<PathBuf>, Error> {
+    let entries = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;
+    let directories = entries.into_iter().filter(Entry::is_directory);
+    Ok(directories.map(|entry| Path::new(DEPLOYMENTS).join(entry.name)).collect())
+}
+
 /// Every deployment, staged ones too.
 ///
 /// # Errors
 /// The system's.
 pub fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
     let mut deployments = Vec::new();
-    let stateroots = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;
-    for stateroot in stateroots.into_iter().filter(may_be_directory) {
-        let directory = Path::new(DEPLOYMENTS).join(stateroot.name).join("deploy");
+    for stateroot in stateroots(physical)? {
+        let directory = stateroot.join("deploy");
         let entries = match physical.entries(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(physical.error("read", &directory)(error)),
         };
-        let directories = entries.into_iter().filter(may_be_directory);
+        let directories = entries.into_iter().filter(Entry::is_directory);
         deployments.extend(directories.filter_map(|entry| at(&directory, entry.name.to_str()?)));
     }
     Ok(deployments)
-}
-
-/// Not every file system says what an entry is.
-fn may_be_directory(entry: &Entry) -> bool {
-    matches!(entry.file_type, FileType::Directory | FileType::Unknown)
 }
 
 /// The deployment in the directory `COMMIT.SERIAL`.

@@ -209,7 +209,7 @@ impl images::Host for Guest {
             Err(why) => return self.refuse(usage(why)).map(Err),
         };
         let details = wanted.iter().any(|column| column.is_detail());
-        let request = Request::List { image_type: Some(filter.list_type()), details };
+        let request = Request::List { image_type: filter.list_type(), details };
         let rows = match self.ask(request)? {
             Ok(Report::Listing(listing)) => listing.rows,
             Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
