@@ -15,9 +15,11 @@ impl Policy for Pinned {
     fn evaluate(&self, host: &Host<'_>, operation: &Operation) -> Result<Verdict, Problem> {
         let trusted = host.setting("trusted").unwrap_or_default();
         let is_trusted = |repository: &str| trusted.trim_matches('"') == repository;
-        let unpinned = operation.images.iter().filter_map(|image| image.name.as_ref()).find(|name| {
-            name.transport == "docker" && name.digest.is_none() && !is_trusted(&name.repository)
-        });
+        // What is read from a registry is fetched; what is sent to one isn't.
+        let read = operation.images.iter().filter(|image| image.role == "source");
+        let mut fetched =
+            read.filter_map(|image| image.name.as_ref()).filter(|name| name.transport == "docker");
+        let unpinned = fetched.find(|name| name.digest.is_none() && !is_trusted(&name.repository));
         Ok(match unpinned {
             Some(name) => Verdict::deny("not-pinned", "what is fetched must be named by its digest")
                 .with_attr("image", &name.canonical),

@@ -21,7 +21,8 @@
  *
  * Errors. Functions of the host return BOOTC_IMAGE_OK or why they did nothing. An extension says what is wrong with `fail`.
  * Nothing may unwind across the edge: catch exceptions before you return. If the process ends, hangs or says nonsense, a policy
- * has denied, a command isn't planned, and a list is printed by the host itself.
+ * has failed, which denies unless the administrator lets it fail, a command isn't planned, and a list is printed by the host
+ * itself.
  *
  * Texts are UTF-8 with a length, and end with no NUL. Sizes are in bytes.
  */
@@ -50,12 +51,12 @@ typedef struct bootc_image_call bootc_image_call;
 // There is none: no such setting, or no further row.
 #define BOOTC_IMAGE_ABSENT 1
 
-// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; a code isn't 1 to 64
-// lower-case letters, digits and `-`, or its message is empty; or an answer was given before. The call is as it was.
+// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; or an answer was
+// given before. The call is as it was.
 #define BOOTC_IMAGE_INVALID 2
 
-// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all. The call is as it
-// was.
+// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all, of which 256 bytes
+// are kept for `deny` and `fail`. The call is as it was.
 #define BOOTC_IMAGE_TOO_LARGE 3
 
 // The host doesn't listen any more. Return.
@@ -185,7 +186,8 @@ typedef struct bootc_image_extension {
   uint32_t minor;
   // Given back in every call; may be null.
   void *state;
-  // Judges an operation. It answers with `allow`, `deny` or `fail`, once; without an answer the operation is denied.
+  // Judges an operation. It answers with `allow`, `deny` or `fail`, once. Without an answer it has failed, which denies, unless
+  // the administrator lets this policy fail.
   void (*evaluate)(void *state, bootc_image_call *call, const struct bootc_image_operation *operation);
   // Formats a list with `next_row` and `write`; it has come to its end when this returns, unless it called `fail`.
   void (*format)(void *state, bootc_image_call *call, const struct bootc_image_list *list);
@@ -208,12 +210,13 @@ typedef struct bootc_image_host {
   int32_t (*setting)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text *json);
   // A policy's: adds a detail to `allow` or `deny`, for the audit record, which keeps 32.
   int32_t (*detail)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text value);
-  // The answer: this can't be done. `code` is a stable name such as `no-session`; `usage` if what the user typed makes no
-  // sense. `hint` says what to do next, and may be empty.
+  // The answer: this can't be done. `code` is a stable name such as `no-session`, 1 to 64 lower-case letters, digits and `-`;
+  // `usage` if what the user typed makes no sense. `message` is a sentence for a person. `hint` says what to do next, and may be
+  // empty. Texts that can't be taken, being too long or no UTF-8, are replaced, as is a code that isn't one: it fails all the same.
   int32_t (*fail)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
   // A policy's answer: no objection. `reason` may be empty.
   int32_t (*allow)(bootc_image_call *call, struct bootc_image_text reason);
-  // A policy's or a command's answer: this must not run. `hint` may be empty.
+  // A policy's or a command's answer: this must not run. `code`, `message` and `hint` as of `fail`: whatever they are, it is denied.
   int32_t (*deny)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
   // Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for. Whoever
   // returns before the last one has made a list of those that were taken.

@@ -18,11 +18,11 @@ pub const ENTRY: &str = "bootc_image_extension_entry";
 pub const OK: i32 = 0;
 /// There is none: no such setting, or no further row.
 pub const ABSENT: i32 = 1;
-/// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; a code isn't 1 to 64
-/// lower-case letters, digits and `-`, or its message is empty; or an answer was given before. The call is as it was.
+/// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; or an answer was
+/// given before. The call is as it was.
 pub const INVALID: i32 = 2;
-/// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all. The call is as it
-/// was.
+/// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all, of which 256 bytes
+/// are kept for `deny` and `fail`. The call is as it was.
 pub const TOO_LARGE: i32 = 3;
 /// The host doesn't listen any more. Return.
 pub const GONE: i32 = 4;
@@ -175,12 +175,13 @@ pub struct Host {
     pub setting: unsafe extern "C" fn(call: *mut Call, key: Text, json: *mut Text) -> i32,
     /// A policy's: adds a detail to `allow` or `deny`, for the audit record, which keeps 32.
     pub detail: unsafe extern "C" fn(call: *mut Call, key: Text, value: Text) -> i32,
-    /// The answer: this can't be done. `code` is a stable name such as `no-session`; `usage` if what the user typed makes no
-    /// sense. `hint` says what to do next, and may be empty.
+    /// The answer: this can't be done. `code` is a stable name such as `no-session`, 1 to 64 lower-case letters, digits and `-`;
+    /// `usage` if what the user typed makes no sense. `message` is a sentence for a person. `hint` says what to do next, and may be
+    /// empty. Texts that can't be taken, being too long or no UTF-8, are replaced, as is a code that isn't one: it fails all the same.
     pub fail: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
     /// A policy's answer: no objection. `reason` may be empty.
     pub allow: unsafe extern "C" fn(call: *mut Call, reason: Text) -> i32,
-    /// A policy's or a command's answer: this must not run. `hint` may be empty.
+    /// A policy's or a command's answer: this must not run. `code`, `message` and `hint` as of `fail`: whatever they are, it is denied.
     pub deny: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
     /// Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for. Whoever
     /// returns before the last one has made a list of those that were taken.
@@ -207,7 +208,8 @@ pub struct Extension {
     pub minor: u32,
     /// Given back in every call; may be null.
     pub state: *mut c_void,
-    /// Judges an operation. It answers with `allow`, `deny` or `fail`, once; without an answer the operation is denied.
+    /// Judges an operation. It answers with `allow`, `deny` or `fail`, once. Without an answer it has failed, which denies, unless
+    /// the administrator lets this policy fail.
     pub evaluate:
         Option<unsafe extern "C" fn(state: *mut c_void, call: *mut Call, operation: *const Operation)>,
     /// Formats a list with `next_row` and `write`; it has come to its end when this returns, unless it called `fail`.

@@ -60,6 +60,9 @@ pub unsafe fn entry(host: *const abi::Host, parts: &'static Parts) -> *const abi
     }))
 }
 
+/// `deny` or `fail` of the host.
+type Refuse = unsafe extern "C" fn(*mut Call, Text, Text, Text) -> i32;
+
 /// What the host offers during one call.
 pub struct Host<'a> {
     call: *mut Call,
@@ -90,23 +93,36 @@ impl Host<'_> {
     }
 
     fn fail(&self, problem: &Problem) {
-        // SAFETY: the call goes on.
-        let _ = unsafe {
-            (self.host.fail)(self.call, lend(&problem.code), lend(&problem.message), lend(&problem.hint))
-        };
+        self.refuse(self.host.fail, [&problem.code, &problem.message, &problem.hint]);
     }
 
     fn deny(&self, denial: &Denial) {
-        // SAFETY: the call goes on.
-        let _ = unsafe {
-            (self.host.deny)(self.call, lend(&denial.code), lend(&denial.message), lend(&denial.hint))
-        };
+        self.refuse(self.host.deny, [&denial.code, &denial.message, &denial.hint]);
+    }
+
+    /// A refusal must arrive, if need be without its words.
+    fn refuse(&self, how: Refuse, words: [&str; 3]) {
+        for [code, message, hint] in [words, ["not-taken", "the host hasn't taken the reason", ""]] {
+            // SAFETY: the call goes on.
+            if unsafe { how(self.call, lend(code), lend(message), lend(hint)) } == abi::OK {
+                return;
+            }
+        }
+    }
+
+    /// An answer that isn't taken is a failure: silence would say less.
+    fn answered(&self, taken: i32) {
+        if taken != abi::OK {
+            self.fail(&Problem::new("not-taken", "the host hasn't taken the answer"));
+        }
     }
 
     fn say(&self, verdict: &Verdict) {
         match &verdict.decision {
             // SAFETY: the call goes on.
-            Decision::Allow(reason) => drop(unsafe { (self.host.allow)(self.call, lend(reason)) }),
+            Decision::Allow(reason) => {
+                self.answered(unsafe { (self.host.allow)(self.call, lend(reason)) });
+            }
             Decision::Deny(denial) => self.deny(denial),
         }
         // Afterwards, so that too many of them can't keep the decision out.
@@ -193,7 +209,7 @@ unsafe extern "C" fn plan(state: *mut c_void, call: *mut Call, command: *const a
             match planner.plan(host, &take(command.name), &args) {
                 Ok(plan) => {
                     let argv: Vec<Text> = plan.argv.iter().map(|arg| lend(arg)).collect();
-                    let _ = (host.host.plan)(call, argv.as_ptr(), argv.len(), lend(&plan.message));
+                    host.answered((host.host.plan)(call, argv.as_ptr(), argv.len(), lend(&plan.message)));
                 }
                 Err(Failure::Denied(denial)) => host.deny(&denial),
                 Err(Failure::Failed(problem)) => host.fail(&problem),
@@ -285,5 +301,87 @@ unsafe fn of_image(image: &abi::Image) -> crate::Image {
             digest: optional(image.digest),
             attrs: pairs(image.attrs, image.attr_count),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    thread_local! {
+        /// What the host was told, and the longest text that it takes.
+        static TOLD: RefCell<(Vec<String>, usize)> = const { RefCell::new((Vec::new(), 0)) };
+    }
+
+    fn told(what: &str, texts: &[Text]) -> i32 {
+        // SAFETY: they are the tested code's.
+        let texts: Vec<String> = texts.iter().map(|text| unsafe { take(*text) }).collect();
+        TOLD.with_borrow_mut(|(told, longest)| {
+            if texts.iter().any(|text| text.len() > *longest) {
+                return abi::TOO_LARGE;
+            }
+            told.push(format!("{what}: {}", texts.join(", ")));
+            abi::OK
+        })
+    }
+
+    unsafe extern "C" fn log(_: *mut Call, _: u32, _: Text) -> i32 {
+        abi::INVALID
+    }
+    unsafe extern "C" fn setting(_: *mut Call, _: Text, _: *mut Text) -> i32 {
+        abi::ABSENT
+    }
+    unsafe extern "C" fn detail(_: *mut Call, key: Text, value: Text) -> i32 {
+        told("detail", &[key, value])
+    }
+    unsafe extern "C" fn fail(_: *mut Call, code: Text, message: Text, hint: Text) -> i32 {
+        told("fail", &[code, message, hint])
+    }
+    unsafe extern "C" fn allow(_: *mut Call, reason: Text) -> i32 {
+        told("allow", &[reason])
+    }
+    unsafe extern "C" fn deny(_: *mut Call, code: Text, message: Text, hint: Text) -> i32 {
+        told("deny", &[code, message, hint])
+    }
+    unsafe extern "C" fn next_row(_: *mut Call, _: *mut *const Text) -> i32 {
+        abi::ABSENT
+    }
+    unsafe extern "C" fn write(_: *mut Call, _: *const c_void, _: usize) -> i32 {
+        abi::INVALID
+    }
+    unsafe extern "C" fn plan(_: *mut Call, _: *const Text, _: usize, message: Text) -> i32 {
+        told("plan", &[message])
+    }
+
+    /// What a host that takes texts of up to 64 bytes is told of this verdict.
+    fn said(verdict: &Verdict) -> Vec<String> {
+        let host = abi::Host {
+            size: size_of::<abi::Host>(),
+            major: abi::MAJOR,
+            minor: abi::MINOR,
+            log,
+            setting,
+            detail,
+            fail,
+            allow,
+            deny,
+            next_row,
+            write,
+            plan,
+        };
+        TOLD.set((Vec::new(), 64));
+        Host { call: ptr::null_mut(), host: &host, of_this_call: PhantomData }.say(verdict);
+        TOLD.take().0
+    }
+
+    #[test]
+    fn a_denial_arrives_whatever_the_host_takes_of_its_words() {
+        let long = "x".repeat(65);
+        assert_eq!(said(&Verdict::deny("no", "not today")), ["deny: no, not today, "]);
+        let short = said(&Verdict::deny("no", &long).with_attr("a", "b"));
+        assert_eq!(short, ["deny: not-taken, the host hasn't taken the reason, ", "detail: a, b"]);
+        assert_eq!(said(&Verdict::allow(&long)), ["fail: not-taken, the host hasn't taken the answer, "]);
     }
 }

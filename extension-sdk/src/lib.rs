@@ -41,7 +41,7 @@ pub trait Policy: Sync {
     /// Judges one. The same operation and the same settings must give the same verdict.
     ///
     /// # Errors
-    /// A [`Problem`] if it can't decide, which counts as a denial.
+    /// A [`Problem`] if it can't decide. That denies, unless the administrator lets this policy fail.
     fn evaluate(&self, host: &Host<'_>, operation: &Operation) -> Result<Verdict, Problem>;
 }
 

@@ -56,6 +56,31 @@ static void *leave(void *nothing)
 }
 #endif
 
+#ifdef ANSWERS_UNASKED
+static int equal(bootc_image_text a, const char *b)
+{
+    return a.length == strlen(b) && memcmp(a.data, b, a.length) == 0;
+}
+
+static int is_resolved(const bootc_image_operation *operation)
+{
+    for (size_t i = 0; i < operation->attr_count; i++)
+        if (equal(operation->attrs[i].key, "resolved"))
+            return equal(operation->attrs[i].value, "true");
+    return 0;
+}
+
+static void *answer_unasked(void *nothing)
+{
+    static const char verdict[] = "{\"verdict\":{\"reason\":\"\",\"attrs\":[]}}";
+    char head[] = { 'm', sizeof verdict - 1, 0, 0, 0 };
+    usleep(15000);
+    say(head, sizeof head);
+    say(verdict, sizeof verdict - 1);
+    return nothing;
+}
+#endif
+
 #ifdef NATIVE_CRASH_WHILE_LOADING
 __attribute__((constructor)) static void begin(void)
 {
@@ -122,13 +147,27 @@ __attribute__((unused)) static void evaluate(void *state, bootc_image_call *call
     for (int i = 0; i < 256; i++)
         close(i);
 #elif defined NATIVE_INVALID_UTF8
+    host->allow(call, text("\xff\xfe"));
+    return;
+#elif defined DENIES_IN_BYTES
     host->deny(call, text("bad"), text("\xff\xfe"), text(""));
+    return;
+#elif defined DENIES_WITHOUT_WORDS
+    host->deny(call, text("No Code"), text(""), text(""));
+    return;
+#elif defined DENIES_AT_LENGTH
+    // So that nothing is left of what may be said.
+    while (host->log(call, BOOTC_IMAGE_LOG_DEBUG, text("all that may be said")) == BOOTC_IMAGE_OK)
+        ;
+    while (host->detail(call, text(""), text("")) == BOOTC_IMAGE_OK)
+        ;
+    host->deny(call, text("bad"), (bootc_image_text){ .data = "x", .length = (size_t)1 << 30 }, text(""));
     return;
 #elif defined NATIVE_ESCAPES
     host->deny(call, text("bad"), text("\033[2J\033[Hallowed"), text("\xe2\x80\xae"));
     return;
 #elif defined NATIVE_GIGABYTE_OF_TEXT
-    host->deny(call, text("bad"), (bootc_image_text){ .data = "x", .length = (size_t)1 << 30 }, text(""));
+    host->allow(call, (bootc_image_text){ .data = "x", .length = (size_t)1 << 30 });
     return;
 #elif defined NATIVE_GIGABYTE_OF_ANSWER
     // 512 MiB of output, in one frame.
@@ -153,6 +192,14 @@ __attribute__((unused)) static void evaluate(void *state, bootc_image_call *call
 #elif defined ENDS_BETWEEN_QUESTIONS
     pthread_t thread;
     if (pthread_create(&thread, NULL, leave, NULL) != 0)
+        abort();
+#elif defined ANSWERS_UNASKED
+    if (is_resolved(operation)) {
+        host->deny(call, text("no"), text("what was asked is denied"), text(""));
+        return;
+    }
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, answer_unasked, NULL) != 0)
         abort();
 #elif defined NATIVE_SILENCE
     return;

@@ -30,11 +30,21 @@ fn the_example_judges_real_copies() {
         .enabled(world.enter(), &registry("quay.io"))
         .sh("bootc-image copy-to-storage || echo $?; bootc-image list")
         .ok();
-    let reason = "denied: images come from one registry only, and this isn't it (see the setting registry of one-registry)";
+    let reason = "denied: policy one-registry: images come from one registry only, and this isn't it (see the setting registry of one-registry)";
     assert!(denied.stderr.contains(reason), "{denied:#?}");
     assert!(denied.stdout.starts_with("77\n") && !denied.stdout.contains("localhost/bootc"), "{denied:#?}");
     let said = &world.record().into_iter().find(|line| line.to_string().contains("other-registry")).unwrap();
     assert!(said.to_string().contains("docker://127.0.0.1:5000/lab/os:1"), "{said}");
+}
+
+#[test]
+fn what_isnt_fetched_isnt_the_examples_business() {
+    let (world, extension) = (World::new(), one_registry());
+    let enter = || extension.enabled(world.enter(), &registry("quay.io"));
+    let removed = enter().sh("bootc-image --quiet remove localhost/app:stable").ok().stdout;
+    assert!(removed.starts_with("Untagged: localhost/app:stable"), "{removed}");
+    let copied = "bootc-image --dry-run copy-to-storage --source containers-storage:127.0.0.1:5000/lab/app:1";
+    enter().sh(&format!("{copied} --target localhost/copy:1")).ok();
 }
 
 /// The example in Rust, in one of its roles.
@@ -49,7 +59,10 @@ fn a_library_in_rust_judges() {
     let enter = |settings: &str| extension.enabled(world.enter().registry(true), settings);
     let pull = "bootc-image cmd pull 127.0.0.1:5000/lab/app:1";
     let denied = enter("").sh(&format!("bootc-image copy-to-storage; {pull} || echo $?")).ok();
-    assert!(denied.stderr.contains("denied: what is fetched must be named by its digest"), "{denied:#?}");
+    assert!(
+        denied.stderr.contains("denied: policy vendor: what is fetched must be named by its digest"),
+        "{denied:#?}"
+    );
     assert!(denied.stdout.ends_with("77\n"), "{denied:#?}");
     enter("[settings.vendor]\ntrusted = \"lab/app\"\n").sh(pull).ok();
 }
@@ -265,7 +278,7 @@ fn what_a_command_cant_plan_doesnt_run() {
     assert!(silent.stdout == "78\n" && silent.stderr.contains("gave no answer"), "{silent:#?}");
     let denied = run("DENIES", "bootc-image cmd history");
     assert!(denied.stdout == "77\n", "{denied:#?}");
-    let reason = "denied: images are frozen until Monday (ask the release team)";
+    let reason = "denied: plugin plans: images are frozen until Monday (ask the release team)";
     assert!(denied.stderr.contains(reason), "{denied:#?}");
     let other = run("PLANS_ANOTHER", "bootc-image cmd history");
     assert!(other.stdout == "77\n" && other.stderr.contains("denied:"), "{other:#?}");
@@ -286,6 +299,36 @@ fn a_process_that_ended_between_two_questions_is_started_again() {
     let started =
         pulled.stderr.lines().filter(|line| line.contains("starting") && line.contains("bootc-image-native"));
     assert_eq!(started.count(), 2, "{pulled:#?}");
+}
+
+#[test]
+fn what_a_process_says_unasked_answers_nothing() {
+    let role = "role = \"policy\"\nbefore-lookup = true\n";
+    let (world, extension) = (
+        World::new(),
+        Extension::compiled("answers", "tests/hostile/native.c", &["-DANSWERS_UNASKED"], role),
+    );
+    let enter = extension.enabled(world.enter().registry(true), "");
+    let pulled = enter.sh("bootc-image cmd pull 127.0.0.1:5000/lab/app:1 || echo $?").ok();
+    assert!(pulled.stdout == "77\n" && pulled.stderr.contains("what was asked is denied"), "{pulled:#?}");
+}
+
+#[test]
+fn a_denial_is_one_whatever_its_words_are_and_not_a_policy_that_fails() {
+    for (what, expected) in [
+        ("DENIES_WITHOUT_WORDS", "denied: policy denies: it gave no reason"),
+        ("DENIES_IN_BYTES", "denied: policy denies: it gave a reason that can't be told: no UTF-8 text"),
+        ("DENIES_AT_LENGTH", "denied: policy denies: it gave a reason that can't be told: too long"),
+    ] {
+        let (world, define) = (World::new(), format!("-D{what}"));
+        let extension =
+            Extension::compiled("denies", "tests/hostile/native.c", &[&define], "role = \"policy\"\n");
+        let enter = extension.enabled(world.enter(), "[policy]\nfail-open = [\"denies\"]\n");
+        let denied = enter.sh("bootc-image copy-to-storage || echo $?").ok();
+        assert!(denied.stdout == "77\n" && denied.stderr.contains(expected), "{what}: {denied:#?}");
+        let record = world.record();
+        assert_eq!(record[0]["denial"]["code"], "unspecified", "{what}");
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn all_policies_must_allow() {
 fn a_policy_that_is_absent_denies() {
     let world = World::new();
     let enter = || world.enter().file(CONFIGURATION, "[policy]\nmandatory = [\"gone\"]\n");
-    denied(&world, enter().run(COPY), &["policy gone can't judge this", "mandatory", "install it"]);
+    denied(&world, enter().run(COPY), &["policy gone: it can't judge this", "mandatory", "install it"]);
     enter().run(&["bootc-image", "list"]).exits(77);
 }
 
@@ -112,7 +112,7 @@ fn a_policy_that_traps_or_never_ends_denies() {
         denied(
             &world,
             output,
-            &["policy policy-does can't judge this", expected, "plugin doctor policy-does"],
+            &["policy policy-does: it can't judge this", expected, "plugin doctor policy-does"],
         );
     }
 }
@@ -688,6 +688,20 @@ fn an_approval_is_of_the_manifest_too() {
     let output = narrow().run(&["bootc-image", "set-unified", "--dry-run"]).exits(77);
     assert!(output.stderr.contains("its manifest isn't the one that was approved"), "{output:#?}");
     narrow().run(&["bootc-image", "plugin", "doctor"]).exits(78);
+    // What it isn't to be asked about any more neither, nor before names are looked up.
+    for command in [&["bootc-image", "cmd", "pull", "127.0.0.1:5000/lab/app:3"][..], COPY] {
+        let output = narrow().run(command).exits(77);
+        assert!(output.stderr.contains("its manifest isn't the one that was approved"), "{output:#?}");
+    }
+    // Of one that was never approved its manifest is believed, unless it is mandatory.
+    let world = World::new();
+    let unknown = || {
+        let manifest = format!("{SITE}/policy-does/plugin.toml");
+        install(world.enter(), "policy-does", SITE).file(&manifest, &narrowed)
+    };
+    unknown().run(&["bootc-image", "list"]).ok();
+    let mandatory = unknown().file(CONFIGURATION, "[policy]\nmandatory = [\"policy-does\"]\n");
+    denied(&world, mandatory.run(COPY), &["nobody has approved it"]);
 }
 
 #[test]
@@ -759,7 +773,7 @@ fn a_policy_that_cant_be_compiled_denies_and_one_that_cant_be_kept_is_asked_all_
     {
         let broken = || enter().without("bootc-image-helper");
         let output = broken().file_with_mode(helper, format!("#!/bin/sh\n{script}\n"), 0o755).run(COPY);
-        denied(&world, output, &["policy policy-does can't judge this", expected]);
+        denied(&world, output, &["policy policy-does: it can't judge this", expected]);
     }
     for full in ["mount -t tmpfs -o size=4k none /var/cache", "mount -t tmpfs -o ro none /var/cache"] {
         let explain = "bootc-image policy explain copy-to-storage";

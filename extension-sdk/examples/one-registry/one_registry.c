@@ -33,8 +33,8 @@ static void evaluate(void *state, bootc_image_call *call, const bootc_image_oper
     registry.length -= 2;
     for (size_t i = 0; i < operation->image_count; i++) {
         const bootc_image_image *image = operation->images[i];
-        // Only what comes from a registry is fetched; other names have no registry.
-        if (image->name == NULL || image->name->registry.length == 0 || equal(image->role, text("target")))
+        // What is read from a registry is fetched. Images in a storage have names of registries, too, and aren't.
+        if (image->name == NULL || !equal(image->role, text("source")) || !equal(image->name->transport, text("docker")))
             continue;
         if (!equal(image->name->registry, registry)) {
             host->detail(call, text("image"), image->name->canonical);

@@ -1,7 +1,7 @@
 //! The settings of wasmtime that its compiler and its runtime must agree on, in the one place that both read.
 //!
 //! The compiler runs while the host is built (`bootc-image-plugin-builder`) and in the helper, the runtime in the host
-//! (`bootc-image-engine`). wasmtime refuses an artefact whose settings differ from its own, so a setting that is changed
+//! (`bootc-image-engine`). wasmtime refuses an artefact whose settings differ from its own, so such a setting that is changed
 //! anywhere else breaks every embedded plugin.
 
 use wasmtime::Config;
@@ -13,7 +13,8 @@ pub fn baseline(target: &str) -> Option<&'static str> {
     fits.then_some("x86_64-unknown-linux-gnu")
 }
 
-/// The shared settings. The compiler adds its target to them, and nothing else is added anywhere.
+/// The shared settings. The compiler adds its target to them, the runtime where memory comes from, of which compiled code knows
+/// nothing.
 ///
 /// Memory keeps wasmtime's default reservations, which let compiled code do without bounds checks.
 pub fn engine_config() -> Config {

@@ -50,20 +50,12 @@ pub(crate) fn plan(argv: Vec<String>, message: &str) -> Plan {
 
 /// A command's refusal.
 pub(crate) fn denied(words: Words<'_>) -> PlanError {
-    PlanError::Denied {
-        code: code(words.code),
-        message: message(words.message),
-        hint: hint(words.hint),
-    }
+    PlanError::Denied { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
 }
 
 /// A command's failure.
 pub(crate) fn failed(words: Words<'_>) -> PlanError {
-    PlanError::Failed {
-        code: code(words.code),
-        message: message(words.message),
-        hint: hint(words.hint),
-    }
+    PlanError::Failed { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
 }
 
 /// A failure as one sentence; `setting` is the one that is to blame, if one is.

@@ -19,7 +19,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::builtin::Artefact;
-use crate::places::{Owner, open_trusted, trusted_directory};
+use crate::places::{Located, Owner, open_trusted, trusted_directory};
 
 /// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
 const LARGEST: u64 = 128 << 20;
@@ -31,7 +31,7 @@ pub(crate) enum Code {
     Embedded(Artefact),
     /// A component next to a manifest.
     File {
-        path: PathBuf,
+        file: Located,
         /// What its digest must be.
         sha256: String,
         owner: Owner,
@@ -59,18 +59,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Loads it. An error says why it can't be used.
 pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<Component, String> {
-    let (path, sha256, owner) = match code {
+    let (Located { named, real }, sha256, owner) = match code {
         Code::Embedded(artefact) => {
             return from_bytes(engine, artefact.bytes())
                 .map_err(|error| format!("its code can't be loaded: {error:#}"));
         }
-        Code::File { path, sha256, owner } => (path, sha256, *owner),
+        Code::File { file, sha256, owner } => (file, sha256, *owner),
     };
-    let unreadable = |error: io::Error| format!("{}: {error}", path.display());
-    let mut file = open_trusted(path, owner).map_err(unreadable)?;
+    let unreadable = |error: io::Error| format!("{}: {error}", named.display());
+    let mut file = open_trusted(real, owner).map_err(unreadable)?;
     let found = pass_on(&mut file, &mut io::sink()).map_err(unreadable)?;
     if found != *sha256 && !is_off("digest") {
-        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", path.display()));
+        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", named.display()));
     }
     // Of a user's own plugins nothing is kept where others would load it.
     let cache = compiler.cache.as_deref().filter(|_| owner.user.is_none());
@@ -79,7 +79,7 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
     if let Some(kept) = cache.and_then(|cache| from_cache(engine, cache, &name)) {
         return Ok(kept);
     }
-    tracing::info!(component = %path.display(), "compiling");
+    tracing::info!(component = %named.display(), "compiling");
     // What is compiled is read again, and must be the same.
     let component = memory("component").and_then(|mut copy| {
         file.rewind()?;
@@ -89,23 +89,23 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
     });
     let (again, copy) = component.map_err(unreadable)?;
     if again != found {
-        return Err(format!("{} was changed while it was read", path.display()));
+        return Err(format!("{} was changed while it was read", named.display()));
     }
     compile(engine, &copy, cache.filter(|_| rustix::process::geteuid().is_root()), &name, compiler)
 }
 
 /// A library in memory as it was approved, which nobody can change any more. An error says why it can't be used.
 pub(crate) fn sealed(code: &Code) -> Result<File, String> {
-    let Code::File { path, sha256, owner } = code else {
+    let Code::File { file: Located { named, real }, sha256, owner } = code else {
         return Err("native code is never part of this program".to_owned());
     };
-    let unreadable = |error: io::Error| format!("{}: {error}", path.display());
+    let unreadable = |error: io::Error| format!("{}: {error}", named.display());
     let mut copy =
         executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
     let found =
-        open_trusted(path, *owner).and_then(|mut file| pass_on(&mut file, &mut copy)).map_err(unreadable)?;
+        open_trusted(real, *owner).and_then(|mut file| pass_on(&mut file, &mut copy)).map_err(unreadable)?;
     if found != *sha256 && !is_off("digest") {
-        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", path.display()));
+        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", named.display()));
     }
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use crate::limits::Wishes;
 use crate::manifest::raw::RawLimits;
-use crate::places::{Owner, Place, Places, drop_ins, read_text};
+use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
 use crate::strict::{Complaint, Source, one_of};
 
 /// Everything configured.
@@ -125,10 +125,10 @@ impl Configuration {
         let files = drop_ins(&directories, |()| Owner::ROOT)
             .map_err(|error| format!("the configuration can't be read: {error}"))?;
         let mut configuration = Self::default();
-        for ((), path) in files {
+        for ((), Located { named, real }) in files {
             let text =
-                read_text(&path, Owner::ROOT).map_err(|error| format!("{}: {error}", path.display()))?;
-            configuration.add(&text).map_err(|complaint| format!("{}: {complaint}", path.display()))?;
+                read_text(&real, Owner::ROOT).map_err(|error| format!("{}: {error}", named.display()))?;
+            configuration.add(&text).map_err(|complaint| format!("{}: {complaint}", named.display()))?;
         }
         Ok(configuration)
     }

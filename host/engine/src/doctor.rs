@@ -6,6 +6,8 @@ use bootc_image_core::plugin::{PluginId, Plugins as _};
 use crate::code;
 use crate::inventory::{Plugin, Standing};
 use crate::manifest::World;
+use crate::places::passed_over;
+use crate::sanitize::sanitize;
 use crate::set::{PluginSet, caught};
 use crate::wasm::Runs;
 
@@ -119,10 +121,16 @@ impl PluginSet {
         }
     }
 
-    /// What the configuration says of plugins that aren't there.
+    /// What the configuration says of plugins that aren't there, and what isn't read of it.
     fn examine_configuration(&self, findings: &mut Vec<Finding>) {
         let Ok(inventory) = self.inventory() else { return };
         let configuration = self.configuration();
+        let places = self.places();
+        let directories: Vec<((), _)> = places.configuration.iter().map(|path| ((), path.clone())).collect();
+        for path in [passed_over(&directories), passed_over(&places.grants)].concat() {
+            let what = format!("{} isn't read: its name doesn't end in .toml", path.display());
+            findings.push(finding("configuration", sanitize(&what), "rename it, or remove it"));
+        }
         let is_policy = |id| {
             inventory
                 .plugins
@@ -157,4 +165,28 @@ impl PluginSet {
 
 fn finding(about: &str, what: String, fix: &str) -> Finding {
     Finding { about: about.to_owned(), what, fix: fix.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::places::Places;
+    use crate::set::Surroundings;
+
+    #[test]
+    fn files_that_nobody_reads_are_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        for name in ["site.toml", "site.conf", ".hidden"] {
+            fs::write(scratch.path().join(name), "").unwrap();
+        }
+        let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
+        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let what = format!(
+            "{} isn't read: its name doesn't end in .toml",
+            scratch.path().join("site.conf").display()
+        );
+        assert_eq!(set.examine(None), [finding("configuration", what, "rename it, or remove it")]);
+    }
 }

@@ -11,11 +11,11 @@ use bootc_image_core::operation::Grant;
 use bootc_image_core::plugin::PluginId;
 #[cfg(test)]
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
-use crate::places::{Place, Places, drop_ins, read_text};
+use crate::places::{Located, Place, Places, drop_ins, read_text};
 use crate::strict::{Complaint, Source, one_of, sha256 as sha256_text};
 
 /// A grants file.
@@ -83,11 +83,11 @@ pub(crate) fn read(places: &Places) -> Result<Vec<Found>, String> {
     let files = drop_ins(&places.grants, |place| places.owner(*place))
         .map_err(|error| format!("the grants can't be read: {error}"))?;
     let mut found = Vec::new();
-    for (place, path) in files {
-        let text =
-            read_text(&path, places.owner(*place)).map_err(|error| format!("{}: {error}", path.display()))?;
+    for (place, Located { named, real }) in files {
+        let text = read_text(&real, places.owner(*place))
+            .map_err(|error| format!("{}: {error}", named.display()))?;
         let grants =
-            parse(&text, *place, &path).map_err(|complaint| format!("{}: {complaint}", path.display()))?;
+            parse(&text, *place, &named).map_err(|complaint| format!("{}: {complaint}", named.display()))?;
         found.extend(grants);
     }
     Ok(found)
@@ -142,25 +142,78 @@ pub(crate) fn write(path: &Path, grant: &Grant) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     // Hidden, so that half a file is no grant.
     let unfinished = directory.join(format!(".{}.unfinished", grant.plugin));
-    replace(path, &unfinished, 0o644, |file| file.write_all(text(grant).as_bytes()))?;
+    let text = text(grant)?;
+    replace(path, &unfinished, 0o644, |file| file.write_all(text.as_bytes()))?;
     File::open(directory)?.sync_all()
 }
 
-fn text(grant: &Grant) -> String {
-    let mut text = format!(
-        "# Written by: bootc-image plugin approve {id}\n[[grant]]\nplugin = \"{id}\"\nsha256 = \"{sha256}\"\nmanifest = \"{manifest}\"\n",
-        id = grant.plugin,
-        sha256 = grant.sha256,
-        manifest = grant.manifest
-    );
-    if grant.native {
-        text.push_str("# It runs with full authority.\nkind = \"native\"\n");
-    }
-    for Capability { name, scope } in &grant.capabilities {
-        text.push_str(&format!("\n[[grant.capability]]\nname = \"{name}\"\n"));
-        if !scope.is_empty() {
-            text.push_str(&format!("scope = {scope:?}\n"));
+/// A grants file as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    grant: [WrittenGrant<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct WrittenGrant<'a> {
+    plugin: &'a str,
+    sha256: &'a str,
+    manifest: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    capability: Vec<WrittenCapability<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenCapability<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+}
+
+fn text(grant: &Grant) -> io::Result<String> {
+    let Grant { plugin, sha256, manifest, native, capabilities } = grant;
+    let capabilities =
+        capabilities.iter().map(|Capability { name, scope }| WrittenCapability { name, scope });
+    let written = Written {
+        grant: [WrittenGrant {
+            plugin: plugin.as_str(),
+            sha256,
+            manifest,
+            kind: native.then_some("native"),
+            capability: capabilities.collect(),
+        }],
+    };
+    let full_authority = if *native { "# It runs with full authority.\n" } else { "" };
+    let grant = toml::to_string(&written).map_err(io::Error::other)?;
+    Ok(format!("# Written by: bootc-image plugin approve {plugin}\n{full_authority}{grant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_granted() {
+        let capability =
+            |name: &str, scope: &str| Capability { name: name.to_owned(), scope: scope.to_owned() };
+        let awkward = "/srv/e\u{301}\u{a0}\"\\u{e9}' # ]";
+        for (native, capabilities) in
+            [(false, Vec::new()), (true, vec![capability("color", ""), capability("podman-reads", awkward)])]
+        {
+            let grant = Grant {
+                plugin: PluginId::new("p").unwrap(),
+                sha256: "0".repeat(64),
+                manifest: "1".repeat(64),
+                native,
+                capabilities,
+            };
+            let file = Path::new("/etc/bootc-image/grants.d/p.toml");
+            let found = parse(&text(&grant).unwrap(), Place::Site, file).unwrap();
+            let [found] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!((found.sha256(), found.manifest()), (Some(&*grant.sha256), Some(&*grant.manifest)));
+            assert_eq!((&found.plugin, found.native), (&grant.plugin, native));
+            assert_eq!(found.capabilities, grant.capabilities);
         }
     }
-    text
 }

@@ -14,7 +14,7 @@ use crate::builtin::Builtin;
 use crate::code::{self, Code};
 use crate::grants::{self, Found};
 use crate::manifest::Manifest;
-use crate::places::{Place, Places, read_text, trusted_directory, trusted_entry};
+use crate::places::{Located, Place, Places, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
 use crate::set::Surroundings;
 
@@ -54,6 +54,8 @@ pub struct Plugin {
     pub manifest: Manifest,
     /// Whether it may run.
     pub standing: Standing,
+    /// Whether its manifest may say what it is asked about, of a policy that is held.
+    pub(crate) when_counts: bool,
     /// Digest of its manifest in lower-case hexadecimal.
     pub manifest_sha256: String,
     pub(crate) code: Code,
@@ -118,14 +120,16 @@ impl Inventory {
         for (place, directory) in &surroundings.places.plugins {
             let found = directories(&surroundings.places, *place, directory)
                 .map_err(|error| cannot(&directory.display().to_string(), error.to_string()))?;
-            for path in found {
-                let id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            for located in found {
+                let name = located.real.file_name().unwrap_or_default();
+                let id = name.to_string_lossy().into_owned();
                 let masks = &surroundings.configuration.masked;
                 if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
-                    tracing::info!(plugin = id, directory = %path.display(), "masked by the configuration");
-                    inventory.masked.push(Masked { id, place: *place, directory: path });
+                    let directory = located.named;
+                    tracing::info!(plugin = id, directory = %directory.display(), "masked by the configuration");
+                    inventory.masked.push(Masked { id, place: *place, directory });
                 } else {
-                    inventory.add(read(surroundings, *place, &id, &path, &grants));
+                    inventory.add(read(surroundings, *place, &id, &located, &grants));
                 }
             }
         }
@@ -167,10 +171,11 @@ impl Inventory {
 }
 
 /// The directories of the plugins in a place, sorted.
-fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<PathBuf>> {
+fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<Located>> {
     let Some(real) = trusted_directory(directory, places.owner(place))? else { return Ok(Vec::new()) };
+    let located = Located { named: directory.to_owned(), real };
     let mut found = Vec::new();
-    for entry in fs::read_dir(real)? {
+    for entry in fs::read_dir(&located.real)? {
         let entry = entry?;
         // A file is no plugin, and a hidden directory is one that is being installed. A link is looked at, and refused.
         let name = entry.file_name();
@@ -178,10 +183,10 @@ fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Ve
         let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
             || entry.path().join(MANIFEST).exists();
         if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
-            found.push(directory.join(entry.file_name()));
+            found.push(located.join(name));
         }
     }
-    found.sort();
+    found.sort_by(|a, b| a.real.cmp(&b.real));
     Ok(found)
 }
 
@@ -205,6 +210,7 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
             origin: origin.to_string(),
             manifest,
             standing: Standing::Enabled,
+            when_counts: true,
             manifest_sha256: code::hex(text.as_bytes()),
             code: Code::Embedded(artefact.clone()),
         }),
@@ -215,11 +221,11 @@ fn read(
     surroundings: &Surroundings,
     place: Place,
     id: &str,
-    directory: &Path,
+    directory: &Located,
     grants: &[Found],
 ) -> Result<Plugin, Broken> {
     let owner = surroundings.places.owner(place);
-    let origin = directory.display().to_string();
+    let origin = directory.named.display().to_string();
     let broken = |reason: String, fix: &str, may_be_policy| Broken {
         id: sanitize(id),
         origin: origin.clone(),
@@ -227,13 +233,14 @@ fn read(
         fix: fix.to_owned(),
         may_be_policy,
     };
-    let path = directory.join(MANIFEST);
-    let text = trusted_entry(directory, owner).and_then(|()| read_text(&path, owner)).map_err(|error| {
-        broken(format!("{}: {error}", path.display()), "mend it, or remove its directory", true)
-    })?;
+    let Located { named, real } = directory.join(MANIFEST);
+    let text =
+        trusted_entry(&directory.real, owner).and_then(|()| read_text(&real, owner)).map_err(|error| {
+            broken(format!("{}: {error}", named.display()), "mend it, or remove its directory", true)
+        })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
-        broken(format!("{}: {what}", path.display()), "mend the manifest, or mask the plugin", may_be_policy)
+        broken(format!("{}: {what}", named.display()), "mend the manifest, or mask the plugin", may_be_policy)
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
@@ -243,10 +250,12 @@ fn read(
         return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
     };
     let manifest_sha256 = code::hex(text.as_bytes());
+    let is_mandatory = surroundings.configuration.judging.mandatory.contains(&manifest.id);
+    let when_counts = when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
     let standing = native_standing(surroundings, place, &manifest)
         .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
-    let code = Code::File { path: directory.join(&manifest.component.file), sha256, owner };
-    Ok(Plugin { place: Some(place), origin, manifest, standing, manifest_sha256, code })
+    let code = Code::File { file: directory.join(&manifest.component.file), sha256, owner };
+    Ok(Plugin { place: Some(place), origin, manifest, standing, when_counts, manifest_sha256, code })
 }
 
 /// Why native code can't run whatever was granted to it, if it can't.
@@ -266,6 +275,38 @@ fn native_standing(surroundings: &Surroundings, place: Place, manifest: &Manifes
     }
 }
 
+/// Whether a grant is about a plugin that is called so and is there.
+fn is_about(grant: &Found, place: Place, manifest: &Manifest) -> bool {
+    grant.plugin == manifest.id
+        && match grant.place {
+            Place::Image => place == Place::Image,
+            Place::User => place == Place::User,
+            Place::Installed | Place::Site => true,
+        }
+}
+
+fn is_of_manifest(grant: &Found, manifest_sha256: &str) -> bool {
+    grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256)
+}
+
+/// Whether a manifest may say what its policy is asked about while that is held. Where the administrator knows the policy,
+/// only one that was approved may: with a narrower `when` another would switch it off.
+fn when_counts(
+    place: Place,
+    manifest: &Manifest,
+    manifest_sha256: &str,
+    grants: &[Found],
+    is_mandatory: bool,
+) -> bool {
+    let approves = |grant: &Found| {
+        is_about(grant, place, manifest)
+            && grant.native == manifest.component.native
+            && is_of_manifest(grant, manifest_sha256)
+    };
+    let is_known = is_mandatory || grants.iter().any(|grant| grant.plugin == manifest.id);
+    !is_known || grants.iter().any(approves)
+}
+
 /// Compares what a plugin asks for with what was granted to it.
 fn standing(
     place: Place,
@@ -275,14 +316,7 @@ fn standing(
     grants: &[Found],
 ) -> Standing {
     let id = &manifest.id;
-    let about = |grant: &&Found| {
-        grant.plugin == *id
-            && match grant.place {
-                Place::Image => place == Place::Image,
-                Place::User => place == Place::User,
-                Place::Installed | Place::Site => true,
-            }
-    };
+    let about = |grant: &&Found| is_about(grant, place, manifest);
     let (of_plugin, of_another_kind): (Vec<&Found>, Vec<&Found>) =
         grants.iter().filter(about).partition(|grant| grant.native == manifest.component.native);
     let fix = format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}");
@@ -312,16 +346,19 @@ fn standing(
         );
         return Standing::Held { reason, fix };
     }
-    let granted: Vec<&Capability> = of_component.iter().flat_map(|grant| &grant.capabilities).collect();
+    let (of_manifest, of_another): (Vec<&Found>, Vec<&Found>) =
+        of_component.into_iter().partition(|grant| is_of_manifest(grant, manifest_sha256));
+    // What was granted to another manifest counts for nothing; it tells what is new in this one.
+    let is_approved = !of_manifest.is_empty();
+    let compared = if is_approved { of_manifest } else { of_another };
+    let granted: Vec<&Capability> = compared.iter().flat_map(|grant| &grant.capabilities).collect();
     let missing: Vec<String> = manifest
         .capabilities
         .iter()
         .filter(|wanted| !granted.contains(&&wanted.capability))
         .map(|wanted| format!("+ {} ({})", wanted.capability, wanted.reason))
         .collect();
-    let same_manifest =
-        |grant: &&Found| grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256);
-    if missing.is_empty() && of_component.iter().any(same_manifest) {
+    if missing.is_empty() && is_approved {
         Standing::Enabled
     } else if missing.is_empty() {
         let reason =
@@ -332,5 +369,127 @@ fn standing(
             reason: format!("it asks for more than it was granted: {}", missing.join(", ")),
             fix,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bootc_image_core::plugin::Plugins as _;
+
+    use super::*;
+    use crate::PluginSet;
+    use crate::configuration::Configuration;
+
+    const COMPONENT: &str = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
+
+    fn manifest(id: &str, rest: &str) -> String {
+        let world = if rest.contains("[[format]]") { "format/output" } else { "policy/validator" };
+        format!(
+            "schema = 1\nid = {id:?}\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[component]]\nfile = \"p.wasm\"\n\
+             world = \"bootc-image:{world}\"\nsha256 = \"{COMPONENT}\"\n{rest}"
+        )
+    }
+
+    fn grant(id: &str, manifest: &str, capabilities: &str) -> Found {
+        let digest = code::hex(manifest.as_bytes());
+        let text = format!(
+            "[[grant]]\nplugin = {id:?}\nsha256 = \"{COMPONENT}\"\nmanifest = \"{digest}\"\n{capabilities}"
+        );
+        grants::parse(&text, Place::Site, Path::new("p.toml")).unwrap().remove(0)
+    }
+
+    /// How a policy of the site stands with these grants, and whether its `when` counts.
+    fn stands(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
+        let (manifest, digest) = (Manifest::parse(text).unwrap(), code::hex(text.as_bytes()));
+        let counts = when_counts(Place::Site, &manifest, &digest, grants, is_mandatory);
+        (standing(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
+    }
+
+    #[test]
+    fn a_manifest_that_wasnt_approved_narrows_no_policy_that_the_administrator_knows() {
+        let (wide, narrow) =
+            (manifest("p", ""), manifest("p", "when = { operations = [\"set-unified\"] }\n"));
+        let approved = [grant("p", &wide, "")];
+        let of_another = [grant("q", &wide, "")];
+        assert_eq!(stands(&wide, &approved, true), (Standing::Enabled, true));
+        for (grants, is_mandatory, counts) in [
+            (&approved[..], false, false),
+            (&approved, true, false),
+            (&[], true, false),
+            (&[], false, true),
+            (&of_another, false, true),
+        ] {
+            let (standing, counted) = stands(&narrow, grants, is_mandatory);
+            assert!(!standing.is_enabled());
+            assert_eq!(counted, counts, "{grants:?} {is_mandatory}");
+        }
+    }
+
+    #[test]
+    fn what_was_granted_to_another_manifest_isnt_granted() {
+        let asks = |scope: &str| {
+            format!("[[capability]]\nname = \"podman-reads\"\nscope = {scope:?}\nreason = \"x\"\n")
+        };
+        let granted =
+            |scope: &str| format!("[[grant.capability]]\nname = \"podman-reads\"\nscope = {scope:?}\n");
+        let (earlier, now) = (manifest("p", &asks("/a")), manifest("p", &asks("/b")));
+        let earlier = grant("p", &earlier, &granted("/a"));
+        let reason = |grants: &[Found]| match stands(&now, grants, false).0 {
+            Standing::Held { reason, .. } => reason,
+            Standing::Enabled => String::new(),
+        };
+        let more = "it asks for more than it was granted: + podman-reads /b (x)";
+        assert_eq!(reason(std::slice::from_ref(&earlier)), more);
+        assert_eq!(reason(&[grant("p", &now, &granted("/b"))]), "");
+        // One grant names the manifest, and another the capability.
+        let of_another_manifest = grant("p", "another", &granted("/b"));
+        assert_eq!(reason(&[grant("p", &now, ""), of_another_manifest, earlier]), more);
+    }
+
+    /// A set of plugins in a directory of the user's who runs the test.
+    fn set(plugins: &[(&str, String)], grants: &str) -> (PluginSet, tempfile::TempDir) {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        for (id, manifest) in plugins {
+            fs::create_dir_all(path("plugins").join(id)).unwrap();
+            fs::write(path("plugins").join(id).join(MANIFEST), manifest).unwrap();
+        }
+        fs::create_dir(path("grants.d")).unwrap();
+        fs::write(path("grants.d/a.toml"), grants).unwrap();
+        let places = Places {
+            plugins: vec![(Place::User, path("plugins"))],
+            grants: vec![(Place::User, path("grants.d"))],
+            user: Some(rustix::process::geteuid().as_raw()),
+            ..Places::default()
+        };
+        let configuration = Configuration::default();
+        (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
+    }
+
+    #[test]
+    fn a_format_that_is_held_takes_nothing_from_one_that_is_enabled() {
+        let offers = "[[format]]\nname = \"bars\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
+        let plugins = ["a", "b"].map(|id| (id, manifest(id, offers)));
+        let granted = |id: &str| {
+            let digest = code::hex(manifest(id, offers).as_bytes());
+            format!("[[grant]]\nplugin = {id:?}\nsha256 = \"{COMPONENT}\"\nmanifest = \"{digest}\"\n")
+        };
+        let says = |grants: &str| {
+            let (set, _scratch) = set(&plugins, grants);
+            let wanted = bootc_image_core::plugin::Wanted {
+                format: "bars",
+                argument: None,
+                terminal: false,
+                color: false,
+            };
+            set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
+        };
+        // It has no component, which is looked for only once it is chosen.
+        for enabled in ["a", "b"] {
+            let said = says(&granted(enabled));
+            assert!(said.contains(enabled) && said.contains("p.wasm"), "{said}");
+        }
+        assert!(says(&format!("{}{}", granted("a"), granted("b"))).contains("b offers the format bars, too"));
+        assert!(says("").contains("nobody has approved it"));
     }
 }

@@ -1,5 +1,6 @@
 //! Where configuration, grants and plugins are found, and what makes a file there believable.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -101,6 +102,21 @@ impl Owner {
     }
 }
 
+/// What was found in a trusted directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Located {
+    /// As people know it.
+    pub(crate) named: PathBuf,
+    /// Below the path that was checked, which no link leads to: what is opened.
+    pub(crate) real: PathBuf,
+}
+
+impl Located {
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> Self {
+        Self { named: self.named.join(&name), real: self.real.join(&name) }
+    }
+}
+
 /// Whether a directory is there and nobody else can change what is in it, or what leads to it. Its real path.
 pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<PathBuf>> {
     // Most aren't there, which one look tells.
@@ -190,17 +206,62 @@ pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
 pub(crate) fn drop_ins<P>(
     directories: &[(P, PathBuf)],
     owner: impl Fn(&P) -> Owner,
-) -> io::Result<Vec<(&P, PathBuf)>> {
+) -> io::Result<Vec<(&P, Located)>> {
     let mut found = std::collections::BTreeMap::new();
     for (place, directory) in directories {
         let Some(real) = trusted_directory(directory, owner(place))? else { continue };
-        for entry in fs::read_dir(&real)? {
+        let located = Located { named: directory.clone(), real };
+        for entry in fs::read_dir(&located.real)? {
             let name = entry?.file_name();
-            let text = name.to_string_lossy();
-            if text.ends_with(".toml") && !text.starts_with('.') {
-                found.insert(name.clone(), (place, directory.join(&name)));
+            if is_drop_in(&name) {
+                let file = located.join(&name);
+                found.insert(name, (place, file));
             }
         }
     }
     Ok(found.into_values().collect())
+}
+
+fn is_drop_in(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.ends_with(b".toml") && !name.starts_with(b".")
+}
+
+/// What lies beside files that count and isn't read, though somebody may believe so. Hidden files are left out.
+pub(crate) fn passed_over<P>(directories: &[(P, PathBuf)]) -> Vec<PathBuf> {
+    let entries = directories.iter().filter_map(|(_, directory)| fs::read_dir(directory).ok());
+    let names = entries.flatten().flatten().filter(|entry| {
+        let name = entry.file_name();
+        !is_drop_in(&name) && !name.as_encoded_bytes().starts_with(b".")
+    });
+    let mut found: Vec<PathBuf> = names.map(|entry| entry.path()).collect();
+    found.sort_unstable();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_what_was_checked_whatever_leads_there_by_now() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        for name in ["checked", "other"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("a.toml"), name).unwrap();
+        }
+        symlink(path("checked"), path("link")).unwrap();
+        // Whoever runs the tests.
+        let owner = Owner { user: Some(rustix::process::geteuid().as_raw()) };
+        let directories = [((), path("link"))];
+        let found = drop_ins(&directories, |()| owner).unwrap();
+        fs::remove_file(path("link")).unwrap();
+        symlink(path("other"), path("link")).unwrap();
+        let [((), file)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(read_text(&file.real, owner).unwrap(), "checked");
+        assert_eq!(file.named, path("link/a.toml"));
+    }
 }

@@ -73,10 +73,15 @@ impl JudgingPlugin {
             }
         };
         let component = &plugin.manifest.component;
+        let (when, before_lookup) = if plugin.standing.is_enabled() || plugin.when_counts {
+            (component.when.clone(), component.before_lookup)
+        } else {
+            (When::default(), true)
+        };
         Self {
             plugin: plugin.manifest.id.clone(),
-            when: component.when.clone(),
-            before_lookup: component.before_lookup,
+            when,
+            before_lookup,
             code,
             body: if component.native {
                 Body::Native(Mutex::new(None))
@@ -161,9 +166,7 @@ impl Policy for JudgingPlugin {
                 *place = process.map(Box::new);
                 opinion.map_err(|NoOpinion { reason, fix }| PolicyFailure {
                     reason,
-                    fix: fix.unwrap_or_else(|| {
-                        format!("who made {} can tell; with -vv, what it said is shown", self.plugin)
-                    }),
+                    fix: fix.unwrap_or_else(|| format!("who made {} can tell", self.plugin)),
                     // Whoever interrupts us wants nothing to run.
                     asked: children::check_not_asked_to_end().is_ok(),
                 })

@@ -1,7 +1,7 @@
 //! All plugins together: found, read, and compared with what was granted.
 
 use std::any::Any;
-use std::io::Write;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -103,8 +103,8 @@ impl PluginSet {
     pub fn component_digest(&self, plugin: &Plugin) -> Result<Option<String>, Error> {
         match &plugin.code {
             Code::Embedded(_) => Ok(None),
-            Code::File { path, owner, .. } => {
-                code::sha256_of(path, *owner).map(Some).map_err(Error::io("read", path))
+            Code::File { file, owner, .. } => {
+                code::sha256_of(&file.real, *owner).map(Some).map_err(Error::io("read", &file.named))
             }
         }
     }
@@ -112,6 +112,10 @@ impl PluginSet {
     /// Whether native extensions may run here.
     pub fn runs_native_code(&self) -> bool {
         self.surroundings.configuration.native
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.surroundings.places
     }
 
     pub(crate) fn configuration(&self) -> &Configuration {
@@ -155,7 +159,8 @@ impl PluginSet {
 }
 
 impl PluginSet {
-    /// Who offers the format `name`. What can't be used is no typing error of the user's.
+    /// Who offers the format `name`: one that is held takes it from nobody. What can't be used is no typing error of the
+    /// user's.
     fn formatter(&self, name: &str) -> Result<(&Plugin, &Format), FormatError> {
         let unusable = |plugin: &PluginId, reason| FormatError::NotBegun { plugin: plugin.clone(), reason };
         let inventory =
@@ -165,17 +170,18 @@ impl PluginSet {
             let format = plugin.manifest.formats.iter().find(|format| format.name == name)?;
             Some((plugin, format))
         };
-        let mut offering = inventory.plugins.values().filter_map(offers);
-        let Some((plugin, format)) = offering.next() else {
-            return Err(FormatError::Unknown { name: name.to_owned() });
-        };
-        if let Some((other, _)) = offering.next() {
-            let reason = format!("{} offers the format {name}, too", other.manifest.id);
-            return Err(unusable(&plugin.manifest.id, reason));
-        }
-        match &plugin.standing {
-            Standing::Enabled => Ok((plugin, format)),
-            Standing::Held { reason, fix } => Err(unusable(&plugin.manifest.id, format!("{reason}; {fix}"))),
+        let offering = || inventory.plugins.values().filter_map(offers);
+        let mut enabled = offering().filter(|(plugin, _)| plugin.standing.is_enabled());
+        match (enabled.next(), enabled.next()) {
+            (Some(one), None) => Ok(one),
+            (Some((plugin, _)), Some((other, _))) => {
+                let reason = format!("{} offers the format {name}, too", other.manifest.id);
+                Err(unusable(&plugin.manifest.id, reason))
+            }
+            (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {
+                Some((id, Standing::Held { reason, fix })) => Err(unusable(id, format!("{reason}; {fix}"))),
+                _ => Err(FormatError::Unknown { name: name.to_owned() }),
+            },
         }
     }
 }
@@ -281,7 +287,7 @@ impl Plugins for PluginSet {
         if format.argument.is_none() && wanted.argument.is_some() {
             return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
         }
-        let work = || {
+        let work = |out: &mut dyn Write| {
             let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
             if plugin.manifest.component.native {
                 return self.process(plugin).map_err(unusable)?.format(format, rows, wanted, out);
@@ -291,10 +297,7 @@ impl Plugins for PluginSet {
                 code::load(runtime.engine(), &plugin.code, &self.workshop.compiler).map_err(unusable)?;
             runtime.format(&self.identity(plugin), component, List { format, rows, wanted }, out)
         };
-        caught(work).unwrap_or_else(|panic| {
-            let reason = format!("the host failed in it: {panic}");
-            Err(FormatError::Cut { plugin: plugin.manifest.id.clone(), reason })
-        })
+        caught_printing(&plugin.manifest.id, out, work)
     }
 
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
@@ -326,7 +329,7 @@ impl Plugins for PluginSet {
             reason,
             fix: fix.to_owned(),
         };
-        let Code::File { path, sha256, .. } = &found.code else {
+        let Code::File { file, sha256, .. } = &found.code else {
             return Err(problem(
                 "it is part of this program and needs no grant".to_owned(),
                 "there is nothing to do",
@@ -350,7 +353,8 @@ impl Plugins for PluginSet {
         }
         let now = self.component_digest(found)?.unwrap_or_default();
         if now != *sha256 {
-            let reason = format!("{} has the digest {now}, and its manifest says {sha256}", path.display());
+            let named = file.named.display();
+            let reason = format!("{named} has the digest {now}, and its manifest says {sha256}");
             return Err(problem(
                 reason,
                 &format!(
@@ -432,9 +436,61 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// Tells whether anything may have been printed.
+struct Printing<'a> {
+    out: &'a mut dyn Write,
+    begun: bool,
+}
+
+impl Write for Printing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.begun = self.begun || !bytes.is_empty();
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// As [`caught`], of what prints a list.
+fn caught_printing(
+    plugin: &PluginId,
+    out: &mut dyn Write,
+    work: impl FnOnce(&mut dyn Write) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    let mut out = Printing { out, begun: false };
+    let done = caught(|| work(&mut out));
+    done.unwrap_or_else(|panic| {
+        let (plugin, reason) = (plugin.clone(), format!("the host failed in it: {panic}"));
+        Err(if out.begun {
+            FormatError::Cut { plugin, reason }
+        } else {
+            FormatError::NotBegun { plugin, reason }
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_cut_by_a_panic_only_if_it_had_begun() {
+        let id = PluginId::new("p").unwrap();
+        let print = |work: fn(&mut dyn Write)| {
+            let mut printed = Vec::new();
+            let done = caught_printing(&id, &mut printed, |out| {
+                work(out);
+                panic!("of the host");
+            });
+            (done, printed)
+        };
+        let (done, printed) = print(|_| ());
+        assert!(matches!(done, Err(FormatError::NotBegun { .. })) && printed.is_empty(), "{done:?}");
+        let (done, printed) = print(|out| out.write_all(b"row").unwrap());
+        assert!(matches!(done, Err(FormatError::Cut { .. })) && printed == b"row", "{done:?}");
+    }
 
     #[test]
     fn a_panic_of_the_host_is_caught_with_its_words() {

@@ -136,6 +136,14 @@ const MANIFESTS: &[Broken] = &[
         "when = { operations = [\"copy-to-store\"] }\n",
         "line 9: `operations`: no operation is called \"copy-to-store\"; did you mean \"copy-to-storage\"?",
     ),
+    (
+        "when = { operations = [\"cmd pull\", \"cmd rm\"] }\n",
+        "line 9: `operations`: no operation is called \"cmd rm\": it is judged as \"remove\"",
+    ),
+    (
+        "when = { operations = [\"cmd prune\"] }\n",
+        "line 9: `operations`: no operation is called \"cmd prune\": it is judged as \"prune\"",
+    ),
     ("when = { references = [\"quay.io/[\"] }\n", "line 9: `references`: \"quay.io/[\" isn't a pattern"),
     (
         "when = { references = [\"quay.io/*a*b/x\"] }\n",

@@ -172,9 +172,9 @@ pub enum Answer {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Problem {
-    /// Kebab-case.
+    /// As the extension says it: kebab-case, or not.
     pub code: String,
-    /// One sentence.
+    /// One sentence, or nothing.
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,

@@ -19,6 +19,10 @@ use serde_json::value::RawValue;
 
 use crate::lent::text;
 
+/// What is kept free of the texts of one call, so that a refusal is never lost, in bytes.
+const RESERVED: usize = 256;
+/// Stands for the code of a refusal whose texts can't be taken.
+const NO_CODE: &str = "unspecified";
 /// What goes into one frame of output, in bytes.
 const PIECE: usize = 1 << 20;
 
@@ -135,8 +139,12 @@ impl State {
 
     /// Takes a text of the extension's for the host, and counts as the host does.
     fn take(&mut self, text: Text) -> Result<String, i32> {
+        self.take_up_to(text, self.settings().texts.saturating_sub(RESERVED))
+    }
+
+    fn take_up_to(&mut self, text: Text, most: usize) -> Result<String, i32> {
         self.texts = self.texts.saturating_add(text.length).saturating_add(16);
-        if self.texts > self.settings().texts {
+        if self.texts > most {
             return Err(TOO_LARGE);
         }
         read(text)
@@ -151,13 +159,23 @@ impl State {
         Ok(())
     }
 
-    fn problem(&mut self, code: Text, message: Text, hint: Text) -> Result<Problem, i32> {
-        let (code, message, hint) = (self.take(code)?, self.take(message)?, self.take(hint)?);
-        let kebab = code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if !kebab || !(1..=64).contains(&code.len()) || message.is_empty() {
-            return Err(INVALID);
+    /// A refusal or a failure. It is one whatever its texts are: those that can't be taken are replaced.
+    fn problem(&mut self, code: Text, message: Text, hint: Text) -> Problem {
+        let before = self.texts;
+        let most = self.settings().texts;
+        let mut take = |text| self.take_up_to(text, most);
+        let taken = take(code).and_then(|code| Ok((code, take(message)?, take(hint)?)));
+        match taken {
+            Ok((code, message, hint)) => {
+                Problem { code, message, hint: Some(hint).filter(|hint| !hint.is_empty()) }
+            }
+            Err(why) => {
+                self.texts = before;
+                let what = if why == TOO_LARGE { "too long" } else { "no UTF-8 text" };
+                let message = format!("it gave a reason that can't be told: {what}");
+                Problem { code: NO_CODE.to_owned(), message, hint: None }
+            }
         }
-        Ok(Problem { code, message, hint: Some(hint).filter(|hint| !hint.is_empty()) })
     }
 
     fn must_be(&self, kinds: &[Kind]) -> Result<(), i32> {
@@ -310,7 +328,7 @@ unsafe extern "C" fn detail(call: *mut Call, key: Text, value: Text) -> i32 {
 
 unsafe extern "C" fn fail(call: *mut Call, code: Text, message: Text, hint: Text) -> i32 {
     with(call, |state| {
-        let problem = state.problem(code, message, hint)?;
+        let problem = state.problem(code, message, hint);
         state.answer(Answer::Failed(problem))
     })
 }
@@ -326,7 +344,7 @@ unsafe extern "C" fn allow(call: *mut Call, reason: Text) -> i32 {
 unsafe extern "C" fn deny(call: *mut Call, code: Text, message: Text, hint: Text) -> i32 {
     with(call, |state| {
         state.must_be(&[Kind::Policy, Kind::Command])?;
-        let problem = state.problem(code, message, hint)?;
+        let problem = state.problem(code, message, hint);
         state.answer(Answer::Denied { problem, attrs: Vec::new() })
     })
 }

@@ -100,13 +100,13 @@ pub(crate) fn obey(load: &Load) -> Result<(), String> {
     start_no_processes().map_err(|error| format!("new processes can't be refused: {error}"))
 }
 
-/// Sets a limit; one that is lower already stays.
+/// Sets a limit, and that it can't be raised; one that is lower already stays.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let (current, maximum) = getrlimit(resource)?;
-    Ok(setrlimit(resource, current.min(most), maximum)?)
+    Ok(setrlimit(resource, current.min(most), maximum.min(most))?)
 }
 
-/// From now on this much processor time more, rounded up to whole seconds, as the kernel counts.
+/// From now on this much processor time more, rounded up to whole seconds, as the kernel counts. The next question raises it again.
 pub(crate) fn allow_processor_time(seconds: u64) -> io::Result<()> {
     let used = getrusage(UsageWho::RUSAGE_SELF)?;
     let used = used.user_time().tv_sec() + used.system_time().tv_sec();

@@ -43,13 +43,14 @@ impl Loader {
         fcntl_setfd(&theirs, FdFlags::empty()).unwrap();
         fcntl_setfd(&library, FdFlags::empty()).unwrap();
         let valgrind = match under {
-            Under::Nothing => "",
+            Under::Nothing => "exec",
             Under::Valgrind => {
-                "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
+                // It lets nobody change how many descriptors there can be; so many are there already.
+                "ulimit -Sn 256; exec valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
             }
         };
         let script = format!(
-            "exec 3<&{0} 4<&{1} {0}<&- {1}<&-; exec {valgrind} \"$0\"",
+            "exec 3<&{0} 4<&{1} {0}<&- {1}<&-; {valgrind} \"$0\"",
             theirs.as_raw_fd(),
             library.as_raw_fd()
         );
@@ -184,6 +185,27 @@ fn everything(under: Under) {
     assert!(lines.starts_with("host\timage 0\nhost\timage 1\n"), "{lines:.100}");
     assert_eq!((lines.lines().count(), lines.len()), (10, 9 * "host\timage 0\n".len() + (3 << 20)));
 
+    for (kind, code, message) in [
+        ("denied with odd words", "Not A Code", ""),
+        ("denied with bytes", "unspecified", "it gave a reason that can't be told: no UTF-8 text"),
+        ("denied with too much", "unspecified", "it gave a reason that can't be told: too long"),
+        ("denied with nothing there", "unspecified", "it gave a reason that can't be told: no UTF-8 text"),
+        ("denied at last", "unspecified", "it gave a reason that can't be told: too long"),
+    ] {
+        let before: usize = loader.log.iter().map(|line| line.len() + 14).sum();
+        let answer = loader.ask(&Ask::Evaluate(Operation { kind: text(kind), ..operation() }));
+        let Answer::Denied { problem, attrs } = &answer else { panic!("{kind}: {answer:?}") };
+        assert_eq!((&*problem.code, &*problem.message), (code, message), "{kind}");
+        // As the host counts: else a denial would be too much, and no denial any more.
+        let logged: usize = loader.log.iter().map(|line| line.len() + 14).sum();
+        let details: usize = attrs.iter().map(|(key, value)| key.len() + value.len() + 32).sum();
+        let words = code.len() + message.len() + problem.hint.as_deref().unwrap_or_default().len() + 48;
+        assert!(logged - before + details + words <= 1 << 20, "{kind}");
+    }
+    let list = List { format: text("fails"), columns: Vec::new(), options: Vec::new() };
+    let failed = loader.ask(&Ask::Format(list));
+    assert!(matches!(&failed, Answer::Failed(problem) if problem.code == "unspecified"), "{failed:?}");
+
     let plan = loader.ask(&Ask::Plan(Asked { name: text("newest"), args: vec![text("-a")] }));
     assert!(
         matches!(&plan, Answer::Plan { argv, message } if *argv == ["list", "--all"] && message == "all of them"),
@@ -200,6 +222,27 @@ fn every_function_of_the_host_does_what_the_header_says() {
 #[test]
 fn all_of_it_is_clean_under_valgrind() {
     everything(Under::Valgrind);
+}
+
+/// A library could raise a limit that is soft alone.
+#[test]
+fn limits_cant_be_raised_but_that_of_time() {
+    let mut loader = Loader::start(Under::Nothing, &[]);
+    loader.load();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", loader.process.id())).unwrap();
+    let of = |name: &str| -> Vec<String> {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().take(2).map(str::to_owned).collect()
+    };
+    assert_eq!(of("Max core file size"), ["0", "0"]);
+    assert_eq!(of("Max open files"), ["256", "256"]);
+    let most = (u64::MAX >> 1).to_string();
+    assert_eq!(of("Max address space"), [&*most, &*most]);
+    // It is set anew for every question.
+    let time = of("Max cpu time");
+    assert_ne!(time[0], time[1]);
+    assert!(matches!(loader.ask(&Ask::Evaluate(operation())), Answer::Verdict { .. }));
+    loader.end();
 }
 
 #[test]

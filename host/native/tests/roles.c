@@ -70,16 +70,43 @@ static void try_everything(void *state, bootc_image_call *call, const bootc_imag
     earlier = call;
 }
 
+// Whether a denial with texts that the host can't take was asked for, and given.
+static int denies(bootc_image_call *call, bootc_image_text kind, bootc_image_text much)
+{
+    int32_t taken;
+    if (equal(kind, "denied with odd words"))
+        taken = host->deny(call, text("Not A Code"), text(""), text(""));
+    else if (equal(kind, "denied with bytes"))
+        taken = host->deny(call, text("code"), text("\xff"), text(""));
+    else if (equal(kind, "denied with too much"))
+        taken = host->deny(call, text("code"), much, much);
+    else if (equal(kind, "denied with nothing there"))
+        taken = host->deny(call, (bootc_image_text){ .data = NULL, .length = 1 }, text("message"), text(""));
+    else if (equal(kind, "denied at last")) {
+        while (host->log(call, BOOTC_IMAGE_LOG_DEBUG, much) == BOOTC_IMAGE_OK)
+            ;
+        while (host->detail(call, text(""), text("x")) == BOOTC_IMAGE_OK)
+            ;
+        taken = host->deny(call, text("code"), much, text(""));
+    } else
+        return 0;
+    if (taken != BOOTC_IMAGE_OK)
+        abort();
+    return 1;
+}
+
 static void evaluate(void *state, bootc_image_call *call, const bootc_image_operation *operation)
 {
+    static char half[600 << 10];
+    memset(half, 'x', sizeof half);
+    bootc_image_text much = { .data = half, .length = sizeof half };
+    if (denies(call, operation->kind, much))
+        return;
     try_everything(state, call, operation);
     // Nothing was answered above, unless something was wrong.
     host->detail(call, text("a"), text("b"));
     // What fails leaves the call as it was, whatever was read of it.
-    static char half[600 << 10];
-    memset(half, 'x', sizeof half);
-    bootc_image_text much = { .data = half, .length = sizeof half };
-    if (host->deny(call, text("code"), much, much) != BOOTC_IMAGE_TOO_LARGE)
+    if (host->detail(call, much, much) != BOOTC_IMAGE_TOO_LARGE)
         abort();
     if (host->log(call, BOOTC_IMAGE_LOG_DEBUG, much) != BOOTC_IMAGE_OK)
         abort();
@@ -95,6 +122,10 @@ static void evaluate(void *state, bootc_image_call *call, const bootc_image_oper
 static void format(void *state, bootc_image_call *call, const bootc_image_list *list)
 {
     (void)state;
+    if (equal(list->format, "fails")) {
+        host->fail(call, text(""), text("\xff"), text(""));
+        return;
+    }
     MUST(equal(list->format, "lines") && list->column_count == 2 && equal(list->columns[1], "image"));
     MUST(list->option_count == 1 && equal(list->options[0].value, "false"));
     MUST(host->allow(call, text("")) == BOOTC_IMAGE_INVALID && host->write(call, NULL, 1) == BOOTC_IMAGE_INVALID);

@@ -18,6 +18,9 @@ const ROLES: &[(&str, Role)] = &[("source", Role::Source), ("target", Role::Targ
 /// What `when` in `plugin.toml` lets through, beside `cmd *`.
 const OPERATIONS: &[&str] = &["copy-to-storage", "pull-from-default-storage", "set-unified"];
 
+/// What is spelled like a subcommand of podman, and is an operation of the host's own.
+const SPELLINGS: &[(&str, &str)] = &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];
+
 /// The largest number that a user can have; the one above says that nobody is meant.
 const LARGEST_UID: u32 = u32::MAX - 1;
 
@@ -251,6 +254,10 @@ fn glob(value: Json<'_>) -> Result<Glob<'_>, String> {
 
 fn operation(value: Json<'_>) -> Result<Glob<'_>, String> {
     let glob = glob(value)?;
+    let spelling = |plain| SPELLINGS.iter().find(|(spelled, _)| *spelled == plain);
+    if let Some((spelled, judged)) = glob.plain().and_then(spelling) {
+        return Err(format!("{spelled:?} is judged as {judged:?}, which this policy isn't asked about"));
+    }
     match glob.plain() {
         Some(plain) if !OPERATIONS.contains(&plain) && !plain.starts_with("cmd ") => Err(format!(
             "{plain:?} is no operation that is judged{}",

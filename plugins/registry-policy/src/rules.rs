@@ -10,7 +10,7 @@ use crate::settings::{Effect, Role, Rule, Settings};
 /// Judges. One image that is denied denies the operation.
 pub(crate) fn judge(settings: &Settings<'_>, operation: &Operation) -> Verdict {
     if operation.images.is_empty() {
-        return Verdict::allow(format!("`{}` is about no image", operation.kind));
+        return judge_without_images(settings, operation);
     }
     let (mut reasons, mut by) = (Vec::new(), Vec::new());
     for image in &operation.images {
@@ -27,6 +27,36 @@ pub(crate) fn judge(settings: &Settings<'_>, operation: &Operation) -> Verdict {
         }
     }
     Verdict::allow(reasons.join("; ")).with_attr("rule", by.join(", "))
+}
+
+/// What is about no image is allowed, unless a rule about nothing of an image denies it. Before names are looked up not all
+/// images are known.
+fn judge_without_images(settings: &Settings<'_>, operation: &Operation) -> Verdict {
+    let decides = |rule: &&Rule<'_>| rule.is_about(operation) && rule.names_no_image();
+    let decides = settings.rules.iter().find(decides).filter(|_| operation.resolved());
+    let kind = &operation.kind;
+    match decides {
+        None => Verdict::allow(format!("`{kind}` is about no image")),
+        Some(rule) if rule.effect == Effect::Deny => words::denial_without_images(kind, rule),
+        Some(rule) => {
+            let name = rule.name();
+            Verdict::allow(format!("`{kind}` is about no image: allowed by {name}")).with_attr("rule", name)
+        }
+    }
+}
+
+impl Rule<'_> {
+    /// Whether it is about such operations and callers at all.
+    fn is_about(&self, operation: &Operation) -> bool {
+        let caller = || operation.uid().is_some_and(|uid| self.callers.contains(&uid));
+        matches(&self.operations, Some(&operation.kind)) && (self.callers.is_empty() || caller())
+    }
+
+    /// Whether it says nothing of the images that it matches.
+    fn names_no_image(&self) -> bool {
+        let Self { roles, registry, repository, tag, digest, .. } = self;
+        roles.is_empty() && [registry, repository, tag, digest].iter().all(|patterns| patterns.is_empty())
+    }
 }
 
 /// Why an image may be used.
@@ -139,10 +169,7 @@ impl<'a> Asked<'a> {
     /// Whether a rule is about such operations, callers and parts at all.
     fn concerns(&self, rule: &Rule<'_>) -> bool {
         let role = |role: &Role| role.as_str() == self.image.role;
-        let caller = || self.operation.uid().is_some_and(|uid| rule.callers.contains(&uid));
-        matches(&rule.operations, Some(&self.operation.kind))
-            && (rule.roles.is_empty() || rule.roles.iter().any(role))
-            && (rule.callers.is_empty() || caller())
+        rule.is_about(self.operation) && (rule.roles.is_empty() || rule.roles.iter().any(role))
     }
 
     /// Targets never get one.

@@ -14,6 +14,9 @@ use crate::strict::{Complaint, Source, nearest};
 const OPERATIONS: &[&str] =
     &["list", "copy-to-storage", "pull-from-default-storage", "set-unified", "remove", "prune"];
 
+/// Subcommands that are spellings of operations of the host's own, and what these are called (D3.13).
+const SPELLINGS: &[(&str, &str)] = &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];
+
 /// What must match; an empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct When {
@@ -75,10 +78,15 @@ impl When {
 
 /// A pattern that no operation can match would be a policy that is never asked.
 fn matches_something(pattern: &Pattern) -> Result<(), String> {
+    let spelling = |command: &str| SPELLINGS.iter().find(|(spelled, _)| *spelled == command);
     let commands = bootc_image_grammar::TABLES.iter().map(|table| format!("cmd {}", table.subcommand));
+    let commands = commands.filter(|command| spelling(command).is_none());
     let known: Vec<String> = OPERATIONS.iter().map(|&name| name.to_owned()).chain(commands).collect();
     if known.iter().any(|name| pattern.matches(name)) {
         return Ok(());
+    }
+    if let Some((spelled, judged)) = SPELLINGS.iter().find(|(spelled, _)| pattern.matches(spelled)) {
+        return Err(format!("no operation is called {spelled:?}: it is judged as {judged:?}"));
     }
     let near = nearest(pattern.as_str(), known.iter().map(String::as_str));
     let hint = near.map_or_else(

@@ -92,6 +92,18 @@ fn a_wrong_value_is_told_with_its_key() {
             "operations[1]",
             "\"list\" is no operation that is judged; known are copy-to-storage, pull-from-default-storage, set-unified, cmd SUBCOMMAND",
         ),
+        (
+            "operations",
+            json!(["cmd rmi"]),
+            "operations[0]",
+            "\"cmd rmi\" is judged as \"remove\", which this policy isn't asked about",
+        ),
+        (
+            "operations",
+            json!(["cmd load", "cmd prune"]),
+            "operations[1]",
+            "\"cmd prune\" is judged as \"prune\", which this policy isn't asked about",
+        ),
         ("roles", json!(["sorce"]), "roles[0]", "\"sorce\" isn't known here; did you mean \"source\"?"),
         ("roles", json!([true]), "roles[0]", "must be a string, not true or false"),
         ("callers", json!([0, -1]), "callers[1]", "must be a user's number, 0 to 4294967294"),

@@ -200,13 +200,38 @@ fn every_rule_that_allowed_something_is_recorded() {
 }
 
 #[test]
-fn what_is_about_no_image_is_allowed() {
-    for kind in ["list", "cmd list", "cmd push"] {
-        let verdict =
-            judged(&json!({ "default": "deny", "rule": [{ "effect": "deny" }] }), &operation(kind, vec![]));
-        assert_eq!(verdict.decision, Decision::Allow);
-        assert_eq!((verdict.reason, verdict.attrs), (format!("`{kind}` is about no image"), vec![]));
+fn what_is_about_no_image_is_allowed_unless_a_rule_about_no_image_denies_it() {
+    let load =
+        |rules: Value| judged(&json!({ "default": "deny", "rule": rules }), &operation("cmd load", vec![]));
+    // Rules about images, other operations and other callers have no say.
+    for rule in [
+        json!({ "effect": "deny", "registry": ["*"] }),
+        json!({ "effect": "deny", "repository": ["**"] }),
+        json!({ "effect": "deny", "tag": ["*"] }),
+        json!({ "effect": "deny", "digest": ["*"] }),
+        json!({ "effect": "deny", "roles": ["source"] }),
+        json!({ "effect": "deny", "operations": ["cmd pull"] }),
+        json!({ "effect": "deny", "callers": [0] }),
+    ] {
+        let verdict = load(json!([rule]));
+        assert_eq!(verdict.decision, Decision::Allow, "{rule}");
+        assert_eq!((&*verdict.reason, verdict.attrs), ("`cmd load` is about no image", vec![]));
     }
+    for rule in [json!({ "effect": "deny", "operations": ["cmd load"] }), json!({ "effect": "deny" })] {
+        let denied = load(json!([{ "effect": "allow", "operations": ["cmd pull"] }, rule]));
+        assert_eq!(denied.attrs, [attr("rule", "rule 2")]);
+        let denial = denial(denied).unwrap();
+        assert_eq!((&*denial.code, &*denial.message), ("denied-by-rule", "`cmd load`: denied by rule 2"));
+    }
+    // The first one decides.
+    let allowed =
+        load(json!([{ "effect": "allow", "name": "ours", "callers": [1000] }, { "effect": "deny" }]));
+    assert_eq!(allowed.reason, "`cmd load` is about no image: allowed by ours");
+    // What is pushed isn't known yet.
+    let mut push = operation("cmd push", vec![]);
+    push.attrs.push(attr("resolved", "false"));
+    let settings = json!({ "default": "deny", "rule": [{ "effect": "deny" }] });
+    assert_eq!(judged(&settings, &push).decision, Decision::Allow);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::settings::{Effect, Rule};
 /// How many rules a hint lists.
 const MOST_OFFERS: usize = 5;
 
+/// What can be done about what no rule allows.
+const UNOFFERED: &str = "an administrator can allow it in [settings.registry-policy] of the configuration";
+
 /// How many digits of an id are shown.
 const SHORT_ID: usize = 12;
 
@@ -52,6 +55,13 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
     Verdict::deny(code, format!("{image}: {what}")).with_hint(hint).with_attr("rule", rule)
 }
 
+pub(super) fn denial_without_images(kind: &str, rule: &Rule<'_>) -> Verdict {
+    let name = rule.name();
+    Verdict::deny("denied-by-rule", format!("`{kind}`: denied by {name}"))
+        .with_hint(UNOFFERED)
+        .with_attr("rule", name)
+}
+
 /// An image as a person would call it: registries need no transport in front.
 fn shown(image: &Image) -> String {
     match &image.name {
@@ -89,7 +99,7 @@ fn offers(asked: &Asked<'_>) -> String {
     let offers: Vec<String> = asked.settings.rules.iter().filter(allows).map(offer).collect();
     let (role, kind) = (&asked.image.role, &asked.operation.kind);
     match offers.len() {
-        0 => "an administrator can allow it in [settings.registry-policy] of the configuration".to_owned(),
+        0 => UNOFFERED.to_owned(),
         1..=MOST_OFFERS => format!("allowed as {role} of `{kind}`: {}", offers.join(", ")),
         many => {
             let (some, more) = (offers[..MOST_OFFERS].join(", "), many - MOST_OFFERS);
