@@ -47,5 +47,10 @@ mod problems;
 #[doc(hidden)]
 pub mod bindings;
 
+/// The examples of the documentation compile as well as those of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/wrappers.md")]
+mod pages {}
+
 pub use bindings::imports::bootc_image::types::attrs::Attr;
 pub use bindings::imports::bootc_image::types::problems::{Denial, Failure, Problem};

@@ -59,3 +59,41 @@ fn backup_and_migration_list_copy_and_save() {
     assert_eq!(output.lines()[2], world.facts().booted.layers.to_string(), "{output:#?}");
     assert!(oracle::podman_names(&world, Store::Default).contains(&"localhost/bootc:latest".to_owned()));
 }
+
+/// What is trusted is `policy.json`'s word, which podman and skopeo obey: that names are looked up and pinned to digests
+/// before doesn't get around a signature, nor in its way.
+#[test]
+fn signatures_are_asked_for_as_the_systems_trust_policy_says() {
+    let world = World::new();
+    let sign = "
+        export GNUPGHOME=/tmp/keys; mkdir -m 700 $GNUPGHOME
+        gpg --batch --quiet --passphrase '' --quick-generate-key lab@example.com default default never
+        gpg --armor --export lab@example.com >/etc/containers/lab.gpg
+        key=$(gpg --with-colons --fingerprint lab@example.com | sed -n 's/^fpr:*\\([^:]*\\):.*/\\1/p' | head -n 1)
+        for tag in signed unsigned; do
+            skopeo copy --quiet docker://127.0.0.1:5000/lab/app:3 docker://127.0.0.1:5000/lab/$tag:1
+        done
+        skopeo inspect --raw docker://127.0.0.1:5000/lab/signed:1 >/tmp/manifest
+        digest=$(skopeo manifest-digest /tmp/manifest)
+        signatures=/var/lib/signatures/lab/signed@sha256=${digest#sha256:}
+        mkdir -p $signatures
+        skopeo standalone-sign --output $signatures/signature-1 /tmp/manifest 127.0.0.1:5000/lab/signed:1 $key";
+    let lookaside = "docker:\n  127.0.0.1:5000:\n    lookaside: file:///var/lib/signatures\n";
+    let trust = r#"{"default": [{"type": "reject"}], "transports": {
+        "containers-storage": {"": [{"type": "insecureAcceptAnything"}]},
+        "docker": {"127.0.0.1:5000": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/etc/containers/lab.gpg"}]}}}"#;
+    world.enter().registry(true).file("/etc/containers/registries.d/lab.yaml", lookaside).sh(sign).ok();
+    let pull = |image: &str| {
+        let words = ["bootc-image", "cmd", "pull", "--quiet", image];
+        world.enter().registry(true).file("/etc/containers/policy.json", trust).run(&words)
+    };
+    pull("127.0.0.1:5000/lab/signed:1").ok();
+    let refused = pull("127.0.0.1:5000/lab/unsigned:1").exits(125);
+    assert!(refused.stderr.contains("A signature was required, but no signature exists"), "{refused:#?}");
+    let set_unified = ["bootc-image", "set-unified"];
+    let refused = world.enter().registry(true).run(&set_unified).exits(1);
+    assert!(refused.stderr.contains("A signature was required, but no signature exists"), "{refused:#?}");
+    let names = oracle::podman_names(&world, Store::Bootc);
+    assert!(names.contains(&"127.0.0.1:5000/lab/signed:1".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("unsigned") || name.contains("lab/os")), "{names:?}");
+}
