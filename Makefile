@@ -67,7 +67,7 @@ install: build ## install to DESTDIR
 	install -D -m 0755 $(TARGET)/release/bootc-image-native \
 		$(DESTDIR)$(PREFIX)/libexec/bootc-image/bootc-image-native
 	install -D -m 0644 extension-sdk/include/bootc_image_extension.h $(DESTDIR)$(PREFIX)/include/bootc_image_extension.h
-	cd $(TARGET)/release/plugins && find . -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/bootc-image/plugins/{} \;
+	cd $(TARGET)/release/plugins && find . -type f -exec install -D -m 0644 {} $(abspath $(DESTDIR)$(PREFIX))/share/bootc-image/plugins/{} \;
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -6,6 +6,7 @@ pub mod sweep;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::programs;
 
@@ -58,6 +59,36 @@ impl Strace {
     fn option(mut self, name: &str, value: String) -> Self {
         self.options.extend([name.into(), value]);
         self
+    }
+}
+
+/// A shell function: `eventually COMMAND` waits until the command succeeds, and ends the script with a word if it doesn't in a
+/// minute.
+pub const EVENTUALLY: &str = r#"
+eventually() {
+    for attempt in $(seq 600); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
+    echo "never came true: $*" >&2
+    exit 1
+}
+"#;
+
+/// Shell functions about processes that wait for locks, for root: `waits PROCESS`, and `podman_waits`, for the only podman.
+/// The kernel tells in which call a thread is: on x86-64 72 is fcntl, here with F_SETLKW or F_OFD_SETLKW.
+pub const WAITS: &str = r#"
+waits() { grep -qs '^72 0x[0-9a-f]* 0x\(7\|26\) ' /proc/$1/task/*/syscall; }
+podman_waits() { podman=$(pgrep -x podman) && waits $podman; }
+"#;
+
+/// Waits until a file has a text, and panics if it hasn't after a minute. The path is one outside.
+pub fn wait_for_text(file: &Path, text: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let content = std::fs::read_to_string(file).unwrap_or_default();
+        if content.contains(text) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no {text:?} in {}: {content}", file.display());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -5,34 +5,64 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where programs that are run as root could leave something.
-const WATCHED: [&str; 6] = ["/etc", "/usr", "/var", "/run", "/root", "/dev/shm"];
+use crate::{programs, world};
 
-/// What others write to all the time, and what cargo and rustup need to build anything.
-const UNWATCHED: [&str; 5] =
-    ["/var/log", "/var/lib/apt", "/var/cache", "/usr/local/cargo", "/usr/local/rustup"];
-const UNWATCHED_AT_HOME: [&str; 3] = [".cargo", ".rustup", ".cache"];
+/// Where podman, skopeo, ostree and our programs keep something when they run as root. The rest of a machine changes by
+/// itself, whatever we do.
+const WATCHED: [&str; 18] = [
+    "/etc/bootc-image",
+    "/etc/containers",
+    "/ostree",
+    "/root/.config/containers",
+    "/root/.docker",
+    "/root/.local/share/containers",
+    "/run/bootc",
+    "/run/bootc-image",
+    "/run/containers",
+    "/run/lab",
+    "/run/libpod",
+    "/run/netns",
+    "/run/ostree",
+    "/run/ostree-booted",
+    "/sysroot",
+    "/usr/libexec/bootc-image",
+    "/var/lib/bootc-image",
+    "/var/lib/containers",
+];
 
-/// A line for each file (path, type and mode, size, time of change) and each mount; `but_not` is left out.
-pub fn snapshot(but_not: &[&Path]) -> BTreeSet<String> {
+/// Directories of all, and what names of ours have in them there.
+const SHARED: [&str; 2] = ["/dev/shm", "/var/tmp"];
+const NAMES: [&str; 5] = ["bootc", "buildah", "container", "libpod", "podman"];
+
+/// A line for each file (path, type and mode, size, time of change) and each mount of ours: on what is watched, in the
+/// directory of the worlds or the target directory, or right below the root.
+pub fn snapshot() -> BTreeSet<String> {
+    let ours = [world::directory(), programs::target()];
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
-    let mut lines: BTreeSet<_> = mounts.lines().map(|mount| format!("mount {mount}")).collect();
-    let mut directories: Vec<_> = WATCHED.map(PathBuf::from).into();
-    while let Some(directory) = directories.pop() {
-        let watched = |path: &PathBuf| {
-            let at_home = UNWATCHED_AT_HOME.map(|name| Path::new("/root").join(name));
-            !UNWATCHED.iter().map(Path::new).chain(but_not.iter().copied()).any(|no| path == no)
-                && !at_home.contains(path)
-        };
+    let watched = |line: &&str| {
+        let point = Path::new(line.split(' ').nth(4).unwrap_or_default());
+        let below = |directory: &Path| point.starts_with(directory);
+        point.components().count() <= 2
+            || WATCHED.iter().any(|path| below(Path::new(path)))
+            || ours.iter().any(|path| below(path))
+    };
+    let mut lines: BTreeSet<_> =
+        mounts.lines().filter(watched).map(|mount| format!("mount {mount}")).collect();
+    let entries =
+        |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        NAMES.iter().any(|part| name.contains(part)) && !ours.contains(path)
+    };
+    let shared = SHARED.iter().flat_map(|directory| entries(Path::new(directory))).filter(named);
+    let mut paths: Vec<PathBuf> = WATCHED.map(PathBuf::from).into_iter().chain(shared).collect();
+    while let Some(path) = paths.pop() {
         // What has just gone away shows as a difference in its directory.
-        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()).filter(watched) {
-            let Ok(metadata) = path.symlink_metadata() else { continue };
-            if metadata.is_dir() {
-                directories.push(path.clone());
-            }
-            lines.insert(line(&path, &metadata));
+        let Ok(metadata) = path.symlink_metadata() else { continue };
+        if metadata.is_dir() {
+            paths.extend(entries(&path));
         }
+        lines.insert(line(&path, &metadata));
     }
     lines
 }

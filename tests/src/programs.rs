@@ -8,9 +8,11 @@ const PROGRAMS: &str = "BOOTC_IMAGE_PROGRAMS";
 /// The root of a machine whose programs worlds have instead of this one's.
 const MACHINE: &str = "BOOTC_IMAGE_MACHINE";
 
-/// The root of the machine whose programs show through in worlds.
+/// The root of the machine whose programs show through in worlds. As it was given, from the root of the workspace, where cargo
+/// is called; tests run elsewhere.
 pub fn machine() -> PathBuf {
-    std::env::var_os(MACHINE).map_or_else(|| "/".into(), PathBuf::from)
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::env::var_os(MACHINE).map_or_else(|| "/".into(), |machine| workspace.join(machine))
 }
 
 /// A program of this workspace as users get it, from the release profile, if it has been built.

@@ -19,6 +19,9 @@ mod loopback;
 
 use crate::programs;
 
+/// How long the kernel may take to end all of a sandbox; beyond that a test fails instead of hanging.
+const GRACE: Duration = Duration::from_secs(60);
+
 /// What process 1 of a sandbox does, in this order.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Sandbox {
@@ -175,7 +178,9 @@ fn wait(mut child: Child, limit: Option<Duration>) -> (ExitStatus, bool) {
     if timed_out {
         drop(life_line.take());
     }
-    let status = status.unwrap_or_else(|| end.recv().expect("the thread reports"));
+    let status = status.unwrap_or_else(|| {
+        end.recv_timeout(GRACE).unwrap_or_else(|_| panic!("its time was up {GRACE:?} ago and it goes on"))
+    });
     (status.expect("a child can be waited for"), timed_out)
 }
 

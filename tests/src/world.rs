@@ -13,6 +13,7 @@ mod worlds;
 
 pub use enter::Enter;
 pub use facts::{Deployment, Facts, Image};
+pub use worlds::directory;
 
 /// A private copy of the base world; gone when it is dropped.
 pub struct World {

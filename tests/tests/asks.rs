@@ -2,11 +2,9 @@
 
 mod plugins;
 
-use std::path::Path;
-
 use bootc_image_tests::oracle::{self, Store};
 use bootc_image_tests::world::Enter;
-use bootc_image_tests::{Output, World};
+use bootc_image_tests::{Output, World, programs};
 use plugins::{IMAGE, install_in_image, ship_in_image};
 use serde_json::Value;
 
@@ -177,7 +175,7 @@ fn a_copy_takes_its_time_and_then_the_plugin_has_its_own() {
     let skopeo = "#!/bin/sh\nsleep 3\nexec /usr/bin/skopeo.real \"$@\"\n";
     let output = does(&world, "copy")
         .file(SETTINGS, "settings.command-asks.do = \"copy\"\n[ceiling.command]\nwall-ms = 2000\n")
-        .program(Path::new("/usr/bin/skopeo"), "/usr/bin/skopeo.real")
+        .program(&programs::machine().join("usr/bin/skopeo"), "/usr/bin/skopeo.real")
         .file_with_mode("/usr/bin/skopeo", skopeo, 0o755)
         .run(&["bootc-image", "--quiet", "cmd", "diff"]);
     assert!(output.ok().stderr.contains("unchanged: false"));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use bootc_image_tests::faults::{EVENTUALLY, HeldLock};
 use bootc_image_tests::oracle::{self, Store};
 use bootc_image_tests::{Output, World};
 use serde_json::Value;
@@ -237,21 +238,41 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
     assert_eq!(failed, 6, "every failure is recorded");
 }
 
-/// Ctrl-C and SIGTERM end the child; we clean up and record.
+/// Ctrl-C and SIGTERM end the child, or our waiting for it to be able to begin; we clean up and record.
 #[test]
 fn being_asked_to_end_leaves_nothing_behind() {
     let world = World::new();
     let before = traces(&world);
-    let fake = "#!/bin/sh\nexec sleep 60\n";
+    // It would wait for the lock as well, without a word.
+    let podman = "#!/bin/sh\necho /var/lib/containers/storage\n";
+    let skopeo = "#!/bin/sh\ntouch /tmp/started\nexec sleep 1000\n";
+    let lock = world.outside("/var/lib/containers/storage/overlay-layers/layers.lock");
     // To us and the child, as a terminal does; then to us alone.
-    for how in ["--signal=INT", "--foreground --signal=TERM", "--foreground --signal=HUP"] {
-        let script = format!("/usr/bin/timeout --preserve-status {how} 4 bootc-image copy-to-storage");
-        let enter = world.enter().file_with_mode("/usr/bin/skopeo", fake, 0o755);
-        let output = enter.sh(&script).exits(1);
-        assert!(output.stderr.contains("error: interrupted by signal"), "{how}: {output:#?}");
-        assert_eq!(traces(&world), before, "{how}");
+    for (how, number) in [("-INT -- -", 2), ("-TERM ", 15), ("-HUP ", 1)] {
+        for waiting in [false, true] {
+            let held = waiting.then(|| HeldLock::on(&lock));
+            let begun = if waiting { "grep 'note: waiting for' /tmp/said" } else { "[ -e /tmp/started ]" };
+            let script = format!(
+                "{EVENTUALLY}
+                set -m
+                bootc-image copy-to-storage 2>/tmp/said & ours=$!
+                eventually {begun}
+                kill {how}$ours
+                code=0; wait $ours || code=$?
+                cat /tmp/said >&2
+                ! pgrep -x sleep || exit 99
+                exit $code"
+            );
+            let enter = world.enter().file_with_mode("/usr/bin/podman", podman, 0o755);
+            let enter = enter.file_with_mode("/usr/bin/skopeo", skopeo, 0o755);
+            let output = enter.run(&["bash", "-euc", &script]).exits(1);
+            let error = format!("error: interrupted by signal {number}\n");
+            assert!(output.stderr.contains(&error), "{how}: {output:#?}");
+            drop(held);
+            assert_eq!(traces(&world), before, "{how}");
+        }
     }
-    assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 3);
+    assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 6);
 }
 
 /// D3.14: nothing of the caller's reaches the children.

@@ -48,13 +48,25 @@ fn a_prune_survives() {
     sample("prune");
 }
 
+/// What a run without a fault panics with.
+fn complaint(operation: Interrupted) -> Option<String> {
+    let (class, fault) = (CLASSES[0], FAULTS[0]);
+    let run = std::panic::catch_unwind(move || operation.run(class, usize::MAX, fault));
+    run.err().map(|panic| *panic.downcast::<String>().unwrap())
+}
+
 /// The check itself: on a damaged image it fails.
 #[test]
 fn a_damaged_image_would_be_noticed() {
-    let run = |operation: &Interrupted| {
-        let (operation, class, fault) = (*operation, CLASSES[0], FAULTS[0]);
-        std::panic::catch_unwind(move || operation.run(class, usize::MAX, fault)).is_ok()
-    };
     let pull = OPERATIONS.iter().find(|operation| operation.name == "pull").unwrap();
-    assert!(run(pull) && !run(&DAMAGED));
+    assert_eq!(complaint(*pull), None);
+    assert!(complaint(DAMAGED).unwrap().contains("integrity checksum failed"));
+}
+
+#[test]
+fn a_missing_effect_would_be_noticed() {
+    for operation in OPERATIONS {
+        let complaint = complaint(operation.idle()).unwrap_or_default();
+        assert!(complaint.contains("a success without its effect"), "{}: {complaint}", operation.name);
+    }
 }

@@ -3,6 +3,7 @@
 mod plugins;
 
 use bootc_image_tests::World;
+use bootc_image_tests::oracle::{self, Store};
 use bootc_image_tests::world::Enter;
 use plugins::{IMAGE, install, install_in_image, ship_in_image};
 use serde_json::Value;
@@ -17,10 +18,7 @@ fn does(world: &World, what: &str) -> Enter {
 
 /// What podman says of bootc's store: an object an image.
 fn of_podman(world: &World) -> Vec<Value> {
-    let store = "cd /sysroot/ostree/bootc/storage; mkdir -p /run/bootc/storage; exec 3</run/bootc/storage";
-    let podman = "mount --bind . /run/bootc/storage; podman --root=/run/bootc/storage --runroot=/proc/self/fd/3 image list --format=json";
-    let output = world.enter().sh(&format!("{store}; unshare --mount sh -euc '{podman}'")).ok();
-    serde_json::from_str(&output.stdout).unwrap()
+    oracle::podman(world, Store::Bootc, "image list --format=json")
 }
 
 #[test]
@@ -182,7 +180,9 @@ fn where_a_format_doesnt_begin_there_is_a_table_instead() {
     // Two of them are no reason to choose.
     let second = String::from_utf8(bootc_image_test_guests::files("format-does").unwrap().swap_remove(0).1);
     let second = second.unwrap().replace("\"format-does\"", "\"second\"");
-    let enter = does(&world, "").file(&format!("{IMAGE}/second/plugin.toml"), second);
+    let enter = does(&world, "")
+        .file(&format!("{IMAGE}/second/plugin.toml"), second)
+        .file("/usr/lib/bootc-image/grants.d/second.toml", "[[grant]]\nplugin = \"second\"\n");
     instead(enter, "second offers the format does, too");
 }
 

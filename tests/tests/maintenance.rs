@@ -118,16 +118,16 @@ fn what_is_saved_comes_back_under_its_names() {
 fn every_attempt_outside_the_grant_is_denied_and_recorded() {
     let world = World::new();
     let attempts: &[(&[&str], &str)] = &[
-        (&["save", "-o", "/etc/motd", APP], "outside"),
-        (&["save", "-o", "/var/backups/../lib/x.tar", APP], "outside"),
-        (&["save", "-o", "/var/backups/link/x.tar", APP], "outside"),
-        (&["save", "-o", "/var/backups/to-etc", APP], "isn't root's alone"),
-        (&["save", "-o", "/var/backups/open/x.tar", APP], "isn't root's alone"),
-        (&["save", "-o", "/var/backups/theirs/x.tar", APP], "isn't root's alone"),
-        (&["save", "--signature-policy=/etc/containers/policy.json", APP], "outside"),
-        (&["load", "-i", "/etc/shadow"], "outside"),
-        (&["load", "-i", "/etc/nothing-there"], "outside"),
-        (&["load", "-i", "../../etc/shadow"], "outside"),
+        (&["save", "-o", "/etc/motd", APP], "outside-scope"),
+        (&["save", "-o", "/var/backups/../lib/x.tar", APP], "outside-scope"),
+        (&["save", "-o", "/var/backups/link/x.tar", APP], "outside-scope"),
+        (&["save", "-o", "/var/backups/to-etc", APP], "not-roots-own"),
+        (&["save", "-o", "/var/backups/open/x.tar", APP], "not-roots-own"),
+        (&["save", "-o", "/var/backups/theirs/x.tar", APP], "not-roots-own"),
+        (&["save", "--signature-policy=/etc/containers/policy.json", APP], "outside-scope"),
+        (&["load", "-i", "/etc/shadow"], "outside-scope"),
+        (&["load", "-i", "/etc/nothing-there"], "outside-scope"),
+        (&["load", "-i", "../../etc/shadow"], "outside-scope"),
         (&["load", "--root", "/x"], "not-in-table"),
         (&["inspect", "--root=/x", APP], "not-in-table"),
         (&["rm", "--force", APP], "not-offered"),
@@ -140,7 +140,7 @@ fn every_attempt_outside_the_grant_is_denied_and_recorded() {
         ln -sfn /etc/motd /var/backups/to-etc
         chmod 777 /var/backups/open
         chown 1000 /var/backups/theirs";
-    for (number, (words, _)) in attempts.iter().enumerate() {
+    for (number, (words, code)) in attempts.iter().enumerate() {
         let words = words.join(" ");
         let output =
             enter(&world).sh(&format!("{prepare}\ncd /var/backups; bootc-image cmd {words}")).exits(77);
@@ -151,7 +151,7 @@ fn every_attempt_outside_the_grant_is_denied_and_recorded() {
         let record = world.record();
         assert_eq!(record.len(), number + 1, "{words}: {record:#?}");
         let last = record.last().unwrap();
-        assert_eq!(last["event"], "denied", "{words}");
+        assert_eq!((&last["event"], &last["denial"]["code"]), (&"denied".into(), &(*code).into()), "{words}");
     }
     assert!(!world.outside("/var/lib/x.tar").exists());
     // Granted less, it gets less.
@@ -174,7 +174,7 @@ fn a_caller_behind_sudo_loads_nothing() {
         "{output:#?}"
     );
     let allowed = enter(&world).file("/etc/bootc-image/config.d/a.toml", "allow-delegated = [\"load\"]\n");
-    assert_ne!(load(allowed).code, 77);
+    load(allowed).exits(125);
 }
 
 #[test]

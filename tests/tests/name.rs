@@ -1,7 +1,15 @@
 //! Under the name `bootc` (D10.5): `bootc image` is ours, all else is the real one's.
 
-use bootc_image_tests::World;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use bootc_image_tests::world::Enter;
+use bootc_image_tests::{World, programs};
+
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// bootc isn't packaged for Debian: this stands in for it.
 const BOOTC: &str = "#!/bin/sh\nprintf '<%s>' real \"$0\" \"$@\"; echo \"$MARK\"; exit 7\n";
@@ -53,15 +61,67 @@ fn without_a_real_one_it_is_missing() {
         "{output:#?}"
     );
     // It is us.
-    let ours = bootc_image_tests::programs::required("bootc-image");
+    let ours = programs::required("bootc-image");
     let output = enter(&world).program(&ours, "/usr/bin/bootc").run(&["/usr/bin/bootc", "status"]).exits(69);
     assert!(output.stderr.contains("bootc isn't installed"), "{output:#?}");
     enter(&world).program(&ours, "/usr/bin/bootc").run(&["/usr/bin/bootc", "image", "list"]).ok();
 }
 
-/// The name belongs to bootc's package.
+/// Every file below a directory, with its mode, as a path in it.
+fn files(directory: &Path) -> BTreeMap<PathBuf, u32> {
+    let mut files = BTreeMap::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
+        for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            let metadata = path.symlink_metadata().unwrap();
+            if metadata.is_dir() {
+                directories.push(path);
+            } else {
+                files.insert(path.strip_prefix(directory).unwrap().to_owned(), metadata.mode() & 0o7777);
+            }
+        }
+    }
+    files
+}
+
+/// The directories that a page names in its sentence about `make install`.
+fn directories_said(page: &str) -> BTreeSet<&str> {
+    let (_, sentence) = page.split_once("`make install` puts").unwrap();
+    let sentence = sentence.split(['(', '.']).next().unwrap();
+    sentence.split('`').filter(|word| word.starts_with("/usr/")).collect()
+}
+
+/// What is there afterwards is what the README, docs/native-extensions.md and docs/policies.md say. The name `bootc` belongs to
+/// bootc's package.
 #[test]
 fn the_name_is_never_installed() {
-    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Makefile")).unwrap();
-    assert!(makefile.contains("bin/bootc-image\n") && !makefile.contains("bin/bootc\n"));
+    let root = tempfile::tempdir().unwrap();
+    let programs = programs::required("bootc-image").parent().unwrap().to_owned();
+    let output = Command::new("make")
+        .args(["--old-file=build", "install"])
+        .arg(format!("DESTDIR={}", root.path().display()))
+        .env("CARGO_TARGET_DIR", programs.parent().unwrap())
+        .current_dir(WORKSPACE)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:#?}");
+    let mut expected: BTreeMap<PathBuf, u32> = [
+        ("usr/bin/bootc-image", 0o755),
+        ("usr/libexec/bootc-image/bootc-image-helper", 0o755),
+        ("usr/libexec/bootc-image/bootc-image-native", 0o755),
+        ("usr/include/bootc_image_extension.h", 0o644),
+    ]
+    .map(|(path, mode)| (path.into(), mode))
+    .into();
+    let page = |path: &str| fs::read_to_string(Path::new(WORKSPACE).join(path)).unwrap();
+    let (readme, native) = (page("README.md"), page("docs/native-extensions.md"));
+    let installed = expected.keys().map(|path| format!("/{}", path.parent().unwrap().display()));
+    let said = directories_said(&readme).into_iter().chain(directories_said(&native));
+    assert_eq!(installed.collect::<BTreeSet<_>>(), said.map(str::to_owned).collect());
+    assert!(page("docs/policies.md").contains("`/usr/share/bootc-image/plugins/registry-policy`"));
+    let plugins = files(&programs.join("plugins"));
+    assert!(plugins.contains_key(Path::new("registry-policy/plugin.toml")), "{plugins:?}");
+    let shipped = plugins.into_keys().map(|path| Path::new("usr/share/bootc-image/plugins").join(path));
+    expected.extend(shipped.map(|path| (path, 0o644)));
+    assert_eq!(files(root.path()), expected);
 }

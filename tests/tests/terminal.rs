@@ -1,7 +1,7 @@
 //! `cmd` on a terminal, in pipes and under signals: as if podman itself had been started.
 
 use bootc_image_tests::World;
-use bootc_image_tests::faults::HeldLock;
+use bootc_image_tests::faults::{EVENTUALLY, HeldLock, WAITS};
 use bootc_image_tests::oracle::Store;
 
 /// podman waits for this lock as long as somebody has it.
@@ -10,7 +10,8 @@ const LOCK: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.lock";
 /// A script in which `ours` and `podmans` start the same.
 fn both(script: &str) -> String {
     format!(
-        "{}ours() {{ bootc-image cmd \"$@\"; }}\npodmans() {{ store_podman image \"$@\"; }}\nset +e\n{script}",
+        "{}{EVENTUALLY}{WAITS}gone() {{ ! pgrep -x podman; }}
+        ours() {{ bootc-image cmd \"$@\"; }}\npodmans() {{ store_podman image \"$@\"; }}\nset +e\n{script}",
         Store::Bootc.shell()
     )
 }
@@ -23,10 +24,12 @@ fn a_signal_that_is_sent_to_us_alone_ends_podman_as_its_own_would() {
         // Jobs of their own, or the shell would have them ignore some signals.
         let script = both(&format!(
             "set -m
-            podmans list --quiet >/dev/null 2>&1 & sleep 2
-            kill -{signal} $(pgrep -x podman); wait $!; echo $?
-            bootc-image cmd list --quiet >/dev/null 2>&1 & sleep 2
-            kill -{signal} $!; wait $!; echo $?
+            podmans list --quiet >/dev/null 2>&1 &
+            eventually podman_waits
+            kill -{signal} $podman; eventually gone; wait $!; echo $?
+            bootc-image cmd list --quiet >/dev/null 2>&1 &
+            eventually podman_waits
+            kill -{signal} $!; eventually gone; wait $!; echo $?
             pgrep -x podman || echo none"
         ));
         let lines = world.enter().run(&["bash", "-c", &script]).ok().lines().join(" ");
@@ -43,18 +46,21 @@ fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
     let world = World::new();
     let held = HeldLock::on(&world.outside(LOCK));
     // In a process group of its own: one whose parent has gone is never stopped by the kernel.
-    let script = "
+    let script = format!(
+        "{EVENTUALLY}
         set -m
-        state() { sed 's/.*) //; s/ .*//' /proc/$1/stat; }
+        state() {{ sed 's/.*) //; s/ .*//' /proc/$1/stat; }}
         bootc-image cmd list --quiet & ours=$!
         # As soon as it runs, and so perhaps before we know of it.
-        until podman=$(pgrep -x podman); do sleep 0.01; done
-        are() { for i in $(seq 100); do [ \"$(state $ours) $(state $podman)\" = \"$1\" ] && return; sleep 0.1; done; }
-        kill -TSTP $ours; are 'T T'; echo \"$(state $ours) $(state $podman)\"
-        kill -CONT $ours; are 'S S'; state $ours | grep -c T; state $podman | grep -c T
-        kill -TERM $ours; wait $ours || true";
-    let output = world.enter().run(&["bash", "-c", script]);
-    assert_eq!(output.lines(), ["T T", "0", "0"], "{output:#?}");
+        runs() {{ podman=$(pgrep -x podman); }}
+        eventually runs
+        are() {{ [ \"$(state $ours) $(state $podman)\" = \"$1\" ]; }}
+        kill -TSTP $ours; eventually are 'T T'
+        kill -CONT $ours; eventually are 'S S'
+        gone() {{ ! pgrep -x podman; }}
+        kill -TERM $ours; eventually gone; wait $ours || true"
+    );
+    world.enter().run(&["bash", "-c", &script]).ok();
     drop(held);
 }
 
@@ -64,8 +70,9 @@ fn ctrl_c_ends_podman_once_and_is_recorded() {
     let world = World::new();
     let held = HeldLock::on(&world.outside(LOCK));
     let script = both(
-        "(sleep 1; printf '\\003'; sleep 1) | script -qec 'bootc-image cmd list --quiet' /dev/null >/dev/null; echo $?
-        (sleep 1; printf '\\003'; sleep 1) | script -qec 'podman --root /var/lib/containers/storage image list --quiet' /dev/null >/dev/null; echo $?
+        "interrupt() { eventually podman_waits; printf '\\003'; eventually gone; }
+        interrupt | script -qec 'bootc-image cmd list --quiet' /dev/null >/dev/null; echo $?
+        interrupt | script -qec 'podman --root /var/lib/containers/storage image list --quiet' /dev/null >/dev/null; echo $?
         pgrep -x podman || echo none",
     );
     let _other = HeldLock::on(&world.outside("/var/lib/containers/storage/overlay-images/images.lock"));

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bootc_image_tests::{World, programs};
+use bootc_image_tests::{World, programs, world};
 
 const COMMANDS: &str = include_str!("demo.sh");
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         eprintln!("Usage: demo [--transcript] [DIRECTORY]");
         return ExitCode::from(2);
     }
-    let directory = directories.first().map_or_else(|| programs::target().join("demo"), PathBuf::from);
+    let directory = directories.first().map_or_else(|| world::directory().join("demo"), PathBuf::from);
     programs::required("bootc-image");
     programs::required("bootc-image-helper");
     if !transcript {

@@ -17,8 +17,8 @@ pub struct Interrupted {
     command: &'static str,
     /// What is written to.
     store: Store,
-    /// What must be in that store after the command has been run again.
-    image: &'static str,
+    /// Succeeds if the command has had its effect.
+    effect: &'static str,
     /// Whether the registry is needed.
     registry: bool,
 }
@@ -29,7 +29,7 @@ pub const OPERATIONS: [Interrupted; 5] = [
         before: "",
         command: "bootc-image copy-to-storage",
         store: Store::Default,
-        image: "localhost/bootc:latest",
+        effect: "store_podman image exists localhost/bootc:latest",
         registry: false,
     },
     Interrupted {
@@ -37,7 +37,7 @@ pub const OPERATIONS: [Interrupted; 5] = [
         before: "",
         command: "bootc-image pull-from-default-storage localhost/mine:1",
         store: Store::Bootc,
-        image: "localhost/mine:1",
+        effect: "store_podman image exists localhost/mine:1",
         registry: false,
     },
     Interrupted {
@@ -45,7 +45,7 @@ pub const OPERATIONS: [Interrupted; 5] = [
         before: "rm -r /sysroot/ostree/bootc",
         command: "bootc-image cmd list --quiet",
         store: Store::Bootc,
-        image: "",
+        effect: "[ -e /sysroot/ostree/bootc/storage/overlay-images ]",
         registry: false,
     },
     Interrupted {
@@ -53,7 +53,7 @@ pub const OPERATIONS: [Interrupted; 5] = [
         before: "",
         command: "bootc-image set-unified",
         store: Store::Bootc,
-        image: "127.0.0.1:5000/lab/os:1",
+        effect: "store_podman image exists 127.0.0.1:5000/lab/os:1",
         registry: true,
     },
     // An image with two names and one that is there by its digest alone; what is bound stays.
@@ -63,7 +63,8 @@ pub const OPERATIONS: [Interrupted; 5] = [
             store_podman image tag localhost/mine:1 localhost/mine:2",
         command: "bootc-image prune --all",
         store: Store::Bootc,
-        image: "127.0.0.1:5000/lab/app:1",
+        effect: "store_podman image exists 127.0.0.1:5000/lab/app:1 &&
+            [ $(store_podman image list --all --quiet --no-trunc | sort -u | wc -l) = 1 ]",
         registry: false,
     },
 ];
@@ -75,8 +76,8 @@ pub const DAMAGED: Interrupted = Interrupted {
     ..OPERATIONS[1]
 };
 
-/// What is checked, in the words of the real programs. `$store` is how skopeo names the store, `$image` what must be there
-/// in the end. With bootc's store everything is run with its mount.
+/// What is checked, in the words of the real programs. `$store` is how skopeo names the store. With bootc's store everything is
+/// run with its mount.
 const CHECK: &str = r#"
 check() {
     store_podman image list --all --quiet --no-trunc | sort -u >/tmp/ids
@@ -94,6 +95,11 @@ check() {
 "#;
 
 impl Interrupted {
+    /// The same but for its command, which does nothing.
+    pub fn idle(self) -> Self {
+        Self { command: "true", ..self }
+    }
+
     /// Hits the call with this number; returns how many there were, and panics with the whole story if something isn't as it
     /// should be afterwards.
     pub fn run(&self, class: Class, index: usize, fault: Fault) -> Report {
@@ -106,6 +112,9 @@ impl Interrupted {
         };
         let script = format!(
             "{shell}{in_store}{CHECK}
+            effect() {{
+                {effect}
+            }}
             {before}
             cat /proc/self/mountinfo >/tmp/mounts
             code=0
@@ -114,10 +123,11 @@ impl Interrupted {
             cat /proc/self/mountinfo | cmp - /tmp/mounts || {{ echo 'a mount is left'; exit 1; }}
             [ $code -ne 2 ] && [ $code -ne 101 ] || {{ echo 'a wrong exit code'; exit 1; }}
             ! [ -e /sysroot/ostree/bootc/storage ] || check
+            [ $code -ne 0 ] || effect || {{ echo 'a success without its effect'; exit 1; }}
             ostree fsck --quiet >&2
             {command} >/tmp/out 2>&1 || {{ echo \"again: $?\"; cat /tmp/out; exit 1; }}
             check
-            [ -z '{image}' ] || store_podman image exists '{image}'
+            effect || {{ echo 'no effect'; exit 1; }}
             [ -z \"$(ls -A /var/tmp)\" ] || {{ echo 'left in /var/tmp:'; find /var/tmp; exit 1; }}
             [ \"$(ls -A /sysroot/ostree/bootc)\" = storage ]
             cat /tmp/report",
@@ -126,7 +136,7 @@ impl Interrupted {
             class = class.name,
             fault = fault.name(),
             command = self.command,
-            image = self.image,
+            effect = self.effect,
         );
         let enter = world.enter().registry(self.registry).program(&programs::ours("faulty"), FAULTY);
         let output = enter.sh(&script);

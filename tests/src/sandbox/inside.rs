@@ -194,7 +194,13 @@ fn find(program: &str, sandbox: &Sandbox) -> PathBuf {
 /// Holds a POSIX write lock on the whole file until its standard input ends.
 fn hold_lock(file: &Path) -> Result<i32> {
     let file = fs::OpenOptions::new().read(true).write(true).open(file)?;
-    fcntl_lock(&file, FlockOperation::LockExclusive)?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if Instant::now() > deadline {
+            return Err(error).context("somebody else holds it");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     println!("held");
     io::copy(&mut io::stdin().lock(), &mut io::sink())?;
     Ok(0)

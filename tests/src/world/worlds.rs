@@ -87,7 +87,12 @@ fn clean(worlds: &Path, file: &Path) {
         return;
     }
     let entries = fs::read_dir(worlds).expect("the directory of the worlds").flatten();
-    for world in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+    // Not those that are kept.
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.is_dir() && (name.starts_with("base-") || name.starts_with("copy-"))
+    };
+    for world in entries.map(|entry| entry.path()).filter(ours) {
         let in_use = File::open(world.join("in-use"))
             .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err());
         if world != base_path() && !in_use {
@@ -115,8 +120,9 @@ fn base_path() -> PathBuf {
     directory().join(format!("base-{}", base::version()))
 }
 
-/// podman's overlays don't work on an overlay, which the root of a container is; there, memory is the next best.
-fn directory() -> PathBuf {
+/// Where all worlds are. podman's overlays don't work on an overlay, which the root of a container is; there, memory is the next
+/// best.
+pub fn directory() -> PathBuf {
     if let Some(chosen) = std::env::var_os(WORLDS) {
         return chosen.into();
     }

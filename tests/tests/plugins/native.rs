@@ -1,7 +1,9 @@
 //! Native extensions, compiled here and installed as a vendor would.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use bootc_image_tests::programs;
 use bootc_image_tests::world::Enter;
@@ -27,22 +29,17 @@ impl Extension {
     /// Compiles C or C++ with these options. `rest` is what its manifest says after `[[native]]`, file and digest.
     pub fn compiled(id: &str, source: &str, options: &[&str], rest: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        // Tests run side by side.
         let library =
             directory().join(format!("{id}-{:x}.so", Sha256::digest(format!("{source} {options:?}"))));
-        let (compiler, standard) =
-            if source.ends_with(".cpp") { ("c++", "-std=c++17") } else { ("cc", "-std=gnu11") };
-        let output = Command::new(compiler)
-            .args([standard, "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"])
-            .arg("-I")
-            .arg(root.join("extension-sdk/include"))
-            .args(options)
-            .arg("-o")
-            .arg(&library)
-            .arg(root.join(source))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Tests run side by side: each library is compiled once by a process, and is whole whenever it is there.
+        static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !compiled.contains(&library) {
+            let unfinished = library.with_extension(std::process::id().to_string());
+            compile(&root, source, options, &unfinished);
+            std::fs::rename(unfinished, &library).unwrap();
+            compiled.insert(library.clone());
+        }
         Self { path: library.clone(), ..Self::of(id, std::fs::read(library).unwrap(), rest) }
     }
 
@@ -74,6 +71,22 @@ impl Extension {
     pub fn enabled(&self, enter: Enter, settings: &str) -> Enter {
         self.install(enter).file(GRANT, self.grant()).file(CONFIG, format!("{ENABLED}{settings}"))
     }
+}
+
+fn compile(root: &Path, source: &str, options: &[&str], to: &Path) {
+    let (compiler, standard) =
+        if source.ends_with(".cpp") { ("c++", "-std=c++17") } else { ("cc", "-std=gnu11") };
+    let output = Command::new(compiler)
+        .args([standard, "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"])
+        .arg("-I")
+        .arg(root.join("extension-sdk/include"))
+        .args(options)
+        .arg("-o")
+        .arg(to)
+        .arg(root.join(source))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn directory() -> PathBuf {
