@@ -4,6 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --locked
 cargo test --locked -p bootc-image-plugin-sdk
-cargo test --locked -p bootc-image-plugin-builder
-# As it was built: its dependencies aren't compiled a second time.
-cargo test --locked --release -p bootc-image-helper
+# As the helper was built: what both depend on isn't compiled a second time.
+cargo test --locked --release -p bootc-image-helper -p bootc-image-plugin-builder

@@ -52,6 +52,16 @@ fn everything_else_is_the_real_ones() {
     }
 }
 
+/// It is the caller who runs it: what we set for ourselves and our children isn't its business.
+#[test]
+fn the_real_one_has_the_callers_limits_and_mask() {
+    let world = World::new();
+    let real = "#!/bin/sh\necho $(umask) $(ulimit -S -n) $(ulimit -S -s)\n";
+    let script = format!("{LINK}; umask 077; ulimit -S -n 500; ulimit -S -s 4096; /tmp/bootc status");
+    let output = enter(&world).file_with_mode("/usr/bin/bootc", real, 0o755).sh(&script).ok();
+    assert_eq!(output.stdout, "0077 500 4096\n");
+}
+
 #[test]
 fn without_a_real_one_it_is_missing() {
     let world = World::new();
