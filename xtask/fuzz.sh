@@ -23,8 +23,9 @@ one() {
         echo "$name: $(ls "$kept" | wc -l) inputs"
         return
     fi
-    # An input of 16 KiB that takes seconds or much memory is as wrong as one that panics.
-    if ! "$target/fuzz/fuzz" -max_total_time="$seconds" -timeout=25 -rss_limit_mb=1024 -malloc_limit_mb=256 \
+    # An input of 16 KiB that takes seconds or much memory is as wrong as one that panics. In CI the search is the same each time:
+    # a change is judged by what it changes, and not by luck.
+    if ! "$target/fuzz/fuzz" ${CI:+-seed=1} -max_total_time="$seconds" -timeout=25 -rss_limit_mb=1024 -malloc_limit_mb=256 \
         -max_len=16384 -print_final_stats=1 -artifact_prefix="$target/fuzz/found/$name-" "$new" "$kept" &>"$log"; then
         grep -a -A3 -e 'panicked at' -e 'ERROR: libFuzzer' "$log" | cut -c1-300
         echo "$name: FAILED: $(ls "$target/fuzz/found/$name-"*)"
