@@ -3,9 +3,11 @@
 mod plugins;
 
 use bootc_image_test_guests as guests;
+use bootc_image_tests::faults::EVENTUALLY;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{Output, World, programs};
 use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image, ship_in_image};
+use serde_json::Value;
 
 const CONFIGURATION: &str = "/usr/lib/bootc-image/config.d/50-test.toml";
 const COPY: &[&str] = &["bootc-image", "copy-to-storage"];
@@ -545,6 +547,56 @@ fn reads_are_recorded_if_the_configuration_says_so() {
     let events: Vec<String> =
         world.record().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect();
     assert_eq!(events, ["intent", "outcome"]);
+}
+
+/// What is recorded is over then: nothing is left to be cleaned up, and nobody reads on.
+#[test]
+fn a_recorded_list_that_nobody_takes_can_be_ended() {
+    let world = World::new();
+    let script = format!(
+        "{EVENTUALLY}
+        recorded() {{ grep -q outcome /var/lib/bootc-image/audit/audit.jsonl; }}
+        mkfifo /tmp/full; exec 3<>/tmp/full; head -c 65536 /dev/zero >&3
+        bootc-image list >&3 & ours=$!
+        eventually recorded
+        kill -TERM $ours; wait $ours; echo $?"
+    );
+    let enter = world.enter().file(CONFIGURATION, "audit.reads = true\n");
+    assert_eq!(enter.run(&["bash", "-uc", &script]).ok().stdout, "143\n");
+}
+
+/// Who looks at a record later can tell which policy decided, with which settings, and what came out.
+#[test]
+fn the_record_says_what_decided_and_what_came_out() {
+    let world = World::new();
+    let copied = does(world.enter(), "allow").run(COPY).ok();
+    does(world.enter(), "allow").run(COPY).ok();
+    let record = world.record();
+    let verdict = |line: &Value| {
+        let verdicts = line["verdicts"].as_array().unwrap();
+        verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap()["made"].clone()
+    };
+    let made = verdict(&record[0]);
+    assert_eq!(made, verdict(&record[2]));
+    // printf '{"do":"allow"}' | sha256sum
+    let settings = "08460b98855a96e8f7f4bff3cd085efdbf18c7899013b51a864bd8bcb6feee86";
+    assert_eq!((&made["version"], &made["settings"]), (&"0.1.0".into(), &settings.into()));
+    assert!(made["code"].as_str().unwrap().len() == 64 && made["manifest"].as_str().unwrap().len() == 64);
+    let outcomes = [&record[1], &record[3]].map(|line| (line["image"].clone(), line["unchanged"].clone()));
+    assert_eq!((&outcomes[0].1, &outcomes[1].1), (&false.into(), &true.into()));
+    assert_eq!(outcomes[0].0, outcomes[1].0);
+    assert!(copied.stdout.contains(outcomes[0].0["manifest_digest"].as_str().unwrap()), "{copied:#?}");
+    // All that is there stands on the page.
+    let page = include_str!("../../docs/audit.md");
+    for line in &record {
+        for key in line.as_object().unwrap().keys() {
+            assert!(page.contains(&format!("`{key}`")), "{key}");
+        }
+        assert!(page.contains(&format!("`{}`", line["event"].as_str().unwrap())));
+    }
+    let process = &record[0]["process"];
+    assert_eq!(process["version"], env!("CARGO_PKG_VERSION"));
+    assert!(process["pid"].is_number() && process["boot"].is_string(), "{process}");
 }
 
 #[test]

@@ -148,9 +148,53 @@ fn what_podmans_own_storage_stands_on_stays() {
         .sh(&format!("podman rm keeper; printf 'FROM {id}\\nLABEL a=b\\n' | {podman} build -q -"))
         .ok();
     stays("is needed by podman's own storage, which stands on its layers");
+    // From outside, podman's storage is where that system's configuration says; a link there leads nobody knows where.
+    let elsewhere = ["--sysroot", "/sysroot", "remove", id];
+    let output = run(&world, &elsewhere).exits(77);
+    assert!(output.stderr.contains("podman's own storage"), "{output:#?}");
+    world.enter().sh("mv /var/lib/containers /var/moved; ln -s /var/moved /var/lib/containers").ok();
+    let output = run(&world, &elsewhere).exits(1);
+    assert!(output.stderr.contains("it is a link, and where that leads"), "{output:#?}");
+    stays("is needed by podman's own storage, which stands on its layers");
     world.enter().sh("podman rmi --all --force").ok();
     run(&world, &["remove", id]).ok();
     assert!(!oracle::podman_ids(&world, Store::Bootc).contains(id));
+}
+
+/// podman finds an image by the name of the list that names it. With one that it has made itself podman 4.3 can't list images
+/// any more, so the storage's index is read.
+#[test]
+fn what_a_manifest_list_names_stays_as_long_as_that() {
+    let world = World::new();
+    let index = world.sysroot().join("ostree/bootc/storage/overlay-images/images.json");
+    let stored = || serde_json::from_slice::<Vec<Value>>(&fs::read(&index).unwrap()).unwrap();
+    let ids = || stored().iter().map(|image| image["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let before = ids();
+    let build = "printf 'FROM scratch\nLABEL a=b\n' | \
+                 store_podman build --quiet --manifest quay.io/x/list:1 - >/dev/null";
+    world.enter().sh(&format!("{}{build}", Store::Bootc.shell())).ok();
+    let (list, instance): (Vec<Value>, Vec<Value>) = stored()
+        .into_iter()
+        .filter(|image| !before.contains(&image["id"].as_str().unwrap().to_owned()))
+        .partition(|image| image["names"].as_array().is_some_and(|names| !names.is_empty()));
+    let id = |images: &[Value]| images[0]["id"].as_str().unwrap().to_owned();
+    let (list, instance) = (id(&list), id(&instance));
+    assert!(run(&world, &["prune"]).ok().stdout.is_empty());
+    // Bound, it keeps what it names from whoever wants that removed, too.
+    let unit = "[Image]\nImage=quay.io/x/list:1\n";
+    let bound = |command: &str| {
+        let script = format!(
+            "mount -t tmpfs none /usr/lib/bootc/bound-images.d
+             ln -s /run/list.image /usr/lib/bootc/bound-images.d/list.image; exec bootc-image {command}"
+        );
+        world.enter().file("/run/list.image", unit).sh(&script)
+    };
+    let output = bound(&format!("remove {instance}")).exits(77);
+    assert!(output.stderr.contains("to which it is bound"), "{output:#?}");
+    bound("prune --all").ok();
+    assert!(ids().contains(&instance) && ids().contains(&list), "{:?}", ids());
+    run(&world, &["prune", "--all"]).ok();
+    assert!(!ids().contains(&instance) && !ids().contains(&list), "{:?}", ids());
 }
 
 /// podman keeps capital letters in the names of registries; lists show them so.
@@ -164,8 +208,13 @@ fn a_name_with_capital_letters_is_found_as_it_is_listed() {
         let image = &judged["frozen"]["operation"]["image"];
         assert_eq!(image["names"], serde_json::json!(["Quay.io/x/y:1"]), "{name}");
     }
+    // The one that is written just so is meant, if there are two.
+    let tag =
+        format!("{}store_podman image tag {} quay.io/x/y:1", Store::Bootc.shell(), world.facts().app2.id);
+    world.enter().sh(&tag).ok();
     let output = run(&world, &["remove", "Quay.io/x/y:1"]).ok();
     assert_eq!(output.stdout, format!("Untagged: Quay.io/x/y:1 of {id}\n"));
+    assert!(oracle::podman_names(&world, Store::Bootc).contains(&"quay.io/x/y:1".to_owned()));
 }
 
 /// What can't be told in full might be what is about to go.

@@ -103,7 +103,10 @@ pub(crate) fn report(
         Report::NothingToDo => Ok(OK),
         Report::Approved { grant, file } => {
             let native = if grant.native { "It is native code and runs with full authority.\n" } else { "" };
-            ui.text(&format!("Approved: {} {} in {}\n{native}", grant.plugin, grant.sha256, file.display()))
+            let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
+            let granted = sanitize::lines(&granted.collect::<String>());
+            let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
+            ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{granted}"))
         }
         Report::Revoked { plugin, file } => {
             ui.text(&format!("Revoked: {plugin}, removed {}\n", file.display()))

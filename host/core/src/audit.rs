@@ -15,7 +15,9 @@ use time::format_description::well_known::Rfc3339;
 use crate::digest::Digest;
 use crate::error::{Denial, Error};
 use crate::files::private_directory;
+use crate::operation::LocalImage;
 use crate::policy::{Judged, Verdict};
+use crate::report::Report;
 use crate::subject::Subject;
 
 /// The version of a record's lines.
@@ -30,7 +32,14 @@ pub struct RecordId(String);
 #[serde(rename_all = "kebab-case", tag = "result")]
 pub enum Outcome {
     /// It succeeded.
-    Done,
+    Done {
+        /// What a copy or a pull has led to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        image: Option<LocalImage>,
+        /// Whether that was there before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unchanged: Option<bool>,
+    },
     /// podman ran and ended with this code.
     Exited {
         /// podman's own code, 128 + N for signal N.
@@ -41,6 +50,23 @@ pub enum Outcome {
         /// The error, with its causes.
         error: String,
     },
+}
+
+impl Outcome {
+    /// It succeeded, and there is no more to say.
+    pub const DONE: Self = Self::Done { image: None, unchanged: None };
+
+    /// What became of an operation.
+    pub(crate) fn of(result: &Result<Report, Error>) -> Self {
+        match result {
+            Ok(Report::Exited { code }) => Self::Exited { code: *code },
+            Ok(Report::Copied { image, unchanged, .. } | Report::Pulled { image, unchanged, .. }) => {
+                Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) }
+            }
+            Ok(_) => Self::DONE,
+            Err(error) => Self::Failed { error: error.with_causes() },
+        }
+    }
 }
 
 /// Keeps the record.
@@ -90,6 +116,34 @@ struct Line<'a> {
     denial: Option<&'a Denial>,
     #[serde(flatten)]
     outcome: Option<&'a Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Process>,
+}
+
+/// Where a line comes from, so that it can be found in what else the system records.
+#[derive(Serialize)]
+struct Process {
+    pid: u32,
+    /// Who logged in, whatever they have become since, if the kernel knows.
+    login_uid: Option<u32>,
+    /// Of this boot, of which alone the pid is.
+    boot: Option<String>,
+    /// Our version.
+    version: &'static str,
+}
+
+impl Process {
+    fn ours() -> Self {
+        let text = |path| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        Self {
+            pid: std::process::id(),
+            login_uid: text("/proc/self/loginuid")
+                .and_then(|uid| uid.parse().ok())
+                .filter(|uid| *uid != u32::MAX),
+            boot: text("/proc/sys/kernel/random/boot_id"),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
 }
 
 /// The record in a directory that only root can enter, as JSON lines.
@@ -167,6 +221,7 @@ impl Recorder for FileRecorder {
             digest: Some(judged.frozen().digest()),
             frozen: Some(raw(judged)?.as_ref()),
             verdicts: Some(judged.verdicts()),
+            process: Some(Process::ours()),
             ..line("intent", &id)
         })?;
         Ok(RecordId(id))
@@ -178,12 +233,13 @@ impl Recorder for FileRecorder {
 
     fn looked_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error> {
         let id = new_id()?;
-        let outcome = error.map_or(Outcome::Done, |error| Outcome::Failed { error: error.to_owned() });
+        let outcome = error.map_or(Outcome::DONE, |error| Outcome::Failed { error: error.to_owned() });
         self.write(&Line {
             digest: Some(judged.frozen().digest()),
             frozen: Some(raw(judged)?.as_ref()),
             verdicts: Some(judged.verdicts()),
             outcome: Some(&outcome),
+            process: Some(Process::ours()),
             ..line("looked-up", &id)
         })
     }
@@ -197,6 +253,7 @@ impl Recorder for FileRecorder {
             verdicts: judged.map(Judged::verdicts),
             subject: Some(subject),
             denial: Some(denial),
+            process: Some(Process::ours()),
             ..line("denied", &id)
         })
     }
@@ -219,6 +276,7 @@ fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
         subject: None,
         denial: None,
         outcome: None,
+        process: None,
     }
 }
 

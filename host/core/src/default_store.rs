@@ -9,7 +9,7 @@ use crate::children::{self, Child, Program};
 use crate::error::Error;
 use crate::lock_watch::LockWatch;
 use crate::settings::Settings;
-use crate::storage::default_store;
+use crate::storage::default_store::{self, Places};
 use crate::storage::root::RootDir;
 use crate::talk::Talk;
 
@@ -17,6 +17,8 @@ use crate::talk::Talk;
 #[derive(Debug)]
 pub(crate) struct DefaultStore {
     path: PathBuf,
+    /// Where it keeps what doesn't outlive a boot: containers and their layers, if it is transient.
+    volatile: PathBuf,
 }
 
 impl DefaultStore {
@@ -25,7 +27,8 @@ impl DefaultStore {
     /// # Errors
     /// As [`default_store::find`].
     pub(crate) fn find() -> Result<Self, Error> {
-        Ok(Self { path: configured()?.graphroot })
+        let Places { graphroot, runroot } = configured()?;
+        Ok(Self { path: graphroot, volatile: runroot })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -42,6 +45,15 @@ impl DefaultStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("open", &self.path)(error)),
         }
+    }
+
+    /// All that there is of it: the storage, and what doesn't outlive a boot.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn open_all(&self) -> Result<Vec<RootDir>, Error> {
+        let volatile = Self { path: self.volatile.clone(), volatile: PathBuf::new() };
+        Ok([self.open()?, volatile.open()?].into_iter().flatten().collect())
     }
 
     /// podman must touch its storage before skopeo does: it decides on the network then. It also says where it keeps its

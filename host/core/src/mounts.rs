@@ -32,7 +32,20 @@ pub(crate) fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Re
 /// Nobody writes into `directory` by way of this process. Fit for a child before its exec, after [`be_private`].
 pub(crate) fn protect(directory: &str) -> io::Result<()> {
     rustix::mount::mount_bind(directory, directory)?;
-    Ok(rustix::mount::mount_remount(directory, MountFlags::BIND | MountFlags::RDONLY, c"")?)
+    // What the mount below forbids stays forbidden: in a user namespace nobody may lift that.
+    let below = rustix::fs::statvfs(directory)?.f_flag;
+    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
+    for (of_system, flag) in [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ] {
+        flags.set(flag, below.contains(of_system));
+    }
+    Ok(rustix::mount::mount_remount(directory, flags, c"")?)
 }
 
 /// bootc hosts keep `/sysroot` read-only; for this process and its children it becomes writable, as bootc does it. What was

@@ -59,6 +59,20 @@ pub(crate) fn id(manifest: &[u8]) -> Option<String> {
     Some(manifest.config.digest.hex().to_owned())
 }
 
+/// The manifests that a manifest list names; none if it isn't one.
+pub(crate) fn instances(list: &[u8]) -> Vec<Digest> {
+    #[derive(Deserialize)]
+    struct List {
+        manifests: Vec<Descriptor>,
+    }
+    #[derive(Deserialize)]
+    struct Descriptor {
+        digest: Digest,
+    }
+    let list: Option<List> = serde_json::from_slice(list).ok();
+    list.map(|list| list.manifests.into_iter().map(|manifest| manifest.digest).collect()).unwrap_or_default()
+}
+
 /// The digests of an image's layers, not compressed, lowest first, as its configuration names them.
 ///
 /// # Errors

@@ -239,8 +239,9 @@ impl Pipeline<'_> {
     /// A read is judged, and recorded only if root asks and the configuration says so.
     fn read(&self, frozen: Frozen) -> Result<Report, Error> {
         let judged = validators(&self.settings.configuration, Vec::new(), self.plugins).judge(frozen);
-        if self.settings.configuration.record_reads && self.settings.root {
-            return self.act_if_allowed(judged);
+        if self.settings.configuration.record_reads && self.settings.root && !self.settings.dry_run {
+            self.refuse_denied(&judged)?;
+            return self.run_recorded(judged);
         }
         if self.settings.dry_run {
             return Ok(Report::Judged(vec![judged]));
@@ -248,12 +249,13 @@ impl Pipeline<'_> {
         self.execute(judged.approve()?)
     }
 
-    /// An act is recorded: before, or nothing runs, and after.
+    /// An act is recorded: before, or nothing runs, and after, also if we are asked to end meanwhile.
     fn act_if_allowed(&self, judged: Judged) -> Result<Report, Error> {
         if self.settings.dry_run {
             return Ok(Report::Judged(vec![judged]));
         }
         self.refuse_denied(&judged)?;
+        children::heed_signals()?;
         self.run_recorded(judged)
     }
 
@@ -278,6 +280,7 @@ impl Pipeline<'_> {
             return Ok(Report::Judged(judged));
         }
         judged.iter().try_for_each(|judged| self.refuse_denied(judged))?;
+        children::heed_signals()?;
         let mut reports = Vec::with_capacity(judged.len());
         for judged in judged {
             reports.push(self.run_recorded(judged));
@@ -307,19 +310,13 @@ impl Pipeline<'_> {
     }
 
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
-        // Whoever asks us to end from now on is heard, and how it ended is recorded.
-        children::heed_signals()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.plugins.rest();
         let result = self.execute(judged.approve()?);
         if matches!(result, Err(Error::Child { .. })) {
             default_store::forget_missing_features();
         }
-        let outcome = match &result {
-            Ok(Report::Exited { code }) => Outcome::Exited { code: *code },
-            Ok(_) => Outcome::Done,
-            Err(error) => Outcome::Failed { error: error.with_causes() },
-        };
+        let outcome = Outcome::of(&result);
         let recorded =
             self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
         match (result, recorded) {

@@ -174,10 +174,26 @@ pub enum PlanError {
     },
 }
 
+/// What a plugin was when it was asked, for the record: who looks at that later can tell whether it would say the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Made {
+    /// Its version, as its manifest has it.
+    pub version: String,
+    /// SHA-256 of its component or library, in lower-case hexadecimal digits.
+    pub code: String,
+    /// SHA-256 of its manifest.
+    pub manifest: String,
+    /// SHA-256 of its settings, a JSON object on one line with sorted keys.
+    pub settings: String,
+}
+
 /// A plugin that judges operations.
 pub trait Policy {
     /// Which plugin.
     fn plugin(&self) -> &PluginId;
+
+    /// What it is made of, if that can be told.
+    fn made(&self) -> Option<&Made>;
 
     /// Whether its manifest says that it judges such an operation. Never loads the component. What can't be told is yes.
     fn concerns(&self, view: &View) -> bool;

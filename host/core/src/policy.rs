@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::error::{By, Denial};
 use crate::frozen::Frozen;
 use crate::operation::Operation;
-use crate::plugin::{CommandClaim, PluginId, Plugins, Said};
+use crate::plugin::{CommandClaim, Made, PluginId, Plugins, Said};
 use crate::subject::Subject;
 use plugins::PolicyJudge;
 
@@ -85,6 +85,9 @@ pub struct Verdict {
     /// A plugin's own words.
     #[serde(skip_serializing_if = "Said::is_empty")]
     pub said: Said,
+    /// What the plugin was made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
 }
 
 /// All validators: the host's own, and the policies of plugins. There is no public way to an empty set.
@@ -161,7 +164,14 @@ impl Verdict {
     /// Of one who objects, or doesn't, and says nothing beside.
     fn new(validator: impl Into<String>, denial: Option<Denial>) -> Self {
         let allowed = denial.is_none();
-        Self { validator: validator.into(), allowed, denial, failed_open: None, said: Said::default() }
+        Self {
+            validator: validator.into(),
+            allowed,
+            denial,
+            failed_open: None,
+            said: Said::default(),
+            made: None,
+        }
     }
 }
 
@@ -241,6 +251,10 @@ mod tests {
     impl Policy for Fixed {
         fn plugin(&self) -> &PluginId {
             &self.plugin
+        }
+
+        fn made(&self) -> Option<&Made> {
+            None
         }
 
         fn concerns(&self, _: &View) -> bool {

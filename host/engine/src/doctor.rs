@@ -4,6 +4,7 @@
 use bootc_image_core::plugin::{PluginId, Plugins as _};
 
 use crate::code;
+use crate::grants;
 use crate::inventory::{Plugin, Standing};
 use crate::manifest::World;
 use crate::places::passed_over;
@@ -140,9 +141,16 @@ impl PluginSet {
         for (key, ids) in
             [("mandatory", &configuration.judging.mandatory), ("fail-open", &configuration.judging.fail_open)]
         {
-            for id in ids.iter().filter(|id| !is_policy(id)) {
-                let what = format!("[policy] {key} names it, and there is no such policy");
-                findings.push(finding(id.as_str(), what, "install it, or take it out of the configuration"));
+            // What is wrong with one that is there is told already.
+            let broken = |id: &PluginId| inventory.broken.iter().any(|broken| broken.id == id.as_str());
+            for id in ids.iter().filter(|id| !is_policy(id) && !broken(id)) {
+                let is_masked = inventory.masked.iter().any(|masked| masked.id == id.as_str());
+                let (why, fix) = if is_masked {
+                    ("it is masked", "take one of the two out of the configuration")
+                } else {
+                    ("there is no such policy", "install it, or take it out of the configuration")
+                };
+                findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), fix));
             }
         }
         let is_there = |id: &PluginId| {
@@ -150,6 +158,12 @@ impl PluginSet {
                 || inventory.broken.iter().any(|broken| broken.id == id.as_str())
                 || inventory.masked.iter().any(|masked| masked.id == id.as_str())
         };
+        let grants = grants::read(self.places()).unwrap_or_default();
+        for grant in grants.iter().filter(|grant| !is_there(&grant.plugin)) {
+            let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
+            let fix = "install it, or remove the grant; a policy that must not go missing belongs into [policy] mandatory";
+            findings.push(finding(grant.plugin.as_str(), sanitize(&what), fix));
+        }
         for id in configuration.settings.keys().filter(|id| !is_there(id)) {
             let what = "the configuration has settings for it, and there is no such plugin".to_owned();
             findings.push(finding(id.as_str(), what, "install it, or take them out of the configuration"));
@@ -172,13 +186,32 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::places::Places;
+    use crate::places::{Place, Places};
     use crate::set::Surroundings;
+
+    #[test]
+    fn a_grant_of_a_plugin_that_is_gone_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let digest = "0".repeat(64);
+        let grant = format!("[[grant]]\nplugin = \"gone\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
+        fs::write(scratch.path().join("gone.toml"), grant).unwrap();
+        let places = Places {
+            grants: vec![(Place::User, scratch.path().to_owned())],
+            user: Some(rustix::process::geteuid().as_raw()),
+            ..Places::default()
+        };
+        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let findings = set.examine(None);
+        let [one] = findings.as_slice() else { panic!("{findings:?}") };
+        let file = scratch.path().join("gone.toml");
+        assert_eq!(one.about, "gone");
+        assert_eq!(one.what, format!("{} grants it something, and there is no such plugin", file.display()));
+    }
 
     #[test]
     fn files_that_nobody_reads_are_told() {
         let scratch = tempfile::tempdir().unwrap();
-        for name in ["site.toml", "site.conf", ".hidden"] {
+        for name in ["site.toml", "site.conf", ".hidden", "README.md", "site.toml~", "site.toml.rpmsave"] {
             fs::write(scratch.path().join(name), "").unwrap();
         }
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };

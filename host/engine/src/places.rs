@@ -227,12 +227,18 @@ fn is_drop_in(name: &OsStr) -> bool {
     name.ends_with(b".toml") && !name.starts_with(b".")
 }
 
-/// What lies beside files that count and isn't read, though somebody may believe so. Hidden files are left out.
+/// What lies beside files that count and isn't read, though somebody may believe so. Hidden files, notes, and copies that editors
+/// and packages leave are left out.
 pub(crate) fn passed_over<P>(directories: &[(P, PathBuf)]) -> Vec<PathBuf> {
     let entries = directories.iter().filter_map(|(_, directory)| fs::read_dir(directory).ok());
     let names = entries.flatten().flatten().filter(|entry| {
         let name = entry.file_name();
-        !is_drop_in(&name) && !name.as_encoded_bytes().starts_with(b".")
+        let name = name.to_string_lossy();
+        let is_copy = [".bak", ".orig", ".rpmnew", ".rpmsave", "~"].iter().any(|end| name.ends_with(end));
+        !is_drop_in(name.as_ref().as_ref())
+            && !is_copy
+            && !name.starts_with('.')
+            && !name.starts_with("README")
     });
     let mut found: Vec<PathBuf> = names.map(|entry| entry.path()).collect();
     found.sort_unstable();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bootc_image_core::children;
-use bootc_image_core::plugin::{Opinion, PluginId, Policy, PolicyFailure};
+use bootc_image_core::plugin::{Made, Opinion, PluginId, Policy, PolicyFailure};
 use bootc_image_core::view::View;
 
 use crate::code::{self, Code, Compiler};
@@ -49,6 +49,7 @@ impl Workshop {
 /// A plugin that judges, or that might if it weren't broken.
 pub(crate) struct JudgingPlugin {
     plugin: PluginId,
+    made: Option<Made>,
     when: When,
     before_lookup: bool,
     code: Result<(Code, Identity), PolicyFailure>,
@@ -66,6 +67,12 @@ enum Body {
 
 impl JudgingPlugin {
     pub(crate) fn new(plugin: &Plugin, identity: Identity, workshop: Arc<Workshop>) -> Self {
+        let made = plugin.manifest.component.sha256.as_ref().map(|code| Made {
+            version: plugin.manifest.version.to_string(),
+            code: code.clone(),
+            manifest: plugin.manifest_sha256.clone(),
+            settings: code::hex(identity.settings.as_bytes()),
+        });
         let code = match &plugin.standing {
             Standing::Enabled => Ok((plugin.code.clone(), identity)),
             Standing::Held { reason, fix } => {
@@ -80,6 +87,7 @@ impl JudgingPlugin {
         };
         Self {
             plugin: plugin.manifest.id.clone(),
+            made,
             when,
             before_lookup,
             code,
@@ -97,6 +105,7 @@ impl JudgingPlugin {
         let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone(), asked: false };
         broken.may_be_policy.then(|| Self {
             plugin: PluginId::new(&broken.id).unwrap_or_else(|_| PluginId::unknown()),
+            made: None,
             when: When::default(),
             before_lookup: true,
             code: Err(failure),
@@ -125,6 +134,10 @@ impl JudgingPlugin {
 impl Policy for JudgingPlugin {
     fn plugin(&self) -> &PluginId {
         &self.plugin
+    }
+
+    fn made(&self) -> Option<&Made> {
+        self.made.as_ref()
     }
 
     fn concerns(&self, view: &View) -> bool {

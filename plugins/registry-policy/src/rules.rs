@@ -9,16 +9,21 @@ use crate::settings::{Effect, Role, Rule, Settings};
 
 /// Judges. One image that is denied denies the operation.
 pub(crate) fn judge(settings: &Settings<'_>, operation: &Operation) -> Verdict {
-    if operation.images.is_empty() {
-        return judge_without_images(settings, operation);
+    let unseen = brings_unseen(operation).then(unseen);
+    let images: Vec<&Image> = operation.images.iter().chain(&unseen).collect();
+    if images.is_empty() {
+        return Verdict::allow(format!("`{}` is about no image", operation.kind));
     }
     let (mut reasons, mut by) = (Vec::new(), Vec::new());
-    for image in &operation.images {
+    for image in images {
         let asked = Asked::new(settings, operation, image);
         match asked.decide() {
             Ok(allowed) => {
-                reasons.push(words::reason(image, &allowed));
-                let name = words::name(allowed.by);
+                let reason = words::reason(&asked, &allowed);
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+                let name = words::name(allowed.by).into_owned();
                 if !by.contains(&name) {
                     by.push(name);
                 }
@@ -29,20 +34,15 @@ pub(crate) fn judge(settings: &Settings<'_>, operation: &Operation) -> Verdict {
     Verdict::allow(reasons.join("; ")).with_attr("rule", by.join(", "))
 }
 
-/// What is about no image is allowed, unless a rule about nothing of an image denies it. Before names are looked up not all
-/// images are known.
-fn judge_without_images(settings: &Settings<'_>, operation: &Operation) -> Verdict {
-    let decides = |rule: &&Rule<'_>| rule.is_about(operation) && rule.names_no_image();
-    let decides = settings.rules.iter().find(decides).filter(|_| operation.resolved());
-    let kind = &operation.kind;
-    match decides {
-        None => Verdict::allow(format!("`{kind}` is about no image")),
-        Some(rule) if rule.effect == Effect::Deny => words::denial_without_images(kind, rule),
-        Some(rule) => {
-            let name = rule.name();
-            Verdict::allow(format!("`{kind}` is about no image: allowed by {name}")).with_attr("rule", name)
-        }
-    }
+/// Whether podman gets images that nobody names: what a build fetches, or an archive holds. Before names are looked up nothing
+/// is pinned.
+fn brings_unseen(operation: &Operation) -> bool {
+    operation.resolved() && operation.attr("pinned") == Some("false")
+}
+
+/// Stands for these: only rules that say nothing of a name match it.
+fn unseen() -> Image {
+    Image { role: Role::Source.as_str().to_owned(), name: None, digest: None, attrs: Vec::new() }
 }
 
 impl Rule<'_> {
@@ -50,12 +50,6 @@ impl Rule<'_> {
     fn is_about(&self, operation: &Operation) -> bool {
         let caller = || operation.uid().is_some_and(|uid| self.callers.contains(&uid));
         matches(&self.operations, Some(&operation.kind)) && (self.callers.is_empty() || caller())
-    }
-
-    /// Whether it says nothing of the images that it matches.
-    fn names_no_image(&self) -> bool {
-        let Self { roles, registry, repository, tag, digest, .. } = self;
-        roles.is_empty() && [registry, repository, tag, digest].iter().all(|patterns| patterns.is_empty())
     }
 }
 
@@ -81,6 +75,8 @@ enum Why {
     Default,
     /// The default, of an image that was asked for by its id.
     Unnamed,
+    /// The default, of images that nobody names.
+    Unseen,
     NotByDigest(Demand),
     Latest(Demand),
 }
@@ -177,6 +173,10 @@ impl<'a> Asked<'a> {
         self.digest.is_none() && !self.operation.resolved() && !self.is(Role::Target)
     }
 
+    fn is_unseen(&self) -> bool {
+        *self.image == unseen()
+    }
+
     fn is(&self, role: Role) -> bool {
         self.image.role == role.as_str()
     }
@@ -188,6 +188,7 @@ impl<'a> Asked<'a> {
             return denied(match (by, &self.image.name) {
                 (Some(_), _) => Why::Rule,
                 (None, Some(_)) => Why::Default,
+                (None, None) if self.is_unseen() => Why::Unseen,
                 (None, None) => Why::Unnamed,
             });
         }

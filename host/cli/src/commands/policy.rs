@@ -24,7 +24,7 @@ pub(crate) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say who allows or denies an operation, and why; nothing runs
+    /// Say who allows or denies an operation, and why; nothing runs, but what a tag means is asked of its registry
     Explain {
         #[command(subcommand)]
         operation: Operation,

@@ -7,7 +7,7 @@ use clap::Args;
 /// a container needs stays.
 #[derive(Debug, Args)]
 pub(crate) struct Remove {
-    /// Their names or ids; all must be there and allowed before the first one is removed
+    /// Their names or ids (12 digits at least); all must be there and allowed before the first one is removed
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }

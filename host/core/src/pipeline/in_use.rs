@@ -2,11 +2,14 @@
 //! beside its own.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
 
 use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::storage::containers::{Image, Images, Store};
+use crate::storage::default_store;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
 
@@ -59,20 +62,38 @@ impl InUse {
     }
 }
 
-/// podman's own storages: the running system's, unless this is about another system, and the usual one of every stateroot.
+/// podman's own storages: the running system's, with what it keeps there until the next boot, or those of the deployments of
+/// another system.
 fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootDir>, Error> {
-    let running = match settings.sysroot {
-        None => DefaultStore::find()?.open()?,
-        Some(_) => None,
-    };
-    let mut storages = Vec::from_iter(running);
-    for path in sysroot::stateroots(physical)? {
-        let path = path.join("var/lib/containers/storage");
-        match physical.open_root(&path) {
-            Ok(root) => storages.push(root),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(physical.error("open", &path)(error)),
-        }
+    if settings.sysroot.is_none() {
+        return DefaultStore::find()?.open_all();
+    }
+    let mut storages = Vec::new();
+    for deployment in sysroot::all(physical)? {
+        let root = physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?;
+        let place = default_store::find(&root)?.graphroot;
+        let (above, below) = match place.strip_prefix("/var") {
+            Ok(below) => (deployment.stateroot().join("var"), below),
+            Err(_) => (deployment.path.clone(), place.strip_prefix("/").unwrap_or(&place)),
+        };
+        storages.extend(open_without_links(physical, &above, below)?);
     }
     Ok(storages)
+}
+
+/// Where a link leads is that system's business: an absolute one would lead elsewhere here.
+fn open_without_links(physical: &RootDir, above: &Path, below: &Path) -> Result<Option<RootDir>, Error> {
+    let mut path = above.to_owned();
+    for part in below {
+        path.push(part);
+        if physical.read_link(&path).is_ok() {
+            let source = io::Error::other("it is a link, and where that leads in its own system isn't known");
+            return Err(physical.error("look into", &path)(source));
+        }
+    }
+    match physical.open_root(&path) {
+        Ok(root) => Ok(Some(root)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(physical.error("open", &path)(error)),
+    }
 }

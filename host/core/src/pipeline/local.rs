@@ -52,8 +52,13 @@ pub(super) fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
     Ok(names)
 }
 
-/// The images of a storage that a name can mean, each with the full name.
+/// The images of a storage that a name can mean, each with the full name. One that is written just so there is meant: podman
+/// keeps capital letters, and so there can be two.
 pub(super) fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
+    let just_so = images.iter().find(|image| image.names.iter().any(|name| name == text));
+    if let (Some(image), Ok(name)) = (just_so, Reference::parse_local(text)) {
+        return Ok(vec![(image, name)]);
+    }
     let names = meanings(text)?.into_iter();
     Ok(names.filter_map(|name| Some((images.meant(&name)?, name))).collect())
 }

@@ -11,6 +11,7 @@ use crate::pipeline::local::{as_named_here, host_image};
 use crate::pipeline::set_unified::name_in_storage;
 use crate::reference::{InvalidReference, Reference};
 use crate::settings::Settings;
+use crate::storage::aliases::aliases;
 use crate::storage::bound::bound_images;
 use crate::storage::containers::Image;
 use crate::storage::ostree::Repository;
@@ -122,13 +123,22 @@ impl Needs {
         if let Some(problem) = problems.into_iter().next() {
             return Err(problem);
         }
+        let aliases = if names.is_empty() { Vec::new() } else { aliases(root)? };
         for name in names {
             let who = format!("{who}, to which it is bound");
             let plain = as_named_here(&name);
             match Reference::parse(plain) {
                 Ok(reference) => self.add_name(&reference, false, &who),
                 Err(InvalidReference::ShortName(_)) => {
-                    self.add_name(&Reference::parse_local(plain)?, true, &who);
+                    let short = Reference::parse_local(plain)?;
+                    self.add_name(&short, true, &who);
+                    let rest = plain.strip_prefix(short.repository()).unwrap_or_default();
+                    let leads_to = aliases.iter().filter(|(name, _)| name == short.repository());
+                    for name in
+                        leads_to.filter_map(|(_, full)| Reference::parse(&format!("{full}{rest}")).ok())
+                    {
+                        self.add_name(&name, false, &who);
+                    }
                 }
                 // It may be a name all the same, to whoever starts it.
                 Err(error) => return Err(error.into()),
@@ -187,6 +197,10 @@ mod tests {
         let directory = scratch.path().join("usr/lib/bootc/bound-images.d");
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(scratch.path().join("unit"), format!("[Container]\nImage={bound}\n")).unwrap();
+        let containers = scratch.path().join("etc/containers");
+        std::fs::create_dir_all(&containers).unwrap();
+        let aliases = "[aliases]\npodman = \"quay.io/podman/stable\"\n";
+        std::fs::write(containers.join("registries.conf"), aliases).unwrap();
         std::os::unix::fs::symlink("/unit", directory.join("a.container")).unwrap();
         let mut needs = Needs::default();
         needs.add_bound(&RootDir::open(scratch.path()).unwrap(), "it").unwrap();
@@ -205,6 +219,9 @@ mod tests {
             ("docker.io/app:1".to_owned(), vec!["docker.io/library/app:1".to_owned()]),
             ("app:1".to_owned(), vec!["docker.io/library/app:1".to_owned()]),
             ("app".to_owned(), vec!["localhost/app:latest".to_owned()]),
+            ("podman".to_owned(), vec!["quay.io/podman/stable:latest".to_owned()]),
+            ("podman:5".to_owned(), vec!["quay.io/podman/stable:5".to_owned()]),
+            (pinned("podman"), vec![pinned("quay.io/podman/stable")]),
             (pinned("app:1"), vec![pinned("docker.io/library/app")]),
             (pinned("app"), vec!["docker.io/library/app:1".to_owned()]),
             (pinned("quay.io/app:1"), vec![pinned("quay.io/app"), "localhost/other:1".to_owned()]),
@@ -230,6 +247,7 @@ mod tests {
             ("quay.io/app:1", "quay.io/x/app:1"),
             ("app:1", "quay.io/anapp:1"),
             ("app:1", "quay.io/app:2"),
+            ("podman:5", "quay.io/podman/stable:6"),
         ] {
             assert_eq!(needed(bound, &[name]), (false, false), "{bound} {name}");
         }

@@ -52,7 +52,11 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         let names =
             with_digest_forms(image, going.get(image.id.as_str()).map(Vec::as_slice).unwrap_or_default());
         let whole = image.names.iter().all(|name| names.contains(name));
-        let needed_by = needed_by(&needs, &used, image, &names, whole).map(str::to_owned);
+        let of_list = || {
+            let mut lists = lists_of(&images, image).filter(|_| whole);
+            lists.find_map(|list| needed_by(&needs, &used, list, &list.names, true))
+        };
+        let needed_by = needed_by(&needs, &used, image, &names, whole).or_else(of_list).map(str::to_owned);
         Operation::Remove { image: Removal::new(image, names, whole, needed_by) }
     };
     Ok(order.into_iter().map(removal).collect())
@@ -67,9 +71,10 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
     let contents = Store::open(store.root())?;
     let images = contents.images(settings.lock_limit, pipeline.talk)?;
     let used = InUse::find(&physical, settings, &contents, &images)?;
-    let superfluous = images.iter().filter(|image| {
+    let goes = |image: &Image| {
         (all || image.names.is_empty()) && needed_by(&needs, &used, image, &image.names, true).is_none()
-    });
+    };
+    let superfluous = images.iter().filter(|image| goes(image) && lists_of(&images, image).all(goes));
     let prune =
         |image: &Image| Operation::Prune { all, image: Removal::new(image, image.names.clone(), true, None) };
     let operations: Vec<Operation> = superfluous.map(prune).collect();
@@ -81,6 +86,12 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
         });
     }
     Ok(operations)
+}
+
+/// The manifest lists that stand for an image: podman finds it by their names.
+fn lists_of<'a>(images: &'a Images<'_>, image: &'a Image) -> impl Iterator<Item = &'a Image> {
+    let others = images.iter().filter(|list| list.id != image.id);
+    others.filter(|list| images.instances(list).iter().any(|manifest| image.is_of(manifest)))
 }
 
 /// Who needs that these names of an image stay, or, if the whole image would go, that it does.

@@ -74,7 +74,8 @@ pub(super) fn ask(
             PolicyJudge::Plugin { policy, fail_open } => {
                 // Who is root for another could stop us until time is up.
                 let may_fail = *fail_open && frozen.subject().delegation.is_none();
-                verdicts.push(verdict(policy.plugin(), policy.evaluate(&view), may_fail));
+                let verdict = verdict(policy.plugin(), policy.evaluate(&view), may_fail);
+                verdicts.push(Verdict { made: policy.made().cloned(), ..verdict });
             }
         }
     }

@@ -310,6 +310,17 @@ impl Images<'_> {
         Ok(size_of_layers(image, &self.store.layers()?))
     }
 
+    /// The manifests that an image stands for, if it is a manifest list; what can't be read stands for none.
+    pub fn instances(&self, image: &Image) -> Vec<Digest> {
+        // A list has no layers of its own.
+        if image.layer.as_ref().is_some_and(|layer| !layer.is_empty()) {
+            return Vec::new();
+        }
+        let path = format!("{}-images/{}/manifest", self.store.driver(), image.id);
+        let text = self.store.root.read(path, MAX_DOCUMENT).unwrap_or_default();
+        oci::instances(&text)
+    }
+
     /// Which of these images have one of these layers, by id.
     ///
     /// # Errors

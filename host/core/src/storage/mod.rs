@@ -1,5 +1,6 @@
 //! Where images are kept, read natively: no child, no libostree (D9.2).
 
+pub mod aliases;
 pub mod bound;
 pub mod containers;
 pub mod default_store;

@@ -48,10 +48,7 @@ fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
 }
 
 /// The directories of all stateroots, within the physical root.
-///
-/// # Errors
-/// The system's.
-pub fn stateroots(physical: &RootDir) -> Result<Vec<PathBuf>, Error> {
+fn stateroots(physical: &RootDir) -> Result<Vec<PathBuf>, Error> {
     let entries = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;
     let directories = entries.into_iter().filter(Entry::is_directory);
     Ok(directories.map(|entry| Path::new(DEPLOYMENTS).join(entry.name)).collect())
@@ -121,6 +118,11 @@ fn deployment_of(physical: &RootDir, target: &str) -> Result<Option<Deployment>,
 }
 
 impl Deployment {
+    /// The directory of its stateroot, within the physical root.
+    pub fn stateroot(&self) -> &Path {
+        self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
+    }
+
     /// The beginning of its commit and its serial: enough to tell deployments apart.
     pub fn short_name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();

@@ -199,39 +199,76 @@ fn every_rule_that_allowed_something_is_recorded() {
     assert_eq!(verdict.attrs, [attr("rule", "in, default")]);
 }
 
+/// An operation that podman gets images in which nobody names.
+fn unpinned(kind: &str, images: Vec<Image>) -> Operation {
+    let mut operation = operation(kind, images);
+    operation.attrs.push(attr("pinned", "false"));
+    operation
+}
+
 #[test]
-fn what_is_about_no_image_is_allowed_unless_a_rule_about_no_image_denies_it() {
-    let load =
-        |rules: Value| judged(&json!({ "default": "deny", "rule": rules }), &operation("cmd load", vec![]));
-    // Rules about images, other operations and other callers have no say.
-    for rule in [
-        json!({ "effect": "deny", "registry": ["*"] }),
-        json!({ "effect": "deny", "repository": ["**"] }),
-        json!({ "effect": "deny", "tag": ["*"] }),
-        json!({ "effect": "deny", "digest": ["*"] }),
-        json!({ "effect": "deny", "roles": ["source"] }),
-        json!({ "effect": "deny", "operations": ["cmd pull"] }),
-        json!({ "effect": "deny", "callers": [0] }),
-    ] {
-        let verdict = load(json!([rule]));
-        assert_eq!(verdict.decision, Decision::Allow, "{rule}");
-        assert_eq!((&*verdict.reason, verdict.attrs), ("`cmd load` is about no image", vec![]));
+fn what_is_about_no_image_is_allowed() {
+    let settings = json!({ "default": "deny", "rule": [{ "effect": "deny" }] });
+    let verdict = judged(&settings, &operation("cmd list", vec![]));
+    assert_eq!(verdict.decision, Decision::Allow);
+    assert_eq!((&*verdict.reason, verdict.attrs), ("`cmd list` is about no image", vec![]));
+    // What is pushed isn't known yet.
+    let mut push = unpinned("cmd push", vec![]);
+    push.attrs.push(attr("resolved", "false"));
+    assert_eq!(judged(&settings, &push).decision, Decision::Allow);
+}
+
+#[test]
+fn images_that_nobody_names_are_matched_by_rules_that_say_nothing_of_a_name() {
+    let load = |default: &str, rules: Value| {
+        judged(&json!({ "default": default, "rule": rules }), &unpinned("cmd load", vec![]))
+    };
+    for effect in ["allow", "deny"] {
+        // Rules about names, other operations and other callers have no say.
+        for rule in [
+            json!({ "effect": effect, "registry": ["*"] }),
+            json!({ "effect": effect, "repository": ["**"] }),
+            json!({ "effect": effect, "tag": ["*"] }),
+            json!({ "effect": effect, "digest": ["*"] }),
+            json!({ "effect": effect, "roles": ["target"] }),
+            json!({ "effect": effect, "operations": ["cmd pull"] }),
+            json!({ "effect": effect, "callers": [0] }),
+        ] {
+            assert_eq!(code(load("deny", json!([rule]))), "unseen-images", "{rule}");
+            assert_eq!(code(load("allow", json!([rule]))), "", "{rule}");
+        }
     }
     for rule in [json!({ "effect": "deny", "operations": ["cmd load"] }), json!({ "effect": "deny" })] {
-        let denied = load(json!([{ "effect": "allow", "operations": ["cmd pull"] }, rule]));
+        let denied = load("allow", json!([{ "effect": "allow", "operations": ["cmd pull"] }, rule]));
         assert_eq!(denied.attrs, [attr("rule", "rule 2")]);
         let denial = denial(denied).unwrap();
         assert_eq!((&*denial.code, &*denial.message), ("denied-by-rule", "`cmd load`: denied by rule 2"));
     }
     // The first one decides.
     let allowed =
-        load(json!([{ "effect": "allow", "name": "ours", "callers": [1000] }, { "effect": "deny" }]));
-    assert_eq!(allowed.reason, "`cmd load` is about no image: allowed by ours");
-    // What is pushed isn't known yet.
-    let mut push = operation("cmd push", vec![]);
-    push.attrs.push(attr("resolved", "false"));
-    let settings = json!({ "default": "deny", "rule": [{ "effect": "deny" }] });
-    assert_eq!(judged(&settings, &push).decision, Decision::Allow);
+        load("deny", json!([{ "effect": "allow", "name": "ours", "callers": [1000] }, { "effect": "deny" }]));
+    assert_eq!(allowed.reason, "`cmd load`: allowed by ours");
+}
+
+#[test]
+fn that_the_name_of_what_is_built_is_allowed_says_nothing_of_what_is_fetched() {
+    let build = unpinned("cmd build", vec![image("target", "containers-storage:localhost/a:1")]);
+    let names = json!({ "effect": "allow", "registry": ["localhost"] });
+    let settings = json!({ "default": "deny", "rule": [names] });
+    let denied = judged(&settings, &build);
+    let denial = denial(denied).unwrap();
+    assert_eq!(denial.code, "unseen-images");
+    assert_eq!(
+        denial.message,
+        "`cmd build`: denied by default: it may bring any image, and no rule allows that"
+    );
+    let settings =
+        json!({ "default": "deny", "rule": [names, { "effect": "allow", "operations": ["cmd build"] }] });
+    let allowed = judged(&settings, &build);
+    assert_eq!(
+        allowed.reason,
+        "containers-storage:localhost/a:1: allowed by rule 1; `cmd build`: allowed by rule 2"
+    );
 }
 
 #[test]

@@ -22,18 +22,21 @@ pub(super) fn name<'a>(rule: Option<&'a Rule<'_>>) -> Cow<'a, str> {
     rule.map_or(Cow::Borrowed("default"), Rule::name)
 }
 
-pub(super) fn reason(image: &Image, allowed: &Allowed<'_>) -> String {
+pub(super) fn reason(asked: &Asked<'_>, allowed: &Allowed<'_>) -> String {
     let perhaps = if allowed.perhaps { ", if its digest is the right one" } else { "" };
-    format!("{}: allowed by {}{perhaps}", shown(image), name(allowed.by))
+    format!("{}: allowed by {}{perhaps}", subject(asked), name(allowed.by))
 }
 
 pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
-    let (image, rule) = (shown(asked.image), name(denied.by));
+    let (image, rule) = (subject(asked), name(denied.by));
     let (code, what) = match denied.why {
         Why::Rule => ("denied-by-rule", format!("denied by {rule}")),
         Why::Default => ("denied-by-default", format!("denied by {rule}: no rule matches it")),
         Why::Unnamed => {
             ("unnamed-image", format!("denied by {rule}: it has no name that a rule could match"))
+        }
+        Why::Unseen => {
+            ("unseen-images", format!("denied by {rule}: it may bring any image, and no rule allows that"))
         }
         Why::NotByDigest(Demand::Rule) => {
             ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
@@ -49,17 +52,19 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
     let hint = match denied.why {
         Why::Rule | Why::Default => offers(asked),
         Why::Unnamed => format!("name it as REGISTRY/REPOSITORY:TAG instead of by its id; {}", offers(asked)),
+        Why::Unseen => format!(
+            "a rule of [settings.registry-policy] that says nothing of a name can allow it: effect = \"allow\", operations = [\"{}\"]",
+            asked.operation.kind
+        ),
         Why::NotByDigest(_) => format!("name it by digest: {}{}", by_digest(asked), how_to_find(asked)),
         Why::Latest(_) => format!("name another tag, or its digest alone: {}", by_digest(asked)),
     };
     Verdict::deny(code, format!("{image}: {what}")).with_hint(hint).with_attr("rule", rule)
 }
 
-pub(super) fn denial_without_images(kind: &str, rule: &Rule<'_>) -> Verdict {
-    let name = rule.name();
-    Verdict::deny("denied-by-rule", format!("`{kind}`: denied by {name}"))
-        .with_hint(UNOFFERED)
-        .with_attr("rule", name)
+/// What is judged: an image, or an operation that brings some.
+fn subject(asked: &Asked<'_>) -> String {
+    if asked.is_unseen() { format!("`{}`", asked.operation.kind) } else { shown(asked.image) }
 }
 
 /// An image as a person would call it: registries need no transport in front.
