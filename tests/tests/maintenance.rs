@@ -48,6 +48,11 @@ fn names_are_given_and_taken_but_for_those_that_are_needed() {
     }
     cmd(&world, &["untag", "app:new", "quay.io/x/y", "app:new"]).ok();
     assert!(!oracle::podman_names(&world, Store::Bootc).contains(&"localhost/app:new".to_owned()));
+    // podman keeps capital letters, and finds no other spelling.
+    let tag = format!("{}store_podman image tag localhost/app:stable Quay.io/x/cap:1", Store::Bootc.shell());
+    world.enter().sh(&tag).ok();
+    cmd(&world, &["untag", "app:stable", "Quay.io/x/cap:1"]).ok();
+    assert!(!oracle::podman_names(&world, Store::Bootc).contains(&"Quay.io/x/cap:1".to_owned()));
     let usage = cmd(&world, &["untag", "app:stable"]).exits(2);
     assert!(usage.stderr.contains("would take all names from the image"), "{usage:#?}");
     // The bound image is what the host starts: its name stays with it.

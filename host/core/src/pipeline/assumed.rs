@@ -123,6 +123,10 @@ impl Names for Assumed {
         Ok((name, self.local()))
     }
 
+    fn as_stored(&self, _: &LocalImage, name: &str) -> Result<String, Error> {
+        Ok(name.to_owned())
+    }
+
     fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
         Ok(text.to_owned())
     }

@@ -134,6 +134,11 @@ impl<'a> Planned<'a> {
                 Ok(id)
             }
             Kind::Source => names.source(&wanted, text),
+            // Of the image that was looked up just before.
+            Kind::Reference if wanted.name() == "untag" => match images.last() {
+                Some(CommandImage::Store { image, .. }) => names.as_stored(image, text),
+                _ => Ok(text.to_owned()),
+            },
             _ => Ok(text.to_owned()),
         })?;
         if kinds.contains(&Kind::Destination) && command.operands().len() == 1 {
@@ -196,6 +201,9 @@ pub(super) trait Names {
     /// An image of bootc's storage, by one of its names or by its id.
     fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error>;
 
+    /// A name of an image as the storage has it: podman keeps capital letters, and finds no other spelling.
+    fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error>;
+
     /// A file or directory of the caller's as it is really called. `-` is stdin.
     fn source(&self, command: &Command, text: &str) -> Result<String, Error>;
 
@@ -234,6 +242,17 @@ impl Names for LookedUp<'_> {
 
     fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error> {
         in_store(self.0, text)
+    }
+
+    fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error> {
+        let wanted = Reference::parse_local(name)?;
+        let Some(store) = BootcStore::open(&physical(self.0.settings)?)? else { return Ok(name.to_owned()) };
+        let contents = Store::open(store.root())?;
+        let images = contents.images(self.0.settings.lock_limit, self.0.talk)?;
+        let image = images.iter().find(|found| found.id == image.id);
+        let mut stored = image.into_iter().flat_map(|image| &image.names);
+        let found = stored.find(|stored| Reference::parse_local(stored).as_ref() == Ok(&wanted));
+        Ok(found.map_or_else(|| name.to_owned(), Clone::clone))
     }
 
     fn source(&self, command: &Command, text: &str) -> Result<String, Error> {
@@ -461,6 +480,10 @@ mod tests {
 
         fn in_store(&self, _: &str) -> Result<(Option<Reference>, LocalImage), Error> {
             Err(Error::NothingNamed)
+        }
+
+        fn as_stored(&self, _: &LocalImage, name: &str) -> Result<String, Error> {
+            Ok(name.to_owned())
         }
 
         fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
