@@ -54,7 +54,7 @@ pub struct Plugin {
     pub manifest: Manifest,
     /// Whether it may run.
     pub standing: Standing,
-    /// Whether its manifest may say what it is asked about, of a policy that is held.
+    /// Whether its manifest may say what it is asked about, if it is a policy.
     pub(crate) when_counts: bool,
     /// Digest of its manifest in lower-case hexadecimal.
     pub manifest_sha256: String,
@@ -112,7 +112,10 @@ impl Plugin {
 impl Inventory {
     pub(crate) fn take(surroundings: &Surroundings) -> Result<Self, PluginSetError> {
         let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
-        let grants = grants::read(&surroundings.places).map_err(|reason| cannot("grants", reason))?;
+        let mut grants: BTreeMap<PluginId, Vec<Found>> = BTreeMap::new();
+        for grant in grants::read(&surroundings.places).map_err(|reason| cannot("grants", reason))? {
+            grants.entry(grant.plugin.clone()).or_default().push(grant);
+        }
         let mut inventory = Self::default();
         for builtin in &surroundings.builtins {
             inventory.add(embedded(builtin));
@@ -222,7 +225,7 @@ fn read(
     place: Place,
     id: &str,
     directory: &Located,
-    grants: &[Found],
+    grants: &BTreeMap<PluginId, Vec<Found>>,
 ) -> Result<Plugin, Broken> {
     let owner = surroundings.places.owner(place);
     let origin = directory.named.display().to_string();
@@ -250,10 +253,12 @@ fn read(
         return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
     };
     let manifest_sha256 = code::hex(text.as_bytes());
+    let grants = grants.get(&manifest.id).map_or(&[][..], Vec::as_slice);
     let is_mandatory = surroundings.configuration.judging.mandatory.contains(&manifest.id);
-    let when_counts = when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
     let standing = native_standing(surroundings, place, &manifest)
         .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
+    let when_counts =
+        standing.is_enabled() || when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
     let code = Code::File { file: directory.join(&manifest.component.file), sha256, owner };
     Ok(Plugin { place: Some(place), origin, manifest, standing, when_counts, manifest_sha256, code })
 }

@@ -49,12 +49,21 @@ impl Workshop {
 /// A plugin that judges, or that might if it weren't broken.
 pub(crate) struct JudgingPlugin {
     plugin: PluginId,
-    made: Option<Made>,
+    parts: Option<Parts>,
+    made: OnceLock<Option<Made>>,
     when: When,
     before_lookup: bool,
     code: Result<(Code, Identity), PolicyFailure>,
     body: Body,
     workshop: Arc<Workshop>,
+}
+
+/// What it is made of. Settings are hashed only of those that are asked.
+struct Parts {
+    version: String,
+    code: String,
+    manifest: String,
+    settings: Arc<str>,
 }
 
 /// What a policy is when it has been asked once.
@@ -67,11 +76,11 @@ enum Body {
 
 impl JudgingPlugin {
     pub(crate) fn new(plugin: &Plugin, identity: Identity, workshop: Arc<Workshop>) -> Self {
-        let made = plugin.manifest.component.sha256.as_ref().map(|code| Made {
+        let parts = plugin.manifest.component.sha256.as_ref().map(|code| Parts {
             version: plugin.manifest.version.to_string(),
             code: code.clone(),
             manifest: plugin.manifest_sha256.clone(),
-            settings: code::hex(identity.settings.as_bytes()),
+            settings: identity.settings.clone(),
         });
         let code = match &plugin.standing {
             Standing::Enabled => Ok((plugin.code.clone(), identity)),
@@ -80,14 +89,15 @@ impl JudgingPlugin {
             }
         };
         let component = &plugin.manifest.component;
-        let (when, before_lookup) = if plugin.standing.is_enabled() || plugin.when_counts {
+        let (when, before_lookup) = if plugin.when_counts {
             (component.when.clone(), component.before_lookup)
         } else {
             (When::default(), true)
         };
         Self {
             plugin: plugin.manifest.id.clone(),
-            made,
+            parts,
+            made: OnceLock::new(),
             when,
             before_lookup,
             code,
@@ -105,7 +115,8 @@ impl JudgingPlugin {
         let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone(), asked: false };
         broken.may_be_policy.then(|| Self {
             plugin: PluginId::new(&broken.id).unwrap_or_else(|_| PluginId::unknown()),
-            made: None,
+            parts: None,
+            made: OnceLock::new(),
             when: When::default(),
             before_lookup: true,
             code: Err(failure),
@@ -137,7 +148,13 @@ impl Policy for JudgingPlugin {
     }
 
     fn made(&self) -> Option<&Made> {
-        self.made.as_ref()
+        let made = |parts: &Parts| Made {
+            version: parts.version.clone(),
+            code: parts.code.clone(),
+            manifest: parts.manifest.clone(),
+            settings: code::hex(parts.settings.as_bytes()),
+        };
+        self.made.get_or_init(|| self.parts.as_ref().map(made)).as_ref()
     }
 
     fn concerns(&self, view: &View) -> bool {
