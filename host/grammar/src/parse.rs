@@ -83,6 +83,8 @@ pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
         }
     }
     check_operands(table, &command.operands)?;
+    // As it is printed it can be longer, and must be parsed again.
+    check_text(command.argv().get(table.subcommand.split(' ').count()..).unwrap_or_default())?;
     Ok(command)
 }
 
@@ -295,6 +297,24 @@ mod tests {
             assert!(matches!(parsed(subcommand, &[]), Err(Refusal::UnknownSubcommand(_))), "{subcommand}");
         }
         assert!(matches!(parsed("", &[]), Err(Refusal::UnknownSubcommand(_))));
+    }
+
+    #[test]
+    fn what_is_too_long_once_it_is_printed_is_refused() {
+        let conditions = |count: usize| {
+            let conditions = vec!["--filter=dangling=true".to_owned(); count];
+            parse("list", &[conditions, vec!["a".to_owned()]].concat())
+        };
+        // `--` stands before the name.
+        assert!(conditions(MAX_ARGUMENTS - 2).unwrap().again().is_ok());
+        assert!(matches!(conditions(MAX_ARGUMENTS - 1), Err(Refusal::BadArgument { .. })));
+        let value = |length: usize| ["--format".to_owned(), "x".repeat(length)];
+        let printed = "--format=".len();
+        assert!(parse("list", &value(MAX_ARGUMENT - printed)).unwrap().again().is_ok());
+        assert!(matches!(
+            parse("list", &value(MAX_ARGUMENT - printed + 1)),
+            Err(Refusal::BadArgument { index: 1, .. })
+        ));
     }
 
     #[test]
