@@ -20,16 +20,16 @@ pub(crate) fn podman_grammar(input: &[u8]) {
     let Some((subcommand, args)) = words.split_first() else { return };
     let Ok(command) = bootc_image_grammar::parse(subcommand, args) else { return };
     let argv = command.argv();
-    // `rmi` is printed as `rm`.
-    let printed =
-        bootc_image_grammar::table(subcommand).map_or(subcommand.as_str(), |table| table.subcommand);
-    assert_eq!(argv.first().map(String::as_str), Some(printed));
+    let table = command.table().expect("it was parsed by one");
+    // `rmi` is printed as `rm`, and some have two words.
+    let named: Vec<&str> = table.subcommand.split(' ').collect();
+    assert_eq!(argv[..named.len()], named);
+    assert_eq!(subcommand, if subcommand == "rmi" { subcommand } else { &argv[0] });
     let again = command.again().expect("what was printed is parsed");
     assert_eq!(again, command);
     assert_eq!(again.argv(), argv);
     let end = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
-    let table = command.table().expect("it was parsed by one");
-    for word in &argv[1..end] {
+    for word in &argv[named.len()..end] {
         let name = word.strip_prefix("--").and_then(|rest| rest.split('=').next()).expect("an option");
         assert!(table.long(name).is_some(), "{word:?}");
     }
