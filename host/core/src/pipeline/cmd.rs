@@ -250,9 +250,8 @@ impl Names for LookedUp<'_> {
         let contents = Store::open(store.root())?;
         let images = contents.images(self.0.settings.lock_limit, self.0.talk)?;
         let image = images.iter().find(|found| found.id == image.id);
-        let mut stored = image.into_iter().flat_map(|image| &image.names);
-        let found = stored.find(|stored| Reference::parse_local(stored).as_ref() == Ok(&wanted));
-        Ok(found.map_or_else(|| name.to_owned(), Clone::clone))
+        let stored = image.and_then(|image| image.names_meaning(&wanted).next());
+        Ok(stored.map_or_else(|| name.to_owned(), Clone::clone))
     }
 
     fn source(&self, command: &Command, text: &str) -> Result<String, Error> {

@@ -9,7 +9,6 @@ use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::{Operation, Removal};
-use crate::reference::Reference;
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Images, Store};
@@ -32,10 +31,7 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
     for text in wanted {
         let (image, name) = in_contents(&images, text)?;
         let names = match name {
-            Some(name) => {
-                let is_it = |stored: &&String| Reference::parse_local(stored).as_ref() == Ok(&name);
-                image.names.iter().filter(is_it).cloned().collect()
-            }
+            Some(name) => image.names_meaning(&name).cloned().collect(),
             None if image.listed_names().nth(1).is_some() => {
                 let candidates = image.listed_names().map(str::to_owned).collect();
                 return Err(Error::Ambiguous { name: text.clone(), candidates });

@@ -68,6 +68,11 @@ impl Image {
         self.names.iter().map(String::as_str).filter(move |name| !tagged || !name.contains('@'))
     }
 
+    /// Its names that mean this one, however they are written.
+    pub fn names_meaning(&self, name: &Reference) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(move |stored| Reference::parse_local(stored).as_ref() == Ok(name))
+    }
+
     /// An image with these names and nothing else.
     #[cfg(test)]
     pub(crate) fn named_in_tests(names: &[&str]) -> Self {
@@ -276,8 +281,7 @@ impl Images<'_> {
 
     /// The image with this name, however it is written there: podman keeps capital letters.
     pub fn meant(&self, name: &Reference) -> Option<&Image> {
-        let is_it = |stored: &String| Reference::parse_local(stored).as_ref() == Ok(name);
-        self.named(name).or_else(|| self.iter().find(|image| image.names.iter().any(is_it)))
+        self.named(name).or_else(|| self.iter().find(|image| image.names_meaning(name).next().is_some()))
     }
 
     /// Whether everything of an image is there: its configuration is what its id says, and the chain of layers that this
