@@ -253,7 +253,6 @@ fn names_that_arent_full_names_arent_fetched() {
             "pull docker:quay.io/a",
             "pull quay.io:x/a",
             "pull quay.io:999999/a",
-            "pull quay.io:443/a",
             "pull 127.0.0.1:05000/lab/app:3",
             "pull localhost/app:stable",
             "push localhost/app:stable localhost/other",

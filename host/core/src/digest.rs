@@ -1,11 +1,11 @@
-//! SHA-256 digests, as registries and containers-storage write them.
+//! Digests, as registries and containers-storage write them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// `sha256:` and 64 lower-case hexadecimal digits.
+/// `sha256:` and 64 lower-case hexadecimal digits, or `sha512:` and 128. What this program computes is SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Digest(String);
@@ -18,8 +18,8 @@ pub struct InvalidDigest {
     expected: &'static str,
 }
 
-fn is_hex64(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 impl Digest {
@@ -29,9 +29,18 @@ impl Digest {
     /// [`InvalidDigest`] if it isn't of the form in the type's description.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidDigest> {
         let text = text.into();
-        match text.strip_prefix("sha256:") {
-            Some(hex) if is_hex64(hex) => Ok(Self(text)),
-            _ => Err(InvalidDigest { text, expected: "sha256:<64 hexadecimal digits>" }),
+        let is_digest = match text.split_once(':') {
+            Some(("sha256", hex)) => is_hex(hex, 64),
+            Some(("sha512", hex)) => is_hex(hex, 128),
+            _ => false,
+        };
+        if is_digest {
+            Ok(Self(text))
+        } else {
+            Err(InvalidDigest {
+                text,
+                expected: "sha256:<64 hexadecimal digits> or sha512:<128 hexadecimal digits>",
+            })
         }
     }
 
@@ -40,14 +49,14 @@ impl Digest {
         Self(format!("sha256:{:x}", Sha256::digest(bytes)))
     }
 
-    /// With its `sha256:`.
+    /// With its algorithm.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The 64 digits alone.
+    /// The digits alone.
     pub fn hex(&self) -> &str {
-        self.0.get("sha256:".len()..).unwrap_or_default()
+        self.0.split_once(':').map_or("", |(_, digits)| digits)
     }
 }
 
@@ -77,7 +86,7 @@ impl Commit {
     /// [`InvalidDigest`] if it isn't of the form in the type's description.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidDigest> {
         let text = text.into();
-        if is_hex64(&text) {
+        if is_hex(&text, 64) {
             Ok(Self(text))
         } else {
             Err(InvalidDigest { text, expected: "an ostree commit (64 hexadecimal digits)" })
@@ -101,9 +110,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lower_case_sha256_is_a_digest() {
+    fn only_lower_case_sha256_and_sha512_are_digests() {
         let hex = "a".repeat(64);
         assert_eq!(Digest::new(format!("sha256:{hex}")).unwrap().hex(), hex);
+        assert_eq!(Digest::new(format!("sha512:{hex}{hex}")).unwrap().hex(), hex.repeat(2));
         for bad in
             [hex.clone(), format!("sha512:{hex}"), format!("sha256:{}", "A".repeat(64)), "sha256:".into()]
         {

@@ -1,4 +1,8 @@
 //! Names of images: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`. The host parses and normalises; nobody else has to.
+//!
+//! Every name that podman stores is a name here. Two spellings of one registry (with and without the port that every registry
+//! has) are two names to podman, so both are kept as they are written; [`Reference::registry`] and
+//! [`Reference::means_the_same`] tell what they mean.
 
 use std::fmt;
 
@@ -14,7 +18,10 @@ pub const CONTAINERS_STORAGE: &str = "containers-storage:";
 /// A full image name. Short names aren't names here: `fedora` has no registry, so it could mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
+    /// What the registry means: see [`Reference::registry`].
     registry: String,
+    /// The registry as it was written, where podman would keep that: it differs by its port.
+    written: Option<String>,
     repository: String,
     tag: Option<String>,
     digest: Option<Digest>,
@@ -70,8 +77,8 @@ impl Reference {
         }
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
-                let digest =
-                    Digest::new(digest).map_err(|_| malformed("the digest isn't sha256:<64 digits>"))?;
+                let digest = Digest::new(digest)
+                    .map_err(|_| malformed("the digest isn't sha256:<64 digits> or sha512:<128 digits>"))?;
                 (name, Some(digest))
             }
             None => (text, None),
@@ -88,11 +95,6 @@ impl Reference {
         if !is_registry(registry) {
             return Err(malformed("the registry isn't a host name with an optional port"));
         }
-        if registry.ends_with(":443") {
-            return Err(malformed(
-                "443 is every registry's port: with it written, it would be another name for the same",
-            ));
-        }
         let (repository, tag) = match path.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
@@ -101,8 +103,11 @@ impl Reference {
             return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
         }
         // As the tools do it: one registry has a second name, and a namespace for images without one.
-        let registry = registry.to_ascii_lowercase();
-        let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
+        // Without its capital letters it would be the beginning of a short name.
+        let is_bare = !registry.contains(['.', ':']) && registry != "localhost";
+        let written = if is_bare { registry.to_owned() } else { registry.to_ascii_lowercase() };
+        let written = if written == "index.docker.io" { "docker.io".to_owned() } else { written };
+        let registry = without_default_port(&written);
         let repository = match (registry.as_str(), repository.contains('/')) {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository.to_owned(),
@@ -112,7 +117,8 @@ impl Reference {
                 "the repository has lower-case letters, digits, '.', '_', '-' and '/' only (255 at most)",
             ));
         }
-        Ok(Self { registry, repository, tag: tag.map(str::to_owned), digest })
+        let written = Some(written).filter(|written| *written != registry);
+        Ok(Self { registry, written, repository, tag: tag.map(str::to_owned), digest })
     }
 
     /// Parses the name of an image in containers-storage: a short name means `localhost/NAME`, and without tag and digest
@@ -128,18 +134,13 @@ impl Reference {
         Ok(reference.with_default_tag())
     }
 
-    /// Parses what follows `docker://` in a name that others have written: as the tools read it, a short name is Docker Hub's,
-    /// and the port that every registry has may stand there.
+    /// Parses what follows `docker://` in a name that others have written: as the tools read it, a short name is Docker Hub's.
     ///
     /// # Errors
     /// [`InvalidReference`] as [`Reference::parse`], but never `ShortName`.
     pub fn of_docker(text: &str) -> Result<Self, InvalidReference> {
-        let plain = match text.split_once(":443/") {
-            Some((host, path)) if !host.contains('/') => format!("{host}/{path}"),
-            _ => text.to_owned(),
-        };
-        match Self::parse(&plain) {
-            Err(InvalidReference::ShortName(_)) => Self::parse(&format!("docker.io/{plain}")),
+        match Self::parse(text) {
+            Err(InvalidReference::ShortName(_)) => Self::parse(&format!("docker.io/{text}")),
             other => other,
         }
     }
@@ -151,6 +152,12 @@ impl Reference {
     pub fn in_registry(self) -> Result<Self, InvalidReference> {
         if self.registry == "localhost" {
             let why = "localhost/ is for images of this host, not of a registry; one on this host is written with its port";
+            return Err(InvalidReference::Malformed { text: self.to_string(), why });
+        }
+        let written = self.written.as_ref().unwrap_or(&self.registry);
+        let is_port = |port: &str| !port.starts_with('0') && port.parse::<u16>().is_ok();
+        if !host_and_port(written).1.is_none_or(is_port) {
+            let why = "no registry can be reached at this port: a port is a number from 1 to 65535 without zeros before it";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         Ok(self)
@@ -171,7 +178,13 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// Host name of the registry, with its port if there is one.
+    /// Whether both name the same image of the same registry: the port that every registry has may be written or not.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        (&self.registry, &self.repository, &self.tag, &self.digest)
+            == (&other.registry, &other.repository, &other.tag, &other.digest)
+    }
+
+    /// Host name of the registry in lower case (one that only its capital letters make a registry keeps them), with its port if that isn't the one that every registry has.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -194,7 +207,7 @@ impl Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.repository)?;
+        write!(f, "{}/{}", self.written.as_ref().unwrap_or(&self.registry), self.repository)?;
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
         }
@@ -217,27 +230,47 @@ fn names_transport(text: &str) -> bool {
         .is_some_and(|(head, _)| TRANSPORTS.iter().any(|name| head.eq_ignore_ascii_case(name)))
 }
 
-fn is_port(text: &str) -> bool {
-    !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
+/// The port of HTTPS may be written or not, and zeros before any.
+fn without_default_port(registry: &str) -> String {
+    match host_and_port(registry) {
+        (host, Some(port)) => match port.trim_start_matches('0') {
+            "443" => host.to_owned(),
+            "" => format!("{host}:0"),
+            port => format!("{host}:{port}"),
+        },
+        (host, None) => host.to_owned(),
+    }
 }
 
-/// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
+/// Takes a registry's port off. An IPv6 address, which has colons of its own, stands in brackets.
+fn host_and_port(registry: &str) -> (&str, Option<&str>) {
+    let end = registry.rfind(']').unwrap_or(0);
+    match registry.get(end..).and_then(|rest| rest.find(':')) {
+        Some(colon) => (&registry[..end + colon], Some(&registry[end + colon + 1..])),
+        None => (registry, None),
+    }
+}
+
+/// The first part is a registry, by the rule that all containers tools share, if it has a dot, a port or a capital letter or
+/// is `localhost`.
 fn names_registry(host: &str) -> bool {
-    host == "localhost" || host.contains(['.', ':'])
+    host == "localhost" || host.contains(['.', ':']) || host.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 fn is_registry(text: &str) -> bool {
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    };
+    let (host, port) = host_and_port(text);
     let label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    text.len() <= 255 && host.split('.').all(label) && port.is_none_or(is_port)
+    let is_address = |host: &str| {
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+    };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    text.len() <= 255 && (host.split('.').all(label) || is_address(host)) && port.is_none_or(is_port)
 }
 
 fn is_repository(text: &str) -> bool {
@@ -268,6 +301,10 @@ mod tests {
             "localhost:5000/a/b_c:T.1".to_owned(),
             format!("127.0.0.1:5000/lab/os@sha256:{HEX}"),
             format!("quay.io/a:1@sha256:{HEX}"),
+            format!("quay.io/a@sha512:{HEX}{HEX}"),
+            "registry.example.com:443/app:1".to_owned(),
+            "127.0.0.1:05000/a".to_owned(),
+            "[::1]:5000/a:1".to_owned(),
         ] {
             assert_eq!(Reference::parse(&name).unwrap().to_string(), name);
         }
@@ -291,6 +328,7 @@ mod tests {
             ("docker.io/library/a", "docker.io/library/a"),
             ("quay.io/a", "quay.io/a"),
             ("QUAY.io/a", "quay.io/a"),
+            ("HOST/a", "HOST/a"),
             ("Index.Docker.IO/a/b", "docker.io/a/b"),
         ] {
             assert_eq!(Reference::parse(name).unwrap().to_string(), expected);
@@ -337,13 +375,29 @@ mod tests {
             "quay.io/a\u{202e}b",
             "[overlay@/x]y",
             "a.b:1:2/c",
-            "quay.io:443/a",
-            "127.0.0.1:05000/a",
-            "quay.io:65536/a",
-            "quay.io:0/a",
+            "quay.io:/a",
+            "[::1/a",
+            "[quay.io]/a",
+            "quay.io/a@sha512:12",
         ] {
             assert!(Reference::parse(name).is_err(), "{name}");
             assert!(Reference::parse_local(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_is_kept_as_it_is_written_and_compared_as_it_is_meant() {
+        for (one, other) in [
+            ("quay.io:443/a:1", "quay.io/a:1"),
+            ("QUAY.io:0443/a:1", "quay.io/a:1"),
+            ("127.0.0.1:05000/a:1", "127.0.0.1:5000/a:1"),
+            ("[::1]:443/a", "[::1]/a"),
+        ] {
+            let [one, other] = [one, other].map(|name| Reference::parse(name).unwrap());
+            assert!(one.means_the_same(&other) && one != other, "{one} {other}");
+            assert_eq!(one.registry(), other.registry());
+        }
+        let [one, other] = ["quay.io:5000/a", "quay.io/a"].map(|name| Reference::parse(name).unwrap());
+        assert!(!one.means_the_same(&other));
     }
 }

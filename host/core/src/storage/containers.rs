@@ -70,7 +70,9 @@ impl Image {
 
     /// Its names that mean this one, however they are written.
     pub fn names_meaning(&self, name: &Reference) -> impl Iterator<Item = &String> {
-        self.names.iter().filter(move |stored| Reference::parse_local(stored).as_ref() == Ok(name))
+        self.names.iter().filter(move |stored| {
+            Reference::parse_local(stored).is_ok_and(|stored| stored.means_the_same(name))
+        })
     }
 
     /// An image with these names and nothing else.
@@ -156,6 +158,17 @@ impl<'a> Store<'a> {
             Some(driver) => Err(Error::UnknownDriver { path: root.path("."), driver: driver.to_owned() }),
             None => Ok(Self { root, driver: None }),
         }
+    }
+
+    /// The store in `root`, as podman reads it when its configuration names this driver: what another driver has left beside
+    /// isn't looked at.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDriver`] if it is one that isn't read here.
+    pub fn with_driver(root: &'a RootDir, driver: &str) -> Result<Self, Error> {
+        let known = DRIVERS.into_iter().find(|known| *known == driver);
+        let unknown = || Error::UnknownDriver { path: root.path("."), driver: driver.to_owned() };
+        Ok(Self { root, driver: Some(known.ok_or_else(unknown)?) })
     }
 
     /// The store's driver; overlay for a store in which nothing has been kept yet, as podman would choose.
