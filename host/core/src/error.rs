@@ -70,6 +70,8 @@ pub enum Kind {
     Denied,
     /// The configuration, a plugin or the record can't be used.
     Unusable,
+    /// The signal with this number asked us to end.
+    Interrupted(i32),
 }
 
 /// Why an operation didn't run or didn't succeed.
@@ -117,6 +119,12 @@ pub enum Error {
     /// The deployment wasn't made from a container image.
     #[error("deployment {0} isn't from a container image")]
     NotFromImage(String),
+    /// The booted deployment has a commit of its own on top of its image.
+    #[error("the booted deployment has layered packages on top of the image {image}, so it isn't an image itself")]
+    Layered {
+        /// The image below, as its origin names it.
+        image: String,
+    },
     /// The booted image's name is of no registry and of no storage.
     #[error("{0} can't be kept in a container storage: its name is of another transport")]
     NoName(String),
@@ -205,6 +213,14 @@ pub enum Error {
         /// bootc's words for it.
         why: String,
     },
+    /// It can't be determined which image a unit starts.
+    #[error("unit {unit}: {why}", unit = unit.display())]
+    Unit {
+        /// Which one.
+        unit: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A program isn't installed.
     #[error("{program} isn't installed: none in {searched}")]
     MissingProgram {
@@ -228,7 +244,7 @@ pub enum Error {
         /// The last of what it said.
         stderr: String,
     },
-    /// We were asked to end between two children.
+    /// We were asked to end. Whatever a process said of its own end doesn't count then.
     #[error("interrupted by signal {signal}")]
     Interrupted {
         /// Which one.
@@ -379,6 +395,7 @@ impl Error {
             Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
             Self::MissingProgram { .. } => Kind::MissingProgram,
             Self::LookUp { source, .. } => source.kind(),
+            Self::Interrupted { signal } => Kind::Interrupted(*signal),
             Self::NoSuchPlugin { .. } => Kind::Usage,
             Self::Audit(_)
             | Self::AuditOutcome(_)
@@ -387,6 +404,14 @@ impl Error {
             | Self::Plugins(_)
             | Self::Plan(PlanError::Unusable { .. }) => Kind::Unusable,
             _ => Kind::Failed,
+        }
+    }
+
+    /// The number of the signal that asked us to end, if that is why.
+    pub fn interrupted_by(&self) -> Option<i32> {
+        match self.kind() {
+            Kind::Interrupted(signal) => Some(signal),
+            _ => None,
         }
     }
 
@@ -426,6 +451,11 @@ impl Error {
             }
             Self::NoDeployment(_) => "is this the physical root of a bootc host? It has ostree/deploy",
             Self::NotFromImage(_) => "rebase the host to an image with: bootc switch",
+            Self::Layered { image } => {
+                return Some(format!(
+                    "copy the image below it with: bootc-image copy-to-storage --source {image}"
+                ));
+            }
             Self::NoName(_) => "switch the host to an image in a registry with: bootc switch",
             Self::Composefs => "list the rest with --type unified or --type logical",
             Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
@@ -435,6 +465,7 @@ impl Error {
             Self::BoundImage { .. } => {
                 "bound images are links to .image or .container files; fix it in the OS image"
             }
+            Self::Unit { .. } => "write the image's name in the unit, or in a file that it names by its path",
             Self::UnsafeProgram(_) => "give it and the directories above it to root, writable by root alone",
             Self::NoRoom { .. } => "make room there; see what takes it with: podman system df",
             Self::OtherStore { .. } => "see what podman goes by with: podman system info",
@@ -448,7 +479,7 @@ impl Error {
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }
-            Self::Interrupted { .. } => "nothing half-made counts; run the same command again",
+            Self::Interrupted { .. } => "run the same command again; what it left half done does no harm",
             Self::DryRun => "run it without --dry-run",
             Self::SeveralImages(_) => "several images need: --multi-image-archive",
             Self::NothingNamed => "write its name or id; see what there is with: bootc-image list",

@@ -12,6 +12,7 @@ mod needs;
 mod pull;
 mod remove;
 mod set_unified;
+mod systems;
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -57,8 +58,17 @@ impl Pipeline<'_> {
     ///
     /// # Errors
     /// [`Error`]. A denial, and every failure before execution, has touched nothing; but what a plugin asked for before that is
-    /// done, and recorded.
+    /// done, and recorded. [`Error::Interrupted`] outranks what went wrong after we were asked to end.
     pub fn run(&self, request: Request) -> Result<Report, Error> {
+        let report = self.begin(request).map_err(children::interruption_first)?;
+        // A policy that was interrupted has no opinion, also where nothing was to run.
+        if matches!(report, Report::Judged(_)) {
+            children::check_not_asked_to_end()?;
+        }
+        Ok(report)
+    }
+
+    fn begin(&self, request: Request) -> Result<Report, Error> {
         if request.acts() && !self.settings.root {
             return Err(Error::NeedsRoot);
         }
@@ -135,7 +145,7 @@ impl Pipeline<'_> {
                 // Who is root for another asks registries with root's credentials, also where nothing is to run.
                 if self.settings.dry_run && subject.delegation.is_some() {
                     let looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
-                    looked_up.into_iter().try_for_each(|judged| self.record_look_up(judged, None))?;
+                    looked_up.into_iter().try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
                 }
                 self.run_all_if_allowed(judged)
             }
@@ -146,14 +156,14 @@ impl Pipeline<'_> {
             Err(NotJudged::Failed(error)) => Err(error),
             Err(NotJudged::LookUp(judged, error)) => {
                 // A registry was asked, with root's credentials.
-                self.record_look_up(&judged, Some(&error.with_causes()))?;
+                self.record_look_up(&judged, &Outcome::of_error(&error))?;
                 Err(error)
             }
         }
     }
 
-    fn record_look_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error> {
-        self.recorder.looked_up(judged, error).map_err(|error| Error::Audit(Box::new(error)))
+    fn record_look_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
+        self.recorder.looked_up(judged, outcome).map_err(|error| Error::Audit(Box::new(error)))
     }
 
     /// Judges a command twice: as it is named, so that what is refused isn't even looked up, and as what its names mean.
@@ -284,7 +294,6 @@ impl Pipeline<'_> {
         let mut reports = Vec::with_capacity(judged.len());
         for judged in judged {
             reports.push(self.run_recorded(judged));
-            // Whoever asked us to end wants none of the others.
             if matches!(reports.last(), Some(Err(Error::Interrupted { .. }))) {
                 break;
             }
@@ -310,10 +319,12 @@ impl Pipeline<'_> {
     }
 
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
+        // Of several, whoever asked us to end wants none of the others.
+        children::check_not_asked_to_end()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.plugins.rest();
-        let result = self.execute(judged.approve()?);
-        if matches!(result, Err(Error::Child { .. })) {
+        let result = self.execute(judged.approve()?).map_err(children::interruption_first);
+        if matches!(result, Err(Error::Child { .. } | Error::Interrupted { .. })) {
             default_store::forget_missing_features();
         }
         let outcome = Outcome::of(&result);

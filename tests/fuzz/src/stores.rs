@@ -11,6 +11,7 @@ use bootc_image_core::storage::bound;
 use bootc_image_core::storage::containers::Store;
 use bootc_image_core::storage::ostree::Repository;
 use bootc_image_core::storage::root::RootDir;
+use bootc_image_core::storage::system::System;
 use bootc_image_core::talk::Talk;
 use tempfile::TempDir;
 
@@ -64,13 +65,14 @@ pub(crate) fn bound_images(input: &[u8]) {
     BOUND.with(|directory| {
         write(directory, "units/a.image", input);
         write(directory, "units/b.container", input);
-        let (images, problems) = bound::bound_images(&root(directory)).expect("the directory can be read");
-        assert_eq!(images.len() + problems.len(), 2);
-        for image in images {
+        let system = System::in_directory(directory.path()).expect("it is there");
+        let bound = bound::bound_images(&system).expect("the directory can be read");
+        assert_eq!(bound.images.len() + bound.problems.len(), 2);
+        for image in bound.images {
             assert!(!image.is_empty() && !image.chars().any(char::is_control), "{image:?}");
         }
-        for problem in problems {
-            assert!(!problem.to_string().is_empty());
+        for problem in bound.problems {
+            assert!(!problem.error.to_string().is_empty());
         }
     });
 }

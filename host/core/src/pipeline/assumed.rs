@@ -51,7 +51,7 @@ impl Assumed {
             }
             Request::SetUnified => {
                 let image = self.host(&self.booted);
-                let name = name_in_storage(&image)?;
+                let name = name_in_storage(&image.name)?;
                 let from = if image.name.starts_with(DOCKER) {
                     UnifiedSource::Registry { reference: name.with_digest(self.digest.clone()) }
                 } else {

@@ -28,7 +28,10 @@ pub(super) fn resolve(
 ) -> Result<Operation, Error> {
     let target = target_name(target.unwrap_or(DEFAULT_TARGET))?;
     let source = match source {
-        None => CopySource::Host(booted_image(pipeline.settings)?),
+        None => match booted_image(pipeline.settings)? {
+            (image, false) => CopySource::Host(image),
+            (image, true) => return Err(Error::Layered { image: image.name }),
+        },
         Some(name) => find(pipeline, name)?,
     };
     Ok(Operation::CopyToStorage { source, target })

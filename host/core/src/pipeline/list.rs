@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{physical, running_root};
+use super::physical;
 use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::ListType;
 use crate::report::{ImageRow, ImageType, Listing, More};
 use crate::settings::{Place, Settings};
-use crate::storage::bound::bound_images;
+use crate::storage::bound::{Bound, bound_images};
 use crate::storage::containers::{Image, Store};
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
+use crate::storage::system::System;
 use crate::talk::Talk;
 
 pub(super) fn execute(
@@ -46,15 +47,13 @@ pub(super) fn execute(
     }
     if wants(&[ListType::Logical]) {
         match (&settings.sysroot, &sysroot) {
-            (Some(_), Some(physical)) => {
-                listing.take(ImageType::Logical, logical_of_default(physical).map(names_only))
-            }
+            (Some(_), Some(physical)) => listing.take(ImageType::Logical, logical_of_default(physical)),
             // That it can't be opened has been said.
             (Some(_), None) => {}
             (None, _) => {
                 listing.take(
                     ImageType::Logical,
-                    running_root().and_then(|root| bound_images(&root)).map(names_only),
+                    System::running().and_then(|system| bound_images(&system)).map(bound),
                 );
             }
         }
@@ -66,10 +65,13 @@ pub(super) fn execute(
 
 /// Names with what else is known, and what is missing from them.
 type Found = Result<(Vec<(String, More)>, Vec<Error>), Error>;
-type Names = (Vec<String>, Vec<Error>);
 
-fn names_only((names, problems): Names) -> (Vec<(String, More)>, Vec<Error>) {
-    (names.into_iter().map(|name| (name, More::Nothing)).collect(), problems)
+fn names_only(names: impl IntoIterator<Item = String>) -> Vec<(String, More)> {
+    names.into_iter().map(|name| (name, More::Nothing)).collect()
+}
+
+fn bound(bound: Bound) -> (Vec<(String, More)>, Vec<Error>) {
+    (names_only(bound.images), bound.problems.into_iter().map(|problem| problem.error).collect())
 }
 
 impl Listing {
@@ -114,7 +116,7 @@ fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Ta
     let images = contents.images(settings.lock_limit, talk)?;
     if !details {
         let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);
-        return Ok(names_only((names.collect(), Vec::new())));
+        return Ok((names_only(names), Vec::new()));
     }
     let inventory = Arc::new(images.into_inventory()?);
     let of_image = |(number, image): (u32, &Image)| {
@@ -125,7 +127,13 @@ fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Ta
 }
 
 /// With `--sysroot`: of that system's default deployment.
-fn logical_of_default(physical: &RootDir) -> Result<Names, Error> {
+fn logical_of_default(physical: &RootDir) -> Found {
     let deployment = sysroot::default(physical)?;
-    bound_images(&physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?)
+    let mut all = Bound::default();
+    for system in System::of_deployment(physical, &deployment)? {
+        let Bound { images, problems } = bound_images(&system)?;
+        all.images.extend(images);
+        all.problems = problems;
+    }
+    Ok(bound(all))
 }

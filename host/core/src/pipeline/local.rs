@@ -17,7 +17,7 @@ use crate::storage::containers::{Image, Images, Store};
 use crate::storage::lock;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
-use crate::storage::sysroot;
+use crate::storage::sysroot::{self, Deployed};
 use crate::transfer::{End, Name, Transfer, check_room};
 
 /// How images of bootc's storage are listed.
@@ -25,14 +25,20 @@ pub(super) const LIST_WITH: &str = "bootc-image list --type unified";
 /// The fewest digits of an id that stand for it.
 pub(super) const SHORT_ID: usize = 12;
 
-/// The deployment that is booted, or stands for it with `--sysroot`, as an image.
-pub(super) fn booted_image(settings: &Settings) -> Result<HostImage, Error> {
+/// The image of the deployment that is booted, or stands for it with `--sysroot`; and whether packages are layered on it, so
+/// that what is booted is no image itself.
+pub(super) fn booted_image(settings: &Settings) -> Result<(HostImage, bool), Error> {
     let physical = physical(settings)?;
     let deployment = match settings.sysroot {
         Some(_) => sysroot::default(&physical)?,
         None => sysroot::booted(&physical, &running_root()?)?,
     };
-    host_image(&physical, deployment.image(&physical)?, deployment.commit)
+    match deployment.deployed(&physical)? {
+        Deployed { name: Some(name), image: Some((commit, manifest_digest)), is_layered } => {
+            Ok((HostImage { name, commit, manifest_digest }, is_layered))
+        }
+        _ => Err(Error::NotFromImage(deployment.commit.to_string())),
+    }
 }
 
 pub(super) fn host_image(physical: &RootDir, name: String, commit: Commit) -> Result<HostImage, Error> {

@@ -1,22 +1,22 @@
-//! What must stay in bootc's storage: the images of deployments, and those that are bound to them. If that can't be told in
-//! full, nothing is removed.
+//! What must stay in bootc's storage: the images of deployments, those that are bound to them, and those that their units
+//! start. If that can't be determined in full, nothing is removed.
 
 use std::collections::BTreeMap;
 
-use super::running_root;
+use super::systems::systems;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::operation::HostImage;
-use crate::pipeline::local::{as_named_here, host_image};
+use crate::pipeline::local::as_named_here;
 use crate::pipeline::set_unified::name_in_storage;
 use crate::reference::{InvalidReference, Reference};
 use crate::settings::Settings;
 use crate::storage::aliases::aliases;
-use crate::storage::bound::bound_images;
+use crate::storage::bound::{Bound, MayMean, Problem, bound_images};
 use crate::storage::containers::Image;
-use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
-use crate::storage::sysroot;
+use crate::storage::sysroot::{self, Deployed};
+use crate::storage::system::System;
+use crate::storage::units::{ImageName, Units};
 
 /// Who needs what.
 #[derive(Debug, Default)]
@@ -24,8 +24,10 @@ pub(super) struct Needs {
     names: Vec<NeededName>,
     /// By manifest.
     manifests: BTreeMap<Digest, String>,
-    /// As bound images are written, who needs it: an id, or a name that is none of ours.
+    /// As units write images, who needs it: an id, or a name that is none of ours.
     texts: Vec<(String, String)>,
+    /// Names that aren't known in full before a unit starts.
+    partly: Vec<(ImageName, String)>,
 }
 
 /// A name that somebody starts an image by.
@@ -43,6 +45,8 @@ struct NeededName {
 enum Version {
     Tag(String),
     Digest(Digest),
+    /// It isn't known which of them.
+    Any,
 }
 
 impl NeededName {
@@ -65,6 +69,7 @@ impl NeededName {
                 Version::Digest(digest) => {
                     name.digest() == Some(digest) || image.is_some_and(|image| image.is_of(digest))
                 }
+                Version::Any => true,
             }
     }
 }
@@ -88,72 +93,86 @@ impl Needs {
             return Err(Error::Composefs);
         }
         let mut needs = Self::default();
-        if settings.sysroot.is_none() {
-            needs.add_bound(&running_root()?, "the running system")?;
-        }
         let deployments = sysroot::all(physical)?;
         if deployments.is_empty() {
             return Err(Error::NoDeployment(physical.path(".")));
         }
+        for system in systems(physical, settings)? {
+            needs.add_system(&system)?;
+        }
         for deployment in deployments {
-            let who = format!("deployment {}", deployment.short_name());
-            let root =
-                physical.open_root(&deployment.path).map_err(physical.error("open", &deployment.path))?;
-            needs.add_bound(&root, &who)?;
-            match deployment.image(physical) {
-                Ok(name) => needs.add_host(host_image(physical, name, deployment.commit)?, &who),
-                // Whatever its origin says, or doesn't: its commit may name a manifest.
-                Err(Error::NotFromImage(_)) => {
-                    match Repository::open(physical)?.manifest_digest(&deployment.commit) {
-                        Ok(manifest) => {
-                            needs.manifests.entry(manifest).or_insert(who);
-                        }
-                        Err(Error::Corrupt { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Err(error) => return Err(error),
-            }
+            let who = format!("deployment {}, which was made from it", deployment.short_name());
+            needs.add_deployed(deployment.deployed(physical)?, &who);
         }
         Ok(needs)
     }
 
-    fn add_bound(&mut self, root: &RootDir, who: &str) -> Result<(), Error> {
-        let (names, problems) = bound_images(root)?;
-        if let Some(problem) = problems.into_iter().next() {
-            return Err(problem);
+    fn add_system(&mut self, system: &System) -> Result<(), Error> {
+        let Bound { images, problems } = bound_images(system)?;
+        let aliases = aliases(system)?;
+        let bound = format!("{}, to which it is bound", system.name());
+        for image in images {
+            self.add_image(&ImageName::Known(image), &bound, &aliases);
         }
-        let aliases = if names.is_empty() { Vec::new() } else { aliases(root)? };
-        for name in names {
-            let who = format!("{who}, to which it is bound");
-            let plain = as_named_here(&name);
-            match Reference::parse(plain) {
-                Ok(reference) => self.add_name(&reference, false, &who),
-                Err(InvalidReference::ShortName(_)) => {
-                    let short = Reference::parse_local(plain)?;
-                    self.add_name(&short, true, &who);
-                    let rest = plain.strip_prefix(short.repository()).unwrap_or_default();
-                    let leads_to = aliases.iter().filter(|(name, _)| name == short.repository());
-                    for name in
-                        leads_to.filter_map(|(_, full)| Reference::parse(&format!("{full}{rest}")).ok())
-                    {
-                        self.add_name(&name, false, &who);
-                    }
+        for Problem { error, may_mean } in problems {
+            match may_mean {
+                MayMean::Nothing => {}
+                MayMean::Images(images) => {
+                    images.iter().for_each(|image| self.add_image(image, &bound, &aliases));
                 }
-                // It may be a name all the same, to whoever starts it.
-                Err(error) => return Err(error.into()),
+                MayMean::Anything => return Err(error),
             }
-            self.texts.push((plain.to_owned(), who));
+        }
+        for wanted in Units::read(system)?.images()? {
+            let who = format!("unit {} of {}", wanted.unit.display(), system.name());
+            self.add_image(&wanted.image, &who, &aliases);
         }
         Ok(())
     }
 
-    fn add_host(&mut self, image: HostImage, who: &str) {
-        let who = format!("{who}, which was made from it");
-        if let Ok(name) = name_in_storage(&image) {
-            self.add_name(&name, false, &who);
+    /// An image as a unit names it.
+    fn add_image(&mut self, image: &ImageName, who: &str, aliases: &[(String, String)]) {
+        let name = match image {
+            ImageName::Known(name) => as_named_here(name),
+            ImageName::Partly(_) => {
+                self.partly.push((image.clone(), who.to_owned()));
+                return;
+            }
+        };
+        match Reference::parse(name) {
+            Ok(reference) => self.add_name(&reference, false, who),
+            Err(InvalidReference::ShortName(_)) => {
+                if let Ok(short) = Reference::parse_local(name) {
+                    self.add_name(&short, true, who);
+                    let rest = name.strip_prefix(short.repository()).unwrap_or_default();
+                    let leads_to = aliases.iter().filter(|(name, _)| name == short.repository());
+                    for name in
+                        leads_to.filter_map(|(_, full)| Reference::parse(&format!("{full}{rest}")).ok())
+                    {
+                        self.add_name(&name, false, who);
+                    }
+                }
+            }
+            // Compared as it is written: podman can't take it for another name either.
+            Err(_) => {}
         }
-        self.manifests.entry(image.manifest_digest).or_insert(who);
+        self.texts.push((name.to_owned(), who.to_owned()));
+    }
+
+    /// What a deployment was made from. If no manifest tells which image of that name it was, it may be any of them.
+    fn add_deployed(&mut self, deployed: Deployed, who: &str) {
+        let name = deployed.name.and_then(|name| name_in_storage(&name).ok());
+        if let Some(name) = &name {
+            self.add_name(name, false, who);
+        }
+        match deployed.image {
+            Some((_, manifest)) => {
+                self.manifests.entry(manifest).or_insert_with(|| who.to_owned());
+            }
+            None => self.names.extend(
+                name.map(|name| NeededName { version: Version::Any, ..NeededName::new(&name, false, who) }),
+            ),
+        }
     }
 
     fn add_name(&mut self, name: &Reference, is_short: bool, who: &str) {
@@ -165,14 +184,18 @@ impl Needs {
 
     /// Who needs that a storage has this name, which is one of this image's, if of any.
     pub(super) fn of_name(&self, name: &str, image: Option<&Image>) -> Option<&str> {
-        // The tools don't write every name as we do.
-        if let Ok(reference) = Reference::parse_local(name) {
-            let needed = self.names.iter().find(|needed| needed.is(&reference, image));
-            return needed.map(|needed| needed.who.as_str());
-        }
+        let partly = || self.partly.iter().find(|(image, _)| image.may_be(name)).map(|(_, who)| who.as_str());
         let is_it =
             |text: &str| name.strip_suffix(text).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
-        self.texts.iter().find(|(text, _)| is_it(text)).map(|(_, who)| who.as_str())
+        // The tools don't write every name as we do.
+        let known = match Reference::parse_local(name) {
+            Ok(reference) => {
+                let needed = self.names.iter().find(|needed| needed.is(&reference, image));
+                needed.map(|needed| needed.who.as_str())
+            }
+            Err(_) => self.texts.iter().find(|(text, _)| is_it(text)).map(|(_, who)| who.as_str()),
+        };
+        known.or_else(partly)
     }
 
     /// Who needs this image, under whichever name.
@@ -181,7 +204,12 @@ impl Needs {
         let of_manifest = || self.manifests.iter().find(|(digest, _)| image.is_of(digest));
         let is_id = |text: &str| image.id.starts_with(text.strip_prefix("sha256:").unwrap_or(text));
         let of_id = || self.texts.iter().find(|(text, _)| is_id(text)).map(|(_, who)| who.as_str());
-        of_name().or_else(|| of_manifest().map(|(_, who)| who.as_str())).or_else(of_id)
+        let of_part = || {
+            // An id is hexadecimal digits, so is what a unit may leave open.
+            let may_be = |(name, _): &&(ImageName, String)| name.may_be(&image.id);
+            self.partly.iter().find(may_be).map(|(_, who)| who.as_str())
+        };
+        of_name().or_else(|| of_manifest().map(|(_, who)| who.as_str())).or_else(of_id).or_else(of_part)
     }
 }
 
@@ -203,7 +231,7 @@ mod tests {
         std::fs::write(containers.join("registries.conf"), aliases).unwrap();
         std::os::unix::fs::symlink("/unit", directory.join("a.container")).unwrap();
         let mut needs = Needs::default();
-        needs.add_bound(&RootDir::open(scratch.path()).unwrap(), "it").unwrap();
+        needs.add_system(&System::in_directory(scratch.path()).unwrap()).unwrap();
         let image = Image::named_in_tests(names).with_digest_in_tests(&format!("sha256:{HEX}"));
         (needs.of_name(names[0], Some(&image)).is_some(), needs.of_image(&image).is_some())
     }

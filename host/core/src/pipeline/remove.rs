@@ -9,10 +9,19 @@ use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::{Operation, Removal};
+use crate::reference::Reference;
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Images, Store};
 use crate::storage::root::RootDir;
+
+/// How an image is named that is to go.
+enum Named {
+    /// By a text that is a name to the storage alone.
+    Exactly,
+    /// By this name, however the storage writes it.
+    As(Reference),
+}
 
 /// The operations that remove these images, one for each image.
 pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<Operation>, Error> {
@@ -29,9 +38,15 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
     let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut order: Vec<&Image> = Vec::new();
     for text in wanted {
-        let (image, name) = in_contents(&images, text)?;
+        let listed = images.iter().find(|image| image.names.contains(text));
+        let (image, name) = match listed {
+            // Whatever it is, it goes by the name that lists show.
+            Some(image) if Reference::parse_local(text).is_err() => (image, Some(Named::Exactly)),
+            _ => in_contents(&images, text).map(|(image, name)| (image, name.map(Named::As)))?,
+        };
         let names = match name {
-            Some(name) => image.names_meaning(&name).cloned().collect(),
+            Some(Named::Exactly) => vec![text.clone()],
+            Some(Named::As(name)) => image.names_meaning(&name).cloned().collect(),
             None if image.listed_names().nth(1).is_some() => {
                 let candidates = image.listed_names().map(str::to_owned).collect();
                 return Err(Error::Ambiguous { name: text.clone(), candidates });

@@ -19,8 +19,9 @@ use crate::transfer::{End, Name, Transfer};
 
 pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
     physical(pipeline.settings)?;
-    let image = booted_image(pipeline.settings)?;
-    let name = name_in_storage(&image)?;
+    // Of a deployment with layered packages it is the image below: that is what updates build on.
+    let (image, _) = booted_image(pipeline.settings)?;
+    let name = name_in_storage(&image.name)?;
     let from = match in_default_store(pipeline, &image.manifest_digest)? {
         Some(local) => UnifiedSource::DefaultStore(local),
         None if image.name.starts_with(DOCKER) => {
@@ -31,14 +32,14 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
     Ok(Operation::SetUnified { image, from, name })
 }
 
-/// Under which name a host image is kept in a storage.
-pub(super) fn name_in_storage(image: &HostImage) -> Result<Reference, Error> {
-    if let Some(rest) = image.name.strip_prefix(DOCKER) {
+/// Under which name a host image, named with its transport, is kept in a storage.
+pub(super) fn name_in_storage(image: &str) -> Result<Reference, Error> {
+    if let Some(rest) = image.strip_prefix(DOCKER) {
         return Ok(Reference::of_docker(rest)?.with_default_tag());
     }
-    match image.name.strip_prefix(CONTAINERS_STORAGE) {
+    match image.strip_prefix(CONTAINERS_STORAGE) {
         Some(rest) => Ok(Reference::parse_local(rest)?),
-        None => Err(Error::NoName(image.name.clone())),
+        None => Err(Error::NoName(image.to_owned())),
     }
 }
 

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::root::RootDir;
+use super::system::System;
 use crate::error::Error;
 
 /// Files, and directories whose `*.conf` count.
 const FILES: [&str; 3] = [
-    "etc/containers/registries.conf",
-    "usr/share/containers/registries.conf",
-    "var/cache/containers/short-name-aliases.conf",
+    "/etc/containers/registries.conf",
+    "/usr/share/containers/registries.conf",
+    "/var/cache/containers/short-name-aliases.conf",
 ];
-const DIRECTORIES: [&str; 2] = ["etc/containers/registries.conf.d", "usr/share/containers/registries.conf.d"];
+const DIRECTORIES: [&str; 2] =
+    ["/etc/containers/registries.conf.d", "/usr/share/containers/registries.conf.d"];
 const MAX_CONFIGURATION: u64 = 4 << 20;
 
 #[derive(Deserialize)]
@@ -24,14 +25,14 @@ struct Configuration {
     aliases: BTreeMap<String, String>,
 }
 
-/// Every alias below `root`: a short name without tag and digest, and a full one. A name can have several, of which one counts.
+/// Every alias of a system: a short name without tag and digest, and a full one. A name can have several, of which one counts.
 ///
 /// # Errors
 /// The system's; [`Error::Corrupt`] if a file can't be understood.
-pub fn aliases(root: &RootDir) -> Result<Vec<(String, String)>, Error> {
+pub fn aliases(system: &System) -> Result<Vec<(String, String)>, Error> {
     let mut paths: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
     for directory in DIRECTORIES {
-        match root.entries(directory) {
+        match system.entries(directory) {
             Ok(entries) => paths.extend(
                 entries
                     .into_iter()
@@ -39,18 +40,18 @@ pub fn aliases(root: &RootDir) -> Result<Vec<(String, String)>, Error> {
                     .filter(|path| path.extension().is_some_and(|extension| extension == "conf")),
             ),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(root.error("read", directory)(error)),
+            Err(error) => return Err(system.error("read", directory)(error)),
         }
     }
     let mut found = Vec::new();
     for path in paths {
-        let text = match root.read_text(&path, MAX_CONFIGURATION) {
+        let text = match system.read_text(&path, MAX_CONFIGURATION) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(root.error("read", &path)(error)),
+            Err(error) => return Err(system.error("read", &path)(error)),
         };
         let configuration: Configuration = toml::from_str(&text).map_err(|error| Error::Corrupt {
-            path: root.path(&path),
+            path: system.path(&path),
             why: error.message().to_owned(),
             hint: "podman can't read it either; see: man containers-registries.conf",
         })?;
@@ -66,10 +67,10 @@ mod tests {
     #[test]
     fn aliases_are_found_wherever_the_tools_look_for_them() {
         let scratch = tempfile::tempdir().unwrap();
-        let root = RootDir::open(scratch.path()).unwrap();
+        let root = System::in_directory(scratch.path()).unwrap();
         assert_eq!(aliases(&root).unwrap(), []);
         let write = |path: &str, text: &str| {
-            let path = scratch.path().join(path);
+            let path = scratch.path().join(path.trim_start_matches('/'));
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };

@@ -28,6 +28,14 @@ pub(super) fn first_of_tuple(tuple: &[u8]) -> Option<&[u8]> {
     tuple.get(..offset(tuple, tuple.len().checked_sub(size)?, size)?)
 }
 
+/// The second member of a tuple whose first two members have variable size and aren't the last, if it needs no alignment.
+pub(super) fn second_of_tuple(tuple: &[u8]) -> Option<&[u8]> {
+    let size = offset_size(tuple.len());
+    let first = tuple.len().checked_sub(size)?;
+    let second = first.checked_sub(size)?;
+    tuple.get(offset(tuple, first, size)?..offset(tuple, second, size)?)
+}
+
 /// The value of `key` in an `a{sv}`, with its type string.
 pub(super) fn lookup<'a>(dictionary: &'a [u8], key: &str) -> Option<(&'a [u8], &'a str)> {
     let size = offset_size(dictionary.len());
@@ -107,6 +115,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_break_it(mut bytes in prop::collection::vec(any::<u8>(), 0..300), flips in 0..40_usize) {
+            let _ = second_of_tuple(&bytes);
             let _ = first_of_tuple(&bytes).map(|inner| lookup(inner, "k").and_then(text));
             let mut damaged = dictionary();
             for flip in bytes.drain(..flips.min(bytes.len())) {

@@ -3,10 +3,12 @@
 pub mod aliases;
 pub mod bound;
 pub mod containers;
-pub mod default_store;
 mod gvariant;
 mod keyfile;
 pub mod lock;
 pub mod ostree;
+pub mod podman;
 pub mod root;
 pub mod sysroot;
+pub mod system;
+pub mod units;

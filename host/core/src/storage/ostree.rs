@@ -15,6 +15,10 @@ const IMAGE_REFS: &str = "refs/heads/ostree/container/image";
 const MAX_REF: u64 = 4096;
 /// Largest commit object: its metadata holds the image's manifest and configuration.
 const MAX_COMMIT: u64 = 128 << 20;
+/// In the metadata of a commit that was made from an image: the digest of its manifest.
+const MANIFEST_DIGEST: &str = "ostree.manifest-digest";
+/// How far below a commit its image may be.
+const MAX_ANCESTORS: usize = 16;
 /// Deepest reference, in path components.
 const MAX_DEPTH: usize = 64;
 
@@ -121,6 +125,38 @@ impl Repository {
         self.manifest_of(&path, &object)
     }
 
+    /// The image that a commit was made from, or that lies below it: its commit, and its manifest. rpm-ostree makes a commit of
+    /// its own for packages that are layered on an image, with the image's commit as its parent. None if there is no image
+    /// among its ancestors, as far as they are in the repository.
+    ///
+    /// # Errors
+    /// The system's, if the commit itself can't be read; [`Error::Corrupt`].
+    pub fn image_below(&self, commit: &Commit) -> Result<Option<(Commit, Digest)>, Error> {
+        let mut next = commit.clone();
+        for depth in 0..MAX_ANCESTORS {
+            let (path, object) = match self.commit(&next) {
+                Ok(found) => found,
+                // Ancestors of an image's commit needn't be kept.
+                Err(Error::Io { source, .. })
+                    if depth > 0 && source.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            if text(&object, MANIFEST_DIGEST).is_some() {
+                return Ok(Some((next, self.manifest_of(&path, &object)?)));
+            }
+            let parent = gvariant::second_of_tuple(&object).unwrap_or_default();
+            let hex: String = parent.iter().map(|byte| format!("{byte:02x}")).collect();
+            match Commit::new(hex) {
+                Ok(parent) => next = parent,
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
     /// What is known of the image that a commit was made from. Its size isn't: what it takes is shared with others.
     ///
     /// # Errors
@@ -149,7 +185,7 @@ impl Repository {
     }
 
     fn manifest_of(&self, path: &Path, object: &[u8]) -> Result<Digest, Error> {
-        let digest = text(object, "ostree.manifest-digest")
+        let digest = text(object, MANIFEST_DIGEST)
             .ok_or_else(|| self.damaged(path, "its metadata names no manifest"))?;
         Digest::new(digest).map_err(|error| self.damaged(path, &error.to_string()))
     }

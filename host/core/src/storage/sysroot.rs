@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::gvariant;
 use super::keyfile;
+use super::ostree::Repository;
 use super::root::{Entry, RootDir};
-use crate::digest::Commit;
+use crate::digest::{Commit, Digest};
 use crate::error::Error;
 
 /// Largest origin file or boot entry.
@@ -20,6 +21,18 @@ pub struct Deployment {
     pub commit: Commit,
     /// Its directory, within the physical root.
     pub path: PathBuf,
+}
+
+/// What a deployment was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// Its image as its origin names it, with the transport: `docker://quay.io/fedora/fedora-bootc:42`. None if it was made from
+    /// an ostree reference.
+    pub name: Option<String>,
+    /// The commit of that image, and its manifest. None if no commit in the repository tells.
+    pub image: Option<(Commit, Digest)>,
+    /// Whether the deployment has a commit of its own on top of the image, as with layered or overridden packages.
+    pub is_layered: bool,
 }
 
 /// The deployment that `root`, the running system's `/`, was started from.
@@ -130,17 +143,18 @@ impl Deployment {
         format!("{}.{serial}", commit.get(..12).unwrap_or(commit))
     }
 
-    /// The image that it was made from, with its transport: `docker://quay.io/fedora/fedora-bootc:42`.
+    /// What it was made from: its origin has the image's name, its commit or one below has the image's manifest.
     ///
     /// # Errors
-    /// The system's; [`Error::NotFromImage`] if its origin names none.
-    pub fn image(&self, physical: &RootDir) -> Result<String, Error> {
+    /// The system's; [`Error::Corrupt`].
+    pub fn deployed(&self, physical: &RootDir) -> Result<Deployed, Error> {
         let mut origin = self.path.clone().into_os_string();
         origin.push(".origin");
         let text = physical.read_text(&origin, MAX_TEXT).map_err(physical.error("read", &origin))?;
-        keyfile::value(&text, "origin", "container-image-reference")
-            .and_then(image_of_origin)
-            .ok_or_else(|| Error::NotFromImage(self.commit.to_string()))
+        let name = keyfile::value(&text, "origin", "container-image-reference").and_then(image_of_origin);
+        let image = Repository::open(physical)?.image_below(&self.commit)?;
+        let is_layered = image.as_ref().is_some_and(|(commit, _)| *commit != self.commit);
+        Ok(Deployed { name, image, is_layered })
     }
 }
 
