@@ -10,6 +10,7 @@
 //! - [`oracle`]: what podman, skopeo and ostree say about it
 //! - [`faults`]: system calls that fail, locks that are held, writers that interfere
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
+//! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
 //! - [`drift`]: what podman's argument parser knows
 //! - [`programs`]: where the programs under test are
@@ -21,6 +22,7 @@ pub mod machine;
 pub mod oracle;
 pub mod programs;
 pub mod sandbox;
+pub mod stock;
 pub mod turns;
 pub mod world;
 

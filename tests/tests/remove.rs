@@ -5,7 +5,7 @@ mod plugins;
 use std::fs;
 
 use bootc_image_tests::oracle::{self, Store};
-use bootc_image_tests::{Output, World};
+use bootc_image_tests::{Output, World, stock};
 use serde_json::Value;
 
 fn run(world: &World, words: &[&str]) -> Output {
@@ -23,18 +23,10 @@ fn record(world: &World) -> Vec<(String, String)> {
         .collect()
 }
 
-fn with_mine(world: &World, names: &[&str]) {
-    run(world, &["--quiet", "pull-from-default-storage", "localhost/mine:1"]).ok();
-    let store = Store::Bootc.shell();
-    for name in names {
-        world.enter().sh(&format!("{store}store_podman image tag localhost/mine:1 {name}")).ok();
-    }
-}
-
 #[test]
 fn a_name_goes_first_and_the_image_with_its_last_one() {
     let world = World::new();
-    with_mine(&world, &["localhost/mine:2", "quay.io/x/y:1"]);
+    stock::mine(&world, &["localhost/mine:2", "quay.io/x/y:1"]);
     let id = &world.facts().mine.id;
     let output = run(&world, &["remove", "mine:2"]).ok();
     assert_eq!(output.stdout, format!("Untagged: localhost/mine:2 of {id}\n"));
@@ -100,7 +92,7 @@ fn what_is_bound_and_what_a_deployment_was_made_from_stays() {
 #[test]
 fn prune_takes_what_has_no_name_and_with_all_what_nobody_needs() {
     let world = World::new();
-    with_mine(&world, &[]);
+    stock::mine(&world, &[]);
     let id = &world.facts().mine.id;
     let untag = format!("{}store_podman image untag localhost/mine:1", Store::Bootc.shell());
     world.enter().sh(&untag).ok();
@@ -120,7 +112,7 @@ fn prune_takes_what_has_no_name_and_with_all_what_nobody_needs() {
 #[test]
 fn what_a_container_was_made_from_stays() {
     let world = World::new();
-    with_mine(&world, &[]);
+    stock::mine(&world, &[]);
     let create = format!("{}store_podman create --name keeper localhost/mine:1 /x", Store::Bootc.shell());
     world.enter().sh(&create).ok();
     let output = run(&world, &["remove", "mine:1"]).exits(77);
@@ -201,7 +193,7 @@ fn what_a_manifest_list_names_stays_as_long_as_that() {
 #[test]
 fn a_name_with_capital_letters_is_found_as_it_is_listed() {
     let world = World::new();
-    with_mine(&world, &["Quay.io/x/y:1"]);
+    stock::mine(&world, &["Quay.io/x/y:1"]);
     let id = &world.facts().mine.id;
     for name in ["Quay.io/x/y:1", "quay.io/x/y:1"] {
         let judged = run(&world, &["--dry-run", "remove", name]).ok().json::<Value>();
@@ -275,7 +267,7 @@ fn what_is_bound_stays_however_it_is_written() {
         ("{id}", "localhost/mine:1"),
     ] {
         let world = World::new();
-        with_mine(&world, &[stored]);
+        stock::mine(&world, &[stored]);
         let id = &world.facts().mine.id;
         let unit = format!("[Image]\nImage={}\n", bound.replace("{id}", id));
         let unit = unit.replace("{digest}", &world.facts().mine.digest).replace("{start of id}", &id[..6]);
@@ -323,7 +315,7 @@ fn a_damaged_image_can_be_removed() {
         format!("rm -r {store}/overlay-images/{id}"),
         format!("cd {store}/overlay; for layer in $(ls -t | grep -v '^l$' | head -1); do rm -r $layer; done"),
     ] {
-        with_mine(&world, &[]);
+        stock::mine(&world, &[]);
         world.enter().sh(&damage).ok();
         let output = run(&world, &["remove", "mine:1"]).ok();
         assert_eq!(output.stdout, format!("Removed: localhost/mine:1 {id}\n"), "{damage}");

@@ -70,11 +70,31 @@ fn place() -> Place {
     let named = std::env::var_os("container").is_some_and(|value| !value.is_empty());
     if named || Path::new("/run/.containerenv").exists() || Path::new("/.dockerenv").exists() {
         Place::Container
-    } else if Path::new("/run/ostree-booted").exists() {
+    } else if Path::new("/run/ostree-booted").exists() || is_composefs_host() {
         Place::Booted
     } else {
         Place::NotBooted
     }
+}
+
+/// A composefs host has no ostree, and nobody to say that it was booted.
+fn is_composefs_host() -> bool {
+    let text = |path| std::fs::read_to_string(path).unwrap_or_default();
+    Path::new("/sysroot/composefs").is_dir()
+        && (boots_composefs(&text("/proc/cmdline")) || mounts_composefs(&text("/proc/self/mountinfo")))
+}
+
+/// `composefs=ID`, or `composefs=?ID` where the kernel needn't verify it.
+fn boots_composefs(command_line: &str) -> bool {
+    command_line.split_ascii_whitespace().any(|argument| argument.starts_with("composefs="))
+}
+
+/// After a soft reboot only what is mounted on `/` tells: `composefs:ID`, or `transient:composefs=ID`.
+fn mounts_composefs(mounts: &str) -> bool {
+    let root = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/"));
+    let source = root.and_then(|line| line.split_once(" - ")).and_then(|(_, rest)| rest.split(' ').nth(1));
+    source
+        .is_some_and(|source| source.starts_with("composefs:") || source.starts_with("transient:composefs="))
 }
 
 fn subject() -> Subject {
@@ -102,4 +122,34 @@ fn own_programs() -> Vec<PathBuf> {
     let directory = program.parent().unwrap_or(Path::new("/"));
     let prefix = directory.parent().unwrap_or(Path::new("/"));
     vec![prefix.join("libexec/bootc-image"), directory.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_composefs_host_is_known_by_its_kernel_arguments_or_its_root() {
+        for (arguments, expected) in [
+            ("rw composefs=abc quiet", true),
+            ("composefs=?abc\n", true),
+            ("ostree=/ostree/boot.1/x ostree.prepare-root.composefs=1", false),
+            ("", false),
+        ] {
+            assert_eq!(boots_composefs(arguments), expected, "{arguments}");
+        }
+        let mounts = |source: &str| {
+            format!("20 1 0:5 / /proc rw - proc proc rw\n21 1 0:6 / / ro shared:1 - overlay {source} ro,x\n")
+        };
+        for (source, expected) in [
+            ("composefs:abc", true),
+            ("transient:composefs=abc", true),
+            // As ostree mounts it, which is another thing.
+            ("composefs", false),
+            ("/dev/vda1", false),
+        ] {
+            assert_eq!(mounts_composefs(&mounts(source)), expected, "{source}");
+        }
+        assert!(!mounts_composefs(""));
+    }
 }

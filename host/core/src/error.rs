@@ -457,7 +457,7 @@ impl Error {
                 ));
             }
             Self::NoName(_) => "switch the host to an image in a registry with: bootc switch",
-            Self::Composefs => "list the rest with --type unified or --type logical",
+            Self::Composefs => "images of bootc's storage can be listed and copied: bootc-image list --type unified",
             Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
             Self::Ambiguous { .. } => "write one of the full names",
             Self::UnknownDriver { .. } => "ask podman instead: bootc-image cmd list",

@@ -103,9 +103,7 @@ impl Reference {
             return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
         }
         // As the tools do it: one registry has a second name, and a namespace for images without one.
-        // Without its capital letters it would be the beginning of a short name.
-        let is_bare = !registry.contains(['.', ':']) && registry != "localhost";
-        let written = if is_bare { registry.to_owned() } else { registry.to_ascii_lowercase() };
+        let written = registry.to_ascii_lowercase();
         let written = if written == "index.docker.io" { "docker.io".to_owned() } else { written };
         let registry = without_default_port(&written);
         let repository = match (registry.as_str(), repository.contains('/')) {
@@ -184,7 +182,7 @@ impl Reference {
             == (&other.registry, &other.repository, &other.tag, &other.digest)
     }
 
-    /// Host name of the registry in lower case (one that only its capital letters make a registry keeps them), with its port if that isn't the one that every registry has.
+    /// Host name of the registry in lower case, with its port if that isn't the one that every registry has.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -251,10 +249,9 @@ fn host_and_port(registry: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The first part is a registry, by the rule that all containers tools share, if it has a dot, a port or a capital letter or
-/// is `localhost`.
+/// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
 fn names_registry(host: &str) -> bool {
-    host == "localhost" || host.contains(['.', ':']) || host.bytes().any(|byte| byte.is_ascii_uppercase())
+    host == "localhost" || host.contains(['.', ':'])
 }
 
 fn is_registry(text: &str) -> bool {
@@ -328,7 +325,6 @@ mod tests {
             ("docker.io/library/a", "docker.io/library/a"),
             ("quay.io/a", "quay.io/a"),
             ("QUAY.io/a", "quay.io/a"),
-            ("HOST/a", "HOST/a"),
             ("Index.Docker.IO/a/b", "docker.io/a/b"),
         ] {
             assert_eq!(Reference::parse(name).unwrap().to_string(), expected);

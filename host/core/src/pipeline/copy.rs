@@ -16,6 +16,7 @@ use crate::scratch::Scratch;
 use crate::storage::containers::Store;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
+use crate::storage::sysroot;
 use crate::transfer::{End, Name, Transfer};
 
 /// How images of this host are listed.
@@ -56,6 +57,10 @@ fn find(pipeline: &Pipeline<'_>, name: &str) -> Result<CopySource, Error> {
     }
     let mut found = found.into_iter();
     let Some(first) = found.next() else {
+        // It may be there, where host images can't be read.
+        if sysroot::is_composefs(&physical)? {
+            return Err(Error::Composefs);
+        }
         return Err(match Reference::parse_local(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) {
             Err(error @ InvalidReference::Malformed { .. }) => error.into(),
             _ => Error::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH },

@@ -88,8 +88,7 @@ impl Listing {
 }
 
 fn host(physical: &RootDir, details: bool) -> Found {
-    let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
-    if !exists("ostree/repo")? && exists("composefs")? {
+    if sysroot::is_composefs(physical)? {
         return Err(Error::Composefs);
     }
     let repository = Repository::open(physical)?;

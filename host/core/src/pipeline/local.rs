@@ -29,6 +29,9 @@ pub(super) const SHORT_ID: usize = 12;
 /// that what is booted is no image itself.
 pub(super) fn booted_image(settings: &Settings) -> Result<(HostImage, bool), Error> {
     let physical = physical(settings)?;
+    if sysroot::is_composefs(&physical)? {
+        return Err(Error::Composefs);
+    }
     let deployment = match settings.sysroot {
         Some(_) => sysroot::default(&physical)?,
         None => sysroot::booted(&physical, &running_root()?)?,

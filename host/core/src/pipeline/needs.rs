@@ -88,8 +88,7 @@ impl Needs {
     }
 
     fn read(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
-        let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
-        if !exists("ostree/repo")? && exists("composefs")? {
+        if sysroot::is_composefs(physical)? {
             return Err(Error::Composefs);
         }
         let mut needs = Self::default();

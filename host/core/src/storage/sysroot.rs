@@ -60,6 +60,15 @@ fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
     gvariant::lookup(&note, "backing-root-device-inode").and_then(gvariant::pair_of_u64)
 }
 
+/// Whether a physical root is that of a composefs host, which keeps its deployments without ostree.
+///
+/// # Errors
+/// The system's.
+pub fn is_composefs(physical: &RootDir) -> Result<bool, Error> {
+    let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
+    Ok(!exists("ostree/repo")? && exists("composefs")?)
+}
+
 /// The directories of all stateroots, within the physical root.
 fn stateroots(physical: &RootDir) -> Result<Vec<PathBuf>, Error> {
     let entries = physical.entries(DEPLOYMENTS).map_err(physical.error("read", DEPLOYMENTS))?;

@@ -96,7 +96,7 @@ impl System {
     /// As [`RootDir::read`].
     pub fn read(&self, path: impl AsRef<Path>, max: u64) -> io::Result<Vec<u8>> {
         let path = path.as_ref();
-        if self.read_link(path).is_ok_and(|target| target == Path::new("/dev/null")) {
+        if self.link_target(path)?.is_some_and(|target| target == Path::new("/dev/null")) {
             return Ok(Vec::new());
         }
         self.root.read(self.locate(path)?, max)
@@ -137,17 +137,12 @@ impl System {
         }
     }
 
-    /// Where a link points, as written.
-    ///
-    /// # Errors
-    /// The system's; also if it isn't a link.
-    pub fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
-        let path = path.as_ref();
-        let place = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => self.locate(parent)?.join(name),
-            _ => self.locate(path)?,
-        };
-        self.root.read_link(place)
+    /// Where a link points, as written; none if it isn't one, or isn't there.
+    fn link_target(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => link_target(&self.root, &self.locate(parent)?.join(name)),
+            _ => Ok(None),
+        }
     }
 
     /// Where a path of this system leads in the end, in its own view: absolute, and without links.
@@ -193,8 +188,7 @@ impl System {
                 Some(mapping) => mapping.physical(&found),
                 None => found.iter().collect(),
             };
-            // Whatever isn't a link is opened by whoever wants it, and says then why it can't be.
-            let Ok(target) = self.root.read_link(&place) else { continue };
+            let Some(target) = link_target(&self.root, &place)? else { continue };
             links += 1;
             if links > MAX_LINKS {
                 return Err(rustix::io::Errno::LOOP.into());
@@ -206,6 +200,16 @@ impl System {
             pending.extend(parts(&target));
         }
         Ok(found)
+    }
+}
+
+/// Where a link points, as written; none if it isn't one, or isn't there.
+fn link_target(root: &RootDir, place: &Path) -> io::Result<Option<PathBuf>> {
+    use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
+    match root.read_link(place) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if matches!(error.kind(), NotFound | InvalidInput | NotADirectory) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

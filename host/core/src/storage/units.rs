@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(super) use file::UnitFile;
+use rustix::io::Errno;
 
 use super::system::System;
 use crate::error::Error;
@@ -284,7 +285,7 @@ fn image_of_mount(mount: &str) -> Option<String> {
 
 /// Quadlet's directories and those below them, in the order in which it looks, each once.
 fn directories(system: &System) -> Result<Vec<PathBuf>, Error> {
-    let users = system.canonical(USERS).unwrap_or_else(|_| USERS.into());
+    let users = system.canonical(USERS).map_err(system.error("follow", USERS))?;
     let mut found = Vec::new();
     for directory in DIRECTORIES {
         add_directory(system, Path::new(directory), &users, 0, &mut found)?;
@@ -299,7 +300,12 @@ fn add_directory(
     depth: usize,
     found: &mut Vec<PathBuf>,
 ) -> Result<(), Error> {
-    let Ok(path) = system.canonical(path) else { return Ok(()) };
+    let path = match system.canonical(path) {
+        Ok(path) => path,
+        // A link in a circle leads to no directory.
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Ok(()),
+        Err(error) => return Err(system.error("follow", path)(error)),
+    };
     let is_of_drop_ins = path.extension().is_some_and(|extension| extension == "d");
     if found.contains(&path) || is_of_drop_ins || path.starts_with(users) || !system.is_directory(&path) {
         return Ok(());
