@@ -23,6 +23,8 @@ pub(crate) const UNUSABLE: u8 = 78;
 
 /// Printed by the built-in format instead of a plugin's.
 pub(crate) const PRINTED_INSTEAD: u8 = 79;
+/// Beyond this: the number of the signal that asked us to end.
+const INTERRUPTED: u8 = 128;
 
 /// What can go wrong here, beside the core's errors.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +73,16 @@ fn code(kind: Kind) -> u8 {
         Kind::MissingProgram => MISSING_PROGRAM,
         Kind::Denied => DENIED,
         Kind::Unusable => UNUSABLE,
+        Kind::Interrupted(signal) => u8::try_from(signal).unwrap_or(0).saturating_add(INTERRUPTED),
     }
 }
 
-/// Of several operations: what all that failed have in common.
-pub(crate) fn of_several(codes: &[u8]) -> u8 {
+/// Of several operations: what all that failed have in common. `interrupted` is the code of one that was asked to end, after
+/// which no other was begun.
+pub(crate) fn of_several(codes: &[u8], interrupted: Option<u8>) -> u8 {
+    if let Some(code) = interrupted {
+        return code;
+    }
     let mut failed = codes.iter().copied().filter(|&code| code != OK);
     match failed.next() {
         None => OK,

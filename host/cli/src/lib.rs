@@ -14,12 +14,14 @@ mod render;
 mod settings;
 mod status;
 mod stdout;
+mod streams;
 mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use bootc_image_core::audit::FileRecorder;
+use bootc_image_core::children;
 use bootc_image_core::export::HelperExporter;
 use bootc_image_core::operation::Request;
 use bootc_image_core::pipeline::Pipeline;
@@ -39,6 +41,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
         Ok(arguments) => arguments,
         Err(code) => return ExitCode::from(code),
     };
+    children::unblock_signals();
     limits::reset();
     // The caller's would end up in images: what an archive doesn't name is made with it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -73,7 +76,10 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> (Origin, u8) {
             Command::Policy(policy) => policy.run(ui, &settings, plugins),
         }
     });
-    let code = result.unwrap_or_else(|error| exit::of_error(ui, &error));
+    let code = result.unwrap_or_else(|failure| match failure {
+        Failure::Core(error) => exit::of_error(ui, &children::interruption_first(error).into()),
+        failure => exit::of_error(ui, &failure),
+    });
     (origin, code)
 }
 

@@ -87,17 +87,22 @@ pub(crate) fn report(
         }
         Report::Several(reports) => {
             // What can't be shown is told in the end: of the others each says how it went.
-            let (mut codes, mut unshown) = (Vec::new(), None);
+            let (mut codes, mut interrupted, mut unshown) = (Vec::new(), None, None);
             for report in reports {
                 match report {
                     Ok(report) => match self::report(ui, plugins, report, format) {
                         Ok(code) => codes.push(code),
                         Err(failure) => unshown = Some(failure),
                     },
-                    Err(problem) => codes.push(exit::of_error(ui, &problem.into())),
+                    Err(problem) => {
+                        let was_asked_to_end = problem.interrupted_by().is_some();
+                        let code = exit::of_error(ui, &problem.into());
+                        codes.push(code);
+                        interrupted = interrupted.or(was_asked_to_end.then_some(code));
+                    }
                 }
             }
-            unshown.map_or(Ok(exit::of_several(&codes)), Err)
+            unshown.map_or(Ok(exit::of_several(&codes, interrupted)), Err)
         }
         Report::Exited { code } => Ok(code),
         Report::NothingToDo => Ok(OK),

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
+use bootc_image_core::children;
 use bootc_image_core::error::{size, with_causes};
 use bootc_image_core::talk::Talk;
 use bootc_image_engine::sanitize;
@@ -16,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::arguments::LogFormat;
 use crate::exit::{FAILED, Failure, OK};
 use crate::stdout;
+use crate::streams::Stoppable;
 
 /// What is said where there is no terminal: how far it is, every so many bytes.
 const SAY_EVERY: u64 = 256 << 20;
@@ -49,8 +51,14 @@ impl Ui {
     /// Writes data to stdout.
     pub(crate) fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
         stdout::check_open().map_err(Failure::Stdout)?;
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        write(&mut out).and_then(|()| out.flush()).map_err(Failure::Stdout)
+        let mut out = io::BufWriter::new(Stoppable::stdout());
+        let written = write(&mut out).and_then(|()| out.flush());
+        // What is left of it isn't written when the buffer is dropped.
+        drop(out.into_parts());
+        written.map_err(|error| match children::check_not_asked_to_end() {
+            Err(interrupted) => interrupted.into(),
+            Ok(()) => Failure::Stdout(error),
+        })
     }
 
     /// Writes a text that was asked for to stdout.
@@ -93,7 +101,7 @@ impl Ui {
     fn line(&self, text: &str) {
         let text = sanitize::sanitize(text);
         self.bar.finish_and_clear();
-        if !self.deaf.get() && writeln!(io::stderr(), "{text}").is_err() {
+        if !self.deaf.get() && Stoppable::stderr().write_all(format!("{text}\n").as_bytes()).is_err() {
             self.deaf.set(true);
         }
     }
@@ -147,7 +155,7 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Stoppable::stderr).with_ansi(false);
     let started = match format {
         LogFormat::Text => registry.with(lines.without_time()).try_init(),
         LogFormat::Json => registry.with(lines.json()).try_init(),

@@ -50,6 +50,11 @@ pub enum Outcome {
         /// The error, with its causes.
         error: String,
     },
+    /// It was asked to end while it ran: what it had to do may be done in part, or not at all.
+    Interrupted {
+        /// The number of the signal that asked.
+        signal: i32,
+    },
 }
 
 impl Outcome {
@@ -64,7 +69,15 @@ impl Outcome {
                 Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) }
             }
             Ok(_) => Self::DONE,
-            Err(error) => Self::Failed { error: error.with_causes() },
+            Err(error) => Self::of_error(error),
+        }
+    }
+
+    /// Why it didn't succeed.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error.interrupted_by() {
+            Some(signal) => Self::Interrupted { signal },
+            None => Self::Failed { error: error.with_causes() },
         }
     }
 }
@@ -83,12 +96,12 @@ pub trait Recorder {
     /// [`Error`] if that couldn't be written; the operation has run.
     fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error>;
 
-    /// Writes that names were looked up, of an operation that nobody had objected to so far and that hasn't run: because
-    /// that failed, or because nothing was to run.
+    /// Writes that names were looked up, and how that ended, of an operation that nobody had objected to so far and that
+    /// hasn't run: because the look-up didn't succeed, or because nothing was to run.
     ///
     /// # Errors
     /// [`Error`] if that couldn't be written.
-    fn looked_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error>;
+    fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error>;
 
     /// Writes that something was refused: `judged` if it came so far as to be judged.
     ///
@@ -231,14 +244,13 @@ impl Recorder for FileRecorder {
         self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) })
     }
 
-    fn looked_up(&self, judged: &Judged, error: Option<&str>) -> Result<(), Error> {
+    fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         let id = new_id()?;
-        let outcome = error.map_or(Outcome::DONE, |error| Outcome::Failed { error: error.to_owned() });
         self.write(&Line {
             digest: Some(judged.frozen().digest()),
             frozen: Some(raw(judged)?.as_ref()),
             verdicts: Some(judged.verdicts()),
-            outcome: Some(&outcome),
+            outcome: Some(outcome),
             process: Some(Process::ours()),
             ..line("looked-up", &id)
         })

@@ -134,6 +134,12 @@ pub fn survive_file_limits() {
     signals::survive_file_limits();
 }
 
+/// Lets every signal through that the caller of this process has blocked: one that asks us to end would never arrive, nor the
+/// timer of plugins. What the caller ignores stays ignored.
+pub fn unblock_signals() {
+    signals::unblock();
+}
+
 /// Where the real bootc is.
 const BOOTC: &str = "/usr/bin/bootc";
 
@@ -273,10 +279,10 @@ impl Child {
         Ok(self)
     }
 
-    /// Runs it on our own stdin, stdout and stderr. Its end is the answer, whatever it is.
+    /// Runs it on our own stdin, stdout and stderr. Its end is the answer, whatever it is, unless we were asked to end.
     ///
     /// # Errors
-    /// The system's, if it can't be started.
+    /// [`Error::Interrupted`]; the system's, if it can't be started.
     pub fn run_in_place(mut self) -> Result<ExitStatus, Error> {
         self.command.stdin(Stdio::inherit());
         self.run(&mut Running::wait)
@@ -285,7 +291,8 @@ impl Child {
     /// Runs it without output.
     ///
     /// # Errors
-    /// [`Error::Child`] with the end of its stderr if it fails; the system's, if it can't be started.
+    /// [`Error::Child`] with the end of its stderr if it fails; [`Error::Interrupted`] if we were asked to end, however it
+    /// ended; the system's, if it can't be started.
     pub fn run_quietly(mut self) -> Result<(), Error> {
         self.command.stdout(Stdio::null());
         self.run_to_success(&mut Running::wait)
@@ -324,7 +331,11 @@ impl Child {
             }
             running.wait()
         });
-        said.and(ended)
+        match ended {
+            // What was heard of somebody who was interrupted doesn't count.
+            Err(interrupted @ Error::Interrupted { .. }) => Err(interrupted),
+            ended => said.and(ended),
+        }
     }
 
     /// As [`Child::run_quietly`]; its stdout is the answer, up to [`MAX_OUTPUT`] bytes of it.
@@ -355,13 +366,12 @@ impl Child {
         if status.success() {
             return Ok(());
         }
-        // It has failed because we passed that on.
-        check_not_asked_to_end()?;
         let stderr = last_of(&mut stderr).unwrap_or_default();
         Err(Error::Child { program: name, status: describe(status), stderr })
     }
 
-    /// Starts it and attends to it. It has ended when this returns.
+    /// Starts it and attends to it. It has ended when this returns. If we were asked to end meanwhile, that is how it ended,
+    /// whatever its status is: podman 4.3.1 exits with 0 after SIGTERM, with its work half done.
     fn run(
         &mut self,
         attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
@@ -380,6 +390,7 @@ impl Child {
             running.end();
         }
         signals::child_ended();
+        check_not_asked_to_end()?;
         result
     }
 
@@ -397,7 +408,9 @@ impl Child {
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
         let (parent, home) = (rustix::process::getpid(), self.home);
+        let ignored = signals::ignored_by_mistake();
         let enter = move || -> io::Result<()> {
+            signals::reset(ignored)?;
             // If we are killed, nobody is left to clean up after it: it must not go on.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             if rustix::process::getppid() != Some(parent) {
@@ -438,6 +451,20 @@ pub fn heed_signals() -> Result<(), Error> {
 /// [`Error::Interrupted`].
 pub fn check_not_asked_to_end() -> Result<(), Error> {
     signals::asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
+}
+
+/// An error of whoever was asked to end is that: what else went wrong may have come of it, and blames somebody else. What is
+/// wrong with the record is told in any case.
+pub fn interruption_first(error: Error) -> Error {
+    match check_not_asked_to_end() {
+        Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {
+            if error.interrupted_by().is_none() {
+                tracing::info!(error = error.with_causes(), "failed after being asked to end");
+            }
+            interrupted
+        }
+        _ => error,
+    }
 }
 
 /// How often a running child is looked at.

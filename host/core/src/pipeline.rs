@@ -145,7 +145,9 @@ impl Pipeline<'_> {
                 // Who is root for another asks registries with root's credentials, also where nothing is to run.
                 if self.settings.dry_run && subject.delegation.is_some() {
                     let looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
-                    looked_up.into_iter().try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
+                    looked_up
+                        .into_iter()
+                        .try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
                 }
                 self.run_all_if_allowed(judged)
             }

@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use bootc_image_core::children;
 use bootc_image_core::operation::Request;
 use bootc_image_core::report::Report;
 use bootc_image_core::settings::Settings;
@@ -225,6 +226,8 @@ fn doctor(ui: &Ui, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failur
         }
     }
     let findings = plugins.examine(only);
+    // What was interrupted isn't wrong.
+    children::check_not_asked_to_end()?;
     if findings.is_empty() {
         return ui.text("nothing is wrong\n");
     }

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use bootc_image_core::children;
 use bootc_image_core::error::Error;
 use bootc_image_core::pipeline::Pipeline;
 use bootc_image_core::policy::{Judged, Verdict};
@@ -108,6 +109,8 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
             .map_err(|what| Failure::Cases(format!("{}: case {}: {what}", file.display(), number + 1)))?;
         let (request, _) = operation.into_request(plugins)?;
         let judged = pipeline.suppose(&request, &case.assumed);
+        // A policy that was interrupted has said nothing.
+        children::check_not_asked_to_end()?;
         let wrong = compare(case, judged);
         let name = case.name.clone().unwrap_or_else(|| case.run.join(" "));
         match wrong {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook_registry::register_sigaction;
 
@@ -22,6 +23,10 @@ const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::H
 /// What stops a program, and what lets it go on.
 const STOP: Signal = Signal::TSTP;
 const GO_ON: Signal = Signal::CONT;
+/// What whoever starts a program in the background, or has it outlive a terminal, ignores on its behalf and on that of all that it
+/// starts. Anything else that a caller ignores would only confuse the tools.
+const LEFT_IGNORED: [Signal; 7] =
+    [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, STOP, Signal::TTIN, Signal::TTOU];
 /// `si_code` of a signal that the kernel itself sent: the terminal's, which the child has got as well.
 const SI_KERNEL: i32 = 0x80;
 
@@ -31,9 +36,11 @@ pub(super) fn take_over() -> io::Result<()> {
     static DONE: Once = Once::new();
     once(&DONE, || {
         hear_of_children()?;
-        stop_together()?;
         let ignored = ignored();
-        let mut heeded = SIGNALS.into_iter().filter(|signal| ignored >> (signal.as_raw() - 1) & 1 == 0);
+        if !has(ignored, STOP) {
+            stop_together()?;
+        }
+        let mut heeded = SIGNALS.into_iter().filter(|signal| !has(ignored, *signal));
         heeded.try_for_each(|signal| {
             // SAFETY: the handler stores to an atomic and makes one system call.
             let registered = unsafe {
@@ -93,6 +100,40 @@ fn stop_together() -> io::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// From now on no signal is held back.
+pub(super) fn unblock() {
+    // It fails for no set of signals that there is.
+    let _ = SigSet::empty().thread_set_mask();
+}
+
+/// The signals that a program which we start shall not ignore though we do, a bit each.
+pub(super) fn ignored_by_mistake() -> u64 {
+    LEFT_IGNORED.into_iter().fold(ignored(), |ignored, signal| ignored & !bit(signal))
+}
+
+/// Between fork and exec: no signal is held back, and these get their default actions. Those that we handle get them by the
+/// exec itself.
+#[allow(unsafe_code)]
+pub(super) fn reset(ignored: u64) -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in nix::sys::signal::Signal::iterator() {
+        if ignored >> (signal as i32 - 1) & 1 == 1 {
+            // SAFETY: no handler is set.
+            unsafe { sigaction(signal, &default) }?;
+        }
+    }
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal.as_raw() - 1)
+}
+
+fn has(set: u64, signal: Signal) -> bool {
+    set & bit(signal) != 0
 }
 
 /// The signals that are ignored, a bit each; none if the kernel doesn't tell.
