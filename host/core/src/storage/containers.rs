@@ -19,6 +19,15 @@ use crate::reference::Reference;
 use crate::report::{Column, Details};
 use crate::talk::Talk;
 
+mod contents;
+mod damage;
+mod layout;
+#[cfg(test)]
+mod samples;
+mod tar_split;
+
+pub use damage::{Checker, Damage};
+
 /// Largest configuration or manifest.
 const MAX_DOCUMENT: u64 = 16 << 20;
 /// Largest index: some 100,000 images.
@@ -40,7 +49,10 @@ pub struct Image {
     /// Its topmost layer, none for an image without layers.
     #[serde(default)]
     layer: Option<String>,
-    /// Digests of its documents, by their names in the store.
+    /// The names of its documents in the store.
+    #[serde(default, rename = "big-data-names", deserialize_with = "null_is_empty")]
+    document_names: Vec<String>,
+    /// Their digests.
     #[serde(default, rename = "big-data-digests", deserialize_with = "null_is_empty")]
     documents: BTreeMap<String, String>,
     /// Their sizes in bytes; a negative one isn't known.
@@ -83,6 +95,7 @@ impl Image {
             digest: None,
             names: names.iter().map(|&name| name.to_owned()).collect(),
             layer: None,
+            document_names: Vec::new(),
             documents: BTreeMap::new(),
             document_sizes: BTreeMap::new(),
             created: None,
@@ -98,8 +111,12 @@ impl Image {
 
     /// Whether this manifest, or an index that names it, is what the image came from.
     pub fn is_of(&self, manifest: &Digest) -> bool {
-        let manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
-        self.digest.as_ref() == Some(manifest) || manifests.into_iter().any(|(_, of)| of == manifest.as_str())
+        self.digest.as_ref() == Some(manifest) || self.is_of_document(manifest)
+    }
+
+    fn is_of_document(&self, manifest: &Digest) -> bool {
+        let mut manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
+        manifests.any(|(_, of)| of == manifest.as_str())
     }
 }
 
@@ -112,6 +129,9 @@ struct Layer {
     /// Of the archive that it was unpacked from, not compressed.
     #[serde(default, rename = "diff-digest", deserialize_with = "digest_or_none")]
     diff_id: Option<Digest>,
+    /// Of the table of contents by which it was fetched in parts; what it was unpacked from isn't known then.
+    #[serde(default, rename = "toc-digest", deserialize_with = "digest_or_none")]
+    toc: Option<Digest>,
     /// In bytes; a negative one isn't known.
     #[serde(default, rename = "diff-size")]
     diff_size: i64,
@@ -120,6 +140,16 @@ struct Layer {
 }
 
 impl Layer {
+    /// Whether it was unpacked from this, as far as that is known.
+    fn is(&self, diff_id: &Digest) -> bool {
+        self.diff_id.as_ref().map_or(self.toc.is_some(), |own| own == diff_id)
+    }
+
+    /// The layer below it.
+    fn parent(&self) -> Option<&str> {
+        self.parent.as_deref().filter(|parent| !parent.is_empty())
+    }
+
     /// Whether somebody was stopped while unpacking it.
     fn is_incomplete(&self) -> bool {
         self.flags.get("incomplete").is_some_and(|flag| *flag != serde_json::Value::Bool(false))
@@ -260,17 +290,15 @@ impl<'a> Store<'a> {
         Ok(layers)
     }
 
-    fn has_directory(&self, layer: &Layer) -> bool {
-        let path = match self.driver() {
-            "vfs" => format!("vfs/dir/{}", layer.id),
-            driver => format!("{driver}/{}/diff", layer.id),
-        };
-        self.root.entries(path).is_ok()
-    }
-
-    /// The diff_ids that an image's configuration names; none if the configuration isn't what the image's id says.
-    fn diff_ids(&self, image: &Image) -> Option<Vec<Digest>> {
-        oci::diff_ids(&self.configuration(image)?).ok()
+    /// The manifests that an image stands for, if it is a manifest list.
+    fn instances(&self, image: &Image) -> Vec<Digest> {
+        // A list has no layers of its own.
+        if image.layer.as_ref().is_some_and(|layer| !layer.is_empty()) {
+            return Vec::new();
+        }
+        let path = format!("{}-images/{}/manifest", self.driver(), image.id);
+        let text = self.root.read(path, MAX_DOCUMENT).unwrap_or_default();
+        oci::instances(&text)
     }
 
     /// An image's configuration, if it is what the image's id says.
@@ -297,26 +325,26 @@ impl Images<'_> {
         self.named(name).or_else(|| self.iter().find(|image| image.names_meaning(name).next().is_some()))
     }
 
-    /// Whether everything of an image is there: its configuration is what its id says, and the chain of layers that this
-    /// names is unpacked.
+    /// The first thing that is wrong with an image; none if it is whole. What is in the files of its layers isn't read.
+    /// `others` are storages that this one sees beside itself.
     ///
     /// # Errors
-    /// As [`Store::images`].
+    /// The system's, if that can't be found out.
+    pub fn damage(&self, image: &Image, others: &[Store<'_>]) -> Result<Option<Damage>, Error> {
+        Checker::new(self.store, others)?.image(image)
+    }
+
+    /// Whether everything of an image is there.
+    ///
+    /// # Errors
+    /// As [`Images::damage`].
     pub fn is_whole(&self, image: &Image) -> Result<bool, Error> {
-        let Some(diff_ids) = self.store.diff_ids(image) else { return Ok(false) };
-        let layers = self.store.layers()?;
-        let mut next = image.layer.as_ref();
-        for diff_id in diff_ids.iter().rev() {
-            let Some(layer) = next.and_then(|id| layers.get(id)) else { return Ok(false) };
-            let whole = layer.diff_id.as_ref() == Some(diff_id)
-                && !layer.is_incomplete()
-                && self.store.has_directory(layer);
-            if !whole {
-                return Ok(false);
-            }
-            next = layer.parent.as_ref().filter(|parent| !parent.is_empty());
-        }
-        Ok(next.is_none())
+        Ok(self.damage(image, &[])?.is_none())
+    }
+
+    /// The store that they are in.
+    pub fn store(&self) -> &Store<'_> {
+        self.store
     }
 
     /// How large an image's layers are, in bytes, not compressed.
@@ -329,13 +357,7 @@ impl Images<'_> {
 
     /// The manifests that an image stands for, if it is a manifest list; what can't be read stands for none.
     pub fn instances(&self, image: &Image) -> Vec<Digest> {
-        // A list has no layers of its own.
-        if image.layer.as_ref().is_some_and(|layer| !layer.is_empty()) {
-            return Vec::new();
-        }
-        let path = format!("{}-images/{}/manifest", self.store.driver(), image.id);
-        let text = self.store.root.read(path, MAX_DOCUMENT).unwrap_or_default();
-        oci::instances(&text)
+        self.store.instances(image)
     }
 
     /// Which of these images have one of these layers, by id.

@@ -1,3 +1,6 @@
+use std::path::Path;
+
+use super::samples::Sample;
 use super::*;
 
 struct Silent;
@@ -63,58 +66,174 @@ fn a_digest_name_is_listed_only_without_a_tag() {
     assert!(rows(&image(&[])).is_empty());
 }
 
-/// A store with one image of two layers, changed by `damage` before it is looked at.
-fn is_whole(driver: &str, damage: impl FnOnce(&Path)) -> bool {
-    let scratch = tempfile::tempdir().unwrap();
-    let path = |name: &str| scratch.path().join(name);
-    let (base, top) = (Digest::of(b"base"), Digest::of(b"top"));
-    let configuration = format!(r#"{{"rootfs":{{"diff_ids":["{base}","{top}"]}}}}"#);
-    let id = Digest::of(configuration.as_bytes()).hex().to_owned();
-    std::fs::create_dir_all(path(&format!("{driver}-images/{id}"))).unwrap();
-    std::fs::create_dir(path(&format!("{driver}-layers"))).unwrap();
-    std::fs::write(path(&format!("{driver}-images/{id}/manifest")), "{}").unwrap();
-    std::fs::write(path(&format!("{driver}-images/{id}/=c2hh")), configuration).unwrap();
-    let images = format!(r#"[{{"id":"{id}","names":["localhost/a:1"],"layer":"t"}}]"#);
-    std::fs::write(path(&format!("{driver}-images/images.json")), images).unwrap();
-    let layers = format!(
-        r#"[{{"id":"b","diff-digest":"{base}","diff-size":5}},
-            {{"id":"t","parent":"b","diff-digest":"{top}","diff-size":7,"flags":{{}}}}]"#
-    );
-    std::fs::write(path(&format!("{driver}-layers/layers.json")), layers).unwrap();
-    for layer in ["b", "t"] {
-        let directory =
-            if driver == "vfs" { format!("vfs/dir/{layer}") } else { format!("overlay/{layer}/diff") };
-        std::fs::create_dir_all(path(&directory)).unwrap();
-    }
-    damage(scratch.path());
-    let root = RootDir::open(scratch.path()).unwrap();
+/// What is wrong with the image of a sample, changed by `change` before it is looked at.
+fn damage(driver: &'static str, change: impl FnOnce(&Sample)) -> Option<String> {
+    let sample = Sample::new(driver);
+    change(&sample);
+    let root = RootDir::open(sample.scratch.path()).unwrap();
     let store = Store::open(&root).unwrap();
     let images = store.images(Duration::from_secs(1), &Silent).unwrap();
     let image = images.named(&Reference::parse("localhost/a:1").unwrap()).unwrap();
-    images.is_whole(image).unwrap()
+    let damage = images.damage(image, &[]).unwrap()?;
+    let mut text = damage.to_string();
+    for (number, layer) in sample.layers.iter().enumerate() {
+        text = text.replace(&layer[..12], &number.to_string());
+    }
+    Some(text)
 }
 
 #[test]
-fn an_image_is_whole_only_if_every_part_is_there() {
-    assert!(is_whole("overlay", |_| {}) && is_whole("vfs", |_| {}));
-    let edit = |file: &'static str, from: &'static str, to: &'static str| {
-        move |root: &Path| {
-            let text = std::fs::read_to_string(root.join(file)).unwrap();
-            assert!(text.contains(from));
-            std::fs::write(root.join(file), text.replace(from, to)).unwrap();
+fn an_image_is_whole() {
+    assert_eq!(damage("overlay", |_| {}), None);
+    assert_eq!(damage("vfs", |_| {}), None);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_a_layer_is_said() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    type Change = fn(&Path);
+    let changes: [(usize, Change, &str); 12] = [
+        (0, |layer| std::fs::remove_file(layer.join("usr/a")).unwrap(), "has no file usr/a"),
+        (0, |layer| std::fs::write(layer.join("usr/a"), "").unwrap(), "has 0 bytes of usr/a instead of 12"),
+        (
+            0,
+            |layer| std::fs::write(layer.join("usr/old/c"), "c").unwrap(),
+            "has 1 bytes of usr/old/c instead of 0",
+        ),
+        (0, |layer| std::fs::remove_file(layer.join("usr/b2")).unwrap(), "has no hard link usr/b2"),
+        (
+            0,
+            |layer| {
+                std::fs::remove_file(layer.join("usr/b2")).unwrap();
+                std::fs::write(layer.join("usr/b2"), "content of b").unwrap();
+            },
+            "has no hard link usr/b2",
+        ),
+        (0, |layer| std::fs::remove_file(layer.join("usr/link")).unwrap(), "has no link usr/link"),
+        (
+            0,
+            |layer| {
+                std::fs::remove_file(layer.join("usr/link")).unwrap();
+                symlink("elsewhere", layer.join("usr/link")).unwrap();
+            },
+            "has another target of usr/link",
+        ),
+        (0, |layer| std::fs::remove_dir_all(layer.join("usr")).unwrap(), "has no directory usr"),
+        (0, |layer| std::fs::remove_dir_all(layer.join("usr/old")).unwrap(), "has no directory usr/old"),
+        (
+            0,
+            |layer| {
+                std::fs::remove_file(layer.join("usr/a")).unwrap();
+                std::fs::create_dir(layer.join("usr/a")).unwrap();
+            },
+            "has no file usr/a",
+        ),
+        (
+            1,
+            |layer| {
+                std::fs::set_permissions(layer.join("usr/d"), std::fs::Permissions::from_mode(0o600)).unwrap()
+            },
+            "has another mode of usr/d",
+        ),
+        (1, |layer| std::fs::remove_dir_all(layer).unwrap(), "has no directory"),
+    ];
+    for (layer, change, expected) in changes {
+        for driver in ["overlay", "vfs"] {
+            let found = damage(driver, |sample| change(&sample.directory(layer)));
+            assert_eq!(found, Some(format!("layer {layer} {expected}")), "{driver}");
         }
+    }
+    let whiteout =
+        damage("overlay", |sample| std::fs::remove_file(sample.directory(1).join(".wh.gone")).unwrap());
+    assert_eq!(whiteout.as_deref(), Some("layer 1 has no whiteout .wh.gone"));
+    // What an image gets from the layers below is in each of vfs's directories.
+    let inherited = damage("vfs", |sample| std::fs::remove_file(sample.directory(1).join("usr/a")).unwrap());
+    assert_eq!(inherited.as_deref(), Some("layer 1 has no usr/a"));
+    let inherited = damage("vfs", |sample| std::fs::write(sample.directory(1).join("usr/a"), "x").unwrap());
+    assert_eq!(inherited.as_deref(), Some("layer 1 has 1 bytes of usr/a instead of 12"));
+}
+
+#[test]
+fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
+    let layer = |file: &'static str, change: fn(&Path)| {
+        damage("overlay", |sample| change(&sample.path(&format!("overlay/{}/{file}", sample.layers[1]))))
     };
-    let layers = "overlay-layers/layers.json";
-    assert!(!is_whole("overlay", |root| std::fs::remove_dir(root.join("overlay/b/diff")).unwrap()));
-    assert!(!is_whole("vfs", |root| std::fs::remove_dir(root.join("vfs/dir/t")).unwrap()));
-    assert!(!is_whole("overlay", |root| std::fs::remove_file(root.join(layers)).unwrap()));
-    assert!(!is_whole("overlay", edit(layers, r#""flags":{}"#, r#""flags":{"incomplete":true}"#)));
-    assert!(!is_whole("overlay", edit(layers, r#""parent":"b""#, r#""parent":"""#)));
-    assert!(!is_whole("overlay", edit(layers, r#"{"id":"b","#, r#"{"id":"b","parent":"t","#)));
-    assert!(!is_whole("overlay", edit(layers, r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)));
-    assert!(!is_whole("overlay", |root| {
-        let directory = std::fs::read_dir(root.join("overlay-images")).unwrap();
-        let image = directory.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
-        std::fs::write(image.join("=c2hh"), "{}").unwrap();
-    }));
+    fn remove(path: &Path) {
+        std::fs::remove_file(path).unwrap();
+    }
+    fn empty(path: &Path) {
+        std::fs::write(path, "").unwrap();
+    }
+    assert_eq!(layer("link", remove).as_deref(), Some("layer 1 has no file link"));
+    assert_eq!(layer("link", empty).as_deref(), Some("layer 1 has a file link that names nothing"));
+    assert_eq!(layer("lower", remove).as_deref(), Some("layer 1 has no file lower"));
+    assert_eq!(layer("lower", empty).as_deref(), Some("layer 1 has a file lower that names other layers"));
+    let link = damage("overlay", |sample| std::fs::remove_file(sample.path("overlay/l/LINK0")).unwrap());
+    assert_eq!(link.as_deref(), Some("layer 0 has no link l/LINK0"));
+    let directory = damage("overlay", |sample| {
+        std::fs::remove_dir(sample.path(&format!("overlay/{}/empty", sample.layers[0]))).unwrap();
+    });
+    assert_eq!(directory.as_deref(), Some("layer 0 has no directory empty"));
+    for driver in ["overlay", "vfs"] {
+        let archive = |change: fn(&Path)| {
+            damage(driver, |sample| {
+                change(&sample.path(&format!("{driver}-layers/{}.tar-split.gz", sample.layers[0])));
+            })
+        };
+        assert_eq!(archive(remove).as_deref(), Some("layer 0 has no file tar-split.gz"));
+        for half in [0, 1, 2] {
+            let cut = damage(driver, |sample| {
+                let path = sample.path(&format!("{driver}-layers/{}.tar-split.gz", sample.layers[0]));
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::write(path, &bytes[..bytes.len() * half / 3]).unwrap();
+            });
+            assert!(cut.unwrap().contains("has a file tar-split.gz that can't be read to its end"));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_records_is_said() {
+    for driver in ["overlay", "vfs"] {
+        let edited = |index: &str, from: &str, to: &str| {
+            damage(driver, |sample| sample.edit(&format!("{driver}-{index}"), from, to)).unwrap_or_default()
+        };
+        let layers = |from: &str, to: &str| edited("layers/layers.json", from, to);
+        assert_eq!(
+            layers(r#""flags":{}"#, r#""flags":{"incomplete":true}"#),
+            "layer 0 was never unpacked to its end"
+        );
+        assert_eq!(layers(r#""parent":"#, r#""no":"#), "it has 1 layers, and its configuration names 2");
+        assert!(
+            layers(r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)
+                .starts_with("layer 0 isn't what")
+        );
+        assert!(layers(r#""diff-size":"#, r#""diff-size":1"#).starts_with("layer 0 has 1"));
+        let images = |from: &str, to: &str| edited("images/images.json", from, to);
+        assert!(images(r#""layer":""#, r#""layer":"x"#).ends_with("isn't in the storage's index"));
+        assert!(images(":0}", ":7}").starts_with("its document signature-"));
+        let gone = damage(driver, |sample| {
+            std::fs::remove_file(sample.path(&format!("{driver}-layers/layers.json"))).unwrap();
+        });
+        assert_eq!(gone.as_deref(), Some("layer 1 isn't in the storage's index"));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_document_is_said() {
+    for driver in ["overlay", "vfs"] {
+        let documents = |sample: &Sample| {
+            let directory =
+                std::fs::read_dir(sample.path(&format!("{driver}-images/{}", sample.id))).unwrap();
+            let mut paths: Vec<_> = directory.map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            paths
+        };
+        for number in 0..4 {
+            let gone = damage(driver, |sample| std::fs::remove_file(&documents(sample)[number]).unwrap());
+            assert!(gone.unwrap().ends_with("is missing"), "{number}");
+            let changed = damage(driver, |sample| std::fs::write(&documents(sample)[number], "{}").unwrap());
+            assert!(changed.unwrap().ends_with("is damaged"), "{number}");
+        }
+    }
 }

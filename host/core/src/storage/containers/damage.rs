@@ -1,0 +1,348 @@
+//! What is damaged of an image: found without reading the contents of its layers.
+//!
+//! ```text
+//! record --documents: size, digest--> configuration --diff_ids--> layers: record, directory, links, files
+//! ```
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::io;
+
+use rustix::fs::FileType;
+
+use super::contents::{Contents, Inherited, Whiteouts, is_damage};
+use super::layout::{MAX_LINK, MAX_LOWER};
+use super::{Image, Layer, Store};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::oci;
+
+/// How many digits of an id stand for it in messages.
+const SHORT: usize = 12;
+
+/// One thing that is wrong with an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Of which layer, if it is about a layer.
+    layer: Option<String>,
+    what: String,
+    is_of_metadata: bool,
+}
+
+impl Damage {
+    fn of_layer(layer: &str, what: impl Into<String>) -> Self {
+        Self { layer: Some(layer.to_owned()), what: what.into(), is_of_metadata: false }
+    }
+
+    fn of_image(what: impl Into<String>) -> Self {
+        Self { layer: None, what: what.into(), is_of_metadata: false }
+    }
+
+    /// The layer's id, if it is about a layer.
+    pub fn layer(&self) -> Option<&str> {
+        self.layer.as_deref()
+    }
+
+    /// Whether all files are there, and one has another owner or mode: not every file system keeps those.
+    pub fn is_of_metadata(&self) -> bool {
+        self.is_of_metadata
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.layer {
+            Some(id) => write!(f, "layer {} {}", short(id), self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+/// The beginning of an id.
+fn short(id: &str) -> String {
+    id.chars().take(SHORT).collect::<String>().escape_debug().to_string()
+}
+
+/// Looks for damage. A layer that several images have is looked at once.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    /// The store, and those that it sees beside itself, with their layers.
+    stores: Vec<(&'a Store<'a>, HashMap<String, Layer>)>,
+    checked: HashMap<String, Option<Damage>>,
+}
+
+impl<'a> Checker<'a> {
+    /// Of a store, whose images may stand on layers of `others`.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn new(store: &'a Store<'a>, others: &'a [Store<'a>]) -> Result<Self, Error> {
+        let stores =
+            std::iter::once(store).chain(others.iter().filter(|other| other.driver() == store.driver()));
+        let stores = stores.map(|store| Ok((store, store.layers()?))).collect::<Result<_, Error>>()?;
+        Ok(Self { stores, checked: HashMap::new() })
+    }
+
+    /// The first thing that is wrong with an image of the store; none if it is whole.
+    ///
+    /// # Errors
+    /// The system's, if it can't be found out.
+    pub fn image(&mut self, image: &Image) -> Result<Option<Damage>, Error> {
+        let Some((store, _)) = self.stores.first() else { return Ok(None) };
+        if let Some(damage) = store.damaged_document(image)? {
+            return Ok(Some(damage));
+        }
+        let Some(configuration) = store.configuration(image) else {
+            // A manifest list has none, and no layers.
+            let is_list = store.has_no_layers(image) && !store.instances(image).is_empty();
+            return Ok((!is_list).then(|| Damage::of_image("its configuration is missing")));
+        };
+        let Ok(diff_ids) = oci::diff_ids(&configuration) else {
+            return Ok(Some(Damage::of_image("its configuration isn't one")));
+        };
+        let mut next = image.layer.clone().filter(|id| !id.is_empty());
+        let mut chain = Vec::with_capacity(diff_ids.len());
+        for diff_id in diff_ids.iter().rev() {
+            let Some(id) = next else {
+                return Ok(Some(Damage::of_image(format!(
+                    "it has {} layers, and its configuration names {}",
+                    chain.len(),
+                    diff_ids.len()
+                ))));
+            };
+            let Some((_, layer)) = self.find(&id) else {
+                return Ok(Some(Damage::of_layer(&id, "isn't in the storage's index")));
+            };
+            if !layer.is(diff_id) {
+                let what = format!("isn't what the image's configuration names: {diff_id}");
+                return Ok(Some(Damage::of_layer(&id, what)));
+            }
+            next = layer.parent().map(str::to_owned);
+            chain.push(id);
+        }
+        if let Some(id) = next {
+            return Ok(Some(Damage::of_layer(&id, "is none that the image's configuration names")));
+        }
+        for id in chain.iter().rev() {
+            if let Some(damage) = self.layer(id)? {
+                return Ok(Some(damage));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first thing that is wrong with a layer of the store that has one of these contents, whatever image it belongs to:
+    /// the tools use it for every image that has such a layer.
+    ///
+    /// # Errors
+    /// As [`Checker::image`].
+    pub fn layers_of(&mut self, diff_ids: &[Digest]) -> Result<Option<Damage>, Error> {
+        self.any_of(|layer| diff_ids.iter().any(|diff_id| layer.diff_id.as_ref() == Some(diff_id)))
+    }
+
+    /// The first thing that is wrong with any layer of the store.
+    ///
+    /// # Errors
+    /// As [`Checker::image`].
+    pub fn any_layer(&mut self) -> Result<Option<Damage>, Error> {
+        self.any_of(|_| true)
+    }
+
+    fn any_of(&mut self, is_wanted: impl Fn(&Layer) -> bool) -> Result<Option<Damage>, Error> {
+        let Some((_, layers)) = self.stores.first() else { return Ok(None) };
+        // What somebody was stopped at while unpacking it the tools remove themselves; a container's layer has no archive.
+        let wanted = |layer: &&Layer| layer.diff_id.is_some() && !layer.is_incomplete() && is_wanted(layer);
+        let mut ids: Vec<String> = layers.values().filter(wanted).map(|layer| layer.id.clone()).collect();
+        ids.sort_unstable();
+        for id in ids {
+            if let Some(damage) = self.layer(&id)? {
+                return Ok(Some(damage));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is wrong with a layer by itself.
+    ///
+    /// # Errors
+    /// As [`Checker::image`].
+    pub fn layer(&mut self, id: &str) -> Result<Option<Damage>, Error> {
+        if let Slot::Occupied(known) = self.checked.entry(id.to_owned()) {
+            return Ok(known.get().clone());
+        }
+        let damage = self.look_at(id)?;
+        self.checked.insert(id.to_owned(), damage.clone());
+        Ok(damage)
+    }
+
+    fn find(&self, id: &str) -> Option<(&'a Store<'a>, &Layer)> {
+        self.stores.iter().find_map(|(store, layers)| Some((*store, layers.get(id)?)))
+    }
+
+    fn look_at(&self, id: &str) -> Result<Option<Damage>, Error> {
+        let Some((store, layer)) = self.find(id) else {
+            return Ok(Some(Damage::of_layer(id, "isn't in the storage's index")));
+        };
+        if layer.is_incomplete() {
+            return Ok(Some(Damage::of_layer(id, "was never unpacked to its end")));
+        }
+        // A name that could lead elsewhere is none of the tools'.
+        if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            || id.starts_with('.')
+        {
+            return Ok(Some(Damage::of_layer(id, "has an id that can't be one")));
+        }
+        if store.driver() == "overlay"
+            && let Some(what) = self.links(store, layer)?
+        {
+            return Ok(Some(Damage::of_layer(id, what)));
+        }
+        let directory = store.directory_of(id);
+        if store.kind(&directory)? != Some(FileType::Directory) {
+            return Ok(Some(Damage::of_layer(id, "has no directory")));
+        }
+        if store.is_of_another_form(id)? {
+            return Ok(None);
+        }
+        self.contents(store, layer)
+    }
+
+    /// What is wrong with the names under which overlay's layers find those below.
+    fn links(&self, store: &Store<'_>, layer: &Layer) -> Result<Option<String>, Error> {
+        let id = &layer.id;
+        let Some(link) = store.small(&format!("overlay/{id}/link"), MAX_LINK)? else {
+            return Ok(Some("has no file link".to_owned()));
+        };
+        let name = link.trim_end_matches('\n');
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(Some("has a file link that names nothing".to_owned()));
+        }
+        if store.link_target(&format!("overlay/l/{name}"))?.as_deref()
+            != Some(format!("../{id}/diff").as_str())
+        {
+            return Ok(Some(format!("has no link l/{name}")));
+        }
+        let Some(parent) = layer.parent() else {
+            // With nothing below it is mounted on this.
+            let empty = store.kind(format!("overlay/{id}/empty").as_ref())?;
+            return Ok((empty != Some(FileType::Directory)).then(|| "has no directory empty".to_owned()));
+        };
+        let Some((below, _)) = self.find(parent) else { return Ok(None) };
+        let Some(expected) = below.lower_above(parent)? else { return Ok(None) };
+        Ok(match store.small(&format!("overlay/{id}/lower"), MAX_LOWER)? {
+            None => Some("has no file lower".to_owned()),
+            Some(lower) if lower != expected => Some("has a file lower that names other layers".to_owned()),
+            Some(_) => None,
+        })
+    }
+
+    /// What is wrong with the files of a layer.
+    fn contents(&self, store: &Store<'_>, layer: &Layer) -> Result<Option<Damage>, Error> {
+        let id = &layer.id;
+        let path = store.archive_of(id);
+        let directory = store.directory_of(id);
+        let root = store.root;
+        let tree = root.open_root(&directory).map_err(root.error("open", &directory))?;
+        let whiteouts = if store.driver() == "vfs" { Whiteouts::Done } else { Whiteouts::Kept };
+        let mut contents = Contents::new(&tree, whiteouts);
+        let length = match store.read_archive(id, &mut |entry| contents.check(entry))? {
+            Ok(length) => length,
+            // Of a layer that was fetched in parts there may be none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && layer.toc.is_some() => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some(Damage::of_layer(id, "has no file tar-split.gz")));
+            }
+            Err(error) if is_damage(&error) => {
+                let what = format!("has a file tar-split.gz that can't be read to its end: {error}");
+                return Ok(Some(Damage::of_layer(id, what)));
+            }
+            Err(error) => return Err(root.error("read", path)(error)),
+        };
+        let mut problem = None;
+        if whiteouts == Whiteouts::Done
+            && let Some(parent) = layer.parent()
+        {
+            problem = inherited(store, id, parent, &tree, &contents)?;
+        }
+        let own = contents.finish();
+        let problem = match (own, problem) {
+            (Some(own), Some(other)) if own.is_of_metadata && !other.is_of_metadata => Some(other),
+            (own, other) => own.or(other),
+        };
+        if let Some(problem) = problem {
+            let is_of_metadata = problem.is_of_metadata;
+            return Ok(Some(Damage { is_of_metadata, ..Damage::of_layer(id, problem.what) }));
+        }
+        let is_known = layer.diff_size >= 0 && layer.toc.is_none();
+        if is_known && u64::try_from(layer.diff_size) != Ok(length) {
+            let what =
+                format!("has {} as its size in the storage's index instead of {length}", layer.diff_size);
+            return Ok(Some(Damage::of_layer(id, what)));
+        }
+        Ok(None)
+    }
+}
+
+/// What is missing of the layer below in the directory of one that has everything.
+fn inherited(
+    store: &Store<'_>,
+    id: &str,
+    parent: &str,
+    tree: &crate::storage::root::RootDir,
+    contents: &Contents<'_>,
+) -> Result<Option<super::contents::Problem>, Error> {
+    let below = store.directory_of(parent);
+    // That it isn't there is told of itself.
+    let Ok(below) = store.root.open_root(&below) else { return Ok(None) };
+    let directory = store.directory_of(id);
+    let failed = |error: io::Error| store.root.error("examine", &directory)(error);
+    let mut inherited = match Inherited::compare(&below, contents) {
+        Ok(inherited) => inherited,
+        Err(error) => return Err(failed(error)),
+    };
+    if !inherited.is_empty() {
+        store.read_archive(id, &mut |entry| inherited.take_off(tree, entry))?.map_err(failed)?;
+    }
+    Ok(inherited.finish())
+}
+
+impl Store<'_> {
+    /// The first document of an image that isn't what the record says of it.
+    fn damaged_document(&self, image: &Image) -> Result<Option<Damage>, Error> {
+        let names =
+            image.document_names.iter().chain(image.documents.keys()).chain(image.document_sizes.keys());
+        let mut names: Vec<&String> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let shown = name.escape_debug();
+            let Some(text) = self.document(image, name)? else {
+                return Ok(Some(Damage::of_image(format!("its document {shown} is missing"))));
+            };
+            let digest = Digest::of(&text);
+            let other = |expected: &str| expected.starts_with("sha256:") && expected != digest.as_str();
+            let is_other = image.documents.get(name).is_some_and(|expected| other(expected))
+                || other(name.strip_prefix("manifest-").unwrap_or(name))
+                || image
+                    .document_sizes
+                    .get(name)
+                    .is_some_and(|size| *size >= 0 && *size != text.len() as i64);
+            if is_other {
+                return Ok(Some(Damage::of_image(format!("its document {shown} is damaged"))));
+            }
+        }
+        // Older tools don't write digests of documents down.
+        if let Some(digest) = &image.digest
+            && !image.documents.is_empty()
+            && !image.is_of_document(digest)
+        {
+            return Ok(Some(Damage::of_image(format!("its manifest {digest} is missing"))));
+        }
+        Ok(None)
+    }
+
+    fn has_no_layers(&self, image: &Image) -> bool {
+        image.layer.as_ref().is_none_or(String::is_empty)
+    }
+}
