@@ -1,12 +1,10 @@
 //! The record of what was done: an intent, on disk before anything runs, and an outcome after (D3.4).
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+mod journal;
+
+use std::path::PathBuf;
 use std::{fs, io};
 
-use rustix::fs::OFlags;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -14,11 +12,13 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::digest::Digest;
 use crate::error::{Denial, Error};
-use crate::files::private_directory;
 use crate::operation::LocalImage;
 use crate::policy::{Judged, Verdict};
 use crate::report::Report;
+use crate::room::mount_point;
 use crate::subject::Subject;
+
+use journal::{Journal, Room};
 
 /// The version of a record's lines.
 const SCHEMA: u32 = 1;
@@ -103,6 +103,11 @@ pub trait Recorder {
     /// [`Error`] if that couldn't be written.
     fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error>;
 
+    /// Writes the lines for which there was no room when they came, if there is now. Says what still waits.
+    fn waiting(&self) -> Option<String> {
+        None
+    }
+
     /// Writes that something was refused: `judged` if it came so far as to be judged.
     ///
     /// # Errors
@@ -159,115 +164,96 @@ impl Process {
     }
 }
 
-/// The record in a directory that only root can enter, as JSON lines.
+/// The record in a directory of root's, as JSON lines.
 #[derive(Debug)]
 pub struct FileRecorder {
-    directory: PathBuf,
+    journal: Journal,
 }
 
 impl FileRecorder {
     /// A record in `directory`, which is made at the first line.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { journal: Journal::new(directory.into()) }
     }
 
-    fn open(&self) -> Result<File, Error> {
-        let directory = &self.directory;
-        private_directory(directory).map_err(Error::io("create", directory))?;
-        let owned = fs::symlink_metadata(directory).map_err(Error::io("examine", directory))?;
-        let ours =
-            owned.is_dir() && owned.uid() == rustix::process::geteuid().as_raw() && owned.mode() & 0o077 == 0;
-        if !ours {
-            let source =
-                io::Error::other("it must be a directory of root's that nobody else can enter (0700)");
-            return Err(Error::Io { what: "use", path: directory.clone(), source });
-        }
-        let path = directory.join("audit.jsonl");
-        let created = !path.exists();
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
-        if created {
-            sync_directory(directory)?;
-        }
-        Ok(file)
-    }
-
-    fn write(&self, line: &Line<'_>) -> Result<(), Error> {
-        let path = self.directory.join("audit.jsonl");
-        let mut file = self.open()?;
-        // A disk that was full can have left half a line, which must not spoil this one.
-        let mut text =
-            if ends_in_newline(&file).map_err(Error::io("read", &path))? { vec![] } else { vec![b'\n'] };
-        serde_json::to_writer(&mut text, line)
-            .map_err(|error| Error::io("write", &path)(io::Error::other(error)))?;
+    fn write(&self, line: &Line<'_>, room: Room) -> Result<(), Error> {
+        let mut text = serde_json::to_vec(line)
+            .map_err(|error| Error::io("write", "a line")(io::Error::other(error)))?;
         text.push(b'\n');
-        // One write on a descriptor opened for appending: lines of two processes never mix.
-        let written = file.write(&text).map_err(Error::io("write", &path))?;
-        if written != text.len() {
-            return Err(Error::io("write", &path)(io::ErrorKind::WriteZero.into()));
-        }
-        file.sync_data().map_err(Error::io("sync", &path))
+        self.journal.append(&text, room)
     }
-}
-
-fn ends_in_newline(file: &File) -> io::Result<bool> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, last)?;
-    Ok(byte == *b"\n")
-}
-
-fn sync_directory(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(Error::io("sync", path))
 }
 
 impl Recorder for FileRecorder {
     fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
         let id = new_id()?;
-        self.write(&Line {
+        // What only takes something away must be possible on a full disk; nothing else begins there.
+        let takes_away = judged.frozen().operation().only_takes_away();
+        let room = if takes_away { Room::Reserved } else { Room::Free };
+        let frozen = raw(judged)?;
+        let line = Line {
             digest: Some(judged.frozen().digest()),
-            frozen: Some(raw(judged)?.as_ref()),
+            frozen: Some(frozen.as_ref()),
             verdicts: Some(judged.verdicts()),
             process: Some(Process::ours()),
             ..line("intent", &id)
-        })?;
+        };
+        self.write(&line, room)?;
+        self.journal.keep_reserve();
         Ok(RecordId(id))
     }
 
     fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
-        self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) })
+        // It has run, whatever it has left of the room.
+        self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) }, Room::Reserved)?;
+        self.journal.keep_reserve();
+        Ok(())
+    }
+
+    fn waiting(&self) -> Option<String> {
+        match self.journal.settle() {
+            Ok(0) => None,
+            Ok(count) => Some(format!(
+                "{count} lines of the audit record wait in {} until there is room on {}",
+                self.journal.waiting().display(),
+                mount_point(&self.journal.path()).display()
+            )),
+            Err(error) => {
+                Some(format!("lines of the audit record can't be written yet: {}", error.with_causes()))
+            }
+        }
     }
 
     fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         let id = new_id()?;
-        self.write(&Line {
-            digest: Some(judged.frozen().digest()),
-            frozen: Some(raw(judged)?.as_ref()),
-            verdicts: Some(judged.verdicts()),
-            outcome: Some(outcome),
-            process: Some(Process::ours()),
-            ..line("looked-up", &id)
-        })
+        self.write(
+            &Line {
+                digest: Some(judged.frozen().digest()),
+                frozen: Some(raw(judged)?.as_ref()),
+                verdicts: Some(judged.verdicts()),
+                outcome: Some(outcome),
+                process: Some(Process::ours()),
+                ..line("looked-up", &id)
+            },
+            Room::Free,
+        )
     }
 
     fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
         let id = new_id()?;
         let frozen = judged.map(raw).transpose()?;
-        self.write(&Line {
-            digest: judged.map(|judged| judged.frozen().digest()),
-            frozen: frozen.as_deref(),
-            verdicts: judged.map(Judged::verdicts),
-            subject: Some(subject),
-            denial: Some(denial),
-            process: Some(Process::ours()),
-            ..line("denied", &id)
-        })
+        self.write(
+            &Line {
+                digest: judged.map(|judged| judged.frozen().digest()),
+                frozen: frozen.as_deref(),
+                verdicts: judged.map(Judged::verdicts),
+                subject: Some(subject),
+                denial: Some(denial),
+                process: Some(Process::ours()),
+                ..line("denied", &id)
+            },
+            Room::Free,
+        )
     }
 }
 
@@ -302,31 +288,46 @@ fn new_id() -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::DirBuilder;
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::fs::{self, DirBuilder};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    use std::path::Path;
 
     use super::*;
     use crate::error::By;
 
-    fn denial() -> Denial {
-        Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None }
+    /// A record in this directory that has nothing to do with this machine's.
+    fn recorder(scratch: &Path) -> FileRecorder {
+        FileRecorder { journal: Journal::with_run(scratch.join("audit"), scratch.join("run")) }
+    }
+
+    fn deny(recorder: &FileRecorder) -> Result<(), Error> {
+        let subject = Subject { uid: Some(1), delegation: None, plugin: None };
+        let denial =
+            Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None };
+        recorder.denied(&subject, &denial, None)
+    }
+
+    fn end(recorder: &FileRecorder, id: &str) {
+        recorder.outcome(&RecordId(id.to_owned()), &Outcome::Exited { code: 3 }).unwrap();
+    }
+
+    fn lines(scratch: &Path) -> Vec<Option<serde_json::Value>> {
+        let text = fs::read_to_string(scratch.join("audit/audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     #[test]
     fn half_a_line_of_a_full_disk_spoils_no_other() {
         let scratch = tempfile::tempdir().unwrap();
-        let recorder = FileRecorder::new(scratch.path().join("audit"));
-        let subject = Subject { uid: Some(1), delegation: None, plugin: None };
+        let recorder = recorder(scratch.path());
+        deny(&recorder).unwrap();
         let path = scratch.path().join("audit/audit.jsonl");
-        recorder.denied(&subject, &denial(), None).unwrap();
         let half = fs::read_to_string(&path).unwrap() + "{\"schema\":1,\"ev";
         fs::write(&path, half).unwrap();
-        recorder.denied(&subject, &denial(), None).unwrap();
-        recorder.outcome(&RecordId("i".to_owned()), &Outcome::Exited { code: 3 }).unwrap();
+        deny(&recorder).unwrap();
+        end(&recorder, "i");
 
-        let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<Option<serde_json::Value>> =
-            text.lines().map(|line| serde_json::from_str(line).ok()).collect();
+        let lines = lines(scratch.path());
         assert_eq!(lines.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
         let last = lines[3].as_ref().unwrap();
         assert_eq!(
@@ -337,11 +338,74 @@ mod tests {
 
     #[test]
     fn a_directory_that_others_can_enter_isnt_used() {
+        for mode in [0o755, 0o770, 0o701, 0o720] {
+            let scratch = tempfile::tempdir().unwrap();
+            let directory = scratch.path().join("audit");
+            DirBuilder::new().create(&directory).unwrap();
+            fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+            let error = deny(&recorder(scratch.path())).unwrap_err().with_causes();
+            assert!(error.contains("0700, or 0750"), "{mode:o}: {error}");
+            assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        }
+    }
+
+    /// The group of whoever sends the record elsewhere reads it, and does no more.
+    #[test]
+    fn the_group_of_the_directory_reads_the_record() {
         let scratch = tempfile::tempdir().unwrap();
-        let directory = scratch.path().join("audit");
-        DirBuilder::new().mode(0o755).create(&directory).unwrap();
-        let subject = Subject { uid: Some(1), delegation: None, plugin: None };
-        assert!(FileRecorder::new(&directory).denied(&subject, &denial(), None).is_err());
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        let (directory, path) = (scratch.path().join("audit"), scratch.path().join("audit/audit.jsonl"));
+        let recorder = recorder(scratch.path());
+        let found = || fs::metadata(&path).map(|found| (found.mode() & 0o7777, found.gid())).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        deny(&recorder).unwrap();
+        assert_eq!(found().0, 0o600);
+        // Only root may give it to a group.
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        for mode in [0o750, 0o2750] {
+            chown(&directory, None, Some(4)).unwrap();
+            set(&directory, mode);
+            deny(&recorder).unwrap();
+            assert_eq!(found(), (0o640, 4), "{mode:o}");
+            fs::remove_file(&path).unwrap();
+            deny(&recorder).unwrap();
+            assert_eq!(found(), (0o640, 4), "{mode:o}");
+            // Weaker modes are put right.
+            for weaker in [0o666, 0o660, 0o4644] {
+                set(&path, weaker);
+                chown(&path, None, Some(5)).unwrap();
+                deny(&recorder).unwrap();
+                assert_eq!(found(), (0o640, 4), "{weaker:o}");
+            }
+        }
+        set(&directory, 0o700);
+        deny(&recorder).unwrap();
+        assert_eq!(found().0, 0o600);
+        chown(&path, Some(1), None).unwrap();
+        assert!(deny(&recorder).unwrap_err().with_causes().contains("a file of root's"));
+    }
+
+    /// What had to wait comes first, once, also if whoever appended it was killed before it could say so.
+    #[test]
+    fn lines_that_had_to_wait_come_first_and_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        deny(&recorder).unwrap();
+        let waiting = scratch.path().join("run/waiting.jsonl");
+        let waits = "{\"id\":\"1\"}\n{\"id\":\"2\"}\n";
+        fs::write(&waiting, waits).unwrap();
+        end(&recorder, "3");
+        assert!(!waiting.exists());
+        let path = scratch.path().join("audit/audit.jsonl");
+        let appended = fs::read_to_string(&path).unwrap() + waits;
+        fs::write(&path, appended).unwrap();
+        fs::write(&waiting, waits).unwrap();
+        assert_eq!(recorder.waiting(), None);
+        assert!(!waiting.exists());
+        end(&recorder, "4");
+        let ids: Vec<String> =
+            lines(scratch.path())[1..].iter().map(|line| line.as_ref().unwrap()["id"].to_string()).collect();
+        assert_eq!(ids, ["1", "2", "3", "1", "2", "4"].map(|id| format!("\"{id}\"")));
     }
 }

@@ -24,7 +24,7 @@ use crate::talk::Talk;
 /// Where the store is, in a physical root.
 pub const SUBPATH: &str = "ostree/bootc/storage";
 /// The directory that it is in, and its name there; and under which name it is made.
-const PARENT: &str = "ostree/bootc";
+pub(crate) const PARENT: &str = "ostree/bootc";
 const NAME: &str = "storage";
 const TEMPORARY: &str = "storage.tmp";
 /// Where podman sees it, and what podman's database says.

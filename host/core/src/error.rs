@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -11,6 +11,7 @@ use bootc_image_grammar::Refusal;
 
 use crate::plugin::{PlanError, PluginId, PluginSetError};
 use crate::reference::InvalidReference;
+use crate::room::{has_no_inodes, is_full, mount_point};
 
 /// Who refused. As text it is the name alone, as in records and in verdicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +121,9 @@ pub enum Error {
     #[error("deployment {0} isn't from a container image")]
     NotFromImage(String),
     /// The booted deployment has a commit of its own on top of its image.
-    #[error("the booted deployment has layered packages on top of the image {image}, so it isn't an image itself")]
+    #[error(
+        "the booted deployment has layered packages on top of the image {image}, so it isn't an image itself"
+    )]
     Layered {
         /// The image below, as its origin names it.
         image: String,
@@ -260,6 +263,15 @@ pub enum Error {
         /// What is free, in bytes.
         available: u64,
     },
+    /// Not even something that is there can be removed.
+    #[error("nothing can be removed from {}: its file system is full", path.display())]
+    Full {
+        /// Something on the file system.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: Box<Error>,
+    },
     /// podman has its storage somewhere else.
     #[error("podman keeps its images in {podman}, but its storage.conf says {configured}", podman = podman.display(), configured = configured.display())]
     OtherStore {
@@ -317,6 +329,16 @@ pub enum Error {
     /// A plugin gave no plan.
     #[error(transparent)]
     Plan(PlanError),
+}
+
+/// What to do on a file system that is full.
+pub(crate) fn make_room_on(path: &Path) -> String {
+    let mount = mount_point(path);
+    let files = if has_no_inodes(&mount) { " (it has no inodes left: remove files)" } else { "" };
+    format!(
+        "free room on the file system at {}{files}, e.g. with: bootc-image prune --all; or: journalctl --vacuum-size=100M",
+        mount.display()
+    )
 }
 
 /// Bytes for people.
@@ -428,6 +450,12 @@ impl Error {
             }
             Self::Corrupt { hint, .. } => hint,
             Self::MissingProgram { package, .. } => return Some(format!("install the package {package}")),
+            Self::Io { source, path, .. } if is_full(source) => return Some(make_room_on(path)),
+            Self::Full { path, .. } => return Some(make_room_on(path)),
+            Self::Audit(source) | Self::AuditOutcome(source) if matches!(&**source, Self::Io { source, .. } if is_full(source)) =>
+            {
+                return source.hint();
+            }
             Self::Io { source, .. } | Self::StorageUnavailable { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
@@ -457,7 +485,9 @@ impl Error {
                 ));
             }
             Self::NoName(_) => "switch the host to an image in a registry with: bootc switch",
-            Self::Composefs => "images of bootc's storage can be listed and copied: bootc-image list --type unified",
+            Self::Composefs => {
+                "images of bootc's storage can be listed and copied: bootc-image list --type unified"
+            }
             Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
             Self::Ambiguous { .. } => "write one of the full names",
             Self::UnknownDriver { .. } => "ask podman instead: bootc-image cmd list",

@@ -38,6 +38,7 @@ pub mod plugin;
 pub mod policy;
 pub mod reference;
 pub mod report;
+mod room;
 pub mod scratch;
 pub mod settings;
 pub mod storage;

@@ -304,6 +304,15 @@ pub struct LocalImage {
 }
 
 impl Operation {
+    /// Whether it takes something away and adds nothing: that must be possible on a full disk.
+    pub fn only_takes_away(&self) -> bool {
+        match self {
+            Self::Remove { .. } | Self::Prune { .. } | Self::RevokePlugin { .. } => true,
+            Self::Cmd { command, .. } => command.name() == "untag",
+            _ => false,
+        }
+    }
+
     /// Its name in records and messages.
     pub fn kind(&self) -> &'static str {
         match self {

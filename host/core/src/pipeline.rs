@@ -4,6 +4,7 @@ mod asked;
 mod assumed;
 mod cmd;
 mod copy;
+mod full_disk;
 mod in_use;
 mod list;
 mod local;
@@ -60,7 +61,14 @@ impl Pipeline<'_> {
     /// [`Error`]. A denial, and every failure before execution, has touched nothing; but what a plugin asked for before that is
     /// done, and recorded. [`Error::Interrupted`] outranks what went wrong after we were asked to end.
     pub fn run(&self, request: Request) -> Result<Report, Error> {
-        let report = self.begin(request).map_err(children::interruption_first)?;
+        let report = self.begin(request).map_err(children::interruption_first);
+        if self.settings.root
+            && !self.settings.dry_run
+            && let Some(waiting) = self.recorder.waiting()
+        {
+            self.talk.note(&waiting);
+        }
+        let report = report?;
         // A policy that was interrupted has no opinion, also where nothing was to run.
         if matches!(report, Report::Judged(_)) {
             children::check_not_asked_to_end()?;
@@ -145,9 +153,7 @@ impl Pipeline<'_> {
                 // Who is root for another asks registries with root's credentials, also where nothing is to run.
                 if self.settings.dry_run && subject.delegation.is_some() {
                     let looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
-                    looked_up
-                        .into_iter()
-                        .try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
+                    looked_up.into_iter().try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
                 }
                 self.run_all_if_allowed(judged)
             }
@@ -332,6 +338,7 @@ impl Pipeline<'_> {
         let outcome = Outcome::of(&result);
         let recorded =
             self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
+        full_disk::keep_reserve(self.settings);
         match (result, recorded) {
             (Err(error), Err(lost)) => {
                 self.talk.note(&lost.with_causes());

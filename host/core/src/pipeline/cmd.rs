@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_grammar::{Command, FlagValue, Kind, Refusal, parse};
 
+use super::full_disk::Room;
 use super::local::{LIST_WITH, alone, held, in_contents, local_image};
 use super::needs::Needs;
 use super::{Pipeline, physical, remove, writable_physical};
@@ -27,6 +28,7 @@ use crate::operation::{CommandImage, LocalImage, Operation, Request};
 use crate::plugin::PluginId;
 use crate::reference::{DOCKER, InvalidReference, Reference};
 use crate::report::Report;
+use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Store};
 
 /// A command as planned, not looked up yet.
@@ -415,13 +417,25 @@ pub(super) fn execute(
     images: &[CommandImage],
 ) -> Result<Report, Error> {
     let settings = pipeline.settings;
-    let store = BootcStore::open_or_create(&writable_physical(settings)?, settings, pipeline.talk)?;
+    let physical = writable_physical(settings)?;
+    let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
+    // On a full disk names can be taken away as well.
+    let room = (command.name() == "untag").then(|| Room::make(settings, &physical, &store));
+    let scratch = room.is_some().then(Scratch::new).transpose()?;
     // Two that fetch one index for different machines would take each other's image for theirs.
     let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
     let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
     let mut podman = store.podman(settings)?;
     podman.arg("image").args(command.argv());
+    if let Some(scratch) = &scratch {
+        podman.temporary(scratch.path());
+    }
     let code = exit_code(podman.run_in_place()?);
+    if code != 0
+        && let Some(room) = room.filter(|room| !room.is_there())
+    {
+        pipeline.talk.note(&room.hint());
+    }
     let is_nameless = command.operands().len() == 1 || is_on(command, "multi-image-archive");
     if code == 0 && command.name() == "save" && is_nameless {
         pipeline

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::full_disk::{self, Room};
 use super::in_use::InUse;
 use super::local::{self, LIST_WITH, in_contents};
 use super::needs::Needs;
@@ -146,10 +147,14 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
     check(pipeline, &physical, &store, &removal)?;
     let scratch = Scratch::new()?;
+    let room = Room::make(settings, &physical, &store);
+    let whole = removal.whole.then_some(removal.id.as_str());
     let podman = |words: &[&str]| {
-        let mut podman = store.podman(settings)?;
-        podman.temporary(scratch.path()).arg("image").args(words.iter().copied());
-        podman.run_quietly()
+        full_disk::remove(pipeline, &room, whole, &mut || {
+            let mut podman = store.podman(settings)?;
+            podman.temporary(scratch.path()).arg("image").args(words.iter().copied());
+            podman.run_quietly()
+        })
     };
     // An image with several names can't be removed by its id, and by a name only if that still means it.
     if !removal.whole || removal.names.len() > 1 {

@@ -370,6 +370,31 @@ impl Images<'_> {
         Ok(found.map(|image| image.id.clone()).collect())
     }
 
+    /// The layers that an image has and nothing else in the storage, from the topmost down: they are in no other image, and
+    /// nothing else stands on them.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub(crate) fn own_layers(&self, image: &Image) -> Result<Vec<OwnLayer>, Error> {
+        let layers = self.store.layers()?;
+        let others = self.iter().filter(|other| other.id != image.id);
+        let shared: HashSet<&String> = others.flat_map(|other| chain(other, &layers)).collect();
+        let mut own: Vec<OwnLayer> = Vec::new();
+        for id in chain(image, &layers) {
+            let mut above = layers.values().filter(|layer| layer.parent.as_ref() == Some(id));
+            let is_hex = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if shared.contains(id) || !is_hex || above.any(|layer| own.iter().all(|own| own.id != layer.id)) {
+                break;
+            }
+            let directory = match self.store.driver() {
+                "vfs" => format!("vfs/dir/{id}"),
+                driver => format!("{driver}/{id}/diff"),
+            };
+            own.push(OwnLayer { id: id.clone(), directory });
+        }
+        Ok(own)
+    }
+
     /// The images without the lock, and what else is to be known of them.
     ///
     /// # Errors
@@ -383,6 +408,14 @@ impl Images<'_> {
             images: self.images,
         })
     }
+}
+
+/// A layer that one image alone has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OwnLayer {
+    pub(crate) id: String,
+    /// Where its files are in the storage.
+    pub(crate) directory: String,
 }
 
 /// The images of a store as they were at one moment, for those who want to know more of them later.

@@ -1,0 +1,355 @@
+//! Where the lines of the record go: one after the other, whole, each once, whatever happens beside us to the file or to the
+//! room on its file system.
+//!
+//! - Writers hold a lock of their own shared. Whoever rotates renames the file and then waits until nobody holds it any more:
+//!   nobody writes to a file that was renamed before (`dist/logrotate`).
+//! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
+//!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Gid, OFlags, flock};
+
+use crate::error::Error;
+use crate::files::private_directory;
+use crate::room::{Lowered, Reserve, is_full};
+
+/// The record's name in its directory.
+const NAME: &str = "audit.jsonl";
+/// Where the lock and the lines that have to wait are.
+const RUN: &str = "/run/bootc-image/audit";
+const LOCK: &str = "lock";
+const WAITING: &str = "waiting.jsonl";
+/// How long somebody else may hold the lock: for one line, or for those that had to wait.
+const LIMIT: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_millis(2);
+/// How often the file may be gone when we have written to it.
+const ATTEMPTS: usize = 16;
+
+/// What may be used up for a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// What is free.
+    Free,
+    /// The reserves too; and if there are none, the line may wait.
+    Reserved,
+}
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    run: PathBuf,
+    reserve: Reserve,
+}
+
+impl Journal {
+    /// The record in `directory`; its reserve is beside that.
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self::with_run(directory, RUN.into())
+    }
+
+    pub(super) fn with_run(directory: PathBuf, run: PathBuf) -> Self {
+        let reserve = Reserve::new(directory.with_file_name("reserve"));
+        Self { directory, run, reserve }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(NAME)
+    }
+
+    pub(super) fn waiting(&self) -> PathBuf {
+        self.run.join(WAITING)
+    }
+
+    /// Writes a line. It is on disk when this returns, or waits, if that is allowed.
+    ///
+    /// # Errors
+    /// The system's; [`Error::Locked`].
+    pub(super) fn append(&self, line: &[u8], room: Room) -> Result<(), Error> {
+        {
+            let _shared = self.lock(FlockOperation::NonBlockingLockShared)?;
+            if !self.has_waiting() {
+                match self.write(line) {
+                    Err(Unwritten { error, partly }) if partly || is_full_disk(&error) => {}
+                    written => return written.map_err(|unwritten| unwritten.error),
+                }
+            }
+        }
+        let _alone = self.lock(FlockOperation::NonBlockingLockExclusive)?;
+        self.append_alone(line, room)
+    }
+
+    /// Makes or fills up the reserve.
+    pub(super) fn keep_reserve(&self) {
+        Lowered::restore(&self.directory);
+        self.reserve.keep();
+    }
+
+    /// Appends the lines that had to wait, if there is room now. Returns how many still wait.
+    ///
+    /// # Errors
+    /// As [`Journal::append`], but for the want of room.
+    pub(super) fn settle(&self) -> Result<usize, Error> {
+        if !self.has_waiting() {
+            return Ok(0);
+        }
+        let _alone = self.lock(FlockOperation::NonBlockingLockExclusive)?;
+        match self.append_alone(&[], Room::Free) {
+            Err(error) if is_full_disk(&error) => {
+                let waiting = fs::read(self.waiting()).map_err(Error::io("read", self.waiting()))?;
+                Ok(waiting.iter().filter(|byte| **byte == b'\n').count())
+            }
+            settled => settled.map(|()| 0),
+        }
+    }
+
+    /// With the lock held alone: what waits comes first.
+    fn append_alone(&self, line: &[u8], room: Room) -> Result<(), Error> {
+        let path = self.waiting();
+        let remove = || match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &path)(error)),
+            _ => Ok(()),
+        };
+        let mut text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(Error::io("read", &path))?,
+        };
+        if !text.is_empty() && self.ends_with(&text)? {
+            // Whoever appended it was killed before it could be removed.
+            remove()?;
+            text.clear();
+        }
+        text.extend_from_slice(line);
+        match self.write_all_or_nothing(&text, room) {
+            Ok(()) => remove(),
+            Err(error) if room == Room::Reserved && is_full_disk(&error) => self.let_wait(line),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_all_or_nothing(&self, text: &[u8], room: Room) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let attempt = || {
+            self.take_back();
+            self.write(text).map_err(|unwritten| unwritten.error)
+        };
+        let mut result = attempt();
+        let is_short = |result: &Result<(), Error>| result.as_ref().is_err_and(is_full_disk);
+        while room == Room::Reserved && is_short(&result) && self.reserve.give_up_some() {
+            result = attempt();
+        }
+        if room == Room::Reserved && is_short(&result) {
+            let there = self.directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+            let mut lowered = Lowered::below(there);
+            while let Some(lowered) = &mut lowered {
+                result = attempt();
+                if !is_short(&result) || !lowered.further() {
+                    break;
+                }
+            }
+        }
+        if result.is_err() {
+            self.take_back();
+        }
+        result
+    }
+
+    /// Keeps a line until there is room, for as long as the machine runs.
+    fn let_wait(&self, line: &[u8]) -> Result<(), Error> {
+        let path = self.waiting();
+        let options = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path);
+        let mut file = options.map_err(Error::io("open", &path))?;
+        let before = file.metadata().map_err(Error::io("examine", &path))?.len();
+        file.write_all(line).and_then(|()| file.sync_all()).map_err(|error| {
+            let _ = file.set_len(before);
+            Error::io("write", &path)(error)
+        })
+    }
+
+    /// Removes the beginning of a line from the end of the record. Nobody is writing it: we have the lock alone.
+    fn take_back(&self) {
+        let cut = || -> io::Result<()> {
+            let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+            let file = OpenOptions::new().read(true).write(true).custom_flags(nofollow).open(self.path())?;
+            let length = file.metadata()?.len();
+            let whole = length_of_whole_lines(&file, length)?;
+            if whole < length { file.set_len(whole) } else { Ok(()) }
+        };
+        // Where the file can only be appended to, the next line begins after it.
+        if let Err(error) = cut() {
+            tracing::debug!(path = %self.path().display(), %error, "half a line stays");
+        }
+    }
+
+    /// Whether the record ends with these lines.
+    fn ends_with(&self, text: &[u8]) -> Result<bool, Error> {
+        let path = self.path();
+        let read = || -> io::Result<bool> {
+            let file = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                file => file?,
+            };
+            let Some(start) = file.metadata()?.len().checked_sub(text.len() as u64) else { return Ok(false) };
+            let mut end = vec![0; text.len()];
+            file.read_exact_at(&mut end, start)?;
+            Ok(end == text)
+        };
+        read().map_err(Error::io("read", &path))
+    }
+
+    fn has_waiting(&self) -> bool {
+        fs::metadata(self.waiting()).is_ok_and(|waiting| waiting.len() > 0)
+    }
+
+    /// Held until it is dropped. Only root can open it: whoever can read a file can lock it.
+    fn lock(&self, how: FlockOperation) -> Result<File, Error> {
+        private_directory(&self.run).map_err(Error::io("create", &self.run))?;
+        let path = self.run.join(LOCK);
+        let options = File::options().append(true).create(true).mode(0o600).open(&path);
+        let file = options.map_err(Error::io("open", &path))?;
+        let start = Instant::now();
+        // Being asked to end doesn't end this: what was done must be recorded.
+        while flock(&file, how).is_err() {
+            if start.elapsed() >= LIMIT {
+                return Err(Error::Locked { path, limit: LIMIT });
+            }
+            std::thread::sleep(INTERVAL);
+        }
+        Ok(file)
+    }
+
+    /// Appends to the record, with the lock held.
+    fn write(&self, text: &[u8]) -> Result<(), Unwritten> {
+        let path = self.path();
+        for _ in 0..ATTEMPTS {
+            let mut file = self.open()?;
+            // Half a line that couldn't be taken back must not spoil this one.
+            let ended = ends_in_newline(&file).map_err(Error::io("read", &path))?;
+            let text = if ended { text.to_vec() } else { [b"\n", text].concat() };
+            // One write on a descriptor opened for appending: lines of two processes never mix.
+            let written = file.write(&text).map_err(Error::io("write", &path))?;
+            if written != text.len() {
+                let error = Error::io("write", &path)(io::ErrorKind::StorageFull.into());
+                return Err(Unwritten { error, partly: true });
+            }
+            file.sync_data().map_err(Error::io("sync", &path))?;
+            // Somebody who rotates and doesn't wait for us may have removed it, after compressing it without our line.
+            if file.metadata().map_err(Error::io("examine", &path))?.nlink() > 0 {
+                return Ok(());
+            }
+        }
+        let source = io::Error::other("it was removed again and again while it was written to");
+        Err(Error::Io { what: "write", path, source }.into())
+    }
+
+    fn open(&self) -> Result<File, Error> {
+        let directory = &self.directory;
+        private_directory(directory).map_err(Error::io("create", directory))?;
+        let us = rustix::process::geteuid().as_raw();
+        let owned = fs::symlink_metadata(directory).map_err(Error::io("examine", directory))?;
+        if !owned.is_dir() || owned.uid() != us || owned.mode() & 0o027 != 0 {
+            let source = io::Error::other(
+                "it must be a directory of root's with mode 0700, or 0750 if a group is to read the record",
+            );
+            return Err(Error::Io { what: "use", path: directory.clone(), source });
+        }
+        let group = (owned.mode() & 0o010 != 0).then(|| owned.gid());
+        let path = self.path();
+        let created = !path.exists();
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        see_to_mode(&file, &path, us, group)?;
+        if created {
+            sync_directory(directory)?;
+        }
+        Ok(file)
+    }
+}
+
+/// Why a line isn't in the record, and whether some of it is.
+struct Unwritten {
+    error: Error,
+    partly: bool,
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self { error, partly: false }
+    }
+}
+
+fn is_full_disk(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if is_full(source))
+}
+
+/// The record is root's; the group that may enter its directory may read it, and nobody else.
+fn see_to_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<(), Error> {
+    let found = file.metadata().map_err(Error::io("examine", path))?;
+    if !found.is_file() || found.uid() != us {
+        let source =
+            io::Error::other("it must be a file of root's; move it away, and the next line makes a new one");
+        return Err(Error::Io { what: "use", path: path.to_owned(), source });
+    }
+    let mode = if group.is_some() { 0o640 } else { 0o600 };
+    let other_group = group.filter(|group| *group != found.gid());
+    if found.mode() & 0o7777 == mode && other_group.is_none() {
+        return Ok(());
+    }
+    if found.mode() & 0o022 != 0 {
+        tracing::warn!(path = %path.display(), "others than root could write to the audit record");
+    }
+    let set = |mode| file.set_permissions(fs::Permissions::from_mode(mode));
+    let change = || -> io::Result<()> {
+        if let Some(group) = other_group {
+            // The group that it had reads nothing of what comes.
+            set(0o600)?;
+            rustix::fs::fchown(file, None, Some(Gid::from_raw(group)))?;
+        }
+        set(mode)
+    };
+    change().map_err(Error::io("change the mode of", path))
+}
+
+fn ends_in_newline(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
+}
+
+/// Up to where a file of so many bytes has whole lines.
+fn length_of_whole_lines(file: &File, length: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(buffer.len() as u64);
+        let part = buffer.get_mut(..usize::try_from(end - start).unwrap_or_default()).unwrap_or_default();
+        file.read_exact_at(part, start)?;
+        if let Some(newline) = part.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(Error::io("sync", path))
+}

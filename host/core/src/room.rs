@@ -1,0 +1,223 @@
+//! Room on a file system that is full: what only takes something away must be possible then, and still needs some. So a
+//! reserve is kept while there is room, and given up when there is none; behind it is the file system's own reserve.
+
+mod lowered;
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, OFlags, StatVfs, fallocate, statvfs};
+use rustix::io::Errno;
+
+pub(crate) use lowered::Lowered;
+
+/// The most that a reserve takes, in bytes: enough for the indexes of a storage with some hundred images.
+const LARGEST: u64 = 1 << 20;
+/// Nor does it take more than this part of the file system.
+const PART: u64 = 64;
+/// A reserve is made of so many files, so that it is one of inodes as well; of fewer where there are few of them. podman 4.3
+/// needs 12 at once.
+const PIECES: u64 = 32;
+const FEWEST_PIECES: u64 = 4;
+/// It is made only where so many times as much is free: whoever frees a little on a full disk means it for something else.
+const PLENTY: u64 = 4;
+
+/// What somebody who removes something should find.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    /// In bytes.
+    pub(crate) bytes: u64,
+    /// Files and directories.
+    pub(crate) inodes: u64,
+}
+
+impl Need {
+    /// For podman to remove something from a storage in `directory`, whose indexes have `indexes` bytes: it writes them anew,
+    /// and begins by trying out in a few directories what the kernel can do. XFS wants room for many inodes to make one.
+    pub(crate) fn of_podman(directory: &Path, indexes: u64) -> Self {
+        let small = statvfs(directory).map_or(u64::MAX, |system| total(&system) / 32);
+        Self { bytes: small.min(512 << 10).saturating_add(indexes.saturating_mul(2)), inodes: 24 }
+    }
+
+    /// Whether it is there, for us, now. What can't be found out is taken for enough: podman will say so if it isn't.
+    pub(crate) fn is_met(self, directory: &Path) -> bool {
+        let Ok(system) = statvfs(directory) else { return true };
+        // Some file systems make inodes as they are needed.
+        if system.f_files != 0 && system.f_favail < self.inodes {
+            return false;
+        }
+        // What the file system says may include what it keeps for itself: only an attempt tells.
+        match allocate_for_a_moment(directory, self.bytes) {
+            Ok(()) => true,
+            Err(error) if is_full(&error) => false,
+            Err(_) => system.f_bavail.saturating_mul(system.f_frsize) >= self.bytes,
+        }
+    }
+}
+
+fn total(system: &StatVfs) -> u64 {
+    system.f_blocks.saturating_mul(system.f_frsize)
+}
+
+fn allocate_for_a_moment(directory: &Path, bytes: u64) -> io::Result<()> {
+    let options = File::options()
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlags::TMPFILE.bits().cast_signed())
+        .open(directory);
+    Ok(fallocate(options?, FallocateFlags::empty(), 0, bytes)?)
+}
+
+/// Whether something failed because a file system, or what somebody may have of it, is used up.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a file system has room for contents only.
+pub(crate) fn has_no_inodes(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|system| system.f_files != 0 && system.f_favail == 0)
+}
+
+/// Where the file system is mounted that has this path, or will have it.
+pub(crate) fn mount_point(path: &Path) -> PathBuf {
+    let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
+    let mut there = path.ancestors().skip_while(|path| device(path).is_none());
+    let Some(mut found) = there.next() else { return path.to_owned() };
+    let system = device(found);
+    for above in there.take_while(|above| device(above) == system) {
+        found = above;
+    }
+    found.to_owned()
+}
+
+/// Files without contents that hold room for later.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    directory: PathBuf,
+}
+
+impl Reserve {
+    /// A reserve in `directory`, which is made for it in one that only root can write to.
+    pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// Makes it, or fills it up, if there is plenty of room. Without it everything works as long as the disk isn't full.
+    pub(crate) fn keep(&self) {
+        if let Err(error) = self.fill() {
+            tracing::debug!(reserve = %self.directory.display(), %error, "can't be made");
+        }
+    }
+
+    fn fill(&self) -> io::Result<()> {
+        let parent = self.directory.parent().unwrap_or(Path::new("/"));
+        let system = statvfs(parent)?;
+        let (bytes, count) = shares(&system);
+        let path = |number: u64| self.directory.join(format!("{number:02}"));
+        let is_there = |number: &u64| fs::symlink_metadata(path(*number)).is_ok_and(|found| found.len() > 0);
+        let missing: Vec<u64> = (0..count).filter(|number| !is_there(number)).collect();
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        let plenty =
+            free >= PLENTY * bytes * count && (system.f_files == 0 || system.f_favail >= PLENTY * count);
+        if missing.is_empty() || !plenty {
+            return Ok(());
+        }
+        match DirBuilder::new().mode(0o700).create(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        for path in missing.into_iter().map(path) {
+            // One that was begun, and whose maker was killed.
+            let _ = fs::remove_file(&path);
+            let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+            if let Err(error) = fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+                let _ = fs::remove_file(&path);
+                // Where nothing can be kept, nothing is.
+                return if error == Errno::OPNOTSUPP { Ok(()) } else { Err(error.into()) };
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives some of it up. False: there is none left.
+    pub(crate) fn give_up_some(&self) -> bool {
+        self.give_up_at_most(1)
+    }
+
+    /// Gives up what there is. False: there is none.
+    pub(crate) fn give_up(&self) -> bool {
+        self.give_up_at_most(usize::MAX)
+    }
+
+    fn give_up_at_most(&self, count: usize) -> bool {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let pieces = entries.map(|entry| entry.path()).filter(|path| is_piece(path));
+        let given_up = pieces.filter(|path| give_up_piece(path).is_ok()).take(count).count();
+        // What was freed is to be had once that is on disk.
+        if given_up > 0
+            && let Ok(directory) = File::open(&self.directory)
+        {
+            let _ = directory.sync_all();
+        }
+        given_up > 0
+    }
+}
+
+/// How large a piece of a reserve is on this file system, and how many there are.
+fn shares(system: &StatVfs) -> (u64, u64) {
+    let is_dynamic = system.f_files == 0 || system.f_files > total(system) / 1024;
+    let count = if is_dynamic { PIECES } else { (system.f_files / PART).clamp(FEWEST_PIECES, PIECES) };
+    let bytes = (total(system) / PART).min(LARGEST) / count;
+    (bytes.max(1).next_multiple_of(system.f_frsize.max(1)), count)
+}
+
+/// As [`Reserve::fill`] names them, and nobody else would.
+fn is_piece(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.len() == 2 && name.iter().all(u8::is_ascii_digit)
+}
+
+fn give_up_piece(path: &Path) -> io::Result<()> {
+    // Some file systems free what an unlinked file had only later; that of a file which is cut is free now.
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    File::options().write(true).truncate(true).custom_flags(nofollow).open(path)?;
+    fs::remove_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_takes_room_and_gives_it_back_piece_by_piece() {
+        let scratch = tempfile::tempdir().unwrap();
+        let reserve = Reserve::new(scratch.path().join("reserve"));
+        assert!(!reserve.give_up_some());
+        reserve.keep();
+        let pieces = || fs::read_dir(scratch.path().join("reserve")).unwrap().flatten().collect::<Vec<_>>();
+        let blocks = || pieces().iter().map(|piece| piece.metadata().unwrap().blocks() * 512).sum::<u64>();
+        let all = pieces().len();
+        assert!(all >= 4 && blocks() > 0, "{all}");
+        assert!(blocks() <= LARGEST + PIECES * 4096);
+        assert!(reserve.give_up_some());
+        assert_eq!(pieces().len(), all - 1);
+        // Begun, and not finished.
+        let other = pieces()[0].path();
+        fs::write(&other, "").unwrap();
+        // Somebody else's.
+        fs::write(scratch.path().join("reserve/other"), "x").unwrap();
+        reserve.keep();
+        assert_eq!(pieces().len(), all + 1);
+        assert!(fs::metadata(other).unwrap().len() > 0);
+        assert!(reserve.give_up());
+        assert_eq!(pieces().len(), 1);
+    }
+
+    #[test]
+    fn a_file_system_is_named_by_where_it_is_mounted() {
+        assert_eq!(mount_point(Path::new("/proc/self/status/not/there")), Path::new("/proc"));
+        assert_eq!(mount_point(Path::new("/")), Path::new("/"));
+    }
+}
