@@ -19,6 +19,8 @@ const PREFIX: &str = "bootc-image.";
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    /// Whether it is left where it is.
+    stays: bool,
     _lock: File,
 }
 
@@ -28,12 +30,20 @@ impl Scratch {
     /// # Errors
     /// The system's.
     pub fn new() -> Result<Self, Error> {
+        Self::in_directory(Path::new(PARENT))
+    }
+
+    /// As [`Scratch::new`], in another directory that only root can write to.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn in_directory(parent: &Path) -> Result<Self, Error> {
         loop {
-            let path = Path::new(PARENT).join(format!("{PREFIX}{}", random_name()?));
+            let path = parent.join(format!("{PREFIX}{}", random_name()?));
             DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
             // Another process may take it for abandoned until it is locked.
             if let Some(lock) = lock_unused(&path).map_err(Error::io("lock", &path))? {
-                return Ok(Self { path, _lock: lock });
+                return Ok(Self { path, stays: false, _lock: lock });
             }
         }
     }
@@ -54,8 +64,18 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Leaves it where it is: the next one who looks for abandoned directories may remove it.
+    pub(crate) fn leave(&mut self) {
+        self.stays = true;
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "can't remove");
         }
@@ -97,13 +117,21 @@ fn lock_unused(path: &Path) -> io::Result<Option<File>> {
 
 /// Removes the directories of processes that are gone. Nothing depends on it.
 pub fn remove_abandoned() {
+    remove_abandoned_in(Path::new(PARENT), &|_| false);
+}
+
+/// As [`remove_abandoned`], in another directory, but for those that are still needed.
+pub(crate) fn remove_abandoned_in(parent: &Path, is_needed: &dyn Fn(&Path) -> bool) {
     let us = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(PARENT).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_str().is_some_and(is_our_name)
             && entry
                 .metadata()
                 .is_ok_and(|found| found.is_dir() && found.uid() == us && found.mode() & 0o777 == 0o700);
-        if ours && let Ok(Some(_lock)) = lock_unused(&entry.path()) {
+        if ours
+            && let Ok(Some(_lock)) = lock_unused(&entry.path())
+            && !is_needed(&entry.path())
+        {
             tracing::info!(path = %entry.path().display(), "removing what a killed process left");
             // What can't be removed now is there for the next one.
             let _ = fs::remove_dir_all(entry.path());

@@ -21,12 +21,21 @@ use crate::talk::Talk;
 
 mod contents;
 mod damage;
+mod documents;
+mod label;
 mod layout;
+mod links;
+mod replace;
 #[cfg(test)]
 mod samples;
 mod tar_split;
+mod temporary;
+mod writer;
 
 pub use damage::{Checker, Damage};
+pub(crate) use documents::missing as missing_documents;
+pub(crate) use replace::{Waiting, Which, replace};
+pub(crate) use temporary::{TemporaryStore, remove_abandoned};
 
 /// Largest configuration or manifest.
 const MAX_DOCUMENT: u64 = 16 << 20;

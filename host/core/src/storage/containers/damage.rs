@@ -317,7 +317,7 @@ impl Store<'_> {
         names.dedup();
         for name in names {
             let shown = name.escape_debug();
-            let Some(text) = self.document(image, name)? else {
+            let Some(text) = self.document(&image.id, name)? else {
                 return Ok(Some(Damage::of_image(format!("its document {shown} is missing"))));
             };
             let digest = Digest::of(&text);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, statat};
 
 use super::contents::is_damage;
-use super::{Image, MAX_DOCUMENT, Store, tar_split};
+use super::{MAX_DOCUMENT, Store, tar_split};
 use crate::error::Error;
 
 /// Longest name of a link, and longest list of them.
@@ -55,8 +55,8 @@ impl Store<'_> {
     }
 
     /// One of an image's documents; none if it can't be read.
-    pub(super) fn document(&self, image: &Image, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        let path = self.document_path(&image.id, name);
+    pub(super) fn document(&self, image: &str, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.document_path(image, name);
         match self.root.read(&path, MAX_DOCUMENT) {
             Ok(text) => Ok(Some(text)),
             Err(error) if is_damage(&error) => Ok(None),

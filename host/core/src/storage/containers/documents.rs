@@ -1,0 +1,148 @@
+//! The documents of an image, and what a storage's index says of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::writer::{Record, Writer, text};
+use super::{Image, Store};
+use crate::digest::Digest;
+use crate::error::Error;
+
+/// The keys under which an index has names, digests and sizes of documents.
+const NAMES: &str = "big-data-names";
+const DIGESTS: &str = "big-data-digests";
+const SIZES: &str = "big-data-sizes";
+
+/// Which document it is, as far as that can be told.
+fn expected(record: &Record, name: &str) -> Option<Digest> {
+    let digest = |text: &str| Digest::new(text).ok().filter(|digest| digest.as_str().starts_with("sha256:"));
+    let of_name = digest(name.strip_prefix("manifest-").unwrap_or(name));
+    let of_manifest = || text(record, "digest").and_then(digest).filter(|_| name == "manifest");
+    let of_index = || record.get(DIGESTS)?.get(name)?.as_str().and_then(digest);
+    of_name.or_else(of_manifest).or_else(of_index)
+}
+
+fn names(record: &Record) -> Vec<String> {
+    let list = record.get(NAMES).and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<String> = list.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    for key in [DIGESTS, SIZES] {
+        let map = record.get(key).and_then(Value::as_object);
+        for name in map.into_iter().flat_map(|map| map.keys()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    names
+}
+
+/// The documents of an image of a storage that aren't what they should be, and that `others` doesn't have: by their digests.
+///
+/// # Errors
+/// As [`Store::images`].
+pub(crate) fn missing(storage: &Store<'_>, image: &str, others: &[Vec<u8>]) -> Result<Vec<Digest>, Error> {
+    let records: Vec<Record> = storage.index(&format!("{}-images/images.json", storage.driver()))?;
+    let Some(record) = records.iter().find(|record| text(record, "id") == Some(image)) else {
+        return Ok(Vec::new());
+    };
+    let mut documents = Documents::default();
+    others.iter().for_each(|text| documents.add(text.clone()));
+    let names = names(record);
+    for name in &names {
+        documents.extend(storage.document(image, name)?);
+    }
+    let wanted = names.iter().filter_map(|name| expected(record, name));
+    let mut missing: Vec<Digest> = wanted.filter(|digest| documents.get(digest).is_none()).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    Ok(missing)
+}
+
+/// Texts by their digests.
+#[derive(Default)]
+struct Documents(BTreeMap<Digest, Vec<u8>>);
+
+impl Documents {
+    fn add(&mut self, text: Vec<u8>) {
+        self.0.insert(Digest::of(&text), text);
+    }
+
+    fn extend(&mut self, text: Option<Vec<u8>>) {
+        text.into_iter().for_each(|text| self.add(text));
+    }
+
+    fn get(&self, digest: &Digest) -> Option<&[u8]> {
+        // There is only one document without contents.
+        if Digest::of(b"") == *digest { Some(&[]) } else { self.0.get(digest).map(Vec::as_slice) }
+    }
+}
+
+/// Writes the documents of an image that aren't what they should be, and corrects what the record says of all of them. `new` is
+/// the same image in another storage; `more` has documents that it may not have.
+///
+/// # Errors
+/// The system's.
+pub(super) fn replace(
+    writer: &Writer<'_>,
+    fresh: &Store<'_>,
+    new: &Image,
+    record: &mut Record,
+    more: &[Vec<u8>],
+) -> Result<(), Error> {
+    let storage = writer.store;
+    let image = text(record, "id").unwrap_or_default().to_owned();
+    let mut wanted = names(record);
+    // Without a configuration or any manifest it isn't an image: then it gets those of the new one.
+    let has = |wanted: &[String], is: &dyn Fn(&str) -> bool| wanted.iter().any(|name| is(name));
+    let configuration = format!("sha256:{image}");
+    if !has(&wanted, &|name| name == configuration) || !has(&wanted, &|name| name.starts_with("manifest")) {
+        wanted.extend(new.document_names.iter().cloned());
+        wanted.dedup();
+    }
+    let mut documents = Documents::default();
+    more.iter().for_each(|text| documents.add(text.clone()));
+    let mut others = BTreeMap::new();
+    for name in &new.document_names {
+        if let Some(text) = fresh.document(&new.id, name)? {
+            documents.add(text.clone());
+            others.insert(name.clone(), text);
+        }
+    }
+    for name in &wanted {
+        documents.extend(storage.document(&image, name)?);
+    }
+    writer.directory(format!("{}-images/{image}", storage.driver()).as_ref(), 0o700)?;
+    let (mut kept, mut digests, mut sizes) = (Vec::new(), Record::new(), Record::new());
+    for name in wanted {
+        let there = storage.document(&image, &name)?;
+        let found = match expected(record, &name) {
+            Some(digest) => documents.get(&digest).or(there.as_deref()),
+            None => there.as_deref().or(others.get(&name).map(Vec::as_slice)),
+        };
+        // One that nobody has is still wanted: that it is missing must be seen.
+        let Some(found) = found else {
+            let before = |key: &str| record.get(key).and_then(|map| map.get(&name)).cloned();
+            digests.extend(before(DIGESTS).map(|value| (name.clone(), value)));
+            sizes.extend(before(SIZES).map(|value| (name.clone(), value)));
+            kept.push(name);
+            continue;
+        };
+        if there.as_deref() != Some(found) {
+            writer.write(&storage.document_path(&image, &name), found, 0o600)?;
+        }
+        let digest = expected(record, &name).unwrap_or_else(|| Digest::of(found));
+        digests.insert(name.clone(), Value::from(digest.as_str()));
+        sizes.insert(name.clone(), Value::from(found.len()));
+        kept.push(name);
+    }
+    let manifest = digests.get("manifest").and_then(Value::as_str).map(str::to_owned);
+    let is_known = |digest: &str| digests.iter().any(|(_, of)| of.as_str() == Some(digest));
+    if let Some(manifest) = manifest.filter(|_| !text(record, "digest").is_some_and(is_known)) {
+        record.insert("digest".to_owned(), Value::from(manifest));
+    }
+    record.insert(NAMES.to_owned(), kept.into());
+    record.insert(DIGESTS.to_owned(), digests.into());
+    record.insert(SIZES.to_owned(), sizes.into());
+    Ok(())
+}
