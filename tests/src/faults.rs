@@ -1,6 +1,7 @@
 //! Trouble by real means: system calls that fail or never return, locks in other hands, stores that change meanwhile.
 
 pub mod injector;
+pub mod interruptions;
 pub mod sweep;
 
 use std::io::{BufRead, BufReader};

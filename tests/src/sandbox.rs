@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod inherited;
 pub mod inside;
 mod loopback;
 

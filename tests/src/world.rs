@@ -30,6 +30,12 @@ impl World {
         Self { facts: Facts::read(&path), path, in_use: Some(lock) }
     }
 
+    /// A copy of this one as it is now, gone when it is dropped.
+    pub fn copy(&self) -> Self {
+        let (path, lock) = worlds::copy_of(&self.path);
+        Self { facts: self.facts.clone(), path, in_use: Some(lock) }
+    }
+
     /// A copy in a directory of the caller's choice, which stays there. A world that was in it is replaced.
     pub fn kept_at(path: &Path) -> Self {
         worlds::copy_base_to(path);

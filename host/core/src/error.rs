@@ -160,6 +160,12 @@ pub enum Error {
     /// An archive of one image was asked for, and several were named.
     #[error("{0} are several images")]
     SeveralImages(String),
+    /// A directory was to be written to a stream.
+    #[error("an image in the format {format} is a directory, which can't be written to standard output")]
+    DirectoryToStdout {
+        /// As it was asked for.
+        format: String,
+    },
     /// It can't be told what must stay.
     #[error("nothing is removed, since it can't be told what this host needs")]
     NeedsUnknown(#[source] Box<Error>),
@@ -411,9 +417,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Denied(_) | Self::Plan(PlanError::Denied { .. }) => Kind::Denied,
-            Self::Reference(_) | Self::NoDestination(_) | Self::NothingNamed | Self::SeveralImages(_) => {
-                Kind::Usage
-            }
+            Self::Reference(_)
+            | Self::NoDestination(_)
+            | Self::NothingNamed
+            | Self::SeveralImages(_)
+            | Self::DirectoryToStdout { .. } => Kind::Usage,
             Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
             Self::MissingProgram { .. } => Kind::MissingProgram,
             Self::LookUp { source, .. } => source.kind(),
@@ -511,6 +519,9 @@ impl Error {
             }
             Self::Interrupted { .. } => "run the same command again; what it left half done does no harm",
             Self::DryRun => "run it without --dry-run",
+            Self::DirectoryToStdout { .. } => {
+                "write the directory's name: --output DIR; to a pipe an archive can be written: --format oci-archive"
+            }
             Self::SeveralImages(_) => "several images need: --multi-image-archive",
             Self::NothingNamed => "write its name or id; see what there is with: bootc-image list",
             Self::LookUp { source, .. } | Self::NeedsUnknown(source) => return source.hint(),

@@ -1,5 +1,5 @@
-//! One system call of a whole family of processes fails, or is where one of them is killed: `faulty CLASS N FAULT REPORT --
-//! COMMAND`. The calls of all processes are counted together, in the order in which they are made, which strace can't do;
+//! One system call of a whole family of processes fails, or is where one of them is killed or asked to end: `faulty CLASS N
+//! FAULT REPORT -- COMMAND`. The calls of all processes are counted together, in the order in which they are made, which strace can't do;
 //! so that every one of them can be hit in turn.
 
 use std::fs;
@@ -15,7 +15,8 @@ use libseccomp::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, PidfdGetfdFlags, Signal, WaitOptions, kill_process, pidfd_getfd, pidfd_open, waitpid,
+    Pid, PidfdFlags, PidfdGetfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_getfd,
+    pidfd_open, waitpid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,46 @@ pub const CLASSES: [Class; 6] = [
     Class { name: "mount", calls: &["mount", "umount2"], on_files: false },
 ];
 
+/// All of the above and what comes between: wherever an operation can be.
+pub const EVERYWHERE: Class = Class {
+    name: "everywhere",
+    calls: &[
+        "write",
+        "pwrite64",
+        "writev",
+        "pwritev",
+        "copy_file_range",
+        "ftruncate",
+        "fsync",
+        "fdatasync",
+        "sync_file_range",
+        "syncfs",
+        "rename",
+        "renameat",
+        "renameat2",
+        "unlink",
+        "unlinkat",
+        "rmdir",
+        "execve",
+        "execveat",
+        "mount",
+        "umount2",
+        "openat",
+        "openat2",
+        "mkdirat",
+        "clone",
+        "clone3",
+        "vfork",
+        "connect",
+        "fcntl",
+        "flock",
+        "wait4",
+        "waitid",
+        "exit_group",
+    ],
+    on_files: false,
+};
+
 /// What happens at the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -48,16 +89,39 @@ pub enum Fault {
     Kill,
     /// It isn't made, and fails.
     Error(&'static str, i32),
+    /// The command gets this signal before it is made, and goes on.
+    Signal(&'static str, Signal, To),
+}
+
+/// Who is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// The command alone, as by `kill`.
+    Command,
+    /// It and its processes, as by a terminal or a service manager.
+    All,
 }
 
 pub const FAULTS: [Fault; 4] =
     [Fault::Kill, Fault::Error("EIO", 5), Fault::Error("ENOSPC", 28), Fault::Error("EPERM", 1)];
 
+/// Everything that asks a program to end, each way.
+pub const SIGNALS: [Fault; 8] = [
+    Fault::Signal("INT", Signal::INT, To::Command),
+    Fault::Signal("INT-all", Signal::INT, To::All),
+    Fault::Signal("TERM", Signal::TERM, To::Command),
+    Fault::Signal("TERM-all", Signal::TERM, To::All),
+    Fault::Signal("HUP", Signal::HUP, To::Command),
+    Fault::Signal("HUP-all", Signal::HUP, To::All),
+    Fault::Signal("QUIT", Signal::QUIT, To::Command),
+    Fault::Signal("QUIT-all", Signal::QUIT, To::All),
+];
+
 impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
-            Self::Error(name, _) => name,
+            Self::Error(name, _) | Self::Signal(name, ..) => name,
         }
     }
 }
@@ -69,6 +133,9 @@ pub struct Report {
     pub calls: usize,
     /// Which one was hit: program, call and file.
     pub hit: Option<String>,
+    /// Whether a process that the command has started was still there long after its end.
+    #[serde(default)]
+    pub left: bool,
 }
 
 /// The program `faulty`.
@@ -90,7 +157,8 @@ pub fn main() -> ExitCode {
 }
 
 fn class(name: &str) -> Result<Class> {
-    CLASSES.into_iter().find(|class| class.name == name).context("unknown class")
+    let classes = CLASSES.into_iter().chain([EVERYWHERE]);
+    classes.into_iter().find(|class| class.name == name).context("unknown class")
 }
 
 /// Becomes the command, under a filter that asks the supervisor at each call.
@@ -110,12 +178,16 @@ fn inside(name: &str, command: &[&str]) -> Result<u8> {
 fn supervise(name: &str, index: &str, fault: &str, report: &str, command: &[&str]) -> Result<u8> {
     let class = class(name)?;
     let index: usize = index.parse()?;
-    let fault = FAULTS.into_iter().find(|known| known.name() == fault).context("unknown fault")?;
+    let mut faults = FAULTS.into_iter().chain(SIGNALS);
+    let fault = faults.find(|known| known.name() == fault).context("unknown fault")?;
     let mut child = Command::new(std::env::current_exe()?)
         .args(["inside", name, "--"])
         .args(command)
+        // So that a signal can be sent to all of them, and not to us.
+        .process_group(0)
         .spawn()
         .context("starting the command")?;
+    let command = Pid::from_child(&child);
     let listener = listener_of(&child)?;
     let mut outcome = Report::default();
     let mut code = None;
@@ -129,7 +201,7 @@ fn supervise(name: &str, index: &str, fault: &str, report: &str, command: &[&str
             Err(error) => return Err(error.into()),
         };
         if events.contains(PollFlags::IN) {
-            answer(&listener, class, index, fault, &mut outcome);
+            answer(&listener, class, index, fault, command, &mut outcome);
             continue;
         }
         if code.is_none() {
@@ -140,6 +212,7 @@ fn supervise(name: &str, index: &str, fault: &str, report: &str, command: &[&str
         if code.is_some()
             && (events.contains(PollFlags::HUP) || last_exit.elapsed() > Duration::from_secs(10))
         {
+            outcome.left = !events.contains(PollFlags::HUP);
             break;
         }
     }
@@ -167,7 +240,7 @@ fn listener_of(child: &Child) -> Result<OwnedFd> {
     Ok(listener)
 }
 
-fn answer(listener: &OwnedFd, class: Class, index: usize, fault: Fault, outcome: &mut Report) {
+fn answer(listener: &OwnedFd, class: Class, index: usize, fault: Fault, command: Pid, outcome: &mut Report) {
     // Whoever asked may have been killed meanwhile.
     let Ok(request) = ScmpNotifReq::receive(listener.as_raw_fd()) else { return };
     let proceed = ScmpNotifResp::new_continue(request.id, ScmpNotifRespFlags::empty());
@@ -191,6 +264,14 @@ fn answer(listener: &OwnedFd, class: Class, index: usize, fault: Fault, outcome:
                     let _ = kill_process(pid, Signal::KILL);
                 }
                 return;
+            }
+            Fault::Signal(_, signal, to) => {
+                // It may have ended.
+                let _ = match to {
+                    To::Command => kill_process(command, signal),
+                    To::All => kill_process_group(command, signal),
+                };
+                proceed
             }
             Fault::Error(_, number) => {
                 ScmpNotifResp::new_error(request.id, -number, ScmpNotifRespFlags::empty())

@@ -6,7 +6,7 @@ use crate::programs;
 use crate::world::World;
 
 /// Where the injector is inside.
-const FAULTY: &str = "/usr/libexec/bootc-image-faulty";
+pub(super) const FAULTY: &str = "/usr/libexec/bootc-image-faulty";
 
 /// Something that is interrupted.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,7 @@ pub const DAMAGED: Interrupted = Interrupted {
 
 /// What is checked, in the words of the real programs. `$store` is how skopeo names the store. With bootc's store everything is
 /// run with its mount.
-const CHECK: &str = r#"
+pub(super) const CHECK: &str = r#"
 check() {
     store_podman image list --all --quiet --no-trunc | sort -u >/tmp/ids
     while read -r id; do

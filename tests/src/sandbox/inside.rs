@@ -21,7 +21,7 @@ use rustix::mount::{
 use rustix::process::{WaitOptions, chdir, pivot_root, wait};
 use rustix::thread::UnshareFlags;
 
-use super::{Sandbox, Service, Step, loopback};
+use super::{Sandbox, Service, Step, inherited, loopback};
 
 /// Where the machine's root is while the new one is furnished.
 const OLD_ROOT: &str = "/run/old-root";
@@ -31,12 +31,13 @@ const TROUBLE: u8 = 125;
 
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let code = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let ready = inherited::reset().context("making this process like any other");
+    let code = ready.and_then(|()| match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => enter(),
         ["first-process"] => first_process(),
         ["hold-lock", file] => hold_lock(Path::new(file)),
         _ => Err(anyhow::anyhow!("not for use by hand")),
-    };
+    });
     code.map_or_else(
         |error| {
             eprintln!("world-enter: {error:#}");

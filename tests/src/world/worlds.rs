@@ -21,13 +21,18 @@ const OVERLAYFS: i64 = 0x794c_7630;
 
 /// A copy and the lock that shows that it is in use.
 pub(super) fn copy_of_base() -> (PathBuf, File) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     let _shared = base_for_copying();
+    copy_of(&base_path())
+}
+
+/// As [`copy_of_base`], of a world that is in nobody's use.
+pub(super) fn copy_of(world: &Path) -> (PathBuf, File) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let copy = directory().join(format!("copy-{}-{number}", std::process::id()));
     fs::create_dir(&copy).expect("the process's id and a number make the name unique");
     let lock = lock(&copy.join("in-use"), FlockOperation::LockExclusive);
-    copy_base(&copy);
+    copy_to(world, &copy);
     (copy, lock)
 }
 
@@ -102,12 +107,16 @@ fn clean(worlds: &Path, file: &Path) {
 }
 
 fn copy_base(to: &Path) {
+    copy_to(&base_path(), to);
+}
+
+fn copy_to(world: &Path, to: &Path) {
     let copied = Command::new("cp")
         .args(["--archive", "--no-target-directory"])
-        .args([&base_path(), to])
+        .args([world, to])
         .status()
         .expect("cp runs");
-    assert!(copied.success(), "copying the base world to {}", to.display());
+    assert!(copied.success(), "copying the world {} to {}", world.display(), to.display());
 }
 
 fn lock(file: &Path, how: FlockOperation) -> File {

@@ -1,0 +1,153 @@
+//! Running podman on what was judged, and what is there afterwards: nothing but the result.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use bootc_image_grammar::{Command, FlagValue};
+
+use super::super::full_disk::Room;
+use super::super::local::{alone, held};
+use super::super::{Pipeline, writable_physical};
+use super::is_on;
+use crate::bootc_store::BootcStore;
+use crate::children::{Child, exit_code};
+use crate::error::Error;
+use crate::files::private_directory;
+use crate::operation::CommandImage;
+use crate::reference::Reference;
+use crate::report::Report;
+use crate::scratch::{self, Scratch};
+
+/// Subcommands that write no temporary files: they read, or change names.
+const WITHOUT_FILES: [&str; 7] = ["exists", "history", "inspect", "list", "search", "tag", "tree"];
+/// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
+/// it, and that of newer ones.
+const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];
+/// Where that is really, in our state.
+const BUILD_CACHE: &str = "build-cache";
+
+pub(in crate::pipeline) fn execute(
+    pipeline: &Pipeline<'_>,
+    command: &Command,
+    images: &[CommandImage],
+) -> Result<Report, Error> {
+    let settings = pipeline.settings;
+    let physical = writable_physical(settings)?;
+    let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
+    // On a full disk names can be taken away as well.
+    let room = (command.name() == "untag").then(|| Room::make(settings, &physical, &store));
+    // Two that fetch one index for different machines would take each other's image for theirs.
+    let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
+    let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
+    let mut podman = store.podman(settings)?;
+    podman.arg("image").args(command.argv());
+    let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
+    let archive = NewArchive::of(command);
+    let code = exit_code(podman.run_in_place()?);
+    if code != 0
+        && let Some(room) = room.filter(|room| !room.is_there())
+    {
+        pipeline.talk.note(&room.hint());
+    }
+    if code == 0 {
+        archive.is_whole();
+    }
+    let is_nameless = command.operands().len() == 1 || is_on(command, "multi-image-archive");
+    if code == 0 && command.name() == "save" && is_nameless {
+        pipeline
+            .talk
+            .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
+    }
+    let named = images.iter().map(|image| name_fetched(pipeline, &store, image));
+    if code == 0 {
+        named.collect::<Result<(), _>>()?;
+    } else {
+        // What did arrive gets its name all the same; podman has said what didn't.
+        named.for_each(drop);
+    }
+    Ok(Report::Exited { code })
+}
+
+/// Gives podman a directory for its temporary files, which go with it however podman ends: by itself it leaves them behind
+/// when it is interrupted.
+fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<Option<Scratch>, Error> {
+    if WITHOUT_FILES.contains(&command.name()) {
+        return Ok(None);
+    }
+    scratch::remove_abandoned();
+    let scratch = Scratch::new()?;
+    if command.name() == "build" {
+        keep_build_cache(&scratch, &state.join(BUILD_CACHE))?;
+    }
+    podman.temporary(scratch.path());
+    Ok(Some(scratch))
+}
+
+/// What builds share outlives each of them.
+fn keep_build_cache(scratch: &Scratch, cache: &Path) -> Result<(), Error> {
+    private_directory(cache).map_err(Error::io("create", cache))?;
+    for name in BUILD_CACHES {
+        let (kept, link) = (cache.join(name), scratch.path().join(name));
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(&kept);
+        made.map_err(Error::io("create", &kept))?;
+        symlink(&kept, &link).map_err(Error::io("create", &link))?;
+    }
+    Ok(())
+}
+
+/// An archive that wasn't there before podman writes it. It is removed when this is dropped, unless it is whole.
+struct NewArchive(Option<PathBuf>);
+
+impl NewArchive {
+    fn of(command: &Command) -> Self {
+        let output = command.flags().iter().find_map(|flag| match &flag.value {
+            FlagValue::Text(path) if flag.name == "output" => Some(PathBuf::from(path)),
+            _ => None,
+        });
+        let is_new = |path: &PathBuf| {
+            fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        Self(output.filter(|path| command.name() == "save" && is_new(path)))
+    }
+
+    fn is_whole(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for NewArchive {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        let removed = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+            Ok(_) => fs::remove_file(path),
+            // podman hadn't begun to write it.
+            Err(_) => return,
+        };
+        match removed {
+            Ok(()) => tracing::info!(path = %path.display(), "removed: it was half written"),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "it is half written, and can't be removed")
+            }
+        }
+    }
+}
+
+/// Gives an image that was fetched by digest the name that was asked for.
+fn name_fetched(pipeline: &Pipeline<'_>, store: &BootcStore, image: &CommandImage) -> Result<(), Error> {
+    let CommandImage::Registry { name, pinned } = image else { return Ok(()) };
+    let Some(digest) = pinned.digest().filter(|_| name.digest().is_none()) else { return Ok(()) };
+    let fetched = held(pipeline, store.root(), pinned, |image| image.is_of(digest))?;
+    let unlike = |what: &Reference| Error::Verification {
+        what: what.to_string(),
+        why: format!("bootc's storage has no whole image of {digest} under this name"),
+    };
+    let fetched = fetched.ok_or_else(|| unlike(pinned))?;
+    let mut podman = store.podman(pipeline.settings)?;
+    podman.args(["image", "tag", &fetched.id, &name.to_string()]);
+    podman.run_quietly()?;
+    held(pipeline, store.root(), name, |image| image.id == fetched.id)?.ok_or_else(|| unlike(name))?;
+    Ok(())
+}
