@@ -288,6 +288,15 @@ impl Child {
         self.run(&mut Running::wait)
     }
 
+    /// As [`Child::run_in_place`], but it reads this instead of our own stdin.
+    ///
+    /// # Errors
+    /// The system's, if it can't be started.
+    pub fn run_in_place_reading(mut self, stdin: File) -> Result<ExitStatus, Error> {
+        self.command.stdin(stdin);
+        self.run(&mut Running::wait)
+    }
+
     /// Runs it without output.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::children::{self, Child, Program};
 use crate::error::Error;
 use crate::lock_watch::LockWatch;
 use crate::settings::Settings;
+use crate::storage::containers::Store;
 use crate::storage::podman::{self, Configuration};
 use crate::storage::root::RootDir;
 use crate::storage::system::System;
@@ -59,6 +60,34 @@ impl DefaultStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("open", self.path())(error)),
         }
+    }
+
+    /// The storage in `root`, which is this one, with the driver that is configured.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub(crate) fn store<'a>(&self, root: &'a RootDir) -> Result<Store<'a>, Error> {
+        match &self.configuration.driver {
+            Some(driver) => Store::with_driver(root, driver),
+            None => Store::open(root),
+        }
+    }
+
+    /// Storages on whose layers its images may stand.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn others(&self) -> Result<Vec<RootDir>, Error> {
+        let others = self.configuration.additional.iter().chain([&self.configuration.graphroot]);
+        let mut open = Vec::new();
+        for path in others.filter(|path| path.as_path() != self.path()) {
+            match RootDir::open(path.as_path()) {
+                Ok(root) => open.push(root),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("open", path)(error)),
+            }
+        }
+        Ok(open)
     }
 
     /// podman must touch its storage before skopeo does: it decides on the network then. It also says where it keeps its

@@ -297,6 +297,16 @@ pub enum Error {
         /// How it differs.
         why: String,
     },
+    /// Something of an image is missing, or isn't what it should be.
+    #[error("image {image} is damaged: {what}")]
+    Damaged {
+        /// Its name, or its id.
+        image: String,
+        /// What is wrong, and with which layer.
+        what: String,
+        /// What to do next.
+        hint: String,
+    },
     /// A store would have to be made where labels matter.
     #[error(
         "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
@@ -509,6 +519,7 @@ impl Error {
             Self::OtherStore { .. } => "see what podman goes by with: podman system info",
             Self::ReadOnlyDevice(_) => "nothing can be kept on this system; name another with --sysroot DIR",
             Self::Verification { .. } => "try again; if it happens again, somebody else writes to this store",
+            Self::Damaged { hint, .. } => return Some(hint.clone()),
             Self::SelinuxCreate => "let bootc create it, e.g. with: bootc image set-unified",
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"

@@ -96,6 +96,8 @@ pub struct OciImage {
     pub manifest: Digest,
     /// Digest of the configuration: the image's id.
     pub configuration: Digest,
+    /// Digests of the layers, not compressed, the lowest first.
+    pub diff_ids: Vec<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -130,12 +132,12 @@ pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let text = read_blob(directory, &manifest.digest)?;
     let document: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let text = read_blob(directory, &document.config.digest)?;
-    let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?.len();
+    let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?;
     let layers = document.layers.len();
-    if layers == 0 || layers != diff_ids {
-        return Err(wrong(format!("{layers} layers against {diff_ids} diff_ids")));
+    if layers == 0 || layers != diff_ids.len() {
+        return Err(wrong(format!("{layers} layers against {} diff_ids", diff_ids.len())));
     }
-    Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest })
+    Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest, diff_ids })
 }
 
 fn read_blob(directory: &Path, digest: &Digest) -> Result<Vec<u8>, Error> {

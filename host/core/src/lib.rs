@@ -37,6 +37,7 @@ pub mod pipeline;
 pub mod plugin;
 pub mod policy;
 pub mod reference;
+mod registry;
 pub mod report;
 mod room;
 pub mod scratch;

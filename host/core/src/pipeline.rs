@@ -4,7 +4,9 @@ mod asked;
 mod assumed;
 mod cmd;
 mod copy;
+mod fetched;
 mod full_disk;
+mod heal;
 mod in_use;
 mod list;
 mod local;
@@ -13,6 +15,7 @@ mod needs;
 mod pull;
 mod remove;
 mod set_unified;
+mod storages;
 mod systems;
 
 use std::cell::{Cell, RefCell};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use crate::bootc_store::BootcStore;
+use crate::bootc_store::{BootcStore, with_credentials};
 use crate::children::{Child, Program};
 use crate::default_store::DefaultStore;
 use crate::error::Error;
@@ -18,8 +18,11 @@ use crate::lock_watch::LockWatch;
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use crate::scratch::Scratch;
 use crate::settings::Settings;
+use crate::storage::containers::TemporaryStore;
 use crate::talk::Talk;
 
+/// What an image is called in a storage where it is the only one.
+const TEMPORARY_NAME: &str = "localhost/fetched:latest";
 /// Holes are made in steps of this size, in bytes: a file system's blocks and more.
 const STEP: u64 = 1 << 20;
 
@@ -27,12 +30,16 @@ const STEP: u64 = 1 << 20;
 pub(crate) enum End<'a> {
     /// An OCI directory that nobody needs afterwards, made after a look at the room.
     Exported(&'a Path),
-    /// A registry.
-    Registry(&'a Reference),
+    /// The same, if it is read again.
+    Kept(&'a Path),
+    /// A registry, asked with these options of podman's, and for the machine that these options of skopeo's name.
+    Registry(&'a Reference, &'a [String], &'a [String]),
     /// podman's storage.
     Default(&'a DefaultStore, Name<'a>),
     /// bootc's.
     Bootc(&'a BootcStore, Name<'a>),
+    /// One of our own, with this driver, and with this directory for what doesn't outlive it.
+    Temporary(&'a TemporaryStore, &'static str, &'a Path),
 }
 
 /// What an image is called in a containers-storage.
@@ -55,18 +62,23 @@ impl Name<'_> {
 impl End<'_> {
     fn in_skopeos_words(&self) -> Result<String, Error> {
         Ok(match self {
-            Self::Exported(directory) => format!("oci:{}", directory.display()),
-            Self::Registry(reference) => format!("{DOCKER}{reference}"),
+            Self::Exported(directory) | Self::Kept(directory) => format!("oci:{}", directory.display()),
+            Self::Registry(reference, ..) => format!("{DOCKER}{reference}"),
             Self::Default(_, name) => format!("{CONTAINERS_STORAGE}{}", name.in_skopeos_words()),
             Self::Bootc(store, name) => store.reference(&name.in_skopeos_words())?,
+            Self::Temporary(store, driver, runroot) => {
+                let (root, runroot) = (store.root().path("."), runroot.display());
+                format!("{CONTAINERS_STORAGE}[{driver}@{}+{runroot}]{TEMPORARY_NAME}", root.display())
+            }
         })
     }
 
     fn storage(&self) -> Option<PathBuf> {
         match self {
-            Self::Exported(_) | Self::Registry(_) => None,
+            Self::Exported(_) | Self::Kept(_) | Self::Registry(..) => None,
             Self::Default(store, _) => Some(store.path().to_owned()),
             Self::Bootc(store, _) => Some(store.root().path(".")),
+            Self::Temporary(store, ..) => Some(store.root().path(".")),
         }
     }
 
@@ -103,12 +115,24 @@ impl Transfer<'_> {
         if let (None, Some(target)) = (expendable, self.to.storage()) {
             check_room(self.scratch.path(), &target, self.bytes)?;
         }
-        let temporary = self.scratch.directory("skopeo")?;
-        let mut skopeo = match self.from.bootc_store().or(self.to.bootc_store()) {
-            Some(store) => store.skopeo(settings)?,
-            None => Child::new(Program::Skopeo, &settings.proxies)?,
+        let name = if matches!(self.to, End::Temporary(..)) { "fetching" } else { "skopeo" };
+        let temporary = self.scratch.directory(name)?;
+        let mut skopeo = match (self.from.bootc_store().or(self.to.bootc_store()), &self.from) {
+            (Some(store), _) => store.skopeo(settings)?,
+            (None, End::Registry(..)) => with_credentials(Program::Skopeo, settings)?,
+            (None, _) => Child::new(Program::Skopeo, &settings.proxies)?,
         };
-        skopeo.arg("--tmpdir").arg(&temporary).args(["copy", "--remove-signatures"]);
+        if let End::Registry(_, _, platform) = &self.from {
+            skopeo.args(platform.iter().cloned());
+        }
+        skopeo.arg("--tmpdir").arg(&temporary).arg("copy");
+        // What takes the place of an image's parts has its signatures as well.
+        if !matches!((&self.from, &self.to), (End::Registry(..), End::Temporary(..))) {
+            skopeo.arg("--remove-signatures");
+        }
+        if let End::Registry(_, options, _) = &self.from {
+            skopeo.args(options.iter().map(|option| option.replacen("--", "--src-", 1)));
+        }
         skopeo.args([self.from.in_skopeos_words()?, self.to.in_skopeos_words()?]);
         let storages = [self.from.storage(), self.to.storage()];
         let mut locks = LockWatch::new(storages.into_iter().flatten(), settings.change_limit);

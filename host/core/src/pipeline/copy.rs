@@ -1,7 +1,9 @@
 //! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
 //! points at by now (D11.2).
 
-use super::local::{self, booted_image, called, held, host_image, local_image};
+use super::heal::{Copy, Source};
+use super::local::{self, booted_image, called, host_image, local_image};
+use super::storages::Storage;
 use super::{Pipeline, physical};
 use crate::bootc_store::BootcStore;
 use crate::children::Program;
@@ -17,7 +19,6 @@ use crate::storage::containers::Store;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot;
-use crate::transfer::{End, Name, Transfer};
 
 /// How images of this host are listed.
 const LIST_WITH: &str = "bootc-image list";
@@ -130,8 +131,7 @@ pub(super) fn execute(
         CopySource::Host(source) => copy_host(pipeline, &default, source, &target, &scratch)?,
         CopySource::Unified(source) => copy_unified(pipeline, &default, source, &target, &scratch)?,
     };
-    let root = RootDir::open(default.path()).map_err(Error::io("open", default.path()))?;
-    let image = local::check_written(pipeline, &root, &target, |image| image.id == id)?;
+    let image = Storage::Default(&default).check_written(pipeline, &target, |image| image.id == id)?;
     if let CopySource::Host(source) = &source {
         Copies::new(&pipeline.settings.state).remember(source, &id)?;
     }
@@ -149,8 +149,8 @@ fn unchanged(
         CopySource::Host(source) => Copies::new(&pipeline.settings.state).image_id(source),
         CopySource::Unified(source) => Some(source.image.id.clone()),
     };
-    let (Some(id), Some(root)) = (id, default.open()?) else { return Ok(None) };
-    let image = held(pipeline, &root, target, |image| image.id == id)?;
+    let Some(id) = id else { return Ok(None) };
+    let image = Storage::Default(default).held(pipeline, target, |image| image.id == id)?;
     Ok(image.map(|image| Report::Copied { target: target.clone(), image, unchanged: true }))
 }
 
@@ -164,13 +164,16 @@ fn copy_host(
     let exported = local::export(pipeline, source, scratch, default.path())?;
     default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying to {target}"));
-    Transfer {
-        from: End::Exported(&exported.directory),
-        to: End::Default(default, Name::Reference(target)),
-        scratch,
+    Copy {
+        from: Source::Exported(&exported.directory),
+        to: Storage::Default(default),
+        name: target,
+        id: Some(&exported.id),
+        diff_ids: &exported.diff_ids,
         bytes: exported.bytes,
+        scratch,
     }
-    .run(pipeline.settings, pipeline.talk)?;
+    .run(pipeline)?;
     Ok(exported.id)
 }
 
@@ -184,17 +187,21 @@ fn copy_unified(
     let store = BootcStore::open(&super::writable_physical(pipeline.settings)?)?;
     let store =
         store.ok_or_else(|| Error::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
-    let bytes = local::size_of(pipeline, Some(store.root()), &source.image)?;
+    let (from, id) = (Storage::Bootc(&store), source.image.id.as_str());
+    let diff_ids = from.whole(pipeline, &source.name.to_string(), id)?.unwrap_or_default();
     default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying {} to {target}", source.name));
-    Transfer {
-        from: End::Bootc(&store, Name::Id(&source.image.id)),
-        to: End::Default(default, Name::Reference(target)),
+    Copy {
+        from: Source::Bootc(&store, id),
+        to: Storage::Default(default),
+        name: target,
+        id: Some(id),
+        diff_ids: &diff_ids,
+        bytes: from.size_of(pipeline, id)?,
         scratch,
-        bytes,
     }
-    .run(pipeline.settings, pipeline.talk)?;
-    Ok(source.image.id.clone())
+    .run(pipeline)?;
+    Ok(id.to_owned())
 }
 
 #[cfg(test)]

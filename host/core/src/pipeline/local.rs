@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::heal::{Copy, Source};
+use super::storages::Storage;
 use super::{Pipeline, physical, running_root};
-use crate::bootc_store::BootcStore;
+use crate::bootc_store::{BootcStore, SUBPATH};
 use crate::default_store::DefaultStore;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
@@ -13,12 +15,12 @@ use crate::operation::{HostImage, LocalImage};
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
 use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
-use crate::storage::containers::{Image, Images, Store};
+use crate::storage::containers::{Image, Images, remove_abandoned};
 use crate::storage::lock;
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot::{self, Deployed};
-use crate::transfer::{End, Name, Transfer, check_room};
+use crate::transfer::check_room;
 
 /// How images of bootc's storage are listed.
 pub(super) const LIST_WITH: &str = "bootc-image list --type unified";
@@ -124,39 +126,17 @@ pub(super) fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, E
     }
 }
 
-/// The image that a storage holds under this name, if it is the wanted one and all of it is there.
-pub(super) fn held(
-    pipeline: &Pipeline<'_>,
-    root: &RootDir,
-    name: &Reference,
-    wanted: impl Fn(&Image) -> bool,
-) -> Result<Option<LocalImage>, Error> {
-    let store = Store::open(root)?;
-    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    match images.named(name).filter(|image| wanted(image)) {
-        Some(image) if images.is_whole(image)? => local_image(root, image).map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// As [`held`], after something was written: that the name means something else is an error then.
-pub(super) fn check_written(
-    pipeline: &Pipeline<'_>,
-    root: &RootDir,
-    name: &Reference,
-    wanted: impl Fn(&Image) -> bool,
-) -> Result<LocalImage, Error> {
-    held(pipeline, root, name, wanted)?.ok_or_else(|| Error::Verification {
-        what: name.to_string(),
-        why: format!("{} doesn't hold the whole image under this name", root.path(".").display()),
-    })
-}
-
 /// One of us at a time copies to a storage: the next one may find that there is nothing left to do. Held until dropped.
 /// Before, what killed ones have left is removed.
 pub(super) fn alone(pipeline: &Pipeline<'_>, storage: &str) -> Result<File, Error> {
     scratch::remove_abandoned();
-    lock::own(storage, pipeline.settings.change_limit, pipeline.talk)
+    let lock = lock::own(storage, pipeline.settings.change_limit, pipeline.talk)?;
+    let path = match storage {
+        "bootc" => physical(pipeline.settings)?.path(SUBPATH),
+        _ => DefaultStore::find()?.path().to_owned(),
+    };
+    remove_abandoned(&path);
+    Ok(lock)
 }
 
 /// An image that was exported.
@@ -165,6 +145,8 @@ pub(super) struct Exported {
     pub(super) id: String,
     pub(super) directory: PathBuf,
     pub(super) bytes: u64,
+    /// What its layers are.
+    pub(super) diff_ids: Vec<Digest>,
 }
 
 /// Exports a commit's image into a scratch directory, from where it goes to `target`; there must be room for both.
@@ -188,8 +170,9 @@ pub(super) fn export(
         }
         Ok(())
     })?;
-    let id = read_oci(&directory)?.configuration.hex().to_owned();
-    Ok(Exported { id, directory, bytes: total })
+    let image = read_oci(&directory)?;
+    let (id, diff_ids) = (image.configuration.hex().to_owned(), image.diff_ids);
+    Ok(Exported { id, directory, bytes: total, diff_ids })
 }
 
 /// Copies an image of podman's storage to bootc's, by its id.
@@ -200,25 +183,18 @@ pub(super) fn pull(
     name: &Reference,
 ) -> Result<(), Error> {
     let default = DefaultStore::find()?;
-    let bytes = size_of(pipeline, default.open()?.as_ref(), image)?;
+    let from = Storage::Default(&default);
+    // If it is gone, skopeo finds that out.
+    let diff_ids = from.whole(pipeline, &name.to_string(), &image.id)?.unwrap_or_default();
     pipeline.talk.progress(&format!("copying {name} to bootc's storage"));
-    Transfer {
-        from: End::Default(&default, Name::Id(&image.id)),
-        to: End::Bootc(store, Name::Reference(name)),
+    Copy {
+        from: Source::Default(&default, &image.id),
+        to: Storage::Bootc(store),
+        name,
+        id: Some(&image.id),
+        diff_ids: &diff_ids,
+        bytes: from.size_of(pipeline, &image.id)?,
         scratch: &Scratch::new()?,
-        bytes,
     }
-    .run(pipeline.settings, pipeline.talk)
-}
-
-/// How large an image of a storage is; 0 if it is gone, which its user will find out.
-pub(super) fn size_of(
-    pipeline: &Pipeline<'_>,
-    root: Option<&RootDir>,
-    image: &LocalImage,
-) -> Result<u64, Error> {
-    let Some(root) = root else { return Ok(0) };
-    let store = Store::open(root)?;
-    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    images.iter().find(|found| found.id == image.id).map_or(Ok(0), |found| images.size(found))
+    .run(pipeline)
 }

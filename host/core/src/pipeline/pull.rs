@@ -1,6 +1,7 @@
 //! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
 
-use super::local::{self, called, held, local_image, meanings};
+use super::local::{self, called, local_image, meanings};
+use super::storages::Storage;
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::default_store::DefaultStore;
@@ -8,7 +9,7 @@ use crate::error::Error;
 use crate::operation::{LocalImage, Operation};
 use crate::reference::{InvalidReference, Reference};
 use crate::report::Report;
-use crate::storage::containers::{Image, Store};
+use crate::storage::containers::Image;
 
 /// How images of podman's storage are listed.
 const LIST_WITH: &str = "podman image list";
@@ -19,8 +20,9 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, image: &str) -> Result<Operation,
     }
     physical(pipeline.settings)?;
     let not_found = || Error::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH };
-    let root = DefaultStore::find()?.open()?.ok_or_else(not_found)?;
-    let store = Store::open(&root)?;
+    let default = DefaultStore::find()?;
+    let root = default.open()?.ok_or_else(not_found)?;
+    let store = default.store(&root)?;
     let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
     let found = called(&images, image)?;
     let Some((first, name)) = found.first() else { return Err(not_found()) };
@@ -37,12 +39,12 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, source: LocalImage, name: Referen
     let _alone = local::alone(pipeline, "bootc")?;
     let is_it = |found: &Image| found.id == source.id;
     if let Some(store) = BootcStore::open(&physical)?
-        && let Some(image) = held(pipeline, store.root(), &name, is_it)?
+        && let Some(image) = Storage::Bootc(&store).held(pipeline, &name, is_it)?
     {
         return Ok(Report::Pulled { name, image, unchanged: true });
     }
     let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
     local::pull(pipeline, &store, &source, &name)?;
-    let image = local::check_written(pipeline, store.root(), &name, is_it)?;
+    let image = Storage::Bootc(&store).check_written(pipeline, &name, is_it)?;
     Ok(Report::Pulled { name, image, unchanged: false })
 }

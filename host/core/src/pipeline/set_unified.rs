@@ -2,7 +2,9 @@
 //! updates the host by way of that storage. It is taken from where it costs least: podman's storage, the registry (by the
 //! digest that is booted), or, if its name is of no registry, the ostree repository itself.
 
-use super::local::{self, booted_image, held, local_image};
+use super::heal::{Copy, Source};
+use super::local::{self, booted_image, local_image};
+use super::storages::Storage;
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
 use crate::children::Program;
@@ -12,10 +14,10 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::{HostImage, LocalImage, Operation, UnifiedSource};
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
+use crate::registry;
 use crate::report::Report;
 use crate::scratch::Scratch;
-use crate::storage::containers::{Image, Store};
-use crate::transfer::{End, Name, Transfer};
+use crate::storage::containers::Image;
 
 pub(super) fn resolve(pipeline: &Pipeline<'_>) -> Result<Operation, Error> {
     physical(pipeline.settings)?;
@@ -44,11 +46,14 @@ pub(super) fn name_in_storage(image: &str) -> Result<Reference, Error> {
 }
 
 fn in_default_store(pipeline: &Pipeline<'_>, manifest: &Digest) -> Result<Option<LocalImage>, Error> {
-    let Some(root) = DefaultStore::find()?.open()? else { return Ok(None) };
-    let store = Store::open(&root)?;
-    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let found = images.iter().find(|image| image.is_of(manifest));
-    found.map(|image| local_image(&root, image)).transpose()
+    let default = DefaultStore::find()?;
+    let Some(root) = default.open()? else { return Ok(None) };
+    Storage::Default(&default).images(pipeline, |images, others| {
+        let Some(image) = images.iter().find(|image| image.is_of(manifest)) else { return Ok(None) };
+        // From one that is damaged nothing is to be had.
+        let is_whole = images.damage(image, others)?.is_none();
+        is_whole.then(|| local_image(&root, image)).transpose()
+    })
 }
 
 pub(super) fn execute(
@@ -68,7 +73,7 @@ pub(super) fn execute(
         UnifiedSource::Host => known.as_ref() == Some(&found.id),
     };
     if let Some(store) = BootcStore::open(&physical)?
-        && let Some(image) = held(pipeline, store.root(), &name, is_it)?
+        && let Some(image) = Storage::Bootc(&store).held(pipeline, &name, is_it)?
     {
         return Ok(Report::Pulled { name, image, unchanged: true });
     }
@@ -89,7 +94,7 @@ pub(super) fn execute(
             Some(id)
         }
     };
-    let image = local::check_written(pipeline, store.root(), &name, |found| match &id {
+    let image = Storage::Bootc(&store).check_written(pipeline, &name, |found| match &id {
         Some(id) => found.id == *id,
         None => found.is_of(&image.manifest_digest),
     })?;
@@ -103,13 +108,17 @@ fn fetch(
     name: &Reference,
 ) -> Result<(), Error> {
     pipeline.talk.progress(&format!("fetching {reference} to bootc's storage"));
-    Transfer {
-        from: End::Registry(reference),
-        to: End::Bootc(store, Name::Reference(name)),
-        scratch: &Scratch::new()?,
+    let configuration = registry::configuration(pipeline.settings, reference, &[], &[])?;
+    Copy {
+        from: Source::Registry(reference, &[], &[]),
+        to: Storage::Bootc(store),
+        name,
+        id: Some(configuration.id.as_str()),
+        diff_ids: &configuration.diff_ids,
         bytes: 0,
+        scratch: &Scratch::new()?,
     }
-    .run(pipeline.settings, pipeline.talk)
+    .run(pipeline)
 }
 
 fn export(
@@ -121,12 +130,15 @@ fn export(
     let scratch = Scratch::new()?;
     let exported = local::export(pipeline, image, &scratch, &store.root().path("."))?;
     pipeline.talk.progress(&format!("copying to bootc's storage as {name}"));
-    Transfer {
-        from: End::Exported(&exported.directory),
-        to: End::Bootc(store, Name::Reference(name)),
-        scratch: &scratch,
+    Copy {
+        from: Source::Exported(&exported.directory),
+        to: Storage::Bootc(store),
+        name,
+        id: Some(&exported.id),
+        diff_ids: &exported.diff_ids,
         bytes: exported.bytes,
+        scratch: &scratch,
     }
-    .run(pipeline.settings, pipeline.talk)?;
+    .run(pipeline)?;
     Ok(exported.id)
 }

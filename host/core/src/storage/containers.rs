@@ -343,12 +343,10 @@ impl Images<'_> {
         Checker::new(self.store, others)?.image(image)
     }
 
-    /// Whether everything of an image is there.
-    ///
-    /// # Errors
-    /// As [`Images::damage`].
-    pub fn is_whole(&self, image: &Image) -> Result<bool, Error> {
-        Ok(self.damage(image, &[])?.is_none())
+    /// What the layers of an image are, the lowest first, as its configuration names them; none if that can't be read.
+    pub fn diff_ids(&self, image: &Image) -> Vec<Digest> {
+        let configuration = self.store.configuration(image).unwrap_or_default();
+        oci::diff_ids(&configuration).unwrap_or_default()
     }
 
     /// The store that they are in.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::temporary::TemporaryStore;
 use super::writer::{Record, Writer, text};
 use super::{Image, Store};
 use crate::digest::Digest;
@@ -37,26 +38,33 @@ fn names(record: &Record) -> Vec<String> {
     names
 }
 
-/// The documents of an image of a storage that aren't what they should be, and that `others` doesn't have: by their digests.
+/// The documents of an image of a storage that aren't what they should be, and that the same image in a temporary one doesn't
+/// have: by their digests.
 ///
 /// # Errors
 /// As [`Store::images`].
-pub(crate) fn missing(storage: &Store<'_>, image: &str, others: &[Vec<u8>]) -> Result<Vec<Digest>, Error> {
-    let records: Vec<Record> = storage.index(&format!("{}-images/images.json", storage.driver()))?;
-    let Some(record) = records.iter().find(|record| text(record, "id") == Some(image)) else {
-        return Ok(Vec::new());
-    };
+pub(crate) fn missing(
+    storage: &Store<'_>,
+    temporary: &TemporaryStore,
+    image: &str,
+) -> Result<Vec<Digest>, Error> {
+    let index = |store: &Store<'_>| store.index::<Record>(&format!("{}-images/images.json", store.driver()));
+    let is_it = |record: &&Record| text(record, "id") == Some(image);
+    let fresh = Store::with_driver(temporary.root(), storage.driver())?;
     let mut documents = Documents::default();
-    others.iter().for_each(|text| documents.add(text.clone()));
-    let names = names(record);
-    for name in &names {
-        documents.extend(storage.document(image, name)?);
+    let mut wanted = Vec::new();
+    for store in [&fresh, storage] {
+        wanted.clear();
+        for record in index(store)?.iter().filter(is_it) {
+            for name in names(record) {
+                documents.extend(store.document(image, &name)?);
+                wanted.extend(expected(record, &name));
+            }
+        }
     }
-    let wanted = names.iter().filter_map(|name| expected(record, name));
-    let mut missing: Vec<Digest> = wanted.filter(|digest| documents.get(digest).is_none()).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    Ok(missing)
+    wanted.sort_unstable();
+    wanted.dedup();
+    Ok(wanted.into_iter().filter(|digest| documents.get(digest).is_none()).collect())
 }
 
 /// Texts by their digests.

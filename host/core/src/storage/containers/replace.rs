@@ -35,8 +35,8 @@ pub(crate) struct Waiting<'a> {
     pub(crate) talk: &'a dyn Talk,
 }
 
-/// Replaces the layers of an image in `storage`, and its documents if the image is listed there, by those of the only image of
-/// `temporary`. Layers that `storage` doesn't have are added. `more` has documents that may be missing and that the new image
+/// Replaces the layers of an image in `storage`, and its documents if the image is listed there, by those of the image of
+/// `temporary` with this id, or of the only one. Layers that `storage` doesn't have are added. `more` has documents that may be missing and that the new image
 /// doesn't have. Returns how many layers were replaced or added.
 ///
 /// # Errors
@@ -44,13 +44,14 @@ pub(crate) struct Waiting<'a> {
 pub(crate) fn replace(
     storage: &Store<'_>,
     temporary: &TemporaryStore,
+    id: Option<&str>,
     which: Which,
     more: &[Vec<u8>],
     waiting: &Waiting<'_>,
 ) -> Result<usize, Error> {
     let fresh = Store::with_driver(temporary.root(), storage.driver())?;
     let fresh_images = fresh.images(waiting.limit, waiting.talk)?;
-    let image = whole(&fresh, &fresh_images)?;
+    let image = whole(&fresh, &fresh_images, id)?;
     let new = NewImage::read(&fresh, image)?;
     // It must be on disk before it counts.
     sync(temporary.root())?;
@@ -77,10 +78,13 @@ pub(crate) fn replace(
     Ok(replaced)
 }
 
-/// The only image of a storage, if it is whole.
-fn whole<'a>(fresh: &Store<'_>, images: &'a [Image]) -> Result<&'a Image, Error> {
+/// The image of a storage with this id, or the only one, if it is whole.
+fn whole<'a>(fresh: &Store<'_>, images: &'a [Image], id: Option<&str>) -> Result<&'a Image, Error> {
     let unlike = |why: String| Error::Verification { what: "what was fetched".to_owned(), why };
-    let [image] = images else { return Err(unlike(format!("it is {} images instead of one", images.len()))) };
+    let mut wanted = images.iter().filter(|image| id.is_none_or(|id| image.id == id));
+    let (Some(image), None) = (wanted.next(), wanted.next()) else {
+        return Err(unlike(format!("it is {} images", images.len())));
+    };
     match Checker::new(fresh, &[])?.image(image)? {
         // Of a file system that doesn't keep owners or modes nothing better is to be had.
         Some(damage) if !damage.is_of_metadata() => Err(unlike(damage.to_string())),
@@ -316,7 +320,7 @@ mod tests {
         let root = RootDir::open(sample.scratch.path()).unwrap();
         let store = Store::open(&root).unwrap();
         let temporary = fetched(sample);
-        let replaced = replace(&store, &temporary, which, &[], &WAITING).unwrap();
+        let replaced = replace(&store, &temporary, None, which, &[], &WAITING).unwrap();
         drop(temporary);
         let left = fs::read_dir(sample.scratch.path()).unwrap();
         assert!(left.flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with("bootc-image.")));
@@ -442,7 +446,7 @@ mod tests {
         fs::remove_file(file).unwrap();
         let root = RootDir::open(sample.scratch.path()).unwrap();
         let store = Store::open(&root).unwrap();
-        let error = replace(&store, &temporary, Which::All, &[], &WAITING).unwrap_err();
+        let error = replace(&store, &temporary, None, Which::All, &[], &WAITING).unwrap_err();
         assert!(error.to_string().contains("has no file usr/b"), "{error}");
         assert!(damage(&sample).unwrap().contains("has no file usr/a"));
     }

@@ -1,0 +1,134 @@
+//! What podman has fetched for `cmd pull`, and what it loads for `cmd load`: it is looked at before it gets a name, or before
+//! that is called a success. podman itself doesn't look at the layers that it has already.
+
+use bootc_image_grammar::{Command, FlagValue};
+
+use super::Pipeline;
+use super::heal::{Copy, Source};
+use super::storages::Storage;
+use crate::bootc_store::BootcStore;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::operation::{CommandImage, LocalImage};
+use crate::reference::Reference;
+use crate::registry;
+use crate::scratch::Scratch;
+use crate::storage::containers::Which;
+
+/// How the registry is asked, in podman's words, and for which machine, in skopeo's.
+pub(super) struct Asked {
+    pub(super) options: Vec<String>,
+    platform: Vec<String>,
+}
+
+impl Asked {
+    /// As the command asks.
+    pub(super) fn of(command: &Command, options: Vec<String>) -> Self {
+        let text = |name: &str| {
+            let flag = command.flags().iter().find(|flag| flag.name == name)?;
+            if let FlagValue::Text(text) = &flag.value { Some(text.clone()) } else { None }
+        };
+        let platform = text("platform").unwrap_or_default();
+        let mut parts = platform.split('/').map(str::to_owned).filter(|part| !part.is_empty());
+        let (os, arch, variant) = (parts.next(), parts.next(), parts.next());
+        let option = |name: &str, given: Option<String>, part: Option<String>| {
+            given.or(part).map(|value| format!("--override-{name}={value}"))
+        };
+        let platform = [
+            option("os", text("os"), os),
+            option("arch", text("arch"), arch),
+            option("variant", text("variant"), variant),
+        ];
+        Self { options, platform: platform.into_iter().flatten().collect() }
+    }
+}
+
+/// Sees to it that nothing that an image would share with what is there is damaged. Returns whether something was.
+pub(super) fn prepare(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    image: &CommandImage,
+    asked: &Asked,
+) -> Result<bool, Error> {
+    let CommandImage::Registry { pinned, .. } = image else { return Ok(false) };
+    let configuration = registry::configuration(pipeline.settings, pinned, &asked.options, &asked.platform)?;
+    let storage = Storage::Bootc(store);
+    let Some(damage) = storage.damage(pipeline, Some(&configuration.id), &configuration.diff_ids)? else {
+        return Ok(false);
+    };
+    pipeline
+        .talk
+        .note(&format!("{} is damaged and gets what is missing: {damage}", storage.path().display()));
+    replace(pipeline, store, pinned, asked, &configuration.id)?;
+    Ok(true)
+}
+
+/// Fetches an image anew, by digest, in the place of what there is of it.
+fn replace(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    reference: &Reference,
+    asked: &Asked,
+    id: &str,
+) -> Result<(), Error> {
+    Copy {
+        from: Source::Registry(reference, &asked.options, &asked.platform),
+        to: Storage::Bootc(store),
+        name: reference,
+        id: Some(id),
+        diff_ids: &[],
+        bytes: 0,
+        scratch: &Scratch::new()?,
+    }
+    .replace(pipeline, Which::Damaged)?;
+    Ok(())
+}
+
+/// Sees to it that an image that was fetched by digest is whole, and then gives it the name that was asked for.
+pub(super) fn settle(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    image: &CommandImage,
+    asked: &Asked,
+) -> Result<(), Error> {
+    let CommandImage::Registry { name, pinned } = image else { return Ok(()) };
+    let Some(digest) = pinned.digest() else { return Ok(()) };
+    let storage = Storage::Bootc(store);
+    let fetched = match storage.held(pipeline, pinned, |image| image.is_of(digest))? {
+        Some(fetched) => fetched,
+        None => heal(pipeline, store, pinned, digest, asked)?,
+    };
+    if name.digest().is_none() {
+        storage.tag(pipeline, &fetched.id, name)?;
+        storage.check_written(pipeline, name, |image| image.id == fetched.id)?;
+    }
+    Ok(())
+}
+
+/// Replaces what is damaged of an image that podman says it has fetched.
+fn heal(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    pinned: &Reference,
+    digest: &Digest,
+    asked: &Asked,
+) -> Result<LocalImage, Error> {
+    let storage = Storage::Bootc(store);
+    let found = storage.images(pipeline, |images, _| {
+        let found = images.named(pinned).filter(|image| image.is_of(digest));
+        Ok(found.map(|image| (image.id.clone(), image.digest.clone())))
+    })?;
+    let Some((id, manifest)) = found else {
+        return Err(Error::Verification {
+            what: pinned.to_string(),
+            why: format!("bootc's storage has no image of {digest} under this name"),
+        });
+    };
+    if let Some(damage) = storage.damage(pipeline, Some(&id), &[])? {
+        pipeline.talk.note(&format!("{pinned} is damaged and gets what is missing: {damage}"));
+        // Of an index it is the image for one machine that is here.
+        let reference = manifest.map_or_else(|| pinned.clone(), |manifest| pinned.with_digest(manifest));
+        replace(pipeline, store, &reference, asked, &id)?;
+    }
+    storage.check_written(pipeline, pinned, |image| image.id == id)
+}

@@ -1,0 +1,130 @@
+//! Getting an image into a storage whose layers may be damaged. The storage's tools take what its index lists for granted: they
+//! neither look at a layer nor replace it, and an image that shares it would be damaged as well. So this is looked at first,
+//! and what is damaged is fetched anew and put in its place.
+
+use std::path::Path;
+
+use super::Pipeline;
+use super::storages::Storage;
+use crate::bootc_store::BootcStore;
+use crate::default_store::DefaultStore;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::reference::Reference;
+use crate::registry;
+use crate::scratch::Scratch;
+use crate::storage::containers::{self, TemporaryStore, Waiting, Which};
+use crate::transfer::{End, Name, Transfer};
+
+/// Where an image is taken from; more than once, if need be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// An OCI directory of ours.
+    Exported(&'a Path),
+    /// A registry, asked with these options of podman's, and for the machine that these options of skopeo's name.
+    Registry(&'a Reference, &'a [String], &'a [String]),
+    /// podman's own storage, by id.
+    Default(&'a DefaultStore, &'a str),
+    /// bootc's, by id.
+    Bootc(&'a BootcStore, &'a str),
+}
+
+impl<'a> Source<'a> {
+    fn end(&self, is_needed_again: bool) -> End<'a> {
+        match *self {
+            Self::Exported(directory) if is_needed_again => End::Kept(directory),
+            Self::Exported(directory) => End::Exported(directory),
+            Self::Registry(reference, options, platform) => End::Registry(reference, options, platform),
+            Self::Default(store, id) => End::Default(store, Name::Id(id)),
+            Self::Bootc(store, id) => End::Bootc(store, Name::Id(id)),
+        }
+    }
+}
+
+/// An image on its way into a storage.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copy<'a> {
+    pub(super) from: Source<'a>,
+    pub(super) to: Storage<'a>,
+    /// Its name there.
+    pub(super) name: &'a Reference,
+    /// Its id there, if that is known before.
+    pub(super) id: Option<&'a str>,
+    /// Its layers.
+    pub(super) diff_ids: &'a [Digest],
+    /// Its size; 0 if that isn't known.
+    pub(super) bytes: u64,
+    pub(super) scratch: &'a Scratch,
+}
+
+impl Copy<'_> {
+    /// Copies it, after what it would share with what is there is whole. The name is given last.
+    ///
+    /// # Errors
+    /// As [`Transfer::run`] and [`containers::replace`].
+    pub(super) fn run(&self, pipeline: &Pipeline<'_>) -> Result<(), Error> {
+        if let Some(damage) = self.to.damage(pipeline, self.id, self.diff_ids)? {
+            pipeline
+                .talk
+                .note(&format!("{} is damaged and gets what is missing: {damage}", self.to.path().display()));
+            self.replace(pipeline, Which::Damaged)?;
+            // The tools would take what has other layers for another image.
+            if let Some(id) = self.id
+                && let Ok(Some(_)) = self.to.whole(pipeline, id, id)
+            {
+                return self.to.tag(pipeline, id, self.name);
+            }
+        }
+        Transfer {
+            from: self.from.end(false),
+            to: self.to.end(Name::Reference(self.name)),
+            scratch: self.scratch,
+            bytes: self.bytes,
+        }
+        .run(pipeline.settings, pipeline.talk)
+    }
+
+    /// Fetches it anew, and puts what was fetched in the place of what is there. Returns how many layers were put there.
+    ///
+    /// # Errors
+    /// As [`Transfer::run`] and [`containers::replace`].
+    pub(super) fn replace(&self, pipeline: &Pipeline<'_>, which: Which) -> Result<usize, Error> {
+        let temporary = TemporaryStore::new(&self.to.path())?;
+        let driver = self.to.read(|store, _| Ok(store.driver()))?;
+        let runroot = self.scratch.directory("run")?;
+        Transfer {
+            from: self.from.end(true),
+            to: End::Temporary(&temporary, driver, &runroot),
+            scratch: self.scratch,
+            bytes: self.bytes,
+        }
+        .run(pipeline.settings, pipeline.talk)?;
+        let more = self.documents(pipeline, &temporary)?;
+        put(pipeline, &self.to, &temporary, None, which, &more)
+    }
+
+    /// What the image has here beside what was fetched with it: the index that it came from, or another manifest.
+    fn documents(&self, pipeline: &Pipeline<'_>, temporary: &TemporaryStore) -> Result<Vec<Vec<u8>>, Error> {
+        let (Source::Registry(reference, options, _), Some(id)) = (self.from, self.id) else {
+            return Ok(Vec::new());
+        };
+        let missing = self.to.read(|store, _| containers::missing_documents(store, temporary, id))?;
+        let document =
+            |digest| registry::manifest(pipeline.settings, &reference.with_digest(digest), options);
+        // One that isn't there any more is missing afterwards.
+        Ok(missing.into_iter().filter_map(|digest| document(digest).ok()).collect())
+    }
+}
+
+/// Puts an image of a temporary storage in the place of what a storage has of it.
+pub(super) fn put(
+    pipeline: &Pipeline<'_>,
+    to: &Storage<'_>,
+    temporary: &TemporaryStore,
+    id: Option<&str>,
+    which: Which,
+    more: &[Vec<u8>],
+) -> Result<usize, Error> {
+    let waiting = Waiting { limit: pipeline.settings.change_limit, talk: pipeline.talk };
+    to.read(|store, _| containers::replace(store, temporary, id, which, more, &waiting))
+}

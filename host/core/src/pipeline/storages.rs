@@ -1,0 +1,206 @@
+//! The storages of this host that images are copied to and from, and whether what is in them is whole.
+
+use std::path::PathBuf;
+
+use super::Pipeline;
+use super::local::local_image;
+use crate::bootc_store::BootcStore;
+use crate::children::{Child, Program};
+use crate::default_store::DefaultStore;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::operation::LocalImage;
+use crate::reference::Reference;
+use crate::settings::Settings;
+use crate::storage::containers::{Checker, Damage, Image, Images, Store};
+use crate::storage::root::RootDir;
+use crate::transfer::{End, Name};
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Storage<'a> {
+    /// bootc's.
+    Bootc(&'a BootcStore),
+    /// podman's own.
+    Default(&'a DefaultStore),
+}
+
+impl<'a> Storage<'a> {
+    /// Where it is.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Self::Bootc(store) => store.root().path("."),
+            Self::Default(store) => store.path().to_owned(),
+        }
+    }
+
+    /// An image of it, as an end of a transfer.
+    pub(super) fn end(&self, name: Name<'a>) -> End<'a> {
+        match self {
+            Self::Bootc(store) => End::Bootc(store, name),
+            Self::Default(store) => End::Default(store, name),
+        }
+    }
+
+    /// podman on it.
+    pub(super) fn podman(&self, settings: &Settings) -> Result<Child, Error> {
+        match self {
+            Self::Bootc(store) => store.podman(settings),
+            Self::Default(_) => Child::new(Program::Podman, &settings.proxies),
+        }
+    }
+
+    /// Hands over its contents, and the storages that it sees beside itself; nothing if there is nothing in it yet.
+    pub(super) fn read<T: Default>(
+        &self,
+        work: impl FnOnce(&Store<'_>, &[Store<'_>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self {
+            Self::Bootc(store) => work(&Store::open(store.root())?, &[]),
+            Self::Default(default) => {
+                let Some(root) = default.open()? else { return Ok(T::default()) };
+                let others = default.others()?;
+                // What can't be read has no layers that anything here could stand on.
+                let others: Vec<Store<'_>> =
+                    others.iter().filter_map(|root| Store::open(root).ok()).collect();
+                work(&default.store(&root)?, &others)
+            }
+        }
+    }
+
+    /// As [`Storage::read`], with its images; nobody adds or removes one meanwhile.
+    pub(super) fn images<T: Default>(
+        &self,
+        pipeline: &Pipeline<'_>,
+        work: impl FnOnce(&Images<'_>, &[Store<'_>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.read(|store, others| {
+            let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
+            work(&images, others)
+        })
+    }
+
+    /// The image that it holds under this name, if it is the wanted one and all of it is there.
+    pub(super) fn held(
+        &self,
+        pipeline: &Pipeline<'_>,
+        name: &Reference,
+        wanted: impl Fn(&Image) -> bool,
+    ) -> Result<Option<LocalImage>, Error> {
+        self.images(pipeline, |images, others| {
+            let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
+            match images.damage(image, others)? {
+                None => local_image(&self.root()?, image).map(Some),
+                Some(_) => Ok(None),
+            }
+        })
+    }
+
+    /// As [`Storage::held`], after something was written: that the name means something else, or that the image isn't whole, is
+    /// an error then.
+    pub(super) fn check_written(
+        &self,
+        pipeline: &Pipeline<'_>,
+        name: &Reference,
+        wanted: impl Fn(&Image) -> bool,
+    ) -> Result<LocalImage, Error> {
+        let found = self.images(pipeline, |images, others| {
+            let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
+            match images.damage(image, others)? {
+                Some(damage) if !damage.is_of_metadata() => {
+                    Err(self.damaged(pipeline, name.to_string(), &damage))
+                }
+                _ => local_image(&self.root()?, image).map(Some),
+            }
+        })?;
+        found.ok_or_else(|| Error::Verification {
+            what: name.to_string(),
+            why: format!("{} doesn't hold the image under this name", self.path().display()),
+        })
+    }
+
+    /// What the layers of an image are, by its id, if it is there and whole.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(super) fn whole(
+        &self,
+        pipeline: &Pipeline<'_>,
+        name: &str,
+        id: &str,
+    ) -> Result<Option<Vec<Digest>>, Error> {
+        self.images(pipeline, |images, others| {
+            let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(None) };
+            match images.damage(image, others)? {
+                Some(damage) => Err(self.damaged(pipeline, name.to_owned(), &damage)),
+                None => Ok(Some(images.diff_ids(image))),
+            }
+        })
+    }
+
+    /// What is damaged of what the storage's tools would use for an image with this id and these layers: they take it for
+    /// granted.
+    pub(super) fn damage(
+        &self,
+        pipeline: &Pipeline<'_>,
+        id: Option<&str>,
+        diff_ids: &[Digest],
+    ) -> Result<Option<Damage>, Error> {
+        self.images(pipeline, |images, others| {
+            let mut checker = Checker::new(images.store(), others)?;
+            let image = images.iter().find(|image| Some(image.id.as_str()) == id);
+            match image.map(|image| checker.image(image)).transpose()?.flatten() {
+                Some(damage) => Ok(Some(damage)),
+                None => checker.layers_of(diff_ids),
+            }
+        })
+    }
+
+    /// How large an image is; 0 if it is gone, which its user will find out.
+    pub(super) fn size_of(&self, pipeline: &Pipeline<'_>, id: &str) -> Result<u64, Error> {
+        self.images(pipeline, |images, _| {
+            images.iter().find(|image| image.id == id).map_or(Ok(0), |image| images.size(image))
+        })
+    }
+
+    /// Gives an image another name.
+    pub(super) fn tag(&self, pipeline: &Pipeline<'_>, id: &str, name: &Reference) -> Result<(), Error> {
+        let mut podman = self.podman(pipeline.settings)?;
+        podman.args(["image", "tag", id, &name.to_string()]);
+        podman.run_quietly()
+    }
+
+    /// That an image isn't whole, and what to do.
+    pub(super) fn damaged(&self, pipeline: &Pipeline<'_>, image: String, damage: &Damage) -> Error {
+        let hint = match self {
+            Self::Bootc(_) => {
+                let sysroot = pipeline.settings.sysroot.as_ref().map(|path| format!("--sysroot {path} "));
+                format!("replace its layers with: bootc-image {}repair {image}", sysroot.unwrap_or_default())
+            }
+            Self::Default(_) => {
+                let with_layer = damage.layer().and_then(|layer| self.names_with(pipeline, layer).ok());
+                let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
+                format!(
+                    "podman replaces no layer that it has: remove what has it with: podman image rm {names}; \
+                     then pull or build it again"
+                )
+            }
+        };
+        Error::Damaged { image, what: damage.to_string(), hint }
+    }
+
+    /// The images that have a layer, by one of their names.
+    fn names_with(&self, pipeline: &Pipeline<'_>, layer: &str) -> Result<String, Error> {
+        self.images(pipeline, |images, _| {
+            let having = images.with_layers(&[layer.to_owned()].into())?;
+            let having = images.iter().filter(|image| having.contains(&image.id));
+            let name = |image: &Image| image.listed_names().next().unwrap_or(&image.id).to_owned();
+            Ok(having.map(name).collect::<Vec<_>>().join(" "))
+        })
+    }
+
+    fn root(&self) -> Result<RootDir, Error> {
+        let path = self.path();
+        RootDir::open(&path).map_err(Error::io("open", path))
+    }
+}
