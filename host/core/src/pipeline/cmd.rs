@@ -7,6 +7,8 @@
 //! Images of registries are pulled by the digest that was judged and named afterwards; images of the storage are meant by
 //! their ids.
 
+mod run;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,23 +17,20 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::weakened::is_off;
 use bootc_image_grammar::{Command, FlagValue, Kind, Refusal, parse};
 
-use super::fetched::{self, Asked};
-use super::full_disk::Room;
-use super::local::{LIST_WITH, alone, in_contents, local_image};
+use super::local::{LIST_WITH, in_contents, local_image};
 use super::needs::Needs;
-use super::{Pipeline, physical, remove, writable_physical};
+use super::{Pipeline, physical, remove};
 use crate::bootc_store::BootcStore;
 use crate::capability::Capability;
-use crate::children::exit_code;
 use crate::digest::Digest;
 use crate::error::{By, Denial, Error};
 use crate::operation::{CommandImage, LocalImage, Operation, Request};
 use crate::plugin::PluginId;
 use crate::reference::{DOCKER, InvalidReference, Reference};
 use crate::registry;
-use crate::report::Report;
-use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Store};
+
+pub(super) use run::execute;
 
 /// A command as planned, not looked up yet.
 pub(super) struct Planned<'a> {
@@ -97,6 +96,7 @@ impl<'a> Planned<'a> {
     pub(super) fn resolve(&self, names: &dyn Names) -> Result<Operation, Error> {
         let mut images = Vec::new();
         let mut command = self.command.clone();
+        refuse_directory_to_stdout(&command)?;
         let kinds: Vec<Kind> =
             command.table().into_iter().flat_map(|table| table.operands).map(|o| o.kind).collect();
         if kinds.contains(&Kind::Source) && command.operands().is_empty() {
@@ -159,6 +159,22 @@ impl<'a> Planned<'a> {
         // What a build fetches and what an archive holds isn't known.
         let pinned = !kinds.contains(&Kind::Source) && command.name() != "load";
         Ok(self.operation(command, images, pinned))
+    }
+}
+
+/// podman writes an archive to a pipe, and waits for ever for the one that it takes a directory for.
+fn refuse_directory_to_stdout(command: &Command) -> Result<(), Error> {
+    let text = |name: &str| {
+        command.flags().iter().find_map(|flag| match &flag.value {
+            FlagValue::Text(text) if flag.name == name => Some(text.as_str()),
+            _ => None,
+        })
+    };
+    match text("format") {
+        Some(format @ ("docker-dir" | "oci-dir")) if command.name() == "save" && text("output").is_none() => {
+            Err(Error::DirectoryToStdout { format: format.to_owned() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -407,48 +423,6 @@ fn save(command: Command, names: &dyn Names, images: &mut Vec<CommandImage>) -> 
         .all(|flag| flag.name != "format" || flag.value == FlagValue::Text("docker-archive".to_owned()));
     let operands = std::iter::once(id).chain(if keeps_names { tags } else { Vec::new() });
     Ok(command.with_operands(operands.collect())?)
-}
-
-pub(super) fn execute(
-    pipeline: &Pipeline<'_>,
-    command: &Command,
-    images: &[CommandImage],
-) -> Result<Report, Error> {
-    let settings = pipeline.settings;
-    let physical = writable_physical(settings)?;
-    let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
-    // On a full disk names can be taken away as well.
-    let room = (command.name() == "untag").then(|| Room::make(settings, &physical, &store));
-    let scratch = room.is_some().then(Scratch::new).transpose()?;
-    // Two that fetch one index for different machines would take each other's image for theirs.
-    let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
-    let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
-    let asked = Asked::of(command, registry_options(command));
-    let mut podman = store.podman(settings)?;
-    podman.arg("image").args(command.argv());
-    if let Some(scratch) = &scratch {
-        podman.temporary(scratch.path());
-    }
-    let code = exit_code(podman.run_in_place()?);
-    if code != 0
-        && let Some(room) = room.filter(|room| !room.is_there())
-    {
-        pipeline.talk.note(&room.hint());
-    }
-    let is_nameless = command.operands().len() == 1 || is_on(command, "multi-image-archive");
-    if code == 0 && command.name() == "save" && is_nameless {
-        pipeline
-            .talk
-            .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
-    }
-    let named = images.iter().map(|image| fetched::settle(pipeline, &store, image, &asked));
-    if code == 0 {
-        named.collect::<Result<(), _>>()?;
-    } else {
-        // What did arrive gets its name all the same; podman has said what didn't.
-        named.for_each(drop);
-    }
-    Ok(Report::Exited { code })
 }
 
 #[cfg(test)]

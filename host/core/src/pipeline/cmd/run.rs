@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_grammar::{Command, FlagValue};
 
+use super::super::fetched::{self, Asked};
 use super::super::full_disk::Room;
-use super::super::local::{alone, held};
+use super::super::local::alone;
 use super::super::{Pipeline, writable_physical};
-use super::is_on;
+use super::{is_on, registry_options};
 use crate::bootc_store::BootcStore;
 use crate::children::{Child, exit_code};
 use crate::error::Error;
 use crate::files::private_directory;
 use crate::operation::CommandImage;
-use crate::reference::Reference;
 use crate::report::Report;
 use crate::scratch::{self, Scratch};
 
@@ -41,6 +41,7 @@ pub(in crate::pipeline) fn execute(
     // Two that fetch one index for different machines would take each other's image for theirs.
     let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
     let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
+    let asked = Asked::of(command, registry_options(command));
     let mut podman = store.podman(settings)?;
     podman.arg("image").args(command.argv());
     let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
@@ -60,7 +61,7 @@ pub(in crate::pipeline) fn execute(
             .talk
             .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
     }
-    let named = images.iter().map(|image| name_fetched(pipeline, &store, image));
+    let named = images.iter().map(|image| fetched::settle(pipeline, &store, image, &asked));
     if code == 0 {
         named.collect::<Result<(), _>>()?;
     } else {
@@ -133,21 +134,4 @@ impl Drop for NewArchive {
             }
         }
     }
-}
-
-/// Gives an image that was fetched by digest the name that was asked for.
-fn name_fetched(pipeline: &Pipeline<'_>, store: &BootcStore, image: &CommandImage) -> Result<(), Error> {
-    let CommandImage::Registry { name, pinned } = image else { return Ok(()) };
-    let Some(digest) = pinned.digest().filter(|_| name.digest().is_none()) else { return Ok(()) };
-    let fetched = held(pipeline, store.root(), pinned, |image| image.is_of(digest))?;
-    let unlike = |what: &Reference| Error::Verification {
-        what: what.to_string(),
-        why: format!("bootc's storage has no whole image of {digest} under this name"),
-    };
-    let fetched = fetched.ok_or_else(|| unlike(pinned))?;
-    let mut podman = store.podman(pipeline.settings)?;
-    podman.args(["image", "tag", &fetched.id, &name.to_string()]);
-    podman.run_quietly()?;
-    held(pipeline, store.root(), name, |image| image.id == fetched.id)?.ok_or_else(|| unlike(name))?;
-    Ok(())
 }
