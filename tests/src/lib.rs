@@ -9,6 +9,7 @@
 //! - [`world`]: what the host in there looks like, and how it is made
 //! - [`oracle`]: what podman, skopeo and ostree say about it
 //! - [`faults`]: system calls that fail, locks that are held, writers that interfere
+//! - [`hosts`]: generated hosts, in which nothing that is needed may be removed
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
 //! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
@@ -18,6 +19,7 @@
 pub mod drift;
 pub mod faults;
 pub mod hostile;
+pub mod hosts;
 pub mod machine;
 pub mod oracle;
 pub mod programs;
