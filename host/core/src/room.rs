@@ -21,6 +21,7 @@ const PART: u64 = 64;
 /// needs 12 at once.
 const PIECES: u64 = 32;
 const FEWEST_PIECES: u64 = 4;
+const PART_OF_INODES: u64 = 16;
 /// It is made only where so many times as much is free: whoever frees a little on a full disk means it for something else.
 const PLENTY: u64 = 4;
 
@@ -106,12 +107,21 @@ impl Reserve {
 
     /// Makes it, or fills it up, if there is plenty of room. Without it everything works as long as the disk isn't full.
     pub(crate) fn keep(&self) {
-        if let Err(error) = self.fill() {
-            tracing::debug!(reserve = %self.directory.display(), %error, "can't be made");
+        self.say(self.fill(PLENTY));
+    }
+
+    /// Fills up again what was given up a moment ago, as far as there is room.
+    pub(crate) fn take_back(&self) {
+        self.say(self.fill(0));
+    }
+
+    fn say(&self, filled: io::Result<()>) {
+        if let Err(error) = filled {
+            tracing::debug!(reserve = %self.directory.display(), %error, "isn't filled up");
         }
     }
 
-    fn fill(&self) -> io::Result<()> {
+    fn fill(&self, plenty: u64) -> io::Result<()> {
         let parent = self.directory.parent().unwrap_or(Path::new("/"));
         let system = statvfs(parent)?;
         let (bytes, count) = shares(&system);
@@ -119,9 +129,9 @@ impl Reserve {
         let is_there = |number: &u64| fs::symlink_metadata(path(*number)).is_ok_and(|found| found.len() > 0);
         let missing: Vec<u64> = (0..count).filter(|number| !is_there(number)).collect();
         let free = system.f_bavail.saturating_mul(system.f_frsize);
-        let plenty =
-            free >= PLENTY * bytes * count && (system.f_files == 0 || system.f_favail >= PLENTY * count);
-        if missing.is_empty() || !plenty {
+        let is_plenty =
+            free >= plenty * bytes * count && (system.f_files == 0 || system.f_favail >= plenty * count);
+        if missing.is_empty() || !is_plenty {
             return Ok(());
         }
         match DirBuilder::new().mode(0o700).create(&self.directory) {
@@ -143,32 +153,22 @@ impl Reserve {
 
     /// Gives some of it up. False: there is none left.
     pub(crate) fn give_up_some(&self) -> bool {
-        self.give_up_at_most(1)
-    }
-
-    /// Gives up what there is. False: there is none.
-    pub(crate) fn give_up(&self) -> bool {
-        self.give_up_at_most(usize::MAX)
-    }
-
-    fn give_up_at_most(&self, count: usize) -> bool {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        let pieces = entries.map(|entry| entry.path()).filter(|path| is_piece(path));
-        let given_up = pieces.filter(|path| give_up_piece(path).is_ok()).take(count).count();
+        let mut pieces = entries.map(|entry| entry.path()).filter(|path| is_piece(path));
+        let given_up = pieces.any(|path| give_up_piece(&path).is_ok());
         // What was freed is to be had once that is on disk.
-        if given_up > 0
-            && let Ok(directory) = File::open(&self.directory)
-        {
+        if given_up && let Ok(directory) = File::open(&self.directory) {
             let _ = directory.sync_all();
         }
-        given_up > 0
+        given_up
     }
 }
 
 /// How large a piece of a reserve is on this file system, and how many there are.
 fn shares(system: &StatVfs) -> (u64, u64) {
     let is_dynamic = system.f_files == 0 || system.f_files > total(system) / 1024;
-    let count = if is_dynamic { PIECES } else { (system.f_files / PART).clamp(FEWEST_PIECES, PIECES) };
+    let count =
+        if is_dynamic { PIECES } else { (system.f_files / PART_OF_INODES).clamp(FEWEST_PIECES, PIECES) };
     let bytes = (total(system) / PART).min(LARGEST) / count;
     (bytes.max(1).next_multiple_of(system.f_frsize.max(1)), count)
 }
@@ -211,7 +211,7 @@ mod tests {
         reserve.keep();
         assert_eq!(pieces().len(), all + 1);
         assert!(fs::metadata(other).unwrap().len() > 0);
-        assert!(reserve.give_up());
+        while reserve.give_up_some() {}
         assert_eq!(pieces().len(), 1);
     }
 

@@ -1,10 +1,10 @@
 //! Removing from bootc's storage on a full disk. podman tries out what the kernel can do and writes the storage's indexes anew
 //! before it removes anything, and for that it needs room (ADR 0011).
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Pipeline, physical};
@@ -12,6 +12,7 @@ use crate::bootc_store::{ALIAS, BootcStore, PARENT};
 use crate::default_store;
 use crate::error::{Error, make_room_on};
 use crate::room::{Lowered, Need, Reserve};
+use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
 use crate::storage::containers::Store;
 use crate::storage::root::RootDir;
@@ -19,6 +20,8 @@ use crate::storage::root::RootDir;
 /// What a reserve is called: in the state's directory, and beside bootc's storage where that is on another file system.
 const OF_STATE: &str = "reserve";
 const OF_STORE: &str = ".bootc-image-reserve";
+/// Where root alone writes, and nothing outlives the machine's run.
+const IN_MEMORY: &str = "/run/bootc-image";
 /// A storage's indexes, all of which podman may write anew.
 const INDEXES: [&str; 6] = [
     "overlay-images/images.json",
@@ -40,7 +43,8 @@ const WORDS: [&str; 4] = [
 pub(super) struct Room<'a> {
     store: &'a BootcStore,
     need: Need,
-    _lowered: Option<Lowered>,
+    lowered: Option<Lowered>,
+    lent: Vec<Beside>,
 }
 
 impl<'a> Room<'a> {
@@ -51,13 +55,18 @@ impl<'a> Room<'a> {
             indexes.filter_map(|found| u64::try_from(found.st_size).ok()).fold(0, u64::saturating_add);
         let directory = path_of(store.root());
         let need = Need::of_podman(&directory, indexes);
-        let mut room = Self { store, need, _lowered: None };
+        let mut room = Self { store, need, lowered: None, lent: Vec::new() };
         if room.is_there() {
             return room;
         }
-        tracing::info!(path = %store.root().path(".").display(), "there is too little room: reserves are given up");
-        for reserve in reserves(settings, physical, store) {
-            if reserve.reserve.give_up() && room.is_there() {
+        tracing::info!(path = %store.root().path(".").display(), "there is too little room: reserves are used");
+        for beside in reserves(settings, physical, store) {
+            let mut is_there = false;
+            while !is_there && beside.reserve.give_up_some() {
+                is_there = room.is_there();
+            }
+            room.lent.push(beside);
+            if is_there {
                 return room;
             }
         }
@@ -66,7 +75,7 @@ impl<'a> Room<'a> {
             && !room.is_there()
             && lowered.further()
         {}
-        room._lowered = lowered;
+        room.lowered = lowered;
         room
     }
 
@@ -87,6 +96,14 @@ impl<'a> Room<'a> {
             return error;
         }
         Error::Full { path: self.store.root().path("."), source: Box::new(error) }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.lowered = None;
+        // It was lent, and what podman wrote has taken the place of what there was.
+        self.lent.iter().for_each(|beside| beside.reserve.take_back());
     }
 }
 
@@ -157,6 +174,18 @@ fn empty(directory: &Path) -> io::Result<bool> {
         freed = true;
     }
     Ok(freed)
+}
+
+/// A directory for what podman writes while it removes something: in memory, where there is room.
+pub(super) fn scratch() -> Result<Scratch, Error> {
+    let directory = Path::new(IN_MEMORY);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(Error::io("create", directory))?;
+    scratch::remove_abandoned_in(directory, &|_| false);
+    Scratch::in_directory(directory)
 }
 
 /// A directory that is open, as a path for those who want one.

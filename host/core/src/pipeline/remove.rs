@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::operation::{Operation, Removal};
 use crate::reference::Reference;
 use crate::report::Report;
-use crate::scratch::Scratch;
 use crate::storage::containers::{Image, Images, Store};
 use crate::storage::root::RootDir;
 
@@ -146,7 +145,7 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     let _alone = local::alone(pipeline, "bootc")?;
     let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
     check(pipeline, &physical, &store, &removal)?;
-    let scratch = Scratch::new()?;
+    let scratch = full_disk::scratch()?;
     let room = Room::make(settings, &physical, &store);
     let whole = removal.whole.then_some(removal.id.as_str());
     let podman = |words: &[&str]| {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bootc_image_grammar::{Command, FlagValue};
 
 use super::super::fetched::{self, Asked};
-use super::super::full_disk::Room;
+use super::super::full_disk::{self, Room};
 use super::super::local::alone;
 use super::super::{Pipeline, writable_physical};
 use super::{is_on, registry_options};
@@ -77,8 +77,12 @@ fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<O
     if WITHOUT_FILES.contains(&command.name()) {
         return Ok(None);
     }
-    scratch::remove_abandoned();
-    let scratch = Scratch::new()?;
+    let scratch = if command.name() == "untag" {
+        full_disk::scratch()?
+    } else {
+        scratch::remove_abandoned();
+        Scratch::new()?
+    };
     if command.name() == "build" {
         keep_build_cache(&scratch, &state.join(BUILD_CACHE))?;
     }
