@@ -9,6 +9,7 @@ mod full_disk;
 mod heal;
 mod in_use;
 mod list;
+mod loaded;
 mod local;
 mod native;
 mod needs;

@@ -43,22 +43,46 @@ impl Asked {
     }
 }
 
+/// Has podman fetch images: `run` is podman. Returns its exit code.
+pub(super) fn pull(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    images: &[CommandImage],
+    asked: &Asked,
+    run: &dyn Fn() -> Result<u8, Error>,
+) -> Result<u8, Error> {
+    let prepare = || {
+        let prepared = images.iter().map(|image| prepare(pipeline, store, image, asked));
+        prepared.collect::<Result<Vec<bool>, _>>().map(|prepared| prepared.contains(&true))
+    };
+    // Most damage makes podman fail if it needs the layer. This wouldn't.
+    if Storage::Bootc(store).lacks_archives()? {
+        prepare()?;
+    }
+    let code = run()?;
+    // It may have needed a layer that is damaged.
+    if code != 0 && prepare()? { run() } else { Ok(code) }
+}
+
 /// Sees to it that nothing that an image would share with what is there is damaged. Returns whether something was.
-pub(super) fn prepare(
+fn prepare(
     pipeline: &Pipeline<'_>,
     store: &BootcStore,
     image: &CommandImage,
     asked: &Asked,
 ) -> Result<bool, Error> {
     let CommandImage::Registry { pinned, .. } = image else { return Ok(false) };
-    let configuration = registry::configuration(pipeline.settings, pinned, &asked.options, &asked.platform)?;
+    // If the registry doesn't answer, podman says so itself.
+    let Ok(configuration) =
+        registry::configuration(pipeline.settings, pinned, &asked.options, &asked.platform)
+    else {
+        return Ok(false);
+    };
     let storage = Storage::Bootc(store);
     let Some(damage) = storage.damage(pipeline, Some(&configuration.id), &configuration.diff_ids)? else {
         return Ok(false);
     };
-    pipeline
-        .talk
-        .note(&format!("{} is damaged and gets what is missing: {damage}", storage.path().display()));
+    storage.note(pipeline, &damage);
     replace(pipeline, store, pinned, asked, &configuration.id)?;
     Ok(true)
 }
@@ -125,7 +149,7 @@ fn heal(
         });
     };
     if let Some(damage) = storage.damage(pipeline, Some(&id), &[])? {
-        pipeline.talk.note(&format!("{pinned} is damaged and gets what is missing: {damage}"));
+        storage.note(pipeline, &damage);
         // Of an index it is the image for one machine that is here.
         let reference = manifest.map_or_else(|| pinned.clone(), |manifest| pinned.with_digest(manifest));
         replace(pipeline, store, &reference, asked, &id)?;

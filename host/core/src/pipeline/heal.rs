@@ -64,9 +64,7 @@ impl Copy<'_> {
     /// As [`Transfer::run`] and [`containers::replace`].
     pub(super) fn run(&self, pipeline: &Pipeline<'_>) -> Result<(), Error> {
         if let Some(damage) = self.to.damage(pipeline, self.id, self.diff_ids)? {
-            pipeline
-                .talk
-                .note(&format!("{} is damaged and gets what is missing: {damage}", self.to.path().display()));
+            self.to.note(pipeline, &damage);
             self.replace(pipeline, Which::Damaged)?;
             // The tools would take what has other layers for another image.
             if let Some(id) = self.id

@@ -156,6 +156,24 @@ impl<'a> Storage<'a> {
         })
     }
 
+    /// What is damaged of anything in it.
+    pub(super) fn any_damage(&self, pipeline: &Pipeline<'_>) -> Result<Option<Damage>, Error> {
+        self.images(pipeline, |images, others| {
+            let mut checker = Checker::new(images.store(), others)?;
+            for image in images.iter() {
+                if let Some(damage) = checker.image(image)? {
+                    return Ok(Some(damage));
+                }
+            }
+            checker.any_layer()
+        })
+    }
+
+    /// As [`Checker::lacks_archives`].
+    pub(super) fn lacks_archives(&self) -> Result<bool, Error> {
+        self.read(|store, others| Checker::new(store, others)?.lacks_archives())
+    }
+
     /// How large an image is; 0 if it is gone, which its user will find out.
     pub(super) fn size_of(&self, pipeline: &Pipeline<'_>, id: &str) -> Result<u64, Error> {
         self.images(pipeline, |images, _| {
@@ -168,6 +186,15 @@ impl<'a> Storage<'a> {
         let mut podman = self.podman(pipeline.settings)?;
         podman.args(["image", "tag", id, &name.to_string()]);
         podman.run_quietly()
+    }
+
+    /// Says what is about to be replaced, and why.
+    pub(super) fn note(&self, pipeline: &Pipeline<'_>, damage: &Damage) {
+        let storage = match self {
+            Self::Bootc(_) => "bootc's storage",
+            Self::Default(_) => "podman's storage",
+        };
+        pipeline.talk.note(&format!("{storage} is damaged, and what is missing is replaced: {damage}"));
     }
 
     /// That an image isn't whole, and what to do.

@@ -1,6 +1,6 @@
 //! Running podman on what was judged, and what is there afterwards: nothing but the result.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use bootc_image_grammar::{Command, FlagValue};
 use super::super::fetched::{self, Asked};
 use super::super::full_disk::{self, Room};
 use super::super::local::alone;
-use super::super::{Pipeline, writable_physical};
+use super::super::{Pipeline, loaded, writable_physical};
 use super::{is_on, registry_options};
 use crate::bootc_store::BootcStore;
 use crate::children::{Child, exit_code};
@@ -42,18 +42,29 @@ pub(in crate::pipeline) fn execute(
     let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
     let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
     let asked = Asked::of(command, registry_options(command));
-    let mut podman = store.podman(settings)?;
-    podman.arg("image").args(command.argv());
-    let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
     let archive = NewArchive::of(command);
-    let code = exit_code(podman.run_in_place()?);
+    let run = |stdin: Option<File>| {
+        let mut podman = store.podman(settings)?;
+        podman.arg("image").args(command.argv());
+        let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
+        let ended = match stdin {
+            Some(stdin) => podman.run_in_place_reading(stdin)?,
+            None => podman.run_in_place()?,
+        };
+        Ok::<u8, Error>(exit_code(ended))
+    };
+    let code = match command.name() {
+        _ if fetches => fetched::pull(pipeline, &store, images, &asked, &|| run(None))?,
+        "load" => loaded::load(pipeline, &store, command, &run)?,
+        _ => run(None)?,
+    };
     if code != 0
         && let Some(room) = room.filter(|room| !room.is_there())
     {
         pipeline.talk.note(&room.hint());
     }
     if code == 0 {
-        archive.is_whole();
+        archive.keep();
     }
     let is_nameless = command.operands().len() == 1 || is_on(command, "multi-image-archive");
     if code == 0 && command.name() == "save" && is_nameless {
@@ -117,7 +128,7 @@ impl NewArchive {
         Self(output.filter(|path| command.name() == "save" && is_new(path)))
     }
 
-    fn is_whole(mut self) {
+    fn keep(mut self) {
         self.0 = None;
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use rustix::fs::FileType;
 
@@ -149,6 +150,21 @@ impl<'a> Checker<'a> {
         self.any_of(|_| true)
     }
 
+    /// Whether what a layer was unpacked from isn't known any more: then the tools, should another image need it, make up an
+    /// archive, and an image with other contents than it should have.
+    ///
+    /// # Errors
+    /// As [`Checker::image`].
+    pub fn lacks_archives(&self) -> Result<bool, Error> {
+        let Some((store, layers)) = self.stores.first() else { return Ok(false) };
+        for layer in layers.values().filter(|layer| layer.diff_id.is_some() && !layer.is_incomplete()) {
+            if layer.toc.is_none() && store.kind(&store.archive_of(&layer.id))?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn any_of(&mut self, is_wanted: impl Fn(&Layer) -> bool) -> Result<Option<Damage>, Error> {
         let Some((_, layers)) = self.stores.first() else { return Ok(None) };
         // What somebody was stopped at while unpacking it the tools remove themselves; a container's layer has no archive.
@@ -193,14 +209,15 @@ impl<'a> Checker<'a> {
         {
             return Ok(Some(Damage::of_layer(id, "has an id that can't be one")));
         }
+        let directory = store.directory_of(id);
+        let is_directory = |path: &Path| Ok::<_, Error>(store.kind(path)? == Some(FileType::Directory));
+        if !is_directory(directory.parent().unwrap_or(&directory))? || !is_directory(&directory)? {
+            return Ok(Some(Damage::of_layer(id, "has no directory")));
+        }
         if store.driver() == "overlay"
             && let Some(what) = self.links(store, layer)?
         {
             return Ok(Some(Damage::of_layer(id, what)));
-        }
-        let directory = store.directory_of(id);
-        if store.kind(&directory)? != Some(FileType::Directory) {
-            return Ok(Some(Damage::of_layer(id, "has no directory")));
         }
         if store.is_of_another_form(id)? {
             return Ok(None);

@@ -1,0 +1,141 @@
+//! `cmd load` into a storage with damaged layers. podman says "Loaded" whether or not what it has already is whole. So what is
+//! loaded is loaded into a temporary storage first, and what is damaged is replaced from there.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bootc_image_grammar::{Command, FlagValue};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::local::alone;
+use super::storages::Storage;
+use super::{Pipeline, heal};
+use crate::bootc_store::BootcStore;
+use crate::children::{Child, Program, check_not_asked_to_end};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::scratch::Scratch;
+use crate::storage::containers::{Damage, Store, TemporaryStore, Which};
+
+/// How long we wait for stdin before we look whether we were asked to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How much is read of it at once.
+const CHUNK: usize = 1 << 16;
+
+/// Has podman load an archive: `run` is podman, which reads what it is given, or our own stdin. Returns its exit code.
+pub(super) fn load(
+    pipeline: &Pipeline<'_>,
+    store: &BootcStore,
+    command: &Command,
+    run: &dyn Fn(Option<File>) -> Result<u8, Error>,
+) -> Result<u8, Error> {
+    let storage = Storage::Bootc(store);
+    let Some(damage) = storage.any_damage(pipeline)? else { return run(None) };
+    let input = command.flags().iter().find_map(|flag| match &flag.value {
+        FlagValue::Text(path) if flag.name == "input" => Some(PathBuf::from(path)),
+        _ => None,
+    });
+    // podman has a word for that.
+    if input.is_none() && io::stdin().is_terminal() {
+        return run(None);
+    }
+    let _alone = alone(pipeline, "bootc")?;
+    let scratch = Scratch::new()?;
+    let is_stdin = input.is_none();
+    let archive = input.map_or_else(|| spool(&scratch), Ok)?;
+    let loaded = replace(pipeline, &storage, command, &archive, &damage)?;
+    let stdin = is_stdin.then(|| File::open(&archive).map_err(Error::io("open", &archive))).transpose()?;
+    let code = run(stdin)?;
+    if code == 0 {
+        loaded.iter().try_for_each(|(id, _)| storage.whole(pipeline, id, id).map(drop))?;
+    }
+    Ok(code)
+}
+
+/// An image: its id, and its layers.
+type Loaded = (String, Vec<Digest>);
+
+/// Replaces what is damaged of the images of an archive. Returns the images.
+fn replace(
+    pipeline: &Pipeline<'_>,
+    storage: &Storage<'_>,
+    command: &Command,
+    archive: &Path,
+    damage: &Damage,
+) -> Result<Vec<Loaded>, Error> {
+    let is_damaged = |(id, diff_ids): &Loaded| storage.damage(pipeline, Some(id), diff_ids);
+    let mut replaced: Option<Loaded> = None;
+    loop {
+        if let Some(image) = &replaced
+            && let Some(damage) = is_damaged(image)?
+        {
+            return Err(storage.damaged(pipeline, image.0.clone(), &damage));
+        }
+        // Each image is put there from a storage of its own: what two of them share can be moved only once.
+        let temporary = TemporaryStore::new(&storage.path())?;
+        let images = load_beside(pipeline, storage, command, archive, &temporary)?;
+        let mut damaged = None;
+        for image in &images {
+            if is_damaged(image)?.is_some() {
+                damaged = Some(image.clone());
+                break;
+            }
+        }
+        let Some(image) = damaged else { return Ok(images) };
+        if replaced.is_none() {
+            storage.note(pipeline, damage);
+        }
+        heal::put(pipeline, storage, &temporary, Some(&image.0), Which::Damaged, &[])?;
+        replaced = Some(image);
+    }
+}
+
+/// Loads the archive into a temporary storage. Returns its images.
+fn load_beside(
+    pipeline: &Pipeline<'_>,
+    storage: &Storage<'_>,
+    command: &Command,
+    archive: &Path,
+    temporary: &TemporaryStore,
+) -> Result<Vec<Loaded>, Error> {
+    let scratch = Scratch::new()?;
+    let driver = storage.read(|store, _| Ok(store.driver()))?;
+    let mut podman = Child::new(Program::Podman, &pipeline.settings.proxies)?;
+    podman.arg("--root").arg(temporary.root().path("."));
+    podman.arg("--runroot").arg(scratch.directory("run")?).args(["--storage-driver", driver]);
+    podman.temporary(scratch.path()).args(["image", "load"]);
+    let policy = command.flags().iter().filter(|flag| flag.name == "signature-policy");
+    podman.args(policy.map(ToString::to_string)).arg("--input").arg(archive);
+    podman.run_quietly()?;
+    let store = Store::with_driver(temporary.root(), driver)?;
+    let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
+    Ok(images.iter().map(|image| (image.id.clone(), images.diff_ids(image))).collect())
+}
+
+/// Writes our stdin to a file, since it is read more than once.
+fn spool(scratch: &Scratch) -> Result<PathBuf, Error> {
+    let path = scratch.path().join("archive");
+    let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
+    let stdin = io::stdin();
+    let mut chunk = vec![0; CHUNK];
+    let limit = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.subsec_nanos().into() };
+    loop {
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&limit)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => match rustix::io::read(&stdin, &mut chunk)
+                .map_err(|error| Error::io("read", "stdin")(error.into()))?
+            {
+                0 => return Ok(path),
+                length => {
+                    let read = chunk.get(..length).unwrap_or_default();
+                    file.write_all(read).map_err(Error::io("write", &path))?;
+                }
+            },
+            Err(error) => return Err(Error::io("read", "stdin")(error.into())),
+        }
+        check_not_asked_to_end()?;
+    }
+}
