@@ -128,8 +128,8 @@ typedef struct bootc_image_image {
 typedef struct bootc_image_operation {
   // Size of this struct, in bytes.
   size_t size;
-  // `list`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, or `cmd` with a blank and
-  // podman's subcommand. An open set: decide on what you don't know by your default.
+  // `list`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, `repair`, or `cmd` with a
+  // blank and podman's subcommand. An open set: decide on what you don't know by your default.
   struct bootc_image_text kind;
   // Names this operation in verdicts and in the audit record.
   struct bootc_image_text digest;

@@ -107,8 +107,8 @@ pub struct Image {
 pub struct Operation {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// `list`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, or `cmd` with a blank and
-    /// podman's subcommand. An open set: decide on what you don't know by your default.
+    /// `list`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, `repair`, or `cmd` with a
+    /// blank and podman's subcommand. An open set: decide on what you don't know by your default.
     pub kind: Text,
     /// Names this operation in verdicts and in the audit record.
     pub digest: Text,

@@ -7,7 +7,7 @@ use bootc_image_core::plugin::Plugins;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cmd, completion, copy_to_storage, list, plugin, policy, prune, pull_from_default_storage, remove,
+    cmd, completion, copy_to_storage, list, plugin, policy, prune, pull_from_default_storage, remove, repair,
     set_unified,
 };
 use crate::exit::Failure;
@@ -84,6 +84,7 @@ pub(crate) enum Operation {
     SetUnified(set_unified::SetUnified),
     Remove(remove::Remove),
     Prune(prune::Prune),
+    Repair(repair::Repair),
     Cmd(cmd::Cmd),
 }
 
@@ -97,6 +98,7 @@ impl Operation {
             Self::SetUnified(set) => (set.into_request(), ListFormat::default()),
             Self::Remove(remove) => (remove.into_request(), ListFormat::default()),
             Self::Prune(prune) => (prune.into_request(), ListFormat::default()),
+            Self::Repair(repair) => (repair.into_request(), ListFormat::default()),
             Self::Cmd(cmd) => (cmd.into_request()?, ListFormat::default()),
         })
     }

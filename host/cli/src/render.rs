@@ -85,6 +85,12 @@ pub(crate) fn report(
             };
             ui.text(&(sanitize::sanitize(&done) + "\n"))
         }
+        Report::Repaired { image, layers } => {
+            let manifest = image.manifest_digest.as_ref().map(|digest| format!(" {digest}"));
+            let layers = if layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") };
+            let done = format!("Repaired: {image}{} ({layers})", manifest.unwrap_or_default());
+            ui.text(&(sanitize::sanitize(&done) + "\n"))
+        }
         Report::Several(reports) => {
             // What can't be shown is told in the end: of the others each says how it went.
             let (mut codes, mut interrupted, mut unshown) = (Vec::new(), None, None);

@@ -68,6 +68,13 @@ impl Outcome {
             Ok(Report::Copied { image, unchanged, .. } | Report::Pulled { image, unchanged, .. }) => {
                 Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) }
             }
+            Ok(Report::Repaired { image, .. }) => Self::Done {
+                image: image.manifest_digest.as_ref().map(|manifest| LocalImage {
+                    id: image.id.clone(),
+                    manifest_digest: manifest.clone(),
+                }),
+                unchanged: None,
+            },
             Ok(_) => Self::DONE,
             Err(error) => Self::of_error(error),
         }

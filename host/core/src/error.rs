@@ -307,6 +307,14 @@ pub enum Error {
         /// What to do next.
         hint: String,
     },
+    /// Nobody has the image that is to be fetched anew.
+    #[error(
+        "nothing to repair {image} from: podman's storage doesn't have it whole, no host image became it, and no name of it is of a registry"
+    )]
+    NoSource {
+        /// Its name, or its id.
+        image: String,
+    },
     /// A store would have to be made where labels matter.
     #[error(
         "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
@@ -520,6 +528,12 @@ impl Error {
             Self::ReadOnlyDevice(_) => "nothing can be kept on this system; name another with --sysroot DIR",
             Self::Verification { .. } => "try again; if it happens again, somebody else writes to this store",
             Self::Damaged { hint, .. } => return Some(hint.clone()),
+            Self::NoSource { image } => {
+                return Some(format!(
+                    "load it from an archive with: bootc-image cmd load; or build or pull it with podman, then: \
+                     bootc-image pull-from-default-storage {image}"
+                ));
+            }
             Self::SelinuxCreate => "let bootc create it, e.g. with: bootc image set-unified",
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"

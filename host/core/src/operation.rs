@@ -59,6 +59,13 @@ pub enum Request {
         /// Also what has a name.
         all: bool,
     },
+    /// Replace the layers of images of bootc's storage by ones that are fetched anew.
+    Repair {
+        /// Their names or ids, as typed.
+        images: Vec<String>,
+        /// All images instead.
+        all: bool,
+    },
     /// Run a plugin's command.
     Cmd {
         /// The subcommand.
@@ -140,6 +147,13 @@ pub enum Operation {
         /// What goes.
         image: Removal,
     },
+    /// Replace the layers and documents of an image of bootc's storage by ones that are fetched anew. Its names stay.
+    Repair {
+        /// Which one.
+        image: StoredImage,
+        /// Where it is fetched from.
+        from: RepairSource,
+    },
     /// Run podman on bootc's storage.
     Cmd {
         /// The subcommand that the caller typed.
@@ -212,9 +226,14 @@ impl Removal {
 impl fmt::Display for Removal {
     /// Its first name, or its id.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tagged = self.names.iter().find(|name| !name.contains('@'));
-        f.write_str(tagged.or(self.names.first()).unwrap_or(&self.id))
+        f.write_str(first_name(&self.names).unwrap_or(&self.id))
     }
+}
+
+/// The first name, one with a tag if there is one.
+fn first_name(names: &[String]) -> Option<&str> {
+    let tagged = names.iter().find(|name| !name.contains('@'));
+    tagged.or(names.first()).map(String::as_str)
 }
 
 /// An image that a command is about.
@@ -283,6 +302,40 @@ pub enum UnifiedSource {
     Host,
 }
 
+/// An image in bootc's containers-storage, which may be damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredImage {
+    /// Its id.
+    pub id: String,
+    /// Its manifest, if the storage knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_digest: Option<Digest>,
+    /// Its names.
+    pub names: Vec<String>,
+}
+
+impl fmt::Display for StoredImage {
+    /// Its first name, or its id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(first_name(&self.names).unwrap_or(&self.id))
+    }
+}
+
+/// Where an image is fetched from anew: the same image, by its id or its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "store", rename_all = "kebab-case")]
+pub enum RepairSource {
+    /// podman's storage has it.
+    DefaultStore(LocalImage),
+    /// The ostree repository, from which it is exported.
+    Host(HostImage),
+    /// Its registries, by digest: one after the other, until one has it.
+    Registry {
+        /// With digests.
+        references: Vec<Reference>,
+    },
+}
+
 /// An image in the ostree repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostImage {
@@ -322,6 +375,7 @@ impl Operation {
             Self::SetUnified { .. } => "set-unified",
             Self::Remove { .. } => "remove",
             Self::Prune { .. } => "prune",
+            Self::Repair { .. } => "repair",
             Self::Cmd { .. } => "cmd",
             Self::ApprovePlugin { .. } => "approve-plugin",
             Self::RevokePlugin { .. } => "revoke-plugin",

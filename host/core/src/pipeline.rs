@@ -15,6 +15,7 @@ mod native;
 mod needs;
 mod pull;
 mod remove;
+mod repair;
 mod set_unified;
 mod storages;
 mod systems;
@@ -106,6 +107,10 @@ impl Pipeline<'_> {
             }
             Request::Remove { images } => self.act_on_all(remove::resolve(self, &images)?, &subject),
             Request::Prune { all } => self.act_on_all(remove::resolve_prune(self, all)?, &subject),
+            Request::Repair { images, all } => {
+                let (operations, failed) = repair::resolve(self, &images, all)?;
+                self.act_on_most(operations, failed, &subject)
+            }
             Request::Cmd { name, args } => self.cmd(&name, &args, subject),
             Request::ApprovePlugin { plugin } => {
                 let grant = self.plugins.grant_for(&plugin)?;
@@ -286,6 +291,32 @@ impl Pipeline<'_> {
         self.run_all_if_allowed(self.judge_all(operations, subject, &[]))
     }
 
+    /// As [`Pipeline::act_on_all`], beside what couldn't even become an operation.
+    fn act_on_most(
+        &self,
+        operations: Vec<Operation>,
+        failed: Vec<Error>,
+        subject: &Subject,
+    ) -> Result<Report, Error> {
+        let done = self.act_on_all(operations, subject);
+        if failed.is_empty() {
+            return done;
+        }
+        if matches!(done, Ok(Report::Judged(_))) {
+            failed.iter().for_each(|problem| self.talk.note(&problem.with_causes()));
+            return done;
+        }
+        let mut all = match done {
+            Ok(Report::Several(reports)) => reports,
+            Ok(Report::NothingToDo) => Vec::new(),
+            // A refusal is about all of them.
+            Err(error @ Error::Denied(_)) => return Err(error),
+            other => vec![other],
+        };
+        all.extend(failed.into_iter().map(Err));
+        Ok(Report::Several(all))
+    }
+
     fn judge_all(
         &self,
         operations: Vec<Operation>,
@@ -361,6 +392,7 @@ impl Pipeline<'_> {
             Operation::PullFromDefaultStorage { source, name } => pull::execute(self, source, name),
             Operation::SetUnified { image, from, name } => set_unified::execute(self, image, from, name),
             Operation::Remove { image } | Operation::Prune { image, .. } => remove::execute(self, image),
+            Operation::Repair { image, from } => repair::execute(self, image, &from),
             Operation::Cmd { command, images, .. } => cmd::execute(self, &command, &images),
             Operation::ApprovePlugin { grant } => {
                 let file = self.plugins.approve(&grant)?;

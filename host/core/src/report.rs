@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::operation::{Grant, LocalImage, Removal};
+use crate::operation::{Grant, LocalImage, Removal, StoredImage};
 use crate::plugin::PluginId;
 use crate::policy::Judged;
 use crate::reference::Reference;
@@ -180,6 +180,13 @@ pub enum Report {
     },
     /// An image, or names of one, are gone from bootc's storage.
     Removed(Removal),
+    /// The layers and documents of an image of bootc's storage were replaced.
+    Repaired {
+        /// Which one.
+        image: StoredImage,
+        /// How many layers.
+        layers: usize,
+    },
     /// What became of several operations, in their order.
     Several(Vec<Result<Report, Error>>),
     /// podman ran, and its output is already where it belongs.

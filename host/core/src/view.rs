@@ -3,7 +3,10 @@
 use bootc_image_grammar::{Command, Kind, Value};
 
 use crate::frozen::Frozen;
-use crate::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation, Removal, UnifiedSource};
+use crate::operation::{
+    CommandImage, CopySource, HostImage, LocalImage, Operation, Removal, RepairSource, StoredImage,
+    UnifiedSource,
+};
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 
 /// What policies are asked about.
@@ -96,6 +99,14 @@ impl View {
                 vec![source, stored(Role::Target, name)]
             }
             Operation::Remove { image } | Operation::Prune { image, .. } => removed(image),
+            Operation::Repair { image, from } => {
+                let sources = match from {
+                    RepairSource::DefaultStore(held) => vec![local(None, held)],
+                    RepairSource::Host(source) => vec![host(source)],
+                    RepairSource::Registry { references } => references.iter().map(fetched).collect(),
+                };
+                sources.into_iter().chain(repaired(image)).collect()
+            }
             Operation::Cmd { command, images, plugin: owner, pinned: all, .. } => {
                 argv = command.argv().split_off(command.subcommand().split(' ').count());
                 plugin = Some(owner.to_string());
@@ -175,6 +186,30 @@ fn removed(removal: &Removal) -> Vec<Image> {
         image(Some(known.unwrap_or_else(|_| Name::unusual(name))))
     };
     if removal.names.is_empty() { vec![image(None)] } else { removal.names.iter().map(named).collect() }
+}
+
+/// An image for each name that stays.
+fn repaired(image: &StoredImage) -> Vec<Image> {
+    let of_name = |name: &String| {
+        let known = Reference::parse_local(name).map(|name| Name::new(CONTAINERS_STORAGE, &name));
+        Image {
+            role: Role::Target,
+            name: Some(known.unwrap_or_else(|_| Name::unusual(name))),
+            digest: image.manifest_digest.as_ref().map(ToString::to_string),
+            attrs: vec![("id", image.id.clone())],
+        }
+    };
+    image.names.iter().map(of_name).collect()
+}
+
+/// An image of a registry, by digest.
+fn fetched(reference: &Reference) -> Image {
+    Image {
+        role: Role::Source,
+        name: Some(Name::new(DOCKER, reference)),
+        digest: reference.digest().map(ToString::to_string),
+        attrs: Vec::new(),
+    }
 }
 
 fn stored(role: Role, name: &Reference) -> Image {

@@ -16,7 +16,7 @@ const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::
 const ROLES: &[(&str, Role)] = &[("source", Role::Source), ("target", Role::Target), ("image", Role::Image)];
 
 /// What `when` in `plugin.toml` lets through, beside `cmd *`.
-const OPERATIONS: &[&str] = &["copy-to-storage", "pull-from-default-storage", "set-unified"];
+const OPERATIONS: &[&str] = &["copy-to-storage", "pull-from-default-storage", "set-unified", "repair"];
 
 /// What is spelled like a subcommand of podman, and is an operation of the host's own.
 const SPELLINGS: &[(&str, &str)] = &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];

@@ -9,4 +9,5 @@ pub(crate) mod policy;
 pub(crate) mod prune;
 pub(crate) mod pull_from_default_storage;
 pub(crate) mod remove;
+pub(crate) mod repair;
 pub(crate) mod set_unified;

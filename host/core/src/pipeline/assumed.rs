@@ -11,8 +11,8 @@ use super::set_unified::name_in_storage;
 use crate::digest::{Commit, Digest};
 use crate::error::Error;
 use crate::operation::{
-    CopySource, DEFAULT_TARGET, HostImage, LocalImage, Operation, Removal, Request, UnifiedImage,
-    UnifiedSource,
+    CopySource, DEFAULT_TARGET, HostImage, LocalImage, Operation, Removal, RepairSource, Request,
+    StoredImage, UnifiedImage, UnifiedSource,
 };
 use crate::plugin::PluginId;
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
@@ -63,7 +63,22 @@ impl Assumed {
                 let remove = |image: &String| Ok(Operation::Remove { image: self.removal(image)? });
                 images.iter().map(remove).collect::<Result<_, Error>>()?
             }
+            Request::Repair { images, all: false } => {
+                let repair = |image: &String| {
+                    let (name, LocalImage { id, manifest_digest }) = self.in_store(image)?;
+                    let names = name.iter().map(Reference::to_string).collect();
+                    let manifest_digest = Some(manifest_digest);
+                    let image = StoredImage { id, manifest_digest, names };
+                    Ok(Operation::Repair { from: self.repair_source(name), image })
+                };
+                images.iter().map(repair).collect::<Result<_, Error>>()?
+            }
             // Of what there would be nothing is known.
+            Request::Repair { all: true, .. } => {
+                let LocalImage { id, manifest_digest } = self.local();
+                let image = StoredImage { id, manifest_digest: Some(manifest_digest), names: Vec::new() };
+                vec![Operation::Repair { image, from: RepairSource::DefaultStore(self.local()) }]
+            }
             Request::Prune { all } => {
                 let LocalImage { id, manifest_digest } = self.local();
                 let names = Vec::new();
@@ -84,6 +99,14 @@ impl Assumed {
         let (name, LocalImage { id, manifest_digest }) = self.in_store(image)?;
         let names = name.into_iter().map(|name| name.to_string()).collect();
         Ok(Removal { id, manifest_digest: Some(manifest_digest), names, whole: true, needed_by: None })
+    }
+
+    /// From its registry, as if podman's storage hadn't got it; what is of no registry that must have.
+    fn repair_source(&self, name: Option<Reference>) -> RepairSource {
+        match name.and_then(|name| name.in_registry().ok()) {
+            Some(name) => RepairSource::Registry { references: vec![name.with_digest(self.digest.clone())] },
+            None => RepairSource::DefaultStore(self.local()),
+        }
     }
 
     /// A name with a transport is of that; one without is a host image, as it would be looked up first.

@@ -1,7 +1,7 @@
 //! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
 //! points at by now (D11.2).
 
-use super::heal::{Copy, Source};
+use super::heal::{Fetch, Source};
 use super::local::{self, booted_image, called, host_image, local_image};
 use super::storages::Storage;
 use super::{Pipeline, physical};
@@ -164,16 +164,14 @@ fn copy_host(
     let exported = local::export(pipeline, source, scratch, default.path())?;
     default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying to {target}"));
-    Copy {
+    Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Default(default),
-        name: target,
-        id: Some(&exported.id),
-        diff_ids: &exported.diff_ids,
+        id: &exported.id,
         bytes: exported.bytes,
         scratch,
     }
-    .run(pipeline)?;
+    .copy(pipeline, target, &exported.diff_ids)?;
     Ok(exported.id)
 }
 
@@ -191,16 +189,14 @@ fn copy_unified(
     let diff_ids = from.whole(pipeline, &source.name.to_string(), id)?.unwrap_or_default();
     default.touch(pipeline.settings, pipeline.talk)?;
     pipeline.talk.progress(&format!("copying {} to {target}", source.name));
-    Copy {
+    Fetch {
         from: Source::Bootc(&store, id),
         to: Storage::Default(default),
-        name: target,
-        id: Some(id),
-        diff_ids: &diff_ids,
+        id,
         bytes: from.size_of(pipeline, id)?,
         scratch,
     }
-    .run(pipeline)?;
+    .copy(pipeline, target, &diff_ids)?;
     Ok(id.to_owned())
 }
 

@@ -4,7 +4,7 @@
 use bootc_image_grammar::{Command, FlagValue};
 
 use super::Pipeline;
-use super::heal::{Copy, Source};
+use super::heal::{Fetch, Source};
 use super::storages::Storage;
 use crate::bootc_store::BootcStore;
 use crate::digest::Digest;
@@ -95,12 +95,10 @@ fn replace(
     asked: &Asked,
     id: &str,
 ) -> Result<(), Error> {
-    Copy {
+    Fetch {
         from: Source::Registry(reference, &asked.options, &asked.platform),
         to: Storage::Bootc(store),
-        name: reference,
-        id: Some(id),
-        diff_ids: &[],
+        id,
         bytes: 0,
         scratch: &Scratch::new()?,
     }

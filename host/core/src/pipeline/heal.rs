@@ -43,39 +43,38 @@ impl<'a> Source<'a> {
 
 /// An image on its way into a storage.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Copy<'a> {
+pub(super) struct Fetch<'a> {
     pub(super) from: Source<'a>,
     pub(super) to: Storage<'a>,
-    /// Its name there.
-    pub(super) name: &'a Reference,
-    /// Its id there, if that is known before.
-    pub(super) id: Option<&'a str>,
-    /// Its layers.
-    pub(super) diff_ids: &'a [Digest],
+    /// Its id.
+    pub(super) id: &'a str,
     /// Its size; 0 if that isn't known.
     pub(super) bytes: u64,
     pub(super) scratch: &'a Scratch,
 }
 
-impl Copy<'_> {
-    /// Copies it, after what it would share with what is there is whole. The name is given last.
+impl Fetch<'_> {
+    /// Copies it and gives it this name, after what it would share with what is there is whole. `diff_ids` are its layers.
     ///
     /// # Errors
     /// As [`Transfer::run`] and [`containers::replace`].
-    pub(super) fn run(&self, pipeline: &Pipeline<'_>) -> Result<(), Error> {
-        if let Some(damage) = self.to.damage(pipeline, self.id, self.diff_ids)? {
+    pub(super) fn copy(
+        &self,
+        pipeline: &Pipeline<'_>,
+        name: &Reference,
+        diff_ids: &[Digest],
+    ) -> Result<(), Error> {
+        if let Some(damage) = self.to.damage(pipeline, Some(self.id), diff_ids)? {
             self.to.note(pipeline, &damage);
             self.replace(pipeline, Which::Damaged)?;
             // The tools would take what has other layers for another image.
-            if let Some(id) = self.id
-                && let Ok(Some(_)) = self.to.whole(pipeline, id, id)
-            {
-                return self.to.tag(pipeline, id, self.name);
+            if let Ok(Some(_)) = self.to.whole(pipeline, self.id, self.id) {
+                return self.to.tag(pipeline, self.id, name);
             }
         }
         Transfer {
             from: self.from.end(false),
-            to: self.to.end(Name::Reference(self.name)),
+            to: self.to.end(Name::Reference(name)),
             scratch: self.scratch,
             bytes: self.bytes,
         }
@@ -98,15 +97,14 @@ impl Copy<'_> {
         }
         .run(pipeline.settings, pipeline.talk)?;
         let more = self.documents(pipeline, &temporary)?;
-        put(pipeline, &self.to, &temporary, None, which, &more)
+        put(pipeline, &self.to, &temporary, self.id, which, &more)
     }
 
     /// What the image has here beside what was fetched with it: the index that it came from, or another manifest.
     fn documents(&self, pipeline: &Pipeline<'_>, temporary: &TemporaryStore) -> Result<Vec<Vec<u8>>, Error> {
-        let (Source::Registry(reference, options, _), Some(id)) = (self.from, self.id) else {
-            return Ok(Vec::new());
-        };
-        let missing = self.to.read(|store, _| containers::missing_documents(store, temporary, id))?;
+        let Source::Registry(reference, options, _) = self.from else { return Ok(Vec::new()) };
+        let missing =
+            self.to.read(|store, _| containers::missing_documents(store, Some(temporary), self.id))?;
         let document =
             |digest| registry::manifest(pipeline.settings, &reference.with_digest(digest), options);
         // One that isn't there any more is missing afterwards.
@@ -119,7 +117,7 @@ pub(super) fn put(
     pipeline: &Pipeline<'_>,
     to: &Storage<'_>,
     temporary: &TemporaryStore,
-    id: Option<&str>,
+    id: &str,
     which: Which,
     more: &[Vec<u8>],
 ) -> Result<usize, Error> {

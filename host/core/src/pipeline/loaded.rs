@@ -88,7 +88,7 @@ fn replace(
         if replaced.is_none() {
             storage.note(pipeline, damage);
         }
-        heal::put(pipeline, storage, &temporary, Some(&image.0), Which::Damaged, &[])?;
+        heal::put(pipeline, storage, &temporary, &image.0, Which::Damaged, &[])?;
         replaced = Some(image);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::heal::{Copy, Source};
+use super::heal::{Fetch, Source};
 use super::storages::Storage;
 use super::{Pipeline, physical, running_root};
 use crate::bootc_store::{BootcStore, SUBPATH};
@@ -187,14 +187,12 @@ pub(super) fn pull(
     // If it is gone, skopeo finds that out.
     let diff_ids = from.whole(pipeline, &name.to_string(), &image.id)?.unwrap_or_default();
     pipeline.talk.progress(&format!("copying {name} to bootc's storage"));
-    Copy {
+    Fetch {
         from: Source::Default(&default, &image.id),
         to: Storage::Bootc(store),
-        name,
-        id: Some(&image.id),
-        diff_ids: &diff_ids,
+        id: &image.id,
         bytes: from.size_of(pipeline, &image.id)?,
         scratch: &Scratch::new()?,
     }
-    .run(pipeline)
+    .copy(pipeline, name, &diff_ids)
 }

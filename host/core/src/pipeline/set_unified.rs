@@ -2,7 +2,7 @@
 //! updates the host by way of that storage. It is taken from where it costs least: podman's storage, the registry (by the
 //! digest that is booted), or, if its name is of no registry, the ostree repository itself.
 
-use super::heal::{Copy, Source};
+use super::heal::{Fetch, Source};
 use super::local::{self, booted_image, local_image};
 use super::storages::Storage;
 use super::{Pipeline, physical, writable_physical};
@@ -109,16 +109,14 @@ fn fetch(
 ) -> Result<(), Error> {
     pipeline.talk.progress(&format!("fetching {reference} to bootc's storage"));
     let configuration = registry::configuration(pipeline.settings, reference, &[], &[])?;
-    Copy {
+    Fetch {
         from: Source::Registry(reference, &[], &[]),
         to: Storage::Bootc(store),
-        name,
-        id: Some(configuration.id.as_str()),
-        diff_ids: &configuration.diff_ids,
+        id: configuration.id.as_str(),
         bytes: 0,
         scratch: &Scratch::new()?,
     }
-    .run(pipeline)
+    .copy(pipeline, name, &configuration.diff_ids)
 }
 
 fn export(
@@ -130,15 +128,13 @@ fn export(
     let scratch = Scratch::new()?;
     let exported = local::export(pipeline, image, &scratch, &store.root().path("."))?;
     pipeline.talk.progress(&format!("copying to bootc's storage as {name}"));
-    Copy {
+    Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Bootc(store),
-        name,
-        id: Some(&exported.id),
-        diff_ids: &exported.diff_ids,
+        id: &exported.id,
         bytes: exported.bytes,
         scratch: &scratch,
     }
-    .run(pipeline)?;
+    .copy(pipeline, name, &exported.diff_ids)?;
     Ok(exported.id)
 }

@@ -123,6 +123,11 @@ impl Image {
         self.digest.as_ref() == Some(manifest) || self.is_of_document(manifest)
     }
 
+    /// Whether it has a document with this digest, by what the index says.
+    pub fn has_document(&self, digest: &Digest) -> bool {
+        self.documents.values().any(|of| of == digest.as_str())
+    }
+
     fn is_of_document(&self, manifest: &Digest) -> bool {
         let mut manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
         manifests.any(|(_, of)| of == manifest.as_str())

@@ -12,7 +12,7 @@ use crate::strict::{Complaint, Source, nearest};
 
 /// Operations beside those of `cmd`.
 const OPERATIONS: &[&str] =
-    &["list", "copy-to-storage", "pull-from-default-storage", "set-unified", "remove", "prune"];
+    &["list", "copy-to-storage", "pull-from-default-storage", "set-unified", "remove", "prune", "repair"];
 
 /// Subcommands that are spellings of operations of the host's own, and what these are called (D3.13).
 const SPELLINGS: &[(&str, &str)] = &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];

@@ -90,7 +90,7 @@ fn a_wrong_value_is_told_with_its_key() {
             "operations",
             json!(["cmd *", "list"]),
             "operations[1]",
-            "\"list\" is no operation that is judged; known are copy-to-storage, pull-from-default-storage, set-unified, cmd SUBCOMMAND",
+            "\"list\" is no operation that is judged; known are copy-to-storage, pull-from-default-storage, set-unified, repair, cmd SUBCOMMAND",
         ),
         (
             "operations",

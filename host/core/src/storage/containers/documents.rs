@@ -45,15 +45,16 @@ fn names(record: &Record) -> Vec<String> {
 /// As [`Store::images`].
 pub(crate) fn missing(
     storage: &Store<'_>,
-    temporary: &TemporaryStore,
+    temporary: Option<&TemporaryStore>,
     image: &str,
 ) -> Result<Vec<Digest>, Error> {
     let index = |store: &Store<'_>| store.index::<Record>(&format!("{}-images/images.json", store.driver()));
     let is_it = |record: &&Record| text(record, "id") == Some(image);
-    let fresh = Store::with_driver(temporary.root(), storage.driver())?;
+    let fresh =
+        temporary.map(|temporary| Store::with_driver(temporary.root(), storage.driver())).transpose()?;
     let mut documents = Documents::default();
     let mut wanted = Vec::new();
-    for store in [&fresh, storage] {
+    for store in fresh.iter().chain([storage]) {
         wanted.clear();
         for record in index(store)?.iter().filter(is_it) {
             for name in names(record) {

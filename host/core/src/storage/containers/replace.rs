@@ -36,7 +36,7 @@ pub(crate) struct Waiting<'a> {
 }
 
 /// Replaces the layers of an image in `storage`, and its documents if the image is listed there, by those of the image of
-/// `temporary` with this id, or of the only one. Layers that `storage` doesn't have are added. `more` has documents that may be missing and that the new image
+/// `temporary` with this id. Layers that `storage` doesn't have are added. `more` has documents that may be missing and that the new image
 /// doesn't have. Returns how many layers were replaced or added.
 ///
 /// # Errors
@@ -44,7 +44,7 @@ pub(crate) struct Waiting<'a> {
 pub(crate) fn replace(
     storage: &Store<'_>,
     temporary: &TemporaryStore,
-    id: Option<&str>,
+    id: &str,
     which: Which,
     more: &[Vec<u8>],
     waiting: &Waiting<'_>,
@@ -78,12 +78,11 @@ pub(crate) fn replace(
     Ok(replaced)
 }
 
-/// The image of a storage with this id, or the only one, if it is whole.
-fn whole<'a>(fresh: &Store<'_>, images: &'a [Image], id: Option<&str>) -> Result<&'a Image, Error> {
+/// The image of a storage with this id, if it is whole.
+fn whole<'a>(fresh: &Store<'_>, images: &'a [Image], id: &str) -> Result<&'a Image, Error> {
     let unlike = |why: String| Error::Verification { what: "what was fetched".to_owned(), why };
-    let mut wanted = images.iter().filter(|image| id.is_none_or(|id| image.id == id));
-    let (Some(image), None) = (wanted.next(), wanted.next()) else {
-        return Err(unlike(format!("it is {} images", images.len())));
+    let Some(image) = images.iter().find(|image| image.id == id) else {
+        return Err(unlike(format!("it isn't the image {id}")));
     };
     match Checker::new(fresh, &[])?.image(image)? {
         // Of a file system that doesn't keep owners or modes nothing better is to be had.
@@ -320,7 +319,7 @@ mod tests {
         let root = RootDir::open(sample.scratch.path()).unwrap();
         let store = Store::open(&root).unwrap();
         let temporary = fetched(sample);
-        let replaced = replace(&store, &temporary, None, which, &[], &WAITING).unwrap();
+        let replaced = replace(&store, &temporary, &sample.id, which, &[], &WAITING).unwrap();
         drop(temporary);
         let left = fs::read_dir(sample.scratch.path()).unwrap();
         assert!(left.flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with("bootc-image.")));
@@ -446,7 +445,7 @@ mod tests {
         fs::remove_file(file).unwrap();
         let root = RootDir::open(sample.scratch.path()).unwrap();
         let store = Store::open(&root).unwrap();
-        let error = replace(&store, &temporary, None, Which::All, &[], &WAITING).unwrap_err();
+        let error = replace(&store, &temporary, &sample.id, Which::All, &[], &WAITING).unwrap_err();
         assert!(error.to_string().contains("has no file usr/b"), "{error}");
         assert!(damage(&sample).unwrap().contains("has no file usr/a"));
     }
