@@ -337,3 +337,75 @@ fn a_unit_that_names_another_kind_of_digest_blocks_nothing() {
     assert!(listed.stdout.contains("@sha512:"), "{listed:#?}");
     assert!(!stays(&world, MINE, enter, &bind));
 }
+
+/// The report as it was given: podman shows an image of an additional storage, and so it can be copied.
+#[test]
+fn images_of_additional_storages_are_found() {
+    let world = World::new();
+    let configuration = "[storage]\ndriver=\"overlay\"\ngraphroot=\"/var/lib/containers/storage\"\n\
+                         runroot=\"/run/containers/storage\"\n[storage.options]\nadditionalimagestores=[\"/var/ais\"]\n";
+    let enter = || world.enter().file("/etc/containers/storage.conf", configuration);
+    let script = "mkdir -p /var/ais /tmp/c; echo extra >/tmp/c/f; printf 'FROM scratch\\nCOPY f /f\\n' >/tmp/c/Containerfile
+        podman --root /var/ais --runroot /run/ais build --quiet --tag localhost/extra:1 /tmp/c
+        podman image exists localhost/extra:1
+        bootc-image --quiet pull-from-default-storage localhost/extra:1 extra:1 mine:1";
+    let output = enter().sh(script).ok();
+    assert!(output.stdout.contains("Pulled: localhost/extra:1"), "{output:#?}");
+    assert!(is_there(&world, "localhost/extra:1") && is_there(&world, MINE));
+    let script = "bootc-image pull-from-default-storage localhost/nowhere:1";
+    assert!(enter().sh(script).exits(1).stderr.contains("Source image not found: localhost/nowhere:1"));
+}
+
+/// With bootc's own store as the additional one a copy reuses its layers, and is whole all the same.
+#[test]
+fn a_copy_may_stand_on_layers_of_an_additional_storage() {
+    let world = World::new();
+    stock::mine(&world, &[]);
+    let configuration = format!(
+        "[storage]\ndriver=\"overlay\"\ngraphroot=\"/var/lib/containers/storage\"\nrunroot=\"/run/containers/storage\"\n\
+         [storage.options]\nadditionalimagestores=[\"{BOOTC_STORE}\"]\n"
+    );
+    let script = "podman rmi --force localhost/mine:1 >/dev/null
+        bootc-image copy-to-storage --source containers-storage:localhost/mine:1 --target copied:1
+        bootc-image copy-to-storage --source containers-storage:localhost/mine:1 --target copied:1
+        podman create --name copied localhost/copied:1 /x >/dev/null; podman rm copied >/dev/null";
+    let output = world.enter().file("/etc/containers/storage.conf", configuration).sh(script).ok();
+    assert!(output.stdout.contains("Copied: ") && output.stdout.contains("Unchanged: "), "{output:#?}");
+    // It stands on them from now on.
+    assert!(stays(&world, MINE, || world.enter(), ""));
+}
+
+/// The report as it was given: what another driver has left beside isn't what podman has.
+#[test]
+fn what_another_driver_has_left_isnt_read() {
+    let world = World::new();
+    let with = |driver: &str, command: &str| {
+        let configuration =
+            format!("[storage]\ndriver=\"{driver}\"\ngraphroot=\"/var/lib/c2\"\nrunroot=\"/run/c2\"\n");
+        world.enter().file("/etc/containers/storage.conf", configuration).sh(command)
+    };
+    let pull = "bootc-image pull-from-default-storage localhost/mine:1";
+    let left = "podman images --quiet >/dev/null; cp -a /var/lib/containers/storage/overlay* /var/lib/c2/
+        ! podman image exists localhost/mine:1";
+    with("vfs", left).ok();
+    assert!(with("vfs", pull).exits(1).stderr.contains("Source image not found"));
+    // bootc's store with two of them: what podman would take.
+    let copy = format!(
+        "cp -a {BOOTC_STORE}/overlay-images {BOOTC_STORE}/vfs-images; echo '[]' >{BOOTC_STORE}/vfs-images/images.json"
+    );
+    with("overlay", &copy).ok();
+    let list = "bootc-image list --type unified";
+    assert!(with("overlay", list).ok().stdout.contains("localhost/app:stable"));
+    assert!(!with("vfs", list).ok().stdout.contains("localhost/app:stable"));
+    let output = with("zfs", list).exits(1);
+    assert!(output.stderr.contains("has images of several storage drivers"), "{output:#?}");
+    with(
+        "overlay",
+        &format!(
+            "mv {BOOTC_STORE}/vfs-images {BOOTC_STORE}/btrfs-images; rm -r {BOOTC_STORE}/overlay-images"
+        ),
+    )
+    .ok();
+    let output = with("overlay", list).exits(1);
+    assert!(output.stderr.contains("uses the storage driver btrfs"), "{output:#?}");
+}

@@ -9,7 +9,7 @@ use crate::children::{self, Child, Program};
 use crate::error::Error;
 use crate::lock_watch::LockWatch;
 use crate::settings::Settings;
-use crate::storage::containers::Store;
+use crate::storage::containers::{Store, drivers};
 use crate::storage::podman::{self, Configuration};
 use crate::storage::root::RootDir;
 use crate::storage::system::System;
@@ -62,15 +62,20 @@ impl DefaultStore {
         }
     }
 
-    /// The storage in `root`, which is this one, with the driver that is configured.
+    /// The storage in `root`, which is this one, with podman's driver. If that isn't the one that has kept images there, podman
+    /// is asked: it goes by its database rather than by its configuration.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`]; podman's.
     pub(crate) fn store<'a>(&self, root: &'a RootDir) -> Result<Store<'a>, Error> {
-        match &self.configuration.driver {
-            Some(driver) => Store::with_driver(root, driver),
-            None => Store::open(root),
+        let configured = self.configuration.driver.as_ref();
+        let found = drivers(root)?;
+        if found.is_empty() || configured.is_none_or(|driver| found == [driver.as_str()]) && found.len() == 1
+        {
+            return Store::open(root);
         }
+        let driver = ask_podman("{{.Store.GraphDriverName}}")?;
+        Store::with_driver(root, &driver.to_string_lossy())
     }
 
     /// Storages on whose layers its images may stand.

@@ -206,6 +206,14 @@ pub enum Error {
         /// Its driver.
         driver: String,
     },
+    /// A containers-storage in which several drivers have kept something, and nobody says which one counts.
+    #[error(
+        "{path} has images of several storage drivers, and storage.conf doesn't say which of them podman uses"
+    )]
+    SeveralDrivers {
+        /// The store.
+        path: PathBuf,
+    },
     /// Another process holds a lock for too long.
     #[error("{path} stayed locked by another process for {} s", limit.as_secs())]
     Locked {
@@ -516,6 +524,9 @@ impl Error {
             }
             Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
             Self::Ambiguous { .. } => "write one of the full names",
+            Self::SeveralDrivers { .. } => {
+                "write the driver into /etc/containers/storage.conf: [storage] driver = \"overlay\""
+            }
             Self::UnknownDriver { .. } => "ask podman instead: bootc-image cmd list",
             Self::Locked { .. } => "see who holds it with: fuser -v FILE; then try again",
             Self::BoundImage { .. } => {

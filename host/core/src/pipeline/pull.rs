@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::operation::{LocalImage, Operation};
 use crate::reference::{InvalidReference, Reference};
 use crate::report::Report;
-use crate::storage::containers::Image;
+use crate::storage::containers::{Image, Store};
+use crate::storage::root::RootDir;
 
 /// How images of podman's storage are listed.
 const LIST_WITH: &str = "podman image list";
@@ -19,18 +20,35 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, image: &str) -> Result<Operation,
         return Err(InvalidReference::Digest(image.to_owned()).into());
     }
     physical(pipeline.settings)?;
-    let not_found = || Error::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH };
     let default = DefaultStore::find()?;
-    let root = default.open()?.ok_or_else(not_found)?;
-    let store = default.store(&root)?;
+    if let Some(root) = default.open()?
+        && let Some(operation) = find(pipeline, &root, &default.store(&root)?, image)?
+    {
+        return Ok(operation);
+    }
+    // podman shows the images of its additional storages, too.
+    for root in default.others()? {
+        if let Some(operation) = find(pipeline, &root, &Store::open(&root)?, image)? {
+            return Ok(operation);
+        }
+    }
+    Err(Error::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH })
+}
+
+fn find(
+    pipeline: &Pipeline<'_>,
+    root: &RootDir,
+    store: &Store<'_>,
+    image: &str,
+) -> Result<Option<Operation>, Error> {
     let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
     let found = called(&images, image)?;
-    let Some((first, name)) = found.first() else { return Err(not_found()) };
+    let Some((first, name)) = found.first() else { return Ok(None) };
     if found.iter().any(|(image, _)| image.id != first.id) {
         let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
         return Err(Error::Ambiguous { name: image.to_owned(), candidates });
     }
-    Ok(Operation::PullFromDefaultStorage { source: local_image(&root, first)?, name: name.clone() })
+    Ok(Some(Operation::PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() }))
 }
 
 pub(super) fn execute(pipeline: &Pipeline<'_>, source: LocalImage, name: Reference) -> Result<Report, Error> {

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::lock;
+use super::podman;
 use super::root::RootDir;
+use super::system::System;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::oci::{self, Description};
@@ -186,20 +188,22 @@ pub struct Images<'a> {
 }
 
 impl<'a> Store<'a> {
-    /// Finds out what driver the store in `root` has. A store in which nothing has been kept yet has none.
+    /// Finds out what driver the store in `root` has. A store in which nothing has been kept yet has none. Of several the one
+    /// counts that this system's configuration of podman names.
     ///
     /// # Errors
-    /// The system's; [`Error::UnknownDriver`] if it is one that isn't read here.
+    /// The system's; [`Error::UnknownDriver`] if it is one that isn't read here; [`Error::SeveralDrivers`].
     pub fn open(root: &'a RootDir) -> Result<Self, Error> {
-        for driver in DRIVERS {
-            if root.exists(format!("{driver}-images")).map_err(root.error("read", "."))? {
-                return Ok(Self { root, driver: Some(driver) });
+        let mut drivers = drivers(root)?;
+        if drivers.len() > 1 {
+            let configured = podman::started_by_us(&System::running()?)?.swap_remove(0).driver;
+            drivers.retain(|driver| Some(driver) == configured.as_ref());
+            if drivers.is_empty() {
+                return Err(Error::SeveralDrivers { path: root.path(".") });
             }
         }
-        let entries = root.entries(".").map_err(root.error("read", "."))?;
-        let other = entries.iter().find_map(|entry| entry.name.to_str()?.strip_suffix("-images"));
-        match other {
-            Some(driver) => Err(Error::UnknownDriver { path: root.path("."), driver: driver.to_owned() }),
+        match drivers.first() {
+            Some(driver) => Self::with_driver(root, driver),
             None => Ok(Self { root, driver: None }),
         }
     }
@@ -325,6 +329,21 @@ impl<'a> Store<'a> {
             (Digest::of(&text).hex() == image.id).then_some(text)
         })
     }
+}
+
+/// The drivers that have kept images in a store.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn drivers(root: &RootDir) -> Result<Vec<String>, Error> {
+    let entries = root.entries(".").map_err(root.error("read", "."))?;
+    let names = entries.iter().filter_map(|entry| entry.name.to_str()?.strip_suffix("-images"));
+    let mut drivers: Vec<String> = names.map(str::to_owned).collect();
+    if drivers.len() > 1 {
+        // What has no index has never been used.
+        drivers.retain(|driver| root.exists(format!("{driver}-images/images.json")).unwrap_or(true));
+    }
+    Ok(drivers)
 }
 
 impl Images<'_> {
