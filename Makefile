@@ -4,7 +4,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test fuzz bench faults interop stress drift fmt lint deny install clean
+.PHONY: help setup build demo test fuzz bench faults interop hosts stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,11 @@ interop: setup build ## take turns with bootc's podman on one store, with Debian
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin interop
 	xtask/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin interop
+
+hosts: setup build ## prune a thousand generated hosts, with Quadlet as the oracle (20 minutes; root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	xtask/debian13.sh
+	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin hosts
 
 stress: setup build ## fifty processes at once, and copies of small and large images (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins

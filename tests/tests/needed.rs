@@ -409,3 +409,22 @@ fn what_another_driver_has_left_isnt_read() {
     let output = with("overlay", list).exits(1);
     assert!(output.stderr.contains("uses the storage driver btrfs"), "{output:#?}");
 }
+
+/// What is neither bound nor a deployment's is removed by bootc with the next upgrade: whoever puts it there is told.
+#[test]
+fn what_an_upgrade_removes_is_said_where_images_get_there() {
+    let world = World::new();
+    let removes = |output: Output| output.ok().stderr.contains("the next `bootc upgrade` removes ");
+    let run =
+        |command: &[&str]| world.enter().registry(true).run(&[&["bootc-image", "--quiet"], command].concat());
+    assert!(removes(run(&["pull-from-default-storage", "localhost/mine:1"])));
+    assert!(removes(run(&["cmd", "pull", "--quiet", "127.0.0.1:5000/lab/app:3"])));
+    // Bound, or a deployment's.
+    assert!(!removes(run(&["cmd", "pull", "--quiet", "127.0.0.1:5000/lab/app:1"])));
+    assert!(!removes(run(&["set-unified"])));
+    // A unit that isn't bound is no reason for bootc.
+    let unit = "[Container]\nImage=localhost/mine:1\n";
+    let enter = world.enter().file("/etc/containers/systemd/a.container", unit);
+    let again = "podman tag localhost/mine:1 mine:2; bootc-image pull-from-default-storage mine:2";
+    assert!(removes(enter.sh(again)));
+}

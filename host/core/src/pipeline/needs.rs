@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::systems::systems;
+use super::{Pipeline, physical};
+use crate::bootc_store::BootcStore;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::pipeline::local::as_named_here;
@@ -12,7 +14,7 @@ use crate::reference::{InvalidReference, Reference};
 use crate::settings::Settings;
 use crate::storage::aliases::aliases;
 use crate::storage::bound::{Bound, MayMean, Problem, bound_images};
-use crate::storage::containers::Image;
+use crate::storage::containers::{Image, Store};
 use crate::storage::root::RootDir;
 use crate::storage::sysroot::{self, Deployed};
 use crate::storage::system::System;
@@ -84,10 +86,19 @@ impl Needs {
     /// # Errors
     /// [`Error::NeedsUnknown`].
     pub(super) fn find(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
-        Self::read(physical, settings).map_err(|error| Error::NeedsUnknown(Box::new(error)))
+        Self::read(physical, settings, true).map_err(|error| Error::NeedsUnknown(Box::new(error)))
     }
 
-    fn read(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
+    /// What bootc itself keeps when it collects garbage, as it does with each upgrade: units that aren't bound count for
+    /// nothing then.
+    ///
+    /// # Errors
+    /// The system's; [`Error::Composefs`]; of bound images.
+    fn of_bootc(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
+        Self::read(physical, settings, false)
+    }
+
+    fn read(physical: &RootDir, settings: &Settings, with_units: bool) -> Result<Self, Error> {
         if sysroot::is_composefs(physical)? {
             return Err(Error::Composefs);
         }
@@ -97,7 +108,7 @@ impl Needs {
             return Err(Error::NoDeployment(physical.path(".")));
         }
         for system in systems(physical, settings)? {
-            needs.add_system(&system)?;
+            needs.add_system(&system, with_units)?;
         }
         for deployment in deployments {
             let who = format!("deployment {}, which was made from it", deployment.short_name());
@@ -106,7 +117,7 @@ impl Needs {
         Ok(needs)
     }
 
-    fn add_system(&mut self, system: &System) -> Result<(), Error> {
+    fn add_system(&mut self, system: &System, with_units: bool) -> Result<(), Error> {
         let Bound { images, problems } = bound_images(system)?;
         let aliases = aliases(system)?;
         let bound = format!("{}, to which it is bound", system.name());
@@ -121,6 +132,9 @@ impl Needs {
                 }
                 MayMean::Anything => return Err(error),
             }
+        }
+        if !with_units {
+            return Ok(());
         }
         for wanted in Units::read(system)?.images()? {
             let who = format!("unit {} of {}", wanted.unit.display(), system.name());
@@ -212,6 +226,24 @@ impl Needs {
     }
 }
 
+/// Says which of these images, now in bootc's storage under these names, won't be there for long. Where that isn't known nothing
+/// is said: the images themselves are as they should be.
+pub(super) fn note_until_upgrade(pipeline: &Pipeline<'_>, store: &BootcStore, names: &[&Reference]) {
+    let look = || {
+        let physical = physical(pipeline.settings)?;
+        let needs = Needs::of_bootc(&physical, pipeline.settings)?;
+        let contents = Store::open(store.root())?;
+        let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
+        let goes = |name: &Reference| images.named(name).is_some_and(|image| needs.of_image(image).is_none());
+        Ok::<_, Error>(names.iter().filter(|name| goes(name)).map(ToString::to_string).collect::<Vec<_>>())
+    };
+    for name in look().unwrap_or_default() {
+        pipeline.talk.note(&format!(
+            "the next `bootc upgrade` removes {name} from bootc's storage, unless a deployment is made from it or binds it"
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +262,7 @@ mod tests {
         std::fs::write(containers.join("registries.conf"), aliases).unwrap();
         std::os::unix::fs::symlink("/unit", directory.join("a.container")).unwrap();
         let mut needs = Needs::default();
-        needs.add_system(&System::in_directory(scratch.path()).unwrap()).unwrap();
+        needs.add_system(&System::in_directory(scratch.path()).unwrap(), true).unwrap();
         let image = Image::named_in_tests(names).with_digest_in_tests(&format!("sha256:{HEX}"));
         (needs.of_name(names[0], Some(&image)).is_some(), needs.of_image(&image).is_some())
     }

@@ -1,6 +1,7 @@
 //! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
 
 use super::local::{self, called, local_image, meanings};
+use super::needs::note_until_upgrade;
 use super::storages::Storage;
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
@@ -64,5 +65,6 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, source: LocalImage, name: Referen
     let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
     local::pull(pipeline, &store, &source, &name)?;
     let image = Storage::Bootc(&store).check_written(pipeline, &name, is_it)?;
+    note_until_upgrade(pipeline, &store, &[&name]);
     Ok(Report::Pulled { name, image, unchanged: false })
 }

@@ -10,6 +10,7 @@ use bootc_image_grammar::{Command, FlagValue};
 use super::super::fetched::{self, Asked};
 use super::super::full_disk::{self, Room};
 use super::super::local::alone;
+use super::super::needs::note_until_upgrade;
 use super::super::{Pipeline, loaded, writable_physical};
 use super::{is_on, registry_options};
 use crate::bootc_store::BootcStore;
@@ -17,6 +18,7 @@ use crate::children::{Child, exit_code};
 use crate::error::Error;
 use crate::files::private_directory;
 use crate::operation::CommandImage;
+use crate::reference::Reference;
 use crate::report::Report;
 use crate::scratch::{self, Scratch};
 
@@ -75,6 +77,12 @@ pub(in crate::pipeline) fn execute(
     let named = images.iter().map(|image| fetched::settle(pipeline, &store, image, &asked));
     if code == 0 {
         named.collect::<Result<(), _>>()?;
+        let fetched = |image: &'_ CommandImage| match image {
+            CommandImage::Registry { name, .. } => Some(name.clone().with_default_tag()),
+            CommandImage::Store { .. } => None,
+        };
+        let fetched: Vec<Reference> = images.iter().filter_map(fetched).collect();
+        note_until_upgrade(pipeline, &store, &fetched.iter().collect::<Vec<_>>());
     } else {
         // What did arrive gets its name all the same; podman has said what didn't.
         named.for_each(drop);
