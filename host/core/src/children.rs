@@ -27,6 +27,9 @@ use crate::mounts::{be_private, bind_privately, protect};
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 /// An empty directory of root's: no program finds settings of the caller in it.
 const HOME: &str = "/run/bootc-image/home";
+/// Where programs put temporary files that may be large. podman writes to it whatever `TMPDIR` says: what it loads is
+/// unpacked there.
+const TEMPORARY: &str = "/var/tmp";
 /// How much of a child's stderr is kept for an error.
 const MAX_STDERR: u64 = 64 << 10;
 
@@ -164,6 +167,8 @@ pub struct Child {
     mounts: Mounts,
     /// What it can't write to, so that it is empty for the next one as well.
     home: Option<&'static str>,
+    /// What it has in the place of [`TEMPORARY`].
+    temporary: Option<PathBuf>,
 }
 
 /// What of our mounts a child shares.
@@ -212,14 +217,14 @@ impl Child {
                 .env_clear()
                 .env("PATH", SEARCH.join(":"))
                 .env("LANG", "C.UTF-8")
-                .env("TMPDIR", "/var/tmp")
+                .env("TMPDIR", TEMPORARY)
                 .envs(proxies.iter().map(|(name, value)| (name, value)));
         }
         if !is_off("directory") {
             command.current_dir("/");
         }
         command.stdin(Stdio::null());
-        Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours, home: None })
+        Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours, home: None, temporary: None })
     }
 
     /// Adds an argument.
@@ -239,6 +244,13 @@ impl Child {
     /// Has it put its temporary files here: what it leaves when it is killed goes with the directory.
     pub fn temporary(&mut self, directory: &Path) -> &mut Self {
         self.command.env("TMPDIR", directory);
+        self
+    }
+
+    /// Shows it this directory in the place of `/var/tmp`: whatever it leaves there when it ends goes with the directory. Only
+    /// for a program with mounts of its own, and one that isn't to find there what others have.
+    pub fn temporary_instead(&mut self, directory: &Path) -> &mut Self {
+        self.temporary = Some(directory.to_owned());
         self
     }
 
@@ -360,10 +372,30 @@ impl Child {
         Ok(said)
     }
 
+    /// As [`Child::run_quietly`], also after we were asked to end, so that nothing is left behind: what asks us once more isn't
+    /// told to it. For what takes a moment.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`], but for [`Error::Interrupted`].
+    pub fn clean_up(mut self) -> Result<(), Error> {
+        // What a terminal sends is for us.
+        self.command.stdout(Stdio::null()).process_group(0);
+        self.to_success(|child| {
+            signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+            child.prepare()?;
+            child.log();
+            child.command.status().map_err(Error::io("run", child.name))
+        })
+    }
+
     fn run_to_success(
-        mut self,
+        self,
         attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
     ) -> Result<(), Error> {
+        self.to_success(|child| child.run(attend))
+    }
+
+    fn to_success(mut self, run: impl FnOnce(&mut Self) -> Result<ExitStatus, Error>) -> Result<(), Error> {
         let mut stderr = File::from(
             memfd_create("stderr", MemfdFlags::CLOEXEC)
                 .map_err(|error| Error::io("create", "a file in memory")(error.into()))?,
@@ -371,7 +403,7 @@ impl Child {
         let copy = stderr.try_clone().map_err(Error::io("duplicate", "a file in memory"))?;
         self.command.stderr(copy);
         let name = self.name;
-        let status = self.run(attend)?;
+        let status = run(&mut self)?;
         if status.success() {
             return Ok(());
         }
@@ -417,7 +449,7 @@ impl Child {
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
         let (parent, home) = (rustix::process::getpid(), self.home);
-        let ignored = signals::ignored_by_mistake();
+        let (temporary, ignored) = (self.temporary.take(), signals::ignored_by_mistake());
         let enter = move || -> io::Result<()> {
             signals::reset(ignored)?;
             // If we are killed, nobody is left to clean up after it: it must not go on.
@@ -432,6 +464,9 @@ impl Child {
             }
             if let Some(home) = home {
                 protect(home)?;
+            }
+            if let Some(temporary) = &temporary {
+                rustix::mount::mount_bind(temporary, TEMPORARY)?;
             }
             for (file, number) in &descriptors {
                 // SAFETY: the number is only written to; forgetting the wrapper leaves it open for the program.

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::error::Error;
 
 /// Where there is room for whole images, and others can't remove what is ours.
-const PARENT: &str = "/var/tmp";
+pub(crate) const PARENT: &str = "/var/tmp";
 /// What their names begin with.
 const PREFIX: &str = "bootc-image.";
 

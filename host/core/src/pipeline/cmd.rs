@@ -8,6 +8,7 @@
 //! their ids.
 
 mod run;
+mod working;
 
 use std::fs;
 use std::io;

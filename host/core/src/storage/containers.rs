@@ -155,6 +155,16 @@ struct Layer {
     flags: BTreeMap<String, serde_json::Value>,
 }
 
+/// A container, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Container {
+    id: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    names: Vec<String>,
+    #[serde(default)]
+    image: String,
+}
+
 impl Layer {
     /// Whether it was unpacked from this, as far as that is known.
     fn is(&self, diff_id: &Digest) -> bool {
@@ -271,19 +281,32 @@ impl<'a> Store<'a> {
     /// # Errors
     /// As [`Store::images`].
     pub fn used_by_containers(&self) -> Result<HashMap<String, String>, Error> {
-        #[derive(Deserialize)]
-        struct Container {
-            id: String,
-            #[serde(default)]
-            image: String,
-        }
-        let mut used = HashMap::new();
+        let words = |id: &str| format!("container {}", id.get(..12).unwrap_or(id));
+        let found = self.containers()?.into_iter();
+        Ok(found.map(|container| (container.image, words(&container.id))).collect())
+    }
+
+    /// The containers that builds work in while they run, by id: buildah names them so.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub(crate) fn working_containers(&self) -> Result<HashSet<String>, Error> {
+        let is_working = |name: &String| {
+            let digit_or_dash = |character: char| character.is_ascii_digit() || character == '-';
+            name.trim_end_matches(digit_or_dash).ends_with("working-container")
+        };
+        let mut found = self.containers()?;
+        found.retain(|container| container.names.iter().any(is_working));
+        Ok(found.into_iter().map(|container| container.id).collect())
+    }
+
+    fn containers(&self) -> Result<Vec<Container>, Error> {
+        let mut containers = Vec::new();
         for index in ["containers.json", "volatile-containers.json"] {
             let found: Vec<Container> = self.index(&format!("{}-containers/{index}", self.driver()))?;
-            let words = |id: &str| format!("container {}", id.get(..12).unwrap_or(id));
-            used.extend(found.into_iter().map(|container| (container.image, words(&container.id))));
+            containers.extend(found);
         }
-        Ok(used)
+        Ok(containers)
     }
 
     /// Layers that aren't in this store, and that something in it stands on: another store's, which it sees as well.

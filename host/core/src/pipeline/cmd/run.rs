@@ -12,6 +12,7 @@ use super::super::full_disk::{self, Room};
 use super::super::local::alone;
 use super::super::needs::note_until_upgrade;
 use super::super::{Pipeline, loaded, writable_physical};
+use super::working::Working;
 use super::{is_on, registry_options};
 use crate::bootc_store::BootcStore;
 use crate::children::{Child, exit_code};
@@ -58,6 +59,7 @@ pub(in crate::pipeline) fn execute(
     let code = match command.name() {
         _ if fetches => fetched::pull(pipeline, &store, images, &asked, &|| run(None))?,
         "load" => loaded::load(pipeline, &store, command, &run)?,
+        "build" => Working::before(&store)?.watch(pipeline, &store, || run(None))?,
         _ => run(None)?,
     };
     if code != 0
@@ -105,7 +107,12 @@ fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<O
     if command.name() == "build" {
         keep_build_cache(&scratch, &state.join(BUILD_CACHE))?;
     }
-    podman.temporary(scratch.path());
+    // What is named there must be found there.
+    if command.argv().iter().any(|argument| argument.contains(scratch::PARENT)) {
+        podman.temporary(scratch.path());
+    } else {
+        podman.temporary_instead(scratch.path());
+    }
     Ok(Some(scratch))
 }
 
