@@ -2,6 +2,7 @@
 
 mod asked;
 mod assumed;
+mod built;
 mod cmd;
 mod copy;
 mod fetched;

@@ -208,7 +208,7 @@ impl<'a> Storage<'a> {
                 format!("replace its layers with: bootc-image {}repair {image}", sysroot.unwrap_or_default())
             }
             Self::Default(_) => {
-                let with_layer = damage.layer().and_then(|layer| self.names_with(pipeline, layer).ok());
+                let with_layer = damage.layer().and_then(|layer| self.names_with(pipeline, layer, "").ok());
                 let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
                 format!(
                     "podman replaces no layer that it has: remove what has it with: podman image rm {names}; \
@@ -219,11 +219,16 @@ impl<'a> Storage<'a> {
         Error::Damaged { image, what: damage.to_string(), hint }
     }
 
-    /// The images that have a layer, by one of their names.
-    fn names_with(&self, pipeline: &Pipeline<'_>, layer: &str) -> Result<String, Error> {
+    /// The images that have a layer, by one of their names, but for one.
+    pub(super) fn names_with(
+        &self,
+        pipeline: &Pipeline<'_>,
+        layer: &str,
+        but_for: &str,
+    ) -> Result<String, Error> {
         self.images(pipeline, |images, _| {
             let having = images.with_layers(&[layer.to_owned()].into())?;
-            let having = images.iter().filter(|image| having.contains(&image.id));
+            let having = images.iter().filter(|image| having.contains(&image.id) && image.id != but_for);
             let name = |image: &Image| image.listed_names().next().unwrap_or(&image.id).to_owned();
             Ok(having.map(name).collect::<Vec<_>>().join(" "))
         })

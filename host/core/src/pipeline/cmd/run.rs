@@ -11,7 +11,8 @@ use super::super::fetched::{self, Asked};
 use super::super::full_disk::{self, Room};
 use super::super::local::alone;
 use super::super::needs::note_until_upgrade;
-use super::super::{Pipeline, loaded, writable_physical};
+use super::super::storages::Storage;
+use super::super::{Pipeline, built, loaded, writable_physical};
 use super::working::Working;
 use super::{is_on, registry_options};
 use crate::bootc_store::BootcStore;
@@ -59,7 +60,14 @@ pub(in crate::pipeline) fn execute(
     let code = match command.name() {
         _ if fetches => fetched::pull(pipeline, &store, images, &asked, &|| run(None))?,
         "load" => loaded::load(pipeline, &store, command, &run)?,
-        "build" => Working::before(&store)?.watch(pipeline, &store, || run(None))?,
+        "tag" => {
+            check_whole(pipeline, &store, images)?;
+            run(None)?
+        }
+        "build" => {
+            let watched = || Working::before(&store)?.watch(pipeline, &store, || run(None));
+            built::build(pipeline, &store, &watched)?
+        }
         _ => run(None)?,
     };
     if code != 0
@@ -90,6 +98,17 @@ pub(in crate::pipeline) fn execute(
         named.for_each(drop);
     }
     Ok(Report::Exited { code })
+}
+
+/// No name is given to an image that isn't whole.
+fn check_whole(pipeline: &Pipeline<'_>, store: &BootcStore, images: &[CommandImage]) -> Result<(), Error> {
+    for image in images {
+        if let CommandImage::Store { name, image } = image {
+            let name = name.as_ref().map_or_else(|| image.id.clone(), ToString::to_string);
+            Storage::Bootc(store).whole(pipeline, &name, &image.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives podman a directory for its temporary files, which go with it however podman ends: by itself it leaves them behind
