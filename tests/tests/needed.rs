@@ -81,6 +81,22 @@ fn every_part_of_podmans_configuration_is_looked_into() {
     }
 }
 
+/// A unit may have podman keep its container somewhere else.
+#[test]
+fn the_storage_that_a_unit_names_is_looked_into() {
+    let world = World::new();
+    stock::mine(&world, &[]);
+    let unit = "[Container]\nImage=quay.io/newer/one:1\nGlobalArgs=--root /var/data/c --runroot=/run/c\n";
+    let script = format!(
+        "podman --root /var/data/c --runroot /run/c --storage-opt additionalimagestore={BOOTC_STORE} \
+            create --name keep {MINE} true"
+    );
+    let enter = || world.enter().file("/etc/containers/systemd/a.container", unit);
+    assert!(stays(&world, MINE, enter, &script));
+    world.enter().sh("rm /etc/containers/systemd/a.container").ok();
+    assert!(!stays(&world, MINE, || world.enter(), ""));
+}
+
 /// What podman makes of a configuration isn't known if its environment says a part of it.
 #[test]
 fn a_configuration_that_isnt_known_in_full_keeps_everything() {
@@ -427,4 +443,25 @@ fn what_an_upgrade_removes_is_said_where_images_get_there() {
     let enter = world.enter().file("/etc/containers/systemd/a.container", unit);
     let again = "podman tag localhost/mine:1 mine:2; bootc-image pull-from-default-storage mine:2";
     assert!(removes(enter.sh(again)));
+}
+
+/// With `--sysroot`, where that system's `/boot` is a partition of its own; and of boot entries only those that a boot loader reads.
+#[test]
+fn the_deployment_of_another_system_is_found_by_its_boot_entries() {
+    let world = World::new();
+    let list = "bootc-image --sysroot /sysroot list --type logical";
+    let backup = "cd /sysroot/boot/loader/entries; cp $(ls | head -1) zz.conf.rpmsave
+        sed -i 's/^version .*/version 99/; s#ostree=[^ ]*#ostree=/nowhere#' zz.conf.rpmsave";
+    world.enter().sh(&format!("{backup}; {list}")).ok();
+    let output = world.enter().sh(&format!("mount -t tmpfs none /sysroot/boot; {list}")).exits(1);
+    assert!(
+        output.stderr.contains("cannot determine which of 2 deployments would be started")
+            && output.stderr.contains("mount it at DIR/boot"),
+        "{output:#?}"
+    );
+    let single = format!(
+        "chattr -i /sysroot/ostree/deploy/lab/deploy/{0}.0 || true; rm -r /sysroot/ostree/deploy/lab/deploy/{0}.0*",
+        world.facts().rollback.commit
+    );
+    world.enter().sh(&format!("{single}; mount -t tmpfs none /sysroot/boot; {list}")).ok();
 }

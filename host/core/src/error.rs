@@ -117,6 +117,16 @@ pub enum Error {
     /// There are deployments, but which one counts can't be told.
     #[error("no deployment found in {0}")]
     NoDeployment(PathBuf),
+    /// There are deployments, and nothing that says which one would be started.
+    #[error(
+        "cannot determine which of {deployments} deployments would be started: there are no boot entries in {path}"
+    )]
+    NoBootEntries {
+        /// Where they should be.
+        path: PathBuf,
+        /// How many deployments there are.
+        deployments: usize,
+    },
     /// The deployment wasn't made from a container image.
     #[error("deployment {0} isn't from a container image")]
     NotFromImage(String),
@@ -512,6 +522,9 @@ impl Error {
                 "list what this root names with --type logical, or name a system with --sysroot DIR"
             }
             Self::NoDeployment(_) => "is this the physical root of a bootc host? It has ostree/deploy",
+            Self::NoBootEntries { .. } => {
+                "if /boot of that system is a partition of its own, mount it at DIR/boot"
+            }
             Self::NotFromImage(_) => "rebase the host to an image with: bootc switch",
             Self::Layered { image } => {
                 return Some(format!(

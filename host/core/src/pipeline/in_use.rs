@@ -2,6 +2,7 @@
 //! beside its own.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 use super::systems::systems;
 use crate::error::Error;
@@ -9,6 +10,7 @@ use crate::settings::Settings;
 use crate::storage::containers::{Image, Images, Store};
 use crate::storage::podman::{self, Configuration};
 use crate::storage::root::RootDir;
+use crate::storage::units::Units;
 
 /// Who uses which image, by its id.
 #[derive(Debug)]
@@ -71,9 +73,10 @@ fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootD
         let mut readings = podman::readings(system)?;
         // What an older podman, or an older configuration, has kept there is started by nobody before it is configured again.
         readings.push(Configuration::default());
-        for place in readings.iter().flat_map(Configuration::places) {
-            add(system.open_root(place)?)?;
-            places.insert(place.to_owned());
+        let configured = readings.iter().flat_map(Configuration::places).map(Path::to_owned);
+        for place in configured.chain(Units::read(system)?.storages()) {
+            add(system.open_root(&place)?)?;
+            places.insert(place);
         }
     }
     // What is mounted now, on another disk, will be mounted in other deployments as well.

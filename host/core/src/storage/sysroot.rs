@@ -1,5 +1,6 @@
 //! Deployments of a physical root: which one is booted, which one would be next, and what image each was made from.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::gvariant;
@@ -44,14 +45,34 @@ pub fn booted(physical: &RootDir, root: &RootDir) -> Result<Deployment, Error> {
         Some(identity) => identity,
         None => root.identity().map_err(root.error("examine", "/"))?,
     };
-    for deployment in all(physical)? {
-        let directory =
-            physical.stat(&deployment.path).map_err(physical.error("examine", &deployment.path))?;
-        if (directory.st_dev, directory.st_ino) == here {
-            return Ok(deployment);
+    let deployments = all(physical)?;
+    if let Some(deployment) = with_identity(physical, &deployments, "", here)? {
+        return Ok(deployment);
+    }
+    // An overlay of ostree before 2024.4, which leaves no note: `/etc` is the deployment's own all the same.
+    let etc = root.stat("etc").map_err(root.error("examine", "/etc"))?;
+    with_identity(physical, &deployments, "etc", (etc.st_dev, etc.st_ino))?
+        .ok_or_else(|| Error::NoDeployment(physical.path(".")))
+}
+
+/// The deployment in which this directory is the one with this device and inode.
+fn with_identity(
+    physical: &RootDir,
+    deployments: &[Deployment],
+    directory: &str,
+    wanted: (u64, u64),
+) -> Result<Option<Deployment>, Error> {
+    for deployment in deployments {
+        let path = deployment.path.join(directory);
+        match physical.stat(&path) {
+            Ok(found) if (found.st_dev, found.st_ino) == wanted => return Ok(Some(deployment.clone())),
+            Ok(_) => {}
+            // A staged deployment has no `/etc` yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(physical.error("examine", &path)(error)),
         }
     }
-    Err(Error::NoDeployment(physical.path(".")))
+    Ok(None)
 }
 
 /// Where `/` is an overlay (ostree with composefs), ostree leaves a note of the deployment that backs it.
@@ -86,7 +107,7 @@ pub fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
         let directory = stateroot.join("deploy");
         let entries = match physical.entries(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(physical.error("read", &directory)(error)),
         };
         let directories = entries.into_iter().filter(Entry::is_directory);
@@ -102,15 +123,34 @@ fn at(directory: &Path, name: &str) -> Option<Deployment> {
     Some(Deployment { commit: Commit::new(commit).ok()?, path: directory.join(name) })
 }
 
-/// The deployment that would be started next: the boot entry with the highest version.
+/// The deployment that would be started next: the boot entry with the highest version. Where there are no boot entries, since
+/// `/boot` is a partition of its own that isn't mounted, it is the only one that there is.
 ///
 /// # Errors
-/// The system's; [`Error::NoDeployment`] if no entry leads to one.
+/// The system's; [`Error::NoDeployment`] if no entry leads to one; [`Error::NoBootEntries`].
 pub fn default(physical: &RootDir) -> Result<Deployment, Error> {
     const ENTRIES: &str = "boot/loader/entries";
     let none = || Error::NoDeployment(physical.path("."));
+    let entries = match physical.entries(ENTRIES) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(physical.error("read", ENTRIES)(error)),
+    };
+    // Whatever else lies there, backup copies for example, isn't read by any boot loader.
+    let is_entry = |entry: &&Entry| Path::new(&entry.name).extension().is_some_and(|end| end == "conf");
+    let mut entries = entries.iter().filter(is_entry).peekable();
+    if entries.peek().is_none() {
+        let mut all = all(physical).map_err(|_| none())?;
+        return match (all.pop(), all.len()) {
+            (None, _) => Err(none()),
+            (Some(only), 0) => Ok(only),
+            (Some(_), others) => {
+                Err(Error::NoBootEntries { path: physical.path(ENTRIES), deployments: others + 1 })
+            }
+        };
+    }
     let mut best: Option<(u64, String)> = None;
-    for entry in physical.entries(ENTRIES).map_err(|_| none())? {
+    for entry in entries {
         let path = Path::new(ENTRIES).join(&entry.name);
         let text = physical.read_text(&path, MAX_TEXT).map_err(physical.error("read", &path))?;
         let Some((version, target)) = boot_entry(&text) else { continue };
@@ -224,6 +264,50 @@ mod tests {
         let deployment = default(&physical).unwrap();
         assert_eq!(deployment.commit.as_str(), commits[1]);
         assert!(deployment.path.ends_with(format!("lab/deploy/{}.0", commits[1])));
+    }
+
+    #[test]
+    fn only_boot_entries_count_and_without_them_the_only_deployment() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let [old, new] = ["a".repeat(64), "b".repeat(64)];
+        let physical = RootDir::open(scratch.path()).unwrap();
+        std::fs::create_dir_all(path(&format!("ostree/deploy/os/deploy/{old}.0"))).unwrap();
+        assert_eq!(default(&physical).unwrap().commit.as_str(), old);
+        std::fs::create_dir_all(path(&format!("ostree/deploy/os/deploy/{new}.0"))).unwrap();
+        assert!(matches!(default(&physical), Err(Error::NoBootEntries { deployments: 2, .. })));
+        std::fs::create_dir_all(path("boot/loader/entries")).unwrap();
+        std::fs::create_dir_all(path("ostree/boot.1/os/csum")).unwrap();
+        for (name, commit, version) in [("1.conf", &old, 1), ("2.conf.rpmsave", &new, 2)] {
+            let link = format!("ostree/boot.1/os/csum/{version}");
+            symlink(format!("../../../deploy/os/deploy/{commit}.0"), path(&link)).unwrap();
+            let text = format!("version {version}\noptions ostree=/{link}\n");
+            std::fs::write(path(&format!("boot/loader/entries/{name}")), text).unwrap();
+        }
+        assert_eq!(default(&physical).unwrap().commit.as_str(), old);
+    }
+
+    #[test]
+    fn an_old_overlay_is_known_by_its_etc() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let [staged, booted] = ["a".repeat(64), "b".repeat(64)];
+        std::fs::create_dir_all(path(&format!("ostree/deploy/os/deploy/{staged}.0/usr/etc"))).unwrap();
+        let etc = path(&format!("ostree/deploy/os/deploy/{booted}.0/etc"));
+        std::fs::create_dir_all(&etc).unwrap();
+        // What is seen as the root is another directory; its `/etc` is the deployment's.
+        std::fs::create_dir(path("root")).unwrap();
+        std::fs::rename(&etc, path("root/etc")).unwrap();
+        let physical = RootDir::open(scratch.path()).unwrap();
+        let root = RootDir::open(path("root")).unwrap();
+        assert!(super::booted(&physical, &root).is_err());
+        std::fs::rename(path("root/etc"), &etc).unwrap();
+        // As a bind mount would show it.
+        let root = RootDir::open(etc.parent().unwrap()).unwrap();
+        let identity = root.stat("etc").unwrap();
+        let found =
+            with_identity(&physical, &all(&physical).unwrap(), "etc", (identity.st_dev, identity.st_ino));
+        assert_eq!(found.unwrap().unwrap().commit.as_str(), booted);
     }
 
     #[test]

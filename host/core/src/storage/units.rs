@@ -171,6 +171,19 @@ impl<'a> Units<'a> {
         Ok(wanted)
     }
 
+    /// Where podman keeps the containers of units that name a storage of their own: with `GlobalArgs=--root=DIR` and the like.
+    pub fn storages(&self) -> impl Iterator<Item = PathBuf> {
+        const GROUPS: [&str; 6] = ["Build", "Container", "Image", "Kube", "Pod", "Volume"];
+        let words =
+            self.units.values().flat_map(|unit| GROUPS.map(|group| unit.file.words(group, "GlobalArgs")));
+        words.flat_map(|words| {
+            let named = ["--root", "--runroot", "--imagestore"].into_iter();
+            let named: Vec<PathBuf> =
+                named.flat_map(|name| option(&words, name).map(PathBuf::from).collect::<Vec<_>>()).collect();
+            named
+        })
+    }
+
     /// What a value of `Image=` stands for: it may be the name of another unit.
     pub(super) fn resolve(&self, value: &str) -> Resolved {
         match kind(value) {
