@@ -55,8 +55,8 @@ pub(super) fn pull(
         let prepared = images.iter().map(|image| prepare(pipeline, store, image, asked));
         prepared.collect::<Result<Vec<bool>, _>>().map(|prepared| prepared.contains(&true))
     };
-    // Most damage makes podman fail if it needs the layer. This wouldn't.
-    if Storage::Bootc(store).lacks_archives()? {
+    // Most damage makes podman fail if it needs the layer, and is replaced then or afterwards.
+    if Storage::Bootc(store).would_get_worse()? {
         prepare()?;
     }
     let code = run()?;

@@ -172,9 +172,9 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// As [`Checker::lacks_archives`].
-    pub(super) fn lacks_archives(&self) -> Result<bool, Error> {
-        self.read(|store, others| Checker::new(store, others)?.lacks_archives())
+    /// As [`Checker::would_get_worse`].
+    pub(super) fn would_get_worse(&self) -> Result<bool, Error> {
+        self.read(|store, others| Checker::new(store, others)?.would_get_worse())
     }
 
     /// How large an image is; 0 if it is gone, which its user will find out.

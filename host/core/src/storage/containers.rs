@@ -264,6 +264,11 @@ impl<'a> Store<'a> {
         })
     }
 
+    /// The images that the index lists, whoever changes it meanwhile.
+    fn listed(&self) -> Result<Vec<Image>, Error> {
+        self.index(&format!("{}-images/images.json", self.driver()))
+    }
+
     /// The store's lock, shared; none if the store has no lock file, as in an image of a read-only store.
     fn lock(&self, name: &str, limit: Duration, talk: &dyn Talk) -> Result<Option<File>, Error> {
         match self.root.open_file(name) {

@@ -4,8 +4,8 @@
 //! record --documents: size, digest--> configuration --diff_ids--> layers: record, directory, links, files
 //! ```
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -71,6 +71,8 @@ pub struct Checker<'a> {
     /// The store, and those that it sees beside itself, with their layers.
     stores: Vec<(&'a Store<'a>, HashMap<String, Layer>)>,
     checked: HashMap<String, Option<Damage>>,
+    /// Layers on which an image or another layer stands.
+    used: HashSet<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -82,7 +84,11 @@ impl<'a> Checker<'a> {
         let stores =
             std::iter::once(store).chain(others.iter().filter(|other| other.driver() == store.driver()));
         let stores = stores.map(|store| Ok((store, store.layers()?))).collect::<Result<_, Error>>()?;
-        Ok(Self { stores, checked: HashMap::new() })
+        let stores: Vec<(&Store<'_>, HashMap<String, Layer>)> = stores;
+        let above = stores.iter().flat_map(|(_, layers)| layers.values().filter_map(Layer::parent));
+        let mut used: HashSet<String> = above.map(str::to_owned).collect();
+        used.extend(store.listed()?.into_iter().filter_map(|image| image.layer));
+        Ok(Self { stores, checked: HashMap::new(), used })
     }
 
     /// The first thing that is wrong with an image of the store; none if it is whole.
@@ -130,7 +136,8 @@ impl<'a> Checker<'a> {
                 return Ok(Some(damage));
             }
         }
-        Ok(None)
+        // The tools read any layer that has the same contents.
+        self.layers_of(&diff_ids)
     }
 
     /// The first thing that is wrong with a layer of the store that has one of these contents, whatever image it belongs to:
@@ -150,15 +157,18 @@ impl<'a> Checker<'a> {
         self.any_of(|_| true)
     }
 
-    /// Whether what a layer was unpacked from isn't known any more: then the tools, should another image need it, make up an
-    /// archive, and an image with other contents than it should have.
+    /// Whether there is damage that the tools would make worse: a layer without what it was unpacked from, for which they would
+    /// make up an archive, should another image need it; and one that others stand on and that they take for half unpacked,
+    /// which they would remove.
     ///
     /// # Errors
     /// As [`Checker::image`].
-    pub fn lacks_archives(&self) -> Result<bool, Error> {
+    pub fn would_get_worse(&self) -> Result<bool, Error> {
         let Some((store, layers)) = self.stores.first() else { return Ok(false) };
-        for layer in layers.values().filter(|layer| layer.diff_id.is_some() && !layer.is_incomplete()) {
-            if layer.toc.is_none() && store.kind(&store.archive_of(&layer.id))?.is_none() {
+        for layer in layers.values().filter(|layer| layer.diff_id.is_some()) {
+            let is_removed = layer.is_incomplete() && self.used.contains(&layer.id);
+            let is_made_up = !layer.is_incomplete() && layer.toc.is_none();
+            if is_removed || (is_made_up && store.kind(&store.archive_of(&layer.id))?.is_none()) {
                 return Ok(true);
             }
         }
@@ -167,8 +177,10 @@ impl<'a> Checker<'a> {
 
     fn any_of(&mut self, is_wanted: impl Fn(&Layer) -> bool) -> Result<Option<Damage>, Error> {
         let Some((_, layers)) = self.stores.first() else { return Ok(None) };
-        // What somebody was stopped at while unpacking it the tools remove themselves; a container's layer has no archive.
-        let wanted = |layer: &&Layer| layer.diff_id.is_some() && !layer.is_incomplete() && is_wanted(layer);
+        // What somebody was stopped at while unpacking it the tools remove themselves, whoever else stands on it; and a
+        // container's layer has no archive.
+        let is_used = |layer: &Layer| !layer.is_incomplete() || self.used.contains(&layer.id);
+        let wanted = |layer: &&Layer| layer.diff_id.is_some() && is_used(layer) && is_wanted(layer);
         let mut ids: Vec<String> = layers.values().filter(wanted).map(|layer| layer.id.clone()).collect();
         ids.sort_unstable();
         for id in ids {

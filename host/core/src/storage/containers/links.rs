@@ -76,6 +76,30 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Writes down anew by which names the layers above these find what is below, where it isn't right any more: of the layers of
+/// other images, too.
+pub(super) fn write_above(
+    writer: &Writer<'_>,
+    layers: &HashMap<String, Layer>,
+    ids: &[String],
+) -> Result<(), Error> {
+    let storage = writer.store;
+    let mut below: Vec<String> = ids.to_vec();
+    while let Some(parent) = below.pop() {
+        let Some(expected) = storage.lower_above(&parent)? else { continue };
+        for id in layers.values().filter(|layer| layer.parent() == Some(&parent)).map(|layer| &layer.id) {
+            let path = format!("overlay/{id}/lower");
+            // Where a layer of theirs is gone there is nothing to be written.
+            let there = storage.small(&path, MAX_LOWER)?;
+            if !ids.contains(id) && there.is_some_and(|there| there != expected) {
+                writer.write(path.as_ref(), expected.as_bytes(), 0o644)?;
+                below.push(id.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Sees to it that a layer has this name, and that it finds those below by theirs; what is right already isn't touched.
 pub(super) fn write(writer: &Writer<'_>, id: &str, name: &str, lower: &str) -> Result<(), Error> {
     let storage = writer.store;

@@ -195,10 +195,35 @@ impl Replacement<'_> {
                 lower = if lower.is_empty() { format!("l/{link}") } else { format!("l/{link}:{lower}") };
             }
         }
-        if self.records(records) {
+        if links.is_some() {
+            links::write_above(self.writer, &known, self.ids)?;
+        }
+        let hidden = self.hide(&mut checker, records)?;
+        if self.records(records) || hidden {
             self.writer.write_index("layers", records)?;
         }
         Ok(going.len())
+    }
+
+    /// The tools read any layer with the same contents. Those of other images that are damaged aren't theirs to read any more,
+    /// until they are replaced as well. False if there are none.
+    fn hide(&self, checker: &mut Checker<'_>, records: &mut [Record]) -> Result<bool, Error> {
+        let mut hidden = false;
+        for record in records {
+            let (Some(id), Some(diff_id)) = (text(record, "id"), text(record, "diff-digest")) else {
+                continue;
+            };
+            let is_same = self.new.layers.iter().any(|layer| layer.diff_id.as_str() == diff_id);
+            if !is_same || self.ids.iter().any(|own| own == id) {
+                continue;
+            }
+            if checker.layer(id)?.is_some_and(|damage| !damage.is_of_metadata()) {
+                record.remove("diff-digest");
+                record.remove("compressed-diff-digest");
+                hidden = true;
+            }
+        }
+        Ok(hidden)
     }
 
     /// Puts the files of a layer in their place, and what is kept of its archive.
