@@ -251,6 +251,9 @@ pub enum CommandImage {
     Store {
         /// Its name, none if it was asked for by its id.
         name: Option<Reference>,
+        /// If it was asked for by its id: all its names.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
         /// The image itself: it runs by its id.
         #[serde(flatten)]
         image: LocalImage,

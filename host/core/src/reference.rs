@@ -176,6 +176,13 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
+    /// The same as podman fetches it: beside a digest it doesn't look at the tag, so nobody has checked that the tag means this
+    /// digest.
+    #[must_use]
+    pub fn as_fetched(self) -> Self {
+        Self { tag: self.tag.filter(|_| self.digest.is_none()), ..self }
+    }
+
     /// Whether both name the same image of the same registry: the port that every registry has may be written or not.
     pub fn means_the_same(&self, other: &Self) -> bool {
         (&self.registry, &self.repository, &self.tag, &self.digest)
@@ -379,6 +386,14 @@ mod tests {
             assert!(Reference::parse(name).is_err(), "{name}");
             assert!(Reference::parse_local(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_tag_beside_a_digest_is_nobodys_word() {
+        let name = Reference::parse(&format!("quay.io/a:9.4@sha256:{HEX}")).unwrap().as_fetched();
+        assert_eq!(name.to_string(), format!("quay.io/a@sha256:{HEX}"));
+        let name = Reference::parse("quay.io/a:9.4").unwrap().as_fetched();
+        assert_eq!(name.tag(), Some("9.4"));
     }
 
     #[test]

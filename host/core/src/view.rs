@@ -112,7 +112,13 @@ impl View {
                 plugin = Some(owner.to_string());
                 pinned = *all;
                 let (mut found, resolved) = (images.iter(), frozen.is_resolved());
-                command.values().filter_map(|value| of_value(command, &value, &mut found, resolved)).collect()
+                let mut seen: Vec<Image> = Vec::new();
+                for value in command.values() {
+                    seen.extend(of_value(command, &value, &mut found, resolved));
+                }
+                // An archive of one image is written of its id, whichever names were given.
+                seen.extend(found.filter(|_| resolved).flat_map(of_command));
+                seen
             }
         };
         let subject = frozen.subject();
@@ -181,11 +187,25 @@ fn removed(removal: &Removal) -> Vec<Image> {
         digest: removal.manifest_digest.as_ref().map(ToString::to_string),
         attrs: vec![("id", removal.id.clone())],
     };
-    let named = |name: &String| {
-        let known = Reference::parse_local(name).map(|name| Name::new(CONTAINERS_STORAGE, &name));
-        image(Some(known.unwrap_or_else(|_| Name::unusual(name))))
-    };
+    let named = |name: &String| image(Some(Name::in_storage(name)));
     if removal.names.is_empty() { vec![image(None)] } else { removal.names.iter().map(named).collect() }
+}
+
+/// What a command was looked up to be about: an image for each name that it has.
+fn of_command(image: &CommandImage) -> Vec<Image> {
+    match image {
+        CommandImage::Registry { name, pinned } => vec![Image {
+            role: Role::Source,
+            name: Some(Name::new(DOCKER, name)),
+            digest: pinned.digest().map(ToString::to_string),
+            attrs: Vec::new(),
+        }],
+        CommandImage::Store { name, names, image } if names.is_empty() => vec![local(name.as_ref(), image)],
+        CommandImage::Store { names, image, .. } => names
+            .iter()
+            .map(|name| Image { name: Some(Name::in_storage(name)), ..local(None, image) })
+            .collect(),
+    }
 }
 
 /// An image for each name that stays.
@@ -223,7 +243,7 @@ fn of_value<'a>(
     value: &Value<'_>,
     found: &mut impl Iterator<Item = &'a CommandImage>,
     resolved: bool,
-) -> Option<Image> {
+) -> Vec<Image> {
     let named = |role, transport, reference: &Reference| Image {
         role,
         digest: reference.digest().map(ToString::to_string),
@@ -231,24 +251,17 @@ fn of_value<'a>(
         attrs: value.option.map(|option| ("option", option.to_owned())).into_iter().collect(),
     };
     let in_registry = || Reference::parse(value.text.strip_prefix(DOCKER).unwrap_or(value.text)).ok();
-    match value.kind {
-        Kind::Remote | Kind::Local if resolved => match found.next()? {
-            CommandImage::Registry { name, pinned } => {
-                let digest = pinned.digest().map(ToString::to_string);
-                Some(Image { digest, ..named(Role::Source, DOCKER, name) })
-            }
-            CommandImage::Store { name, image } => Some(local(name.as_ref(), image)),
-        },
+    let one = match value.kind {
+        Kind::Remote | Kind::Local if resolved => return found.next().map(of_command).unwrap_or_default(),
         Kind::Remote => in_registry().map(|reference| named(Role::Source, DOCKER, &reference)),
         // What a local name means isn't known before it is looked up, and nobody else is asked for that.
         Kind::Local => None,
         Kind::Destination => in_registry().map(|reference| named(Role::Target, DOCKER, &reference)),
-        Kind::Full => {
-            let reference = Reference::parse(value.text).ok()?;
+        Kind::Full => Reference::parse(value.text).ok().map(|reference| {
             let role = if value.option == Some("cache-to") { Role::Target } else { Role::Source };
             let transport = if reference.registry() == "localhost" { CONTAINERS_STORAGE } else { DOCKER };
-            Some(named(role, transport, &reference))
-        }
+            named(role, transport, &reference)
+        }),
         Kind::Reference => {
             let is_given = value.option.is_some() || ["tag", "untag"].contains(&command.name());
             let role = if is_given { Role::Target } else { Role::Image };
@@ -257,7 +270,8 @@ fn of_value<'a>(
                 .map(|reference| named(role, CONTAINERS_STORAGE, &reference))
         }
         _ => None,
-    }
+    };
+    one.into_iter().collect()
 }
 
 impl Name {
@@ -271,6 +285,12 @@ impl Name {
             tag: reference.tag().map(str::to_owned),
             digest: reference.digest().map(ToString::to_string),
         }
+    }
+
+    /// Of a name as a storage has it.
+    fn in_storage(text: &str) -> Self {
+        let known = Reference::parse_local(text).map(|name| Self::new(CONTAINERS_STORAGE, &name));
+        known.unwrap_or_else(|_| Self::unusual(text))
     }
 
     /// Of a name in a storage that isn't one by today's rules.
@@ -420,13 +440,38 @@ mod tests {
     #[test]
     fn a_push_by_id_has_no_name_and_before_the_lookup_no_source() {
         let image = LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
-        let found = vec![CommandImage::Store { name: None, image }];
+        let found = vec![CommandImage::Store { name: None, names: Vec::new(), image }];
         let push = || cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], found.clone());
         let view = seen(push());
         assert_eq!((view.images[0].role, view.images[0].name.as_ref()), (Role::Source, None));
         let unresolved = View::of(&Frozen::unresolved(push(), subject(), None)).unwrap();
         assert_eq!(images(&unresolved), [(Role::Target, Some("docker://quay.io/x:1"), None)]);
         assert_eq!(unresolved.attr("resolved"), Some("false"));
+    }
+
+    #[test]
+    fn an_image_that_is_named_by_its_id_has_all_its_names_and_every_name_of_an_archive_is_seen() {
+        let image = || LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
+        let names = ["quay.io/a:1".to_owned(), "quay.io/b:1".to_owned()];
+        let by_id = CommandImage::Store { name: None, names: names.to_vec(), image: image() };
+        let view = seen(cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], vec![by_id]));
+        let sources = |view: &View| -> Vec<String> {
+            let sources = view.images.iter().filter(|image| image.role == Role::Source);
+            sources.map(|image| image.name.as_ref().unwrap().canonical.clone()).collect()
+        };
+        let both = ["containers-storage:quay.io/a:1", "containers-storage:quay.io/b:1"];
+        assert_eq!(sources(&view), both);
+        let named = names.map(|name| CommandImage::Store {
+            name: Some(reference(&name)),
+            names: Vec::new(),
+            image: image(),
+        });
+        for operands in
+            [vec!["a".repeat(64)], vec!["a".repeat(64), "quay.io/a:1".into(), "quay.io/b:1".into()]]
+        {
+            let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+            assert_eq!(sources(&seen(cmd("save", &operands, named.to_vec()))), both);
+        }
     }
 
     #[test]

@@ -166,6 +166,7 @@ fn cmd(words: &[String]) -> Option<Operation> {
     let command: Command = bootc_image_grammar::parse(subcommand, args).ok()?;
     let images = command.operands().iter().filter_map(|operand| Reference::parse(operand).ok());
     let images = images.map(|name| CommandImage::Store {
+        names: Vec::new(),
         image: LocalImage {
             id: Digest::of(name.repository().as_bytes()).hex().to_owned(),
             manifest_digest: Digest::of(b""),

@@ -4,7 +4,7 @@
 use bootc_image_grammar::{Command, Kind};
 
 use super::Pipeline;
-use super::cmd::Names;
+use super::cmd::{Names, Stored};
 use super::copy::target_name;
 use super::local::meanings;
 use super::set_unified::name_in_storage;
@@ -65,7 +65,8 @@ impl Assumed {
             }
             Request::Repair { images, all: false } => {
                 let repair = |image: &String| {
-                    let (name, LocalImage { id, manifest_digest }) = self.in_store(image)?;
+                    let Stored { name, image: LocalImage { id, manifest_digest }, .. } =
+                        self.in_store(image)?;
                     let names = name.iter().map(Reference::to_string).collect();
                     let manifest_digest = Some(manifest_digest);
                     let image = StoredImage { id, manifest_digest, names };
@@ -96,7 +97,7 @@ impl Assumed {
     }
 
     fn removal(&self, image: &str) -> Result<Removal, Error> {
-        let (name, LocalImage { id, manifest_digest }) = self.in_store(image)?;
+        let Stored { name, image: LocalImage { id, manifest_digest }, .. } = self.in_store(image)?;
         let names = name.into_iter().map(|name| name.to_string()).collect();
         Ok(Removal { id, manifest_digest: Some(manifest_digest), names, whole: true, needed_by: None })
     }
@@ -140,10 +141,10 @@ impl Names for Assumed {
         Ok(self.digest.clone())
     }
 
-    fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+    fn in_store(&self, text: &str) -> Result<Stored, Error> {
         let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let name = if is_id { None } else { Some(first_meaning(text)?) };
-        Ok((name, self.local()))
+        Ok(Stored { name, names: Vec::new(), image: self.local() })
     }
 
     fn as_stored(&self, _: &LocalImage, name: &str) -> Result<String, Error> {

@@ -133,9 +133,9 @@ impl<'a> Planned<'a> {
             }
             Kind::Local if saves_one => Ok(text.to_owned()),
             Kind::Local => {
-                let (name, image) = names.in_store(text)?;
-                let id = image.id.clone();
-                images.push(CommandImage::Store { name, image });
+                let found = names.in_store(text)?;
+                let id = found.image.id.clone();
+                images.push(found.into());
                 Ok(id)
             }
             Kind::Source => names.source(&wanted, text),
@@ -193,12 +193,12 @@ impl From<Refusal> for Unspellable {
 
 fn spell_out(text: &str) -> Result<String, InvalidReference> {
     let reference = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
-    Ok(format!("{DOCKER}{}", reference.in_registry()?.with_default_tag()))
+    Ok(format!("{DOCKER}{}", reference.in_registry()?.as_fetched().with_default_tag()))
 }
 
 /// As policies see it: podman would keep capital letters, and the other names of a registry.
 fn as_judged(name: Result<Reference, InvalidReference>, text: &str) -> String {
-    name.map_or_else(|_| text.to_owned(), |name| name.to_string())
+    name.map_or_else(|_| text.to_owned(), |name| name.as_fetched().to_string())
 }
 
 /// Whether a switch is given, and on.
@@ -213,6 +213,21 @@ fn registry_options(command: &Command) -> Vec<String> {
     flags.map(ToString::to_string).collect()
 }
 
+/// An image of bootc's storage that a command names.
+pub(super) struct Stored {
+    /// The name that was asked for; none if it was asked for by its id.
+    pub(super) name: Option<Reference>,
+    /// If it was asked for by its id: all its names.
+    pub(super) names: Vec<String>,
+    pub(super) image: LocalImage,
+}
+
+impl From<Stored> for CommandImage {
+    fn from(Stored { name, names, image }: Stored) -> Self {
+        Self::Store { name, names, image }
+    }
+}
+
 /// What the names in a command mean.
 pub(super) trait Names {
     /// What a name means in its registry: the digest of its manifest, or of its index if it has one.
@@ -220,7 +235,7 @@ pub(super) trait Names {
     fn in_registry(&self, name: &Reference, options: &[String]) -> Result<Digest, Error>;
 
     /// An image of bootc's storage, by one of its names or by its id.
-    fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error>;
+    fn in_store(&self, text: &str) -> Result<Stored, Error>;
 
     /// A name of an image as the storage has it: podman keeps capital letters, and finds no other spelling.
     fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error>;
@@ -257,7 +272,7 @@ impl Names for LookedUp<'_> {
         Ok(Digest::of(&manifest))
     }
 
-    fn in_store(&self, text: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+    fn in_store(&self, text: &str) -> Result<Stored, Error> {
         in_store(self.0, text)
     }
 
@@ -309,13 +324,14 @@ impl Names for LookedUp<'_> {
 }
 
 /// An image of bootc's storage, by one of its names or by its id.
-fn in_store(pipeline: &Pipeline<'_>, text: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+fn in_store(pipeline: &Pipeline<'_>, text: &str) -> Result<Stored, Error> {
     let not_found = || Error::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH };
     let store = BootcStore::open(&physical(pipeline.settings)?)?.ok_or_else(not_found)?;
     let contents = Store::open(store.root())?;
     let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
     let (image, name) = in_contents(&images, text)?;
-    Ok((name, local_image(store.root(), image)?))
+    let names = if name.is_none() { image.names.clone() } else { Vec::new() };
+    Ok(Stored { name, names, image: local_image(store.root(), image)? })
 }
 
 /// A file or directory of the caller's as it is really called. `-` is stdin.
@@ -383,12 +399,12 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
 /// A name that a deployment needs isn't given to another image, nor taken away (D3.13).
 fn refuse_needed(command: &Command, names: &dyn Names) -> Result<(), Error> {
     let Some((image, given)) = command.operands().split_first() else { return Ok(()) };
-    let (_, image) = names.in_store(image)?;
+    let image = names.in_store(image)?.image;
     for text in given {
         let name = Reference::parse_local(text)?;
         let Some(who) = names.needed_by(&name)? else { continue };
         let stays = command.name() == "tag"
-            && names.in_store(&name.to_string()).is_ok_and(|(_, now)| now.id == image.id);
+            && names.in_store(&name.to_string()).is_ok_and(|now| now.image.id == image.id);
         if !stays && !is_off("needs") {
             return Err(Error::Denied(Denial {
                 by: By::Host("needs"),
@@ -407,15 +423,15 @@ fn save(command: Command, names: &dyn Names, images: &mut Vec<CommandImage>) -> 
     let mut tags = Vec::new();
     let mut of_first: Option<String> = None;
     for text in &wanted {
-        let (name, image) = names.in_store(text)?;
-        if of_first.as_ref().is_some_and(|first| *first != image.id) {
+        let found = names.in_store(text)?;
+        let id = &found.image.id;
+        if of_first.as_ref().is_some_and(|first| first != id) {
             return Err(Error::SeveralImages(wanted.join(" ")));
         }
-        tags.extend(name.iter().map(|name| name.clone().with_default_tag().to_string()));
-        if of_first.is_none() {
-            of_first = Some(image.id.clone());
-            images.push(CommandImage::Store { name, image });
-        }
+        tags.extend(found.name.iter().map(|name| name.clone().with_default_tag().to_string()));
+        of_first.get_or_insert_with(|| id.clone());
+        // Each name that is given is judged.
+        images.push(found.into());
     }
     let id = of_first.unwrap_or_default();
     let keeps_names = command
@@ -448,7 +464,7 @@ mod tests {
             Ok(Digest::of(b""))
         }
 
-        fn in_store(&self, _: &str) -> Result<(Option<Reference>, LocalImage), Error> {
+        fn in_store(&self, _: &str) -> Result<Stored, Error> {
             Err(Error::NothingNamed)
         }
 

@@ -8,6 +8,7 @@ use super::local::{self, LIST_WITH, in_contents};
 use super::needs::Needs;
 use super::{Pipeline, physical, writable_physical};
 use crate::bootc_store::BootcStore;
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::{Operation, Removal};
 use crate::reference::Reference;
@@ -58,6 +59,7 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         }
         going.entry(&image.id).or_default().extend(names);
     }
+    order.iter().try_for_each(|image| check_id(&store, image))?;
     let used = InUse::find(&physical, settings, &contents, &images)?;
     let removal = |image: &Image| {
         let names =
@@ -85,10 +87,12 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
     let goes = |image: &Image| {
         (all || image.names.is_empty()) && needed_by(&needs, &used, image, &image.names, true).is_none()
     };
-    let superfluous = images.iter().filter(|image| goes(image) && lists_of(&images, image).all(goes));
+    let superfluous: Vec<&Image> =
+        images.iter().filter(|image| goes(image) && lists_of(&images, image).all(goes)).collect();
+    superfluous.iter().try_for_each(|image| check_id(&store, image))?;
     let prune =
         |image: &Image| Operation::Prune { all, image: Removal::new(image, image.names.clone(), true, None) };
-    let operations: Vec<Operation> = superfluous.map(prune).collect();
+    let operations: Vec<Operation> = superfluous.into_iter().map(prune).collect();
     if operations.is_empty() {
         pipeline.talk.note(if all {
             "nothing to remove: all that there is is needed"
@@ -97,6 +101,18 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
         });
     }
     Ok(operations)
+}
+
+/// podman is given ids as they stand in the index, which anybody may have written who could write there.
+fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
+    match Digest::new(format!("sha256:{}", image.id)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::Corrupt {
+            path: store.root().path("."),
+            why: format!("an image in its index has the id {:?}, which is none", image.id),
+            hint: "let podman look at that storage: bootc-image cmd list",
+        }),
+    }
 }
 
 /// The manifest lists that stand for an image: podman finds it by their names.
@@ -157,12 +173,12 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     };
     // An image with several names can't be removed by its id, and by a name only if that still means it.
     if !removal.whole || removal.names.len() > 1 {
-        let mut words = vec!["untag", &removal.id];
+        let mut words = vec!["untag", "--", &removal.id];
         words.extend(removal.names.iter().map(String::as_str));
         podman(&words)?;
     }
     if removal.whole {
-        podman(&["rm", "--no-prune", &removal.id])?;
+        podman(&["rm", "--no-prune", "--", &removal.id])?;
     }
     let contents = Store::open(store.root())?;
     let images = contents.images(settings.lock_limit, pipeline.talk)?;

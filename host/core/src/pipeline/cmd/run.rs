@@ -103,7 +103,7 @@ pub(in crate::pipeline) fn execute(
 /// No name is given to an image that isn't whole.
 fn check_whole(pipeline: &Pipeline<'_>, store: &BootcStore, images: &[CommandImage]) -> Result<(), Error> {
     for image in images {
-        if let CommandImage::Store { name, image } = image {
+        if let CommandImage::Store { name, image, .. } = image {
             let name = name.as_ref().map_or_else(|| image.id.clone(), ToString::to_string);
             Storage::Bootc(store).whole(pipeline, &name, &image.id)?;
         }

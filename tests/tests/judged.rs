@@ -1,0 +1,107 @@
+//! What was judged is what runs: every name that is given, and none that nobody has checked.
+
+mod plugins;
+
+use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::{Output, World, stock};
+use plugins::ship_in_image;
+use serde_json::Value;
+
+/// Runs a command under these settings of the shipped policy.
+fn under(world: &World, settings: &str, command: &[&str]) -> Output {
+    let enter = ship_in_image(world.enter().registry(true), "registry-policy");
+    let enter = ship_in_image(enter, "podman-maintenance");
+    let enter = enter.file(
+        "/usr/lib/bootc-image/config.d/50-test.toml",
+        format!("[settings.registry-policy]\n{settings}"),
+    );
+    enter.run(&[&["bootc-image"], command].concat())
+}
+
+/// Nothing of a repository whose name begins with `secret`.
+const NO_SECRETS: &str = "default = \"allow\"\n[[settings.registry-policy.rule]]\neffect = \"deny\"\nrepository = [\"secret/**\"]\n";
+
+/// The names of the images that the last line of the record is about, as it has them.
+fn recorded(world: &World) -> String {
+    world.record().last().unwrap_or(&Value::Null)["frozen"]["operation"]["images"].to_string()
+}
+
+/// The report as it was given: a rule allows a tag, and any digest with that tag written beside it was allowed.
+#[test]
+fn a_tag_beside_a_digest_is_believed_by_nobody() {
+    let world = World::new();
+    let rules =
+        "default = \"deny\"\n[[settings.registry-policy.rule]]\neffect = \"allow\"\ntag = [\"9.*\"]\n";
+    let other = world.facts().app3.digest.clone();
+    let name = format!("127.0.0.1:5000/lab/app:9.4@{other}");
+    let output = under(&world, rules, &["cmd", "pull", "--quiet", &name]).exits(77);
+    assert!(output.stderr.contains("registry-policy"), "{output:#?}");
+    assert!(!world.record().iter().any(|line| line.to_string().contains("app:9.4")), "{:#?}", world.record());
+    assert!(!oracle::podman_ids(&world, Store::Bootc).contains(&world.facts().app3.id));
+    // Without such a rule it is the digest that is fetched, judged and recorded.
+    world.enter().registry(true).run(&["bootc-image", "cmd", "pull", "--quiet", &name]).ok();
+    assert!(oracle::podman_names(&world, Store::Bootc).contains(&format!("127.0.0.1:5000/lab/app@{other}")));
+    let names = world.record().iter().rfind(|line| line["event"] == "intent").unwrap()["frozen"].to_string();
+    assert!(names.contains(&format!("lab/app@{other}")) && !names.contains("9.4"), "{names}");
+}
+
+/// The report as it was given: of two names of one image the policies saw the first.
+#[test]
+fn every_name_that_is_saved_is_judged() {
+    let world = World::new();
+    stock::mine(&world, &["quay.io/secret/x:1"]);
+    let rules =
+        "name = \"no\"; action = \"deny\"; repository = [\"secret/**\"]\nname = \"yes\"; action = \"allow\"";
+    for format in ["docker-archive", "oci-archive"] {
+        for names in [["localhost/mine:1", "quay.io/secret/x:1"], ["quay.io/secret/x:1", "localhost/mine:1"]]
+        {
+            let command = [&["cmd", "save", "--format", format][..], &names].concat();
+            let output = under(&world, NO_SECRETS, &command).exits(77);
+            assert!(output.stderr.contains("registry-policy") && output.stdout.is_empty(), "{output:#?}");
+        }
+    }
+    let output = under(&world, NO_SECRETS, &["--dry-run", "cmd", "save", "localhost/mine:1"]).ok();
+    assert_eq!(output.json::<Value>()["allowed"], true);
+}
+
+/// The report as it was given: an image that is named by its id had no names, and rules that deny missed it.
+#[test]
+fn an_image_that_is_named_by_its_id_has_all_its_names() {
+    let world = World::new();
+    stock::mine(&world, &["quay.io/secret/x:1"]);
+    let id = &world.facts().mine.id;
+    let rules =
+        "name = \"no\"; action = \"deny\"; repository = [\"secret/**\"]\nname = \"yes\"; action = \"allow\"";
+    for command in [
+        &["cmd", "push", id, "127.0.0.1:5000/lab/pushed:1"][..],
+        &["cmd", "push", &id[..12], "127.0.0.1:5000/lab/pushed:1"],
+        &["cmd", "save", id],
+        &["cmd", "tag", id, "localhost/other:1"],
+        &["cmd", "inspect", id],
+    ] {
+        under(&world, NO_SECRETS, command).exits(77);
+        assert!(recorded(&world).contains("quay.io/secret/x:1"), "{command:?}: {}", recorded(&world));
+    }
+    under(&world, NO_SECRETS, &["cmd", "push", "--quiet", "localhost/mine:1", "127.0.0.1:5000/lab/pushed:1"])
+        .ok();
+}
+
+/// The report as it was given: an entry of the index with an option as its id emptied the store.
+#[test]
+fn an_id_that_is_none_is_given_to_nobody() {
+    let world = World::new();
+    let index = "/sysroot/ostree/bootc/storage/overlay-images/images.json";
+    let entry = r#"sed -i 's/^\[/[{"id":"--all","names":["localhost\/evil:1"],"layer":""},/' "#;
+    let before = oracle::podman_ids(&world, Store::Bootc);
+    let script = format!("cp {index} /tmp/kept; {entry}{index}");
+    let output = world.enter().sh(&format!(
+        "{script}; bootc-image remove evil:1 && exit 1; bootc-image prune --all && exit 1; cp /tmp/kept {index}"
+    ));
+    let output = output.ok();
+    assert_eq!(
+        output.stderr.matches("an image in its index has the id \"--all\", which is none").count(),
+        2,
+        "{output:#?}"
+    );
+    assert_eq!(oracle::podman_ids(&world, Store::Bootc), before);
+}
