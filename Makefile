@@ -2,12 +2,13 @@
 CARGO ?= cargo
 DESTDIR ?=
 PREFIX ?= /usr
+SYSCONFDIR ?= /etc
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test fuzz bench faults interop hosts stress drift fmt lint deny install clean
+.PHONY: help setup build demo test fuzz bench faults full-disk interop hosts stress drift fmt lint deny install clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## install what is missing to build and test on Debian 12 (root)
 	xtask/setup.sh
@@ -32,6 +33,10 @@ bench: setup build ## compare with podman, as ratios in one run (root)
 faults: setup build ## kill and fail every operation at every system call of six classes (hours; root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin faults
+
+full-disk: setup build ## remove, prune and revoke on every kind of full disk (minutes; root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin full-disk
 
 interop: setup build ## take turns with bootc's podman on one store, with Debian 12's and 13's (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
@@ -72,6 +77,7 @@ install: build ## install to DESTDIR
 	install -D -m 0755 $(TARGET)/release/bootc-image-native \
 		$(DESTDIR)$(PREFIX)/libexec/bootc-image/bootc-image-native
 	install -D -m 0644 extension-sdk/include/bootc_image_extension.h $(DESTDIR)$(PREFIX)/include/bootc_image_extension.h
+	install -D -m 0644 dist/logrotate/bootc-image $(DESTDIR)$(SYSCONFDIR)/logrotate.d/bootc-image
 	cd $(TARGET)/release/plugins && find . -type f -exec install -D -m 0644 {} $(abspath $(DESTDIR)$(PREFIX))/share/bootc-image/plugins/{} \;
 
 clean: ## remove what was built

@@ -5,7 +5,8 @@ set -euo pipefail
 packages=(
     gcc g++ libc6-dev pkg-config libostree-dev libssl-dev libzstd-dev   # to build
     podman crun skopeo buildah ostree                                   # what is driven and compared with
-    docker-registry busybox-static e2fsprogs                            # to make worlds
+    docker-registry busybox-static e2fsprogs xfsprogs                   # to make worlds, and disks in them
+    logrotate jq                                                        # what reads and rotates the record
     libseccomp-dev strace gdb procps valgrind                           # to make faults and measurements
 )
 targets=(wasm32-unknown-unknown wasm32-wasip2)

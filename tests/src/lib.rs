@@ -11,6 +11,7 @@
 //! - [`faults`]: system calls that fail, locks that are held, writers that interfere
 //! - [`hosts`]: generated hosts, in which nothing that is needed may be removed
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
+//! - [`full_disk`]: disks that are full, and what is taken away there
 //! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
 //! - [`drift`]: what podman's argument parser knows
@@ -18,6 +19,7 @@
 
 pub mod drift;
 pub mod faults;
+pub mod full_disk;
 pub mod hostile;
 pub mod hosts;
 pub mod machine;

@@ -133,5 +133,7 @@ fn the_name_is_never_installed() {
     assert!(plugins.contains_key(Path::new("registry-policy/plugin.toml")), "{plugins:?}");
     let shipped = plugins.into_keys().map(|path| Path::new("usr/share/bootc-image/plugins").join(path));
     expected.extend(shipped.map(|path| (path, 0o644)));
+    expected.insert("etc/logrotate.d/bootc-image".into(), 0o644);
+    assert!(page("docs/audit.md").contains("`/etc/logrotate.d/bootc-image`"));
     assert_eq!(files(root.path()), expected);
 }

@@ -1,8 +1,8 @@
 //! Where the lines of the record go: one after the other, whole, each once, whatever happens beside us to the file or to the
 //! room on its file system.
 //!
-//! - Writers hold a lock of their own shared. Whoever rotates renames the file and then waits until nobody holds it any more:
-//!   nobody writes to a file that was renamed before (`dist/logrotate`).
+//! - Whoever writes holds a lock from opening the file until the line is in it. Whoever rotates renames the file and takes the
+//!   lock once: from then on nobody writes to the file that was renamed (`dist/logrotate`).
 //! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
 //!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
 
@@ -24,7 +24,7 @@ const NAME: &str = "audit.jsonl";
 const RUN: &str = "/run/bootc-image/audit";
 const LOCK: &str = "lock";
 const WAITING: &str = "waiting.jsonl";
-/// How long somebody else may hold the lock: for one line, or for those that had to wait.
+/// How long somebody else may hold the lock: for as long as it takes to write a line, or those that had to wait.
 const LIMIT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(2);
 /// How often the file may be gone when we have written to it.
@@ -70,17 +70,11 @@ impl Journal {
     /// # Errors
     /// The system's; [`Error::Locked`].
     pub(super) fn append(&self, line: &[u8], room: Room) -> Result<(), Error> {
-        {
-            let _shared = self.lock(FlockOperation::NonBlockingLockShared)?;
-            if !self.has_waiting() {
-                match self.write(line) {
-                    Err(Unwritten { error, partly }) if partly || is_full_disk(&error) => {}
-                    written => return written.map_err(|unwritten| unwritten.error),
-                }
-            }
+        // Not with the lock held: writers don't wait for each other's disks.
+        match self.append_alone(line, room)? {
+            Some(file) => sync(&file, &self.path()),
+            None => Ok(()),
         }
-        let _alone = self.lock(FlockOperation::NonBlockingLockExclusive)?;
-        self.append_alone(line, room)
     }
 
     /// Makes or fills up the reserve.
@@ -97,8 +91,7 @@ impl Journal {
         if !self.has_waiting() {
             return Ok(0);
         }
-        let _alone = self.lock(FlockOperation::NonBlockingLockExclusive)?;
-        match self.append_alone(&[], Room::Free) {
+        match self.append(&[], Room::Free) {
             Err(error) if is_full_disk(&error) => {
                 let waiting = fs::read(self.waiting()).map_err(Error::io("read", self.waiting()))?;
                 Ok(waiting.iter().filter(|byte| **byte == b'\n').count())
@@ -107,40 +100,37 @@ impl Journal {
         }
     }
 
-    /// With the lock held alone: what waits comes first.
-    fn append_alone(&self, line: &[u8], room: Room) -> Result<(), Error> {
+    /// Appends a line, after those that had to wait. Returns the file, which isn't on disk yet; none: the line has to wait.
+    fn append_alone(&self, line: &[u8], room: Room) -> Result<Option<File>, Error> {
+        let _lock = self.lock()?;
         let path = self.waiting();
-        let remove = || match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &path)(error)),
-            _ => Ok(()),
-        };
-        let mut text = match fs::read(&path) {
+        let waiting = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(Error::io("read", &path))?,
         };
-        if !text.is_empty() && self.ends_with(&text)? {
-            // Whoever appended it was killed before it could be removed.
-            remove()?;
-            text.clear();
+        let mut written = Ok(());
+        if !waiting.is_empty() {
+            // Whoever appended it may have been killed before it could be removed.
+            if !self.ends_with(&waiting)? {
+                written = self.write(&waiting, room).and_then(|file| sync(&file, &self.path()));
+            }
+            if written.is_ok() {
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
         }
-        text.extend_from_slice(line);
-        match self.write_all_or_nothing(&text, room) {
-            Ok(()) => remove(),
-            Err(error) if room == Room::Reserved && is_full_disk(&error) => self.let_wait(line),
-            Err(error) => Err(error),
+        match written.and_then(|()| self.write(line, room)) {
+            Err(error) if room == Room::Reserved && is_full_disk(&error) => {
+                self.let_wait(line).map(|()| None)
+            }
+            written => written.map(Some),
         }
     }
 
-    fn write_all_or_nothing(&self, text: &[u8], room: Room) -> Result<(), Error> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let attempt = || {
-            self.take_back();
-            self.write(text).map_err(|unwritten| unwritten.error)
-        };
+    /// Appends whole lines or nothing, with the lock held.
+    fn write(&self, lines: &[u8], room: Room) -> Result<File, Error> {
+        let attempt = || self.write_where_it_stays(lines);
+        let is_short = |result: &Result<File, Error>| result.as_ref().is_err_and(is_full_disk);
         let mut result = attempt();
-        let is_short = |result: &Result<(), Error>| result.as_ref().is_err_and(is_full_disk);
         while room == Room::Reserved && is_short(&result) && self.reserve.give_up_some() {
             result = attempt();
         }
@@ -154,10 +144,41 @@ impl Journal {
                 }
             }
         }
-        if result.is_err() {
-            self.take_back();
-        }
         result
+    }
+
+    /// Somebody who rotates without the lock may have removed the file since it was opened, after compressing it without these
+    /// lines.
+    fn write_where_it_stays(&self, lines: &[u8]) -> Result<File, Error> {
+        for _ in 0..ATTEMPTS {
+            let file = self.try_to_write(lines)?;
+            if file.metadata().map_err(Error::io("examine", self.path()))?.nlink() > 0 {
+                return Ok(file);
+            }
+        }
+        let source = io::Error::other("it was removed again and again while it was written to");
+        Err(Error::Io { what: "write", path: self.path(), source })
+    }
+
+    fn try_to_write(&self, lines: &[u8]) -> Result<File, Error> {
+        let path = self.path();
+        let mut file = self.open()?;
+        if lines.is_empty() {
+            return Ok(file);
+        }
+        let length = file.metadata().map_err(Error::io("examine", &path))?.len();
+        // Half a line of somebody who was stopped must not spoil this one.
+        let is_ended = ends_in_newline(&file, length).map_err(Error::io("read", &path))?;
+        let text = if is_ended { lines.to_vec() } else { [b"\n", lines].concat() };
+        let written = file.write(&text).map_err(Error::io("write", &path))?;
+        if written == text.len() {
+            return Ok(file);
+        }
+        // Where the file can only be appended to (`chattr +a`), the next line begins after what there is of this one.
+        if let Err(error) = file.set_len(length) {
+            tracing::warn!(path = %path.display(), %error, "half a line stays in the audit record");
+        }
+        Err(Error::io("write", &path)(io::ErrorKind::StorageFull.into()))
     }
 
     /// Keeps a line until there is room, for as long as the machine runs.
@@ -175,21 +196,6 @@ impl Journal {
             let _ = file.set_len(before);
             Error::io("write", &path)(error)
         })
-    }
-
-    /// Removes the beginning of a line from the end of the record. Nobody is writing it: we have the lock alone.
-    fn take_back(&self) {
-        let cut = || -> io::Result<()> {
-            let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-            let file = OpenOptions::new().read(true).write(true).custom_flags(nofollow).open(self.path())?;
-            let length = file.metadata()?.len();
-            let whole = length_of_whole_lines(&file, length)?;
-            if whole < length { file.set_len(whole) } else { Ok(()) }
-        };
-        // Where the file can only be appended to, the next line begins after it.
-        if let Err(error) = cut() {
-            tracing::debug!(path = %self.path().display(), %error, "half a line stays");
-        }
     }
 
     /// Whether the record ends with these lines.
@@ -213,44 +219,20 @@ impl Journal {
     }
 
     /// Held until it is dropped. Only root can open it: whoever can read a file can lock it.
-    fn lock(&self, how: FlockOperation) -> Result<File, Error> {
+    fn lock(&self) -> Result<File, Error> {
         private_directory(&self.run).map_err(Error::io("create", &self.run))?;
         let path = self.run.join(LOCK);
         let options = File::options().append(true).create(true).mode(0o600).open(&path);
         let file = options.map_err(Error::io("open", &path))?;
         let start = Instant::now();
         // Being asked to end doesn't end this: what was done must be recorded.
-        while flock(&file, how).is_err() {
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             if start.elapsed() >= LIMIT {
                 return Err(Error::Locked { path, limit: LIMIT });
             }
             std::thread::sleep(INTERVAL);
         }
         Ok(file)
-    }
-
-    /// Appends to the record, with the lock held.
-    fn write(&self, text: &[u8]) -> Result<(), Unwritten> {
-        let path = self.path();
-        for _ in 0..ATTEMPTS {
-            let mut file = self.open()?;
-            // Half a line that couldn't be taken back must not spoil this one.
-            let ended = ends_in_newline(&file).map_err(Error::io("read", &path))?;
-            let text = if ended { text.to_vec() } else { [b"\n", text].concat() };
-            // One write on a descriptor opened for appending: lines of two processes never mix.
-            let written = file.write(&text).map_err(Error::io("write", &path))?;
-            if written != text.len() {
-                let error = Error::io("write", &path)(io::ErrorKind::StorageFull.into());
-                return Err(Unwritten { error, partly: true });
-            }
-            file.sync_data().map_err(Error::io("sync", &path))?;
-            // Somebody who rotates and doesn't wait for us may have removed it, after compressing it without our line.
-            if file.metadata().map_err(Error::io("examine", &path))?.nlink() > 0 {
-                return Ok(());
-            }
-        }
-        let source = io::Error::other("it was removed again and again while it was written to");
-        Err(Error::Io { what: "write", path, source }.into())
     }
 
     fn open(&self) -> Result<File, Error> {
@@ -280,18 +262,6 @@ impl Journal {
             sync_directory(directory)?;
         }
         Ok(file)
-    }
-}
-
-/// Why a line isn't in the record, and whether some of it is.
-struct Unwritten {
-    error: Error,
-    partly: bool,
-}
-
-impl From<Error> for Unwritten {
-    fn from(error: Error) -> Self {
-        Self { error, partly: false }
     }
 }
 
@@ -327,27 +297,15 @@ fn see_to_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<
     change().map_err(Error::io("change the mode of", path))
 }
 
-fn ends_in_newline(file: &File) -> io::Result<bool> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
+fn ends_in_newline(file: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(true) };
     let mut byte = [0];
     file.read_exact_at(&mut byte, last)?;
     Ok(byte == *b"\n")
 }
 
-/// Up to where a file of so many bytes has whole lines.
-fn length_of_whole_lines(file: &File, length: u64) -> io::Result<u64> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut end = length;
-    while end > 0 {
-        let start = end.saturating_sub(buffer.len() as u64);
-        let part = buffer.get_mut(..usize::try_from(end - start).unwrap_or_default()).unwrap_or_default();
-        file.read_exact_at(part, start)?;
-        if let Some(newline) = part.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(start + newline as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
+fn sync(file: &File, path: &Path) -> Result<(), Error> {
+    file.sync_data().map_err(Error::io("sync", path))
 }
 
 fn sync_directory(path: &Path) -> Result<(), Error> {
