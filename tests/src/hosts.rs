@@ -20,7 +20,10 @@ const IMAGES: usize = 6;
 const BATCH: u64 = 20;
 const LIMIT: Duration = Duration::from_secs(580);
 /// Names that a storage has; each image has some of them.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
+    // What the deployments were made from.
+    "127.0.0.1:5000/lab/os:0",
+    "127.0.0.1:5000/lab/os:1",
     "quay.io/zz/a:1",
     "quay.io/zz/a:2",
     "quay.io/zz/a:latest",
@@ -44,7 +47,7 @@ store=/sysroot/ostree/bootc/storage
 quadlet=/usr/libexec/podman/quadlet
 words() {
     sed -n 's/^Exec[A-Za-z]*=//p' | tr ' ,=' '\n\n\n' | sed 's/^"//; s/"$//; s/%i/1/g; s/%p/app/g; s/\${V}/1/g; s/%%/%/g' |
-        grep -E 'zz|^(sha256:)?[0-9a-f]{6,64}$' | sort -u || true
+        grep -E 'zz|lab/os|^(sha256:)?[0-9a-f]{6,64}$' | sort -u || true
 }
 services() {
     if [ -x $quadlet ]; then
@@ -56,6 +59,8 @@ needed() {
     {
         services /run/containers/systemd:/etc/containers/systemd:/usr/share/containers/systemd
         services $old/etc/containers/systemd:$old/usr/share/containers/systemd
+        services $old/usr/etc/containers/systemd:$old/usr/share/containers/systemd
+        sed -n 's/^container-image-reference=ostree-unverified-registry:/ExecStart=/p' ${old%/*}/*.origin
         cat /run/kube-words 2>/dev/null || true
     } | words >/run/words
     : >/run/needed
@@ -186,7 +191,9 @@ fn generate(world: &World, images: &[Value], seed: u64) -> Host {
     let mut script = String::from(
         "rm -rf $store/* /var/lib/containers/storage /run/containers /etc/containers/systemd /etc/containers/storage.* /root/.config \
          /var/hosts /run/hosts /run/kube-words /usr/share/containers/systemd/* /usr/lib/bootc/bound-images.d/* \
-         /sysroot/ostree/deploy/lab/deploy/$other.0/etc/containers/systemd\n\
+         /sysroot/ostree/deploy/lab/deploy/$other.0/etc/containers/systemd \
+         /sysroot/ostree/deploy/lab/deploy/$other.0/usr/etc/containers/systemd\n\
+         [ ! -d /var/kept-etc ] || mv /var/kept-etc /sysroot/ostree/deploy/lab/deploy/$other.0/etc\n\
          cp -a /var/kept-store/. $store/; : >/run/container-ids\n",
     );
     let file = |script: &mut String, path: &str, text: &str| {
@@ -199,8 +206,21 @@ fn generate(world: &World, images: &[Value], seed: u64) -> Host {
         &format!("{}\n", json!(index)),
     );
     let configuration = configure(&mut random, &mut script, &file);
+    // The other deployment is staged: it has no `/etc` of its own yet.
+    let staged = random.once_in(4);
+    if staged {
+        script.push_str("mv /sysroot/ostree/deploy/lab/deploy/$other.0/etc /var/kept-etc\n");
+    }
     for number in 0..random.below(5) {
-        unit(&mut random, &mut host, &mut script, number, images, &names, &file);
+        let mut part = String::new();
+        unit(&mut random, &mut host, &mut part, number, images, &names, &file);
+        let etc = if staged { "$other.0'/usr/etc" } else { "$other.0'/etc" };
+        script.push_str(&part.replace("$other.0'/etc", etc));
+    }
+    for (which, names) in names.iter().enumerate() {
+        if names.iter().any(|name| name.contains("lab/os")) {
+            host.mentioned.push(which);
+        }
     }
     if random.once_in(3) {
         // podman has a container there that was made from one of the images.
