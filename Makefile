@@ -5,7 +5,7 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test fuzz bench faults full-disk interop hosts stress drift fmt lint deny install clean
+.PHONY: help setup build demo test fuzz bench faults full-disk signals interop hosts stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,10 @@ faults: setup build ## kill and fail every operation at every system call of six
 full-disk: setup build ## remove, prune and revoke on every kind of full disk (minutes; root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin full-disk
+
+signals: setup build ## ask every operation to end at twenty points, with each of four signals (root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin signals
 
 interop: setup build ## take turns with bootc's podman on one store, with Debian 12's and 13's (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins

@@ -265,14 +265,14 @@ fn being_asked_to_end_leaves_nothing_behind() {
             );
             let enter = world.enter().file_with_mode("/usr/bin/podman", podman, 0o755);
             let enter = enter.file_with_mode("/usr/bin/skopeo", skopeo, 0o755);
-            let output = enter.run(&["bash", "-euc", &script]).exits(1);
+            let output = enter.run(&["bash", "-euc", &script]).exits(128 + number);
             let error = format!("error: interrupted by signal {number}\n");
             assert!(output.stderr.contains(&error), "{how}: {output:#?}");
             drop(held);
             assert_eq!(traces(&world), before, "{how}");
         }
     }
-    assert_eq!(world.record().iter().filter(|line| line["result"] == "failed").count(), 6);
+    assert_eq!(world.record().iter().filter(|line| line["result"] == "interrupted").count(), 6);
 }
 
 /// D3.14: nothing of the caller's reaches the children.

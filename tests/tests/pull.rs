@@ -202,10 +202,12 @@ fn being_asked_to_end_while_another_copies_is_recorded() {
                   bootc-image pull-from-default-storage mine:1 127.0.0.1:5000/lab/app:1 2>/tmp/said & ours=$!
                   until grep -q 'note: waiting for' /tmp/said; do sleep 0.05; done
                   kill -TERM $ours; code=0; wait $ours || code=$?; cat /tmp/said >&2; pkill sleep; exit $code";
-    let output = world.enter().run(&["bash", "-uc", script]).exits(1);
+    let output = world.enter().run(&["bash", "-uc", script]).exits(143);
     assert_eq!(output.stderr.matches("error: interrupted by signal 15").count(), 1, "{output:#?}");
-    let events: Vec<Value> = world.record().iter().map(|line| line["event"].clone()).collect();
+    let record = world.record();
+    let events: Vec<&Value> = record.iter().map(|line| &line["event"]).collect();
     assert_eq!(events, ["intent", "outcome"]);
+    assert_eq!((&record[1]["result"], &record[1]["signal"]), (&"interrupted".into(), &15.into()));
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn option(words: &mut Vec<String>, name: &str) -> Option<u64> {
 
 /// Returns how many runs there were, and how many of them were wrong.
 fn sweep(operation: &Operation, faults: &[Fault], points: usize, seed: u64) -> (usize, usize) {
-    let ready = operation.prepare();
+    let ready = operation.prepare().counted();
     // Each signal has a name for each of its two ways.
     let plan: Vec<(Fault, usize)> = faults
         .iter()

