@@ -5,7 +5,7 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test fuzz bench faults full-disk signals interop hosts stress drift fmt lint deny install clean
+.PHONY: help setup build demo test fuzz bench damage faults full-disk signals interop hosts stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,10 @@ bench: setup build ## compare with podman, as ratios in one run (root)
 faults: setup build ## kill and fail every operation at every system call of six classes (hours; root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin faults
+
+damage: setup build ## damage every part of a stored image, and have it repaired, pulled and copied (half an hour; root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
+	$(CARGO) run --quiet --locked -p bootc-image-tests --bin damage
 
 full-disk: setup build ## remove, prune and revoke on every kind of full disk (minutes; root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins

@@ -10,6 +10,7 @@
 //! - [`oracle`]: what podman, skopeo and ostree say about it
 //! - [`faults`]: system calls that fail, locks that are held, writers that interfere
 //! - [`hosts`]: generated hosts, in which nothing that is needed may be removed
+//! - [`damage`]: stored images that are damaged and healed, part by part
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
 //! - [`full_disk`]: disks that are full, and what is taken away there
 //! - [`stock`]: images that are put into bootc's store
@@ -17,6 +18,7 @@
 //! - [`drift`]: what podman's argument parser knows
 //! - [`programs`]: where the programs under test are
 
+pub mod damage;
 pub mod drift;
 pub mod faults;
 pub mod full_disk;

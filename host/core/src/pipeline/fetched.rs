@@ -138,7 +138,7 @@ fn heal(
     let storage = Storage::Bootc(store);
     let found = storage.images(pipeline, |images, _| {
         let found = images.named(pinned).filter(|image| image.is_of(digest));
-        Ok(found.map(|image| (image.id.clone(), image.digest.clone())))
+        Ok(found.map(|image| (image.id.clone(), image.manifests().into_iter().next())))
     })?;
     let Some((id, manifest)) = found else {
         return Err(Error::Verification {

@@ -35,8 +35,8 @@ pub(super) fn resolve(
     let found = Storage::Bootc(&store).images(pipeline, |images, _| named(images, wanted, all))?;
     let sources = Sources { pipeline, physical: &physical, store: &store };
     let (mut operations, mut failed) = (Vec::new(), Vec::new());
-    for image in found {
-        match sources.of(&image) {
+    for (image, manifests) in found {
+        match sources.of(&image, &manifests) {
             Ok(from) => operations.push(Operation::Repair { image, from }),
             Err(error) if all => failed.push(error),
             Err(error) => return Err(error),
@@ -48,22 +48,24 @@ pub(super) fn resolve(
     Ok((operations, failed))
 }
 
+/// An image, and its manifests.
+type Found = (StoredImage, Vec<Digest>);
+
 /// The images that are meant, each once.
-fn named(images: &Images<'_>, wanted: &[String], all: bool) -> Result<Vec<StoredImage>, Error> {
-    let stored = |image: &Image| StoredImage {
-        id: image.id.clone(),
-        manifest_digest: image.digest.clone(),
-        names: image.names.clone(),
+fn named(images: &Images<'_>, wanted: &[String], all: bool) -> Result<Vec<Found>, Error> {
+    let stored = |image: &Image| {
+        let (manifest_digest, names) = (image.digest.clone(), image.names.clone());
+        (StoredImage { id: image.id.clone(), manifest_digest, names }, image.manifests())
     };
     if all {
         // A manifest list has no layers: it is whole or it isn't there.
         let with_layers = images.iter().filter(|image| images.instances(image).is_empty());
         return Ok(with_layers.map(stored).collect());
     }
-    let mut found: Vec<StoredImage> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     for text in wanted {
         let (image, _) = in_contents(images, text)?;
-        if found.iter().all(|known| known.id != image.id) {
+        if found.iter().all(|(known, _)| known.id != image.id) {
             found.push(stored(image));
         }
     }
@@ -79,14 +81,14 @@ struct Sources<'a> {
 
 impl Sources<'_> {
     /// The first that has the image: podman's storage, the ostree repository, the registries of its names.
-    fn of(&self, image: &StoredImage) -> Result<RepairSource, Error> {
+    fn of(&self, image: &StoredImage, manifests: &[Digest]) -> Result<RepairSource, Error> {
         if let Some(local) = self.in_default_store(image)? {
             return Ok(RepairSource::DefaultStore(local));
         }
         if let Some(host) = self.in_repository(image) {
             return Ok(RepairSource::Host(host));
         }
-        let references = in_registries(image);
+        let references = in_registries(image, manifests);
         if references.is_empty() {
             return Err(Error::NoSource { image: image.to_string() });
         }
@@ -121,14 +123,13 @@ impl Sources<'_> {
 }
 
 /// The image by digest in each registry in which it has a name.
-fn in_registries(image: &StoredImage) -> Vec<Reference> {
+fn in_registries(image: &StoredImage, manifests: &[Digest]) -> Vec<Reference> {
     let mut references: Vec<Reference> = Vec::new();
     for name in &image.names {
         let Some(name) = Reference::parse_local(name).ok().and_then(|name| name.in_registry().ok()) else {
             continue;
         };
-        // The manifest itself before an index that it may be in.
-        for digest in image.manifest_digest.iter().chain(name.digest()) {
+        for digest in manifests.iter().chain(name.digest()) {
             let reference = name.with_digest(digest.clone());
             if !references.contains(&reference) {
                 references.push(reference);
@@ -173,8 +174,8 @@ pub(super) fn execute(
             let mut fetched = Err(Error::NoSource { image: image.to_string() });
             for reference in references {
                 fetched = fetch(Source::Registry(reference, &[], &[]), 0, &Scratch::new()?);
-                // Another registry may have it.
-                if !matches!(fetched, Err(Error::Child { .. })) {
+                // Another registry may have it; or it was an index, of which the image for this machine is another one.
+                if !matches!(fetched, Err(Error::Child { .. } | Error::Verification { .. })) {
                     break;
                 }
                 children::check_not_asked_to_end()?;

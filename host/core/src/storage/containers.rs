@@ -125,6 +125,21 @@ impl Image {
         self.digest.as_ref() == Some(manifest) || self.is_of_document(manifest)
     }
 
+    /// Its manifests, by what the index says: its own before an index that it is in.
+    pub fn manifests(&self) -> Vec<Digest> {
+        let own = self.documents.get("manifest").map(String::as_str);
+        let others = self.document_names.iter().filter_map(|name| name.strip_prefix("manifest-"));
+        let known = self.digest.as_ref().map(Digest::as_str);
+        let mut manifests = Vec::new();
+        for digest in own.into_iter().chain(others).chain(known).filter_map(|digest| Digest::new(digest).ok())
+        {
+            if !manifests.contains(&digest) {
+                manifests.push(digest);
+            }
+        }
+        manifests
+    }
+
     /// Whether it has a document with this digest, by what the index says.
     pub fn has_document(&self, digest: &Digest) -> bool {
         self.documents.values().any(|of| of == digest.as_str())

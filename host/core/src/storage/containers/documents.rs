@@ -15,13 +15,23 @@ const NAMES: &str = "big-data-names";
 const DIGESTS: &str = "big-data-digests";
 const SIZES: &str = "big-data-sizes";
 
-/// Which document it is, as far as that can be told.
-fn expected(record: &Record, name: &str) -> Option<Digest> {
+/// Which document it is, as far as that can be told. The manifest is one of those that have their digest in their names: the one
+/// that the index says, or `manifest`, that of the same image elsewhere, or the one by which the image is known.
+fn expected(record: &Record, name: &str, manifest: Option<&Digest>) -> Option<Digest> {
     let digest = |text: &str| Digest::new(text).ok().filter(|digest| digest.as_str().starts_with("sha256:"));
     let of_name = digest(name.strip_prefix("manifest-").unwrap_or(name));
-    let of_manifest = || text(record, "digest").and_then(digest).filter(|_| name == "manifest");
-    let of_index = || record.get(DIGESTS)?.get(name)?.as_str().and_then(digest);
-    of_name.or_else(of_manifest).or_else(of_index)
+    let of_index = record.get(DIGESTS).and_then(|map| map.get(name)?.as_str()).and_then(digest);
+    if of_name.is_some() || name != "manifest" {
+        return of_name.or(of_index);
+    }
+    let names = names(record);
+    let is_kept = |digest: &Digest| {
+        let mut kept = names.iter().filter_map(|name| name.strip_prefix("manifest-")).peekable();
+        kept.peek().is_none() || kept.any(|kept| kept == digest.as_str())
+    };
+    let known = text(record, "digest").and_then(digest);
+    let elsewhere = manifest.filter(|digest| is_kept(digest)).cloned();
+    of_index.filter(is_kept).or(elsewhere).or(known)
 }
 
 fn names(record: &Record) -> Vec<String> {
@@ -59,7 +69,7 @@ pub(crate) fn missing(
         for record in index(store)?.iter().filter(is_it) {
             for name in names(record) {
                 documents.extend(store.document(image, &name)?);
-                wanted.extend(expected(record, &name));
+                wanted.extend(expected(record, &name, None));
             }
         }
     }
@@ -121,6 +131,8 @@ pub(super) fn replace(
     for name in &wanted {
         documents.extend(storage.document(&image, name)?);
     }
+    let manifest = others.get("manifest").map(|text| Digest::of(text));
+    let expected = |record: &Record, name: &str| expected(record, name, manifest.as_ref());
     writer.directory(format!("{}-images/{image}", storage.driver()).as_ref(), 0o700)?;
     let (mut kept, mut digests, mut sizes) = (Vec::new(), Record::new(), Record::new());
     for name in wanted {
