@@ -574,6 +574,9 @@ impl Error {
             Self::SeveralImages(_) => "several images need: --multi-image-archive",
             Self::NothingNamed => "write its name or id; see what there is with: bootc-image list",
             Self::LookUp { source, .. } | Self::NeedsUnknown(source) => return source.hint(),
+            Self::Child { stderr, .. } if stderr.contains("no space left on device") => {
+                "see which file system is full with: df -h; free room there, e.g. with: bootc-image prune --all"
+            }
             Self::Child { .. } | Self::Io { .. } => return None,
         };
         Some(text.to_owned())

@@ -1,5 +1,5 @@
 # A full disk, and everything that takes something away. FS, SIZE and OPTIONS say what is made; HOLDS what of the host is on it:
-# `all` or only the `record`; FULL of what it is: `room` or `inodes`; RESERVE which reserves there are: `none`, the `kernel`'s, or
+# `all`, only the `record` or only bootc's `store`; FULL of what it is: `room` or `inodes`; RESERVE which reserves there are: `none`, the `kernel`'s, or
 # `all`. Prints how each command ended, and the record in the end. Runs after oracle/bootc-podman.sh.
 app=127.0.0.1:5000/lab/app:1
 store=/sysroot/ostree/bootc/storage
@@ -29,13 +29,16 @@ make_disk() {
     mkdir $disk
     mount -o loop /run/disk.img $disk
     if [ $RESERVE = none ]; then kernels_reserve 0; fi
-    if [ $HOLDS = all ]; then
+    if [ $HOLDS != record ]; then
         cp -a $store $disk/storage
-        cp -a /var /etc $disk
         mount --bind $disk/storage $store
+    fi
+    if [ $HOLDS = all ]; then
+        cp -a /var /etc $disk
         mount --bind $disk/var /var
         mount --bind $disk/etc /etc
-    else
+    fi
+    if [ $HOLDS = record ]; then
         mkdir -p $disk/bootc-image /var/lib/bootc-image
         mount --bind $disk/bootc-image /var/lib/bootc-image
     fi

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::storage::containers::Store;
 use crate::storage::root::RootDir;
 
-/// What a reserve is called: in the state's directory, and beside bootc's storage where that is on another file system.
+/// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
 const OF_STATE: &str = "reserve";
 const OF_STORE: &str = ".bootc-image-reserve";
 /// Where root alone writes, and nothing outlives the machine's run.
@@ -205,12 +205,16 @@ fn reserves(settings: &Settings, physical: &RootDir, store: &BootcStore) -> Vec<
     if is_on_the_file_system_of_state(settings, store) {
         found.push(Beside { reserve: Reserve::new(settings.state.join(OF_STATE)), _directory: None });
     }
-    found.extend(beside(physical));
+    found.extend(of_store(physical, store));
     found
 }
 
-fn beside(physical: &RootDir) -> Option<Beside> {
-    let directory: OwnedFd = physical.open_file(PARENT).ok()?.into();
+/// Beside the storage, or in it, where it has a file system of its own.
+fn of_store(physical: &RootDir, store: &BootcStore) -> Option<Beside> {
+    let parent = physical.open_file(PARENT).ok()?;
+    let (device, _) = store.root().identity().ok()?;
+    let is_its_own = parent.metadata().ok()?.dev() != device;
+    let directory: OwnedFd = if is_its_own { store.root().open_file(".").ok()? } else { parent }.into();
     let path = format!("/proc/self/fd/{}/{OF_STORE}", directory.as_raw_fd());
     Some(Beside { reserve: Reserve::new(path), _directory: Some(directory) })
 }
@@ -226,7 +230,7 @@ pub(super) fn keep_reserve(settings: &Settings) {
     let Ok(Some(store)) = BootcStore::open(&physical) else { return };
     Lowered::restore(&path_of(store.root()));
     if !is_on_the_file_system_of_state(settings, &store)
-        && let Some(beside) = beside(&physical)
+        && let Some(beside) = of_store(&physical, &store)
     {
         beside.reserve.keep();
     }
