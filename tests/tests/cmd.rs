@@ -24,11 +24,11 @@ fn refused(output: &Output, why: &str) {
 
 /// A podman that only leaves a mark: whoever starts it is found out.
 fn with_marking_podman(enter: Enter) -> Enter {
-    enter.file_with_mode("/usr/bin/podman", "#!/bin/sh\ntouch /var/tmp/podman-ran\n", 0o755)
+    enter.file_with_mode("/usr/bin/podman", "#!/bin/sh\ntouch /var/podman-ran\n", 0o755)
 }
 
 fn podman_ran(world: &World) -> bool {
-    world.outside("/var/tmp/podman-ran").exists()
+    world.outside("/var/podman-ran").exists()
 }
 
 #[test]
@@ -368,8 +368,8 @@ fn the_callers_environment_changes_nothing() {
     let world = World::new();
     let enter = world
         .enter()
-        .file_with_mode("/tmp/evil/podman", "#!/bin/sh\ntouch /var/tmp/podman-ran\n", 0o755)
-        .file("/tmp/evil/storage.conf", "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/tmp/other\"\n")
+        .file_with_mode("/tmp/evil/podman", "#!/bin/sh\ntouch /var/podman-ran\n", 0o755)
+        .file("/tmp/evil/storage.conf", "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/other\"\n")
         .env("PATH", "/tmp/evil:/usr/bin")
         .env("HOME", "/tmp/evil")
         .env("CONTAINERS_STORAGE_CONF", "/tmp/evil/storage.conf")
@@ -377,7 +377,7 @@ fn the_callers_environment_changes_nothing() {
         .env("CONTAINER_HOST", "unix:///tmp/evil/sock");
     let output = enter.run(&["/usr/bin/bootc-image", "cmd", "list"]).ok();
     assert!(output.stdout.contains("localhost/app"), "{output:#?}");
-    assert!(!podman_ran(&world) && !world.outside("/var/tmp/other").exists());
+    assert!(!podman_ran(&world) && !world.outside("/var/other").exists());
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
         (
             "skopeo",
             "exit 0",
-            "localhost/bootc:latest isn't what was asked for: /var/lib/containers/storage doesn't hold the whole",
+            "localhost/bootc:latest isn't what was asked for: /var/lib/containers/storage doesn't hold the image under",
         ),
         (
             "podman",
@@ -279,8 +279,8 @@ fn being_asked_to_end_leaves_nothing_behind() {
 #[test]
 fn the_callers_environment_doesnt_reach_the_children() {
     let world = World::new();
-    let spy = "#!/bin/sh\ntr '\\0' '\\n' </proc/self/environ >/var/tmp/environment\nls /proc/self/fd >/var/tmp/descriptors\nexit 1\n";
-    let mut enter = world.enter().file_with_mode("/usr/bin/podman", spy, 0o755);
+    let spy = "#!/bin/sh\ntr '\\0' '\\n' </proc/self/environ >/var/environment\nls /proc/self/fd >/var/descriptors\nexit 1\n";
+    let mut enter = world.enter().file_with_mode("/usr/bin/skopeo", spy, 0o755);
     for variable in [
         "CONTAINERS_CONF",
         "CONTAINER_HOST",
@@ -300,12 +300,12 @@ fn the_callers_environment_doesnt_reach_the_children() {
         .env("HTTPS_PROXY", "http://proxy")
         .sh("exec 7</etc/passwd; exec bootc-image copy-to-storage")
         .exits(1);
-    let passed = fs::read_to_string(world.outside("/var/tmp/environment")).unwrap();
+    let passed = fs::read_to_string(world.outside("/var/environment")).unwrap();
     let mut names: Vec<&str> = passed.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.retain(|name| !["PWD", "SHLVL", "OLDPWD", "_"].contains(name));
     names.sort_unstable();
     assert_eq!(names, ["HOME", "HTTPS_PROXY", "LANG", "PATH", "TMPDIR"], "{passed}");
     assert!(!passed.contains("evil") && passed.contains("HOME=/run/bootc-image/home"), "{passed}");
-    let descriptors = fs::read_to_string(world.outside("/var/tmp/descriptors")).unwrap();
+    let descriptors = fs::read_to_string(world.outside("/var/descriptors")).unwrap();
     assert!(!descriptors.lines().any(|number| number == "7"), "{descriptors}");
 }

@@ -400,10 +400,10 @@ fn names_of_files_cant_become_two() {
 
 /// Files and programs in a directory that a caller prepares. Each program and each socket would leave a mark.
 fn prepared(enter: Enter) -> Enter {
-    let leave_mark = "#!/bin/sh\ntouch /var/tmp/mark\nexit 0\n";
+    let leave_mark = "#!/bin/sh\ntouch /var/mark\nexit 0\n";
     let other =
-        "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/tmp/other\"\nrunroot = \"/var/tmp/other-run\"\n";
-    let containers = "[engine]\nevents_logger = \"file\"\nevents_logfile_path = \"/var/tmp/mark\"\n";
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/other\"\nrunroot = \"/var/other-run\"\n";
+    let containers = "[engine]\nevents_logger = \"file\"\nevents_logfile_path = \"/var/mark\"\n";
     let registries = "unqualified-search-registries = [\"127.0.0.1:5000\"]\n[[registry]]\nlocation = \"127.0.0.1:5000\"\nblocked = true\n";
     let mut enter = enter;
     for program in [
@@ -449,7 +449,7 @@ fn without_effect(setups: &[String]) {
                 "( {setup}
                 /usr/bin/bootc-image cmd {command} >/run/out 2>/run/err ) || {{ cat /run/err; echo 'failed: {quoted}' >&2; exit 1; }}
                 cmp /run/out /run/expected || {{ echo 'other output: {quoted}' >&2; exit 1; }}
-                for mark in mark other other-run; do [ ! -e /var/tmp/$mark ] || {{ echo \"$mark left: {quoted}\" >&2; exit 1; }}; done\n",
+                for mark in mark other other-run; do [ ! -e /var/$mark ] || {{ echo \"$mark left: {quoted}\" >&2; exit 1; }}; done\n",
                 quoted = setup.replace(['\'', '"', '$'], "_"),
             );
         }
@@ -538,7 +538,7 @@ fn links_lead_nowhere() {
         let world = World::new();
         let output = prepared(world.enter()).sh(&format!("{link}; bootc-image cmd list")).exits(1);
         assert!(output.stderr.contains(expected), "{link}: {output:#?}");
-        assert!(output.stdout.is_empty() && !world.outside("/var/tmp/mark").exists());
+        assert!(output.stdout.is_empty() && !world.outside("/var/mark").exists());
     }
 }
 
@@ -579,7 +579,7 @@ fn without_its_check_each_attempt_succeeds() {
         ("delegation", "--sysroot /sysroot cmd list", "[ $code = 0 ]"),
         ("text", "cmd list --format \"$(printf 'a\\tb')\"", "[ $code = 0 ]"),
         ("environment", "cmd list", "grep -q vfs /run/err"),
-        ("search", "cmd list", "[ -e /var/tmp/mark ]"),
+        ("search", "cmd list", "[ -e /var/mark ]"),
         ("descriptors", "cmd list", "[ -s /run/descriptors ]"),
         ("directory", "cmd list", "grep -q /tmp/context /run/directory"),
     ];

@@ -87,13 +87,13 @@ fn half_an_archive_doesnt_stay_and_one_that_was_there_does() {
 #[test]
 fn a_directory_isnt_saved_to_a_pipe() {
     let world = World::new();
-    let marking = "#!/bin/sh\ntouch /var/tmp/podman-ran\n";
+    let marking = "#!/bin/sh\ntouch /var/podman-ran\n";
     for words in ["docker-dir", "oci-dir", "oci-dir --multi-image-archive"] {
         let enter = enter(&world).file_with_mode("/usr/bin/podman", marking, 0o755);
         let output =
             enter.sh(&format!("bootc-image cmd save --format {words} app:stable | cat; exit 0")).ok();
         assert!(output.stderr.contains("can't be written to standard output\n  hint: "), "{output:#?}");
-        assert!(output.stdout.is_empty() && !world.outside("/var/tmp/podman-ran").exists());
+        assert!(output.stdout.is_empty() && !world.outside("/var/podman-ran").exists());
     }
     enter(&world).run(&["bootc-image", "cmd", "save", "--format=docker-dir", "app:stable"]).exits(2);
     assert!(world.record().is_empty());

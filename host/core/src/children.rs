@@ -21,14 +21,14 @@ use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::Error;
-use crate::mounts::{be_private, bind_privately, protect};
+use crate::mounts::{be_private, bind_privately, mount_memory, protect};
 
 /// Where programs are looked for, whatever the caller's `PATH` says.
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 /// An empty directory of root's: no program finds settings of the caller in it.
 const HOME: &str = "/run/bootc-image/home";
-/// Where programs put temporary files that may be large. podman writes to it whatever `TMPDIR` says: what it loads is
-/// unpacked there.
+/// Where programs put temporary files. podman writes to it whatever `TMPDIR` says: what it loads is unpacked there. And it
+/// leaves something there when it is interrupted, whatever it does: it looks what the kernel can do.
 const TEMPORARY: &str = "/var/tmp";
 /// How much of a child's stderr is kept for an error.
 const MAX_STDERR: u64 = 64 << 10;
@@ -167,8 +167,18 @@ pub struct Child {
     mounts: Mounts,
     /// What it can't write to, so that it is empty for the next one as well.
     home: Option<&'static str>,
-    /// What it has in the place of [`TEMPORARY`].
-    temporary: Option<PathBuf>,
+    temporary: Temporary,
+}
+
+/// What a child has in the place of [`TEMPORARY`].
+#[derive(Debug)]
+enum Temporary {
+    /// The real one.
+    Real,
+    /// One in memory, which ends with it.
+    InMemory,
+    /// This directory.
+    Directory(PathBuf),
 }
 
 /// What of our mounts a child shares.
@@ -183,7 +193,8 @@ enum Mounts {
 }
 
 impl Child {
-    /// `program` with the environment that every child gets, and nothing on stdin.
+    /// `program` with the environment that every child gets, and nothing on stdin. For podman `/var/tmp` is in memory: what needs
+    /// more room is given a directory.
     ///
     /// # Errors
     /// [`Error::MissingProgram`]; the system's.
@@ -195,6 +206,9 @@ impl Child {
             child.home = Some(home);
         }
         child.mounts = Mounts::Private;
+        if program == Program::Podman {
+            child.temporary = Temporary::InMemory;
+        }
         Ok(child)
     }
 
@@ -224,7 +238,14 @@ impl Child {
             command.current_dir("/");
         }
         command.stdin(Stdio::null());
-        Ok(Self { name, command, descriptors: Vec::new(), mounts: Mounts::Ours, home: None, temporary: None })
+        Ok(Self {
+            name,
+            command,
+            descriptors: Vec::new(),
+            mounts: Mounts::Ours,
+            home: None,
+            temporary: Temporary::Real,
+        })
     }
 
     /// Adds an argument.
@@ -241,16 +262,18 @@ impl Child {
         self
     }
 
-    /// Has it put its temporary files here: what it leaves when it is killed goes with the directory.
+    /// Has it put its temporary files here: what it leaves when it is killed goes with the directory. It sees the real
+    /// `/var/tmp`.
     pub fn temporary(&mut self, directory: &Path) -> &mut Self {
         self.command.env("TMPDIR", directory);
+        self.temporary = Temporary::Real;
         self
     }
 
     /// Shows it this directory in the place of `/var/tmp`: whatever it leaves there when it ends goes with the directory. Only
     /// for a program with mounts of its own, and one that isn't to find there what others have.
     pub fn temporary_instead(&mut self, directory: &Path) -> &mut Self {
-        self.temporary = Some(directory.to_owned());
+        self.temporary = Temporary::Directory(directory.to_owned());
         self
     }
 
@@ -449,7 +472,8 @@ impl Child {
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
         let (parent, home) = (rustix::process::getpid(), self.home);
-        let (temporary, ignored) = (self.temporary.take(), signals::ignored_by_mistake());
+        let temporary = std::mem::replace(&mut self.temporary, Temporary::Real);
+        let ignored = signals::ignored_by_mistake();
         let enter = move || -> io::Result<()> {
             signals::reset(ignored)?;
             // If we are killed, nobody is left to clean up after it: it must not go on.
@@ -465,8 +489,10 @@ impl Child {
             if let Some(home) = home {
                 protect(home)?;
             }
-            if let Some(temporary) = &temporary {
-                rustix::mount::mount_bind(temporary, TEMPORARY)?;
+            match &temporary {
+                Temporary::Real => {}
+                Temporary::InMemory => mount_memory(TEMPORARY)?,
+                Temporary::Directory(directory) => rustix::mount::mount_bind(directory, TEMPORARY)?,
             }
             for (file, number) in &descriptors {
                 // SAFETY: the number is only written to; forgetting the wrapper leaves it open for the program.

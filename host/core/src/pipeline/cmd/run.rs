@@ -24,8 +24,8 @@ use crate::reference::Reference;
 use crate::report::Report;
 use crate::scratch::{self, Scratch};
 
-/// Subcommands that write no temporary files: they read, or change names.
-const WITHOUT_FILES: [&str; 7] = ["exists", "history", "inspect", "list", "search", "tag", "tree"];
+/// Subcommands whose temporary files are small: they read, or change names.
+const WITH_SMALL_FILES: [&str; 7] = ["exists", "history", "inspect", "list", "search", "tag", "tree"];
 /// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
 /// it, and that of newer ones.
 const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];
@@ -114,7 +114,9 @@ fn check_whole(pipeline: &Pipeline<'_>, store: &BootcStore, images: &[CommandIma
 /// Gives podman a directory for its temporary files, which go with it however podman ends: by itself it leaves them behind
 /// when it is interrupted.
 fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<Option<Scratch>, Error> {
-    if WITHOUT_FILES.contains(&command.name()) {
+    // What is named there must be found there.
+    let names_it = command.argv().iter().any(|argument| argument.contains(scratch::PARENT));
+    if WITH_SMALL_FILES.contains(&command.name()) && !names_it {
         return Ok(None);
     }
     let scratch = if command.name() == "untag" {
@@ -126,8 +128,7 @@ fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<O
     if command.name() == "build" {
         keep_build_cache(&scratch, &state.join(BUILD_CACHE))?;
     }
-    // What is named there must be found there.
-    if command.argv().iter().any(|argument| argument.contains(scratch::PARENT)) {
+    if names_it {
         podman.temporary(scratch.path());
     } else {
         podman.temporary_instead(scratch.path());
