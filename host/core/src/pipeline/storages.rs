@@ -115,7 +115,7 @@ impl<'a> Storage<'a> {
         })?;
         found.ok_or_else(|| Error::Verification {
             what: name.to_string(),
-            why: format!("{} doesn't hold the image under this name", self.path().display()),
+            why: format!("{} doesn't hold the whole image under this name", self.path().display()),
         })
     }
 
