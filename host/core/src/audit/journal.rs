@@ -248,7 +248,10 @@ impl Journal {
         }
         let group = (owned.mode() & 0o010 != 0).then(|| owned.gid());
         let path = self.path();
-        let created = !path.exists();
+        let found = fs::symlink_metadata(&path);
+        if found.as_ref().is_ok_and(|found| !found.is_file()) {
+            return Err(not_a_file(path));
+        }
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -258,7 +261,7 @@ impl Journal {
             .open(&path)
             .map_err(Error::io("open", &path))?;
         see_to_mode(&file, &path, us, group)?;
-        if created {
+        if found.is_err() {
             sync_directory(directory)?;
         }
         Ok(file)
@@ -269,13 +272,18 @@ fn is_full_disk(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if is_full(source))
 }
 
+fn not_a_file(path: PathBuf) -> Error {
+    let source = io::Error::other(
+        "it must be a file of root's, and no link; move it away, and the next line makes a new one",
+    );
+    Error::Io { what: "use", path, source }
+}
+
 /// The record is root's; the group that may enter its directory may read it, and nobody else.
 fn see_to_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<(), Error> {
     let found = file.metadata().map_err(Error::io("examine", path))?;
     if !found.is_file() || found.uid() != us {
-        let source =
-            io::Error::other("it must be a file of root's; move it away, and the next line makes a new one");
-        return Err(Error::Io { what: "use", path: path.to_owned(), source });
+        return Err(not_a_file(path.to_owned()));
     }
     let mode = if group.is_some() { 0o640 } else { 0o600 };
     let other_group = group.filter(|group| *group != found.gid());

@@ -140,8 +140,8 @@ fn free_files_of(pipeline: &Pipeline<'_>, room: &Room<'_>, id: &str) -> Result<b
     let contents = Store::open(root)?;
     let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
     let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(false) };
-    let mounted =
-        fs::read_to_string(Path::new(ALIAS).join("overlay-layers/mountpoints.json")).unwrap_or_default();
+    let mounted = Path::new(ALIAS).join(format!("{}-layers/mountpoints.json", contents.driver()));
+    let mounted = fs::read_to_string(mounted).unwrap_or_default();
     let mut freed = false;
     for layer in images.own_layers(image)? {
         // Somebody may be looking at it.

@@ -56,7 +56,7 @@ impl Lowered {
             Ok(self.knob.get()? < now)
         };
         halve()
-            .inspect_err(|error| tracing::warn!(%error, "can't lower the file system's reserve"))
+            .inspect_err(|error| tracing::info!(%error, "can't lower the file system's reserve"))
             .unwrap_or(false)
     }
 
@@ -83,7 +83,7 @@ impl Drop for Lowered {
 }
 
 fn say(directory: &Path, error: &io::Error) {
-    tracing::warn!(path = %directory.display(), %error, "can't lower the file system's reserve");
+    tracing::info!(path = %directory.display(), %error, "can't lower the file system's reserve");
 }
 
 fn name(directory: &Path) -> io::Result<PathBuf> {
