@@ -401,8 +401,7 @@ fn names_of_files_cant_become_two() {
 /// Files and programs in a directory that a caller prepares. Each program and each socket would leave a mark.
 fn prepared(enter: Enter) -> Enter {
     let leave_mark = "#!/bin/sh\ntouch /var/mark\nexit 0\n";
-    let other =
-        "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/other\"\nrunroot = \"/var/other-run\"\n";
+    let other = "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/other\"\nrunroot = \"/var/other-run\"\n";
     let containers = "[engine]\nevents_logger = \"file\"\nevents_logfile_path = \"/var/mark\"\n";
     let registries = "unqualified-search-registries = [\"127.0.0.1:5000\"]\n[[registry]]\nlocation = \"127.0.0.1:5000\"\nblocked = true\n";
     let mut enter = enter;

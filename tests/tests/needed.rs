@@ -159,7 +159,7 @@ fn a_bound_unit_may_name_another_unit() {
     assert!(stays(&world, MINE, || enter(std::slice::from_ref(&web)), &bind));
 }
 
-/// Whoever starts a container by a unit needs its image, bound or not.
+/// A unit that starts a container needs its image, bound or not.
 #[test]
 fn what_units_start_stays_bound_or_not() {
     let world = World::new();
@@ -426,7 +426,7 @@ fn what_another_driver_has_left_isnt_read() {
     assert!(output.stderr.contains("uses the storage driver btrfs"), "{output:#?}");
 }
 
-/// What is neither bound nor a deployment's is removed by bootc with the next upgrade: whoever puts it there is told.
+/// What is neither bound nor a deployment's is removed by bootc with the next upgrade, and a copy to that storage says so.
 #[test]
 fn what_an_upgrade_removes_is_said_where_images_get_there() {
     let world = World::new();

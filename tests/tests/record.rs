@@ -9,7 +9,7 @@ use serde_json::Value;
 const PAGE: &str = include_str!("../../docs/audit.md");
 const CONFIGURATION: &str = "/etc/bootc-image/config.d/50-reads.toml";
 
-/// Whoever lists is recorded: that is quick.
+/// A list is recorded: that is quick.
 fn enter(world: &World) -> Enter {
     world
         .enter()

@@ -29,7 +29,7 @@ fn shell() -> String {
     format!("{}{EVENTUALLY}{WAITS}gone() {{ ! pgrep -x podman; }}\n", Store::Bootc.shell())
 }
 
-/// Whoever makes a backup goes by the exit code.
+/// A backup script goes by the exit code.
 #[test]
 fn a_save_that_is_cut_short_is_no_success() {
     let world = World::new();
@@ -132,7 +132,7 @@ fn signals_that_the_caller_blocks_end_us_all_the_same() {
     );
 }
 
-/// Whoever starts us with nohup, or in the background of a script, means podman as well. What else a caller ignores would only
+/// A caller that starts us with nohup, or in the background of a script, means podman as well. What else a caller ignores would only
 /// confuse it: a Go program that ignores SIGCHLD never hears how its processes ended.
 #[test]
 fn what_is_ignored_stays_ignored_and_nothing_else_is() {

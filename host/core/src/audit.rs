@@ -69,10 +69,10 @@ impl Outcome {
                 Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) }
             }
             Ok(Report::Repaired { image, .. }) => Self::Done {
-                image: image.manifest_digest.as_ref().map(|manifest| LocalImage {
-                    id: image.id.clone(),
-                    manifest_digest: manifest.clone(),
-                }),
+                image: image
+                    .manifest_digest
+                    .as_ref()
+                    .map(|manifest| LocalImage { id: image.id.clone(), manifest_digest: manifest.clone() }),
                 unchanged: None,
             },
             Ok(_) => Self::DONE,
@@ -356,7 +356,7 @@ mod tests {
         }
     }
 
-    /// The group of whoever sends the record elsewhere reads it, and does no more.
+    /// The group of a log shipper reads it, and does no more.
     #[test]
     fn the_group_of_the_directory_reads_the_record() {
         let scratch = tempfile::tempdir().unwrap();
@@ -393,7 +393,7 @@ mod tests {
         assert!(deny(&recorder).unwrap_err().with_causes().contains("a file of root's"));
     }
 
-    /// What had to wait comes first, once, also if whoever appended it was killed before it could say so.
+    /// What had to wait comes first, once, also if the process that appended it was killed before it could say so.
     #[test]
     fn lines_that_had_to_wait_come_first_and_once() {
         let scratch = tempfile::tempdir().unwrap();

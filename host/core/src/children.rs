@@ -523,7 +523,7 @@ pub fn check_not_asked_to_end() -> Result<(), Error> {
     signals::asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
 }
 
-/// An error of whoever was asked to end is that: what else went wrong may have come of it, and blames somebody else. What is
+/// The error of a process that was asked to end is that: what else went wrong may have come of it, and blames somebody else. What is
 /// wrong with the record is told in any case.
 pub fn interruption_first(error: Error) -> Error {
     match check_not_asked_to_end() {

@@ -163,7 +163,9 @@ impl Pipeline<'_> {
                 // Who is root for another asks registries with root's credentials, also where nothing is to run.
                 if self.settings.dry_run && subject.delegation.is_some() {
                     let looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
-                    looked_up.into_iter().try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
+                    looked_up
+                        .into_iter()
+                        .try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
                 }
                 self.run_all_if_allowed(judged)
             }
@@ -363,7 +365,7 @@ impl Pipeline<'_> {
     }
 
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
-        // Of several, whoever asked us to end wants none of the others.
+        // Of several, none of the others is wanted once we were asked to end.
         children::check_not_asked_to_end()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.plugins.rest();

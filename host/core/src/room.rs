@@ -22,7 +22,7 @@ const PART: u64 = 64;
 const PIECES: u64 = 32;
 const FEWEST_PIECES: u64 = 4;
 const PART_OF_INODES: u64 = 16;
-/// It is made only where so many times as much is free: whoever frees a little on a full disk means it for something else.
+/// It is made only where so many times as much is free: what is freed on a full disk is meant for something else.
 const PLENTY: u64 = 4;
 
 /// What somebody who removes something should find.

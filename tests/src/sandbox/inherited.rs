@@ -1,4 +1,4 @@
-//! What a process has from whoever runs the tests: under `nohup`, as a job in the background, with a strict umask or small
+//! What a process inherits from the caller of the tests: under `nohup`, as a job in the background, with a strict umask or small
 //! limits, a test is about the same program all the same.
 //!
 //! A nice value stays, as does an OOM score above 0: they are how somebody shares a machine, and change no result.
@@ -54,7 +54,7 @@ pub(super) fn reset() -> Result<()> {
         // One that takes all memory in a test must not be the last to go.
         fs::write("/proc/self/oom_score_adj", "0").context("OOM score")?;
     }
-    // No terminal: what is sent from there is for whoever runs the tests, and ends this by way of them. That fails for the
+    // No terminal: what is sent from there is for the caller of the tests, and ends this by way of them. That fails for the
     // first process of a group, which is already on its own.
     let _ = setsid();
     Ok(())

@@ -1,7 +1,7 @@
 //! Where the lines of the record go: one after the other, whole, each once, whatever happens beside us to the file or to the
 //! room on its file system.
 //!
-//! - Whoever writes holds a lock from opening the file until the line is in it. Whoever rotates renames the file and takes the
+//! - A writer holds a lock from opening the file until the line is in it. A rotation renames the file and takes the
 //!   lock once: from then on nobody writes to the file that was renamed (`dist/logrotate`).
 //! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
 //!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
@@ -110,7 +110,7 @@ impl Journal {
         };
         let mut written = Ok(());
         if !waiting.is_empty() {
-            // Whoever appended it may have been killed before it could be removed.
+            // The process that appended it may have been killed before it could be removed.
             if !self.ends_with(&waiting)? {
                 written = self.write(&waiting, room).and_then(|file| sync(&file, &self.path()));
             }
@@ -218,7 +218,7 @@ impl Journal {
         fs::metadata(self.waiting()).is_ok_and(|waiting| waiting.len() > 0)
     }
 
-    /// Held until it is dropped. Only root can open it: whoever can read a file can lock it.
+    /// Held until it is dropped. Only root can open it: a process that can read a file can lock it.
     fn lock(&self) -> Result<File, Error> {
         private_directory(&self.run).map_err(Error::io("create", &self.run))?;
         let path = self.run.join(LOCK);

@@ -24,7 +24,7 @@ const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::H
 /// What stops a program, and what lets it go on.
 const STOP: Signal = Signal::TSTP;
 const GO_ON: Signal = Signal::CONT;
-/// What whoever starts a program in the background, or has it outlive a terminal, ignores on its behalf and on that of all that it
+/// What a caller that starts a program in the background, or has it outlive a terminal, ignores on its behalf and on that of all that it
 /// starts. Anything else that a caller ignores would only confuse the tools.
 const LEFT_IGNORED: [Signal; 7] =
     [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, STOP, Signal::TTIN, Signal::TTOU];
@@ -111,7 +111,7 @@ pub(super) fn unblock() {
     }
 }
 
-/// The signals that a program which we start shall not ignore though we do, a bit each.
+/// The signals that a program which we start must not ignore though we do, a bit each.
 pub(super) fn ignored_by_mistake() -> u64 {
     LEFT_IGNORED.into_iter().fold(ignored(), |ignored, signal| ignored & !bit(signal))
 }

@@ -279,7 +279,7 @@ impl<'a> Store<'a> {
         })
     }
 
-    /// The images that the index lists, whoever changes it meanwhile.
+    /// The images that the index lists, also while another process changes it.
     fn listed(&self) -> Result<Vec<Image>, Error> {
         self.index(&format!("{}-images/images.json", self.driver()))
     }

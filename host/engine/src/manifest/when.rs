@@ -122,7 +122,7 @@ fn names_something(pattern: &Pattern) -> Result<(), String> {
     Err(format!("no name of an image is like {text:?}: {fix}"))
 }
 
-/// Whether whoever owns another registry could choose a name for it that is like this one.
+/// Whether the owner of another registry could choose a name for it that is like this one.
 fn ends_openly(registry: &str) -> bool {
     let host = registry.split(':').next().unwrap_or(registry);
     let last = host.rsplit('.').next().unwrap_or(host);

@@ -177,7 +177,7 @@ impl<'a> Checker<'a> {
 
     fn any_of(&mut self, is_wanted: impl Fn(&Layer) -> bool) -> Result<Option<Damage>, Error> {
         let Some((_, layers)) = self.stores.first() else { return Ok(None) };
-        // What somebody was stopped at while unpacking it the tools remove themselves, whoever else stands on it; and a
+        // What somebody was stopped at while unpacking it the tools remove themselves, also if another layer stands on it; and a
         // container's layer has no archive.
         let is_used = |layer: &Layer| !layer.is_incomplete() || self.used.contains(&layer.id);
         let wanted = |layer: &&Layer| layer.diff_id.is_some() && is_used(layer) && is_wanted(layer);
@@ -322,7 +322,7 @@ fn inherited(
     contents: &Contents<'_>,
 ) -> Result<Option<super::contents::Problem>, Error> {
     let below = store.directory_of(parent);
-    // That it isn't there is told of itself.
+    // That it isn't there is damage of its own.
     let Ok(below) = store.root.open_root(&below) else { return Ok(None) };
     let directory = store.directory_of(id);
     let failed = |error: io::Error| store.root.error("examine", &directory)(error);

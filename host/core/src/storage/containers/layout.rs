@@ -1,4 +1,4 @@
-//! What the drivers keep where. What isn't there, or can't be read any more, is none: whoever asks says what that means.
+//! What the drivers keep where. What isn't there, or can't be read any more, is none: the caller says what that means.
 
 use std::io;
 use std::path::{Path, PathBuf};

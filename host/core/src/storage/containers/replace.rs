@@ -1,7 +1,7 @@
 //! Putting the layers and documents of an image that was fetched anew in the place of those that a storage has.
 //!
 //! The storage's own tools never do that: what its index lists they take for granted. Each layer's files change place with the
-//! new ones by one rename, so that whoever has them mounted keeps what was mounted, and whoever mounts them next gets the new
+//! new ones by one rename, so that a mount that is there keeps what was mounted, and the next mount gets the new
 //! ones. The indexes follow last: if this ends halfway, nothing is worse than before.
 
 use std::collections::{HashMap, HashSet};

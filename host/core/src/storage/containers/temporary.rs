@@ -66,7 +66,7 @@ pub(crate) fn remove_abandoned(storage: &Path) {
     scratch::remove_abandoned_in(storage, &is_mounted);
 }
 
-/// Whether a container, or whoever else has mounted a layer, may still read what was there before. That which was mounted since
+/// Whether a container, or another process that has mounted a layer, may still read what was there before. That which was mounted since
 /// has the same names: then it stays for longer than it has to.
 fn is_mounted(directory: &Path) -> bool {
     let names = match fs::read_to_string(directory.join(NAMES)) {
