@@ -403,7 +403,7 @@ impl Child {
     pub fn clean_up(mut self) -> Result<(), Error> {
         // What a terminal sends is for us.
         self.command.stdout(Stdio::null()).process_group(0);
-        self.to_success(|child| {
+        self.until_success(|child| {
             signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
             child.prepare()?;
             child.log();
@@ -415,10 +415,10 @@ impl Child {
         self,
         attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, Error>,
     ) -> Result<(), Error> {
-        self.to_success(|child| child.run(attend))
+        self.until_success(|child| child.run(attend))
     }
 
-    fn to_success(mut self, run: impl FnOnce(&mut Self) -> Result<ExitStatus, Error>) -> Result<(), Error> {
+    fn until_success(mut self, run: impl FnOnce(&mut Self) -> Result<ExitStatus, Error>) -> Result<(), Error> {
         let mut stderr = File::from(
             memfd_create("stderr", MemfdFlags::CLOEXEC)
                 .map_err(|error| Error::io("create", "a file in memory")(error.into()))?,
