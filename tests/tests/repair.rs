@@ -412,7 +412,7 @@ fn what_is_replaced_has_the_label_of_what_was_there() {
         .unwrap();
     fs::remove_dir_all(layer.join("usr")).unwrap();
     world.enter().run(&["bootc-image", "repair", APP]).ok();
-    let mut found = vec![0; 64];
+    let mut found = [0; 64];
     let length =
         rustix::fs::getxattr(layer.join("usr/share/lab/program"), "security.selinux", &mut found[..])
             .unwrap();
