@@ -125,37 +125,36 @@ impl Reserve {
         let parent = self.directory.parent().unwrap_or(Path::new("/"));
         let system = statvfs(parent)?;
         let (bytes, count) = shares(&system);
-        let path = |number: u64| self.directory.join(format!("{number:02}"));
-        let is_there = |number: &u64| fs::symlink_metadata(path(*number)).is_ok_and(|found| found.len() > 0);
-        let missing: Vec<u64> = (0..count).filter(|number| !is_there(number)).collect();
+        let there = self.pieces().count();
         let free = system.f_bavail.saturating_mul(system.f_frsize);
         let is_plenty =
             free >= plenty * bytes * count && (system.f_files == 0 || system.f_favail >= plenty * count);
-        if missing.is_empty() || !is_plenty {
+        if there as u64 >= count || !is_plenty {
             return Ok(());
         }
         match DirBuilder::new().mode(0o700).create(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        for path in missing.into_iter().map(path) {
-            // One that was begun, and whose maker was killed.
-            let _ = fs::remove_file(&path);
-            let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-            if let Err(error) = fallocate(&file, FallocateFlags::empty(), 0, bytes) {
-                let _ = fs::remove_file(&path);
+        let path = |number: u64| self.directory.join(format!("{number:02}"));
+        for path in (0..count).map(path).filter(|path| !path.exists()) {
+            match allocate(&path, bytes) {
                 // Where nothing can be kept, nothing is.
-                return if error == Errno::OPNOTSUPP { Ok(()) } else { Err(error.into()) };
+                Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => return Ok(()),
+                allocated => allocated?,
             }
         }
         Ok(())
     }
 
+    fn pieces(&self) -> impl Iterator<Item = PathBuf> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| is_piece(path))
+    }
+
     /// Gives some of it up. False: there is none left.
     pub(crate) fn give_up_some(&self) -> bool {
-        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        let mut pieces = entries.map(|entry| entry.path()).filter(|path| is_piece(path));
-        let given_up = pieces.any(|path| give_up_piece(&path).is_ok());
+        let given_up = self.pieces().any(|path| give_up_piece(&path).is_ok());
         // What was freed is to be had once that is on disk.
         if given_up && let Ok(directory) = File::open(&self.directory) {
             let _ = directory.sync_all();
@@ -171,6 +170,18 @@ fn shares(system: &StatVfs) -> (u64, u64) {
         if is_dynamic { PIECES } else { (system.f_files / PART_OF_INODES).clamp(FEWEST_PIECES, PIECES) };
     let bytes = (total(system) / PART).min(LARGEST) / count;
     (bytes.max(1).next_multiple_of(system.f_frsize.max(1)), count)
+}
+
+/// Makes a file that has room and nothing in it; it is there whole or not at all.
+fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    let options =
+        File::options().write(true).create(true).mode(0o600).custom_flags(nofollow).open(&unfinished);
+    let made = fallocate(&options?, FallocateFlags::empty(), 0, bytes).map_err(io::Error::from);
+    made.and_then(|()| fs::rename(&unfinished, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&unfinished);
+    })
 }
 
 /// As [`Reserve::fill`] names them, and nobody else would.
@@ -203,14 +214,10 @@ mod tests {
         assert!(blocks() <= LARGEST + PIECES * 4096);
         assert!(reserve.give_up_some());
         assert_eq!(pieces().len(), all - 1);
-        // Begun, and not finished.
-        let other = pieces()[0].path();
-        fs::write(&other, "").unwrap();
         // Somebody else's.
         fs::write(scratch.path().join("reserve/other"), "x").unwrap();
         reserve.keep();
         assert_eq!(pieces().len(), all + 1);
-        assert!(fs::metadata(other).unwrap().len() > 0);
         while reserve.give_up_some() {}
         assert_eq!(pieces().len(), 1);
     }

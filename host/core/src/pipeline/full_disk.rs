@@ -1,10 +1,10 @@
 //! Removing from bootc's storage on a full disk. podman tries out what the kernel can do and writes the storage's indexes anew
 //! before it removes anything, and for that it needs room (ADR 0011).
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Pipeline, physical};
@@ -12,7 +12,6 @@ use crate::bootc_store::{ALIAS, BootcStore, PARENT};
 use crate::default_store;
 use crate::error::{Error, make_room_on};
 use crate::room::{Lowered, Need, Reserve};
-use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
 use crate::storage::containers::Store;
 use crate::storage::root::RootDir;
@@ -20,8 +19,6 @@ use crate::storage::root::RootDir;
 /// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
 const OF_STATE: &str = "reserve";
 const OF_STORE: &str = ".bootc-image-reserve";
-/// Where root alone writes, and nothing outlives the machine's run.
-const IN_MEMORY: &str = "/run/bootc-image";
 /// A storage's indexes, all of which podman may write anew.
 const INDEXES: [&str; 6] = [
     "overlay-images/images.json",
@@ -174,18 +171,6 @@ fn empty(directory: &Path) -> io::Result<bool> {
         freed = true;
     }
     Ok(freed)
-}
-
-/// A directory for what podman writes while it removes something: in memory, where there is room.
-pub(super) fn scratch() -> Result<Scratch, Error> {
-    let directory = Path::new(IN_MEMORY);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
-        .map_err(Error::io("create", directory))?;
-    scratch::remove_abandoned_in(directory, &|_| false);
-    Scratch::in_directory(directory)
 }
 
 /// A directory that is open, as a path for those who want one.

@@ -161,13 +161,12 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     let _alone = local::alone(pipeline, "bootc")?;
     let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
     check(pipeline, &physical, &store, &removal)?;
-    let scratch = full_disk::scratch()?;
     let room = Room::make(settings, &physical, &store);
     let whole = removal.whole.then_some(removal.id.as_str());
     let podman = |words: &[&str]| {
         full_disk::remove(pipeline, &room, whole, &mut || {
             let mut podman = store.podman(settings)?;
-            podman.temporary(scratch.path()).arg("image").args(words.iter().copied());
+            podman.arg("image").args(words.iter().copied());
             podman.run_quietly()
         })
     };

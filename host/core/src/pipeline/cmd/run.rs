@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bootc_image_grammar::{Command, FlagValue};
 
 use super::super::fetched::{self, Asked};
-use super::super::full_disk::{self, Room};
+use super::super::full_disk::Room;
 use super::super::local::alone;
 use super::super::needs::note_until_upgrade;
 use super::super::storages::Storage;
@@ -25,7 +25,7 @@ use crate::report::Report;
 use crate::scratch::{self, Scratch};
 
 /// Subcommands whose temporary files are small: they read, or change names.
-const WITH_SMALL_FILES: [&str; 7] = ["exists", "history", "inspect", "list", "search", "tag", "tree"];
+const WITH_SMALL_FILES: [&str; 8] = ["exists", "history", "inspect", "list", "search", "tag", "tree", "untag"];
 /// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
 /// it, and that of newer ones.
 const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];
@@ -119,12 +119,8 @@ fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<O
     if WITH_SMALL_FILES.contains(&command.name()) && !names_it {
         return Ok(None);
     }
-    let scratch = if command.name() == "untag" {
-        full_disk::scratch()?
-    } else {
-        scratch::remove_abandoned();
-        Scratch::new()?
-    };
+    scratch::remove_abandoned();
+    let scratch = Scratch::new()?;
     if command.name() == "build" {
         keep_build_cache(&scratch, &state.join(BUILD_CACHE))?;
     }
