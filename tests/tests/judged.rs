@@ -50,8 +50,6 @@ fn a_tag_beside_a_digest_is_believed_by_nobody() {
 fn every_name_that_is_saved_is_judged() {
     let world = World::new();
     stock::mine(&world, &["quay.io/secret/x:1"]);
-    let rules =
-        "name = \"no\"; action = \"deny\"; repository = [\"secret/**\"]\nname = \"yes\"; action = \"allow\"";
     for format in ["docker-archive", "oci-archive"] {
         for names in [["localhost/mine:1", "quay.io/secret/x:1"], ["quay.io/secret/x:1", "localhost/mine:1"]]
         {
@@ -70,8 +68,6 @@ fn an_image_that_is_named_by_its_id_has_all_its_names() {
     let world = World::new();
     stock::mine(&world, &["quay.io/secret/x:1"]);
     let id = &world.facts().mine.id;
-    let rules =
-        "name = \"no\"; action = \"deny\"; repository = [\"secret/**\"]\nname = \"yes\"; action = \"allow\"";
     for command in [
         &["cmd", "push", id, "127.0.0.1:5000/lab/pushed:1"][..],
         &["cmd", "push", &id[..12], "127.0.0.1:5000/lab/pushed:1"],
