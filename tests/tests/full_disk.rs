@@ -78,7 +78,7 @@ fn lines_that_find_no_room_wait_and_nothing_else_begins_meanwhile() {
     ended.check_record(&disk);
 }
 
-/// Somebody was killed while the file system held back less.
+/// A process was killed while the file system held back less.
 #[test]
 fn what_the_file_system_holds_back_is_set_back_by_the_next_one() {
     let world = full_disk::world();

@@ -71,16 +71,16 @@ fn rotation_loses_no_line_and_doubles_none() {
     assert_paired(&events);
 }
 
-/// A writer opens the record only once it has the lock, and rotation ends only once no writer has it: nobody writes to a file that
-/// was renamed before.
+/// A writer opens the record only once it has the lock, and rotation ends only once no writer has it: no
+/// process writes to a file that was renamed before.
 #[test]
-fn whoever_rotates_waits_for_whoever_writes() {
+fn rotation_waits_for_a_line_that_is_being_written() {
     let world = World::new();
     let script = r#"
         bootc-image list >/dev/null
         lock=/run/bootc-image/audit/lock record=/var/lib/bootc-image/audit/audit.jsonl
         mkfifo /run/released
-        # Somebody who is writing.
+        # A process that is writing.
         flock $lock cat /run/released >/dev/null &
         until ! flock --nonblock $lock true; do :; done
         bootc-image list >/dev/null &
@@ -128,7 +128,7 @@ fn a_log_shippers_group_reads_the_record_and_does_no_more() {
         let reads =
             "setpriv --reuid=1000 --regid=4 --clear-groups cat /var/lib/bootc-image/audit/audit.jsonl";
         assert!(!shown(reads).is_empty());
-        // It may lock what it may read: that holds nobody up.
+        // It may lock what it may read: no writer waits for that.
         let held = "setpriv --reuid=1000 --regid=4 --clear-groups flock --exclusive /var/lib/bootc-image/audit/audit.jsonl \
                     sleep infinity & \
                     until ! flock --nonblock /var/lib/bootc-image/audit/audit.jsonl true; do :; done

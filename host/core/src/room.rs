@@ -25,7 +25,7 @@ const PART_OF_INODES: u64 = 16;
 /// It is made only where so many times as much is free: what is freed on a full disk is meant for something else.
 const PLENTY: u64 = 4;
 
-/// What somebody who removes something should find.
+/// How much room a removal needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Need {
     /// In bytes.
@@ -71,7 +71,7 @@ fn allocate_for_a_moment(directory: &Path, bytes: u64) -> io::Result<()> {
     Ok(fallocate(options?, FallocateFlags::empty(), 0, bytes)?)
 }
 
-/// Whether something failed because a file system, or what somebody may have of it, is used up.
+/// Whether an error says that a file system or a quota is used up.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -184,7 +184,7 @@ fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
     })
 }
 
-/// As [`Reserve::fill`] names them, and nobody else would.
+/// Whether a file has a name that [`Reserve::fill`] gives.
 fn is_piece(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     name.len() == 2 && name.iter().all(u8::is_ascii_digit)
@@ -214,7 +214,7 @@ mod tests {
         assert!(blocks() <= LARGEST + PIECES * 4096);
         assert!(reserve.give_up_some());
         assert_eq!(pieces().len(), all - 1);
-        // Somebody else's.
+        // A file of another program.
         fs::write(scratch.path().join("reserve/other"), "x").unwrap();
         reserve.keep();
         assert_eq!(pieces().len(), all + 1);

@@ -2,7 +2,7 @@
 //! room on its file system.
 //!
 //! - A writer holds a lock from opening the file until the line is in it. A rotation renames the file and takes the
-//!   lock once: from then on nobody writes to the file that was renamed (`dist/logrotate`).
+//!   lock once: from then on no process writes to the file that was renamed (`dist/logrotate`).
 //! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
 //!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
 
@@ -24,7 +24,7 @@ const NAME: &str = "audit.jsonl";
 const RUN: &str = "/run/bootc-image/audit";
 const LOCK: &str = "lock";
 const WAITING: &str = "waiting.jsonl";
-/// How long somebody else may hold the lock: for as long as it takes to write a line, or those that had to wait.
+/// How long another process may hold the lock, which is needed while a line is written, or those that had to wait.
 const LIMIT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(2);
 /// How often the file may be gone when we have written to it.
@@ -147,8 +147,7 @@ impl Journal {
         result
     }
 
-    /// Somebody who rotates without the lock may have removed the file since it was opened, after compressing it without these
-    /// lines.
+    /// A rotation without the lock may have removed the file since it was opened, after compressing it without these lines.
     fn write_where_it_stays(&self, lines: &[u8]) -> Result<File, Error> {
         for _ in 0..ATTEMPTS {
             let file = self.try_to_write(lines)?;
@@ -167,7 +166,7 @@ impl Journal {
             return Ok(file);
         }
         let length = file.metadata().map_err(Error::io("examine", &path))?.len();
-        // Half a line of somebody who was stopped must not spoil this one.
+        // Half a line of a process that was killed must not spoil this one.
         let is_ended = ends_in_newline(&file, length).map_err(Error::io("read", &path))?;
         let text = if is_ended { lines.to_vec() } else { [b"\n", lines].concat() };
         let written = file.write(&text).map_err(Error::io("write", &path))?;

@@ -111,7 +111,7 @@ fn is_for_want_of_room(error: &Error) -> bool {
 }
 
 /// Runs podman to remove an image, `attempt`; where there is too little room for it, the image's own files go first: they go
-/// anyway, and nobody else has them. `whole` is the image, if it goes with its last name.
+/// anyway, and no other image has them. `whole` is the image, if it goes with its last name.
 pub(super) fn remove(
     pipeline: &Pipeline<'_>,
     room: &Room<'_>,
@@ -141,7 +141,7 @@ fn free_files_of(pipeline: &Pipeline<'_>, room: &Room<'_>, id: &str) -> Result<b
     let mounted = fs::read_to_string(mounted).unwrap_or_default();
     let mut freed = false;
     for layer in images.own_layers(image)? {
-        // Somebody may be looking at it.
+        // Its files may be in use.
         if mounted.contains(&layer.id) {
             break;
         }

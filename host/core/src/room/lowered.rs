@@ -1,5 +1,5 @@
 //! The reserve that a file system keeps for itself: ext4 and XFS hold back some blocks for what must not fail half-way, and root
-//! may say how many. For a moment they hold back half.
+//! may say how many. For a moment they hold back half, or less if that isn't enough, but never less than an eighth.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -13,14 +13,16 @@ use rustix::ioctl::{Getter, Updater, ioctl, opcode};
 
 /// Where it is noted what the reserve was, until it is that again.
 const NOTES: &str = "/run/bootc-image";
-/// How long somebody else may have it lowered before we do without.
+/// How long another process may have it lowered before this one does without.
 const LIMIT: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_millis(5);
+/// This part of the reserve is never touched.
+const KEPT: u64 = 8;
 /// The kernel's numbers for the file systems.
 const EXT4: i64 = 0xef53;
 const XFS: i64 = 0x5846_5342;
 
-/// A file system whose reserve is lowered until this is dropped. If we are killed before, the next one of us sees to that.
+/// A file system whose reserve is lowered until this is dropped. If this process is killed before, the next one restores it.
 #[derive(Debug)]
 pub(crate) struct Lowered {
     knob: Knob,
@@ -52,6 +54,9 @@ impl Lowered {
     pub(crate) fn further(&mut self) -> bool {
         let halve = || -> io::Result<bool> {
             let now = self.knob.get()?;
+            if now / 2 < self.before / KEPT {
+                return Ok(false);
+            }
             self.knob.set(now / 2)?;
             Ok(self.knob.get()? < now)
         };
@@ -91,7 +96,7 @@ fn name(directory: &Path) -> io::Result<PathBuf> {
     Ok(Path::new(NOTES).join(format!("reserve-{}-{}", rustix::fs::major(device), rustix::fs::minor(device))))
 }
 
-/// The note about a file system, locked, and what it says. None: somebody else has it.
+/// The note about a file system, locked, and what it says. None: another process has it.
 fn open_note(directory: &Path) -> io::Result<Option<(File, Option<u64>)>> {
     fs::create_dir_all(NOTES)?;
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
