@@ -220,7 +220,7 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
         (
             "skopeo",
             "exit 0",
-            "localhost/bootc:latest isn't what was asked for: /var/lib/containers/storage doesn't hold the image under",
+            "localhost/bootc:latest isn't what was asked for: /var/lib/containers/storage doesn't hold the whole",
         ),
         (
             "podman",

@@ -21,15 +21,18 @@ use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::Error;
+use crate::files::private_directory;
 use crate::mounts::{be_private, bind_privately, mount_memory, protect};
 
 /// Where programs are looked for, whatever the caller's `PATH` says.
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 /// An empty directory of root's: no program finds settings of the caller in it.
 const HOME: &str = "/run/bootc-image/home";
-/// Where programs put temporary files. podman writes to it whatever `TMPDIR` says: what it loads is unpacked there. And it
-/// leaves something there when it is interrupted, whatever it does: it looks what the kernel can do.
+/// Where programs put temporary files. podman writes to it whatever `TMPDIR` says: what it loads is unpacked there.
 const TEMPORARY: &str = "/var/tmp";
+/// Where podman puts little ones. In its own mount namespace that is in memory, and ends with it: when it is interrupted it leaves
+/// something behind whatever it does.
+const IN_MEMORY: &str = "/run/bootc-image/tmp";
 /// How much of a child's stderr is kept for an error.
 const MAX_STDERR: u64 = 64 << 10;
 
@@ -170,14 +173,14 @@ pub struct Child {
     temporary: Temporary,
 }
 
-/// What a child has in the place of [`TEMPORARY`].
+/// Where a child's temporary files are.
 #[derive(Debug)]
 enum Temporary {
-    /// The real one.
-    Real,
-    /// One in memory, which ends with it.
+    /// Where its `TMPDIR` says.
+    AsTold,
+    /// At [`IN_MEMORY`].
     InMemory,
-    /// This directory.
+    /// In this directory, which it finds as [`TEMPORARY`].
     Directory(PathBuf),
 }
 
@@ -193,8 +196,8 @@ enum Mounts {
 }
 
 impl Child {
-    /// `program` with the environment that every child gets, and nothing on stdin. For podman `/var/tmp` is in memory: what needs
-    /// more room is given a directory.
+    /// `program` with the environment that every child gets, and nothing on stdin. podman's temporary files
+    /// are in memory: what needs more room is given a directory.
     ///
     /// # Errors
     /// [`Error::MissingProgram`]; the system's.
@@ -207,6 +210,8 @@ impl Child {
         }
         child.mounts = Mounts::Private;
         if program == Program::Podman {
+            private_directory(Path::new(IN_MEMORY)).map_err(Error::io("create", IN_MEMORY))?;
+            child.command.env("TMPDIR", IN_MEMORY);
             child.temporary = Temporary::InMemory;
         }
         Ok(child)
@@ -244,7 +249,7 @@ impl Child {
             descriptors: Vec::new(),
             mounts: Mounts::Ours,
             home: None,
-            temporary: Temporary::Real,
+            temporary: Temporary::AsTold,
         })
     }
 
@@ -262,17 +267,17 @@ impl Child {
         self
     }
 
-    /// Has it put its temporary files here: what it leaves when it is killed goes with the directory. It sees the real
-    /// `/var/tmp`.
+    /// Has it put its temporary files here: what it leaves when it is killed goes with the directory.
     pub fn temporary(&mut self, directory: &Path) -> &mut Self {
         self.command.env("TMPDIR", directory);
-        self.temporary = Temporary::Real;
+        self.temporary = Temporary::AsTold;
         self
     }
 
     /// Shows it this directory in the place of `/var/tmp`: whatever it leaves there when it ends goes with the directory. Only
     /// for a program with mounts of its own, and one that isn't to find there what others have.
     pub fn temporary_instead(&mut self, directory: &Path) -> &mut Self {
+        self.command.env("TMPDIR", TEMPORARY);
         self.temporary = Temporary::Directory(directory.to_owned());
         self
     }
@@ -418,7 +423,10 @@ impl Child {
         self.until_success(|child| child.run(attend))
     }
 
-    fn until_success(mut self, run: impl FnOnce(&mut Self) -> Result<ExitStatus, Error>) -> Result<(), Error> {
+    fn until_success(
+        mut self,
+        run: impl FnOnce(&mut Self) -> Result<ExitStatus, Error>,
+    ) -> Result<(), Error> {
         let mut stderr = File::from(
             memfd_create("stderr", MemfdFlags::CLOEXEC)
                 .map_err(|error| Error::io("create", "a file in memory")(error.into()))?,
@@ -472,7 +480,7 @@ impl Child {
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
         let (parent, home) = (rustix::process::getpid(), self.home);
-        let temporary = std::mem::replace(&mut self.temporary, Temporary::Real);
+        let temporary = std::mem::replace(&mut self.temporary, Temporary::AsTold);
         let ignored = signals::ignored_by_mistake();
         let enter = move || -> io::Result<()> {
             signals::reset(ignored)?;
@@ -490,8 +498,8 @@ impl Child {
                 protect(home)?;
             }
             match &temporary {
-                Temporary::Real => {}
-                Temporary::InMemory => mount_memory(TEMPORARY)?,
+                Temporary::AsTold => {}
+                Temporary::InMemory => mount_memory(IN_MEMORY)?,
                 Temporary::Directory(directory) => rustix::mount::mount_bind(directory, TEMPORARY)?,
             }
             for (file, number) in &descriptors {

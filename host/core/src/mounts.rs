@@ -5,7 +5,6 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
-use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::error::Error;
@@ -30,13 +29,10 @@ pub(crate) fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Re
     Ok(rustix::process::fchdir(before)?)
 }
 
-/// An empty directory in memory in the place of `directory`, if there is such a one. Fit for a child before its exec, after [`be_private`].
+/// An empty directory in memory in the place of `directory`. Fit for a child before its exec, after [`be_private`].
 pub(crate) fn mount_memory(directory: &str) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    match rustix::mount::mount("tmpfs", directory, "tmpfs", flags, c"mode=1777") {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    Ok(rustix::mount::mount("tmpfs", directory, "tmpfs", flags, c"mode=0700")?)
 }
 
 /// Nobody writes into `directory` by way of this process. Fit for a child before its exec, after [`be_private`].

@@ -35,6 +35,10 @@ pub struct Operation {
     registry: bool,
 }
 
+/// podman's configuration where builds are to run something: nothing there can set up a network for them, and in a container
+/// root may not raise limits.
+pub const BUILDS: &str = "[containers]\nnetns = \"host\"\ndefault_ulimits = [\"nofile=200:200\"]\n";
+
 const BASE: Operation = Operation {
     name: "",
     before: "",
@@ -285,8 +289,7 @@ impl Operation {
         let plugin = programs::required("plugins").join("podman-maintenance");
         let files = fs::read_dir(plugin).expect("make build has packaged it").flatten();
         let enter = world.enter().registry(self.registry).program(&programs::ours("faulty"), FAULTY);
-        // Nothing here can set up a network for builds.
-        let enter = enter.file("/etc/containers/containers.conf", "[containers]\nnetns = \"host\"\n");
+        let enter = enter.file("/etc/containers/containers.conf", BUILDS);
         let enter = enter.limit(Duration::from_secs(300));
         files.fold(enter, |enter, file| {
             let inside = Path::new("/var/lib/bootc-image/plugins/podman-maintenance").join(file.file_name());

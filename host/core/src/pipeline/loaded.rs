@@ -17,9 +17,13 @@ use crate::bootc_store::BootcStore;
 use crate::children::{Child, Program, check_not_asked_to_end};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::storage::containers::{Damage, Store, TemporaryStore, Which};
 
+/// podman's directory for what doesn't outlive it, in its `/var/tmp`.
+const RUN: &str = "run";
+/// The number of the open archive.
+const ARCHIVE_FD: i32 = 3;
 /// How long we wait for stdin before we look whether we were asked to end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How much is read of it at once.
@@ -105,10 +109,19 @@ fn load_beside(
     let driver = storage.read(|store, _| Ok(store.driver()))?;
     let mut podman = Child::new(Program::Podman, &pipeline.settings.proxies)?;
     podman.arg("--root").arg(temporary.root().path("."));
-    podman.arg("--runroot").arg(scratch.directory("run")?).args(["--storage-driver", driver]);
-    podman.temporary(scratch.path()).args(["image", "load"]);
+    let run = scratch.directory(RUN)?;
+    // What is there must be found there.
+    if temporary.root().path(".").starts_with(scratch::PARENT) {
+        podman.arg("--runroot").arg(run).temporary(scratch.path());
+    } else {
+        podman.arg("--runroot").arg(Path::new(scratch::PARENT).join(RUN)).temporary_instead(scratch.path());
+    }
+    podman.args(["--storage-driver", driver, "image", "load"]);
     let policy = command.flags().iter().filter(|flag| flag.name == "signature-policy");
-    podman.args(policy.map(ToString::to_string)).arg("--input").arg(archive);
+    podman.args(policy.map(ToString::to_string)).arg("--input").arg(format!("/proc/self/fd/{ARCHIVE_FD}"));
+    // It may be where podman has something else.
+    let archive = File::open(archive).map_err(Error::io("open", archive))?;
+    podman.descriptor(archive, ARCHIVE_FD)?;
     podman.run_quietly()?;
     let store = Store::with_driver(temporary.root(), driver)?;
     let images = store.images(pipeline.settings.lock_limit, pipeline.talk)?;
