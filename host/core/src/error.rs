@@ -495,7 +495,7 @@ impl Error {
             Self::Corrupt { hint, .. } => hint,
             Self::MissingProgram { package, .. } => return Some(format!("install the package {package}")),
             Self::Io { source, path, .. } if is_full(source) => return Some(make_room_on(path)),
-            Self::Full { path, .. } => return Some(make_room_on(path)),
+            Self::Full { path, .. } | Self::NoRoom { path, .. } => return Some(make_room_on(path)),
             Self::Audit(source) | Self::AuditOutcome(source) if matches!(&**source, Self::Io { source, .. } if is_full(source)) =>
             {
                 return source.hint();
@@ -547,7 +547,6 @@ impl Error {
             }
             Self::Unit { .. } => "write the image's name in the unit, or in a file that it names by its path",
             Self::UnsafeProgram(_) => "give it and the directories above it to root, writable by root alone",
-            Self::NoRoom { .. } => "make room there; see what takes it with: podman system df",
             Self::OtherStore { .. } => "see what podman goes by with: podman system info",
             Self::ReadOnlyDevice(_) => "nothing can be kept on this system; name another with --sysroot DIR",
             Self::Verification { .. } => "try again; if it happens again, somebody else writes to this store",
