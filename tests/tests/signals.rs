@@ -219,5 +219,5 @@ fn a_build_can_be_ended_anywhere() {
 
 #[test]
 fn an_approval_can_be_ended_anywhere() {
-    sample("plugin-approve", "INT-all", 40);
+    sample("plugin-approve", "INT-all", 15);
 }

@@ -1,9 +1,12 @@
 //! The harness itself: what it shows is there, and what it hides stays hidden.
 
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bootc_image_tests::faults::{EVENTUALLY, HeldLock, Strace, WAITS, busy_writer};
 use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::sandbox::Sandbox;
 use bootc_image_tests::{World, machine, programs, world};
 
 #[test]
@@ -182,4 +185,51 @@ fn a_panicking_test_leaves_no_world() {
     });
     let sysroot = *path.join().unwrap_err().downcast::<std::path::PathBuf>().unwrap();
     assert!(!sysroot.exists());
+}
+
+/// Under `nohup`, in the background, or as a service with a strict umask, tests are about the same program.
+#[test]
+fn a_stay_has_nothing_of_whoever_runs_the_tests() {
+    let sandbox = Sandbox {
+        command: [
+            "bash",
+            "-c",
+            "grep -E '^Sig(Blk|Ign)' /proc/self/status; umask; ulimit -n; ls /proc/self/fd",
+        ]
+        .map(String::from)
+        .into(),
+        environment: vec![("PATH".to_owned(), "/usr/bin".to_owned())],
+        ..Sandbox::default()
+    };
+    let prepare = "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1..31)); exec @ARGV";
+    let script = format!(
+        "umask 077; ulimit -S -n 100; trap '' HUP INT QUIT TERM CHLD USR1; exec 9</etc/passwd
+        exec perl -MPOSIX -e '{prepare}' \"$0\""
+    );
+    let mut child = Command::new("bash")
+        .args(["-c", &script])
+        .arg(programs::ours("world-enter"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut request = serde_json::to_vec(&sandbox).unwrap();
+    request.push(b'\n');
+    // As long as that is open, the sandbox goes on.
+    let mut life_line = child.stdin.take().unwrap();
+    life_line.write_all(&request).unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    drop(life_line);
+    let lines: Vec<&str> = said.lines().collect();
+    // Two signals above the others are the C library's own.
+    let ignored = lines[1].strip_prefix("SigIgn:\t").and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    assert_eq!(
+        (lines[0], ignored.map(|mask| mask & 0x7fff_ffff)),
+        ("SigBlk:\t0000000000000000", Some(0)),
+        "{said}"
+    );
+    // 3 is the directory that is being read.
+    assert_eq!(lines[2..], ["0022", "1024", "0", "1", "2", "3"], "{said}");
 }
