@@ -8,11 +8,15 @@ use bootc_image_tests::faults::sweep::{DAMAGED, Interrupted, OPERATIONS};
 const SAMPLE: [usize; 3] = [0, 7, 41];
 
 fn sample(name: &str) {
+    sample_at(name, &SAMPLE);
+}
+
+fn sample_at(name: &str, indexes: &[usize]) {
     let operation = OPERATIONS.iter().find(|operation| operation.name == name).unwrap();
     for class in CLASSES {
         let mut hits = 0;
         for fault in FAULTS {
-            for index in SAMPLE {
+            for &index in indexes {
                 match operation.run(class, index, fault).hit {
                     Some(_) => hits += 1,
                     None => break,
@@ -46,6 +50,11 @@ fn set_unified_survives() {
 #[test]
 fn a_prune_survives() {
     sample("prune");
+}
+
+#[test]
+fn a_repair_survives() {
+    sample_at("repair", &[23]);
 }
 
 /// What a run without a fault panics with.

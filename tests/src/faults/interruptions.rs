@@ -117,6 +117,16 @@ pub const OPERATIONS: &[Operation] = &[
         ..BASE
     },
     Operation {
+        name: "repair",
+        // What was there before can be told by a file that no archive has.
+        before: "touch $(printf '%s/mark ' /sysroot/ostree/bootc/storage/overlay/*/diff)",
+        command: "bootc-image repair localhost/app:stable",
+        // All of it, or nothing.
+        effects: "marks=$(ls /sysroot/ostree/bootc/storage/overlay/*/diff/mark | wc -l)
+            case $marks in 3) echo 0 ;; 1) echo 1 ;; *) echo half a repair >&2; exit 1 ;; esac",
+        ..BASE
+    },
+    Operation {
         name: "cmd-pull",
         before: "large
             podman build --quiet --tag 127.0.0.1:5000/lab/large:1 /var/lab/context >&2

@@ -23,7 +23,7 @@ pub struct Interrupted {
     registry: bool,
 }
 
-pub const OPERATIONS: [Interrupted; 5] = [
+pub const OPERATIONS: [Interrupted; 6] = [
     Interrupted {
         name: "copy",
         before: "",
@@ -65,6 +65,16 @@ pub const OPERATIONS: [Interrupted; 5] = [
         store: Store::Bootc,
         effect: "store_podman image exists 127.0.0.1:5000/lab/app:1 &&
             [ $(store_podman image list --all --quiet --no-trunc | sort -u | wc -l) = 1 ]",
+        registry: false,
+    },
+    // Of an image that is whole, and stays so. What was there before can be told by a file that no archive has.
+    Interrupted {
+        name: "repair",
+        before: "touch $(printf '%s/mark ' /sysroot/ostree/bootc/storage/overlay/*/diff)",
+        command: "bootc-image repair 127.0.0.1:5000/lab/app:1",
+        store: Store::Bootc,
+        effect: "[ $(ls /sysroot/ostree/bootc/storage/overlay/*/diff/mark | wc -l) = 1 ] &&
+            ! ls /sysroot/ostree/bootc/storage | grep -q ^bootc-image",
         registry: false,
     },
 ];

@@ -60,7 +60,7 @@ pub(in crate::pipeline) fn execute(
     let code = match command.name() {
         _ if fetches => fetched::pull(pipeline, &store, images, &asked, &|| run(None))?,
         "load" => loaded::load(pipeline, &store, command, &run)?,
-        "tag" => {
+        "push" | "save" | "tag" => {
             check_whole(pipeline, &store, images)?;
             run(None)?
         }
@@ -100,7 +100,8 @@ pub(in crate::pipeline) fn execute(
     Ok(Report::Exited { code })
 }
 
-/// No name is given to an image that isn't whole.
+/// An image that isn't whole gets no name, and isn't handed on: podman would say for itself that it can't read a layer, or make
+/// up what is missing.
 fn check_whole(pipeline: &Pipeline<'_>, store: &BootcStore, images: &[CommandImage]) -> Result<(), Error> {
     for image in images {
         if let CommandImage::Store { name, image, .. } = image {

@@ -304,7 +304,9 @@ impl<'a> Checker<'a> {
             return Ok(Some(Damage { is_of_metadata, ..Damage::of_layer(id, problem.what) }));
         }
         let is_known = layer.diff_size >= 0 && layer.toc.is_none();
-        if is_known && u64::try_from(layer.diff_size) != Ok(length) {
+        if let Some(length) =
+            length.filter(|length| is_known && u64::try_from(layer.diff_size) != Ok(*length))
+        {
             let what =
                 format!("has {} as its size in the storage's index instead of {length}", layer.diff_size);
             return Ok(Some(Damage::of_layer(id, what)));

@@ -33,7 +33,7 @@ impl Store<'_> {
         &self,
         id: &str,
         take: &mut dyn FnMut(&tar_split::Entry) -> io::Result<()>,
-    ) -> Result<io::Result<u64>, Error> {
+    ) -> Result<io::Result<Option<u64>>, Error> {
         let path = self.archive_of(id);
         let file = match self.root.open_file(&path) {
             Ok(file) => file,

@@ -68,23 +68,29 @@ struct Line<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Reads everything and hands over each file. Returns how long the archive is.
+/// Reads everything and hands over each file. Returns how long the archive is, if that can be told: of a sparse file it isn't
+/// kept how much of it is there.
 ///
 /// # Errors
 /// The system's; `InvalidData` and `UnexpectedEof` if it isn't whole; what `take` returns.
-pub(super) fn read(compressed: impl Read, take: &mut dyn FnMut(&Entry) -> io::Result<()>) -> io::Result<u64> {
+pub(super) fn read(
+    compressed: impl Read,
+    take: &mut dyn FnMut(&Entry) -> io::Result<()>,
+) -> io::Result<Option<u64>> {
     let mut lines = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(compressed)));
     let (mut line, mut between, mut length) = (Vec::new(), Between::default(), 0_u64);
+    let mut is_sparse = false;
     loop {
         line.clear();
         if (&mut lines).take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-            return Ok(length);
+            return Ok((!is_sparse).then_some(length));
         }
         let parsed: Line<'_> = serde_json::from_slice(&line).map_err(invalid)?;
         match parsed.r#type {
             1 => {
                 let size = u64::try_from(parsed.size).map_err(invalid)?;
                 let header = between.header();
+                is_sparse |= header.as_ref().is_some_and(|header| header.kind == Kind::Sparse);
                 between.begin(size);
                 length = length.checked_add(size).ok_or_else(|| invalid("it is too long"))?;
                 take(&Entry { name: name(&parsed)?, size, header })?;
@@ -310,7 +316,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn files(compressed: &[u8]) -> io::Result<(Vec<(String, u64)>, u64)> {
+    fn files(compressed: &[u8]) -> io::Result<(Vec<(String, u64)>, Option<u64>)> {
         let mut found = Vec::new();
         let length = read(compressed, &mut |entry| {
             found.push((String::from_utf8_lossy(&entry.name).into_owned(), entry.size));
@@ -327,8 +333,8 @@ mod tests {
     fn files_are_read_with_names_of_any_bytes() {
         let (found, length) = files(&compressed(LINES)).unwrap();
         assert_eq!(found, [("a/&".to_owned(), 3), ("\u{fffd}b".to_owned(), 0)]);
-        assert_eq!(length, 6);
-        assert_eq!(files(&compressed("")).unwrap(), (Vec::new(), 0));
+        assert_eq!(length, Some(6));
+        assert_eq!(files(&compressed("")).unwrap(), (Vec::new(), Some(0)));
     }
 
     #[test]
