@@ -25,7 +25,8 @@ use crate::report::Report;
 use crate::scratch::{self, Scratch};
 
 /// Subcommands whose temporary files are small: they read, or change names.
-const WITH_SMALL_FILES: [&str; 8] = ["exists", "history", "inspect", "list", "search", "tag", "tree", "untag"];
+const WITH_SMALL_FILES: [&str; 8] =
+    ["exists", "history", "inspect", "list", "search", "tag", "tree", "untag"];
 /// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
 /// it, and that of newer ones.
 const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];

@@ -316,7 +316,10 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn files(compressed: &[u8]) -> io::Result<(Vec<(String, u64)>, Option<u64>)> {
+    /// Names and sizes, and the length of the whole archive.
+    type Files = (Vec<(String, u64)>, Option<u64>);
+
+    fn files(compressed: &[u8]) -> io::Result<Files> {
         let mut found = Vec::new();
         let length = read(compressed, &mut |entry| {
             found.push((String::from_utf8_lossy(&entry.name).into_owned(), entry.size));
