@@ -14,7 +14,7 @@
 //!   been copied;
 //!   [`children`]: the only place that starts programs; [`scratch`]: where they may leave something
 //! - [`plugin`]: what the engine implements; [`talk`]: what the command line implements
-//! - [`files`]: how files of ours are made
+//! - [`files`]: how files of ours are made; `room`: how something is removed where there is no room for that
 //! - [`settings`], [`report`], [`error`]: what goes in and what comes out
 
 pub mod audit;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Gid, OFlags, flock};
+use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::files::private_directory;
@@ -225,13 +226,14 @@ impl Journal {
         let file = options.map_err(Error::io("open", &path))?;
         let start = Instant::now();
         // Being asked to end doesn't end this: what was done must be recorded.
-        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            if start.elapsed() >= LIMIT {
-                return Err(Error::Locked { path, limit: LIMIT });
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::AGAIN | Errno::INTR) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
+                Err(Errno::AGAIN | Errno::INTR) => return Err(Error::Locked { path, limit: LIMIT }),
+                Err(error) => return Err(Error::io("lock", &path)(error.into())),
             }
-            std::thread::sleep(INTERVAL);
         }
-        Ok(file)
     }
 
     fn open(&self) -> Result<File, Error> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock, fstatfs};
+use rustix::io::Errno;
 use rustix::ioctl::{Getter, Updater, ioctl, opcode};
 
 /// Where it is noted what the reserve was, until it is that again.
@@ -79,8 +80,13 @@ impl Lowered {
 
 impl Drop for Lowered {
     fn drop(&mut self) {
-        // On a file system that is full again it gets there as room is freed.
-        if let Err(error) = self.knob.set(self.before) {
+        // On a file system that is full again it gets there as room is freed. It is never lowered here: it may have been set
+        // anew meanwhile, by the administrator or by a process that doesn't see our note.
+        let restored = self
+            .knob
+            .get()
+            .and_then(|now| if now < self.before { self.knob.set(self.before) } else { Ok(()) });
+        if let Err(error) = restored {
             tracing::warn!(%error, "can't restore the file system's reserve");
         }
         let _ = self.note.set_len(0);
@@ -109,11 +115,13 @@ fn open_note(directory: &Path) -> io::Result<Option<(File, Option<u64>)>> {
         .open(name(directory)?);
     let mut note = options?;
     let start = Instant::now();
-    while flock(&note, FlockOperation::NonBlockingLockExclusive).is_err() {
-        if start.elapsed() >= LIMIT {
-            return Ok(None);
+    loop {
+        match flock(&note, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(Errno::AGAIN | Errno::INTR) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
-        std::thread::sleep(INTERVAL);
     }
     let mut text = String::new();
     note.rewind()?;
