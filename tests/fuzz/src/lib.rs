@@ -27,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frozen-form", run: texts::frozen_form },
     Target { name: "bound-images", run: stores::bound_images },
     Target { name: "containers-storage", run: stores::containers_storage },
+    Target { name: "layer", run: stores::layer },
     Target { name: "ostree-commit", run: stores::ostree_commit },
 ];
 

@@ -1,6 +1,7 @@
 //! Files of storages, written by podman, ostree and OS images. They are real files in a directory that is kept.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
@@ -8,12 +9,16 @@ use std::time::Duration;
 use bootc_image_core::digest::Commit;
 use bootc_image_core::reference::Reference;
 use bootc_image_core::storage::bound;
-use bootc_image_core::storage::containers::Store;
+use bootc_image_core::storage::containers::{Checker, Store};
 use bootc_image_core::storage::ostree::Repository;
 use bootc_image_core::storage::root::RootDir;
 use bootc_image_core::storage::system::System;
 use bootc_image_core::talk::Talk;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
+
+use crate::assert_harmless;
 
 struct Silent;
 
@@ -57,6 +62,17 @@ thread_local! {
         directory
     };
     static CONTAINERS: TempDir = directory(&["overlay-images", "overlay-layers"]);
+    static LAYER: TempDir = {
+        let directory = directory(&["overlay-images", "overlay-layers", "overlay/l", "overlay/x/empty", "overlay/x/diff/a/b"]);
+        let index = format!(r#"[{{"id":"x","diff-digest":"sha256:{}","diff-size":-1}}]"#, "0".repeat(64));
+        write(&directory, "overlay-layers/layers.json", index.as_bytes());
+        write(&directory, "overlay/x/link", b"L");
+        symlink("../x/diff", directory.path().join("overlay/l/L")).expect("a link");
+        write(&directory, "overlay/x/diff/a/file", b"contents");
+        symlink("a", directory.path().join("overlay/x/diff/link")).expect("a link");
+        symlink("/", directory.path().join("overlay/x/diff/up")).expect("a link");
+        directory
+    };
     static OSTREE: TempDir = directory(&["ostree/repo/objects/00", "ostree/repo/refs/heads/ostree/container/image/docker"]);
 }
 
@@ -97,6 +113,22 @@ pub(crate) fn containers_storage(input: &[u8]) {
                     assert!(images.named(&name).is_some() || name.to_string() != image.names[0]);
                 }
             }
+        }
+    });
+}
+
+/// What a storage keeps of the archive that a layer was unpacked from, before it is compressed: the layer's files are compared with
+/// it, and what is wrong is said in harmless words.
+pub(crate) fn layer(input: &[u8]) {
+    LAYER.with(|directory| {
+        let mut compressed = GzEncoder::new(Vec::new(), Compression::none());
+        compressed.write_all(input).expect("memory");
+        write(directory, "overlay-layers/x.tar-split.gz", &compressed.finish().expect("memory"));
+        let root = root(directory);
+        let store = Store::open(&root).expect("the directory can be read");
+        let mut checker = Checker::new(&store, &[]).expect("the indexes can be read");
+        if let Ok(Some(damage)) = checker.layer("x") {
+            assert_harmless(&damage.to_string());
         }
     });
 }
