@@ -180,6 +180,27 @@ fn a_reader_who_reads_no_more_doesnt_keep_us() {
     assert_eq!(results[1], "interrupted");
 }
 
+/// Nor is a policy to blame, or a format replaced, that was still being compiled.
+#[test]
+fn who_is_asked_to_end_blames_no_plugin() {
+    let world = World::new();
+    let slow = "#!/bin/sh\nexec sleep 1000\n";
+    let script = format!(
+        "{EVENTUALLY}
+        for command in 'list --format csv' 'plugin doctor' '--dry-run copy-to-storage' copy-to-storage; do
+            bootc-image $command >/tmp/out 2>/tmp/err & ours=$!
+            eventually pgrep -x sleep
+            kill -TERM $ours; code=0; wait $ours || code=$?
+            echo $code $(wc -c </tmp/out) $(head -n 1 /tmp/err)
+        done"
+    );
+    let enter = ship_in_image(ship_in_image(world.enter(), "csv-format"), "registry-policy");
+    let enter = enter.without("bootc-image-helper");
+    let enter = enter.file_with_mode("/usr/libexec/bootc-image/bootc-image-helper", slow, 0o755);
+    let output = enter.run(&["bash", "-euc", &script]).ok();
+    assert_eq!(output.lines(), ["143 0 error: interrupted by signal 15"; 4], "{output:#?}");
+}
+
 #[test]
 fn what_builds_keep_for_the_next_one_stays_and_nothing_else() {
     let world = World::new();

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
+use bootc_image_core::children;
 use bootc_image_core::plugin::{FormatError, Plugins, Wanted};
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::{ImageRow, Listing, Report};
@@ -174,6 +175,10 @@ fn formatted(
         };
         Ok(())
     })?;
+    if outcome.is_err() {
+        // It has failed because of that, and a table in its place is wanted no more.
+        children::check_not_asked_to_end()?;
+    }
     match outcome {
         Ok(()) => Ok(OK),
         Err(FormatError::Output(source)) => Err(Failure::Stdout(source)),
