@@ -339,6 +339,24 @@ fn podmans_storage_heals_too_when_it_is_copied_to() {
     );
 }
 
+/// As bootc hosts have it, and where there is no podman of its own.
+#[test]
+fn a_read_only_sysroot_and_another_system_are_repaired() {
+    let world = World::new();
+    let script = format!(
+        "rm -rf $storage/overlay/$(layers {APP} | head -n 1)
+        mount -o remount,ro,bind /sysroot
+        bootc-image repair {APP} >&2
+        mount -o remount,rw,bind /sysroot
+        whole {APP}
+        rm -rf $storage/overlay/$(layers {APP} | head -n 1)
+        podman image rm --force {APP} >/dev/null 2>&1
+        bootc-image --sysroot /sysroot pull-from-default-storage {APP} || bootc-image --sysroot /sysroot repair {APP} >&2
+        whole {APP}"
+    );
+    bash(world.enter().registry(true), &script).ok();
+}
+
 /// Of an index there is the image for one machine, and the index itself.
 #[test]
 fn an_image_for_another_machine_heals_as_it_was_pulled() {

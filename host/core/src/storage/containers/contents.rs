@@ -13,7 +13,7 @@ use super::tar_split::{Entry, Header, Kind};
 use crate::storage::root::RootDir;
 
 /// What stands in front of the name of a file that a layer takes away from those below.
-const WHITEOUT: &[u8] = b".wh.";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 /// A directory with this file in it shows nothing of the layers below.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// How overlayfs knows such a directory, in the initial user namespace and in others.
@@ -21,9 +21,7 @@ const OPAQUE_ATTRIBUTES: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.op
 /// Where the storage tools keep owner and mode if they were told to give all files the same ones.
 const OVERRIDDEN: &str = "user.containers.override_stat";
 /// More files than that aren't counted: the first few say enough.
-const MAX_PROBLEMS: usize = 10_000;
-/// Directories below one another.
-const MAX_DEPTH: usize = 512;
+pub(super) const MAX_PROBLEMS: usize = 10_000;
 
 /// How the driver keeps what a layer takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub(super) struct Problem {
 
 /// A file: by the directory that it is in, if that is there, since several paths may lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Place {
+pub(super) enum Place {
     In(u64, Vec<u8>),
     Nowhere(Vec<u8>),
 }
@@ -53,13 +51,13 @@ enum Place {
 /// Compares the entries of an archive with a directory, one after the other.
 #[derive(Debug)]
 pub(super) struct Contents<'a> {
-    directory: &'a RootDir,
+    pub(super) directory: &'a RootDir,
     whiteouts: Whiteouts,
     /// The directory of the last entry: the next one is often in the same.
     parent: Option<(Vec<u8>, RootDir, u64)>,
     problems: HashMap<Place, (usize, Problem)>,
     /// Directories that show nothing of the layers below.
-    opaque: HashSet<u64>,
+    pub(super) opaque: HashSet<u64>,
 }
 
 impl<'a> Contents<'a> {
@@ -234,99 +232,6 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Compares a layer's directory that has everything with that of the layer below: what isn't there as it is there, in the
-/// directories that aren't opaque. The entries of the layer's own archive are then taken off: of those it says more itself.
-pub(super) struct Inherited {
-    problems: HashMap<Place, Problem>,
-}
-
-impl Inherited {
-    /// # Errors
-    /// The system's.
-    pub(super) fn compare(below: &RootDir, contents: &Contents<'_>) -> io::Result<Self> {
-        let mut inherited = Self { problems: HashMap::new() };
-        inherited.walk(below, contents.directory, Path::new(""), &contents.opaque, 0)?;
-        Ok(inherited)
-    }
-
-    /// Whether there is nothing to be taken off.
-    pub(super) fn is_empty(&self) -> bool {
-        self.problems.is_empty()
-    }
-
-    /// What the layer's own archive says something of isn't the other's any more.
-    ///
-    /// # Errors
-    /// The system's.
-    pub(super) fn take_off(&mut self, directory: &RootDir, entry: &Entry) -> io::Result<()> {
-        let Some(path) = clean(&entry.name) else { return Ok(()) };
-        let (parent, name) = split(&path);
-        if let Some(directory) = if_there(directory.open_root(path_of(parent)))? {
-            let name = name.strip_prefix(WHITEOUT).unwrap_or(name);
-            self.problems.remove(&Place::In(directory.identity()?.1, name.to_vec()));
-        }
-        Ok(())
-    }
-
-    /// One of what is left.
-    pub(super) fn finish(self) -> Option<Problem> {
-        self.problems
-            .into_values()
-            .min_by(|a, b| (a.is_of_metadata, &a.what).cmp(&(b.is_of_metadata, &b.what)))
-    }
-
-    fn walk(
-        &mut self,
-        below: &RootDir,
-        here: &RootDir,
-        path: &Path,
-        opaque: &HashSet<u64>,
-        depth: usize,
-    ) -> io::Result<()> {
-        let (_, inode) = here.identity()?;
-        if opaque.contains(&inode) || depth > MAX_DEPTH || self.problems.len() >= MAX_PROBLEMS {
-            return Ok(());
-        }
-        for entry in below.entries(".")? {
-            let name = entry.name.as_bytes();
-            let Some(expected) = look(below, name)? else { continue };
-            let path = path.join(&entry.name);
-            let found = look(here, name)?;
-            let kind = |stat: &Stat| FileType::from_raw_mode(stat.st_mode);
-            let problem = match &found {
-                None => Some((format!("has no {}", shown(path.as_os_str().as_bytes())), false)),
-                Some(found) if kind(found) != kind(&expected) => {
-                    Some((format!("has something else as {}", shown(path.as_os_str().as_bytes())), false))
-                }
-                Some(found) if kind(found) != FileType::Directory && found.st_size != expected.st_size => {
-                    let (is, should) = (found.st_size, expected.st_size);
-                    let path = shown(path.as_os_str().as_bytes());
-                    Some((format!("has {is} bytes of {path} instead of {should}"), false))
-                }
-                Some(found)
-                    if (found.st_mode, found.st_uid, found.st_gid)
-                        != (expected.st_mode, expected.st_uid, expected.st_gid) =>
-                {
-                    Some((
-                        format!("has another owner or mode of {}", shown(path.as_os_str().as_bytes())),
-                        true,
-                    ))
-                }
-                Some(_) => None,
-            };
-            let is_directory = found.is_some_and(|found| kind(&found) == FileType::Directory);
-            if let Some((what, is_of_metadata)) = problem {
-                self.problems.insert(Place::In(inode, name.to_vec()), Problem { what, is_of_metadata });
-            }
-            if is_directory && kind(&expected) == FileType::Directory {
-                let name = Path::new(&entry.name);
-                self.walk(&below.open_root(name)?, &here.open_root(name)?, &path, opaque, depth + 1)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What is missing, or is something else.
 fn expected(entry: &Entry) -> &'static str {
     match entry.header.as_ref().map(|header| header.kind) {
@@ -380,13 +285,13 @@ fn has_attribute(directory: &RootDir, name: &[u8], attribute: &str) -> io::Resul
 }
 
 /// What is there, links not followed.
-fn look(directory: &RootDir, name: &[u8]) -> io::Result<Option<Stat>> {
+pub(super) fn look(directory: &RootDir, name: &[u8]) -> io::Result<Option<Stat>> {
     let found = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW);
     if_there(found.map_err(io::Error::from))
 }
 
 /// None if it isn't there, or the file system can't read it any more.
-fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_damage(&error) => Ok(None),
@@ -416,7 +321,7 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
 }
 
 /// The path as it is within the layer; none for the layer itself, and for what would be outside.
-fn clean(name: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn clean(name: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in name.split(|&byte| byte == b'/') {
         match part {
@@ -431,18 +336,107 @@ fn clean(name: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The directory and the name in it.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
         None => (b"", path),
     }
 }
 
-fn path_of(path: &[u8]) -> PathBuf {
+pub(super) fn path_of(path: &[u8]) -> PathBuf {
     if path.is_empty() { ".".into() } else { OsStr::from_bytes(path).into() }
 }
 
 /// A path for a message.
-fn shown(path: &[u8]) -> String {
+pub(super) fn shown(path: &[u8]) -> String {
     if path.is_empty() { "/".to_owned() } else { String::from_utf8_lossy(path).escape_debug().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn entry(name: &str, kind: Kind, size: u64, link: &str, mode: u32) -> Entry {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let (uid, gid, link) = (uid.into(), gid.into(), link.as_bytes().to_vec());
+        let header = Some(Header { kind, mode, uid, gid, link, device: (0, 0) });
+        Entry { name: name.as_bytes().to_vec(), size, header }
+    }
+
+    fn file(name: &str, size: u64) -> Entry {
+        entry(name, Kind::File, size, "", 0o644)
+    }
+
+    /// What is wrong with a directory that `make` has filled, by these entries.
+    fn problem(make: impl FnOnce(&Path), entries: &[Entry]) -> Option<(String, bool)> {
+        let scratch = tempfile::tempdir().unwrap();
+        make(scratch.path());
+        let root = RootDir::open(scratch.path()).unwrap();
+        let mut contents = Contents::new(&root, Whiteouts::Kept);
+        entries.iter().for_each(|entry| contents.check(entry).unwrap());
+        contents.finish().map(|problem| (problem.what, problem.is_of_metadata))
+    }
+
+    fn with_file(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    #[test]
+    fn of_several_entries_of_one_file_the_last_one_counts() {
+        let make = |root: &Path| {
+            with_file(&root.join("usr/lib/x"), "12345");
+            symlink("usr/lib", root.join("lib")).unwrap();
+        };
+        let fits = [file("usr/lib/x", 3), file("lib/x", 5), file("./usr//lib/x", 7), file("/lib/x", 5)];
+        assert_eq!(problem(make, &fits), None);
+        let (what, _) = problem(make, &[file("lib/x", 5), file("usr/lib/x", 3)]).unwrap();
+        assert_eq!(what, "has 5 bytes of usr/lib/x instead of 3");
+    }
+
+    #[test]
+    fn nothing_outside_is_looked_at() {
+        let make = |root: &Path| symlink("/", root.join("up")).unwrap();
+        for name in ["up/etc/passwd", "../etc/passwd", "up/../../etc/passwd"] {
+            assert!(problem(make, &[file(name, 0)]).unwrap().0.starts_with("has no "), "{name}");
+        }
+        // What is the layer itself is nobody's file.
+        assert_eq!(problem(|_| {}, &[file("../..", 0), entry("./", Kind::Directory, 0, "", 0o700)]), None);
+    }
+
+    #[test]
+    fn what_is_taken_away_below_something_that_is_taken_away_is_nowhere() {
+        let whiteout = |root: &Path| with_file(&root.join(".wh.gone"), "");
+        let entries = [file(".wh.gone", 0), file("gone/.wh.x", 0), file("gone/deep/.wh.y", 0)];
+        assert_eq!(problem(whiteout, &entries), None);
+        assert_eq!(problem(|_| {}, &entries[..1]).unwrap().0, "has no whiteout .wh.gone");
+        assert_eq!(problem(|_| {}, &entries[1..]).unwrap().0, "has no directory gone");
+        let opaque = [file("a/.wh..wh..opq", 0)];
+        let shows = "shows what lower layers have in a, which it should hide";
+        assert_eq!(problem(|root| fs::create_dir(root.join("a")).unwrap(), &opaque).unwrap().0, shows);
+    }
+
+    #[test]
+    fn a_missing_file_counts_before_a_wrong_mode() {
+        let make = |root: &Path| with_file(&root.join("a"), "");
+        let wrong = entry("a", Kind::File, 0, "", 0o600);
+        assert_eq!(
+            problem(make, std::slice::from_ref(&wrong)).unwrap(),
+            ("has another mode of a".to_owned(), true)
+        );
+        assert_eq!(problem(make, &[wrong, file("b", 0)]).unwrap(), ("has no file b".to_owned(), false));
+    }
+
+    #[test]
+    fn without_a_header_names_and_sizes_must_do() {
+        let plain = |name: &str, size| Entry { name: name.into(), size, header: None };
+        let make = |root: &Path| with_file(&root.join("a/b"), "12");
+        assert_eq!(problem(make, &[plain("a/", 0), plain("a/b", 2)]), None);
+        assert_eq!(problem(make, &[plain("a/b", 3)]).unwrap().0, "has no file a/b");
+        assert_eq!(problem(make, &[plain("a/b/", 0)]).unwrap().0, "has no directory a/b");
+    }
 }

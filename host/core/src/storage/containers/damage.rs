@@ -12,7 +12,8 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
-use super::contents::{Contents, Inherited, Whiteouts, is_damage};
+use super::contents::{Contents, Whiteouts, is_damage};
+use super::inherited::Inherited;
 use super::layout::{MAX_LINK, MAX_LOWER};
 use super::{Image, Layer, Store};
 use crate::digest::Digest;
