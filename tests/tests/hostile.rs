@@ -193,7 +193,9 @@ impl Attack {
         for (ending, idle) in endings[..2].iter().zip(idle) {
             self.held(ending, *idle);
             assert_eq!(ending.code, Some(self.refused), "{}: {ending:#?}", self.row.test);
-            assert!(ending.output.contains(reason), "{}: {ending:#?}", self.row.test);
+            // On a busy machine it may not get so much processor time in the time that it has.
+            let is_late = reason.starts_with("took more than") && ending.output.contains("ran longer than");
+            assert!(is_late || ending.output.contains(reason), "{}: {ending:#?}", self.row.test);
             assert!(!harm.came_of(ending, *idle + self.ceiling + ROOM), "{}: {ending:#?}", self.row.test);
         }
         self.breaks(&endings[2], harm, idle[1]);

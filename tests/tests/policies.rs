@@ -111,6 +111,9 @@ fn a_policy_that_traps_or_never_ends_denies() {
     ] {
         let world = World::new();
         let output = does(world.enter(), what).run(COPY);
+        // On a busy machine it may not get so much processor time in the time that it has.
+        let is_late = what == "loop" && output.stderr.contains("ran longer than");
+        let expected = if is_late { "ran longer than" } else { expected };
         denied(
             &world,
             output,
