@@ -333,18 +333,23 @@ fn a_denial_is_one_whatever_its_words_are_and_not_a_policy_that_fails() {
 
 #[test]
 fn who_interrupts_us_interrupts_a_policy_too() {
-    let role = "role = \"policy\"\nwhen = { operations = [\"cmd pull\"] }\n[limits]\nwall-ms = 60000\n";
+    let role = "role = \"policy\"\nwhen = { operations = [\"cmd pull\", \"cmd list\"] }\n[limits]\nwall-ms = 60000\n";
     let (world, extension) =
         (World::new(), Extension::compiled("sleeps", "tests/hostile/native.c", &["-DNATIVE_SLEEP"], role));
-    let script = "set -m
-        bootc-image cmd pull 127.0.0.1:5000/lab/app:1 & host=$!
-        until pidof bootc-image-native >/dev/null; do sleep 0.05; done
-        sleep 0.2; kill -TERM $host; wait $host; echo $?";
-    let patient = "[ceiling.policy]\nwall-ms = 60000\n";
-    let enter = extension.enabled(world.enter().registry(true), patient);
-    let output = enter.run(&["bash", "-c", script]);
-    assert_eq!(output.stdout, "143\n", "{output:#?}");
-    assert!(output.stderr.starts_with("error: interrupted by signal 15"), "{output:#?}");
+    // Whether or not something was started before, as for the look-up of a tag.
+    for words in ["pull 127.0.0.1:5000/lab/app:1", "list"] {
+        let script = format!(
+            "set -m
+            bootc-image cmd --status-fd 3 {words} 3>/tmp/status & host=$!
+            until pidof bootc-image-native >/dev/null; do sleep 0.05; done
+            sleep 0.2; kill -TERM $host; wait $host; echo $?; cat /tmp/status"
+        );
+        let patient = "[ceiling.policy]\nwall-ms = 60000\n";
+        let enter = extension.enabled(world.enter().registry(true), patient);
+        let output = enter.run(&["bash", "-c", &script]);
+        assert_eq!(output.lines(), ["143", "{\"origin\":\"host\",\"code\":143}"], "{output:#?}");
+        assert!(output.stderr.starts_with("error: interrupted by signal 15"), "{output:#?}");
+    }
 }
 
 #[test]

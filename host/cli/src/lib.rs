@@ -54,6 +54,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
         None => run(ui, arguments, builtins).1,
         Some(Err(failure)) => exit::of_error(ui, &failure),
         Some(Ok(status)) => {
+            // Whoever reads there is told of every end. If it can't be, a signal is one without a word.
+            let _ = children::heed_signals();
             let (origin, code) = run(ui, arguments, builtins);
             match status.write(origin, code) {
                 Ok(()) => code,
