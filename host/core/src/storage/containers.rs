@@ -27,6 +27,7 @@ mod inventory;
 mod label;
 mod layout;
 mod links;
+mod paths;
 mod records;
 mod replace;
 #[cfg(test)]

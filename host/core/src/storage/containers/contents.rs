@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Stat, fgetxattr, readlinkat, statat};
+use rustix::fs::{FileType, Stat, fgetxattr, readlinkat};
+use rustix::io::Errno;
 
+use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::{Entry, Header, Kind};
 use crate::storage::root::RootDir;
 
@@ -20,6 +22,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 const OPAQUE_ATTRIBUTES: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];
 /// Where the storage tools keep owner and mode if they were told to give all files the same ones.
 const OVERRIDDEN: &str = "user.containers.override_stat";
+/// Where the kernel keeps what a program may do.
+const CAPABILITY: &str = "security.capability";
 /// More files than that aren't counted: the first few say enough.
 pub(super) const MAX_PROBLEMS: usize = 10_000;
 
@@ -102,6 +106,22 @@ impl<'a> Contents<'a> {
             Some(problem) => self.problem(place, problem),
             None if self.problems.is_empty() => {}
             None => {
+                self.problems.remove(&place);
+                if let Some(header) = header.filter(|header| header.kind == Kind::HardLink) {
+                    self.forgive(&header.link)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A hard link has an owner of its own in the archive, and the file has it then.
+    fn forgive(&mut self, target: &[u8]) -> io::Result<()> {
+        let Some(path) = clean(target) else { return Ok(()) };
+        let (parent, name) = split(&path);
+        if let Some(directory) = if_there(self.directory.open_root(path_of(parent)))? {
+            let place = Place::In(directory.identity()?.1, name.to_vec());
+            if self.problems.get(&place).is_some_and(|(_, problem)| problem.is_of_metadata) {
                 self.problems.remove(&place);
             }
         }
@@ -206,14 +226,23 @@ impl<'a> Contents<'a> {
         }
         if header.kind == Kind::Symlink {
             let target = readlinkat(directory, OsStr::from_bytes(name), Vec::new())?;
-            return Ok((target.as_bytes() != header.link).then_some("target"));
+            if target.as_bytes() != header.link {
+                return Ok(Some("target"));
+            }
         }
         // A hard link that is made later may cost a file these bits.
-        let ignored = if found.st_nlink > 1 && header.kind != Kind::Directory { 0o6000 } else { 0 };
+        let ignored = match header.kind {
+            Kind::Symlink => 0o7777,
+            Kind::Directory => 0,
+            _ if found.st_nlink > 1 => 0o6000,
+            _ => 0,
+        };
         let wrong = if (u64::from(found.st_uid), u64::from(found.st_gid)) != (header.uid, header.gid) {
             "owner"
         } else if (found.st_mode ^ header.mode) & 0o7777 & !ignored != 0 {
             "mode"
+        } else if !has_capability(directory, name, header)? {
+            "capability"
         } else {
             return Ok(None);
         };
@@ -284,72 +313,20 @@ fn has_attribute(directory: &RootDir, name: &[u8], attribute: &str) -> io::Resul
     Ok(fgetxattr(file, attribute, &mut value[..]).is_ok())
 }
 
-/// What is there, links not followed.
-pub(super) fn look(directory: &RootDir, name: &[u8]) -> io::Result<Option<Stat>> {
-    let found = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW);
-    if_there(found.map_err(io::Error::from))
-}
-
-/// None if it isn't there, or the file system can't read it any more.
-pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if is_damage(&error) => Ok(None),
-        Err(error) => Err(error),
+/// Whether a program may do what the header says. A file system may not keep that.
+fn has_capability(directory: &RootDir, name: &[u8], header: &Header) -> io::Result<bool> {
+    let Some(wanted) = header.capability.as_ref().filter(|_| header.kind == Kind::File) else {
+        return Ok(true);
+    };
+    let Some(file) = if_there(directory.open_file(Path::new(OsStr::from_bytes(name))))? else {
+        return Ok(false);
+    };
+    let mut value = [0_u8; 64];
+    match fgetxattr(file, CAPABILITY, &mut value[..]) {
+        Ok(length) => Ok(value.get(..length) == Some(wanted)),
+        Err(Errno::NODATA) => Ok(false),
+        Err(_) => Ok(true),
     }
-}
-
-/// Whether an error says that what is read isn't as it should be, not that it can't be read now.
-pub(super) fn is_damage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    const SIGNS: [Errno; 8] = [
-        Errno::NOENT,
-        Errno::NOTDIR,
-        Errno::ISDIR,
-        Errno::LOOP,
-        Errno::NAMETOOLONG,
-        Errno::IO,
-        Errno::UCLEAN,
-        Errno::STALE,
-    ];
-    let kind = error.kind();
-    Errno::from_io_error(error).is_some_and(|errno| SIGNS.contains(&errno))
-        || matches!(
-            kind,
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput
-        )
-}
-
-/// The path as it is within the layer; none for the layer itself, and for what would be outside.
-pub(super) fn clean(name: &[u8]) -> Option<Vec<u8>> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in name.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    if parts.is_empty() { None } else { Some(parts.join(&b'/')) }
-}
-
-/// The directory and the name in it.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
-        None => (b"", path),
-    }
-}
-
-pub(super) fn path_of(path: &[u8]) -> PathBuf {
-    if path.is_empty() { ".".into() } else { OsStr::from_bytes(path).into() }
-}
-
-/// A path for a message.
-pub(super) fn shown(path: &[u8]) -> String {
-    if path.is_empty() { "/".to_owned() } else { String::from_utf8_lossy(path).escape_debug().to_string() }
 }
 
 #[cfg(test)]
@@ -362,7 +339,7 @@ mod tests {
     fn entry(name: &str, kind: Kind, size: u64, link: &str, mode: u32) -> Entry {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let (uid, gid, link) = (uid.into(), gid.into(), link.as_bytes().to_vec());
-        let header = Some(Header { kind, mode, uid, gid, link, device: (0, 0) });
+        let header = Some(Header { kind, mode, uid, gid, link, device: (0, 0), capability: None });
         Entry { name: name.as_bytes().to_vec(), size, header }
     }
 
@@ -429,6 +406,23 @@ mod tests {
             ("has another mode of a".to_owned(), true)
         );
         assert_eq!(problem(make, &[wrong, file("b", 0)]).unwrap(), ("has no file b".to_owned(), false));
+    }
+
+    #[test]
+    fn a_hard_link_may_give_a_file_another_owner() {
+        let make = |root: &Path| {
+            with_file(&root.join("a"), "");
+            fs::hard_link(root.join("a"), root.join("b")).unwrap();
+        };
+        let mut other = file("a", 0);
+        other.header.as_mut().unwrap().uid += 1;
+        let link = entry("b", Kind::HardLink, 0, "a", 0o644);
+        assert_eq!(problem(make, std::slice::from_ref(&other)).unwrap().0, "has another owner of a");
+        assert_eq!(problem(make, &[other, link]), None);
+        let mut owned = entry("link", Kind::Symlink, 0, "a", 0o777);
+        owned.header.as_mut().unwrap().gid += 1;
+        let link = |root: &Path| symlink("a", root.join("link")).unwrap();
+        assert_eq!(problem(link, &[owned]).unwrap(), ("has another owner of link".to_owned(), true));
     }
 
     #[test]

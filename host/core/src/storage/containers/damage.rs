@@ -12,9 +12,10 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
-use super::contents::{Contents, Whiteouts, is_damage};
+use super::contents::{Contents, Whiteouts};
 use super::inherited::Inherited;
 use super::layout::{MAX_LINK, MAX_LOWER};
+use super::paths::is_damage;
 use super::{Image, Layer, Store};
 use crate::digest::Digest;
 use crate::error::Error;

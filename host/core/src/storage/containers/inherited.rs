@@ -7,9 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Stat};
 
-use super::contents::{
-    Contents, MAX_PROBLEMS, Place, Problem, WHITEOUT, clean, if_there, look, path_of, shown, split,
-};
+use super::contents::{Contents, MAX_PROBLEMS, Place, Problem, WHITEOUT};
+use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::Entry;
 use crate::storage::root::RootDir;
 

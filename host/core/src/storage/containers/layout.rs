@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, statat};
 
-use super::contents::is_damage;
+use super::paths::is_damage;
 use super::{MAX_DOCUMENT, Store, tar_split};
 use crate::error::Error;
 

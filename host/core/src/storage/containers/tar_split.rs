@@ -53,6 +53,8 @@ pub(super) struct Header {
     pub(super) link: Vec<u8>,
     /// Major and minor number of a device.
     pub(super) device: (u64, u64),
+    /// What a program may do beyond its caller, as the kernel keeps it.
+    pub(super) capability: Option<Vec<u8>>,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +193,7 @@ impl Header {
                 Kind::Character | Kind::Block => (field(329, 337)?, field(337, 345)?),
                 _ => (0, 0),
             },
+            capability: None,
         })
     }
 }
@@ -201,6 +204,7 @@ struct Extended {
     link: Option<Vec<u8>>,
     uid: Option<u64>,
     gid: Option<u64>,
+    capability: Option<Vec<u8>>,
     is_sparse: bool,
 }
 
@@ -219,6 +223,7 @@ impl Extended {
                 b"linkpath" => self.link = Some(value.to_vec()),
                 b"uid" => self.uid = Some(decimal()?),
                 b"gid" => self.gid = Some(decimal()?),
+                b"SCHILY.xattr.security.capability" => self.capability = Some(value.to_vec()),
                 key if key.starts_with(b"GNU.sparse.") => self.is_sparse = true,
                 _ => {}
             }
@@ -248,6 +253,7 @@ impl Extended {
             link: self.link.unwrap_or(header.link),
             uid: self.uid.unwrap_or(header.uid),
             gid: self.gid.unwrap_or(header.gid),
+            capability: self.capability,
             ..header
         }
     }
@@ -392,6 +398,9 @@ mod tests {
             [block(b'x', records.len() as u64, ""), padded(records), block(b'2', 0, "cut")].concat();
         let found = header(&extended).unwrap();
         assert_eq!((found.link.as_slice(), found.uid), (&b"where/it/is"[..], 20_000_000_001));
+        let records = b"40 SCHILY.xattr.security.capability=\x01\0\x02\n";
+        let capable = [block(b'x', records.len() as u64, ""), padded(records), block(b'0', 5, "")].concat();
+        assert_eq!(header(&capable).unwrap().capability.unwrap(), b"\x01\0\x02");
         let long = [block(b'K', 9, ""), padded(b"far/away\0"), block(b'1', 0, "cut")].concat();
         assert_eq!(header(&long).unwrap().link, b"far/away");
         let global = [block(b'g', 3, ""), padded(b"xyz")].concat();
