@@ -37,7 +37,8 @@ pub struct Operation {
 
 /// podman's configuration where builds are to run something: nothing there can set up a network for them, and in a container
 /// root may not raise limits.
-pub const BUILDS: &str = "[containers]\nnetns = \"host\"\ndefault_ulimits = [\"nofile=200:200\", \"nproc=200:200\"]\n";
+pub const BUILDS: &str =
+    "[containers]\nnetns = \"host\"\ndefault_ulimits = [\"nofile=200:200\", \"nproc=200:200\"]\n";
 
 const BASE: Operation = Operation {
     name: "",
