@@ -12,12 +12,14 @@ mod exit;
 mod limits;
 mod render;
 mod settings;
+mod start;
 mod status;
 mod stdout;
 mod streams;
 mod ui;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bootc_image_core::audit::FileRecorder;
@@ -29,6 +31,7 @@ use bootc_image_core::report::Report;
 use bootc_image_core::settings::Settings;
 use bootc_image_engine::{Builtin, PluginSet};
 use clap::Parser as _;
+use rustix::process::Rlimit;
 
 use crate::arguments::{Arguments, Command, Operation};
 use crate::exit::Failure;
@@ -37,10 +40,18 @@ use crate::ui::Ui;
 
 /// Runs the program with the plugins that are built into it.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
-    let arguments = match bootc::ours(arguments) {
+    // Before anything that may need more stack than the caller leaves us.
+    let core_limit = start::leave_no_core_file();
+    start(arguments.into_iter().collect(), builtins, core_limit)
+}
+
+#[inline(never)]
+fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -> ExitCode {
+    let arguments = match bootc::ours(arguments, core_limit) {
         Ok(arguments) => arguments,
         Err(code) => return ExitCode::from(code),
     };
+    let directory = start::leave_directory();
     children::unblock_signals();
     limits::reset();
     // The caller's would end up in images: what an archive doesn't name is made with it.
@@ -51,12 +62,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
     };
     ui::start_logging(arguments.global.verbose, arguments.global.log_format);
     Ui::new(arguments.global.quiet).finish(|ui| match arguments.status_fd().map(StatusFile::open) {
-        None => run(ui, arguments, builtins).1,
+        None => run(ui, arguments, builtins, directory).1,
         Some(Err(failure)) => exit::of_error(ui, &failure),
         Some(Ok(status)) => {
             // Whoever reads there is told of every end. If it can't be, a signal is one without a word.
             let _ = children::heed_signals();
-            let (origin, code) = run(ui, arguments, builtins);
+            let (origin, code) = run(ui, arguments, builtins, directory);
             match status.write(origin, code) {
                 Ok(()) => code,
                 Err(source) => exit::of_error(ui, &Failure::Status(source)),
@@ -66,9 +77,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
 }
 
 /// Runs what was asked for; returns the exit code, and whose it is.
-fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>) -> (Origin, u8) {
+fn run(
+    ui: &Ui,
+    arguments: Arguments,
+    builtins: Vec<Builtin>,
+    directory: Option<PathBuf>,
+) -> (Origin, u8) {
     let mut origin = Origin::Host;
-    let result = settings::resolve(&arguments.global, builtins).and_then(|(settings, surroundings)| {
+    let result = settings::resolve(&arguments.global, builtins, directory).and_then(|(settings, surroundings)| {
         // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
         let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
         match arguments.command {

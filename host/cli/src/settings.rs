@@ -6,7 +6,7 @@ use std::time::Duration;
 use bootc_image_core::children::PROXY_VARIABLES;
 use bootc_image_core::error::Error;
 use bootc_image_core::settings::{Place, Settings};
-use bootc_image_core::subject::{CallerEnvironment, Subject};
+use bootc_image_core::subject::{Caller, Subject, login_uid};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::Places;
 use bootc_image_engine::{Builtin, Surroundings};
@@ -22,21 +22,26 @@ const CHANGE_LIMIT: Duration = Duration::from_secs(600);
 /// Where is kept what must last: the audit record, and what has been copied.
 pub(crate) const STATE: &str = "/var/lib/bootc-image";
 
-pub(crate) fn resolve(global: &Global, builtins: Vec<Builtin>) -> Result<(Settings, Surroundings), Failure> {
+/// `directory` is the one in which the caller started us.
+pub(crate) fn resolve(
+    global: &Global,
+    builtins: Vec<Builtin>,
+    directory: Option<PathBuf>,
+) -> Result<(Settings, Surroundings), Failure> {
     let root = rustix::process::geteuid().is_root();
     let places = Places::of_system(if root && !is_off("root") { None } else { user() });
     let configuration = Configuration::read(&places).map_err(Error::Configuration)?;
     let subject = subject();
     let settings = Settings {
         place: place(),
-        sysroot: global.sysroot.as_deref().map(absolute).transpose()?,
+        sysroot: global.sysroot.as_deref().map(|path| absolute(path, directory.as_deref())).transpose()?,
         root,
         configuration: configuration.judging.clone(),
         lock_limit: LOCK_LIMIT,
         change_limit: CHANGE_LIMIT,
         programs: own_programs(),
         state: STATE.into(),
-        directory: std::env::current_dir().ok(),
+        directory,
         proxies: proxies(&subject),
         subject,
         dry_run: global.dry_run,
@@ -60,8 +65,16 @@ fn proxies(subject: &Subject) -> Vec<(&'static str, std::ffi::OsString)> {
     passed.filter_map(|&name| Some((name, std::env::var_os(name)?))).collect()
 }
 
-fn absolute(path: &Path) -> Result<String, Failure> {
-    let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+fn absolute(path: &Path, directory: Option<&Path>) -> Result<String, Failure> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::io("find", path)(std::io::ErrorKind::NotFound.into()).into());
+    }
+    let path = match directory {
+        _ if path.is_absolute() => path.to_owned(),
+        Some(directory) => directory.join(path),
+        None => return Err(Error::NoDirectory.into()),
+    };
+    let path = std::path::absolute(&path).map_err(Error::io("find", path))?;
     path.into_os_string().into_string().map_err(Failure::NotUtf8)
 }
 
@@ -97,18 +110,22 @@ fn mounts_composefs(mounts: &str) -> bool {
         .is_some_and(|source| source.starts_with("composefs:") || source.starts_with("transient:composefs="))
 }
 
+/// Where users are: image-based hosts have those of their image in the second.
+const USERS: [&str; 2] = ["/etc/passwd", "/usr/lib/passwd"];
+
 fn subject() -> Subject {
-    let environment = CallerEnvironment {
+    let doas_user = text("DOAS_USER");
+    let read = |path: &&str| std::fs::read_to_string(path).unwrap_or_default();
+    let users = if doas_user.is_some() { USERS.iter().map(read).collect() } else { Vec::new() };
+    Subject::of_caller(&Caller {
+        effective_uid: rustix::process::geteuid().as_raw(),
+        real_uid: rustix::process::getuid().as_raw(),
+        login_uid: login_uid(),
         sudo_uid: text("SUDO_UID"),
         pkexec_uid: text("PKEXEC_UID"),
-        doas_user: text("DOAS_USER"),
-    };
-    let passwd = match environment.doas_user {
-        Some(_) => std::fs::read_to_string("/etc/passwd").unwrap_or_default(),
-        None => String::new(),
-    };
-    let (euid, uid) = (rustix::process::geteuid(), rustix::process::getuid());
-    Subject::of_caller(euid.as_raw(), uid.as_raw(), &environment, &passwd)
+        doas_user,
+        users,
+    })
 }
 
 /// A variable as text. Bytes that aren't text are kept as something that is set, but means nobody.

@@ -16,7 +16,7 @@ use crate::operation::LocalImage;
 use crate::policy::{Judged, Verdict};
 use crate::report::Report;
 use crate::room::mount_point;
-use crate::subject::Subject;
+use crate::subject::{Subject, login_uid};
 
 use journal::{Journal, Room};
 
@@ -143,6 +143,12 @@ struct Line<'a> {
     outcome: Option<&'a Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<Process>,
+    /// Of a refusal whose operation is too long to be recorded: its first characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beginning: Option<String>,
+    /// How many refusals were only counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }
 
 /// Where a line comes from, so that it can be found in what else the system records.
@@ -162,9 +168,7 @@ impl Process {
         let text = |path| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
         Self {
             pid: std::process::id(),
-            login_uid: text("/proc/self/loginuid")
-                .and_then(|uid| uid.parse().ok())
-                .filter(|uid| *uid != u32::MAX),
+            login_uid: login_uid(),
             boot: text("/proc/sys/kernel/random/boot_id"),
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -184,11 +188,20 @@ impl FileRecorder {
     }
 
     fn write(&self, line: &Line<'_>, room: Room) -> Result<(), Error> {
-        let mut text = serde_json::to_vec(line)
-            .map_err(|error| Error::io("write", "a line")(io::Error::other(error)))?;
-        text.push(b'\n');
-        self.journal.append(&text, room)
+        self.journal.append(&text(line)?, room, &of_counted)
     }
+}
+
+fn text(line: &Line<'_>) -> Result<Vec<u8>, Error> {
+    let mut text =
+        serde_json::to_vec(line).map_err(|error| Error::io("write", "a line")(io::Error::other(error)))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Says that this many refusals have no line of their own.
+fn of_counted(count: u64) -> Result<Vec<u8>, Error> {
+    text(&Line { count: Some(count), ..line("not-recorded", &new_id()?) })
 }
 
 impl Recorder for FileRecorder {
@@ -218,7 +231,7 @@ impl Recorder for FileRecorder {
     }
 
     fn waiting(&self) -> Option<String> {
-        match self.journal.settle() {
+        match self.journal.settle(&of_counted) {
             Ok(0) => None,
             Ok(count) => Some(format!(
                 "{count} lines of the audit record wait in {} until there is room on {}",
@@ -248,19 +261,36 @@ impl Recorder for FileRecorder {
 
     fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
         let id = new_id()?;
-        let frozen = judged.map(raw).transpose()?;
+        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_REFUSED);
+        let whole = judged.filter(|_| !is_long);
+        let frozen = whole.map(raw).transpose()?;
+        let cut = judged.filter(|_| is_long).map(|judged| beginning(judged.frozen().json(), LONGEST_TEXT));
+        let denial = Denial { message: beginning(&denial.message, LONGEST_TEXT), ..denial.clone() };
         self.write(
             &Line {
                 digest: judged.map(|judged| judged.frozen().digest()),
                 frozen: frozen.as_deref(),
-                verdicts: judged.map(Judged::verdicts),
+                verdicts: whole.map(Judged::verdicts),
                 subject: Some(subject),
-                denial: Some(denial),
+                denial: Some(&denial),
                 process: Some(Process::ours()),
+                beginning: cut,
                 ..line("denied", &id)
             },
-            Room::Free,
+            Room::Spare,
         )
+    }
+}
+
+/// The longest operation that is recorded whole though it was refused, in bytes: whoever may ask could fill the disk with them.
+const LONGEST_REFUSED: usize = 16 << 10;
+/// How many characters stay of what is longer.
+const LONGEST_TEXT: usize = 1024;
+
+fn beginning(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -282,6 +312,8 @@ fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
         denial: None,
         outcome: None,
         process: None,
+        beginning: None,
+        count: None,
     }
 }
 
@@ -308,7 +340,7 @@ mod tests {
     }
 
     fn deny(recorder: &FileRecorder) -> Result<(), Error> {
-        let subject = Subject { uid: Some(1), delegation: None, plugin: None };
+        let subject = Subject::new(Some(1), None);
         let denial =
             Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None };
         recorder.denied(&subject, &denial, None)
@@ -341,6 +373,33 @@ mod tests {
             (&last["event"], &last["result"], &last["code"]),
             (&"outcome".into(), &"exited".into(), &3.into())
         );
+    }
+
+    #[test]
+    fn what_is_refused_at_length_is_recorded_in_short() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        let message = "x".repeat(1 << 20);
+        let denial = Denial { by: By::Host("b"), code: "c".to_owned(), message, hint: None };
+        recorder.denied(&Subject::new(Some(1), None), &denial, None).unwrap();
+        let line = lines(scratch.path()).pop().flatten().unwrap();
+        assert_eq!(line["denial"]["message"].as_str().unwrap().len(), 1024 + 3);
+    }
+
+    #[test]
+    fn what_was_only_counted_is_told_before_the_next_line_that_is_written() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        fs::create_dir(scratch.path().join("run")).unwrap();
+        fs::write(scratch.path().join("run/counted"), "7\n").unwrap();
+        // What must be possible on a full disk doesn't wait for it.
+        end(&recorder, "1");
+        deny(&recorder).unwrap();
+        let lines: Vec<_> = lines(scratch.path()).into_iter().map(Option::unwrap).collect();
+        let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+        assert_eq!(events, ["outcome", "not-recorded", "denied"]);
+        assert_eq!(lines[1]["count"], 7);
+        assert!(!scratch.path().join("run/counted").exists());
     }
 
     #[test]

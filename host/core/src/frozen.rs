@@ -1,4 +1,5 @@
-//! The frozen form: one version byte and JSON with sorted keys. Its SHA-256 names the operation in verdicts and records.
+//! The frozen form: JSON with sorted keys and no blanks. Its SHA-256 names the operation in verdicts and records, and anybody who
+//! has the record can compute it again.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,9 +8,6 @@ use crate::digest::Digest;
 use crate::operation::Operation;
 use crate::subject::Subject;
 
-/// The version of the frozen form.
-const VERSION: u8 = 1;
-
 /// An operation with everything that it is judged by. It can't change any more.
 #[derive(Debug, Clone)]
 pub struct Frozen {
@@ -17,7 +15,7 @@ pub struct Frozen {
     subject: Subject,
     sysroot: Option<String>,
     resolved: bool,
-    bytes: Vec<u8>,
+    json: String,
     digest: Digest,
 }
 
@@ -53,10 +51,10 @@ impl Frozen {
         // NOTE(unwrap): none of these types has a map with keys that aren't text, the only thing that could fail here;
         // and an empty object would be refused by whoever reads it.
         let value = serde_json::to_value(&contents).unwrap_or_default();
-        let mut bytes = vec![VERSION];
-        canonical(&value, &mut bytes);
-        let digest = Digest::of(&bytes);
-        Self { operation, subject, sysroot, resolved, bytes, digest }
+        let mut json = String::new();
+        canonical(&value, &mut json);
+        let digest = Digest::of(json.as_bytes());
+        Self { operation, subject, sysroot, resolved, json, digest }
     }
 
     /// The operation.
@@ -79,12 +77,12 @@ impl Frozen {
         self.resolved
     }
 
-    /// The JSON, without the version byte.
+    /// The JSON.
     pub fn json(&self) -> &str {
-        self.bytes.get(1..).and_then(|json| std::str::from_utf8(json).ok()).unwrap_or_default()
+        &self.json
     }
 
-    /// Digest of the version byte and the JSON.
+    /// Digest of the JSON.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -95,33 +93,33 @@ impl Frozen {
 }
 
 /// Writes JSON without spaces, keys sorted by their bytes, whatever order the map keeps.
-fn canonical(value: &Value, out: &mut Vec<u8>) {
+fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| key.as_bytes());
-            out.push(b'{');
+            out.push('{');
             for (index, (key, value)) in entries.into_iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(',');
                 }
-                out.extend_from_slice(Value::String(key.clone()).to_string().as_bytes());
-                out.push(b':');
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
                 canonical(value, out);
             }
-            out.push(b'}');
+            out.push('}');
         }
         Value::Array(items) => {
-            out.push(b'[');
+            out.push('[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(',');
                 }
                 canonical(item, out);
             }
-            out.push(b']');
+            out.push(']');
         }
-        scalar => out.extend_from_slice(scalar.to_string().as_bytes()),
+        scalar => out.push_str(&scalar.to_string()),
     }
 }
 
@@ -131,7 +129,7 @@ mod tests {
     use crate::operation::ListType;
 
     fn list(uid: u32, sysroot: Option<&str>) -> Frozen {
-        let subject = Subject { uid: Some(uid), delegation: None, plugin: None };
+        let subject = Subject::new(Some(uid), None);
         Frozen::new(
             Operation::List { image_type: ListType::All, details: false },
             subject,
@@ -162,8 +160,8 @@ mod tests {
     #[test]
     fn keys_are_sorted_at_every_depth() {
         let value: Value = serde_json::from_str(r#"{"b":[{"z":1,"a":"\n"}],"a":null}"#).unwrap();
-        let mut out = Vec::new();
+        let mut out = String::new();
         canonical(&value, &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":null,"b":[{"a":"\n","z":1}]}"#);
+        assert_eq!(out, r#"{"a":null,"b":[{"a":"\n","z":1}]}"#);
     }
 }

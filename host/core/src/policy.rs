@@ -355,7 +355,7 @@ mod tests {
     }
 
     fn judged(configuration: &Configuration, policies: Vec<Fixed>) -> Judged {
-        let subject = Subject { uid: Some(0), delegation: None, plugin: None };
+        let subject = Subject::new(Some(0), None);
         let frozen =
             Frozen::new(Operation::List { image_type: ListType::All, details: false }, subject, None);
         let plugins = Only(Ok(policies));
@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn where_nobody_knows_what_policies_there_are_nothing_runs() {
         let unknown = PluginSetError::Manifest { plugin: "p".to_owned(), reason: "unreadable".to_owned() };
-        let subject = Subject { uid: Some(0), delegation: None, plugin: None };
+        let subject = Subject::new(Some(0), None);
         let frozen =
             Frozen::new(Operation::List { image_type: ListType::All, details: false }, subject, None);
         let plugins = Only(Err(unknown));
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn before_names_are_looked_up_only_those_are_asked_that_can_tell() {
         let unresolved = |policies: Vec<Fixed>| {
-            let subject = Subject { uid: Some(0), delegation: None, plugin: None };
+            let subject = Subject::new(Some(0), None);
             let frozen = Frozen::unresolved(
                 Operation::List { image_type: ListType::All, details: false },
                 subject,

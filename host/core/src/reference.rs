@@ -65,6 +65,12 @@ const TRANSPORTS: &[&str] = &[
     "tarball",
 ];
 
+/// The registry that has more names than one.
+const DOCKER_HUB: &str = "docker.io";
+/// Names under which the same images are served.
+const OTHER_NAMES_OF_DOCKER_HUB: [&str; 3] =
+    ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
+
 impl Reference {
     /// Parses a full name.
     ///
@@ -104,9 +110,12 @@ impl Reference {
         }
         // As the tools do it: one registry has a second name, and a namespace for images without one.
         let written = registry.to_ascii_lowercase();
-        let written = if written == "index.docker.io" { "docker.io".to_owned() } else { written };
+        let written = if written == "index.docker.io" { DOCKER_HUB.to_owned() } else { written };
         let registry = without_default_port(&written);
-        let repository = match (registry.as_str(), repository.contains('/')) {
+        let is_hub = OTHER_NAMES_OF_DOCKER_HUB.contains(&registry.as_str());
+        let registry = if is_hub { DOCKER_HUB.to_owned() } else { registry };
+        // The tools don't do it for the other names, so it would be another name to them.
+        let repository = match (without_default_port(&written).as_str(), repository.contains('/')) {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
@@ -156,6 +165,10 @@ impl Reference {
         let is_port = |port: &str| !port.starts_with('0') && port.parse::<u16>().is_ok();
         if !host_and_port(written).1.is_none_or(is_port) {
             let why = "no registry can be reached at this port: a port is a number from 1 to 65535 without zeros before it";
+            return Err(InvalidReference::Malformed { text: self.to_string(), why });
+        }
+        if is_unusual_address(host_and_port(written).0) {
+            let why = "some programs take this registry for an IP address: write it as four decimal numbers with dots";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         Ok(self)
@@ -256,6 +269,17 @@ fn host_and_port(registry: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether a host is an IPv4 address to some programs, though it isn't written as one: `2130706433`, `0x7f.1` and `127.1` all
+/// lead to `127.0.0.1`, and a policy that knows that name wouldn't know these. No top-level domain is a number.
+fn is_unusual_address(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let is_number = |part: &str| match part.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    is_number(last) && host.parse::<std::net::Ipv4Addr>().is_err()
+}
+
 /// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
 fn names_registry(host: &str) -> bool {
     host == "localhost" || host.contains(['.', ':'])
@@ -296,6 +320,27 @@ mod tests {
     use super::*;
 
     const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn docker_hub_has_several_names_and_an_address_one_form() {
+        let parsed = |text: &str| Reference::parse(text).unwrap();
+        for registry in ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com:443"] {
+            let reference = parsed(&format!("{registry}/example/a:1"));
+            assert_eq!(reference.registry(), "docker.io", "{registry}");
+            assert!(reference.means_the_same(&parsed("docker.io/example/a:1")), "{registry}");
+        }
+        // A name is kept as it is written.
+        for kept in ["registry-1.docker.io/a:1", "registry.hub.docker.com/example/a"] {
+            assert_eq!(parsed(kept).to_string(), kept);
+        }
+        for address in ["2130706433:5000", "0x7f000001:1", "0177.0.0.1", "127.1", "127.0.0.1.0x1", "0x7f.1:5000"] {
+            let reference = parsed(&format!("{address}/a"));
+            assert!(reference.in_registry().is_err(), "{address}");
+        }
+        for address in ["127.0.0.1", "127.0.0.1:5000", "[::1]:5000", "a1.b2", "0x7f.example.com", "5.example"] {
+            assert!(parsed(&format!("{address}/a")).in_registry().is_ok(), "{address}");
+        }
+    }
 
     #[test]
     fn full_names_come_back_as_they_were() {

@@ -1,5 +1,7 @@
 //! Who asks: the uid of the caller, and the plugin that asks for them, if one does (D0.3, D3.5).
 
+use std::fs;
+
 use serde::Serialize;
 
 use crate::plugin::PluginId;
@@ -14,15 +16,24 @@ pub enum Delegation {
     Pkexec,
     /// Through doas.
     Doas,
+    /// The program has the set-user-ID bit, or was started by one that has: the real uid isn't root's.
+    Setuid,
+    /// In several of these ways at once, so that any of them may be made up.
+    Unclear,
 }
 
 impl Delegation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sudo, Self::Pkexec, Self::Doas, Self::Setuid, Self::Unclear];
+
     /// As it is recorded.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sudo => "sudo",
             Self::Pkexec => "pkexec",
             Self::Doas => "doas",
+            Self::Setuid => "setuid",
+            Self::Unclear => "unclear",
         }
     }
 }
@@ -30,42 +41,84 @@ impl Delegation {
 /// On whose behalf an operation runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subject {
-    /// The person: the uid that sudo, pkexec or doas passed on, else the real uid. None: delegated, but by nobody that can
-    /// be told (a name without a uid).
+    /// The person: the uid that sudo, pkexec or doas passed on, else the real uid. None if the caller is root on somebody's
+    /// behalf and that somebody is unknown, see `claims`.
     pub uid: Option<u32>,
     /// Set if the caller is root on another's behalf; then `--sysroot` and `build` need the configuration's word.
     pub delegation: Option<Delegation>,
     /// The plugin whose plan this is.
     pub plugin: Option<PluginId>,
+    /// If `uid` is unknown: who the caller could be, and what says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
 }
 
-/// What of the environment tells the caller. As root nothing else of it counts.
+/// What tells the caller. As root nothing else of the environment counts.
 #[derive(Debug, Clone, Default)]
-pub struct CallerEnvironment {
+pub struct Caller {
+    /// The effective uid.
+    pub effective_uid: u32,
+    /// The real uid.
+    pub real_uid: u32,
+    /// Who logged in, see [`login_uid`].
+    pub login_uid: Option<u32>,
     /// `SUDO_UID`.
     pub sudo_uid: Option<String>,
     /// `PKEXEC_UID`.
     pub pkexec_uid: Option<String>,
     /// `DOAS_USER`, a name.
     pub doas_user: Option<String>,
+    /// The texts of the files in which that name is looked up, all of them in the form of `/etc/passwd`.
+    pub users: Vec<String>,
 }
 
 impl Subject {
-    /// The caller. `passwd` is the text of `/etc/passwd`, in which doas's user is looked up.
-    pub fn of_caller(euid: u32, uid: u32, environment: &CallerEnvironment, passwd: &str) -> Self {
-        let delegated = |uid, delegation| Self { uid, delegation: Some(delegation), plugin: None };
-        if euid == 0 {
-            if let Some(text) = &environment.sudo_uid {
-                return delegated(text.parse().ok(), Delegation::Sudo);
-            }
-            if let Some(text) = &environment.pkexec_uid {
-                return delegated(text.parse().ok(), Delegation::Pkexec);
-            }
-            if let Some(name) = &environment.doas_user {
-                return delegated(uid_of(name, passwd), Delegation::Doas);
-            }
+    /// Somebody who asks without a plugin.
+    pub fn new(uid: Option<u32>, delegation: Option<Delegation>) -> Self {
+        Self { uid, delegation, plugin: None, claims: Vec::new() }
+    }
+
+    /// The caller. What could be made up makes nobody root: where two sources disagree, the caller is unknown.
+    pub fn of_caller(caller: &Caller) -> Self {
+        if caller.effective_uid != 0 {
+            return Self::new(Some(caller.real_uid), None);
         }
-        Self { uid: Some(uid), delegation: None, plugin: None }
+        let number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        let claims = [
+            (Delegation::Sudo, "SUDO_UID", &caller.sudo_uid, caller.sudo_uid.as_ref().and_then(number)),
+            (Delegation::Pkexec, "PKEXEC_UID", &caller.pkexec_uid, caller.pkexec_uid.as_ref().and_then(number)),
+            (
+                Delegation::Doas,
+                "DOAS_USER",
+                &caller.doas_user,
+                caller.doas_user.as_ref().and_then(|name| uid_of(name, &caller.users)),
+            ),
+        ];
+        let claims = claims.into_iter().filter_map(|(way, variable, text, uid)| {
+            text.as_ref().map(|text| (Some(way), format!("{variable}={}", shortened(text)), uid))
+        });
+        let real = (caller.real_uid != 0)
+            .then(|| (None, format!("real uid {}", caller.real_uid), Some(caller.real_uid)));
+        let mut found: Vec<(Option<Delegation>, String, Option<u32>)> = claims.chain(real).collect();
+        if found.is_empty() {
+            return Self::new(Some(0), None);
+        }
+        let mut ways = found.iter().filter_map(|(way, ..)| *way);
+        let delegation = match (ways.next(), ways.next()) {
+            (None, _) => Delegation::Setuid,
+            (Some(only), None) => only,
+            (Some(_), Some(_)) => Delegation::Unclear,
+        };
+        found.extend(caller.login_uid.map(|uid| (None, format!("login uid {uid}"), Some(uid))));
+        let uid = found.first().and_then(|(_, _, uid)| *uid);
+        let agree = delegation != Delegation::Unclear && found.iter().all(|(_, _, other)| *other == uid);
+        match uid.filter(|_| agree) {
+            Some(uid) => Self::new(Some(uid), Some(delegation)),
+            None => Self {
+                claims: found.into_iter().map(|(_, claim, _)| claim).collect(),
+                ..Self::new(None, Some(delegation))
+            },
+        }
     }
 
     /// The same caller, asking through a plugin.
@@ -75,43 +128,101 @@ impl Subject {
     }
 }
 
-fn uid_of(name: &str, passwd: &str) -> Option<u32> {
-    passwd.lines().find_map(|line| {
+/// Who logged in, whatever they have become since, if the kernel knows.
+pub fn login_uid() -> Option<u32> {
+    let text = fs::read_to_string("/proc/self/loginuid").ok()?;
+    text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
+}
+
+/// The environment may hold megabytes.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 64;
+    text.chars().take(LONGEST).collect()
+}
+
+/// The uid of a user in all of these files in which there is one. Files that disagree tell nothing: which one counts is the
+/// system's configuration.
+fn uid_of(name: &str, users: &[String]) -> Option<u32> {
+    let mut found = users.iter().flat_map(|file| file.lines()).filter_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
-    })
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse::<u32>().ok())
+    });
+    let first = found.next()??;
+    found.all(|other| other == Some(first)).then_some(first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(euid: u32, sudo: Option<&str>, doas: Option<&str>) -> Subject {
-        let environment = CallerEnvironment {
-            sudo_uid: sudo.map(str::to_owned),
-            pkexec_uid: None,
-            doas_user: doas.map(str::to_owned),
-        };
-        Subject::of_caller(euid, euid, &environment, "root:x:0:0::/:/bin/sh\nann:x:1001:1001::/:/bin/sh\n")
+    fn root() -> Caller {
+        let users = ["root:x:0:0::/:/bin/sh\nann:x:1001:1001::/:/bin/sh\ntwo:x:5:5::/:\n", "core:x:1002:1::/:\ntwo:x:6:5::/:\n"];
+        Caller { users: users.map(str::to_owned).to_vec(), ..Caller::default() }
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    /// Uid, delegation and claims.
+    fn of(caller: &Caller) -> (Option<u32>, Option<&'static str>, Vec<String>) {
+        let subject = Subject::of_caller(caller);
+        (subject.uid, subject.delegation.map(Delegation::as_str), subject.claims)
     }
 
     #[test]
     fn the_person_behind_sudo_and_doas_is_the_subject() {
-        assert_eq!(of(0, Some("1000"), None).uid, Some(1000));
-        assert_eq!(of(0, Some("1000"), None).delegation, Some(Delegation::Sudo));
-        assert_eq!(of(0, None, Some("ann")).uid, Some(1001));
-        assert_eq!(of(0, None, None), Subject { uid: Some(0), delegation: None, plugin: None });
+        let sudo = Caller { sudo_uid: some("1000"), ..root() };
+        for login_uid in [None, Some(1000)] {
+            assert_eq!(of(&Caller { login_uid, ..sudo.clone() }), (Some(1000), Some("sudo"), vec![]));
+        }
+        for (name, uid) in [("ann", 1001), ("core", 1002)] {
+            assert_eq!(of(&Caller { doas_user: some(name), ..root() }), (Some(uid), Some("doas"), vec![]));
+        }
+        assert_eq!(of(&Caller { pkexec_uid: some("7"), ..root() }), (Some(7), Some("pkexec"), vec![]));
+        assert_eq!(of(&root()), (Some(0), None, vec![]));
+        // Root's password, or polkit, was asked for: see the threat model.
+        assert_eq!(of(&Caller { login_uid: Some(1000), ..root() }), (Some(0), None, vec![]));
     }
 
     #[test]
     fn an_unreadable_delegation_stays_a_delegation() {
-        for subject in [of(0, Some("x"), None), of(0, Some(""), None), of(0, None, Some("nobody-here"))] {
-            assert!(subject.delegation.is_some() && subject.uid.is_none(), "{subject:?}");
+        for text in ["x", "", "+1", "4294967296", " 1"] {
+            let found = of(&Caller { sudo_uid: some(text), ..root() });
+            assert_eq!(found, (None, Some("sudo"), vec![format!("SUDO_UID={text}")]));
         }
+        for name in ["nobody-here", "two"] {
+            assert_eq!(of(&Caller { doas_user: some(name), ..root() }).0, None, "{name}");
+        }
+        let long = Caller { sudo_uid: Some("1".repeat(1 << 20)), ..root() };
+        assert_eq!(of(&long).2, [format!("SUDO_UID={}", "1".repeat(64))]);
+    }
+
+    #[test]
+    fn what_contradicts_itself_makes_nobody_root() {
+        let both = Caller { sudo_uid: some("0"), doas_user: some("ann"), ..root() };
+        let claims = ["SUDO_UID=0", "DOAS_USER=ann"].map(str::to_owned).to_vec();
+        assert_eq!(of(&both), (None, Some("unclear"), claims));
+        // Also of two that agree, one is made up.
+        let agreeing = Caller { sudo_uid: some("1001"), doas_user: some("ann"), ..root() };
+        assert_eq!(of(&agreeing).0, None);
+        let logged_in = Caller { sudo_uid: some("0"), login_uid: Some(1000), ..root() };
+        let claims = ["SUDO_UID=0", "login uid 1000"].map(str::to_owned).to_vec();
+        assert_eq!(of(&logged_in), (None, Some("sudo"), claims));
+    }
+
+    #[test]
+    fn another_real_uid_is_somebody_elses() {
+        let setuid = Caller { real_uid: 1000, ..root() };
+        assert_eq!(of(&setuid), (Some(1000), Some("setuid"), vec![]));
+        assert_eq!(of(&Caller { sudo_uid: some("1000"), ..setuid.clone() }), (Some(1000), Some("sudo"), vec![]));
+        assert_eq!(of(&Caller { sudo_uid: some("0"), ..setuid.clone() }).0, None);
+        assert_eq!(of(&Caller { login_uid: Some(1001), ..setuid }).0, None);
     }
 
     #[test]
     fn without_root_the_environment_claims_nothing() {
-        assert_eq!(of(1000, Some("0"), None), Subject { uid: Some(1000), delegation: None, plugin: None });
+        let user = Caller { effective_uid: 1000, real_uid: 1000, sudo_uid: some("0"), ..root() };
+        assert_eq!(of(&user), (Some(1000), None, vec![]));
     }
 }

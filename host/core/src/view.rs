@@ -346,7 +346,7 @@ mod tests {
     use crate::subject::{Delegation, Subject};
 
     fn subject() -> Subject {
-        Subject { uid: Some(1000), delegation: Some(Delegation::Sudo), plugin: None }
+        Subject::new(Some(1000), Some(Delegation::Sudo))
     }
 
     fn reference(text: &str) -> Reference {

@@ -50,7 +50,7 @@ struct RawCase {
     code: Option<Spanned<String>>,
     /// Who asks: a uid; 0 if it isn't said.
     caller: Option<u32>,
-    /// How they came to be root: `sudo`, `pkexec` or `doas`.
+    /// How they came to be root: `sudo`, `pkexec`, `doas`, `setuid` or `unclear`.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     via: Option<Spanned<String>>,
     /// The digest that every name means.
@@ -138,7 +138,7 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
     let commit =
         Commit::new(digest.hex()).map_err(|error| source.complain(0..0, "digest", error.to_string()))?;
     let assumed = Assumed {
-        subject: Subject { uid: Some(raw.caller.unwrap_or(0)), delegation, plugin: None },
+        subject: Subject::new(raw.caller.or((delegation != Some(Delegation::Unclear)).then_some(0)), delegation),
         digest,
         commit,
         booted: raw.booted.unwrap_or_else(|| SOME_IMAGE.to_owned()),
@@ -147,7 +147,7 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
 }
 
 fn delegation(text: &str) -> Result<Delegation, String> {
-    let all = [Delegation::Sudo, Delegation::Pkexec, Delegation::Doas];
+    let all = Delegation::ALL;
     let word = one_of(text, &all.map(Delegation::as_str), "a way to be root")?;
     all.into_iter().find(|by| by.as_str() == word).ok_or_else(|| format!("{word:?} isn't known"))
 }

@@ -99,7 +99,12 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
 
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     pipeline.refuse_delegated("`policy test`")?;
-    let text = cases::read_file(file).map_err(Error::io("read", file))?;
+    let from = match &pipeline.settings.directory {
+        Some(directory) => directory.join(file),
+        None if file.is_absolute() => file.to_owned(),
+        None => return Err(Error::NoDirectory.into()),
+    };
+    let text = cases::read_file(&from).map_err(Error::io("read", file))?;
     let cases =
         Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;
     let mut failed = 0;

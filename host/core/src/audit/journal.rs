@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, Gid, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::files::private_directory;
+use crate::files::{private_directory, replace};
 use crate::room::{Lowered, Reserve, is_full};
 
 /// The record's name in its directory.
@@ -25,6 +25,10 @@ const NAME: &str = "audit.jsonl";
 const RUN: &str = "/run/bootc-image/audit";
 const LOCK: &str = "lock";
 const WAITING: &str = "waiting.jsonl";
+/// How many refusals there were that were only counted.
+const COUNTED: &str = "counted";
+/// What refusals leave of a file system: a 32nd part, but not more than this. Everybody who may ask can have one recorded.
+const FLOOR: u64 = 64 << 20;
 /// How long another process may hold the lock, which is needed while a line is written, or those that had to wait.
 const LIMIT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(2);
@@ -34,6 +38,8 @@ const ATTEMPTS: usize = 16;
 /// What may be used up for a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
+    /// What is free above the floor; below it the line is only counted.
+    Spare,
     /// What is free.
     Free,
     /// The reserves too; and if there are none, the line may wait.
@@ -66,13 +72,19 @@ impl Journal {
         self.run.join(WAITING)
     }
 
-    /// Writes a line. It is on disk when this returns, or waits, if that is allowed.
+    /// Writes a line. It is on disk when this returns, or waits, or is counted, if that is allowed. `of_counted` is the line for
+    /// this many that were only counted before.
     ///
     /// # Errors
     /// The system's; [`Error::Locked`].
-    pub(super) fn append(&self, line: &[u8], room: Room) -> Result<(), Error> {
+    pub(super) fn append(
+        &self,
+        line: &[u8],
+        room: Room,
+        of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
+    ) -> Result<(), Error> {
         // Not with the lock held: writers don't wait for each other's disks.
-        match self.append_alone(line, room)? {
+        match self.append_alone(line, room, of_counted)? {
             Some(file) => sync(&file, &self.path()),
             None => Ok(()),
         }
@@ -88,11 +100,14 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`], but for the want of room.
-    pub(super) fn settle(&self) -> Result<usize, Error> {
+    pub(super) fn settle(
+        &self,
+        of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
+    ) -> Result<usize, Error> {
         if !self.has_waiting() {
             return Ok(0);
         }
-        match self.append(&[], Room::Free) {
+        match self.append(&[], Room::Free, of_counted) {
             Err(error) if is_full_disk(&error) => {
                 let waiting = fs::read(self.waiting()).map_err(Error::io("read", self.waiting()))?;
                 Ok(waiting.iter().filter(|byte| **byte == b'\n').count())
@@ -102,8 +117,16 @@ impl Journal {
     }
 
     /// Appends a line, after those that had to wait. Returns the file, which isn't on disk yet; none: the line has to wait.
-    fn append_alone(&self, line: &[u8], room: Room) -> Result<Option<File>, Error> {
+    fn append_alone(
+        &self,
+        line: &[u8],
+        room: Room,
+        of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
+    ) -> Result<Option<File>, Error> {
         let _lock = self.lock()?;
+        if room == Room::Spare && !self.is_above_floor() {
+            return self.count().map(|()| None);
+        }
         let path = self.waiting();
         let waiting = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -118,6 +141,9 @@ impl Journal {
             if written.is_ok() {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             }
+        }
+        if written.is_ok() && room != Room::Reserved && !line.is_empty() {
+            written = self.settle_counted(of_counted);
         }
         match written.and_then(|()| self.write(line, room)) {
             Err(error) if room == Room::Reserved && is_full_disk(&error) => {
@@ -196,6 +222,43 @@ impl Journal {
             let _ = file.set_len(before);
             Error::io("write", &path)(error)
         })
+    }
+
+    /// Whether a refusal leaves enough room to what is done. If that is unknown, so that nothing keeps it from being recorded.
+    fn is_above_floor(&self) -> bool {
+        let there = self.directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        rustix::fs::statvfs(there).map_or(true, |system| {
+            let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+            bytes(system.f_bavail) >= FLOOR.min(bytes(system.f_blocks) / 32)
+        })
+    }
+
+    fn counted(&self) -> Result<u64, Error> {
+        let path = self.run.join(COUNTED);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            // Written in part before a crash: it was one at least.
+            text => text.map(|text| text.trim().parse().unwrap_or(1)).map_err(Error::io("read", &path)),
+        }
+    }
+
+    /// With the lock held.
+    fn count(&self) -> Result<(), Error> {
+        let path = self.run.join(COUNTED);
+        let count = self.counted()?.saturating_add(1);
+        replace(&path, &path.with_extension("new"), 0o600, |file| writeln!(file, "{count}"))
+            .map_err(Error::io("write", &path))
+    }
+
+    /// Says in the record how many lines were only counted, with the lock held.
+    fn settle_counted(&self, line: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<(), Error> {
+        let count = self.counted()?;
+        if count == 0 {
+            return Ok(());
+        }
+        self.write(&line(count)?, Room::Free).and_then(|file| sync(&file, &self.path()))?;
+        let path = self.run.join(COUNTED);
+        fs::remove_file(&path).map_err(Error::io("remove", &path))
     }
 
     /// Whether the record ends with these lines.

@@ -345,8 +345,8 @@ fn source(directory: &Path, command: &Command, text: &str) -> Result<String, Err
     let found = candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]);
     let path: PathBuf = fs::canonicalize(found).map_err(Error::io("find", found))?;
     let path = path.into_os_string().into_string().map_err(|path| Error::NotUtf8(path.into()))?;
-    // Some of podman's options are lists.
-    if path.contains([',', '"']) && !is_off("source") {
+    // Some of podman's options are lists. A control character isn't written the same way by everybody.
+    if path.contains(|c: char| c.is_control() || [',', '"'].contains(&c)) && !is_off("source") {
         return Err(Refusal::BadOperand(path).into());
     }
     Ok(path)
@@ -393,7 +393,7 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
     }
     let text = found.into_os_string().into_string().map_err(|path| Error::NotUtf8(path.into()))?;
     // Some of podman's options are lists of keys and values.
-    if text.contains([',', '"', '=']) { Err(Refusal::BadOperand(text).into()) } else { Ok(text) }
+    if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) { Err(Refusal::BadOperand(text).into()) } else { Ok(text) }
 }
 
 /// A name that a deployment needs isn't given to another image, nor taken away (D3.13).

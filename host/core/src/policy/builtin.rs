@@ -315,7 +315,10 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
             hint: "put credentials into /etc/ostree/auth.json".to_owned(),
         }),
         Kind::Local if is_id(value.text) => None,
-        Kind::Full => unnamed(Reference::parse(value.text)),
+        // What isn't a local name is fetched.
+        Kind::Full => unnamed(Reference::parse(value.text).and_then(|name| {
+            if name.registry() == "localhost" { Ok(name) } else { name.in_registry() }
+        })),
         Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
         // Without its transport in front podman could take it for something else.
         Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {
@@ -443,7 +446,7 @@ mod tests {
     }
 
     fn caller(delegation: Option<By>) -> Subject {
-        Subject { uid: Some(0), delegation, plugin: None }
+        Subject::new(Some(0), delegation)
     }
 
     fn claim(plugin: &str, name: &str) -> CommandClaim {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use bootc_image_core::capability::Capability;
+use bootc_image_core::pattern::Pattern;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -206,11 +207,13 @@ impl RawCapability {
                 ));
             }
             Some(given) => source.checked(given, "scope", |text| {
-                if bounds.fit(text) && sanitize::is_clean(text) {
-                    Ok(text.to_owned())
-                } else {
-                    Err(format!("{text:?} isn't {}", bounds.what()))
+                if !bounds.fit(text) || !sanitize::is_clean(text) {
+                    return Err(format!("{text:?} isn't {}", bounds.what()));
                 }
+                if bounds == Bounds::Names {
+                    Pattern::new(text)?.check_names()?;
+                }
+                Ok(text.to_owned())
             })?,
         };
         Ok(Capability { name: known.name.to_owned(), scope })
