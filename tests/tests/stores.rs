@@ -250,7 +250,7 @@ fn nobody_but_root_can_hold_our_locks() {
         done";
     let output = world.enter().sh(script).ok();
     let expected = "755 /run/bootc-image,600 /run/bootc-image/bootc.lock,600 /run/bootc-image/creation.lock,\
-                    600 /run/bootc-image/default.lock,755 /sysroot/ostree/bootc,755 /sysroot/ostree/bootc/storage";
+                    600 /run/bootc-image/default.lock,755 /sysroot/ostree/bootc,700 /sysroot/ostree/bootc/storage";
     assert_eq!(output.lines()[2..].join(","), expected, "{output:#?}");
 }
 

@@ -77,23 +77,19 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
 }
 
 /// Runs what was asked for; returns the exit code, and whose it is.
-fn run(
-    ui: &Ui,
-    arguments: Arguments,
-    builtins: Vec<Builtin>,
-    directory: Option<PathBuf>,
-) -> (Origin, u8) {
+fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>, directory: Option<PathBuf>) -> (Origin, u8) {
     let mut origin = Origin::Host;
-    let result = settings::resolve(&arguments.global, builtins, directory).and_then(|(settings, surroundings)| {
-        // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
-        let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
-        match arguments.command {
-            Command::Operation(operation) => operate(ui, &settings, plugins, operation, &mut origin),
-            Command::Completion(completion) => completion.run(ui, plugins),
-            Command::Plugin(plugin) => plugin.run(ui, &settings, plugins),
-            Command::Policy(policy) => policy.run(ui, &settings, plugins),
-        }
-    });
+    let result =
+        settings::resolve(&arguments.global, builtins, directory).and_then(|(settings, surroundings)| {
+            // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
+            let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
+            match arguments.command {
+                Command::Operation(operation) => operate(ui, &settings, plugins, operation, &mut origin),
+                Command::Completion(completion) => completion.run(ui, plugins),
+                Command::Plugin(plugin) => plugin.run(ui, &settings, plugins),
+                Command::Policy(policy) => policy.run(ui, &settings, plugins),
+            }
+        });
     let code = result.unwrap_or_else(|failure| match failure {
         Failure::Core(error) => exit::of_error(ui, &children::interruption_first(error).into()),
         failure => exit::of_error(ui, &failure),

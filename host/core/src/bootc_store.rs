@@ -10,10 +10,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, fchmod, fstat};
+use rustix::io::Errno;
 
 use crate::children::{Child, Program};
 use crate::error::Error;
+use crate::lock_watch::LockWatch;
 use crate::reference::CONTAINERS_STORAGE;
 use crate::settings::Settings;
 use crate::storage::containers::Store;
@@ -76,7 +78,7 @@ impl BootcStore {
             return Ok(store);
         }
         talk.progress("creating bootc's container storage");
-        let created = Self::create(&parent, settings);
+        let created = Self::create(&parent, settings, talk);
         // bootc itself doesn't know our lock: it may have been faster.
         match (Self::open(physical)?, created) {
             (Some(store), _) => Ok(store),
@@ -88,7 +90,7 @@ impl BootcStore {
         }
     }
 
-    fn create(parent: &RootDir, settings: &Settings) -> Result<(), Error> {
+    fn create(parent: &RootDir, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
         let temporary = parent.path(TEMPORARY);
         match fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -96,10 +98,10 @@ impl BootcStore {
             }
             _ => {}
         }
-        rustix::fs::mkdirat(parent, TEMPORARY, Mode::from_raw_mode(0o755))
+        rustix::fs::mkdirat(parent, TEMPORARY, CLOSED)
             .map_err(|error| Error::io("create", &temporary)(error.into()))?;
         let half = Self { root: parent.open_root(TEMPORARY).map_err(parent.error("open", TEMPORARY))? };
-        let mut podman = half.podman(settings)?;
+        let mut podman = half.podman(settings, talk)?;
         podman.arg("images");
         podman.run_quietly()?;
         rustix::fs::syncfs(half.root.open_file(".").map_err(parent.error("open", TEMPORARY))?)
@@ -115,11 +117,13 @@ impl BootcStore {
         &self.root
     }
 
-    /// podman on this store, with bootc's mount, roots and credentials.
+    /// podman on this store, with bootc's mount, roots and credentials. It waits for locks without a word and without a limit, so
+    /// we wait for them first.
     ///
     /// # Errors
-    /// [`Error::MissingProgram`]; the system's.
-    pub fn podman(&self, settings: &Settings) -> Result<Child, Error> {
+    /// [`Error::MissingProgram`]; [`Error::Locked`]; [`Error::Interrupted`]; the system's.
+    pub fn podman(&self, settings: &Settings, talk: &dyn Talk) -> Result<Child, Error> {
+        LockWatch::new([self.root.path(".")], settings.change_limit).wait(talk)?;
         let mut podman = self.child(Program::Podman, settings)?;
         podman.args(["--root", ALIAS, "--runroot", RUNROOT]);
         Ok(podman)
@@ -143,10 +147,27 @@ impl BootcStore {
     }
 
     fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
+        self.shut()?;
         let runroot = make_directory(Path::new(ALIAS))?;
         let mut child = with_credentials(program, settings)?;
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
         Ok(child)
+    }
+}
+
+/// The mode that the store's directory has: a user who can read a file in it could lock it, and keep root waiting.
+const CLOSED: Mode = Mode::RWXU;
+
+impl BootcStore {
+    /// Closes the store to everybody but root. bootc makes it open.
+    fn shut(&self) -> Result<(), Error> {
+        let failed = |what| move |error: Errno| Error::io(what, self.root.path("."))(error.into());
+        let mode = Mode::from_raw_mode(fstat(&self.root).map_err(failed("examine"))?.st_mode);
+        if (mode & Mode::from_raw_mode(0o077)).is_empty() {
+            return Ok(());
+        }
+        let directory = self.root.open_file(".").map_err(self.root.error("open", "."))?;
+        fchmod(directory, CLOSED).map_err(failed("change the mode of"))
     }
 }
 
@@ -176,7 +197,7 @@ fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
             make("composefs/bootc")?;
             make("ostree")?;
             match rustix::fs::symlinkat("../composefs/bootc", physical, PARENT) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(Error::io("link", physical.path(PARENT))(error.into())),
             }
         } else {

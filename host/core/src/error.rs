@@ -225,10 +225,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another process holds a lock for too long.
-    #[error("{path} stayed locked by another process for {} s", limit.as_secs())]
+    #[error("{path} stayed locked by {holder} for {} s", limit.as_secs())]
     Locked {
         /// The lock's file.
         path: PathBuf,
+        /// Who holds it, in words.
+        holder: String,
         /// How long we waited.
         limit: Duration,
     },

@@ -1,6 +1,6 @@
 //! Who keeps a child of ours waiting: containers-storage waits for its locks without a word and without a limit (D11.9).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,14 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::children;
 use crate::error::Error;
-use crate::storage::lock::{INTERVAL, QUIET, say_waiting};
+use crate::storage::lock::{INTERVAL, QUIET, process, say_waiting};
 use crate::talk::Talk;
 
+/// Whoever opens a storage has it alone for a moment.
+const STORAGE_LOCK: &str = "storage.lock";
 /// A storage's locks, for both drivers.
 const LOCKS: [&str; 5] = [
-    "storage.lock",
+    STORAGE_LOCK,
     "overlay-images/images.lock",
     "overlay-layers/layers.lock",
     "vfs-images/images.lock",
@@ -23,7 +25,7 @@ const LOCKS: [&str; 5] = [
 /// Looks after a child that writes to a storage.
 pub(crate) struct LockWatch {
     /// The storages' locks.
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, &'static str)>,
     limit: Duration,
     /// Since when it hasn't got on, how far it was then, and whether we have said so.
     stuck: Option<(Instant, u64, bool)>,
@@ -31,18 +33,28 @@ pub(crate) struct LockWatch {
 
 impl LockWatch {
     pub(crate) fn new<P: AsRef<Path>>(storages: impl IntoIterator<Item = P>, limit: Duration) -> Self {
-        let files = storages.into_iter().flat_map(|storage| LOCKS.map(|lock| storage.as_ref().join(lock)));
+        let files =
+            storages.into_iter().flat_map(|storage| LOCKS.map(|lock| (storage.as_ref().join(lock), lock)));
         Self { files: files.collect(), limit, stuck: None }
     }
 
-    /// Waits until nobody holds a lock, before a child is started that would wait.
+    /// Waits until nobody holds a lock, before a process is started that would wait. Whoever only reads images or layers keeps
+    /// it from nothing, or for a moment: what writes has its own order.
     ///
     /// # Errors
     /// [`Error::Locked`]; [`Error::Interrupted`].
     pub(crate) fn wait(mut self, talk: &dyn Talk) -> Result<(), Error> {
-        while self.holder(std::process::id()).is_some() {
+        let ours = std::process::id();
+        while let Some(holder) =
+            self.holder(
+                ours,
+                |lock| {
+                    if lock == STORAGE_LOCK { FlockType::WriteLock } else { FlockType::ReadLock }
+                },
+            )
+        {
             children::check_not_asked_to_end()?;
-            self.look(std::process::id(), 0, talk)?;
+            self.note(Some(holder), 0, talk)?;
             std::thread::sleep(INTERVAL);
         }
         Ok(())
@@ -53,7 +65,11 @@ impl LockWatch {
     /// # Errors
     /// [`Error::Locked`] if it has waited for too long.
     pub(crate) fn look(&mut self, child: u32, done: u64, talk: &dyn Talk) -> Result<(), Error> {
-        let Some((path, holder)) = self.holder(child) else {
+        self.note(self.holder(child, |_| FlockType::WriteLock), done, talk)
+    }
+
+    fn note(&mut self, holder: Option<(PathBuf, String)>, done: u64, talk: &dyn Talk) -> Result<(), Error> {
+        let Some((path, holder)) = holder else {
             self.stuck = None;
             return Ok(());
         };
@@ -61,7 +77,7 @@ impl LockWatch {
             Some((since, before, said)) if *before == done => {
                 let waited = since.elapsed();
                 if waited >= self.limit {
-                    return Err(Error::Locked { path, limit: self.limit });
+                    return Err(Error::Locked { path, holder, limit: self.limit });
                 }
                 if waited >= QUIET && !*said {
                     *said = true;
@@ -73,19 +89,16 @@ impl LockWatch {
         Ok(())
     }
 
-    /// A lock that somebody else holds, so that the child can't write, and who.
-    fn holder(&self, child: u32) -> Option<(PathBuf, String)> {
-        self.files.iter().find_map(|path| {
-            let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(FlockType::WriteLock)).ok()??;
+    /// A lock that somebody else holds, so that the child can't have it in this way, and who.
+    fn holder(&self, child: u32, way: impl Fn(&str) -> FlockType) -> Option<(PathBuf, String)> {
+        self.files.iter().find_map(|(path, name)| {
+            let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(way(name))).ok()??;
             let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
                 None => "a process outside".to_owned(),
                 Some(pid) if pid.unsigned_abs() == child => return None,
                 // Locks of open files, as newer tools take them, don't say whose they are.
                 Some(pid) if pid < 0 => return None,
-                Some(pid) => {
-                    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                    format!("process {pid} ({})", name.trim_end())
-                }
+                Some(pid) => process(pid),
             };
             Some((path.clone(), holder))
         })

@@ -324,7 +324,9 @@ mod tests {
     #[test]
     fn docker_hub_has_several_names_and_an_address_one_form() {
         let parsed = |text: &str| Reference::parse(text).unwrap();
-        for registry in ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com:443"] {
+        for registry in
+            ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com:443"]
+        {
             let reference = parsed(&format!("{registry}/example/a:1"));
             assert_eq!(reference.registry(), "docker.io", "{registry}");
             assert!(reference.means_the_same(&parsed("docker.io/example/a:1")), "{registry}");
@@ -333,11 +335,14 @@ mod tests {
         for kept in ["registry-1.docker.io/a:1", "registry.hub.docker.com/example/a"] {
             assert_eq!(parsed(kept).to_string(), kept);
         }
-        for address in ["2130706433:5000", "0x7f000001:1", "0177.0.0.1", "127.1", "127.0.0.1.0x1", "0x7f.1:5000"] {
+        for address in
+            ["2130706433:5000", "0x7f000001:1", "0177.0.0.1", "127.1", "127.0.0.1.0x1", "0x7f.1:5000"]
+        {
             let reference = parsed(&format!("{address}/a"));
             assert!(reference.in_registry().is_err(), "{address}");
         }
-        for address in ["127.0.0.1", "127.0.0.1:5000", "[::1]:5000", "a1.b2", "0x7f.example.com", "5.example"] {
+        for address in ["127.0.0.1", "127.0.0.1:5000", "[::1]:5000", "a1.b2", "0x7f.example.com", "5.example"]
+        {
             assert!(parsed(&format!("{address}/a")).in_registry().is_ok(), "{address}");
         }
     }

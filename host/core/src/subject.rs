@@ -83,10 +83,16 @@ impl Subject {
         if caller.effective_uid != 0 {
             return Self::new(Some(caller.real_uid), None);
         }
-        let number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        let number =
+            |text: &String| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
         let claims = [
             (Delegation::Sudo, "SUDO_UID", &caller.sudo_uid, caller.sudo_uid.as_ref().and_then(number)),
-            (Delegation::Pkexec, "PKEXEC_UID", &caller.pkexec_uid, caller.pkexec_uid.as_ref().and_then(number)),
+            (
+                Delegation::Pkexec,
+                "PKEXEC_UID",
+                &caller.pkexec_uid,
+                caller.pkexec_uid.as_ref().and_then(number),
+            ),
             (
                 Delegation::Doas,
                 "DOAS_USER",
@@ -156,7 +162,10 @@ mod tests {
     use super::*;
 
     fn root() -> Caller {
-        let users = ["root:x:0:0::/:/bin/sh\nann:x:1001:1001::/:/bin/sh\ntwo:x:5:5::/:\n", "core:x:1002:1::/:\ntwo:x:6:5::/:\n"];
+        let users = [
+            "root:x:0:0::/:/bin/sh\nann:x:1001:1001::/:/bin/sh\ntwo:x:5:5::/:\n",
+            "core:x:1002:1::/:\ntwo:x:6:5::/:\n",
+        ];
         Caller { users: users.map(str::to_owned).to_vec(), ..Caller::default() }
     }
 
@@ -215,7 +224,10 @@ mod tests {
     fn another_real_uid_is_somebody_elses() {
         let setuid = Caller { real_uid: 1000, ..root() };
         assert_eq!(of(&setuid), (Some(1000), Some("setuid"), vec![]));
-        assert_eq!(of(&Caller { sudo_uid: some("1000"), ..setuid.clone() }), (Some(1000), Some("sudo"), vec![]));
+        assert_eq!(
+            of(&Caller { sudo_uid: some("1000"), ..setuid.clone() }),
+            (Some(1000), Some("sudo"), vec![])
+        );
         assert_eq!(of(&Caller { sudo_uid: some("0"), ..setuid.clone() }).0, None);
         assert_eq!(of(&Caller { login_uid: Some(1001), ..setuid }).0, None);
     }

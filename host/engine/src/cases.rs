@@ -138,7 +138,10 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
     let commit =
         Commit::new(digest.hex()).map_err(|error| source.complain(0..0, "digest", error.to_string()))?;
     let assumed = Assumed {
-        subject: Subject::new(raw.caller.or((delegation != Some(Delegation::Unclear)).then_some(0)), delegation),
+        subject: Subject::new(
+            raw.caller.or((delegation != Some(Delegation::Unclear)).then_some(0)),
+            delegation,
+        ),
         digest,
         commit,
         booted: raw.booted.unwrap_or_else(|| SOME_IMAGE.to_owned()),

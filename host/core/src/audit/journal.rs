@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::files::{private_directory, replace};
 use crate::room::{Lowered, Reserve, is_full};
+use crate::storage::lock::holder;
 
 /// The record's name in its directory.
 const NAME: &str = "audit.jsonl";
@@ -100,10 +101,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`], but for the want of room.
-    pub(super) fn settle(
-        &self,
-        of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
-    ) -> Result<usize, Error> {
+    pub(super) fn settle(&self, of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<usize, Error> {
         if !self.has_waiting() {
             return Ok(0);
         }
@@ -293,7 +291,9 @@ impl Journal {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(file),
                 Err(Errno::AGAIN | Errno::INTR) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
-                Err(Errno::AGAIN | Errno::INTR) => return Err(Error::Locked { path, limit: LIMIT }),
+                Err(Errno::AGAIN | Errno::INTR) => {
+                    return Err(Error::Locked { holder: holder(&path), path, limit: LIMIT });
+                }
                 Err(error) => return Err(Error::io("lock", &path)(error.into())),
             }
         }

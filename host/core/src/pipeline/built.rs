@@ -65,7 +65,7 @@ fn take_back(
     if new.is_empty() {
         return Ok(());
     }
-    let mut podman = storage.podman(pipeline.settings)?;
+    let mut podman = storage.podman(pipeline)?;
     podman.args(["image", "untag", id]).args(new);
     podman.run_quietly()
 }

@@ -393,7 +393,11 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
     }
     let text = found.into_os_string().into_string().map_err(|path| Error::NotUtf8(path.into()))?;
     // Some of podman's options are lists of keys and values.
-    if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) { Err(Refusal::BadOperand(text).into()) } else { Ok(text) }
+    if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) {
+        Err(Refusal::BadOperand(text).into())
+    } else {
+        Ok(text)
+    }
 }
 
 /// A name that a deployment needs isn't given to another image, nor taken away (D3.13).

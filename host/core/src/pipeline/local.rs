@@ -1,5 +1,6 @@
 //! What operations on images of this host share: finding them, and getting them from one storage to another.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -137,6 +138,26 @@ pub(super) fn alone(pipeline: &Pipeline<'_>, storage: &str) -> Result<File, Erro
     };
     remove_abandoned(&path);
     Ok(lock)
+}
+
+/// How many locks there are for what is fetched: two images that have one in common wait for each other without need.
+const FETCHES: u64 = 256;
+
+/// Two that fetch one image wait for each other: the second finds it there, or, of an index, would take the image for another
+/// machine for its own. A registry that never answers holds up nobody else. Held until dropped.
+pub(super) fn fetching<'a>(
+    pipeline: &Pipeline<'_>,
+    references: impl IntoIterator<Item = &'a Reference>,
+) -> Result<Vec<File>, Error> {
+    scratch::remove_abandoned();
+    let number = |reference: &Reference| {
+        let digest = Digest::of(reference.to_string().as_bytes());
+        u64::from_str_radix(&digest.hex()[..8], 16).unwrap_or_default() % FETCHES
+    };
+    // In one order, so that no two wait for each other for ever.
+    let numbers: BTreeSet<u64> = references.into_iter().map(number).collect();
+    let lock = |number| lock::own(&format!("fetch-{number}"), pipeline.settings.change_limit, pipeline.talk);
+    numbers.into_iter().map(lock).collect()
 }
 
 /// An image that was exported.

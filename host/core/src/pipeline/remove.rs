@@ -165,7 +165,7 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     let whole = removal.whole.then_some(removal.id.as_str());
     let podman = |words: &[&str]| {
         full_disk::remove(pipeline, &room, whole, &mut || {
-            let mut podman = store.podman(settings)?;
+            let mut podman = store.podman(settings, pipeline.talk)?;
             podman.arg("image").args(words.iter().copied());
             podman.run_quietly()
         })

@@ -145,7 +145,10 @@ pub(super) fn execute(
     from: &RepairSource,
 ) -> Result<Report, Error> {
     let physical = writable_physical(pipeline.settings)?;
-    let _alone = local::alone(pipeline, "bootc")?;
+    let _alone = match from {
+        RepairSource::Registry { references } => local::fetching(pipeline, references)?,
+        _ => vec![local::alone(pipeline, "bootc")?],
+    };
     let not_found = || Error::ImageNotFound { name: image.to_string(), list_with: LIST_WITH };
     let store = BootcStore::open(&physical)?.ok_or_else(not_found)?;
     let storage = Storage::Bootc(&store);

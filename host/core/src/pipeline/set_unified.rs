@@ -64,7 +64,10 @@ pub(super) fn execute(
 ) -> Result<Report, Error> {
     let settings = pipeline.settings;
     let physical = writable_physical(settings)?;
-    let _alone = local::alone(pipeline, "bootc")?;
+    let _alone = match &from {
+        UnifiedSource::Registry { reference } => local::fetching(pipeline, [reference])?,
+        _ => vec![local::alone(pipeline, "bootc")?],
+    };
     let copies = Copies::new(&settings.state);
     let known = copies.image_id(&image);
     let is_it = |found: &Image| match &from {

@@ -11,7 +11,6 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::LocalImage;
 use crate::reference::Reference;
-use crate::settings::Settings;
 use crate::storage::containers::{Checker, Damage, Image, Images, Store};
 use crate::storage::root::RootDir;
 use crate::transfer::{End, Name};
@@ -43,9 +42,10 @@ impl<'a> Storage<'a> {
     }
 
     /// podman on it.
-    pub(super) fn podman(&self, settings: &Settings) -> Result<Child, Error> {
+    pub(super) fn podman(&self, pipeline: &Pipeline<'_>) -> Result<Child, Error> {
+        let settings = pipeline.settings;
         match self {
-            Self::Bootc(store) => store.podman(settings),
+            Self::Bootc(store) => store.podman(settings, pipeline.talk),
             Self::Default(_) => Child::new(Program::Podman, &settings.proxies),
         }
     }
@@ -186,7 +186,7 @@ impl<'a> Storage<'a> {
 
     /// Gives an image another name.
     pub(super) fn tag(&self, pipeline: &Pipeline<'_>, id: &str, name: &Reference) -> Result<(), Error> {
-        let mut podman = self.podman(pipeline.settings)?;
+        let mut podman = self.podman(pipeline)?;
         podman.args(["image", "tag", id, &name.to_string()]);
         podman.run_quietly()
     }

@@ -316,9 +316,10 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         }),
         Kind::Local if is_id(value.text) => None,
         // What isn't a local name is fetched.
-        Kind::Full => unnamed(Reference::parse(value.text).and_then(|name| {
-            if name.registry() == "localhost" { Ok(name) } else { name.in_registry() }
-        })),
+        Kind::Full => unnamed(
+            Reference::parse(value.text)
+                .and_then(|name| if name.registry() == "localhost" { Ok(name) } else { name.in_registry() }),
+        ),
         Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
         // Without its transport in front podman could take it for something else.
         Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {

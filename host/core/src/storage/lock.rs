@@ -1,8 +1,8 @@
 //! Read locks as containers-storage takes them: POSIX record locks on a whole file. Waiting is said, and has a limit
 //! (D11.9).
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,29 @@ pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> 
     Ok(file)
 }
 
+/// Who holds a lock on this file, in words, as far as the kernel says so.
+pub(crate) fn holder(path: &Path) -> String {
+    let unknown = || "another process".to_owned();
+    let (Ok(file), Ok(locks)) = (fs::metadata(path), fs::read_to_string("/proc/locks")) else {
+        return unknown();
+    };
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let wanted = format!("{major:02x}:{minor:02x}:{}", file.ino());
+    let ours = std::process::id();
+    let held = locks.lines().filter(|line| !line.contains("->")).find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(4);
+        let (pid, file) = (words.next()?.parse::<i32>().ok()?, words.next()?);
+        (file == wanted && pid > 0 && pid.unsigned_abs() != ours).then_some(pid)
+    });
+    held.map_or_else(unknown, process)
+}
+
+/// A process, by number and name.
+pub(crate) fn process(pid: i32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("process {pid} ({})", name.trim_end())
+}
+
 /// Says for what one waits.
 pub(crate) fn say_waiting(path: &Path, holder: &str, limit: Duration, talk: &dyn Talk) {
     let (path, limit) = (path.display(), limit.as_secs());
@@ -69,10 +92,10 @@ pub fn wait(
         children::check_not_asked_to_end()?;
         let waited = start.elapsed();
         if waited >= limit {
-            return Err(Error::Locked { path: path.to_owned(), limit });
+            return Err(Error::Locked { path: path.to_owned(), holder: holder(path), limit });
         }
         if waited >= QUIET && !said {
-            say_waiting(path, "another process", limit, talk);
+            say_waiting(path, &holder(path), limit, talk);
             said = true;
         }
         std::thread::sleep(INTERVAL);

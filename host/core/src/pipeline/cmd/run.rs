@@ -9,7 +9,7 @@ use bootc_image_grammar::{Command, FlagValue};
 
 use super::super::fetched::{self, Asked};
 use super::super::full_disk::Room;
-use super::super::local::alone;
+use super::super::local::{alone, fetching};
 use super::super::needs::note_until_upgrade;
 use super::super::storages::Storage;
 use super::super::{Pipeline, built, loaded, writable_physical};
@@ -43,13 +43,16 @@ pub(in crate::pipeline) fn execute(
     let store = BootcStore::open_or_create(&physical, settings, pipeline.talk)?;
     // On a full disk names can be taken away as well.
     let room = (command.name() == "untag").then(|| Room::make(settings, &physical, &store));
-    // Two that fetch one index for different machines would take each other's image for theirs.
-    let fetches = images.iter().any(|image| matches!(image, CommandImage::Registry { .. }));
-    let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
+    let fetched = images.iter().filter_map(|image| match image {
+        CommandImage::Registry { pinned, .. } => Some(pinned),
+        CommandImage::Store { .. } => None,
+    });
+    let _fetching = fetching(pipeline, fetched.clone())?;
+    let fetches = fetched.count() > 0;
     let asked = Asked::of(command, registry_options(command));
     let archive = NewArchive::of(command);
     let run = |stdin: Option<File>| {
-        let mut podman = store.podman(settings)?;
+        let mut podman = store.podman(settings, pipeline.talk)?;
         podman.arg("image").args(command.argv());
         let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
         let ended = match stdin {
@@ -85,6 +88,8 @@ pub(in crate::pipeline) fn execute(
             .talk
             .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
     }
+    // What gives names waits for whoever gives or takes them.
+    let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
     let named = images.iter().map(|image| fetched::settle(pipeline, &store, image, &asked));
     if code == 0 {
         named.collect::<Result<(), _>>()?;

@@ -51,7 +51,7 @@ impl Working {
                 ));
                 return Ok(());
             }
-            let mut podman = store.podman(pipeline.settings)?;
+            let mut podman = store.podman(pipeline.settings, pipeline.talk)?;
             podman.args(["rm", "--force"]).args(new);
             podman.clean_up()
         });
