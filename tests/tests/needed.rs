@@ -153,7 +153,7 @@ fn a_bound_unit_may_name_another_unit() {
     // What can't be resolved is named, is no row, and may be anything.
     let listed = logical(std::slice::from_ref(&web)).exits(1);
     assert!(
-        listed.stderr.contains("Image=db.image is the name of a unit") && !listed.stdout.contains("db.image"),
+        listed.stderr.contains("Image=db.image names a unit") && !listed.stdout.contains("db.image"),
         "{listed:#?}"
     );
     assert!(stays(&world, MINE, || enter(std::slice::from_ref(&web)), &bind));
@@ -430,7 +430,7 @@ fn what_another_driver_has_left_isnt_read() {
 #[test]
 fn what_an_upgrade_removes_is_said_where_images_get_there() {
     let world = World::new();
-    let removes = |output: Output| output.ok().stderr.contains("the next `bootc upgrade` removes ");
+    let removes = |output: Output| output.ok().stderr.contains("the next `bootc upgrade` will remove ");
     let run =
         |command: &[&str]| world.enter().registry(true).run(&[&["bootc-image", "--quiet"], command].concat());
     assert!(removes(run(&["pull-from-default-storage", "localhost/mine:1"])));

@@ -239,7 +239,7 @@ pub(super) fn note_until_upgrade(pipeline: &Pipeline<'_>, store: &BootcStore, na
     };
     for name in look().unwrap_or_default() {
         pipeline.talk.note(&format!(
-            "the next `bootc upgrade` removes {name} from bootc's storage, unless a deployment is made from it or binds it"
+            "the next `bootc upgrade` will remove {name} from bootc's storage, unless {name} is bound or the image of a deployment"
         ));
     }
 }

@@ -112,7 +112,7 @@ fn bound_image(system: &System, entry: &Entry) -> Result<String, Box<Problem>> {
             Ok(Some(image)) => named(&image).map_err(|(why, may_mean)| of_unit(why, may_mean)),
             Ok(None) => Err(of_unit(
                 format!(
-                    "Image={image} is the name of a unit, which is neither beside this one nor in a directory of Quadlet's"
+                    "Image={image} names a unit, but that unit is neither in this unit's directory nor in a Quadlet directory"
                 ),
                 MayMean::Anything,
             )),
@@ -303,7 +303,7 @@ mod tests {
         let missing = bound(unit);
         assert!(missing.images.is_empty());
         assert_eq!(missing.problems[0].may_mean, MayMean::Anything);
-        assert!(missing.problems[0].error.to_string().contains("Image=db.image is the name of a unit"));
+        assert!(missing.problems[0].error.to_string().contains("Image=db.image names a unit"));
         std::fs::create_dir_all(path("etc/containers/systemd")).unwrap();
         std::fs::write(path("etc/containers/systemd/db.image"), "[Image]\nImage=quay.io/far\n").unwrap();
         assert_eq!(bound(unit).images, ["quay.io/far"]);
