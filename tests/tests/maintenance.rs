@@ -97,8 +97,10 @@ fn recovery_from_damage_works_as_the_guide_says() {
 fn what_is_saved_comes_back_under_its_names() {
     let world = World::new();
     let script = format!(
-        "mkdir -p /var/backups; cd /var/backups
-         bootc-image cmd save -o app.tar app:stable {APP}
+        "archives=/var/lib/bootc-image/archives
+         [ ! -e $archives ]
+         bootc-image cmd save -o $archives/app.tar app:stable {APP}
+         [ \"$(stat -c %a $archives)\" = 700 ]; cd $archives
          bootc-image cmd save --quiet app:stable >piped.tar
          bootc-image cmd rm app:stable
          bootc-image cmd load --quiet -i app.tar
@@ -124,11 +126,13 @@ fn every_attempt_outside_the_grant_is_denied_and_recorded() {
     let world = World::new();
     let attempts: &[(&[&str], &str)] = &[
         (&["save", "-o", "/etc/motd", APP], "outside-scope"),
-        (&["save", "-o", "/var/backups/../lib/x.tar", APP], "outside-scope"),
-        (&["save", "-o", "/var/backups/link/x.tar", APP], "outside-scope"),
-        (&["save", "-o", "/var/backups/to-etc", APP], "not-roots-own"),
-        (&["save", "-o", "/var/backups/open/x.tar", APP], "not-roots-own"),
-        (&["save", "-o", "/var/backups/theirs/x.tar", APP], "not-roots-own"),
+        (&["save", "-o", "/var/lib/bootc-image/archives/../lib/x.tar", APP], "outside-scope"),
+        (&["save", "-o", "/var/lib/bootc-image/archives/link/x.tar", APP], "outside-scope"),
+        (&["save", "-o", "/var/lib/bootc-image/archives/to-etc", APP], "not-roots-own"),
+        (&["save", "-o", "/var/lib/bootc-image/archives/open/x.tar", APP], "not-roots-own"),
+        (&["save", "-o", "/var/lib/bootc-image/archives/theirs/x.tar", APP], "not-roots-own"),
+        (&["save", "-o", "/var/lib/bootc-image/archives/old.tar", APP], "exists"),
+        (&["save", "--format=oci-archive", "-o", "/var/lib/bootc-image/archives/old.tar", APP], "exists"),
         (&["save", "--signature-policy=/etc/containers/policy.json", APP], "outside-scope"),
         (&["load", "-i", "/etc/shadow"], "outside-scope"),
         (&["load", "-i", "/etc/nothing-there"], "outside-scope"),
@@ -140,15 +144,17 @@ fn every_attempt_outside_the_grant_is_denied_and_recorded() {
         (&["rm", APP], "needed"),
     ];
     let prepare = "
-        mkdir -p /var/backups/open /var/backups/theirs
-        ln -sfn /etc /var/backups/link
-        ln -sfn /etc/motd /var/backups/to-etc
-        chmod 777 /var/backups/open
-        chown 1000 /var/backups/theirs";
+        mkdir -p /var/lib/bootc-image/archives/open /var/lib/bootc-image/archives/theirs
+        echo old >/var/lib/bootc-image/archives/old.tar
+        ln -sfn /etc /var/lib/bootc-image/archives/link
+        ln -sfn /etc/motd /var/lib/bootc-image/archives/to-etc
+        chmod 777 /var/lib/bootc-image/archives/open
+        chown 1000 /var/lib/bootc-image/archives/theirs";
     for (number, (words, code)) in attempts.iter().enumerate() {
         let words = words.join(" ");
-        let output =
-            enter(&world).sh(&format!("{prepare}\ncd /var/backups; bootc-image cmd {words}")).exits(77);
+        let output = enter(&world)
+            .sh(&format!("{prepare}\ncd /var/lib/bootc-image/archives; bootc-image cmd {words}"))
+            .exits(77);
         assert!(
             output.stderr.lines().last().unwrap().starts_with("bootc-image: denied: "),
             "{words}: {output:#?}"
@@ -159,13 +165,15 @@ fn every_attempt_outside_the_grant_is_denied_and_recorded() {
         assert_eq!((&last["event"], &last["denial"]["code"]), (&"denied".into(), &(*code).into()), "{words}");
     }
     assert!(!world.outside("/var/lib/x.tar").exists());
+    let old = std::fs::read_to_string(world.outside("/var/lib/bootc-image/archives/old.tar")).unwrap();
+    assert_eq!(old, "old\n");
     // Granted less, it gets less.
     let bare = "[[grant]]\nplugin = \"podman-maintenance\"\n";
     let held = enter(&world)
         .file("/usr/lib/bootc-image/grants.d/podman-maintenance.toml", bare)
         .run(&["bootc-image", "cmd", "inspect", APP])
         .exits(77);
-    let reason = "plugin podman-maintenance claims it, and is held: it asks for more than it was granted: + podman-reads /var/backups";
+    let reason = "plugin podman-maintenance claims it, and is held: it asks for more than it was granted: + podman-reads /var/lib/bootc-image/archives";
     assert!(held.stderr.contains(reason), "{held:#?}");
 }
 

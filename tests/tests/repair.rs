@@ -80,17 +80,17 @@ fn a_bound_image_without_a_layer_is_pulled_again() {
         ("podman's storage", "bootc-image pull-from-default-storage 127.0.0.1:5000/lab/app:1"),
         ("the registry", "bootc-image cmd pull 127.0.0.1:5000/lab/app:1"),
         ("its digest", "bootc-image cmd pull 127.0.0.1:5000/lab/app@$digest"),
-        ("an archive", "bootc-image cmd load --input /var/backups/app.tar"),
-        ("stdin", "bootc-image cmd load </var/backups/app.tar"),
-        ("a pipe", "cat /var/backups/app.tar | bootc-image cmd load --quiet"),
+        ("an archive", "bootc-image cmd load --input /var/lib/bootc-image/archives/app.tar"),
+        ("stdin", "bootc-image cmd load </var/lib/bootc-image/archives/app.tar"),
+        ("a pipe", "cat /var/lib/bootc-image/archives/app.tar | bootc-image cmd load --quiet"),
         ("repair", "bootc-image repair 127.0.0.1:5000/lab/app:1"),
     ] {
         let world = World::new();
         let digest = &world.facts().app1.digest;
         let script = format!(
             "digest={digest}
-            mkdir -p /var/backups; chmod 0755 /var/backups
-            podman image save --quiet --output /var/backups/app.tar {APP}
+            mkdir -p /var/lib/bootc-image/archives; chmod 0755 /var/lib/bootc-image/archives
+            podman image save --quiet --output /var/lib/bootc-image/archives/app.tar {APP}
             layer=$(layers {APP} | head -n 1)
             rm -rf $storage/overlay/$layer
             ! whole {APP} 2>/dev/null

@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::arguments::LogFormat;
 use crate::exit::{FAILED, Failure, OK};
@@ -93,15 +94,19 @@ impl Ui {
 
     /// Text as it is.
     pub(crate) fn plain(&self, text: &str) {
-        for line in text.trim_end().lines() {
-            self.line(line);
-        }
+        self.write(&sanitize::lines(text.trim_end()));
     }
 
     fn line(&self, text: &str) {
-        let text = sanitize::sanitize(text);
+        let (start, rest) = text.split_at(text.len() - text.trim_start().len());
+        let text = format!("{start}{}", sanitize::sanitize(rest));
+        let text = width().map_or_else(|| text.clone(), |width| continued(&text, width));
+        self.write(&(text + "\n"));
+    }
+
+    fn write(&self, text: &str) {
         self.bar.finish_and_clear();
-        if !self.deaf.get() && Stoppable::stderr().write_all(format!("{text}\n").as_bytes()).is_err() {
+        if !self.deaf.get() && Stoppable::stderr().write_all(text.as_bytes()).is_err() {
             self.deaf.set(true);
         }
     }
@@ -144,6 +149,44 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("#> ")
 }
 
+/// How many columns the terminal has to which is talked, if there is one.
+fn width() -> Option<usize> {
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()?.ws_col;
+    Some(usize::from(columns)).filter(|columns| *columns >= NARROWEST)
+}
+
+/// On less nothing can be read anyway.
+const NARROWEST: usize = 20;
+/// In front of what doesn't fit into one line: only the host begins a line at its start, whatever a plugin's text has in it.
+const CONTINUED: &str = "    ";
+
+/// The text in lines of at most so many columns, broken at blanks where that is possible.
+fn continued(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    let (mut line, mut columns) = (String::new(), 0);
+    for word in text.split_inclusive(' ') {
+        if columns + word.trim_end().width() > width && !line.trim().is_empty() {
+            lines.push_str(line.trim_end());
+            lines.push('\n');
+            (line, columns) = (CONTINUED.to_owned(), CONTINUED.len());
+        }
+        for c in word.chars() {
+            let wide = c.width().unwrap_or(0);
+            if columns + wide > width && c != ' ' {
+                lines.push_str(&line);
+                lines.push('\n');
+                (line, columns) = (CONTINUED.to_owned(), CONTINUED.len());
+            }
+            line.push(c);
+            columns += wide;
+        }
+    }
+    lines + line.trim_end()
+}
+
 /// Log lines go to stderr: warnings, with `-v` more, or what `RUST_LOG` asks for.
 pub(crate) fn start_logging(verbose: u8, format: LogFormat) {
     let level = match verbose {
@@ -162,4 +205,31 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat) {
     };
     // Somebody else's subscriber is as good.
     drop(started);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_line_begins_at_the_start() {
+        for text in [
+            "denied: plugin p: no such image in this registry, which is allowed by every policy",
+            &format!("denied: {}allowed by every policy", "=".repeat(72)),
+            &format!("denied: {} allowed", "漢".repeat(50)),
+            "  hint: a long word that is broken: /var/lib/bootc-image/archives/a/very/long/name/of/a/file.tar",
+        ] {
+            for width in [20, 40, 80] {
+                let shown = continued(text, width);
+                let mut lines = shown.lines();
+                assert!(lines.next().is_some_and(|first| text.starts_with(first.trim_end())), "{shown}");
+                let rest: Vec<&str> = lines.collect();
+                assert!(rest.iter().all(|line| line.starts_with(CONTINUED)), "{shown}");
+                assert!(shown.lines().all(|line| line.width() <= width), "{width}: {shown}");
+                let all = |text: &str| text.split_whitespace().collect::<String>();
+                assert_eq!(all(&shown), all(text));
+            }
+        }
+        assert_eq!(continued("short", 80), "short");
+    }
 }

@@ -140,23 +140,23 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         name: "cmd-load",
         before: "large
-            mkdir -p /var/backups
+            mkdir -p /var/lib/bootc-image/archives
             podman build --quiet --tag localhost/large:1 /var/lab/context >&2
-            podman save --quiet --output /var/backups/large.tar localhost/large:1 >&2",
-        command: "bootc-image cmd load --quiet --input /var/backups/large.tar",
+            podman save --quiet --output /var/lib/bootc-image/archives/large.tar localhost/large:1 >&2",
+        command: "bootc-image cmd load --quiet --input /var/lib/bootc-image/archives/large.tar",
         effects: "there localhost/large:1",
         ..BASE
     },
     Operation {
         name: "cmd-save",
         before: "large
-            mkdir -p /var/backups
+            mkdir -p /var/lib/bootc-image/archives
             store_podman build --quiet --tag localhost/large:1 /var/lab/context >&2
             store_podman save --quiet localhost/large:1 >/var/lab/expected.tar",
-        command: "bootc-image cmd save --quiet --output /var/backups/large.tar localhost/large:1",
+        command: "bootc-image cmd save --quiet --output /var/lib/bootc-image/archives/large.tar localhost/large:1",
         // Half of one is worse than none.
-        effects: "if ! [ -e /var/backups/large.tar ]; then echo 0
-            elif cmp -s /var/backups/large.tar /var/lab/expected.tar; then echo 1
+        effects: "if ! [ -e /var/lib/bootc-image/archives/large.tar ]; then echo 0
+            elif cmp -s /var/lib/bootc-image/archives/large.tar /var/lab/expected.tar; then echo 1
             else echo half an archive >&2; exit 1; fi",
         ..BASE
     },

@@ -362,7 +362,17 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
         Error::Denied(Denial { by: By::Host("grammar"), code: code.to_owned(), message, hint: Some(hint) })
     };
     let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
+    let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| is_not_found(&error));
     let found = match (written.parent(), written.file_name()) {
+        // The directory of the scope is made before something is written there.
+        (Some(parent), Some(name))
+            if kind == Kind::PathWrite
+                && is_missing(parent)
+                && scopes.iter().any(|capability| Path::new(&capability.scope) == parent) =>
+        {
+            let (above, last) = (parent.parent().unwrap_or(parent), parent.file_name().unwrap_or_default());
+            find(above).map(|above| above.join(last).join(name))
+        }
         (Some(parent), Some(name)) if kind == Kind::PathWrite => find(parent).map(|parent| parent.join(name)),
         _ => find(&written),
     };
@@ -381,8 +391,8 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
     }
     for part in found.ancestors() {
         let metadata = match fs::symlink_metadata(part) {
-            // What is to be written need not be there.
-            Err(error) if part == found && error.kind() == io::ErrorKind::NotFound => continue,
+            // What is to be written need not be there, nor its directory.
+            Err(error) if kind == Kind::PathWrite && is_not_found(&error) => continue,
             metadata => metadata.map_err(Error::io("examine", part))?,
         };
         if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 || metadata.is_symlink() {
@@ -391,6 +401,11 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
             return Err(refused("not-roots-own", message, hint));
         }
     }
+    if kind == Kind::PathWrite && !is_missing(&found) {
+        let message = format!("{} exists already, and nothing is overwritten", found.display());
+        let hint = "choose another name, or remove it first".to_owned();
+        return Err(refused("exists", message, hint));
+    }
     let text = found.into_os_string().into_string().map_err(|path| Error::NotUtf8(path.into()))?;
     // Some of podman's options are lists of keys and values.
     if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) {
@@ -398,6 +413,10 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
     } else {
         Ok(text)
     }
+}
+
+fn is_not_found(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// A name that a deployment needs isn't given to another image, nor taken away (D3.13).

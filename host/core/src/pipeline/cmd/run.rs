@@ -14,7 +14,7 @@ use super::super::needs::note_until_upgrade;
 use super::super::storages::Storage;
 use super::super::{Pipeline, built, loaded, writable_physical};
 use super::working::Working;
-use super::{is_on, registry_options};
+use super::{LookedUp, is_on, refuse_needed, registry_options};
 use crate::bootc_store::BootcStore;
 use crate::children::{Child, exit_code};
 use crate::error::Error;
@@ -50,7 +50,11 @@ pub(in crate::pipeline) fn execute(
     let _fetching = fetching(pipeline, fetched.clone())?;
     let fetches = fetched.count() > 0;
     let asked = Asked::of(command, registry_options(command));
-    let archive = NewArchive::of(command);
+    let archive = NewArchive::of(command)?;
+    if ["tag", "untag"].contains(&command.name()) {
+        // Policies may have taken their time since.
+        refuse_needed(command, &LookedUp(pipeline))?;
+    }
     let run = |stdin: Option<File>| {
         let mut podman = store.podman(settings, pipeline.talk)?;
         podman.arg("image").args(command.argv());
@@ -155,15 +159,17 @@ fn keep_build_cache(scratch: &Scratch, cache: &Path) -> Result<(), Error> {
 struct NewArchive(Option<PathBuf>);
 
 impl NewArchive {
-    fn of(command: &Command) -> Self {
+    fn of(command: &Command) -> Result<Self, Error> {
         let output = command.flags().iter().find_map(|flag| match &flag.value {
             FlagValue::Text(path) if flag.name == "output" => Some(PathBuf::from(path)),
             _ => None,
         });
-        let is_new = |path: &PathBuf| {
-            fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        Self(output.filter(|path| command.name() == "save" && is_new(path)))
+        let Some(path) = output.filter(|_| command.name() == "save") else { return Ok(Self(None)) };
+        if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+            DirBuilder::new().mode(0o700).create(directory).map_err(Error::io("create", directory))?;
+        }
+        let is_new = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        Ok(Self(is_new.then_some(path)))
     }
 
     fn keep(mut self) {
