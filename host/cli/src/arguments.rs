@@ -12,6 +12,7 @@ use crate::commands::{
 };
 use crate::exit::Failure;
 use crate::render::ListFormat;
+use crate::settings::About;
 
 /// The images of a bootc host: list, copy, pull, and podman under policy.
 ///
@@ -73,6 +74,17 @@ pub(crate) enum Command {
     Completion(completion::Completion),
     Plugin(plugin::Plugin),
     Policy(policy::Policy),
+}
+
+impl Command {
+    /// What it looks at.
+    pub(crate) fn about(&self) -> About {
+        match self {
+            Self::Plugin(plugin) if plugin.only_looks() => About::Plugins,
+            Self::Policy(policy) if policy.is_test() => About::Plugins,
+            _ => About::Images,
+        }
+    }
 }
 
 /// What policies judge.

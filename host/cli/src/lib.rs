@@ -79,8 +79,8 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
 /// Runs what was asked for; returns the exit code, and whose it is.
 fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>, directory: Option<PathBuf>) -> (Origin, u8) {
     let mut origin = Origin::Host;
-    let result =
-        settings::resolve(&arguments.global, builtins, directory).and_then(|(settings, surroundings)| {
+    let result = settings::resolve(&arguments.global, builtins, directory, arguments.command.about())
+        .and_then(|(settings, surroundings)| {
             // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
             let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
             match arguments.command {

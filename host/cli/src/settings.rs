@@ -6,6 +6,8 @@ use std::time::Duration;
 use bootc_image_core::children::PROXY_VARIABLES;
 use bootc_image_core::error::Error;
 use bootc_image_core::settings::{Place, Settings};
+use bootc_image_core::storage::root::RootDir;
+use bootc_image_core::storage::sysroot;
 use bootc_image_core::subject::{Caller, Subject, login_uid};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::Places;
@@ -27,14 +29,20 @@ pub(crate) fn resolve(
     global: &Global,
     builtins: Vec<Builtin>,
     directory: Option<PathBuf>,
+    about: About,
 ) -> Result<(Settings, Surroundings), Failure> {
     let root = rustix::process::geteuid().is_root();
-    let places = Places::of_system(if root && !is_off("root") { None } else { user() });
+    let sysroot = global.sysroot.as_deref().map(|path| absolute(path, directory.as_deref())).transpose()?;
+    let (places, sysroot) = match sysroot {
+        // What is judged there is judged as on that system itself.
+        Some(sysroot) if about == About::Plugins => (places_of(&sysroot)?, None),
+        sysroot => (Places::of_system(if root && !is_off("root") { None } else { user() }), sysroot),
+    };
     let configuration = Configuration::read(&places).map_err(Error::Configuration)?;
     let subject = subject();
     let settings = Settings {
         place: place(),
-        sysroot: global.sysroot.as_deref().map(|path| absolute(path, directory.as_deref())).transpose()?,
+        sysroot,
         root,
         configuration: configuration.judging.clone(),
         lock_limit: LOCK_LIMIT,
@@ -48,6 +56,25 @@ pub(crate) fn resolve(
     };
     let programs = settings.programs.clone();
     Ok((settings, Surroundings { builtins, places, configuration, programs }))
+}
+
+/// What a command looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Images, with the plugins of the running system.
+    Images,
+    /// Plugins: with `--sysroot` those of that system.
+    Plugins,
+}
+
+/// Where the plugins of another system are: those of the deployment that would be started next.
+fn places_of(sysroot: &str) -> Result<Places, Failure> {
+    let physical = RootDir::open(sysroot).map_err(Error::io("open", sysroot))?;
+    let deployment = sysroot::default(&physical)?;
+    let root = physical.path(&deployment.path);
+    let own = root.join("etc");
+    let etc = if own.is_dir() { own } else { root.join("usr/etc") };
+    Ok(Places::of_other_system(&root, &etc, &physical.path(deployment.stateroot().join("var"))))
 }
 
 /// The user's own directories. As root nothing of the caller's world counts (D5.3): this isn't asked then.

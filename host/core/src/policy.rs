@@ -52,6 +52,9 @@ pub struct Delegated {
     pub plugins: bool,
 }
 
+/// The code of a denial that no policy has spoken: one couldn't be asked.
+pub const POLICY_FAILED: &str = plugins::FAILED;
+
 /// Something that must allow an operation before it runs.
 pub trait Validator {
     /// Its name in verdicts.

@@ -78,6 +78,24 @@ impl Places {
         places
     }
 
+    /// Those of another system, which doesn't run: its root, where its `/etc` is, and where its `/var` is. What is compiled isn't
+    /// kept.
+    pub fn of_other_system(root: &Path, etc: &Path, var: &Path) -> Self {
+        let of_system = Self::of_system(None);
+        let there = |path: PathBuf| {
+            let below =
+                |prefix, directory: &Path| path.strip_prefix(prefix).ok().map(|rest| directory.join(rest));
+            below("/etc", etc).or_else(|| below("/var", var)).or_else(|| below("/", root)).unwrap_or_default()
+        };
+        Self {
+            configuration: of_system.configuration.into_iter().map(there).collect(),
+            plugins: of_system.plugins.into_iter().map(|(place, path)| (place, there(path))).collect(),
+            grants: of_system.grants.into_iter().map(|(place, path)| (place, there(path))).collect(),
+            cache: None,
+            user: None,
+        }
+    }
+
     /// Who may own what is found in `place`.
     pub(crate) fn owner(&self, place: Place) -> Owner {
         Owner { user: self.user.filter(|_| place == Place::User) }

@@ -71,6 +71,11 @@ struct Line {
 }
 
 impl Plugin {
+    /// Whether it changes nothing.
+    pub(crate) fn only_looks(&self) -> bool {
+        !matches!(self.action, Action::Approve { .. } | Action::Revoke { .. })
+    }
+
     pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
         match self.action {
             Action::List { format } => list(ui, plugins, format),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use bootc_image_core::children;
 use bootc_image_core::error::Error;
 use bootc_image_core::pipeline::Pipeline;
-use bootc_image_core::policy::{Judged, Verdict};
+use bootc_image_core::policy::{Judged, POLICY_FAILED, Verdict};
 use bootc_image_core::report::Report;
 use bootc_image_core::settings::Settings;
 use bootc_image_engine::PluginSet;
@@ -30,7 +30,8 @@ enum Action {
         #[command(subcommand)]
         operation: Operation,
     },
-    /// Compare verdicts with a table of expected ones; needs neither root nor a bootc host
+    /// Compare verdicts with a table of expected ones; needs neither root nor a bootc host. With --sysroot the policies of that
+    /// system's default deployment are tested
     Test {
         /// TOML: [[case]] with run, expect, and if need be by, code, caller, via, digest, booted
         file: PathBuf,
@@ -38,6 +39,11 @@ enum Action {
 }
 
 impl Policy {
+    /// Whether it is about policies alone, and no system's images.
+    pub(crate) fn is_test(&self) -> bool {
+        matches!(self.action, Action::Test { .. })
+    }
+
     pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
         match self.action {
             Action::Explain { operation } => explain(ui, settings, plugins, operation),
@@ -134,6 +140,13 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
     Ok(if failed == 0 { OK } else { FAILED })
 }
 
+/// Why a policy couldn't be asked, if it couldn't.
+fn unasked(verdict: &Verdict) -> Option<String> {
+    let denial = verdict.denial.as_ref().filter(|denial| denial.code == POLICY_FAILED);
+    let why = denial.map(|denial| &denial.message).or(verdict.failed_open.as_ref())?;
+    Some(format!("{} couldn't be asked: {why}", verdict.validator))
+}
+
 fn expected(verdict: &Expected) -> String {
     match verdict {
         Expected::Allow => "allowed by everyone".to_owned(),
@@ -165,6 +178,13 @@ fn compare(case: &Case, judged: Result<Vec<Judged>, Error>) -> Option<String> {
         Err(Error::Denied(denial)) => Some(denial),
         Err(error) => return Some(format!("it can't be judged: {error}")),
     };
+    // A policy that couldn't be asked has said nothing, whatever was expected of it.
+    let wants_failure =
+        matches!(&case.expect, Expected::Deny { code: Some(code), .. } if code == POLICY_FAILED);
+    let verdicts = judged.iter().flatten().flat_map(Judged::verdicts);
+    if let Some(unasked) = verdicts.into_iter().find_map(unasked).filter(|_| !wants_failure) {
+        return Some(unasked);
+    }
     match (&case.expect, denial) {
         (Expected::Allow, None) => None,
         (Expected::Allow, Some(denial)) => {

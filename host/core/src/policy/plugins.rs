@@ -11,7 +11,7 @@ use crate::policy::{Configuration, Verdict};
 use crate::view::View;
 
 /// The code of every denial that is no policy's own.
-const FAILED: &str = "policy-failed";
+pub(super) const FAILED: &str = "policy-failed";
 
 /// Someone who must be asked.
 pub(super) enum PolicyJudge<'a> {
@@ -64,7 +64,7 @@ pub(super) fn ask(
             }
             PolicyJudge::Unknown(error) => {
                 let by = By::Host("plugins");
-                let message = format!("what policies there are can't be told: {error}");
+                let message = format!("the installed policies can't be determined: {error}");
                 verdicts.push(unable(by, message, "see: bootc-image plugin doctor"));
             }
             PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
