@@ -1,10 +1,11 @@
 use bootc_image_core::operation::Request;
 use clap::Args;
 
-/// Replace the layers of images in bootc's container storage by ones that are fetched anew
+/// Fetch the layers of images in bootc's container storage again and replace them
 ///
-/// Also of an image that looks whole: what is in its files isn't compared. It is fetched from podman's storage if that has the
-/// same image whole, from the ostree repository if a host image became it, else from its registries, by digest. Names stay.
+/// This also works for an image that looks whole, since file contents aren't compared. The image is fetched from podman's
+/// storage if that has a whole copy, from the ostree repository if it was made from a host image, otherwise from the registries
+/// of its names, by digest.
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
     /// Their names or ids (12 digits at least); all must be there and allowed before the first one is repaired
