@@ -95,7 +95,7 @@ fn an_id_that_is_none_is_given_to_nobody() {
     ));
     let output = output.ok();
     assert_eq!(
-        output.stderr.matches("an image in its index has the id \"--all\", which is none").count(),
+        output.stderr.matches("the index lists an image with the invalid id \"--all\"").count(),
         2,
         "{output:#?}"
     );

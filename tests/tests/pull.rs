@@ -154,7 +154,7 @@ fn a_skopeo_that_fails_is_an_error_with_its_words() {
     for (script, why) in [
         ("echo broken >&2; exit 125", "skopeo failed (exit code 125): broken"),
         ("kill -9 $$", "killed by signal 9"),
-        ("exit 0", "isn't what was asked for: /sysroot/ostree/bootc/storage doesn't hold"),
+        ("exit 0", "isn't what was asked for: the storage at /sysroot/ostree/bootc/storage has no"),
     ] {
         let enter = world.enter().file_with_mode("/usr/bin/skopeo", format!("#!/bin/sh\n{script}\n"), 0o755);
         let output = enter.run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).exits(1);

@@ -85,7 +85,7 @@ fn what_is_bound_and_what_a_deployment_was_made_from_stays() {
     }
     assert_eq!(
         run(&world, &["prune", "--all"]).ok().stderr,
-        "note: nothing to remove: all that there is is needed\n"
+        "note: nothing to remove: every image is needed\n"
     );
 }
 
@@ -217,7 +217,9 @@ fn if_it_cant_be_told_what_is_needed_nothing_goes() {
     let refused = |words: &[&str], why: &str| {
         let output = run(&world, words).exits(1);
         assert!(
-            output.stderr.contains("nothing is removed, since it can't be told what this host needs"),
+            output
+                .stderr
+                .contains("nothing was removed: the images that this host needs can't be determined"),
             "{output:#?}"
         );
         assert!(output.stderr.contains(why), "{output:#?}");

@@ -88,7 +88,7 @@ pub enum Error {
     #[error("the current directory isn't there any more")]
     NoDirectory,
     /// An image that is pushed by its id has no name to be pushed to.
-    #[error("where to push {0} isn't said: it has no name in a registry")]
+    #[error("{0} has no name in a registry, so the push needs a destination")]
     NoDestination(String),
     /// What a name means couldn't be found out.
     #[error("can't look up {name} in its registry")]
@@ -177,7 +177,7 @@ pub enum Error {
         format: String,
     },
     /// It can't be told what must stay.
-    #[error("nothing is removed, since it can't be told what this host needs")]
+    #[error("nothing was removed: the images that this host needs can't be determined")]
     NeedsUnknown(#[source] Box<Error>),
     /// The name fits several images.
     #[error("{name} is ambiguous: it means {}", candidates.join(" or "))]
@@ -209,7 +209,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// A containers-storage whose layout this program doesn't read.
-    #[error("{path} uses the storage driver {driver}, which can't be read natively")]
+    #[error("{path} uses the storage driver {driver}, which bootc-image can't read itself")]
     UnknownDriver {
         /// The store.
         path: PathBuf,
@@ -299,7 +299,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// podman has its storage somewhere else.
-    #[error("podman keeps its images in {podman}, but its storage.conf says {configured}", podman = podman.display(), configured = configured.display())]
+    #[error("podman has its images in {podman}, but its configuration says {configured}", podman = podman.display(), configured = configured.display())]
     OtherStore {
         /// Where podman says it has them.
         podman: PathBuf,
@@ -317,6 +317,12 @@ pub enum Error {
         /// How it differs.
         why: String,
     },
+    /// Where an image was asked for by its id, there is another one.
+    #[error("another image was fetched than the one that was asked for ({id})")]
+    OtherImage {
+        /// The id.
+        id: String,
+    },
     /// Something of an image is missing, or isn't what it should be.
     #[error("image {image} is damaged: {what}")]
     Damaged {
@@ -329,7 +335,7 @@ pub enum Error {
     },
     /// Nobody has the image that is to be fetched anew.
     #[error(
-        "nothing to repair {image} from: podman's storage doesn't have it whole, no host image became it, and no name of it is of a registry"
+        "nothing to repair {image} from: podman's storage has no whole copy, the ostree repository has no host image that it was made from, and none of its names is in a registry"
     )]
     NoSource {
         /// Its name, or its id.
@@ -549,9 +555,11 @@ impl Error {
             }
             Self::Unit { .. } => "write the image's name in the unit, or in a file that it names by its path",
             Self::UnsafeProgram(_) => "give it and the directories above it to root, writable by root alone",
-            Self::OtherStore { .. } => "see what podman goes by with: podman system info",
+            Self::OtherStore { .. } => "see which configuration podman uses with: podman system info",
             Self::ReadOnlyDevice(_) => "nothing can be kept on this system; name another with --sysroot DIR",
-            Self::Verification { .. } => "try again; if it happens again, somebody else writes to this store",
+            Self::Verification { .. } | Self::OtherImage { .. } => {
+                "try again; if it happens again, another process changes this storage"
+            }
             Self::Damaged { hint, .. } => return Some(hint.clone()),
             Self::NoSource { image } => {
                 return Some(format!(
@@ -563,7 +571,7 @@ impl Error {
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"
             }
-            Self::Configuration(_) => "nothing runs until that is mended",
+            Self::Configuration(_) => "nothing runs until the configuration is corrected",
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }

@@ -18,9 +18,7 @@ impl Command for PodmanMaintenance {
         }
         if name == "untag" && operands(args) == 1 {
             return Err(Failure::usage("`untag` without a name would take all names from the image")
-                .with_hint(
-                    "write the names that shall go, or remove the image with: bootc-image cmd rm IMAGE",
-                ));
+                .with_hint("list the names to remove, or remove the image with: bootc-image cmd rm IMAGE"));
         }
         Ok(Plan::run(std::iter::once(name).chain(args.iter().map(String::as_str))))
     }

@@ -81,7 +81,7 @@ fn built_on_damage(
     let below =
         damage.layer().and_then(|layer| storage.names_with(pipeline, layer, id).ok()).unwrap_or_default();
     let hint = format!(
-        "it was built on an image that is damaged, and got no name; replace that one's layers with: \
+        "the build used a damaged base image, so the new image got no name. Repair the base image with: \
          bootc-image repair {below}; then build again"
     );
     Error::Damaged { image, what: damage.to_string(), hint }

@@ -57,7 +57,7 @@ impl Fetch<'_> {
     /// Copies it and gives it this name, after what it would share with what is there is whole. `diff_ids` are its layers.
     ///
     /// # Errors
-    /// As [`Transfer::run`] and [`containers::replace`].
+    /// As [`Transfer::run`] and [`containers::replace`]; [`Error::Damaged`] if what is listed stays damaged.
     pub(super) fn copy(
         &self,
         pipeline: &Pipeline<'_>,
@@ -68,7 +68,7 @@ impl Fetch<'_> {
             self.to.note(pipeline, &damage);
             self.replace(pipeline, Which::Damaged)?;
             // The tools would take what has other layers for another image.
-            if let Ok(Some(_)) = self.to.whole(pipeline, self.id, self.id) {
+            if self.to.whole_itself(pipeline, self.id, self.id)?.is_some() {
                 return self.to.tag(pipeline, self.id, name);
             }
         }

@@ -35,9 +35,9 @@ pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     if let Some(other) = command.flags().iter().find(|flag| !offered.contains(&flag.name.as_str())) {
         let message = format!("`cmd {subcommand}`: option --{} isn't offered", other.name);
         let hint = if is_prune {
-            "with --all it takes all that nobody needs; look first with: bootc-image --dry-run cmd prune --all"
+            "`--all` removes every image that isn't needed; to see which, run: bootc-image --dry-run cmd prune --all"
         } else {
-            "what a deployment, a bound image or a container needs stays; name each name that shall go"
+            "images that a deployment, a bound image, a unit or a container needs aren't removed; list each name to remove"
         };
         return Err(denied("host", "not-offered", message, hint.to_owned()));
     }

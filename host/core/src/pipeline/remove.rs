@@ -65,11 +65,8 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         let names =
             with_digest_forms(image, going.get(image.id.as_str()).map(Vec::as_slice).unwrap_or_default());
         let whole = image.names.iter().all(|name| names.contains(name));
-        let of_list = || {
-            let mut lists = lists_of(&images, image).filter(|_| whole);
-            lists.find_map(|list| needed_by(&needs, &used, list, &list.names, true))
-        };
-        let needed_by = needed_by(&needs, &used, image, &names, whole).or_else(of_list).map(str::to_owned);
+        let who = kept_by(&needs, &used, &images, image, &names, whole);
+        let needed_by = who.map(str::to_owned);
         Operation::Remove { image: Removal::new(image, names, whole, needed_by) }
     };
     Ok(order.into_iter().map(removal).collect())
@@ -95,7 +92,7 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
     let operations: Vec<Operation> = superfluous.into_iter().map(prune).collect();
     if operations.is_empty() {
         pipeline.talk.note(if all {
-            "nothing to remove: all that there is is needed"
+            "nothing to remove: every image is needed"
         } else {
             "nothing to remove: every image has a name"
         });
@@ -109,7 +106,7 @@ fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(_) => Err(Error::Corrupt {
             path: store.root().path("."),
-            why: format!("an image in its index has the id {:?}, which is none", image.id),
+            why: format!("the index lists an image with the invalid id {:?}", image.id),
             hint: "let podman look at that storage: bootc-image cmd list",
         }),
     }
@@ -119,6 +116,22 @@ fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
 fn lists_of<'a>(images: &'a Images<'_>, image: &'a Image) -> impl Iterator<Item = &'a Image> {
     let others = images.iter().filter(|list| list.id != image.id);
     others.filter(|list| images.instances(list).iter().any(|manifest| image.is_of(manifest)))
+}
+
+/// As [`needed_by`]; who needs a manifest list that stands for the image needs the whole image.
+fn kept_by<'a>(
+    needs: &'a Needs,
+    used: &'a InUse,
+    images: &Images<'_>,
+    image: &Image,
+    names: &[String],
+    whole: bool,
+) -> Option<&'a str> {
+    let of_list = || {
+        let mut lists = lists_of(images, image).filter(|_| whole);
+        lists.find_map(|list| needed_by(needs, used, list, &list.names, true))
+    };
+    needed_by(needs, used, image, names, whole).or_else(of_list)
 }
 
 /// Who needs that these names of an image stay, or, if the whole image would go, that it does.
@@ -203,7 +216,8 @@ fn check(
     let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| removal.not_found())?;
     let used = InUse::find(physical, pipeline.settings, &contents, &images)?;
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
-    let why = if let Some(who) = needed_by(&needs, &used, image, &removal.names, removal.whole) {
+    let who = kept_by(&needs, &used, &images, image, &removal.names, removal.whole);
+    let why = if let Some(who) = who {
         format!("{who} needs it now")
     } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
         "its names have changed since it was judged".to_owned()

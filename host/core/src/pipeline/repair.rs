@@ -161,7 +161,7 @@ pub(super) fn execute(
     let fetch = |from: Source<'_>, bytes: u64, scratch: &Scratch| {
         Fetch { from, to: storage, id: &image.id, bytes, scratch }.replace(pipeline, Which::All)
     };
-    pipeline.talk.progress(&format!("fetching {image} anew"));
+    pipeline.talk.progress(&format!("fetching {image} again"));
     let layers = match from {
         RepairSource::DefaultStore(local) => {
             let default = DefaultStore::find()?;
@@ -178,7 +178,10 @@ pub(super) fn execute(
             for reference in references {
                 fetched = fetch(Source::Registry(reference, &[], &[]), 0, &Scratch::new()?);
                 // Another registry may have it; or it was an index, of which the image for this machine is another one.
-                if !matches!(fetched, Err(Error::Child { .. } | Error::Verification { .. })) {
+                if !matches!(
+                    fetched,
+                    Err(Error::Child { .. } | Error::Verification { .. } | Error::OtherImage { .. })
+                ) {
                     break;
                 }
                 children::check_not_asked_to_end()?;
@@ -195,7 +198,7 @@ fn still_damaged(error: Error, image: &StoredImage) -> Error {
     match error {
         Error::Damaged { image: name, what, .. } => {
             let hint = format!(
-                "what it was fetched from doesn't have that; pull it again with: bootc-image cmd pull {image}"
+                "the source has no copy of what is missing either; pull the image again with: bootc-image cmd pull {image}"
             );
             Error::Damaged { image: name, what, hint }
         }

@@ -55,15 +55,24 @@ impl<'a> Storage<'a> {
         &self,
         work: impl FnOnce(&Store<'_>, &[Store<'_>]) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.open(|own, others| own.map_or_else(|| Ok(T::default()), |own| work(own, others)))
+    }
+
+    /// Hands over its contents, if there is anything in it yet, and the storages that it sees beside itself.
+    fn open<T>(
+        &self,
+        work: impl FnOnce(Option<&Store<'_>>, &[Store<'_>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         match self {
-            Self::Bootc(store) => work(&Store::open(store.root())?, &[]),
+            Self::Bootc(store) => work(Some(&Store::open(store.root())?), &[]),
             Self::Default(default) => {
-                let Some(root) = default.open()? else { return Ok(T::default()) };
                 let others = default.others()?;
                 // What can't be read has no layers that anything here could stand on.
                 let others: Vec<Store<'_>> =
                     others.iter().filter_map(|root| Store::open(root).ok()).collect();
-                work(&default.store(&root)?, &others)
+                let root = default.open()?;
+                let own = root.as_ref().map(|root| default.store(root)).transpose()?;
+                work(own.as_ref(), &others)
             }
         }
     }
@@ -115,15 +124,43 @@ impl<'a> Storage<'a> {
         })?;
         found.ok_or_else(|| Error::Verification {
             what: name.to_string(),
-            why: format!("{} doesn't hold the whole image under this name", self.path().display()),
+            why: format!("the storage at {} has no whole image under this name", self.path().display()),
         })
     }
 
-    /// What the layers of an image are, by its id, if it is there and whole.
+    /// What the layers of an image are, by its id, if it is there and whole; podman also shows the images of the storages
+    /// beside its own.
     ///
     /// # Errors
     /// [`Error::Damaged`].
     pub(super) fn whole(
+        &self,
+        pipeline: &Pipeline<'_>,
+        name: &str,
+        id: &str,
+    ) -> Result<Option<Vec<Digest>>, Error> {
+        if let Some(diff_ids) = self.whole_itself(pipeline, name, id)? {
+            return Ok(Some(diff_ids));
+        }
+        self.shown(pipeline, id, |images, image, checker| match checker.image_of(images.store(), image)? {
+            Some(damage) if !damage.is_of_metadata() => Err(Error::Damaged {
+                image: name.to_owned(),
+                what: damage.to_string(),
+                hint: format!(
+                    "the image is in podman's additional image store {}, which podman only reads: replace it there \
+                     with the tool that wrote it",
+                    images.store().path().display()
+                ),
+            }),
+            _ => Ok(Some(images.diff_ids(image))),
+        })
+    }
+
+    /// As [`Storage::whole`], of its own images alone.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(super) fn whole_itself(
         &self,
         pipeline: &Pipeline<'_>,
         name: &str,
@@ -177,10 +214,29 @@ impl<'a> Storage<'a> {
         self.read(|store, others| Checker::new(store, others)?.would_get_worse())
     }
 
-    /// How large an image is; 0 if it is gone, which its user will find out.
+    /// How large an image is, wherever podman shows it; 0 if it is gone, which its user will find out.
     pub(super) fn size_of(&self, pipeline: &Pipeline<'_>, id: &str) -> Result<u64, Error> {
-        self.images(pipeline, |images, _| {
-            images.iter().find(|image| image.id == id).map_or(Ok(0), |image| images.size(image))
+        self.shown(pipeline, id, |images, image, _| images.size(image))
+    }
+
+    /// Hands over an image by its id, its own first, then one of the storages beside it; nothing if none has it.
+    fn shown<T: Default>(
+        &self,
+        pipeline: &Pipeline<'_>,
+        id: &str,
+        work: impl FnOnce(&Images<'_>, &Image, &mut Checker<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.open(|own, others| {
+            let stores = || own.into_iter().chain(others);
+            let images = stores().map(|store| store.images(pipeline.settings.lock_limit, pipeline.talk));
+            let all = images.collect::<Result<Vec<_>, _>>()?;
+            let found = all.iter().find_map(|images| {
+                let image = images.iter().find(|image| image.id == id)?;
+                Some((images, image))
+            });
+            let Some((images, image)) = found else { return Ok(T::default()) };
+            let mut checker = Checker::among(images.store().driver(), stores())?;
+            work(images, image, &mut checker)
         })
     }
 
@@ -197,7 +253,7 @@ impl<'a> Storage<'a> {
             Self::Bootc(_) => "bootc's storage",
             Self::Default(_) => "podman's storage",
         };
-        pipeline.talk.note(&format!("{storage} is damaged, and what is missing is replaced: {damage}"));
+        pipeline.talk.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
     }
 
     /// That an image isn't whole, and what to do.
@@ -211,8 +267,8 @@ impl<'a> Storage<'a> {
                 let with_layer = damage.layer().and_then(|layer| self.names_with(pipeline, layer, "").ok());
                 let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
                 format!(
-                    "podman replaces no layer that it has: remove what has it with: podman image rm {names}; \
-                     then pull or build it again"
+                    "podman doesn't replace a layer that it already has. Remove the images that use this layer with: \
+                     podman image rm {names}; then pull or build them again"
                 )
             }
         };

@@ -388,7 +388,7 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
     })
 }
 
-/// What a deployment, a bound image or a container needs stays (D3.13).
+/// What a deployment, a bound image, a unit or a container needs stays (D3.13).
 pub(super) struct Needs;
 
 impl Validator for Needs {

@@ -46,7 +46,7 @@ impl Working {
             }
             if is_used_for_long() {
                 pipeline.talk.note(&format!(
-                    "another process uses bootc's storage, so containers stay there that the build may have left: {}",
+                    "these containers may be left from the build; they weren't removed because another process uses bootc's storage: {}",
                     new.join(" ")
                 ));
                 return Ok(());
@@ -57,7 +57,7 @@ impl Working {
         });
         if let Err(error) = removed {
             let error = error.with_causes();
-            pipeline.talk.note(&format!("containers that the build has left can't be removed: {error}"));
+            pipeline.talk.note(&format!("can't remove containers that the build left: {error}"));
         }
     }
 

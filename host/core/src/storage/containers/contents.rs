@@ -39,7 +39,7 @@ pub(super) enum Whiteouts {
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// After the name of the layer.
+    /// After the name of the layer: what the layer has or does, or a sentence of its own after a colon.
     pub(super) what: String,
     /// Whether the file itself is there as it should be, and only its owner, mode or the like is another.
     pub(super) is_of_metadata: bool,
@@ -204,11 +204,12 @@ impl<'a> Contents<'a> {
             return Ok((!self.is_same(&found, &header.link)?).then(|| missing("hard link")));
         }
         if header.kind == Kind::File && !is_size(&found, entry.size) {
-            let what = format!("has {} bytes of {} instead of {}", found.st_size, shown(path), entry.size);
+            let what =
+                format!(": file {} has {} bytes instead of {}", shown(path), found.st_size, entry.size);
             return Ok(Some(Problem { what, is_of_metadata: false }));
         }
         let what = self.metadata(directory, name, &found, header)?;
-        let what = what.map(|what| format!("has another {what} of {}", shown(path)));
+        let what = what.map(|what| format!(": {} has the wrong {what}", shown(path)));
         Ok(what.map(|what| Problem { what, is_of_metadata: true }))
     }
 
@@ -301,7 +302,8 @@ fn opaque(directory: &RootDir, path: &[u8], whiteouts: Whiteouts) -> io::Result<
             return Ok(None);
         }
     }
-    let what = format!("shows what lower layers have in {}, which it should hide", shown(path));
+    let what =
+        format!("doesn't hide the lower layers' files in {} (the opaque attribute is missing)", shown(path));
     Ok(Some(Problem { what, is_of_metadata: false }))
 }
 
@@ -372,7 +374,7 @@ mod tests {
         let fits = [file("usr/lib/x", 3), file("lib/x", 5), file("./usr//lib/x", 7), file("/lib/x", 5)];
         assert_eq!(problem(make, &fits), None);
         let (what, _) = problem(make, &[file("lib/x", 5), file("usr/lib/x", 3)]).unwrap();
-        assert_eq!(what, "has 5 bytes of usr/lib/x instead of 3");
+        assert_eq!(what, ": file usr/lib/x has 5 bytes instead of 3");
     }
 
     #[test]
@@ -393,7 +395,7 @@ mod tests {
         assert_eq!(problem(|_| {}, &entries[..1]).unwrap().0, "has no whiteout .wh.gone");
         assert_eq!(problem(|_| {}, &entries[1..]).unwrap().0, "has no directory gone");
         let opaque = [file("a/.wh..wh..opq", 0)];
-        let shows = "shows what lower layers have in a, which it should hide";
+        let shows = "doesn't hide the lower layers' files in a (the opaque attribute is missing)";
         assert_eq!(problem(|root| fs::create_dir(root.join("a")).unwrap(), &opaque).unwrap().0, shows);
     }
 
@@ -403,7 +405,7 @@ mod tests {
         let wrong = entry("a", Kind::File, 0, "", 0o600);
         assert_eq!(
             problem(make, std::slice::from_ref(&wrong)).unwrap(),
-            ("has another mode of a".to_owned(), true)
+            (": a has the wrong mode".to_owned(), true)
         );
         assert_eq!(problem(make, &[wrong, file("b", 0)]).unwrap(), ("has no file b".to_owned(), false));
     }
@@ -417,12 +419,12 @@ mod tests {
         let mut other = file("a", 0);
         other.header.as_mut().unwrap().uid += 1;
         let link = entry("b", Kind::HardLink, 0, "a", 0o644);
-        assert_eq!(problem(make, std::slice::from_ref(&other)).unwrap().0, "has another owner of a");
+        assert_eq!(problem(make, std::slice::from_ref(&other)).unwrap().0, ": a has the wrong owner");
         assert_eq!(problem(make, &[other, link]), None);
         let mut owned = entry("link", Kind::Symlink, 0, "a", 0o777);
         owned.header.as_mut().unwrap().gid += 1;
         let link = |root: &Path| symlink("a", root.join("link")).unwrap();
-        assert_eq!(problem(link, &[owned]).unwrap(), ("has another owner of link".to_owned(), true));
+        assert_eq!(problem(link, &[owned]).unwrap(), (": link has the wrong owner".to_owned(), true));
     }
 
     #[test]

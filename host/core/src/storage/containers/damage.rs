@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
@@ -56,7 +56,11 @@ impl Damage {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.layer {
-            Some(id) => write!(f, "layer {} {}", short(id), self.what),
+            Some(id) => {
+                // What is a sentence of its own begins with a colon.
+                let space = if self.what.starts_with(':') { "" } else { " " };
+                write!(f, "layer {}{space}{}", short(id), self.what)
+            }
             None => f.write_str(&self.what),
         }
     }
@@ -65,6 +69,19 @@ impl fmt::Display for Damage {
 /// The beginning of an id.
 fn short(id: &str) -> String {
     id.chars().take(SHORT).collect::<String>().escape_debug().to_string()
+}
+
+/// Which layers count of the stores that a store sees beside itself.
+#[derive(Debug, Clone, Copy)]
+enum Beside {
+    /// Those that the tools take for a layer of the store instead of unpacking one: they look for its id in all stores.
+    Taken,
+    /// Those that the tools have to read, since the store itself has no layer with these contents.
+    Read,
+}
+
+fn has_one_of(diff_ids: &[Digest]) -> impl Fn(&Layer) -> bool {
+    |layer| layer.diff_id.as_ref().is_some_and(|own| diff_ids.contains(own))
 }
 
 /// Looks for damage. A layer that several images have is looked at once.
@@ -83,13 +100,22 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// As [`Store::images`].
     pub fn new(store: &'a Store<'a>, others: &'a [Store<'a>]) -> Result<Self, Error> {
-        let stores =
-            std::iter::once(store).chain(others.iter().filter(|other| other.driver() == store.driver()));
+        Self::among(store.driver(), std::iter::once(store).chain(others))
+    }
+
+    /// Of the first of these stores that has this driver; the others that have it are those beside.
+    ///
+    /// # Errors
+    /// As [`Store::images`].
+    pub fn among(driver: &str, stores: impl Iterator<Item = &'a Store<'a>>) -> Result<Self, Error> {
+        let stores = stores.filter(|store| store.driver() == driver);
         let stores = stores.map(|store| Ok((store, store.layers()?))).collect::<Result<_, Error>>()?;
         let stores: Vec<(&Store<'_>, HashMap<String, Layer>)> = stores;
         let above = stores.iter().flat_map(|(_, layers)| layers.values().filter_map(Layer::parent));
         let mut used: HashSet<String> = above.map(str::to_owned).collect();
-        used.extend(store.listed()?.into_iter().filter_map(|image| image.layer));
+        if let Some((store, _)) = stores.first() {
+            used.extend(store.listed()?.into_iter().filter_map(|image| image.layer));
+        }
         Ok(Self { stores, checked: HashMap::new(), used })
     }
 
@@ -98,7 +124,17 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// The system's, if it can't be found out.
     pub fn image(&mut self, image: &Image) -> Result<Option<Damage>, Error> {
-        let Some((store, _)) = self.stores.first() else { return Ok(None) };
+        match self.stores.first() {
+            Some((store, _)) => self.image_of(store, image),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Checker::image`], of an image of one of the stores: its layers may be in any of them.
+    ///
+    /// # Errors
+    /// As [`Checker::image`].
+    pub fn image_of(&mut self, store: &Store<'_>, image: &Image) -> Result<Option<Damage>, Error> {
         if let Some(damage) = store.damaged_document(image)? {
             return Ok(Some(damage));
         }
@@ -108,14 +144,14 @@ impl<'a> Checker<'a> {
             return Ok((!is_list).then(|| Damage::of_image("its configuration is missing")));
         };
         let Ok(diff_ids) = oci::diff_ids(&configuration) else {
-            return Ok(Some(Damage::of_image("its configuration isn't one")));
+            return Ok(Some(Damage::of_image("its configuration can't be parsed")));
         };
         let mut next = image.layer.clone().filter(|id| !id.is_empty());
         let mut chain = Vec::with_capacity(diff_ids.len());
         for diff_id in diff_ids.iter().rev() {
             let Some(id) = next else {
                 return Ok(Some(Damage::of_image(format!(
-                    "it has {} layers, and its configuration names {}",
+                    "it has {} layers, but its configuration names {}",
                     chain.len(),
                     diff_ids.len()
                 ))));
@@ -124,31 +160,30 @@ impl<'a> Checker<'a> {
                 return Ok(Some(Damage::of_layer(&id, "isn't in the storage's index")));
             };
             if !layer.is(diff_id) {
-                let what = format!("isn't what the image's configuration names: {diff_id}");
+                let what = format!("has other contents than the image's configuration names ({diff_id})");
                 return Ok(Some(Damage::of_layer(&id, what)));
             }
             next = layer.parent().map(str::to_owned);
             chain.push(id);
         }
         if let Some(id) = next {
-            return Ok(Some(Damage::of_layer(&id, "is none that the image's configuration names")));
+            return Ok(Some(Damage::of_layer(&id, "isn't named in the image's configuration")));
         }
-        for id in chain.iter().rev() {
-            if let Some(damage) = self.layer(id)? {
-                return Ok(Some(damage));
-            }
+        chain.reverse();
+        match self.worst(&chain)? {
+            Some(damage) if !damage.is_of_metadata => Ok(Some(damage)),
+            // The tools read any layer that has the same contents.
+            lesser => Ok(self.any_of(Beside::Read, has_one_of(&diff_ids))?.or(lesser)),
         }
-        // The tools read any layer that has the same contents.
-        self.layers_of(&diff_ids)
     }
 
-    /// The first thing that is wrong with a layer of the store that has one of these contents, whatever image it belongs to:
-    /// the tools use it for every image that has such a layer.
+    /// The first thing that is wrong with a layer that has one of these contents, whatever image it belongs to: the tools use it
+    /// for every image that has such a layer.
     ///
     /// # Errors
     /// As [`Checker::image`].
     pub fn layers_of(&mut self, diff_ids: &[Digest]) -> Result<Option<Damage>, Error> {
-        self.any_of(|layer| diff_ids.iter().any(|diff_id| layer.diff_id.as_ref() == Some(diff_id)))
+        self.any_of(Beside::Taken, has_one_of(diff_ids))
     }
 
     /// The first thing that is wrong with any layer of the store.
@@ -156,7 +191,7 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// As [`Checker::image`].
     pub fn any_layer(&mut self) -> Result<Option<Damage>, Error> {
-        self.any_of(|_| true)
+        self.any_of(Beside::Taken, |_| true)
     }
 
     /// Whether there is damage that the tools would make worse: a layer without what it was unpacked from, for which they would
@@ -177,20 +212,43 @@ impl<'a> Checker<'a> {
         Ok(false)
     }
 
-    fn any_of(&mut self, is_wanted: impl Fn(&Layer) -> bool) -> Result<Option<Damage>, Error> {
-        let Some((_, layers)) = self.stores.first() else { return Ok(None) };
+    fn any_of(
+        &mut self,
+        beside: Beside,
+        is_wanted: impl Fn(&Layer) -> bool,
+    ) -> Result<Option<Damage>, Error> {
+        let Some(((_, own), others)) = self.stores.split_first() else { return Ok(None) };
         // What somebody was stopped at while unpacking it the tools remove themselves, also if another layer stands on it; and a
         // container's layer has no archive.
         let is_used = |layer: &Layer| !layer.is_incomplete() || self.used.contains(&layer.id);
-        let wanted = |layer: &&Layer| layer.diff_id.is_some() && is_used(layer) && is_wanted(layer);
-        let mut ids: Vec<String> = layers.values().filter(wanted).map(|layer| layer.id.clone()).collect();
-        ids.sort_unstable();
+        let wanted = |layer: &&Layer| layer.diff_id.is_some() && is_wanted(layer);
+        let own_wanted: Vec<&Layer> = own.values().filter(wanted).filter(|layer| is_used(layer)).collect();
+        let counts = |layer: &&Layer| match beside {
+            Beside::Taken => !own.contains_key(&layer.id),
+            Beside::Read => own_wanted.iter().all(|own| own.diff_id != layer.diff_id),
+        };
+        let sorted = |layers: &mut dyn Iterator<Item = &Layer>| {
+            let mut ids: Vec<String> = layers.map(|layer| layer.id.clone()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let mut ids = sorted(&mut own_wanted.iter().copied());
+        for (_, layers) in others {
+            ids.extend(sorted(&mut layers.values().filter(wanted).filter(counts)));
+        }
+        self.worst(&ids)
+    }
+
+    /// The first thing that is wrong with one of these layers; a missing file in any of them counts before a wrong mode.
+    fn worst(&mut self, ids: &[String]) -> Result<Option<Damage>, Error> {
+        let mut lesser = None;
         for id in ids {
-            if let Some(damage) = self.layer(&id)? {
-                return Ok(Some(damage));
+            match self.layer(id)? {
+                Some(damage) if !damage.is_of_metadata => return Ok(Some(damage)),
+                found => lesser = lesser.or(found),
             }
         }
-        Ok(None)
+        Ok(lesser)
     }
 
     /// What is wrong with a layer by itself.
@@ -221,7 +279,7 @@ impl<'a> Checker<'a> {
         if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
             || id.starts_with('.')
         {
-            return Ok(Some(Damage::of_layer(id, "has an id that can't be one")));
+            return Ok(Some(Damage::of_layer(id, "has an invalid id")));
         }
         let directory = store.directory_of(id);
         let is_directory = |path: &Path| Ok::<_, Error>(store.kind(path)? == Some(FileType::Directory));
@@ -243,11 +301,11 @@ impl<'a> Checker<'a> {
     fn links(&self, store: &Store<'_>, layer: &Layer) -> Result<Option<String>, Error> {
         let id = &layer.id;
         let Some(link) = store.small(&format!("overlay/{id}/link"), MAX_LINK)? else {
-            return Ok(Some("has no file link".to_owned()));
+            return Ok(Some(": its file `link` is missing".to_owned()));
         };
         let name = link.trim_end_matches('\n');
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Ok(Some("has a file link that names nothing".to_owned()));
+            return Ok(Some(": its file `link` has no valid name in it".to_owned()));
         }
         if store.link_target(&format!("overlay/l/{name}"))?.as_deref()
             != Some(format!("../{id}/diff").as_str())
@@ -257,13 +315,15 @@ impl<'a> Checker<'a> {
         let Some(parent) = layer.parent() else {
             // With nothing below it is mounted on this.
             let empty = store.kind(format!("overlay/{id}/empty").as_ref())?;
-            return Ok((empty != Some(FileType::Directory)).then(|| "has no directory empty".to_owned()));
+            return Ok(
+                (empty != Some(FileType::Directory)).then(|| ": its directory `empty` is missing".to_owned())
+            );
         };
         let Some((below, _)) = self.find(parent) else { return Ok(None) };
         let Some(expected) = below.lower_above(parent)? else { return Ok(None) };
         Ok(match store.small(&format!("overlay/{id}/lower"), MAX_LOWER)? {
-            None => Some("has no file lower".to_owned()),
-            Some(lower) if lower != expected => Some("has a file lower that names other layers".to_owned()),
+            None => Some(": its file `lower` is missing".to_owned()),
+            Some(lower) if lower != expected => Some(": its file `lower` names the wrong layers".to_owned()),
             Some(_) => None,
         })
     }
@@ -309,8 +369,7 @@ impl<'a> Checker<'a> {
         if let Some(length) =
             length.filter(|length| is_known && u64::try_from(layer.diff_size) != Ok(*length))
         {
-            let what =
-                format!("has {} as its size in the storage's index instead of {length}", layer.diff_size);
+            let what = format!(": the index gives its size as {}, but it is {length}", layer.diff_size);
             return Ok(Some(Damage::of_layer(id, what)));
         }
         Ok(None)
@@ -341,6 +400,11 @@ fn inherited(
 }
 
 impl Store<'_> {
+    /// Where it is, for messages.
+    pub fn path(&self) -> PathBuf {
+        self.root.path(".")
+    }
+
     /// The first document of an image that isn't what the record says of it.
     fn damaged_document(&self, image: &Image) -> Result<Option<Damage>, Error> {
         let names =

@@ -77,21 +77,21 @@ impl Inherited {
             let problem = match &found {
                 None => Some((format!("has no {}", shown(path.as_os_str().as_bytes())), false)),
                 Some(found) if kind(found) != kind(&expected) => {
-                    Some((format!("has something else as {}", shown(path.as_os_str().as_bytes())), false))
+                    let path = shown(path.as_os_str().as_bytes());
+                    Some((format!(": {path} is of another kind (file, directory or link)"), false))
                 }
                 Some(found) if kind(found) != FileType::Directory && found.st_size != expected.st_size => {
                     let (is, should) = (found.st_size, expected.st_size);
+                    let kind = if kind(found) == FileType::Symlink { "link" } else { "file" };
                     let path = shown(path.as_os_str().as_bytes());
-                    Some((format!("has {is} bytes of {path} instead of {should}"), false))
+                    Some((format!(": {kind} {path} has {is} bytes instead of {should}"), false))
                 }
                 Some(found)
                     if (found.st_mode, found.st_uid, found.st_gid)
                         != (expected.st_mode, expected.st_uid, expected.st_gid) =>
                 {
-                    Some((
-                        format!("has another owner or mode of {}", shown(path.as_os_str().as_bytes())),
-                        true,
-                    ))
+                    let path = shown(path.as_os_str().as_bytes());
+                    Some((format!(": {path} has the wrong owner or mode"), true))
                 }
                 Some(_) => None,
             };

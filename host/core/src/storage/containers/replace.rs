@@ -40,7 +40,7 @@ pub(crate) struct Waiting<'a> {
 /// doesn't have. Returns how many layers were replaced or added.
 ///
 /// # Errors
-/// [`Error::Verification`] if the new image isn't whole itself; [`Error::Locked`]; the system's.
+/// [`Error::OtherImage`]; [`Error::Verification`] if the new image isn't whole itself; [`Error::Locked`]; the system's.
 pub(crate) fn replace(
     storage: &Store<'_>,
     temporary: &TemporaryStore,
@@ -82,7 +82,7 @@ pub(crate) fn replace(
 fn whole<'a>(fresh: &Store<'_>, images: &'a [Image], id: &str) -> Result<&'a Image, Error> {
     let unlike = |why: String| Error::Verification { what: "what was fetched".to_owned(), why };
     let Some(image) = images.iter().find(|image| image.id == id) else {
-        return Err(unlike(format!("it isn't the image {id}")));
+        return Err(Error::OtherImage { id: id.to_owned() });
     };
     match Checker::new(fresh, &[])?.image(image)? {
         // Of a file system that doesn't keep owners or modes nothing better is to be had.

@@ -94,11 +94,15 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
     type Change = fn(&Path);
     let changes: [(usize, Change, &str); 12] = [
         (0, |layer| std::fs::remove_file(layer.join("usr/a")).unwrap(), "has no file usr/a"),
-        (0, |layer| std::fs::write(layer.join("usr/a"), "").unwrap(), "has 0 bytes of usr/a instead of 12"),
+        (
+            0,
+            |layer| std::fs::write(layer.join("usr/a"), "").unwrap(),
+            ": file usr/a has 0 bytes instead of 12",
+        ),
         (
             0,
             |layer| std::fs::write(layer.join("usr/old/c"), "c").unwrap(),
-            "has 1 bytes of usr/old/c instead of 0",
+            ": file usr/old/c has 1 bytes instead of 0",
         ),
         (0, |layer| std::fs::remove_file(layer.join("usr/b2")).unwrap(), "has no hard link usr/b2"),
         (
@@ -114,9 +118,9 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
             0,
             |layer| {
                 std::fs::remove_file(layer.join("usr/link")).unwrap();
-                symlink("elsewhere", layer.join("usr/link")).unwrap();
+                symlink("../usr/b", layer.join("usr/link")).unwrap();
             },
-            "has another target of usr/link",
+            ": usr/link has the wrong target",
         ),
         (0, |layer| std::fs::remove_dir_all(layer.join("usr")).unwrap(), "has no directory usr"),
         (0, |layer| std::fs::remove_dir_all(layer.join("usr/old")).unwrap(), "has no directory usr/old"),
@@ -133,14 +137,15 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
             |layer| {
                 std::fs::set_permissions(layer.join("usr/d"), std::fs::Permissions::from_mode(0o600)).unwrap()
             },
-            "has another mode of usr/d",
+            ": usr/d has the wrong mode",
         ),
         (1, |layer| std::fs::remove_dir_all(layer).unwrap(), "has no directory"),
     ];
     for (layer, change, expected) in changes {
         for driver in ["overlay", "vfs"] {
             let found = damage(driver, |sample| change(&sample.directory(layer)));
-            assert_eq!(found, Some(format!("layer {layer} {expected}")), "{driver}");
+            let space = if expected.starts_with(':') { "" } else { " " };
+            assert_eq!(found, Some(format!("layer {layer}{space}{expected}")), "{driver}");
         }
     }
     let whiteout =
@@ -150,7 +155,7 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
     let inherited = damage("vfs", |sample| std::fs::remove_file(sample.directory(1).join("usr/a")).unwrap());
     assert_eq!(inherited.as_deref(), Some("layer 1 has no usr/a"));
     let inherited = damage("vfs", |sample| std::fs::write(sample.directory(1).join("usr/a"), "x").unwrap());
-    assert_eq!(inherited.as_deref(), Some("layer 1 has 1 bytes of usr/a instead of 12"));
+    assert_eq!(inherited.as_deref(), Some("layer 1: file usr/a has 1 bytes instead of 12"));
 }
 
 #[test]
@@ -164,16 +169,16 @@ fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
     fn empty(path: &Path) {
         std::fs::write(path, "").unwrap();
     }
-    assert_eq!(layer("link", remove).as_deref(), Some("layer 1 has no file link"));
-    assert_eq!(layer("link", empty).as_deref(), Some("layer 1 has a file link that names nothing"));
-    assert_eq!(layer("lower", remove).as_deref(), Some("layer 1 has no file lower"));
-    assert_eq!(layer("lower", empty).as_deref(), Some("layer 1 has a file lower that names other layers"));
+    assert_eq!(layer("link", remove).as_deref(), Some("layer 1: its file `link` is missing"));
+    assert_eq!(layer("link", empty).as_deref(), Some("layer 1: its file `link` has no valid name in it"));
+    assert_eq!(layer("lower", remove).as_deref(), Some("layer 1: its file `lower` is missing"));
+    assert_eq!(layer("lower", empty).as_deref(), Some("layer 1: its file `lower` names the wrong layers"));
     let link = damage("overlay", |sample| std::fs::remove_file(sample.path("overlay/l/LINK0")).unwrap());
     assert_eq!(link.as_deref(), Some("layer 0 has no link l/LINK0"));
     let directory = damage("overlay", |sample| {
         std::fs::remove_dir(sample.path(&format!("overlay/{}/empty", sample.layers[0]))).unwrap();
     });
-    assert_eq!(directory.as_deref(), Some("layer 0 has no directory empty"));
+    assert_eq!(directory.as_deref(), Some("layer 0: its directory `empty` is missing"));
     for driver in ["overlay", "vfs"] {
         let archive = |change: fn(&Path)| {
             damage(driver, |sample| {
@@ -203,12 +208,15 @@ fn what_is_wrong_with_the_records_is_said() {
             layers(r#""flags":{}"#, r#""flags":{"incomplete":true}"#),
             "layer 0 was never unpacked to its end"
         );
-        assert_eq!(layers(r#""parent":"#, r#""no":"#), "it has 1 layers, and its configuration names 2");
+        assert_eq!(layers(r#""parent":"#, r#""no":"#), "it has 1 layers, but its configuration names 2");
         assert!(
             layers(r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)
-                .starts_with("layer 0 isn't what")
+                .starts_with("layer 0 has other contents than")
         );
-        assert!(layers(r#""diff-size":"#, r#""diff-size":1"#).starts_with("layer 0 has 1"));
+        assert!(
+            layers(r#""diff-size":"#, r#""diff-size":1"#)
+                .starts_with("layer 0: the index gives its size as 1")
+        );
         let images = |from: &str, to: &str| edited("images/images.json", from, to);
         assert!(images(r#""layer":""#, r#""layer":"x"#).ends_with("isn't in the storage's index"));
         assert!(images(":0}", ":7}").starts_with("its document signature-"));
@@ -236,4 +244,71 @@ fn what_is_wrong_with_a_document_is_said() {
             assert!(changed.unwrap().ends_with("is damaged"), "{number}");
         }
     }
+}
+
+/// What is wrong with the image of a store that sees another one, with the image of the other one, and with what the tools would
+/// take for their layers. Both have the same image, and are changed before they are looked at.
+fn damage_beside(change: impl FnOnce(&Sample, &Sample)) -> [bool; 3] {
+    let samples = [Sample::new("overlay"), Sample::new("overlay")];
+    change(&samples[0], &samples[1]);
+    let roots = samples.each_ref().map(|sample| RootDir::open(sample.scratch.path()).unwrap());
+    let stores = roots.each_ref().map(|root| Store::with_driver(root, "overlay").unwrap());
+    let images = stores.each_ref().map(|store| store.images(Duration::from_secs(1), &Silent).unwrap());
+    let diff_ids = images[0].diff_ids(&images[0][0]);
+    let mut checker = Checker::among("overlay", stores.iter()).unwrap();
+    let of_image =
+        images.each_ref().map(|images| checker.image_of(images.store(), &images[0]).unwrap().is_some());
+    [of_image[0], of_image[1], checker.layers_of(&diff_ids).unwrap().is_some()]
+}
+
+#[test]
+fn layers_of_a_store_beside_count_where_the_tools_use_them() {
+    fn spoil(sample: &Sample) {
+        std::fs::remove_file(sample.directory(0).join("usr/a")).unwrap();
+    }
+    fn forget(sample: &Sample) {
+        std::fs::remove_file(sample.path("overlay-layers/layers.json")).unwrap();
+    }
+    fn rename(sample: &Sample) {
+        let (id, other) = (&sample.layers[0], "0123456789abcdef".repeat(4));
+        for _ in ["id", "parent"] {
+            sample.edit("overlay-layers/layers.json", id, &other);
+        }
+        let to_other = |from: String| {
+            std::fs::rename(sample.path(&from), sample.path(&from.replace(id.as_str(), &other))).unwrap();
+        };
+        to_other(format!("overlay/{id}"));
+        to_other(format!("overlay-layers/{id}.tar-split.gz"));
+        std::fs::remove_file(sample.path("overlay/l/LINK0")).unwrap();
+        std::os::unix::fs::symlink(format!("../{other}/diff"), sample.path("overlay/l/LINK0")).unwrap();
+    }
+    type Change = fn(&Sample);
+    let changes: [(Change, Change, [bool; 3]); 6] = [
+        (|_| {}, |_| {}, [false; 3]),
+        (spoil, |_| {}, [true; 3]),
+        (forget, |_| {}, [false; 3]),
+        (forget, spoil, [true; 3]),
+        // A layer hides those with the same id in the stores beside.
+        (|_| {}, spoil, [false; 3]),
+        // Of those with the same contents it is the one that is read; but what is needed by its id is looked for everywhere.
+        (rename, spoil, [false, false, true]),
+    ];
+    for (number, (own, other, expected)) in changes.into_iter().enumerate() {
+        let found = damage_beside(|own_sample, other_sample| {
+            own(own_sample);
+            other(other_sample);
+        });
+        assert_eq!(found, expected, "{number}");
+    }
+}
+
+#[test]
+fn a_missing_file_counts_before_a_wrong_mode_of_a_lower_layer() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let found = damage("overlay", |sample| {
+        let wrong = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(sample.directory(0).join("usr/a"), wrong).unwrap();
+        std::fs::remove_file(sample.directory(1).join("usr/d")).unwrap();
+    });
+    assert_eq!(found.as_deref(), Some("layer 1 has no file usr/d"));
 }
