@@ -61,6 +61,11 @@ pub(crate) fn id(manifest: &[u8]) -> Option<String> {
 
 /// The manifests that a manifest list names; none if it isn't one.
 pub(crate) fn instances(list: &[u8]) -> Vec<Digest> {
+    platforms(list).into_iter().map(|(digest, _)| digest).collect()
+}
+
+/// The same, and for which architecture each is.
+pub(crate) fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
     #[derive(Deserialize)]
     struct List {
         manifests: Vec<Descriptor>,
@@ -68,9 +73,17 @@ pub(crate) fn instances(list: &[u8]) -> Vec<Digest> {
     #[derive(Deserialize)]
     struct Descriptor {
         digest: Digest,
+        platform: Option<Platform>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Platform {
+        architecture: String,
     }
     let list: Option<List> = serde_json::from_slice(list).ok();
-    list.map(|list| list.manifests.into_iter().map(|manifest| manifest.digest).collect()).unwrap_or_default()
+    let descriptors = list.map(|list| list.manifests).unwrap_or_default();
+    let architecture = |platform: Option<Platform>| platform.unwrap_or_default().architecture;
+    descriptors.into_iter().map(|found| (found.digest, architecture(found.platform))).collect()
 }
 
 /// The digests of an image's layers, not compressed, lowest first, as its configuration names them.

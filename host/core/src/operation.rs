@@ -246,6 +246,11 @@ pub enum CommandImage {
         name: Reference,
         /// What that means now: by digest.
         pinned: Reference,
+        /// The manifest that podman chooses there: of an index, that of this machine or of the platform that was asked for.
+        instance: Digest,
+        /// The platform that was asked for, if one was: `OS/ARCHITECTURE/VARIANT`, without what wasn't said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
     },
     /// It is in bootc's storage.
     Store {

@@ -194,11 +194,13 @@ fn removed(removal: &Removal) -> Vec<Image> {
 /// What a command was looked up to be about: an image for each name that it has.
 fn of_command(image: &CommandImage) -> Vec<Image> {
     match image {
-        CommandImage::Registry { name, pinned } => vec![Image {
+        CommandImage::Registry { name, pinned, instance, platform } => vec![Image {
             role: Role::Source,
             name: Some(Name::new(DOCKER, name)),
             digest: pinned.digest().map(ToString::to_string),
-            attrs: Vec::new(),
+            attrs: std::iter::once(("instance", instance.to_string()))
+                .chain(platform.iter().map(|platform| ("platform", platform.clone())))
+                .collect(),
         }],
         CommandImage::Store { name, names, image } if names.is_empty() => vec![local(name.as_ref(), image)],
         CommandImage::Store { names, image, .. } => names
@@ -401,12 +403,19 @@ mod tests {
         let name = reference("quay.io/a:1");
         let pinned = name.with_digest(Digest::of(b"x"));
         let text = format!("{DOCKER}{pinned}");
-        let found = vec![CommandImage::Registry { name, pinned }];
+        let found = vec![CommandImage::Registry {
+            name,
+            pinned,
+            instance: Digest::of(b"i"),
+            platform: Some("arm64".to_owned()),
+        }];
         let view = seen(cmd("pull", &["--quiet", &text], found));
         assert_eq!(view.kind, "cmd pull");
         assert_eq!(view.argv, ["--quiet=true", "--", &text]);
         let digest = Digest::of(b"x");
         assert_eq!(images(&view), [(Role::Source, Some("docker://quay.io/a:1"), Some(digest.as_str()))]);
+        let attrs = [("instance", Digest::of(b"i").to_string()), ("platform", "arm64".to_owned())];
+        assert_eq!(view.images[0].attrs, attrs);
     }
 
     #[test]
@@ -415,7 +424,12 @@ mod tests {
         let pinned = one.with_digest(Digest::of(b"x"));
         let text = format!("{DOCKER}{pinned}");
         let found = [&one, &latest]
-            .map(|name| CommandImage::Registry { name: name.clone(), pinned: pinned.clone() })
+            .map(|name| CommandImage::Registry {
+                name: name.clone(),
+                pinned: pinned.clone(),
+                instance: Digest::of(b"x"),
+                platform: None,
+            })
             .to_vec();
         let view = seen(cmd("pull", &[&text, &text], found));
         let names: Vec<_> = images(&view).into_iter().map(|(_, name, _)| name.unwrap().to_owned()).collect();

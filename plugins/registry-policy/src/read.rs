@@ -12,14 +12,10 @@ use crate::json::Json;
 use crate::settings::{Effect, Role, Rule, Settings};
 use crate::words::suggest;
 
+mod patterns;
+
 const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::Deny)];
 const ROLES: &[(&str, Role)] = &[("source", Role::Source), ("target", Role::Target), ("image", Role::Image)];
-
-/// What `when` in `plugin.toml` lets through, beside `cmd *`.
-const OPERATIONS: &[&str] = &["copy-to-storage", "pull-from-default-storage", "set-unified", "repair"];
-
-/// What is spelled like a subcommand of podman, and is an operation of the host's own.
-const SPELLINGS: &[(&str, &str)] = &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];
 
 /// The largest number that a user can have; the one above says that nobody is meant.
 const LARGEST_UID: u32 = u32::MAX - 1;
@@ -99,6 +95,9 @@ fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
         if given && effect == Some(Effect::Deny) {
             table.complain(key, "only a rule with effect \"allow\" can ask for it");
         }
+    }
+    for (key, what) in patterns::check_rule(&rule, effect) {
+        table.complain(&key, &what);
     }
     table.finish();
     rule
@@ -254,30 +253,17 @@ fn glob(value: Json<'_>) -> Result<Glob<'_>, String> {
 
 fn operation(value: Json<'_>) -> Result<Glob<'_>, String> {
     let glob = glob(value)?;
-    let spelling = |plain| SPELLINGS.iter().find(|(spelled, _)| *spelled == plain);
-    if let Some((spelled, judged)) = glob.plain().and_then(spelling) {
-        return Err(format!("{spelled:?} is judged as {judged:?}, which this policy isn't asked about"));
-    }
-    match glob.plain() {
-        Some(plain) if !OPERATIONS.contains(&plain) && !plain.starts_with("cmd ") => Err(format!(
-            "{plain:?} is no operation that is judged{}",
-            suggest(plain, OPERATIONS.iter().copied().chain(["cmd SUBCOMMAND"]))
-        )),
-        _ => Ok(glob),
-    }
+    patterns::check_operation(&glob)?;
+    Ok(glob)
 }
 
 fn registry(value: Json<'_>) -> Result<Glob<'_>, String> {
     let mut text = text(value)?;
-    if text.contains('/') {
-        return Err(format!(
-            "{text:?} can't match: a registry is HOST or HOST:PORT, and what follows is `repository`"
-        ));
-    }
     // As the names of hosts are; the rules do the same to what they compare.
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         text.to_mut().make_ascii_lowercase();
     }
+    patterns::check_registry(&text)?;
     Glob::new(text)
 }
 
@@ -292,11 +278,22 @@ fn tag(value: Json<'_>) -> Result<Glob<'_>, String> {
 fn digest(value: Json<'_>) -> Result<Glob<'_>, String> {
     let glob = glob(value)?;
     let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_digest =
-        |text: &str| text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_hex(hex));
+    let is_digest = |text: &str| match text.split_once(':') {
+        Some(("sha256", hex)) => hex.len() == 64 && is_hex(hex),
+        Some(("sha512", hex)) => hex.len() == 128 && is_hex(hex),
+        _ => false,
+    };
+    let could_be = |wild: &str| {
+        let start = wild.split(['*', '?', '[']).next().unwrap_or_default();
+        ["sha256:", "sha512:"].iter().any(|known| start.starts_with(known) || known.starts_with(start))
+            && !wild.bytes().any(|byte| byte.is_ascii_uppercase())
+    };
     match glob.plain() {
         Some(plain) if !is_digest(plain) => {
             Err(format!("{plain:?} can't match: a digest is sha256: and 64 lower-case hexadecimal digits"))
+        }
+        None if !could_be(glob.as_str()) => {
+            Err(format!("{:?} can't match: a digest begins with sha256:, in lower case", glob.as_str()))
         }
         _ => Ok(glob),
     }

@@ -110,6 +110,10 @@ struct Asked<'a> {
     tag: Option<&'a str>,
     /// What will run if that is known, else what the name says.
     digest: Option<&'a str>,
+    /// Of an index: which of its manifests will run.
+    instance: Option<&'a str>,
+    /// Whether that is for a platform that was asked for, and not for this machine.
+    of_another_platform: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -124,6 +128,8 @@ impl<'a> Asked<'a> {
             repository: name.map(|name| name.repository.as_str()),
             tag: name.and_then(|name| name.tag.as_deref()),
             digest: image.digest.as_deref().or_else(|| name?.digest.as_deref()),
+            instance: attr(image, "instance"),
+            of_another_platform: attr(image, "platform").is_some(),
         }
     }
 
@@ -153,7 +159,7 @@ impl<'a> Asked<'a> {
             && matches(&rule.tag, self.tag);
         if !fits {
             Fit::No
-        } else if matches(&rule.digest, self.digest) {
+        } else if self.has_digest_of(rule) {
             Fit::Yes
         } else if self.digest_is_to_come() {
             Fit::Perhaps
@@ -166,6 +172,13 @@ impl<'a> Asked<'a> {
     fn concerns(&self, rule: &Rule<'_>) -> bool {
         let role = |role: &Role| role.as_str() == self.image.role;
         rule.is_about(self.operation) && (rule.roles.is_empty() || rule.roles.iter().any(role))
+    }
+
+    /// Whether the rule has a digest of what will run. The digest of an index allows what this machine takes from it; for another
+    /// platform the manifest itself must be allowed.
+    fn has_digest_of(&self, rule: &Rule<'_>) -> bool {
+        let index = self.digest.filter(|_| rule.effect == Effect::Deny || !self.of_another_platform);
+        matches(&rule.digest, index) || self.instance.is_some() && matches(&rule.digest, self.instance)
     }
 
     /// Targets never get one.
@@ -225,6 +238,10 @@ impl<'a> Asked<'a> {
             None => name.digest.is_none(),
         })
     }
+}
+
+fn attr<'a>(image: &'a Image, key: &str) -> Option<&'a str> {
+    image.attrs.iter().find(|attr| attr.key == key).map(|attr| attr.value.as_str())
 }
 
 /// Whether one of the patterns matches, or there are none to match. What isn't known matches no pattern.

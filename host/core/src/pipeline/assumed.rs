@@ -4,7 +4,7 @@
 use bootc_image_grammar::{Command, Kind};
 
 use super::Pipeline;
-use super::cmd::{Names, Stored};
+use super::cmd::{Meaning, Names, Stored};
 use super::copy::target_name;
 use super::local::meanings;
 use super::set_unified::name_in_storage;
@@ -16,6 +16,7 @@ use crate::operation::{
 };
 use crate::plugin::PluginId;
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
+use crate::registry::Asked;
 use crate::subject::Subject;
 
 /// What is taken for granted.
@@ -137,8 +138,9 @@ fn first_meaning(name: &str) -> Result<Reference, Error> {
 }
 
 impl Names for Assumed {
-    fn in_registry(&self, _: &Reference, _: &[String]) -> Result<Digest, Error> {
-        Ok(self.digest.clone())
+    fn in_registry(&self, name: &Reference, _: &Asked) -> Result<Meaning, Error> {
+        let digest = name.digest().unwrap_or(&self.digest).clone();
+        Ok(Meaning { instance: digest.clone(), digest })
     }
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {

@@ -28,7 +28,7 @@ use crate::error::{By, Denial, Error};
 use crate::operation::{CommandImage, LocalImage, Operation, Request};
 use crate::plugin::PluginId;
 use crate::reference::{DOCKER, InvalidReference, Reference};
-use crate::registry;
+use crate::registry::{self, Asked};
 use crate::storage::containers::{Image, Store};
 
 pub(super) use run::execute;
@@ -118,17 +118,15 @@ impl<'a> Planned<'a> {
             Kind::PathRead | Kind::PathWrite => names.path(self.plugin, text, kind),
             _ => Ok(text.to_owned()),
         })?;
-        let options = registry_options(&command);
+        let asked = Asked::of(&command);
         command = command.rewrite(|kind, text| match kind {
             Kind::Remote if !is_off("reference") => {
                 let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
-                let digest = match name.digest() {
-                    Some(digest) => digest.clone(),
-                    None => names.in_registry(&name, &options)?,
-                };
+                let Meaning { digest, instance } = names.in_registry(&name, &asked)?;
                 let pinned = name.with_digest(digest);
+                refuse_strange(names, &name, &pinned, &instance, &asked)?;
                 let spelt_out = format!("{DOCKER}{pinned}");
-                images.push(CommandImage::Registry { name, pinned });
+                images.push(CommandImage::Registry { name, pinned, instance, platform: asked.named.clone() });
                 Ok::<_, Error>(spelt_out)
             }
             Kind::Local if saves_one => Ok(text.to_owned()),
@@ -206,11 +204,12 @@ pub(super) fn is_on(command: &Command, name: &str) -> bool {
     command.flags().iter().any(|flag| flag.name == name && flag.value == FlagValue::Switch(true))
 }
 
-/// How a registry is to be asked, as far as that is said; else it is the system's configuration that says so.
-fn registry_options(command: &Command) -> Vec<String> {
-    let flags = command.flags().iter();
-    let flags = flags.filter(|flag| ["authfile", "cert-dir", "tls-verify"].contains(&flag.name.as_str()));
-    flags.map(ToString::to_string).collect()
+/// What a name means in its registry.
+pub(super) struct Meaning {
+    /// The digest of its manifest, or of its index if it has one.
+    pub(super) digest: Digest,
+    /// The digest of the manifest that podman chooses there.
+    pub(super) instance: Digest,
 }
 
 /// An image of bootc's storage that a command names.
@@ -230,9 +229,8 @@ impl From<Stored> for CommandImage {
 
 /// What the names in a command mean.
 pub(super) trait Names {
-    /// What a name means in its registry: the digest of its manifest, or of its index if it has one.
-    /// With these options of podman's, which skopeo calls the same.
-    fn in_registry(&self, name: &Reference, options: &[String]) -> Result<Digest, Error>;
+    /// What a name means in its registry, asked as podman will ask.
+    fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error>;
 
     /// An image of bootc's storage, by one of its names or by its id.
     fn in_store(&self, text: &str) -> Result<Stored, Error>;
@@ -266,10 +264,15 @@ impl LookedUp<'_> {
 }
 
 impl Names for LookedUp<'_> {
-    fn in_registry(&self, name: &Reference, options: &[String]) -> Result<Digest, Error> {
-        let manifest = registry::manifest(self.0.settings, name, options)
-            .map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })?;
-        Ok(Digest::of(&manifest))
+    fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error> {
+        let look_up = || {
+            let document = registry::manifest(self.0.settings, name, &asked.options)?;
+            let digest = name.digest().cloned().unwrap_or_else(|| Digest::of(&document));
+            let pinned = name.with_digest(digest.clone());
+            let instance = registry::instance(self.0.settings, &pinned, &document, asked)?;
+            Ok(Meaning { digest, instance })
+        };
+        look_up().map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })
     }
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {
@@ -440,6 +443,29 @@ fn refuse_needed(command: &Command, names: &dyn Names) -> Result<(), Error> {
     Ok(())
 }
 
+/// A name that this host needs isn't given to an image that another machine runs.
+fn refuse_strange(
+    names: &dyn Names,
+    name: &Reference,
+    pinned: &Reference,
+    instance: &Digest,
+    asked: &Asked,
+) -> Result<(), Error> {
+    let Some(platform) = &asked.named else { return Ok(()) };
+    let Some(who) = names.needed_by(&name.clone().with_default_tag())? else { return Ok(()) };
+    if names.in_registry(pinned, &asked.here())?.instance == *instance || is_off("needs") {
+        return Ok(());
+    }
+    Err(Error::Denied(Denial {
+        by: By::Host("needs"),
+        code: "needed".to_owned(),
+        message: format!(
+            "the name {name} is needed by {who}, and the image for {platform} isn't this machine's"
+        ),
+        hint: Some("leave out the options that choose a platform".to_owned()),
+    }))
+}
+
 /// Of one image an archive keeps the names under which it is saved. podman would take them from what names it, which is an id.
 fn save(command: Command, names: &dyn Names, images: &mut Vec<CommandImage>) -> Result<Command, Error> {
     let wanted = command.operands().to_vec();
@@ -482,9 +508,9 @@ mod tests {
     struct Registry(RefCell<Vec<String>>);
 
     impl Names for Registry {
-        fn in_registry(&self, _: &Reference, options: &[String]) -> Result<Digest, Error> {
-            self.0.borrow_mut().extend(options.iter().cloned());
-            Ok(Digest::of(b""))
+        fn in_registry(&self, _: &Reference, asked: &Asked) -> Result<Meaning, Error> {
+            self.0.borrow_mut().extend(asked.options.iter().cloned());
+            Ok(Meaning { digest: Digest::of(b""), instance: Digest::of(b"") })
         }
 
         fn in_store(&self, _: &str) -> Result<Stored, Error> {

@@ -1,47 +1,16 @@
 //! What podman has fetched for `cmd pull`, and what it loads for `cmd load`: it is looked at before it gets a name, or before
 //! that is called a success. podman itself doesn't look at the layers that it has already.
 
-use bootc_image_grammar::{Command, FlagValue};
-
 use super::Pipeline;
 use super::heal::{Fetch, Source};
 use super::storages::Storage;
 use crate::bootc_store::BootcStore;
-use crate::digest::Digest;
 use crate::error::Error;
 use crate::operation::{CommandImage, LocalImage};
 use crate::reference::Reference;
-use crate::registry;
+use crate::registry::{self, Asked};
 use crate::scratch::Scratch;
-use crate::storage::containers::Which;
-
-/// How the registry is asked, in podman's words, and for which machine, in skopeo's.
-pub(super) struct Asked {
-    pub(super) options: Vec<String>,
-    platform: Vec<String>,
-}
-
-impl Asked {
-    /// As the command asks.
-    pub(super) fn of(command: &Command, options: Vec<String>) -> Self {
-        let text = |name: &str| {
-            let flag = command.flags().iter().find(|flag| flag.name == name)?;
-            if let FlagValue::Text(text) = &flag.value { Some(text.clone()) } else { None }
-        };
-        let platform = text("platform").unwrap_or_default();
-        let mut parts = platform.split('/').map(str::to_owned).filter(|part| !part.is_empty());
-        let (os, arch, variant) = (parts.next(), parts.next(), parts.next());
-        let option = |name: &str, given: Option<String>, part: Option<String>| {
-            given.or(part).map(|value| format!("--override-{name}={value}"))
-        };
-        let platform = [
-            option("os", text("os"), os),
-            option("arch", text("arch"), arch),
-            option("variant", text("variant"), variant),
-        ];
-        Self { options, platform: platform.into_iter().flatten().collect() }
-    }
-}
+use crate::storage::containers::{Image, Which};
 
 /// Has podman fetch images: `run` is podman. Returns its exit code.
 pub(super) fn pull(
@@ -113,12 +82,13 @@ pub(super) fn settle(
     image: &CommandImage,
     asked: &Asked,
 ) -> Result<(), Error> {
-    let CommandImage::Registry { name, pinned } = image else { return Ok(()) };
+    let CommandImage::Registry { name, pinned, instance, .. } = image else { return Ok(()) };
     let Some(digest) = pinned.digest() else { return Ok(()) };
     let storage = Storage::Bootc(store);
-    let fetched = match storage.held(pipeline, pinned, |image| image.is_of(digest))? {
+    let is_it = |image: &Image| image.is_of(digest) && image.is_of(instance);
+    let fetched = match storage.held(pipeline, pinned, is_it)? {
         Some(fetched) => fetched,
-        None => heal(pipeline, store, pinned, digest, asked)?,
+        None => heal(pipeline, store, pinned, &is_it, asked)?,
     };
     if name.digest().is_none() {
         storage.tag(pipeline, &fetched.id, name)?;
@@ -132,18 +102,18 @@ fn heal(
     pipeline: &Pipeline<'_>,
     store: &BootcStore,
     pinned: &Reference,
-    digest: &Digest,
+    is_it: &dyn Fn(&Image) -> bool,
     asked: &Asked,
 ) -> Result<LocalImage, Error> {
     let storage = Storage::Bootc(store);
     let found = storage.images(pipeline, |images, _| {
-        let found = images.named(pinned).filter(|image| image.is_of(digest));
+        let found = images.named(pinned).filter(|image| is_it(image));
         Ok(found.map(|image| (image.id.clone(), image.manifests().into_iter().next())))
     })?;
     let Some((id, manifest)) = found else {
         return Err(Error::Verification {
             what: pinned.to_string(),
-            why: format!("bootc's storage has no image of {digest} under this name"),
+            why: "bootc's storage has another image under this name than the one that was judged".to_owned(),
         });
     };
     if let Some(damage) = storage.damage(pipeline, Some(&id), &[])? {

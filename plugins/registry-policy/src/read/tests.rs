@@ -122,6 +122,37 @@ fn a_wrong_value_is_told_with_its_key() {
             "registry[0]",
             "\"quay.io/a\" can't match: a registry is HOST or HOST:PORT, and what follows is `repository`",
         ),
+        (
+            "registry",
+            json!(["quay.io", "INDEX.docker.io"]),
+            "registry[1]",
+            "\"index.docker.io\" can't match: this registry is compared as \"docker.io\"",
+        ),
+        (
+            "registry",
+            json!(["quay.io:443"]),
+            "registry[0]",
+            "\"quay.io:443\" can't match: the port 443, which every registry has, isn't compared; write \"quay.io\"",
+        ),
+        ("registry", json!(["qu ay"]), "registry[0]", "\"qu ay\" can't match: no registry has such a name"),
+        (
+            "digest",
+            json!(["sha265:*"]),
+            "digest[0]",
+            "\"sha265:*\" can't match: a digest begins with sha256:, in lower case",
+        ),
+        (
+            "operations",
+            json!(["cmd pul"]),
+            "operations[0]",
+            "\"cmd pul\" is no operation that is judged; did you mean \"cmd pull\"?",
+        ),
+        (
+            "operations",
+            json!(["cmd rm*"]),
+            "operations[0]",
+            "\"cmd rm\" is judged as \"remove\", which this policy isn't asked about",
+        ),
         ("registry", json!([""]), "registry[0]", "an empty pattern matches nothing"),
         ("registry", json!(["a", "[b"]), "registry[1]", "\"[b\" isn't a pattern: invalid range pattern"),
         (
@@ -150,6 +181,36 @@ fn a_wrong_value_is_told_with_its_key() {
             (key_there.clone(), format!("`{key_there}`: {message}")),
             "{key}"
         );
+    }
+}
+
+#[test]
+fn names_that_nothing_has_and_names_of_strangers_are_problems() {
+    let told = |effect: &str, registry: &str, repository: &str| {
+        let rule = json!({ "effect": effect, "registry": [registry], "repository": [repository] });
+        match settings(&json!({ "default": "deny", "rule": [rule] }).to_string()) {
+            Ok(_) => String::new(),
+            Err(problems) => problems[0].message.clone(),
+        }
+    };
+    for (effect, registry, repository, expected) in [
+        ("allow", "quay.io", "a/*", ""),
+        ("allow", "*", "a/b", ""),
+        ("allow", "*.example.com", "**", ""),
+        ("allow", "docker.io", "library/*", ""),
+        ("allow", "docker.io", "**", ""),
+        ("deny", "quay.io*", "a/b", ""),
+        ("allow", "quay.io*", "a/b", "registries of strangers, such as quay.io.example.net"),
+        ("allow", "127.0.0.?:5000", "a/b", "registries of strangers"),
+        ("allow", "quay.io", "A/b", "in lower case"),
+        ("allow", "quay.io", "a/b:1", "keys of their own"),
+        ("allow", "quay.io", "/a/b", "without slashes at its ends"),
+        ("deny", "docker.io", "nginx", "in library/"),
+        ("allow", "docker.io", "*", "in library/"),
+    ] {
+        let told = told(effect, registry, repository);
+        assert_eq!(told.is_empty(), expected.is_empty(), "{registry} {repository}: {told}");
+        assert!(told.contains(expected), "{registry} {repository}: {told}");
     }
 }
 

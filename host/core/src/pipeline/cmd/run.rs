@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_grammar::{Command, FlagValue};
 
-use super::super::fetched::{self, Asked};
+use super::super::fetched;
 use super::super::full_disk::Room;
 use super::super::local::{alone, fetching};
 use super::super::needs::note_until_upgrade;
 use super::super::storages::Storage;
 use super::super::{Pipeline, built, loaded, writable_physical};
 use super::working::Working;
-use super::{LookedUp, is_on, refuse_needed, registry_options};
+use super::{LookedUp, is_on, refuse_needed};
 use crate::bootc_store::BootcStore;
 use crate::children::{Child, exit_code};
 use crate::error::Error;
 use crate::files::private_directory;
 use crate::operation::CommandImage;
 use crate::reference::Reference;
+use crate::registry::Asked;
 use crate::report::Report;
 use crate::scratch::{self, Scratch};
 
@@ -49,7 +50,7 @@ pub(in crate::pipeline) fn execute(
     });
     let _fetching = fetching(pipeline, fetched.clone())?;
     let fetches = fetched.count() > 0;
-    let asked = Asked::of(command, registry_options(command));
+    let asked = Asked::of(command);
     let archive = NewArchive::of(command)?;
     if ["tag", "untag"].contains(&command.name()) {
         // Policies may have taken their time since.
