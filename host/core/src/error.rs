@@ -363,6 +363,9 @@ pub enum Error {
         /// A plugin with a similar name, or where plugins are looked for.
         hint: String,
     },
+    /// A plugin that is no policy was to be missed.
+    #[error("plugin {0} is no policy, and only a policy can be mandatory")]
+    NotAPolicy(PluginId),
     /// Something about one plugin isn't as it must be.
     #[error("plugin {plugin}: {reason}")]
     Plugin {
@@ -470,7 +473,7 @@ impl Error {
             Self::MissingProgram { .. } => Kind::MissingProgram,
             Self::LookUp { source, .. } => source.kind(),
             Self::Interrupted { signal } => Kind::Interrupted(*signal),
-            Self::NoSuchPlugin { .. } => Kind::Usage,
+            Self::NoSuchPlugin { .. } | Self::NotAPolicy(_) => Kind::Usage,
             Self::Audit(_)
             | Self::AuditOutcome(_)
             | Self::Configuration(_)
@@ -571,7 +574,8 @@ impl Error {
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"
             }
-            Self::Configuration(_) => "nothing runs until the configuration is corrected",
+            Self::Configuration(_) => "until the configuration is corrected nothing runs but list, and what looks at plugins",
+            Self::NotAPolicy(_) => "approve it without --mandatory",
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }
