@@ -86,13 +86,23 @@ fn every_part_of_podmans_configuration_is_looked_into() {
 fn the_storage_that_a_unit_names_is_looked_into() {
     let world = World::new();
     stock::mine(&world, &[]);
-    let unit = "[Container]\nImage=quay.io/newer/one:1\nGlobalArgs=--root /var/data/c --runroot=/run/c\n";
     let script = format!(
         "podman --root /var/data/c --runroot /run/c --storage-opt additionalimagestore={BOOTC_STORE} \
             create --name keep {MINE} true"
     );
-    let enter = || world.enter().file("/etc/containers/systemd/a.container", unit);
-    assert!(stays(&world, MINE, enter, &script));
+    for (says, script) in [
+        ("GlobalArgs=--root /var/data/c --runroot=/run/c", script.as_str()),
+        ("PodmanArgs=--root=/var/data/c --runroot=/run/c", ""),
+        ("[Service]\nEnvironment=CONTAINERS_STORAGE_CONF=/etc/site/storage.conf", ""),
+    ] {
+        let unit = format!("[Container]\nImage=quay.io/newer/one:1\n{says}\n");
+        let configuration = "[storage]\ngraphroot=\"/var/data/c\"\nrunroot=\"/run/c\"\n";
+        let enter = || {
+            let enter = world.enter().file("/etc/site/storage.conf", configuration);
+            enter.file("/etc/containers/systemd/a.container", &unit)
+        };
+        assert!(stays(&world, MINE, enter, script), "{says}");
+    }
     world.enter().sh("rm /etc/containers/systemd/a.container").ok();
     assert!(!stays(&world, MINE, || world.enter(), ""));
 }
@@ -187,7 +197,16 @@ fn what_units_start_stays_bound_or_not() {
             true,
         ),
         ("/etc/containers/systemd/app.container.d/1.conf", "[Container]\nImage=quay.io/x/y:1\n", true),
+        (
+            "/etc/containers/systemd/a.container",
+            "[Container]\nImage=quay.io/z:1\nMount=type=image,\"source=quay.io/x/y:1\",destination=/y\n",
+            true,
+        ),
         ("/etc/containers/systemd/a.kube", "[Kube]\nYaml=../a.yaml\n", true),
+        ("/etc/containers/systemd/a@.kube", "[Kube]\nYaml=/etc/containers/%i.yaml\n", true),
+        ("/etc/containers/systemd/users/a.container", "[Container]\nImage=quay.io/x/y:1\n", true),
+        ("/etc/containers/systemd/users/0/a.container", "[Container]\nImage=quay.io/x/y:1\n", true),
+        ("/etc/containers/systemd/users/1000/a.container", "[Container]\nImage=quay.io/x/y:1\n", false),
         ("/etc/containers/systemd/a.container", "not a unit\n[Container]\nImage=quay.io/x/y:1\n", false),
     ] {
         stock::mine(&world, &[name]);

@@ -74,7 +74,7 @@ fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootD
         // What an older podman, or an older configuration, has kept there is started by nobody before it is configured again.
         readings.push(Configuration::default());
         let configured = readings.iter().flat_map(Configuration::places).map(Path::to_owned);
-        for place in configured.chain(Units::read(system)?.storages()) {
+        for place in configured.chain(Units::read(system)?.storages()?) {
             add(system.open_root(&place)?)?;
             places.insert(place);
         }

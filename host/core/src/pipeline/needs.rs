@@ -15,6 +15,7 @@ use crate::settings::Settings;
 use crate::storage::aliases::aliases;
 use crate::storage::bound::{Bound, MayMean, Problem, bound_images};
 use crate::storage::containers::{Image, Store};
+use crate::storage::podman;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot::{self, Deployed};
 use crate::storage::system::System;
@@ -74,6 +75,14 @@ impl NeededName {
                 Version::Any => true,
             }
     }
+}
+
+/// A name in a containers-storage without the store that may stand in brackets before it, or an id without its `@`.
+fn without_store(name: &str) -> &str {
+    let inside = name.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    // An address in brackets has no slash.
+    let name = inside.filter(|(store, _)| store.contains('/')).map_or(name, |(_, name)| name);
+    name.strip_prefix('@').unwrap_or(name)
 }
 
 fn full_repository(name: &Reference) -> String {
@@ -136,6 +145,10 @@ impl Needs {
         if !with_units {
             return Ok(());
         }
+        for image in podman::infra_images(system)? {
+            let who = format!("every pod of {}, as its containers.conf says", system.name());
+            self.add_image(&ImageName::Known(image), &who, &aliases);
+        }
         for wanted in Units::read(system)?.images()? {
             let who = format!("unit {} of {}", wanted.unit.display(), system.name());
             self.add_image(&wanted.image, &who, &aliases);
@@ -146,7 +159,7 @@ impl Needs {
     /// An image as a unit names it.
     fn add_image(&mut self, image: &ImageName, who: &str, aliases: &[(String, String)]) {
         let name = match image {
-            ImageName::Known(name) => as_named_here(name),
+            ImageName::Known(name) => without_store(as_named_here(name)),
             ImageName::Partly(_) => {
                 self.partly.push((image.clone(), who.to_owned()));
                 return;
@@ -154,8 +167,8 @@ impl Needs {
         };
         match Reference::parse(name) {
             Ok(reference) => self.add_name(&reference, false, who),
-            Err(InvalidReference::ShortName(_)) => {
-                if let Ok(short) = Reference::parse_local(name) {
+            Err(InvalidReference::ShortName(_)) => match Reference::parse_local(name) {
+                Ok(short) => {
                     self.add_name(&short, true, who);
                     let rest = name.strip_prefix(short.repository()).unwrap_or_default();
                     let leads_to = aliases.iter().filter(|(name, _)| name == short.repository());
@@ -165,11 +178,26 @@ impl Needs {
                         self.add_name(&name, false, who);
                     }
                 }
-            }
-            // Compared as it is written: podman can't take it for another name either.
-            Err(_) => {}
+                Err(_) => self.add_unparsed(name, who),
+            },
+            Err(_) => self.add_unparsed(name, who),
         }
         self.texts.push((name.to_owned(), who.to_owned()));
+    }
+
+    /// A name that is none of ours. podman refuses most of them, and so has no image by them. It takes some: where a registry
+    /// with a port is called like a transport, or a digest is of a kind that isn't known here. Then every tag and digest in the
+    /// same repository may be meant.
+    fn add_unparsed(&mut self, name: &str, who: &str) {
+        let repository = name.split_once('@').map_or(name, |(repository, _)| repository);
+        let path = repository.rfind('/').map_or(0, |slash| slash + 1);
+        let end = repository[path..].find(':').map_or(repository.len(), |colon| path + colon);
+        if end > 0 {
+            for version in [':', '@'] {
+                let begins = format!("{}{version}", &repository[..end]);
+                self.partly.push((ImageName::Partly(vec![begins, String::new()]), who.to_owned()));
+            }
+        }
     }
 
     /// What a deployment was made from. If no manifest tells which image of that name it was, it may be any of them.
@@ -293,7 +321,7 @@ mod tests {
 
     #[test]
     fn an_image_that_is_named_by_its_id_or_digest_may_lose_other_names() {
-        for bound in ["x", "sha256:x"] {
+        for bound in ["x", "sha256:x", "containers-storage:@x"] {
             assert_eq!(needed(bound, &["localhost/other:1"]), (false, true), "{bound}");
         }
         assert_eq!(needed(&format!("quay.io/app@sha256:{HEX}"), &["quay.io/other:1"]), (false, true));
@@ -310,5 +338,41 @@ mod tests {
         ] {
             assert_eq!(needed(bound, &[name]), (false, false), "{bound} {name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_podman_takes_and_we_dont_keeps_its_repository() {
+        for (bound, name, expected) in [
+            ("registry:5000/app", "registry:5000/app:latest", true),
+            ("registry:5000/app:1", "registry:5000/app:1", true),
+            ("registry:5000/app", "registry:5000/app-two:latest", false),
+            ("quay.io/app:1@sha384:0123", "quay.io/app:2", true),
+            ("app@sha384:0123", "quay.io/app@sha256:x", true),
+            ("quay.io/app@sha384:0123", "quay.io/other:1", false),
+            ("containers-storage:[overlay@/x+/y]quay.io/app:1", "quay.io/app:1", true),
+            ("dir:/srv/app", "quay.io/app:1", false),
+            ("containers-storage:@x", "quay.io/app:1", false),
+        ] {
+            assert_eq!(
+                needed(bound, &[&name.replace("sha256:x", &format!("sha256:{HEX}"))]).0,
+                expected,
+                "{bound}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_image_of_pods_is_needed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let containers = scratch.path().join("etc/containers");
+        std::fs::create_dir_all(&containers).unwrap();
+        let text = "[engine]\ninfra_image = \"quay.io/pause:1\"\n";
+        std::fs::write(containers.join("containers.conf"), text).unwrap();
+        let mut needs = Needs::default();
+        let system = System::in_directory(scratch.path()).unwrap();
+        needs.add_system(&system, false).unwrap();
+        assert_eq!(needs.of_name("quay.io/pause:1", None), None);
+        needs.add_system(&system, true).unwrap();
+        assert!(needs.of_name("quay.io/pause:1", None).unwrap().starts_with("every pod of "));
     }
 }

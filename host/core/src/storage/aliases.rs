@@ -1,23 +1,27 @@
 //! Where names without a registry lead: the aliases of the containers tools' configuration, and those that they have remembered.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::podman::files::read_all;
 use super::system::System;
 use crate::error::Error;
 
 /// Files, and directories whose `*.conf` count.
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "/etc/containers/registries.conf",
     "/usr/share/containers/registries.conf",
+    "/root/.config/containers/registries.conf",
     "/var/cache/containers/short-name-aliases.conf",
 ];
-const DIRECTORIES: [&str; 2] =
-    ["/etc/containers/registries.conf.d", "/usr/share/containers/registries.conf.d"];
-const MAX_CONFIGURATION: u64 = 4 << 20;
+const DIRECTORIES: [&str; 5] = [
+    "/etc/containers/registries.conf.d",
+    "/etc/containers/registries.rootful.conf.d",
+    "/usr/share/containers/registries.conf.d",
+    "/usr/share/containers/registries.rootful.conf.d",
+    "/root/.config/containers/registries.conf.d",
+];
 
 #[derive(Deserialize)]
 struct Configuration {
@@ -30,34 +34,9 @@ struct Configuration {
 /// # Errors
 /// The system's; [`Error::Corrupt`] if a file can't be understood.
 pub fn aliases(system: &System) -> Result<Vec<(String, String)>, Error> {
-    let mut paths: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
-    for directory in DIRECTORIES {
-        match system.entries(directory) {
-            Ok(entries) => paths.extend(
-                entries
-                    .into_iter()
-                    .map(|entry| Path::new(directory).join(entry.name))
-                    .filter(|path| path.extension().is_some_and(|extension| extension == "conf")),
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(system.error("read", directory)(error)),
-        }
-    }
-    let mut found = Vec::new();
-    for path in paths {
-        let text = match system.read_text(&path, MAX_CONFIGURATION) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(system.error("read", &path)(error)),
-        };
-        let configuration: Configuration = toml::from_str(&text).map_err(|error| Error::Corrupt {
-            path: system.path(&path),
-            why: error.message().to_owned(),
-            hint: "podman can't read it either; see: man containers-registries.conf",
-        })?;
-        found.extend(configuration.aliases);
-    }
-    Ok(found)
+    let hint = "podman can't read it either; see: man containers-registries.conf";
+    let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;
+    Ok(all.into_iter().flat_map(|configuration| configuration.aliases).collect())
 }
 
 #[cfg(test)]
@@ -75,11 +54,26 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         write(FILES[0], "unqualified-search-registries = [\"docker.io\"]\n");
-        write(FILES[2], "[aliases]\n\"a\" = \"quay.io/a/b\"\n");
+        write(FILES[3], "[aliases]\n\"a\" = \"quay.io/a/b\"\n");
         write("etc/containers/registries.conf.d/shortnames.conf", "[aliases]\nc = \"quay.io/c/d\"\n");
         write("etc/containers/registries.conf.d/notes", "[");
         let pair = |name: &str, target: &str| (name.to_owned(), target.to_owned());
         assert_eq!(aliases(&root).unwrap(), [pair("a", "quay.io/a/b"), pair("c", "quay.io/c/d")]);
+        std::os::unix::fs::symlink(
+            "/dev/null",
+            scratch.path().join("etc/containers/registries.conf.d/null.conf"),
+        )
+        .unwrap();
+        write(FILES[2], "[aliases]\ne = \"quay.io/e/f\"\n");
+        for (number, directory) in DIRECTORIES.into_iter().enumerate().skip(1) {
+            write(&format!("{directory}/1.conf"), &format!("[aliases]\n{number} = \"quay.io/g\"\n"));
+        }
+        let found = aliases(&root).unwrap();
+        assert_eq!(
+            found[..3],
+            [pair("e", "quay.io/e/f"), pair("a", "quay.io/a/b"), pair("c", "quay.io/c/d")]
+        );
+        assert_eq!(found[3..], ["1", "2", "3", "4"].map(|number| pair(number, "quay.io/g")));
         write(FILES[1], "[");
         assert!(matches!(aliases(&root), Err(Error::Corrupt { .. })));
     }

@@ -10,7 +10,7 @@ use rustix::fs::FileType;
 use super::keyfile;
 use super::root::Entry;
 use super::system::System;
-use super::units::{self, ImageName, Resolved, UnitFile, Units};
+use super::units::{self, ImageName, Resolved, Said, UnitFile, Units};
 use crate::error::Error;
 
 /// Where the links are.
@@ -170,8 +170,8 @@ fn named(value: &str) -> Result<String, (String, MayMean)> {
 fn of_other_unit(system: &System, name: &str, path: &Path) -> Option<MayMean> {
     let Some(file) = units::read(system, path).ok()? else { return Some(MayMean::Nothing) };
     let target = system.canonical(path).ok()?;
-    let images = units::values(system, name, &target, &file).ok()?;
-    Some(MayMean::Images(images.iter().map(|image| ImageName::new(image)).collect()))
+    let said = units::said(system, name, &target, &file).ok()?;
+    Some(MayMean::Images(said.into_iter().map(Said::image).collect()))
 }
 
 /// What a link means that leads nowhere. If it leads to a pattern that no shell has filled in, all files are meant that it fits;

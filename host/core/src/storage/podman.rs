@@ -3,10 +3,14 @@
 //! Up to version 5 podman reads one file. Version 6 reads drop-ins over it, and root's own file in `/root`. Which version a
 //! system has isn't written anywhere, so a configuration that the versions understand differently has several readings.
 
+pub(super) mod files;
+mod infra;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use infra::infra_images;
 use toml::{Table, Value};
 
 use super::system::System;
@@ -76,7 +80,7 @@ impl Configuration {
 /// The system's; [`Error::Corrupt`] if a file can't be understood.
 pub fn readings(system: &System) -> Result<Vec<Configuration>, Error> {
     let mut readings = started_by_us(system)?;
-    let own = read(system, &[&[OWN_MAIN], &MAIN[..]].concat(), &[&DROP_INS[..], &[OWN_DROP_INS]].concat())?;
+    let own = Read::Own.configuration(system, None)?;
     if !readings.contains(&own) {
         readings.push(own);
     }
@@ -88,25 +92,69 @@ pub fn readings(system: &System) -> Result<Vec<Configuration>, Error> {
 /// # Errors
 /// As [`readings`].
 pub fn started_by_us(system: &System) -> Result<Vec<Configuration>, Error> {
-    let mut readings = vec![read(system, &MAIN, &[])?];
-    let with_drop_ins = read(system, &MAIN, &DROP_INS)?;
+    let mut readings = vec![Read::Main.configuration(system, None)?];
+    let with_drop_ins = Read::DropIns.configuration(system, None)?;
     if !readings.contains(&with_drop_ins) {
         readings.push(with_drop_ins);
     }
     Ok(readings)
 }
 
-fn read(system: &System, main: &[&str], drop_ins: &[&str]) -> Result<Configuration, Error> {
-    let mut configuration = Configuration::default();
-    for path in main {
-        if apply(system, Path::new(path), &mut configuration)? {
-            break;
+/// What the configuration means beside [`readings`] to a podman whose environment names a file that is read instead of all
+/// others, or one that lies over the others, which only version 6 reads.
+///
+/// # Errors
+/// As [`readings`].
+pub(super) fn readings_of_unit(
+    system: &System,
+    instead: Option<&Path>,
+    over: Option<&Path>,
+) -> Result<Vec<Configuration>, Error> {
+    match (instead, over) {
+        (None, None) => Ok(Vec::new()),
+        (None, over) => {
+            [Read::DropIns, Read::Own].iter().map(|read| read.configuration(system, over)).collect()
+        }
+        (Some(instead), over) => {
+            [None, over].into_iter().map(|over| Read::This(instead).configuration(system, over)).collect()
         }
     }
-    for path in drop_in_files(system, drop_ins)? {
-        apply(system, &path, &mut configuration)?;
+}
+
+/// Which files are read.
+enum Read<'a> {
+    /// The main file, by podman up to version 5.
+    Main,
+    /// Drop-ins as well, by version 6.
+    DropIns,
+    /// Root's own files as well.
+    Own,
+    /// One instead of all others.
+    This(&'a Path),
+}
+
+impl Read<'_> {
+    fn configuration(&self, system: &System, over: Option<&Path>) -> Result<Configuration, Error> {
+        let main = MAIN.map(Path::new);
+        let (main, drop_ins) = match self {
+            Self::Main => (main.to_vec(), Vec::new()),
+            Self::DropIns => (main.to_vec(), DROP_INS.to_vec()),
+            Self::Own => {
+                ([&[Path::new(OWN_MAIN)], &main[..]].concat(), [&DROP_INS[..], &[OWN_DROP_INS]].concat())
+            }
+            Self::This(file) => (vec![*file], Vec::new()),
+        };
+        let mut written = Written::default();
+        for path in main {
+            if written.add(system, path)? {
+                break;
+            }
+        }
+        for path in drop_in_files(system, &drop_ins)?.iter().map(PathBuf::as_path).chain(over) {
+            written.add(system, path)?;
+        }
+        written.meaning()
     }
-    Ok(configuration)
 }
 
 /// In the order of their names, whichever directory they are in.
@@ -129,75 +177,112 @@ fn drop_in_files(system: &System, directories: &[&str]) -> Result<Vec<PathBuf>, 
     Ok(files.into_values().collect())
 }
 
-/// Lays a file over what has been read; false if it isn't there.
-fn apply(system: &System, path: &Path, configuration: &mut Configuration) -> Result<bool, Error> {
-    let text = match system.read_text(path, MAX_CONFIGURATION) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(system.error("read", path)(error)),
-    };
-    let corrupt = |why: String| Error::Corrupt {
-        path: system.path(path),
-        why,
-        hint: "podman can't read it either; see: man containers-storage.conf",
-    };
-    let table: Table = toml::from_str(&text).map_err(|error| corrupt(error.message().to_owned()))?;
-    let empty = Table::new();
-    let section = |table: &Table, name: &str| match table.get(name) {
-        None => Ok(empty.clone()),
-        Some(Value::Table(section)) => Ok(section.clone()),
-        Some(_) => Err(corrupt(format!("{name} isn't a table"))),
-    };
-    let storage = section(&table, "storage")?;
-    let options = section(&storage, "options")?;
-    let text = |name: &str| match storage.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-        Some(_) => Err(corrupt(format!("{name} isn't a text"))),
-    };
-    let place = |name: &str| match text(name)? {
-        None => Ok(None),
-        Some(text) => expand(&text).map(Some).map_err(corrupt),
-    };
-    if let Some(driver) = text("driver")? {
-        configuration.driver = Some(if driver == "overlay2" { "overlay".to_owned() } else { driver });
-    }
-    if let Some(graphroot) = place("graphroot")? {
-        configuration.graphroot = graphroot;
-    }
-    if let Some(runroot) = place("runroot")? {
-        configuration.runroot = runroot;
-    }
-    if let Some(imagestore) = place("imagestore")? {
-        configuration.imagestore = Some(imagestore);
-    }
-    if let Some(stores) = options.get("additionalimagestores") {
-        let stores = additional(stores, &mut configuration.additional).map_err(corrupt)?;
-        configuration.additional = stores;
-    }
-    Ok(true)
+/// What stands in the files that have been read. An empty text in a later file takes back what an earlier one says.
+#[derive(Default)]
+struct Written {
+    driver: Option<String>,
+    graphroot: Option<Place>,
+    runroot: Option<Place>,
+    imagestore: Option<Place>,
+    additional: Vec<PathBuf>,
+    /// Whether lists are appended to the list so far: once a file says so, to those of later files, too.
+    appends: bool,
 }
 
-/// A list, or what is appended to the list so far if it says so.
-fn additional(value: &Value, so_far: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, String> {
-    let wrong = || "additionalimagestores isn't a list of paths".to_owned();
-    let mut stores = Vec::new();
-    let mut appends = false;
-    for value in value.as_array().ok_or_else(wrong)? {
-        match value {
-            Value::String(text) => stores.push(expand(text)?),
-            Value::Table(attributes) => {
-                appends = attributes.get("append").and_then(Value::as_bool).ok_or_else(wrong)?;
-            }
-            _ => return Err(wrong()),
+/// A text that names a directory, and the file that it stands in.
+struct Place {
+    text: String,
+    file: PathBuf,
+}
+
+impl Place {
+    fn path(&self) -> Result<PathBuf, Error> {
+        expand(&self.text).map_err(|why| corrupt(&self.file, why))
+    }
+}
+
+fn corrupt(path: &Path, why: String) -> Error {
+    let hint = "podman can't read it either; see: man containers-storage.conf";
+    Error::Corrupt { path: path.to_owned(), why, hint }
+}
+
+impl Written {
+    /// Lays a file over what has been read; false if it isn't there.
+    fn add(&mut self, system: &System, path: &Path) -> Result<bool, Error> {
+        let text = match system.read_text(path, MAX_CONFIGURATION) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(system.error("read", path)(error)),
+        };
+        let file = system.path(path);
+        let corrupt = |why: String| corrupt(&file, why);
+        let table: Table = toml::from_str(&text).map_err(|error| corrupt(error.message().to_owned()))?;
+        let empty = Table::new();
+        let section = |table: &Table, name: &str| match table.get(name) {
+            None => Ok(empty.clone()),
+            Some(Value::Table(section)) => Ok(section.clone()),
+            Some(_) => Err(corrupt(format!("{name} isn't a table"))),
+        };
+        let storage = section(&table, "storage")?;
+        let options = section(&storage, "options")?;
+        let text = |name: &str| match storage.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(corrupt(format!("{name} isn't a text"))),
+        };
+        if let Some(driver) = text("driver")? {
+            self.driver = Some(if driver == "overlay2" { "overlay".to_owned() } else { driver });
         }
+        let places = [
+            ("graphroot", &mut self.graphroot),
+            ("runroot", &mut self.runroot),
+            ("imagestore", &mut self.imagestore),
+        ];
+        for (name, place) in places {
+            if let Some(text) = text(name)? {
+                *place = Some(Place { text, file: file.clone() });
+            }
+        }
+        if let Some(stores) = options.get("additionalimagestores") {
+            self.add_stores(stores).map_err(corrupt)?;
+        }
+        Ok(true)
     }
-    if appends {
-        let mut all = std::mem::take(so_far);
-        all.append(&mut stores);
-        return Ok(all);
+
+    fn add_stores(&mut self, value: &Value) -> Result<(), String> {
+        let wrong = || "additionalimagestores isn't a list of paths".to_owned();
+        let mut stores = Vec::new();
+        for value in value.as_array().ok_or_else(wrong)? {
+            match value {
+                Value::String(text) => stores.push(expand(text)?),
+                Value::Table(attributes) => {
+                    for (name, value) in attributes {
+                        self.appends =
+                            value.as_bool().filter(|_| name.as_str() == "append").ok_or_else(wrong)?;
+                    }
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        if !self.appends {
+            self.additional.clear();
+        }
+        self.additional.append(&mut stores);
+        Ok(())
     }
-    Ok(stores)
+
+    fn meaning(self) -> Result<Configuration, Error> {
+        let said = |place: Option<Place>| {
+            place.filter(|place| !place.text.is_empty()).map(|place| place.path()).transpose()
+        };
+        Ok(Configuration {
+            driver: self.driver.filter(|driver| !driver.is_empty()),
+            graphroot: said(self.graphroot)?.unwrap_or_else(|| GRAPHROOT.into()),
+            runroot: said(self.runroot)?.unwrap_or_else(|| RUNROOT.into()),
+            imagestore: said(self.imagestore)?,
+            additional: self.additional,
+        })
+    }
 }
 
 /// podman fills in the number of the user, who is root, and variables of its environment, of which only root's home is known.
@@ -285,5 +370,53 @@ mod tests {
         let drop_in = format!("{}/x.conf", DROP_INS[0]);
         let found = found(&[(MAIN[0], text), (&drop_in, more)]).unwrap();
         assert_eq!(found[1].additional, ["/a", "/b", "/c"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn an_empty_text_in_a_drop_in_takes_back_what_stood_before() {
+        let text =
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"/g\"\nrunroot = \"/r/$SITE\"\nimagestore = \"/i\"\n";
+        let drop_in = format!("{}/x.conf", DROP_INS[3]);
+        let nothing = "[storage]\ndriver = \"\"\ngraphroot = \"\"\nrunroot = \"\"\nimagestore = \"\"\n";
+        // Up to version 5 podman reads the main file alone.
+        let known = text.replace("$SITE", "0");
+        let found = |text: &str| found(&[(MAIN[0], text), (&drop_in, nothing)]);
+        let [old, new] = <[_; 2]>::try_from(found(&known).unwrap()).unwrap();
+        assert_eq!((old.driver.as_deref(), old.images()), (Some("vfs"), Path::new("/i")));
+        assert_eq!(new, Configuration::default());
+        assert!(matches!(found(text), Err(Error::Corrupt { .. })));
+        // Only the file that counts says what isn't known.
+        let unknown = format!("{}/w.conf", DROP_INS[0]);
+        let found = super::tests::found(&[(&unknown, text), (&drop_in, nothing)]).unwrap();
+        assert_eq!(found, [Configuration::default()]);
+    }
+
+    #[test]
+    fn once_a_list_is_appended_later_ones_are_too() {
+        let list = |stores: &str| format!("[storage.options]\nadditionalimagestores = [{stores}]\n");
+        let path = |number: &str| format!("{}/{number}.conf", DROP_INS[0]);
+        let additional = |texts: [&str; 3]| {
+            let [one, two, three] = texts.map(list);
+            let found = found(&[(MAIN[0], &one), (&path("1"), &two), (&path("2"), &three)]).unwrap();
+            let stores = found[1].additional.iter().map(|path| path.display().to_string());
+            stores.collect::<Vec<_>>().concat()
+        };
+        assert_eq!(additional(["'/a'", "'/b', {append = true}", "'/c'"]), "/a/b/c");
+        assert_eq!(additional(["'/a', {append = true}", "'/b'", "'/c'"]), "/a/b/c");
+        assert_eq!(additional(["'/a', {append = true}", "'/b'", "'/c', {append = false}"]), "/c");
+        assert_eq!(additional(["'/a'", "'/b', {}", "'/c'"]), "/c");
+        for bad in ["{append = 1}", "{prepend = true}", "1"] {
+            assert!(matches!(found(&[(MAIN[0], &list(bad))]), Err(Error::Corrupt { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_null_is_an_empty_configuration() {
+        let scratch = tempfile::tempdir().unwrap();
+        let etc = scratch.path().join("etc/containers");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::os::unix::fs::symlink("../../dev/null", etc.join("storage.conf")).unwrap();
+        let found = readings(&System::in_directory(scratch.path()).unwrap());
+        assert_eq!(found.unwrap(), [Configuration::default()]);
     }
 }

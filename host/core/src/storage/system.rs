@@ -96,7 +96,7 @@ impl System {
     /// As [`RootDir::read`].
     pub fn read(&self, path: impl AsRef<Path>, max: u64) -> io::Result<Vec<u8>> {
         let path = path.as_ref();
-        if self.link_target(path)?.is_some_and(|target| target == Path::new("/dev/null")) {
+        if self.is_link_to_null(path)? {
             return Ok(Vec::new());
         }
         self.root.read(self.locate(path)?, max)
@@ -107,7 +107,11 @@ impl System {
     /// # Errors
     /// As [`RootDir::read_text`].
     pub fn read_text(&self, path: impl AsRef<Path>, max: u64) -> io::Result<String> {
-        self.root.read_text(self.locate(path.as_ref())?, max)
+        let path = path.as_ref();
+        if self.is_link_to_null(path)? {
+            return Ok(String::new());
+        }
+        self.root.read_text(self.locate(path)?, max)
     }
 
     /// The entries of a directory; see [`RootDir::entries`].
@@ -135,6 +139,11 @@ impl System {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.error("open", path)(error)),
         }
+    }
+
+    /// Whether it is a link that leads to `/dev/null`, over others or not, which no system that doesn't run has.
+    fn is_link_to_null(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.link_target(path)?.is_some() && self.canonical(path)? == Path::new("/dev/null"))
     }
 
     /// Where a link points, as written; none if it isn't one, or isn't there.
@@ -285,5 +294,29 @@ mod tests {
         let old = System::of_deployment(&physical, &deployments[0]).unwrap();
         assert_eq!(old.len(), 1);
         assert_eq!(old[0].read_text("/etc/site", 10).unwrap(), "site");
+    }
+
+    #[test]
+    fn a_link_to_null_is_an_empty_file() {
+        let (scratch, physical, deployments) = deployments();
+        let etc = scratch.path().join(&deployments[0].path).join("etc");
+        let deployed = System::of_deployment(&physical, &deployments[0]).unwrap().swap_remove(0);
+        let plain = System::in_directory(etc.parent().unwrap()).unwrap();
+        for (name, target) in [
+            ("absolute", "/dev/null"),
+            ("relative", "../dev/null"),
+            ("far", "../../../dev/null"),
+            ("two", "far"),
+        ] {
+            symlink(target, etc.join(name)).unwrap();
+            for system in [&deployed, &plain] {
+                let path = format!("/etc/{name}");
+                assert_eq!(system.read(&path, 10).unwrap(), b"", "{name}");
+                assert_eq!(system.read_text(&path, 10).unwrap(), "", "{name}");
+            }
+        }
+        assert!(deployed.read_text("/dev/null", 10).is_err());
+        symlink("circle", etc.join("circle")).unwrap();
+        assert!(plain.read_text("/etc/circle", 10).is_err());
     }
 }

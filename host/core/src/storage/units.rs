@@ -4,102 +4,30 @@
 //! - [`Units`]: the units of a system, and the images that they start
 //! - [`ImageName`]: what a unit says of an image, as far as that is known before it starts
 
+mod arguments;
 mod file;
 mod kube;
+mod name;
+mod search;
+mod storages;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 
+use arguments::{image_of_mount, option};
 pub(super) use file::UnitFile;
-use rustix::io::Errno;
+pub use name::ImageName;
+use search::{Manager, directories, drop_ins, leads_nowhere, names};
 
 use super::system::System;
 use crate::error::Error;
 
-/// Where Quadlet looks for root's units: the first of a name counts.
-const DIRECTORIES: [&str; 3] =
-    ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
-/// Below it are units of users, which root's Quadlet passes over.
-const USERS: &str = "/etc/containers/systemd/users";
 /// Kinds of unit, by the ending of their names, that can name an image.
 const KINDS: [&str; 6] = ["build", "container", "image", "kube", "pod", "volume"];
+/// The groups in them that say how they are started.
+const GROUPS: [&str; 6] = ["Build", "Container", "Image", "Kube", "Pod", "Volume"];
 /// Largest unit, and largest file of Kubernetes that one names.
 const MAX_FILE: u64 = 1 << 20;
-/// Deepest directory of units.
-const MAX_DEPTH: usize = 32;
-
-/// An image as a unit names it. What systemd fills in when it starts the unit isn't known before.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ImageName {
-    /// All of the name.
-    Known(String),
-    /// The parts of the name between those that systemd fills in: at least two, of which some are empty.
-    Partly(Vec<String>),
-}
-
-impl ImageName {
-    /// From a value in which `%%` is a percent sign, `$$` a dollar sign, and `%i`, `$NAME` and `${NAME}` are filled in.
-    pub fn new(value: &str) -> Self {
-        let mut parts = vec![String::new()];
-        let mut rest = value.chars().peekable();
-        while let Some(character) = rest.next() {
-            let is_doubled = matches!(character, '%' | '$') && rest.peek() == Some(&character);
-            match character {
-                '%' | '$' if is_doubled => {
-                    rest.next();
-                    push(&mut parts, character);
-                }
-                '%' => {
-                    rest.next();
-                    parts.push(String::new());
-                }
-                '$' if rest.peek() == Some(&'{') => {
-                    rest.by_ref().take_while(|&inside| inside != '}').for_each(drop);
-                    parts.push(String::new());
-                }
-                '$' => {
-                    while rest.next_if(|&next| next.is_ascii_alphanumeric() || next == '_').is_some() {}
-                    parts.push(String::new());
-                }
-                other => push(&mut parts, other),
-            }
-        }
-        match <[String; 1]>::try_from(parts) {
-            Ok([text]) => Self::Known(text),
-            Err(parts) => Self::Partly(parts),
-        }
-    }
-
-    /// Whether a name in a storage may be this one. Of a name that isn't known in full any registry may stand in front.
-    pub fn may_be(&self, stored: &str) -> bool {
-        let Self::Partly(parts) = self else { return false };
-        let ends = stored.match_indices('/').map(|(slash, _)| &stored[slash + 1..]);
-        std::iter::once(stored).chain(ends).any(|text| fits(parts, text))
-    }
-}
-
-fn push(parts: &mut [String], character: char) {
-    if let Some(last) = parts.last_mut() {
-        last.push(character);
-    }
-}
-
-/// Whether a text begins with the first part, ends with the last one, and has the others in between, in their order.
-fn fits(parts: &[String], text: &str) -> bool {
-    let Some((first, rest)) = parts.split_first() else { return false };
-    let Some((last, between)) = rest.split_last() else { return text == first };
-    let Some(mut text) = text.strip_prefix(first.as_str()) else { return false };
-    for part in between {
-        match text.find(part.as_str()) {
-            Some(at) => text = &text[at + part.len()..],
-            None => return false,
-        }
-    }
-    // podman adds the tag that isn't written.
-    text.ends_with(last.as_str())
-        || text.strip_suffix(":latest").is_some_and(|text| text.ends_with(last.as_str()))
-}
 
 /// One unit, with its drop-ins.
 #[derive(Debug)]
@@ -121,7 +49,9 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Units<'a> {
     system: &'a System,
-    units: BTreeMap<String, Unit>,
+    of_system: BTreeMap<String, Unit>,
+    /// What root's own manager starts, once root logs in or lingers.
+    of_root: BTreeMap<String, Unit>,
 }
 
 impl<'a> Units<'a> {
@@ -130,27 +60,14 @@ impl<'a> Units<'a> {
     /// # Errors
     /// The system's, if a directory or a file is there but can't be read.
     pub fn read(system: &'a System) -> Result<Self, Error> {
-        let directories = directories(system)?;
-        let mut units = BTreeMap::new();
-        for directory in &directories {
-            for name in names(system, directory)? {
-                if units.contains_key(&name) || kind(&name).is_none_or(|kind| !KINDS.contains(&kind)) {
-                    continue;
-                }
-                let path = directory.join(&name);
-                if let Some(file) = read(system, &path)? {
-                    units.insert(name, Unit { path, file });
-                }
-            }
-        }
-        for (name, unit) in &mut units {
-            for path in drop_ins(system, &directories, name)? {
-                if let Some(file) = read(system, &path)? {
-                    unit.file.append(file);
-                }
-            }
-        }
-        Ok(Self { system, units })
+        let of_system = units(system, Manager::System)?;
+        Ok(Self { system, of_system, of_root: units(system, Manager::Root)? })
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Manager, &String, &Unit)> {
+        let of = |manager| move |(name, unit)| (manager, name, unit);
+        let of_root = self.of_root.iter().map(of(Manager::Root));
+        self.of_system.iter().map(of(Manager::System)).chain(of_root)
     }
 
     /// The images of all units. A unit that refers to one that isn't there isn't started by anybody.
@@ -159,40 +76,81 @@ impl<'a> Units<'a> {
     /// The system's; [`Error::Unit`] if what a unit starts can't be determined.
     pub fn images(&self) -> Result<BTreeSet<Wanted>, Error> {
         let mut wanted = BTreeSet::new();
-        for (name, unit) in &self.units {
-            for value in values(self.system, name, &unit.path, &unit.file)? {
-                let image = match self.resolve(&value) {
-                    Resolved::Name(name) => ImageName::new(&name),
-                    Resolved::Absent => continue,
+        for (manager, name, unit) in self.all() {
+            for said in said(self.system, name, &unit.path, &unit.file)? {
+                let said = match said {
+                    Said::Itself(value) => match resolve(self.of(manager), &value) {
+                        Resolved::Name(name) => Said::Itself(name),
+                        Resolved::Absent => continue,
+                    },
+                    in_file => in_file,
                 };
-                wanted.insert(Wanted { unit: unit.path.clone(), image });
+                wanted.insert(Wanted { unit: unit.path.clone(), image: said.image() });
             }
         }
         Ok(wanted)
     }
 
-    /// Where podman keeps the containers of units that name a storage of their own: with `GlobalArgs=--root=DIR` and the like.
-    pub fn storages(&self) -> impl Iterator<Item = PathBuf> {
-        const GROUPS: [&str; 6] = ["Build", "Container", "Image", "Kube", "Pod", "Volume"];
-        let words =
-            self.units.values().flat_map(|unit| GROUPS.map(|group| unit.file.words(group, "GlobalArgs")));
-        words.flat_map(|words| {
-            let named = ["--root", "--runroot", "--imagestore"].into_iter();
-            let named: Vec<PathBuf> =
-                named.flat_map(|name| option(&words, name).map(PathBuf::from).collect::<Vec<_>>()).collect();
-            named
-        })
+    /// Where podman keeps the containers of units that name a storage of their own.
+    ///
+    /// # Errors
+    /// The system's; of podman's configuration; [`Error::Unit`] if it isn't known before a unit starts where that is.
+    pub fn storages(&self) -> Result<BTreeSet<PathBuf>, Error> {
+        let mut places = BTreeSet::new();
+        for (manager, name, unit) in self.all() {
+            let group =
+                kind(name).and_then(|kind| GROUPS.iter().find(|group| group.eq_ignore_ascii_case(kind)));
+            if let Some(group) = group {
+                places.extend(storages::of_unit(self.system, manager, group, unit)?);
+            }
+        }
+        Ok(places)
     }
 
-    /// What a value of `Image=` stands for: it may be the name of another unit.
-    pub(super) fn resolve(&self, value: &str) -> Resolved {
-        match kind(value) {
-            Some("image" | "build") => match self.units.get(value).and_then(|unit| made(value, &unit.file)) {
-                Some(name) => Resolved::Name(name),
-                None => Resolved::Absent,
-            },
-            _ => Resolved::Name(value.to_owned()),
+    fn of(&self, manager: Manager) -> &BTreeMap<String, Unit> {
+        match manager {
+            Manager::System => &self.of_system,
+            Manager::Root => &self.of_root,
         }
+    }
+
+    /// What a value of `Image=` in a unit of the system stands for: it may be the name of another unit.
+    pub(super) fn resolve(&self, value: &str) -> Resolved {
+        resolve(&self.of_system, value)
+    }
+}
+
+fn units(system: &System, manager: Manager) -> Result<BTreeMap<String, Unit>, Error> {
+    let directories = directories(system, manager)?;
+    let mut units = BTreeMap::new();
+    for directory in &directories {
+        for name in names(system, directory)? {
+            if units.contains_key(&name) || kind(&name).is_none_or(|kind| !KINDS.contains(&kind)) {
+                continue;
+            }
+            let path = directory.join(&name);
+            if let Some(file) = read(system, &path)? {
+                units.insert(name, Unit { path, file });
+            }
+        }
+    }
+    for (name, unit) in &mut units {
+        for path in drop_ins(system, &directories, name)? {
+            if let Some(file) = read(system, &path)? {
+                unit.file.append(file);
+            }
+        }
+    }
+    Ok(units)
+}
+
+fn resolve(units: &BTreeMap<String, Unit>, value: &str) -> Resolved {
+    match kind(value) {
+        Some("image" | "build") => match units.get(value).and_then(|unit| made(value, &unit.file)) {
+            Some(name) => Resolved::Name(name),
+            None => Resolved::Absent,
+        },
+        _ => Resolved::Name(value.to_owned()),
     }
 }
 
@@ -232,8 +190,27 @@ pub(super) fn read(system: &System, path: &Path) -> Result<Option<UnitFile>, Err
     }
     match system.read(path, MAX_FILE) {
         Ok(text) => Ok(UnitFile::parse(&String::from_utf8_lossy(&text)).ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if leads_nowhere(&error) => Ok(None),
         Err(error) => Err(system.error("read", path)(error)),
+    }
+}
+
+/// What a unit says of an image.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// In its own text: it may be the name of another unit, and systemd fills in parts of it.
+    Itself(String),
+    /// In a file that it names, in which nobody fills in anything.
+    InFile(String),
+}
+
+impl Said {
+    /// The image, if it isn't the name of another unit.
+    pub(super) fn image(self) -> ImageName {
+        match self {
+            Self::Itself(value) => ImageName::new(&value),
+            Self::InFile(name) => ImageName::Known(name),
+        }
     }
 }
 
@@ -241,19 +218,18 @@ pub(super) fn read(system: &System, path: &Path) -> Result<Option<UnitFile>, Err
 ///
 /// # Errors
 /// [`Error::Unit`] if that can't be determined.
-pub(super) fn values(
-    system: &System,
-    name: &str,
-    path: &Path,
-    file: &UnitFile,
-) -> Result<Vec<String>, Error> {
+pub(super) fn said(system: &System, name: &str, path: &Path, file: &UnitFile) -> Result<Vec<Said>, Error> {
     let mut values = Vec::new();
+    let mut in_files = Vec::new();
     match kind(name) {
         Some("container") => {
             values.extend(file.last("Container", "Image"));
-            values.extend(file.all("Container", "Mount").iter().filter_map(|mount| image_of_mount(mount)));
+            // Of versions of Quadlet only newer ones take quotes off.
+            let mut mounts = file.all("Container", "Mount");
+            mounts.extend(file.words("Container", "Mount"));
             let words = file.words("Container", "PodmanArgs");
-            values.extend(option(&words, "--mount").filter_map(image_of_mount));
+            mounts.extend(option(&words, "--mount").map(str::to_owned));
+            values.extend(mounts.iter().filter_map(|mount| image_of_mount(mount)));
         }
         Some("image") => {
             values.extend(file.last("Image", "Image"));
@@ -269,117 +245,13 @@ pub(super) fn values(
         }
         Some("kube") => {
             for yaml in file.words("Kube", "Yaml") {
-                values.extend(kube::images(system, path, &yaml)?);
+                in_files.extend(kube::images(system, path, &yaml)?);
             }
         }
         _ => {}
     }
-    values.retain(|value| !value.is_empty());
-    Ok(values)
-}
-
-/// The values of an option among the arguments of a command.
-fn option<'a>(words: &'a [String], name: &'a str) -> impl Iterator<Item = &'a str> {
-    words.iter().enumerate().filter_map(move |(number, word)| match word.strip_prefix(name)? {
-        "" => words.get(number + 1).map(String::as_str),
-        rest => rest.strip_prefix('='),
-    })
-}
-
-/// The source of a mount of an image: `type=image,source=NAME,destination=/path`.
-fn image_of_mount(mount: &str) -> Option<String> {
-    let fields: Vec<_> = mount.split(',').map(|field| field.split_once('=').unwrap_or((field, ""))).collect();
-    let value = |keys: &[&str]| {
-        let found = fields.iter().find(|(key, _)| keys.contains(&key.trim()));
-        found.map(|(_, value)| value.trim().trim_matches('"').to_owned())
-    };
-    value(&["source", "src"]).filter(|_| value(&["type"]).as_deref() == Some("image"))
-}
-
-/// Quadlet's directories and those below them, in the order in which it looks, each once.
-fn directories(system: &System) -> Result<Vec<PathBuf>, Error> {
-    let users = system.canonical(USERS).map_err(system.error("follow", USERS))?;
-    let mut found = Vec::new();
-    for directory in DIRECTORIES {
-        add_directory(system, Path::new(directory), &users, 0, &mut found)?;
-    }
-    Ok(found)
-}
-
-fn add_directory(
-    system: &System,
-    path: &Path,
-    users: &Path,
-    depth: usize,
-    found: &mut Vec<PathBuf>,
-) -> Result<(), Error> {
-    let path = match system.canonical(path) {
-        Ok(path) => path,
-        // A link in a circle leads to no directory.
-        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Ok(()),
-        Err(error) => return Err(system.error("follow", path)(error)),
-    };
-    let is_of_drop_ins = path.extension().is_some_and(|extension| extension == "d");
-    if found.contains(&path) || is_of_drop_ins || path.starts_with(users) || !system.is_directory(&path) {
-        return Ok(());
-    }
-    if depth > MAX_DEPTH {
-        let source = io::Error::other("directories of units are nested too deeply");
-        return Err(system.error("read", &path)(source));
-    }
-    found.push(path.clone());
-    for name in names(system, &path)? {
-        add_directory(system, &path.join(name), users, depth + 1, found)?;
-    }
-    Ok(())
-}
-
-/// The names in a directory, sorted; none if it isn't there.
-fn names(system: &System, directory: &Path) -> Result<Vec<String>, Error> {
-    match system.entries(directory) {
-        Ok(entries) => Ok(entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(system.error("read", directory)(error)),
-    }
-}
-
-/// The drop-ins of a unit, in the order of their names: of two with one name the one in the more specific directory counts.
-fn drop_ins(system: &System, directories: &[PathBuf], unit: &str) -> Result<Vec<PathBuf>, Error> {
-    let mut files = BTreeMap::new();
-    for name in drop_in_directories(unit) {
-        for directory in directories {
-            let directory = directory.join(&name);
-            for file in names(system, &directory)? {
-                if kind(&file) == Some("conf") {
-                    let path = directory.join(&file);
-                    files.entry(file).or_insert(path);
-                }
-            }
-        }
-    }
-    Ok(files.into_values().collect())
-}
-
-/// `web-app@1.container.d`, `web-app@.container.d`, `web-@.container.d`, `web-.container.d`, `container.d`.
-fn drop_in_directories(unit: &str) -> Vec<String> {
-    let Some((stem, kind)) = unit.rsplit_once('.') else { return Vec::new() };
-    let (name, instance) = match stem.split_once('@') {
-        Some((name, instance)) => (name, Some(instance)),
-        None => (stem, None),
-    };
-    let mut broad_first = vec![format!("{kind}.d")];
-    for (dash, _) in name.match_indices('-') {
-        broad_first.push(format!("{}-.{kind}.d", &name[..dash]));
-        if instance.is_some() {
-            broad_first.push(format!("{}-@.{kind}.d", &name[..dash]));
-        }
-    }
-    if instance.is_some_and(|instance| !instance.is_empty()) {
-        broad_first.push(format!("{name}@.{kind}.d"));
-    }
-    broad_first.push(format!("{unit}.d"));
-    broad_first.reverse();
-    broad_first
+    let values = values.into_iter().filter(|value| !value.is_empty()).map(Said::Itself);
+    Ok(values.chain(in_files.into_iter().map(Said::InFile)).collect())
 }
 
 #[cfg(test)]
@@ -433,6 +305,11 @@ mod tests {
                 "a.container",
                 "[Container]\nImage=a\nMount=type=image,source=b,destination=/b\nMount=type=bind,source=/c\n",
                 vec!["a", "b"],
+            ),
+            (
+                "a.container",
+                "[Container]\nMount=type=image,\"source=quay.io/a:1\",destination=/x\n",
+                vec!["quay.io/a:1"],
             ),
             (
                 "a.container",
@@ -494,21 +371,54 @@ mod tests {
     }
 
     #[test]
-    fn what_systemd_fills_in_may_be_anything() {
-        let may_be = |written: &str, stored: &str| ImageName::new(written).may_be(stored);
-        for (written, stored, expected) in [
-            ("quay.io/a:%i", "quay.io/a:1", true),
-            ("quay.io/a:%i", "quay.io/b:1", false),
-            ("quay.io/%i", "quay.io/a:latest", true),
-            ("%i", "quay.io/a:1", true),
-            ("app:%i", "docker.io/library/app:2", true),
-            ("app-%i", "localhost/app-1:latest", true),
-            ("app-%i", "localhost/app:latest", false),
-            ("a%ib%ic", "axbxc", true),
-            ("a%ib%ic", "axc", false),
-            ("quay.io/a:1", "quay.io/a:1", false),
+    fn what_quadlet_passes_over_blocks_nothing() {
+        let (unit, etc) = ("[Container]\nImage=a\n", format!("{ETC}web.container"));
+        let file = format!("{ETC}web.container.d");
+        assert_eq!(images(&[(&etc, unit), (&file, "")]).unwrap(), ["a"]);
+        let circle = format!("{ETC}circle.container");
+        assert_eq!(images(&[(&etc, unit), (&circle, "->circle.container")]).unwrap(), ["a"]);
+        let through = format!("{ETC}through.container");
+        assert_eq!(images(&[(&etc, unit), (&through, "->web.container/x")]).unwrap(), ["a"]);
+        let masked = format!("{ETC}masked.container");
+        assert_eq!(images(&[(&etc, unit), (&masked, "->../../../dev/null")]).unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn units_of_roots_own_manager_count() {
+        let unit = |image: &str| format!("[Container]\nImage={image}\n");
+        let (one, two) = (unit("one"), unit("db.image"));
+        let db = "[Image]\nImage=two\n";
+        for (path, expected) in [
+            ("run/user/0/containers/systemd/a.container", &["one"][..]),
+            ("root/.config/containers/systemd/below/a.container", &["one"]),
+            ("etc/containers/systemd/users/a.container", &["one"]),
+            ("etc/containers/systemd/users/site/a.container", &["one"]),
+            ("etc/containers/systemd/users/0/a.container", &["one"]),
+            ("usr/share/containers/systemd/users/0/a.container", &["one"]),
+            ("etc/containers/systemd/users/1000/a.container", &[]),
+            ("run/user/1000/containers/systemd/a.container", &[]),
         ] {
-            assert_eq!(may_be(written, stored), expected, "{written} {stored}");
+            assert_eq!(images(&[(path, &one)]).unwrap(), expected, "{path}");
+        }
+        // Each manager has its own first unit of a name, and its own units to refer to.
+        let [system, root] = [format!("{ETC}a.container"), format!("{ETC}users/a.container")];
+        assert_eq!(images(&[(&system, &one), (&root, &unit("two"))]).unwrap(), ["one", "two"]);
+        let db_of_root = format!("{ETC}users/0/db.image");
+        assert_eq!(images(&[(&system, &two), (&db_of_root, db)]).unwrap(), ["two"]);
+        assert_eq!(images(&[(&root, &two), (&db_of_root, db)]).unwrap(), ["two"]);
+        let root_first = "root/.config/containers/systemd/a.container";
+        assert_eq!(images(&[(root_first, &one), (&root, &unit("two"))]).unwrap(), ["one"]);
+    }
+
+    #[test]
+    fn nobody_fills_in_what_stands_in_a_file_of_kubernetes() {
+        let kube = format!("{ETC}a.kube");
+        let found =
+            |text: &str| images(&[(&kube, "[Kube]\nYaml=../a.yaml\n"), ("etc/containers/a.yaml", text)]);
+        assert_eq!(found("image: quay.io/a:1\n").unwrap(), ["quay.io/a:1"]);
+        assert_eq!(found("image: quay.io/db.image\n").unwrap(), ["quay.io/db.image"]);
+        for bad in ["image: quay.io/a:$TAG\n", "image: quay.io/%i\n", "image: \u{fffd}\n"] {
+            assert!(matches!(found(bad), Err(Error::Unit { .. })), "{bad}");
         }
     }
 }
