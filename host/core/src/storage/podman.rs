@@ -416,6 +416,9 @@ mod tests {
         let etc = scratch.path().join("etc/containers");
         std::fs::create_dir_all(&etc).unwrap();
         std::os::unix::fs::symlink("../../dev/null", etc.join("storage.conf")).unwrap();
+        let usr = scratch.path().join(&MAIN[1][1..]);
+        std::fs::create_dir_all(usr.parent().unwrap()).unwrap();
+        std::fs::write(usr, at("/masked")).unwrap();
         let found = readings(&System::in_directory(scratch.path()).unwrap());
         assert_eq!(found.unwrap(), [Configuration::default()]);
     }
