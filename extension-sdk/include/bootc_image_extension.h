@@ -118,7 +118,7 @@ typedef struct bootc_image_image {
   const struct bootc_image_reference *name;
   // The manifest's digest that will run; empty of targets, and before names are looked up.
   struct bootc_image_text digest;
-  // What else is known: `id`, `commit`, `option`.
+  // What else is known: `id`, `commit`, `instance`, `option`, `platform`.
   const struct bootc_image_pair *attrs;
   // How many there are.
   size_t attr_count;

@@ -95,7 +95,7 @@ pub struct Image {
     pub name: *const Reference,
     /// The manifest's digest that will run; empty of targets, and before names are looked up.
     pub digest: Text,
-    /// What else is known: `id`, `commit`, `option`.
+    /// What else is known: `id`, `commit`, `instance`, `option`, `platform`.
     pub attrs: *const Pair,
     /// How many there are.
     pub attr_count: usize,

@@ -458,7 +458,7 @@ fn check(host: &Host, images: &[Value], report: &str, counts: &mut Counts) {
     if before != after {
         fail("something that is needed is gone");
     }
-    let refused = prune.contains("nothing is removed");
+    let refused = prune.contains("nothing was removed");
     if !prune.starts_with("code 0") && !refused {
         fail("prune failed");
     }

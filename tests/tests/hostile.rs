@@ -603,6 +603,32 @@ fn escapes_in_a_verdict() {
 }
 
 #[test]
+fn blanks_in_a_verdict() {
+    attack!().does("blanks").must_be_refused("no allowed by every policy", Harm::Says("no          "));
+}
+
+#[test]
+fn a_when_that_matches_nothing() {
+    attack!()
+        .does("deny")
+        .with(|enter| {
+            let manifest = guests::files("policy-does").unwrap().swap_remove(0).1;
+            let manifest = String::from_utf8(manifest).unwrap();
+            let when = "[[component]]\nwhen = { references = [\"*:latest\"] }\n";
+            let manifest = manifest.replace("[[component]]\n", when);
+            enter.file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest)
+        })
+        .must_be_refused("no image name can match \"*:latest\"", Harm::Runs);
+}
+
+#[test]
+fn compiled_again_and_again() {
+    attack!()
+        .command_line("-v --dry-run copy-to-storage")
+        .must_be_refused("nothing has changed since", Harm::Says("compiling"));
+}
+
+#[test]
 fn escapes_in_a_problem() {
     attack!().does("problem-escapes").must_be_refused("can't judge this", Harm::Escapes);
 }

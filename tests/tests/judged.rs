@@ -3,8 +3,9 @@
 mod plugins;
 
 use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::world::Enter;
 use bootc_image_tests::{Output, World, stock};
-use plugins::ship_in_image;
+use plugins::{install, install_in_image, ship_in_image};
 use serde_json::Value;
 
 /// Runs a command under these settings of the shipped policy.
@@ -100,4 +101,53 @@ fn an_id_that_is_none_is_given_to_nobody() {
         "{output:#?}"
     );
     assert_eq!(oracle::podman_ids(&world, Store::Bootc), before);
+}
+
+const TEST: [&str; 4] = ["bootc-image", "policy", "test", "/tmp/cases.toml"];
+
+/// The report as it was given: a case that expects a denial passed, and the policy couldn't even be asked.
+#[test]
+fn a_policy_that_cant_be_asked_passes_no_test() {
+    let world = World::new();
+    let cases = |more: &str| format!("[[case]]\nrun = [\"cmd\", \"list\"]\n{more}");
+    let run = |enter: Enter, expected: &str| enter.file("/tmp/cases.toml", cases(expected)).run(&TEST);
+    let unapproved = || install(world.enter(), "policy-does", "/etc/bootc-image/plugins");
+    let output = run(unapproved(), "expect = \"deny\"\nby = \"policy-does\"\n").exits(1);
+    assert!(output.stdout.contains("policy-does couldn't be asked: "), "{output:#?}");
+    // That it can't be asked may be what is expected.
+    let failed = "expect = \"deny\"\nby = \"policy-does\"\ncode = \"policy-failed\"\n";
+    run(unapproved(), failed).ok();
+    // Nor is it an approval that a policy may fail, and does.
+    let open = "[policy]\nfail-open = [\"policy-does\"]\n[settings.policy-does]\ndo = \"trap\"\n";
+    let may_fail = || {
+        let world = World::new();
+        let enter = install_in_image(world.enter(), "policy-does");
+        run(enter.file("/usr/lib/bootc-image/config.d/50-test.toml", open), "expect = \"allow\"\n")
+    };
+    assert!(may_fail().exits(1).stdout.contains("policy-does couldn't be asked: "));
+}
+
+/// The report as it was given: with `--sysroot` the policies of the wrong system were tested.
+#[test]
+fn with_a_sysroot_the_policies_of_that_system_are_looked_at() {
+    let world = World::new();
+    // In this world's /usr, which isn't that of the deployment on disk; the other one is in the deployment's own /etc.
+    let enter = || {
+        let enter = install_in_image(world.enter(), "policy-does");
+        let deny = "[settings.policy-does]\ndo = \"deny\"\n";
+        let enter = enter.file("/usr/lib/bootc-image/config.d/50-test.toml", deny);
+        install(enter, "command-other-subcommand", "/etc/bootc-image/plugins")
+            .file("/tmp/cases.toml", "[[case]]\nrun = [\"cmd\", \"list\"]\nexpect = \"allow\"\n")
+    };
+    enter().run(&TEST).exits(1);
+    enter().run(&[&["bootc-image", "--sysroot", "/sysroot"], &TEST[1..]].concat()).ok();
+    let listed = |sysroot: &str| {
+        let output = enter().sh(&format!("bootc-image {sysroot} plugin list --format json")).ok();
+        let lines = output.json::<Vec<Value>>();
+        let ids = lines.iter().filter(|line| line["place"] != "built-in");
+        ids.map(|line| line["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(""), ["command-other-subcommand", "policy-does"]);
+    assert_eq!(listed("--sysroot /sysroot"), ["command-other-subcommand"]);
+    enter().sh("bootc-image --sysroot /nowhere plugin list").exits(1);
 }

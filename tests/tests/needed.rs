@@ -20,7 +20,7 @@ fn stays(world: &World, name: &str, enter: impl Fn() -> Enter, set_up: &str) -> 
     let script = format!("{set_up}\nbootc-image prune --all || true\nbootc-image remove {name} || true");
     let output = enter().sh(&script).ok();
     let stays = is_there(world, name);
-    let says_so = output.stderr.contains("is needed by") || output.stderr.contains("nothing is removed");
+    let says_so = output.stderr.contains("is needed by") || output.stderr.contains("nothing was removed");
     assert_eq!(stays, says_so, "{output:#?}");
     stays
 }

@@ -135,6 +135,14 @@ pub fn compile(directories: &[PathBuf], component: &File, code: &File) -> Result
     child.run_quietly()
 }
 
+/// The exit code of the helper if a component can't be compiled, whichever machine tries. Its own is in `host/helper`.
+const UNCOMPILABLE: &str = "exit code 65";
+
+/// Whether the compiler refused the component itself, and ran out of nothing.
+pub fn is_uncompilable(error: &Error) -> bool {
+    matches!(error, Error::Child { status, .. } if status == UNCOMPILABLE)
+}
+
 /// A write beyond the caller's limit on the size of files is an error from now on, and not the end of us.
 pub fn survive_file_limits() {
     signals::survive_file_limits();

@@ -19,7 +19,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::builtin::Artefact;
-use crate::places::{Located, Owner, open_trusted, trusted_directory};
+use crate::places::{Located, Owner, open_trusted, read_text, trusted_directory};
+use crate::sanitize::sanitize;
+use crate::wasm::Runtime;
 
 /// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
 const LARGEST: u64 = 128 << 20;
@@ -58,7 +60,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Loads it. An error says why it can't be used.
-pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<Component, String> {
+pub(crate) fn load(runtime: &Runtime, code: &Code, compiler: &Compiler) -> Result<Component, String> {
+    load_with(runtime, code, compiler, false)
+}
+
+/// As [`load`], of what couldn't be compiled before as well: that is forgotten, and tried once more.
+pub(crate) fn load_anew(runtime: &Runtime, code: &Code, compiler: &Compiler) -> Result<Component, String> {
+    load_with(runtime, code, compiler, true)
+}
+
+fn load_with(runtime: &Runtime, code: &Code, compiler: &Compiler, anew: bool) -> Result<Component, String> {
+    let engine = runtime.engine();
     let (Located { named, real }, sha256, owner) = match code {
         Code::Embedded(artefact) => {
             return from_bytes(engine, artefact.bytes())
@@ -79,6 +91,11 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
     if let Some(kept) = cache.and_then(|cache| from_cache(engine, cache, &name)) {
         return Ok(kept);
     }
+    let refused = format!("{found}.{}.refused", runtime.fingerprint());
+    let remembered = cache.and_then(|cache| refusal(cache, &refused));
+    if let Some(reason) = remembered.filter(|_| !anew && !is_off("remembering")) {
+        return Err(reason);
+    }
     tracing::info!(component = %named.display(), "compiling");
     // What is compiled is read again, and must be the same.
     let component = memory("component").and_then(|mut copy| {
@@ -91,7 +108,46 @@ pub(crate) fn load(engine: &Engine, code: &Code, compiler: &Compiler) -> Result<
     if again != found {
         return Err(format!("{} was changed while it was read", named.display()));
     }
-    compile(engine, &copy, cache.filter(|_| rustix::process::geteuid().is_root()), &name, compiler)
+    let cache = cache.filter(|_| rustix::process::geteuid().is_root());
+    let compiled = compile(engine, &copy, cache, &name, compiler);
+    match (&compiled, cache) {
+        // It would be the same the next time, and may have taken a minute.
+        (Err(Uncompiled { reason, is_final: true }), Some(cache)) => {
+            let kept = keep(cache, &refused, &mut reason.as_bytes());
+            if let Err(error) = kept {
+                tracing::warn!(cache = %cache.display(), %error, "what can't be compiled can't be remembered");
+            }
+        }
+        (Ok(_), Some(cache)) if anew => forget(cache, &refused),
+        _ => {}
+    }
+    compiled.map_err(|uncompiled| uncompiled.reason)
+}
+
+/// Why there is no machine code.
+struct Uncompiled {
+    reason: String,
+    /// Whether it is so because of the component alone: neither time nor memory nor anything else of this machine was short.
+    is_final: bool,
+}
+
+/// Why a component couldn't be compiled by this engine with these limits, if that is remembered.
+fn refusal(cache: &Path, name: &str) -> Option<String> {
+    let directory = trusted_directory(cache, Owner::ROOT).ok()??;
+    let reason = read_text(&directory.join(name), Owner::ROOT).ok()?;
+    Some(format!(
+        "{} (nothing has changed since; to try it again: bootc-image plugin doctor)",
+        sanitize(&reason)
+    ))
+}
+
+fn forget(cache: &Path, name: &str) {
+    match std::fs::remove_file(cache.join(name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(cache = %cache.display(), %error, "what was remembered can't be forgotten");
+        }
+        _ => {}
+    }
 }
 
 /// A library in memory as it was approved, which nobody can change any more. An error says why it can't be used.
@@ -188,26 +244,31 @@ fn compile(
     cache: Option<&Path>,
     name: &str,
     compiler: &Compiler,
-) -> Result<Component, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("it can't be compiled: {error}");
-    let code = memory("code").map_err(|error| failed(&error))?;
-    children::compile(&compiler.programs, source, &code).map_err(|error| failed(&error.with_causes()))?;
-    let loaded = from_file(engine, &code).map_err(|error| failed(&format!("{error:#}")))?;
+) -> Result<Component, Uncompiled> {
+    let failed = |error: &dyn std::fmt::Display, is_final| Uncompiled {
+        reason: format!("it can't be compiled: {error}"),
+        is_final,
+    };
+    let mut code = memory("code").map_err(|error| failed(&error, false))?;
+    children::compile(&compiler.programs, source, &code)
+        .map_err(|error| failed(&error.with_causes(), children::is_uncompilable(&error)))?;
+    let loaded = from_file(engine, &code).map_err(|error| {
+        // Beyond a limit of the engine, unless the system had no memory for it.
+        let is_final = !error.chain().any(|cause| cause.is::<io::Error>() || cause.is::<Errno>());
+        failed(&format!("{error:#}"), is_final)
+    })?;
     if let Some(cache) = cache
-        && let Err(error) = keep(cache, name, code)
+        && let Err(error) = code.rewind().and_then(|()| keep(cache, name, &mut code))
     {
         tracing::warn!(cache = %cache.display(), %error, "compiled components can't be kept");
     }
     Ok(loaded)
 }
 
-/// Puts machine code into the cache, whole or not at all.
-fn keep(cache: &Path, name: &str, mut code: File) -> io::Result<()> {
+/// Puts something into the cache, whole or not at all.
+fn keep(cache: &Path, name: &str, contents: &mut dyn io::Read) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(cache)?;
     let Some(directory) = trusted_directory(cache, Owner::ROOT)? else { return Ok(()) };
     let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
-    replace(&directory.join(name), &unfinished, 0o644, |file| {
-        code.rewind()?;
-        io::copy(&mut code, file).map(drop)
-    })
+    replace(&directory.join(name), &unfinished, 0o644, |file| io::copy(contents, file).map(drop))
 }

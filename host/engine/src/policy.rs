@@ -134,7 +134,7 @@ impl JudgingPlugin {
     ) -> Result<(&'a Runtime, &'a ReadyPolicy), String> {
         let runtime = self.workshop.runtime(Runs::of(World::PolicyValidator))?;
         let load = || {
-            code::load(runtime.engine(), code, &self.workshop.compiler)
+            code::load(runtime, code, &self.workshop.compiler)
                 .and_then(|it| runtime.prepare_policy(identity, &it))
         };
         let ready = ready.get_or_init(load).as_ref().map_err(Clone::clone)?;

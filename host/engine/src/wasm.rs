@@ -26,6 +26,7 @@ mod versions;
 mod wasi;
 mod watchdog;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,6 +78,8 @@ impl Runs {
 /// wasmtime with what this host offers to components.
 pub(crate) struct Runtime {
     engine: Engine,
+    /// What an instance may have beyond the settings of the engine.
+    limits: String,
     linker: Linker<Guest>,
     /// Runs while a component does, and until [`Runtime::rest`].
     watchdog: Mutex<Option<Watchdog>>,
@@ -112,8 +115,11 @@ pub(crate) struct ReadyPolicy {
 impl Runtime {
     pub(crate) fn new(runs: Runs) -> wasmtime::Result<Self> {
         let mut config = bootc_image_engine_config::engine_config();
+        let mut limits = String::new();
         if runs == Runs::Again {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(limits::pool()));
+            let pool = limits::pool();
+            limits = format!("{pool:?}");
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         }
         if is_off("stack") {
             config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
@@ -126,11 +132,20 @@ impl Runtime {
         host::transfers::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        Ok(Self { engine, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
+        Ok(Self { engine, limits, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Tells engines apart that may compile or take a component otherwise: by settings, version and limits.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.limits.hash(&mut hasher);
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     /// Runs a component of the world `bootc-image:command/wrapper` once.

@@ -19,6 +19,18 @@ const MEMORY: u64 = 2 << 30;
 /// The most that is written, in bytes.
 const OUTPUT: u64 = 1 << 30;
 
+/// It is the component's fault, on every machine.
+#[derive(Debug)]
+pub(crate) struct Uncompilable(anyhow::Error);
+
+impl std::fmt::Display for Uncompilable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Uncompilable {}
+
 /// Compiles what is open as descriptor 3 to descriptor 4.
 pub(crate) fn compile() -> anyhow::Result<()> {
     for (resource, most) in [(Resource::Cpu, TIME), (Resource::As, MEMORY), (Resource::Fsize, OUTPUT)] {
@@ -31,7 +43,7 @@ pub(crate) fn compile() -> anyhow::Result<()> {
     if component.len() as u64 > LARGEST {
         return Err(anyhow!("it is larger than {} MiB", LARGEST >> 20));
     }
-    let code = compile_bytes(&component)?;
+    let code = compile_bytes(&component).map_err(Uncompilable)?;
     let mut target =
         File::options().write(true).open("/proc/self/fd/4").context("descriptor 4 must be a file")?;
     target.write_all(&code).context("writing machine code")

@@ -20,6 +20,9 @@ mod objects;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// A component can't be compiled, whichever machine tries. The host remembers that (`children.rs` in `host/core`).
+const UNCOMPILABLE: u8 = 65;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -32,7 +35,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if stderr is gone.
             let _ = writeln!(std::io::stderr(), "{error:#}");
-            ExitCode::FAILURE
+            if error.downcast_ref::<compile::Uncompilable>().is_some() {
+                ExitCode::from(UNCOMPILABLE)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -37,6 +37,10 @@ impl Policy for Does {
             "escapes" => Ok(Verdict::deny("Not A Code", "a\u{1b}[2Jb\nbootc-image: allowed\u{202e}")
                 .with_hint("c\u{7}d")
                 .with_attr("k\u{1b}", "v\u{9b}")),
+            "blanks" => {
+                let message = format!("no{}allowed by every policy", " ".repeat(200));
+                Ok(Verdict::deny("blanks", message))
+            }
             "panic" => panic_with("no verdict\u{1b}[31m"),
             "loop" => loop {
                 std::hint::black_box(());
