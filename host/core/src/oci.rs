@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::digest::Digest;
 
@@ -14,6 +16,12 @@ struct Configuration {
 #[derive(Deserialize)]
 struct RootFs {
     diff_ids: Vec<Digest>,
+}
+
+/// As the storage tools read it: of a key that is there twice the last one counts. They take such an image, so we must not find
+/// that it can't be read once they have it.
+fn read<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_value(serde_json::from_slice::<Value>(document)?)
 }
 
 /// What a configuration tells people of its image. Whatever isn't there, or isn't as it should be, isn't known.
@@ -35,7 +43,7 @@ struct Run {
 impl Description {
     /// Of this configuration.
     pub(crate) fn of(configuration: &[u8]) -> Self {
-        serde_json::from_slice(configuration).unwrap_or_default()
+        read(configuration).unwrap_or_default()
     }
 
     /// The labels as a JSON object.
@@ -55,7 +63,7 @@ pub(crate) fn id(manifest: &[u8]) -> Option<String> {
     struct Descriptor {
         digest: Digest,
     }
-    let manifest: Manifest = serde_json::from_slice(manifest).ok()?;
+    let manifest: Manifest = read(manifest).ok()?;
     Some(manifest.config.digest.hex().to_owned())
 }
 
@@ -80,7 +88,7 @@ pub(crate) fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
     struct Platform {
         architecture: String,
     }
-    let list: Option<List> = serde_json::from_slice(list).ok();
+    let list: Option<List> = read(list).ok();
     let descriptors = list.map(|list| list.manifests).unwrap_or_default();
     let architecture = |platform: Option<Platform>| platform.unwrap_or_default().architecture;
     descriptors.into_iter().map(|found| (found.digest, architecture(found.platform))).collect()
@@ -91,5 +99,18 @@ pub(crate) fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
 /// # Errors
 /// If it isn't such a configuration.
 pub(crate) fn diff_ids(configuration: &[u8]) -> serde_json::Result<Vec<Digest>> {
-    serde_json::from_slice(configuration).map(|configuration: Configuration| configuration.rootfs.diff_ids)
+    read(configuration).map(|configuration: Configuration| configuration.rootfs.diff_ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_that_is_there_twice_the_last_one_counts() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let rootfs = |digest: &Digest| format!("\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{digest}\"]}}");
+        let configuration = format!("{{{},{}}}", rootfs(&one), rootfs(&two));
+        assert_eq!(diff_ids(configuration.as_bytes()).unwrap(), [two]);
+    }
 }

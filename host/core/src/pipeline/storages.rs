@@ -9,6 +9,7 @@ use crate::children::{Child, Program};
 use crate::default_store::DefaultStore;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::lock_watch::LockWatch;
 use crate::operation::LocalImage;
 use crate::reference::Reference;
 use crate::storage::containers::{Checker, Damage, Image, Images, Store};
@@ -46,7 +47,10 @@ impl<'a> Storage<'a> {
         let settings = pipeline.settings;
         match self {
             Self::Bootc(store) => store.podman(settings, pipeline.talk),
-            Self::Default(_) => Child::new(Program::Podman, &settings.proxies),
+            Self::Default(store) => {
+                LockWatch::new([store.path()], settings.change_limit).wait(pipeline.talk)?;
+                Child::new(Program::Podman, &settings.proxies)
+            }
         }
     }
 
