@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use bootc_image_core::audit::FileRecorder;
 use bootc_image_core::children;
+use bootc_image_core::error::Error;
 use bootc_image_core::export::HelperExporter;
 use bootc_image_core::operation::Request;
 use bootc_image_core::pipeline::Pipeline;
@@ -34,7 +35,7 @@ use clap::Parser as _;
 use rustix::process::Rlimit;
 
 use crate::arguments::{Arguments, Command, Operation};
-use crate::exit::Failure;
+use crate::exit::{FAILED, Failure, OK, PRINTED_INSTEAD, UNUSABLE};
 use crate::status::{Origin, StatusFile};
 use crate::ui::Ui;
 
@@ -85,7 +86,12 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>, directory: Option<
             let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
             match arguments.command {
                 Command::Operation(operation) => operate(ui, &settings, plugins, operation, &mut origin),
-                Command::Completion(completion) => completion.run(ui, plugins),
+                Command::Completion(completion) => {
+                    tell_broken(ui, &settings, UNUSABLE, completion.run(ui, plugins))
+                }
+                Command::Plugin(plugin) if plugin.only_looks() => {
+                    tell_broken(ui, &settings, UNUSABLE, plugin.run(ui, &settings, plugins))
+                }
                 Command::Plugin(plugin) => plugin.run(ui, &settings, plugins),
                 Command::Policy(policy) => policy.run(ui, &settings, plugins),
             }
@@ -111,14 +117,26 @@ fn operate(
         _ => None,
     };
     if let Some(help) = help {
-        return ui.text(&help);
+        return tell_broken(ui, settings, UNUSABLE, ui.text(&help));
     }
     let (request, format) = operation.into_request(plugins)?;
-    let report = through_pipeline(ui, settings, plugins, request)?;
-    if matches!(report, Report::Exited { .. }) {
-        *origin = Origin::Podman;
-    }
-    render::report(ui, plugins, report, &format)
+    let goes_on = !request.acts() && !settings.dry_run;
+    let done = through_pipeline(ui, settings, plugins, request).and_then(|report| {
+        if matches!(report, Report::Exited { .. }) {
+            *origin = Origin::Podman;
+        }
+        render::report(ui, plugins, report, &format)
+    });
+    if goes_on { tell_broken(ui, settings, FAILED, done) } else { done }
+}
+
+/// What only looks goes on with what could be read of the configuration, and says what is wrong with it. `code` is its exit code
+/// then, if nothing else went wrong. Everything else the pipeline refuses.
+fn tell_broken(ui: &Ui, settings: &Settings, code: u8, done: Result<u8, Failure>) -> Result<u8, Failure> {
+    let Some(why) = &settings.configuration.broken else { return done };
+    let error = Error::Configuration(why.clone());
+    ui.error(&error, error.hint().as_deref());
+    done.map(|done| if matches!(done, OK | PRINTED_INSTEAD) { code } else { done })
 }
 
 /// The only way to do anything.

@@ -118,7 +118,9 @@ pub(crate) fn report(
             let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
             let granted = sanitize::lines(&granted.collect::<String>());
             let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
-            ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{granted}"))
+            let mandatory =
+                if grant.mandatory { "It is mandatory: without it everything is denied.\n" } else { "" };
+            ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{mandatory}{granted}"))
         }
         Report::Revoked { plugin, file } => {
             ui.text(&format!("Revoked: {plugin}, removed {}\n", file.display()))

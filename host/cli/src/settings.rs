@@ -38,7 +38,8 @@ pub(crate) fn resolve(
         Some(sysroot) if about == About::Plugins => (places_of(&sysroot)?, None),
         sysroot => (Places::of_system(if root && !is_off("root") { None } else { user() }), sysroot),
     };
-    let configuration = Configuration::read(&places).map_err(Error::Configuration)?;
+    // What acts is refused if it isn't whole.
+    let configuration = Configuration::read(&places);
     let subject = subject();
     let settings = Settings {
         place: place(),

@@ -1,5 +1,6 @@
 //! The one way to do anything (D3).
 
+mod approve;
 mod asked;
 mod assumed;
 mod built;
@@ -12,6 +13,7 @@ mod in_use;
 mod list;
 mod loaded;
 mod local;
+mod looks;
 mod native;
 mod needs;
 mod pull;
@@ -85,8 +87,14 @@ impl Pipeline<'_> {
     }
 
     fn begin(&self, request: Request) -> Result<Report, Error> {
+        if request.acts() || self.settings.dry_run {
+            self.refuse_broken()?;
+        }
         if request.acts() && !self.settings.root {
             return Err(Error::NeedsRoot);
+        }
+        if request.acts() {
+            self.tell_missed(&request);
         }
         let subject = self.settings.subject.clone();
         let (configuration, sysroot) = (&self.settings.configuration, self.settings.sysroot.as_deref());
@@ -115,10 +123,7 @@ impl Pipeline<'_> {
                 self.act_on_most(operations, failed, &subject)
             }
             Request::Cmd { name, args } => self.cmd(&name, &args, subject),
-            Request::ApprovePlugin { plugin } => {
-                let grant = self.plugins.grant_for(&plugin)?;
-                self.act_if_allowed(self.judge(Operation::ApprovePlugin { grant }, subject))
-            }
+            Request::ApprovePlugin { plugin, mandatory } => self.approve_plugin(&plugin, mandatory, subject),
             Request::RevokePlugin { plugin } => {
                 let plugin = PluginId::new(&plugin)
                     .map_err(|error| Error::NoSuchPlugin { name: plugin, hint: error.to_string() })?;
@@ -140,8 +145,9 @@ impl Pipeline<'_> {
     /// recorded: this is for a site's own tests of its policies.
     ///
     /// # Errors
-    /// [`Error`] if the request makes no sense by itself.
+    /// [`Error`] if the request makes no sense by itself, or there is no whole configuration to judge by.
     pub fn suppose(&self, request: &Request, assumed: &Assumed) -> Result<Vec<Judged>, Error> {
+        self.refuse_broken()?;
         if let Request::Cmd { name, args } = request {
             return match self.judge_cmd(name, args, assumed.subject.clone(), assumed) {
                 Ok((judged, _)) => Ok(judged),
@@ -266,19 +272,6 @@ impl Pipeline<'_> {
         };
         let judged = validators.judge(Frozen::new(operation, subject, sysroot.clone()));
         Ok((asked.into_iter().chain([judged]).collect(), plan.message))
-    }
-
-    /// A read is judged, and recorded only if root asks and the configuration says so.
-    fn read(&self, frozen: Frozen) -> Result<Report, Error> {
-        let judged = validators(&self.settings.configuration, Vec::new(), self.plugins).judge(frozen);
-        if self.settings.configuration.record_reads && self.settings.root && !self.settings.dry_run {
-            self.refuse_denied(&judged)?;
-            return self.run_recorded(judged);
-        }
-        if self.settings.dry_run {
-            return Ok(Report::Judged(vec![judged]));
-        }
-        self.execute(judged.approve()?)
     }
 
     /// An act is recorded: before, or nothing runs, and after, also if we are asked to end meanwhile.

@@ -247,6 +247,31 @@ pub struct PolicyFailure {
     pub asked: bool,
 }
 
+/// A policy that was approved, and isn't there to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// Its id.
+    pub plugin: PluginId,
+    /// Where it was approved.
+    pub file: PathBuf,
+    /// What became of it.
+    pub why: &'static str,
+}
+
+impl Missed {
+    /// What to do next.
+    pub fn fix(&self) -> String {
+        format!("install it, or revoke the approval with: bootc-image plugin revoke {}", self.plugin)
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plugin, file, why } = self;
+        write!(f, "policy {plugin}, which {} approved, {why}, so it isn't asked", file.display())
+    }
+}
+
 /// Why the set of plugins can't be used at all. Exit code 78.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginSetError {
@@ -333,20 +358,31 @@ pub trait Plugins {
     /// [`PluginSetError`] if it can't be told what there is; then nothing may run.
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError>;
 
+    /// Policies that were approved as mandatory: without one of them everything is denied.
+    fn mandatory(&self) -> Vec<PluginId>;
+
+    /// Policies that were approved and are none any more. Nobody asks them, so this must be told.
+    fn missed(&self) -> Vec<Missed>;
+
     /// Nothing is asked of plugins for a while: a program is about to run, and a clock that keeps nobody's time would
     /// disturb it.
     fn rest(&self) {}
 
-    /// What approving the plugin of this id would write down: its component as it is now, and all that it asks for.
+    /// What approving the plugin of this id would write down: its component as it is now, and all that it asks for. One that
+    /// was approved as mandatory stays that.
     ///
     /// # Errors
     /// [`Error`] if there is no such plugin, or it can't be read.
     fn grant_for(&self, plugin: &str) -> Result<Grant, Error>;
 
+    /// The file in which the OS image approves a plugin of its own, if that is why it may run.
+    fn approved_by_image(&self, plugin: &PluginId) -> Option<PathBuf>;
+
     /// Writes a grant down, in the place of an earlier one for the same plugin. Returns the file.
     ///
     /// # Errors
-    /// The system's; then the earlier one still holds.
+    /// The system's; then the earlier one still holds. [`Error`] if the OS image has approved the plugin: another grant
+    /// would be of what is there now, and hold its next version.
     fn approve(&self, grant: &Grant) -> Result<PathBuf, Error>;
 
     /// Removes the grant that [`Plugins::approve`] wrote. Returns its file.

@@ -2,6 +2,7 @@
 //! the last one stands.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bootc_image_core::plugin::PluginId;
 use bootc_image_core::policy::{self, Delegated};
@@ -33,6 +34,8 @@ pub struct Configuration {
     pub command_ceiling: Wishes,
     /// Settings by plugin: JSON objects.
     pub settings: BTreeMap<PluginId, Map<String, Value>>,
+    /// What couldn't be read, and is missing from all this: nothing that acts runs then.
+    pub problems: Vec<String>,
 }
 
 /// A configuration file.
@@ -116,21 +119,33 @@ struct RawMask {
 }
 
 impl Configuration {
-    /// Reads all of it.
-    ///
-    /// # Errors
-    /// One sentence: the file, the line, the key, and what is wrong.
-    pub fn read(places: &Places) -> Result<Self, String> {
-        let directories: Vec<((), _)> = places.configuration.iter().map(|path| ((), path.clone())).collect();
-        let files = drop_ins(&directories, |()| Owner::ROOT)
-            .map_err(|error| format!("the configuration can't be read: {error}"))?;
+    /// Reads all that can be read. What can't is left out, and said with the file, the line and the key.
+    pub fn read(places: &Places) -> Self {
+        let directories = directories(places);
+        let found = drop_ins(&directories, |()| Owner::ROOT);
         let mut configuration = Self::default();
-        for ((), Located { named, real }) in files {
-            let text =
-                read_text(&real, Owner::ROOT).map_err(|error| format!("{}: {error}", named.display()))?;
-            configuration.add(&text).map_err(|complaint| format!("{}: {complaint}", named.display()))?;
+        for problem in &found.problems {
+            configuration.complain(format!("the configuration can't be read: {problem}"));
         }
-        Ok(configuration)
+        configuration.add_files(found.files.iter().map(|((), file)| file));
+        configuration
+    }
+
+    pub(crate) fn add_files<'a>(&mut self, files: impl IntoIterator<Item = &'a Located>) {
+        for Located { named, real } in files {
+            let text = read_text(real, Owner::ROOT).map_err(|error| error.to_string());
+            // Nothing of a file counts that isn't understood to its end.
+            let mut with = self.clone();
+            match text.and_then(|text| with.add(&text).map_err(|complaint| complaint.to_string())) {
+                Ok(()) => *self = with,
+                Err(why) => self.complain(format!("{}: {why}", named.display())),
+            }
+        }
+    }
+
+    fn complain(&mut self, problem: String) {
+        self.judging.broken.get_or_insert_with(|| problem.clone());
+        self.problems.push(problem);
     }
 
     /// Adds a file's text.
@@ -198,6 +213,11 @@ impl Configuration {
             .get(plugin)
             .map_or_else(|| "{}".to_owned(), |settings| Value::Object(settings.clone()).to_string())
     }
+}
+
+/// Where configuration is.
+pub(crate) fn directories(places: &Places) -> Vec<((), PathBuf)> {
+    places.configuration.iter().map(|path| ((), path.clone())).collect()
 }
 
 fn id(source: Source<'_>, text: &Spanned<String>, key: &str) -> Result<PluginId, Complaint> {

@@ -1,10 +1,12 @@
 //! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
 //! asked but what is wrong with its settings.
 
+use bootc_image_core::operation::Role;
 use bootc_image_core::plugin::{PluginId, Plugins as _};
 
 use crate::code;
-use crate::grants;
+use crate::configuration::directories;
+use crate::grants::Found;
 use crate::inventory::{Plugin, Standing};
 use crate::manifest::World;
 use crate::places::passed_over;
@@ -26,27 +28,26 @@ pub struct Finding {
 impl PluginSet {
     /// Looks at one plugin, or at everything.
     pub fn examine(&self, only: Option<&str>) -> Vec<Finding> {
-        let inventory = match self.inventory() {
-            Ok(inventory) => inventory,
-            Err(error) => {
-                return vec![finding(
-                    "plugins",
-                    error.to_string(),
-                    "mend that first: nothing runs until then",
-                )];
-            }
-        };
-        let mut findings: Vec<Finding> = inventory
-            .broken
-            .iter()
-            .map(|broken| finding(&broken.id, broken.reason.clone(), &broken.fix))
-            .collect();
+        let inventory = self.look();
+        let first = "mend that first: nothing that acts runs until then";
+        let problems = self.configuration().problems.iter();
+        let mut findings: Vec<Finding> =
+            problems.map(|problem| finding("configuration", sanitize(problem), first)).collect();
+        findings.extend(
+            inventory
+                .problems
+                .iter()
+                .map(|problem| finding("plugins", sanitize(&problem.to_string()), first)),
+        );
+        findings.extend(
+            inventory.broken.iter().map(|broken| finding(&broken.id, broken.reason.clone(), &broken.fix)),
+        );
         for plugin in inventory.plugins.values() {
             if only.is_none_or(|only| plugin.manifest.id.as_str() == only) {
                 self.examine_one(plugin, &mut findings);
             }
         }
-        if let Err(error) = self.command_claims() {
+        if let (Err(error), []) = (self.command_claims(), inventory.problems.as_slice()) {
             findings.push(finding(
                 "plugins",
                 error.to_string(),
@@ -54,6 +55,7 @@ impl PluginSet {
             ));
         }
         self.examine_configuration(&mut findings);
+        self.examine_hidden(only, &mut findings);
         findings.retain(|finding| only.is_none_or(|only| finding.about == only));
         findings
     }
@@ -90,7 +92,7 @@ impl PluginSet {
             let world = plugin.manifest.component.world;
             let runtime = self.workshop().runtime(Runs::of(world))?;
             let identity = self.identity(plugin);
-            let component = code::load(runtime.engine(), &plugin.code, &self.workshop().compiler)?;
+            let component = code::load_anew(runtime, &plugin.code, &self.workshop().compiler)?;
             match world {
                 World::CommandWrapper => runtime.prepare_command(&identity, &component)?,
                 World::FormatOutput => runtime.prepare_format(&identity, &component)?,
@@ -122,12 +124,20 @@ impl PluginSet {
         }
     }
 
+    /// What is missing because a file hides another. Of one plugin: what is about that.
+    fn examine_hidden(&self, only: Option<&str>, findings: &mut Vec<Finding>) {
+        for hidden in self.hidden().iter().filter(|hidden| hidden.is_missed()) {
+            let about = only.filter(|only| hidden.concerns(only)).unwrap_or("configuration");
+            findings.push(finding(about, hidden.what(), hidden.fix()));
+        }
+    }
+
     /// What the configuration says of plugins that aren't there, and what isn't read of it.
     fn examine_configuration(&self, findings: &mut Vec<Finding>) {
-        let Ok(inventory) = self.inventory() else { return };
+        let inventory = self.look();
         let configuration = self.configuration();
         let places = self.places();
-        let directories: Vec<((), _)> = places.configuration.iter().map(|path| ((), path.clone())).collect();
+        let directories = directories(places);
         for path in [passed_over(&directories), passed_over(&places.grants)].concat() {
             let what = format!("{} isn't read: its name doesn't end in .toml", path.display());
             findings.push(finding("configuration", sanitize(&what), "rename it, or remove it"));
@@ -158,8 +168,13 @@ impl PluginSet {
                 || inventory.broken.iter().any(|broken| broken.id == id.as_str())
                 || inventory.masked.iter().any(|masked| masked.id == id.as_str())
         };
-        let grants = grants::read(self.places()).unwrap_or_default();
-        for grant in grants.iter().filter(|grant| !is_there(&grant.plugin)) {
+        for missed in self.missed() {
+            let (id, fix) = (missed.plugin.as_str(), missed.fix());
+            findings.push(finding(id, sanitize(&missed.to_string()), &fix));
+        }
+        let is_of_policy = |grant: &&Found| grant.role == Some(Role::Policy);
+        let grants = inventory.grants.iter().filter(|grant| !is_of_policy(grant));
+        for grant in grants.filter(|grant| !is_there(&grant.plugin)) {
             let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
             let fix = "install it, or remove the grant; a policy that must not go missing belongs into [policy] mandatory";
             findings.push(finding(grant.plugin.as_str(), sanitize(&what), fix));

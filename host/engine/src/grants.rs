@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_core::capability::Capability;
 use bootc_image_core::files::replace;
-use bootc_image_core::operation::Grant;
+use bootc_image_core::operation::{Grant, Role};
 use bootc_image_core::plugin::PluginId;
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -46,6 +46,12 @@ struct RawGrant {
     /// `native`, if it is native code: it runs with full authority.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     kind: Option<Spanned<String>>,
+    /// What it was approved as: `policy`, `format` or `command`. A policy that is gone is missed.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    role: Option<Spanned<String>>,
+    /// Of a policy: whether everything is denied where it isn't.
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    mandatory: Option<Spanned<bool>>,
     /// What it may ask the host for.
     #[serde(default)]
     capability: Vec<RawCapability>,
@@ -60,6 +66,10 @@ pub struct Found {
     pub(crate) manifest: Option<String>,
     /// Whether it is about native code.
     pub(crate) native: bool,
+    /// What it was approved as, if the grant says so.
+    pub(crate) role: Option<Role>,
+    /// Whether everything is denied where it isn't.
+    pub(crate) mandatory: bool,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) file: PathBuf,
     /// Where it was found: a grant of the image is about plugins of the image alone.
@@ -78,19 +88,25 @@ impl Found {
     }
 }
 
-/// Reads all grants.
-pub(crate) fn read(places: &Places) -> Result<Vec<Found>, String> {
-    let files = drop_ins(&places.grants, |place| places.owner(*place))
-        .map_err(|error| format!("the grants can't be read: {error}"))?;
+/// Reads all grants that can be read. Beside them, why others can't.
+pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
+    let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
+    let mut problems: Vec<String> =
+        drop_ins.problems.iter().map(|error| format!("the grants can't be read: {error}")).collect();
     let mut found = Vec::new();
-    for (place, Located { named, real }) in files {
-        let text = read_text(&real, places.owner(*place))
-            .map_err(|error| format!("{}: {error}", named.display()))?;
-        let grants =
-            parse(&text, *place, &named).map_err(|complaint| format!("{}: {complaint}", named.display()))?;
-        found.extend(grants);
+    for (place, file) in &drop_ins.files {
+        match read_file(places, **place, file) {
+            Ok(grants) => found.extend(grants),
+            Err(why) => problems.push(format!("{}: {why}", file.named.display())),
+        }
     }
-    Ok(found)
+    (found, problems)
+}
+
+/// Reads a grants file.
+pub(crate) fn read_file(places: &Places, place: Place, file: &Located) -> Result<Vec<Found>, String> {
+    let text = read_text(&file.real, places.owner(place)).map_err(|error| error.to_string())?;
+    parse(&text, place, &file.named).map_err(|complaint| complaint.to_string())
 }
 
 /// Reads the text of a grants file that was found in `place` as `file`.
@@ -114,6 +130,12 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
             None => "",
         };
         let native = !native.is_empty();
+        let role = raw.role.as_ref().map(|text| source.checked(text, "role", role)).transpose()?;
+        let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
+        if let (Some(mandatory), Some(Role::Format | Role::Command)) = (mandatory, role) {
+            return Err(source.complain(mandatory.span(), "mandatory", "only a policy can be mandatory"));
+        }
+        let mandatory = mandatory.is_some();
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
             if given.is_none() && (place != Place::Image || native) {
                 let what = format!(
@@ -125,9 +147,26 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         let mut capabilities =
             raw.capability.iter().map(|raw| raw.capability(source)).collect::<Result<Vec<_>, _>>()?;
         capabilities.sort();
-        Ok(Found { plugin, sha256, manifest, native, capabilities, file: file.to_owned(), place })
+        Ok(Found {
+            plugin,
+            sha256,
+            manifest,
+            native,
+            role,
+            mandatory,
+            capabilities,
+            file: file.to_owned(),
+            place,
+        })
     };
     raw.grant.iter().map(grant).collect()
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+    let name = one_of(text, &names, "what a plugin is approved as")?;
+    let role = Role::ALL.iter().copied().find(|role| role.name() == name);
+    role.ok_or_else(|| format!("{name:?} isn't known"))
 }
 
 /// Where `plugin approve` writes.
@@ -160,6 +199,9 @@ struct WrittenGrant<'a> {
     manifest: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'a str>,
+    role: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mandatory: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     capability: Vec<WrittenCapability<'a>>,
 }
@@ -172,7 +214,7 @@ struct WrittenCapability<'a> {
 }
 
 fn text(grant: &Grant) -> io::Result<String> {
-    let Grant { plugin, sha256, manifest, native, capabilities } = grant;
+    let Grant { plugin, sha256, manifest, native, role, mandatory, capabilities } = grant;
     let capabilities =
         capabilities.iter().map(|Capability { name, scope }| WrittenCapability { name, scope });
     let written = Written {
@@ -181,6 +223,8 @@ fn text(grant: &Grant) -> io::Result<String> {
             sha256,
             manifest,
             kind: native.then_some("native"),
+            role: role.name(),
+            mandatory: *mandatory,
             capability: capabilities.collect(),
         }],
     };
@@ -198,14 +242,18 @@ mod tests {
         let capability =
             |name: &str, scope: &str| Capability { name: name.to_owned(), scope: scope.to_owned() };
         let awkward = "/srv/e\u{301}\u{a0}\"\\u{e9}' # ]";
-        for (native, capabilities) in
-            [(false, Vec::new()), (true, vec![capability("color", ""), capability("podman-reads", awkward)])]
-        {
+        for (native, role, mandatory, capabilities) in [
+            (false, Role::Policy, true, Vec::new()),
+            (false, Role::Command, false, Vec::new()),
+            (true, Role::Format, false, vec![capability("color", ""), capability("podman-reads", awkward)]),
+        ] {
             let grant = Grant {
                 plugin: PluginId::new("p").unwrap(),
                 sha256: "0".repeat(64),
                 manifest: "1".repeat(64),
                 native,
+                role,
+                mandatory,
                 capabilities,
             };
             let file = Path::new("/etc/bootc-image/grants.d/p.toml");
@@ -213,7 +261,27 @@ mod tests {
             let [found] = found.as_slice() else { panic!("{found:?}") };
             assert_eq!((found.sha256(), found.manifest()), (Some(&*grant.sha256), Some(&*grant.manifest)));
             assert_eq!((&found.plugin, found.native), (&grant.plugin, native));
+            assert_eq!((found.role, found.mandatory), (Some(role), mandatory));
             assert_eq!(found.capabilities, grant.capabilities);
         }
+    }
+
+    #[test]
+    fn only_policies_are_mandatory_and_what_a_grant_is_for_may_be_left_out() {
+        let read = |rest: &str| {
+            let text = format!("[[grant]]\nplugin = \"p\"\n{rest}\n");
+            let found = parse(&text, Place::Image, Path::new("p.toml")).map_err(|error| error.to_string())?;
+            Ok::<_, String>((found[0].role, found[0].mandatory))
+        };
+        assert_eq!(read(""), Ok((None, false)));
+        assert_eq!(read("mandatory = true"), Ok((None, true)));
+        assert_eq!(read("role = \"policy\"\nmandatory = true"), Ok((Some(Role::Policy), true)));
+        assert_eq!(read("role = \"format\"\nmandatory = false"), Ok((Some(Role::Format), false)));
+        assert_eq!(
+            read("role = \"format\"\nmandatory = true").unwrap_err(),
+            "line 4: `mandatory`: only a policy can be mandatory"
+        );
+        let unknown = read("role = \"polcy\"").unwrap_err();
+        assert!(unknown.starts_with("line 3: `role`: \"polcy\"") && unknown.contains("policy"), "{unknown}");
     }
 }

@@ -10,7 +10,9 @@
 //!
 //! - [`places`]: which files count, and what makes them believable; [`strict`]: how they are read
 //! - [`configuration`], [`manifest`], `grants`: the three kinds of files
-//! - [`inventory`]: what plugins there are; [`set`]: all of them as the core sees them; `policy`: one that judges
+//! - [`hidden`]: files that don't count, and what is missing without them
+//! - [`inventory`]: what plugins there are; `standing`: whether one may run; `approving`: what `plugin approve` writes
+//! - [`set`]: all of them as the core sees them; `policy`: one that judges
 //! - [`builtin`]: the plugins that are part of this executable
 //! - [`cases`]: a site's own tests of its policies
 //! - [`doctor`]: what is wrong with plugins
@@ -21,12 +23,14 @@
 //! - [`wasm`]: runs a component within its [`limits`]; no function of wasmtime runs before a plugin does
 
 mod answers;
+mod approving;
 pub mod builtin;
 pub mod cases;
 mod code;
 pub mod configuration;
 pub mod doctor;
 pub mod grants;
+pub mod hidden;
 pub mod inventory;
 mod lists;
 pub mod manifest;
@@ -37,6 +41,7 @@ pub mod sanitize;
 #[cfg(test)]
 mod schemas;
 pub mod set;
+mod standing;
 pub mod strict;
 mod wasm;
 

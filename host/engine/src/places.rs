@@ -1,6 +1,6 @@
 //! Where configuration, grants and plugins are found, and what makes a file there believable.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -219,25 +219,62 @@ pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
     text(read_trusted(path, owner, LARGEST_TEXT)?)
 }
 
+/// What was found in directories of files of which all count.
+#[derive(Debug)]
+pub(crate) struct DropIns<'a, P> {
+    /// Files that count, by name.
+    pub(crate) files: Vec<(&'a P, Located)>,
+    /// Files that don't, because a later directory has one of the same name.
+    pub(crate) hidden: Vec<HiddenFile<'a, P>>,
+    /// Why a directory can't be read.
+    pub(crate) problems: Vec<io::Error>,
+}
+
+/// A file that doesn't count.
+#[derive(Debug)]
+pub(crate) struct HiddenFile<'a, P> {
+    pub(crate) place: &'a P,
+    pub(crate) file: Located,
+    /// The one that counts in its place.
+    pub(crate) by: PathBuf,
+}
+
 /// Files that count: all `*.toml` in these directories, by name. One in a later directory replaces one of the same name in
 /// an earlier one.
-pub(crate) fn drop_ins<P>(
-    directories: &[(P, PathBuf)],
-    owner: impl Fn(&P) -> Owner,
-) -> io::Result<Vec<(&P, Located)>> {
-    let mut found = std::collections::BTreeMap::new();
+pub(crate) fn drop_ins<P>(directories: &[(P, PathBuf)], owner: impl Fn(&P) -> Owner) -> DropIns<'_, P> {
+    let mut found = std::collections::BTreeMap::<_, (&P, Located)>::new();
+    let (mut hidden, mut problems) = (Vec::new(), Vec::new());
     for (place, directory) in directories {
-        let Some(real) = trusted_directory(directory, owner(place))? else { continue };
-        let located = Located { named: directory.clone(), real };
-        for entry in fs::read_dir(&located.real)? {
-            let name = entry?.file_name();
-            if is_drop_in(&name) {
-                let file = located.join(&name);
-                found.insert(name, (place, file));
+        let names = match names_in(directory, owner(place)) {
+            Ok(names) => names,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        for (name, file) in names {
+            let by = file.named.clone();
+            if let Some((place, file)) = found.insert(name, (place, file)) {
+                hidden.push(HiddenFile { place, file, by });
             }
         }
     }
-    Ok(found.into_values().collect())
+    DropIns { files: found.into_values().collect(), hidden, problems }
+}
+
+fn names_in(directory: &Path, owner: Owner) -> io::Result<Vec<(OsString, Located)>> {
+    let Some(real) = trusted_directory(directory, owner)? else { return Ok(Vec::new()) };
+    let located = Located { named: directory.to_owned(), real };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&located.real)? {
+        let name = entry?.file_name();
+        if is_drop_in(&name) {
+            let file = located.join(&name);
+            names.push((name, file));
+        }
+    }
+    names.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(names)
 }
 
 fn is_drop_in(name: &OsStr) -> bool {
@@ -281,7 +318,7 @@ mod tests {
         // Whoever runs the tests.
         let owner = Owner { user: Some(rustix::process::geteuid().as_raw()) };
         let directories = [((), path("link"))];
-        let found = drop_ins(&directories, |()| owner).unwrap();
+        let found = drop_ins(&directories, |()| owner).files;
         fs::remove_file(path("link")).unwrap();
         symlink(path("other"), path("link")).unwrap();
         let [((), file)] = found.as_slice() else { panic!("{found:?}") };

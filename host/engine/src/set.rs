@@ -1,24 +1,25 @@
 //! All plugins together: found, read, and compared with what was granted.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bootc_image_core::capability::Capability;
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Grant;
 use bootc_image_core::plugin::{
-    CommandClaim, FormatClaim, FormatError, Host, Plan, PlanError, PluginId, PluginSetError, Plugins, Policy,
-    Wanted,
+    CommandClaim, FormatClaim, FormatError, Host, Missed, Plan, PlanError, PluginId, PluginSetError, Plugins,
+    Policy, Wanted,
 };
 use bootc_image_core::report::ImageRow;
 
+use crate::approving;
 use crate::builtin::Builtin;
 use crate::code::{self, Code, Compiler};
 use crate::configuration::Configuration;
-use crate::grants;
 use crate::inventory::{Inventory, Plugin, Standing};
 use crate::limits::Limits;
 use crate::manifest::{Format, World};
@@ -26,6 +27,7 @@ use crate::native::Process;
 use crate::places::Places;
 use crate::policy::{JudgingPlugin, Workshop};
 use crate::sanitize::sanitize;
+use crate::standing::approved_by_image;
 use crate::strict::nearest;
 use crate::wasm::{Identity, List, Runs};
 
@@ -46,7 +48,7 @@ pub struct Surroundings {
 /// wasmtime is started by the first plugin that runs: what needs no plugin pays for none.
 pub struct PluginSet {
     surroundings: Surroundings,
-    inventory: OnceLock<Result<Inventory, PluginSetError>>,
+    inventory: OnceLock<Inventory>,
     policies: OnceLock<Vec<JudgingPlugin>>,
     workshop: Arc<Workshop>,
 }
@@ -65,8 +67,13 @@ impl PluginSet {
     /// # Errors
     /// [`PluginSetError`] if that can't be told.
     pub fn inventory(&self) -> Result<&Inventory, PluginSetError> {
-        let take = || Inventory::take(&self.surroundings);
-        self.inventory.get_or_init(take).as_ref().map_err(Clone::clone)
+        let inventory = self.look();
+        inventory.problems.first().map_or(Ok(inventory), |problem| Err(problem.clone()))
+    }
+
+    /// What could be found, for whoever only wants to see it: what couldn't is among the inventory's problems.
+    pub fn look(&self) -> &Inventory {
+        self.inventory.get_or_init(|| Inventory::take(&self.surroundings))
     }
 
     /// For whom a plugin's component runs.
@@ -131,7 +138,16 @@ impl PluginSet {
     /// # Errors
     /// [`Error`] that says what is wrong with it, or that there is none.
     pub fn find(&self, name: &str) -> Result<&Plugin, Error> {
-        let inventory = self.inventory()?;
+        self.inventory()?;
+        self.look_for(name)
+    }
+
+    /// As [`Self::find`], among what could be found.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn look_for(&self, name: &str) -> Result<&Plugin, Error> {
+        let inventory = self.look();
         if let Some(broken) = inventory.broken.iter().find(|broken| broken.id == name) {
             return Err(Error::Plugin {
                 plugin: broken.id.clone(),
@@ -253,8 +269,7 @@ impl Plugins for PluginSet {
                 return self.process(found).map_err(unusable)?.plan(name, args);
             }
             let runtime = self.workshop.runtime(Runs::of(World::CommandWrapper)).map_err(unusable)?;
-            let component =
-                code::load(runtime.engine(), &found.code, &self.workshop.compiler).map_err(unusable)?;
+            let component = code::load(runtime, &found.code, &self.workshop.compiler).map_err(unusable)?;
             runtime.plan(&self.identity(found), &component, name, args, host)
         };
         caught(plan).unwrap_or_else(|panic| Err(unusable(format!("the host failed in it: {panic}"))))
@@ -293,8 +308,7 @@ impl Plugins for PluginSet {
                 return self.process(plugin).map_err(unusable)?.format(format, rows, wanted, out);
             }
             let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
-            let component =
-                code::load(runtime.engine(), &plugin.code, &self.workshop.compiler).map_err(unusable)?;
+            let component = code::load(runtime, &plugin.code, &self.workshop.compiler).map_err(unusable)?;
             runtime.format(&self.identity(plugin), component, List { format, rows, wanted }, out)
         };
         caught_printing(&plugin.manifest.id, out, work)
@@ -322,107 +336,31 @@ impl Plugins for PluginSet {
         self.workshop.rest();
     }
 
+    fn mandatory(&self) -> Vec<PluginId> {
+        let mandatory = self.look().grants.iter().filter(|grant| grant.mandatory);
+        mandatory.map(|grant| grant.plugin.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn missed(&self) -> Vec<Missed> {
+        approving::missed(self.look())
+    }
+
     fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
-        let found = self.find(plugin)?;
-        let problem = |reason: String, fix: &str| Error::Plugin {
-            plugin: plugin.to_owned(),
-            reason,
-            fix: fix.to_owned(),
-        };
-        let Code::File { file, sha256, .. } = &found.code else {
-            return Err(problem(
-                "it is part of this program and needs no grant".to_owned(),
-                "there is nothing to do",
-            ));
-        };
-        for claim in found.claims() {
-            let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
-            if let Some(other) = self.command_claims()?.iter().find(of_another) {
-                let reason = format!("it claims `{}`, which {} owns", claim.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
-            }
-        }
-        let claims = self.format_claims()?;
-        for format in &found.manifest.formats {
-            let of_another =
-                |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
-            if let Some(other) = claims.iter().find(of_another) {
-                let reason = format!("it offers the format {}, which {} offers", format.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other one first: a format has one owner"));
-            }
-        }
-        let now = self.component_digest(found)?.unwrap_or_default();
-        if now != *sha256 {
-            let named = file.named.display();
-            let reason = format!("{named} has the digest {now}, and its manifest says {sha256}");
-            return Err(problem(
-                reason,
-                &format!(
-                    "install it again, or write the digest into it: manifest and {} don't belong together",
-                    found.manifest.component.what()
-                ),
-            ));
-        }
-        let capabilities =
-            found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();
-        Ok(Grant {
-            plugin: found.manifest.id.clone(),
-            sha256: now,
-            manifest: found.manifest_sha256.clone(),
-            native: found.manifest.component.native,
-            capabilities,
-        })
+        self.to_grant(plugin)
+    }
+
+    fn approved_by_image(&self, plugin: &PluginId) -> Option<PathBuf> {
+        let inventory = self.look();
+        let found = inventory.plugins.get(plugin)?;
+        approved_by_image(found.place, &found.manifest, &found.manifest_sha256, &inventory.grants)
     }
 
     fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
-        let places = &self.surroundings.places;
-        let Some(path) = grants::file_of(places, &grant.plugin) else {
-            return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
-        };
-        refuse_shared(&grants::read(places).map_err(Error::Configuration)?, &path, &grant.plugin)?;
-        grants::write(&path, grant).map_err(Error::io("write", &path))?;
-        Ok(path)
+        self.write_grant(grant)
     }
 
     fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
-        let places = &self.surroundings.places;
-        let problem = |reason: String, fix: String| Error::Plugin { plugin: plugin.to_string(), reason, fix };
-        let granted = grants::read(places).map_err(Error::Configuration)?;
-        let own = grants::file_of(places, plugin);
-        let mut of_plugin = granted.iter().filter(|grant| grant.plugin == *plugin);
-        if let Some(other) = of_plugin.find(|grant| Some(&grant.file) != own.as_ref()) {
-            let file = other.file.display();
-            return Err(problem(
-                format!("it is granted by {file}, which `plugin approve` didn't write"),
-                format!("take it out of {file}, or mask the plugin: [policy] masked in the configuration"),
-            ));
-        }
-        match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
-            Some(path) => {
-                refuse_shared(&granted, &path, plugin)?;
-                std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-                Ok(path)
-            }
-            None => {
-                self.find(plugin.as_str())?;
-                Err(problem(
-                    "nothing was granted to it".to_owned(),
-                    "see what there is with: bootc-image plugin list".to_owned(),
-                ))
-            }
-        }
-    }
-}
-
-/// A file that grants something to others as well isn't ours to replace or to remove.
-fn refuse_shared(granted: &[grants::Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
-    match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
-        None => Ok(()),
-        Some(other) => Err(Error::Plugin {
-            plugin: plugin.to_string(),
-            reason: format!("{} is about {} as well", path.display(), other.plugin),
-            fix: format!("give {} a file of its own", other.plugin),
-        }),
+        self.remove_grant(plugin)
     }
 }
 

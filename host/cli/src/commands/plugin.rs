@@ -1,7 +1,9 @@
 use std::fmt::Write as _;
 
 use bootc_image_core::children;
-use bootc_image_core::operation::Request;
+use bootc_image_core::error::Error;
+use bootc_image_core::operation::{Request, Role};
+use bootc_image_core::plugin::{PluginId, Plugins as _};
 use bootc_image_core::report::Report;
 use bootc_image_core::settings::Settings;
 use bootc_image_core::talk::Talk as _;
@@ -11,7 +13,7 @@ use bootc_image_engine::manifest::World;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::exit::{Failure, OK, UNUSABLE};
+use crate::exit::{self, Failure, OK, UNUSABLE};
 use crate::render::{self, Format, ListFormat};
 use crate::through_pipeline;
 use crate::ui::Ui;
@@ -44,6 +46,9 @@ enum Action {
     Approve {
         /// Its id
         plugin: String,
+        /// Of a policy: deny everything where it isn't, until the approval is revoked
+        #[arg(long)]
+        mandatory: bool,
     },
     /// Take back what `approve` has granted
     Revoke {
@@ -65,6 +70,8 @@ struct Line {
     kind: &'static str,
     /// Whether it runs with full authority.
     native: bool,
+    /// Whether everything is denied where it isn't.
+    mandatory: bool,
     place: &'static str,
     state: &'static str,
     reason: String,
@@ -78,38 +85,72 @@ impl Plugin {
 
     pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
         match self.action {
-            Action::List { format } => list(ui, plugins, format),
-            Action::Show { plugin } => show(ui, plugins, &plugin),
-            Action::Approve { plugin } => {
-                let doctor = format!("bootc-image plugin doctor {plugin}");
-                let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin })?;
-                let native = matches!(&report, Report::Approved { grant, .. } if grant.native);
-                let code = render::report(ui, plugins, report, &ListFormat::default())?;
-                ui.note(&match (native, plugins.runs_native_code()) {
-                    (false, _) => format!("look at its settings with: {doctor}"),
-                    (true, true) => format!("see whether it loads with: {doctor}"),
-                    (true, false) => {
-                        "native extensions are off on this host: [native] enabled = true in the configuration"
-                            .to_owned()
-                    }
-                });
-                Ok(code)
-            }
+            Action::List { format } => list(ui, settings, plugins, format),
+            Action::Show { plugin } => show(ui, settings, plugins, &plugin),
+            Action::Approve { plugin, mandatory } => approve(ui, settings, plugins, plugin, mandatory),
             Action::Revoke { plugin } => {
                 let report = through_pipeline(ui, settings, plugins, Request::RevokePlugin { plugin })?;
                 render::report(ui, plugins, report, &ListFormat::default())
             }
-            Action::Doctor { plugin } => doctor(ui, plugins, plugin.as_deref()),
+            Action::Doctor { plugin } => doctor(ui, settings, plugins, plugin.as_deref()),
         }
     }
+}
+
+fn approve(
+    ui: &Ui,
+    settings: &Settings,
+    plugins: &PluginSet,
+    plugin: String,
+    mandatory: bool,
+) -> Result<u8, Failure> {
+    let again = format!("bootc-image plugin approve --mandatory {plugin}");
+    let doctor = format!("bootc-image plugin doctor {plugin}");
+    let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin, mandatory })?;
+    let grant = match &report {
+        Report::Approved { grant, .. } => Some(grant.clone()),
+        _ => None,
+    };
+    let code = render::report(ui, plugins, report, &ListFormat::default())?;
+    // It would have been, or is already.
+    let Some(grant) = grant else { return Ok(code) };
+    ui.note(&match (grant.native, plugins.runs_native_code()) {
+        (false, _) => format!("look at its settings with: {doctor}"),
+        (true, true) => format!("see whether it loads with: {doctor}"),
+        (true, false) => {
+            "native extensions are off on this host: [native] enabled = true in the configuration".to_owned()
+        }
+    });
+    let is_mandatory = grant.mandatory || settings.configuration.mandatory.contains(&grant.plugin);
+    if grant.role == Role::Policy && !is_mandatory {
+        ui.note(&format!("if everything is to be denied where it isn't, make it mandatory with: {again}"));
+    }
+    Ok(code)
+}
+
+/// Policies without which everything is denied, whoever says so.
+fn mandatory(settings: &Settings, plugins: &PluginSet) -> Vec<PluginId> {
+    [settings.configuration.mandatory.clone(), plugins.mandatory()].concat()
+}
+
+/// Says which grants and directories of plugins can't be read; then that is the exit code.
+fn tell_problems(ui: &Ui, plugins: &PluginSet) -> Option<u8> {
+    let problems = plugins
+        .look()
+        .problems
+        .iter()
+        .cloned()
+        .map(|problem| exit::of_error(ui, &Error::from(problem).into()));
+    problems.last()
 }
 
 fn place(plugin: &Found) -> &'static str {
     plugin.place.map_or("built-in", |place| place.name())
 }
 
-fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
-    let inventory = plugins.inventory().map_err(bootc_image_core::error::Error::from)?;
+fn lines(settings: &Settings, plugins: &PluginSet) -> Vec<Line> {
+    let inventory = plugins.look();
+    let mandatory = mandatory(settings, plugins);
     let good = inventory.plugins.values().map(|plugin| {
         let (state, reason) = match &plugin.standing {
             Standing::Enabled => match plugins.mismatch(plugin) {
@@ -121,13 +162,15 @@ fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
         let component = &plugin.manifest.component;
         let (kind, native) = (component.world.kind(), component.native);
         let (id, version) = (plugin.manifest.id.to_string(), plugin.manifest.version.to_string());
-        Line { id, version, kind, native, place: place(plugin), state, reason }
+        let mandatory = is_mandatory(&mandatory, &id);
+        Line { id, version, kind, native, mandatory, place: place(plugin), state, reason }
     });
     let other = |id: &String, state, reason: &str| Line {
         id: id.clone(),
         version: String::new(),
         kind: "",
         native: false,
+        mandatory: is_mandatory(&mandatory, id),
         place: "",
         state,
         reason: reason.to_owned(),
@@ -139,19 +182,24 @@ fn lines(plugins: &PluginSet) -> Result<Vec<Line>, Failure> {
         .map(|masked| other(&masked.id, "masked", &masked.directory.display().to_string()));
     let mut lines: Vec<Line> = good.chain(broken).chain(masked).collect();
     lines.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(lines)
+    lines
 }
 
-fn list(ui: &Ui, plugins: &PluginSet, format: Format) -> Result<u8, Failure> {
-    let lines = lines(plugins)?;
+fn is_mandatory(mandatory: &[PluginId], id: &str) -> bool {
+    mandatory.iter().any(|mandatory| mandatory.as_str() == id)
+}
+
+fn list(ui: &Ui, settings: &Settings, plugins: &PluginSet, format: Format) -> Result<u8, Failure> {
+    let lines = lines(settings, plugins);
     ui.data(|out| match format {
         Format::Json => render::json(&lines, out),
         Format::Table => {
             let rows = lines.into_iter().map(|line| {
+                let mandatory = if line.mandatory { "mandatory " } else { "" };
                 let native = if line.native { "native " } else { "" };
                 let texts = [
                     line.version,
-                    format!("{native}{}", line.kind),
+                    format!("{mandatory}{native}{}", line.kind).trim_end().to_owned(),
                     line.place.to_owned(),
                     line.state.to_owned(),
                 ];
@@ -162,11 +210,20 @@ fn list(ui: &Ui, plugins: &PluginSet, format: Format) -> Result<u8, Failure> {
             render::columns(["ID", "VERSION", "KIND", "PLACE", "STATE", "WHY"], rows, out)
         }
     })?;
-    Ok(OK)
+    for missed in plugins.missed() {
+        ui.note(&format!("{missed}: {}", missed.fix()));
+    }
+    for hidden in plugins.hidden() {
+        let fix = if hidden.is_missed() { format!(": {}", hidden.fix()) } else { String::new() };
+        ui.note(&format!("{}{fix}", hidden.what()));
+    }
+    Ok(tell_problems(ui, plugins).unwrap_or(OK))
 }
 
-fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
-    let plugin = plugins.find(id)?;
+fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
+    // Where something can't be read it isn't known whether it is there.
+    let problems = tell_problems(ui, plugins);
+    let plugin = plugins.look_for(id)?;
     let manifest = &plugin.manifest;
     let component = &manifest.component;
     let mut text = String::new();
@@ -202,6 +259,9 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
             line("", fix);
         }
     }
+    if is_mandatory(&mandatory(settings, plugins), id) {
+        line("mandatory", "without it everything is denied");
+    }
     if component.world == World::PolicyValidator {
         let early = if component.before_lookup { ", also before names are looked up" } else { "" };
         line("asked about", &format!("{}{early}", component.when));
@@ -219,21 +279,24 @@ fn show(ui: &Ui, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
     for wanted in &manifest.capabilities {
         line("asks for", &format!("{}: {}", wanted.capability, wanted.reason));
     }
-    ui.text(&sanitize::lines(&text))
+    let code = ui.text(&sanitize::lines(&text))?;
+    Ok(problems.unwrap_or(code))
 }
 
-fn doctor(ui: &Ui, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failure> {
+fn doctor(ui: &Ui, settings: &Settings, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failure> {
+    let problems = tell_problems(ui, plugins);
     if let Some(only) = only {
         // A name that nobody has isn't well.
-        let known = lines(plugins)?.iter().any(|line| line.id == only);
-        if !known {
-            plugins.find(only)?;
+        let known = lines(settings, plugins).iter().any(|line| line.id == only);
+        let is_missed = plugins.missed().iter().any(|missed| missed.plugin.as_str() == only);
+        if !known && !is_missed {
+            plugins.look_for(only)?;
         }
     }
     let findings = plugins.examine(only);
     // What was interrupted isn't wrong.
     children::check_not_asked_to_end()?;
-    if findings.is_empty() {
+    if findings.is_empty() && problems.is_none() {
         return ui.text("nothing is wrong\n");
     }
     let mut text = String::new();

@@ -104,6 +104,7 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
 }
 
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
+    pipeline.refuse_broken()?;
     pipeline.refuse_delegated("`policy test`")?;
     let from = match &pipeline.settings.directory {
         Some(directory) => directory.join(file),

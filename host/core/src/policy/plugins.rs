@@ -6,8 +6,10 @@ use bootc_image_grammar::weakened::is_off;
 
 use crate::error::{By, Denial};
 use crate::frozen::Frozen;
+use crate::operation::Operation;
 use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure};
 use crate::policy::{Configuration, Verdict};
+use crate::subject::Subject;
 use crate::view::View;
 
 /// The code of every denial that is no policy's own.
@@ -21,8 +23,12 @@ pub(super) enum PolicyJudge<'a> {
         /// Whether its failing doesn't deny.
         fail_open: bool,
     },
-    /// The configuration wants it, and it isn't there.
-    Missing(PluginId),
+    /// It is mandatory, and isn't there.
+    Missing {
+        plugin: PluginId,
+        /// Whether the configuration says so. Otherwise who approved it did.
+        configured: bool,
+    },
     /// Nobody can tell what policies there are.
     Unknown(PluginSetError),
 }
@@ -32,10 +38,14 @@ pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins
         Ok(policies) => policies,
         Err(error) => return vec![PolicyJudge::Unknown(error)],
     };
-    let missing =
-        configuration.mandatory.iter().filter(|id| policies.iter().all(|policy| policy.plugin() != *id));
+    let of_grants = plugins.mandatory();
+    let of_grants = of_grants.iter().filter(|id| !configuration.mandatory.contains(id));
+    let mandatory =
+        configuration.mandatory.iter().map(|id| (id, true)).chain(of_grants.map(|id| (id, false)));
+    let missing = mandatory.filter(|(id, _)| policies.iter().all(|policy| policy.plugin() != *id));
     let missing = missing.filter(|_| !is_off("mandatory"));
-    let missing: Vec<_> = missing.cloned().map(PolicyJudge::Missing).collect();
+    let missing: Vec<_> =
+        missing.map(|(id, configured)| PolicyJudge::Missing { plugin: id.clone(), configured }).collect();
     let plugin = |policy: &'a dyn Policy| PolicyJudge::Plugin {
         policy,
         fail_open: configuration.fail_open.contains(policy.plugin()),
@@ -57,15 +67,19 @@ pub(super) fn ask(
     let Some(view) = View::of(frozen).map(Arc::new) else { return };
     for judge in judges {
         match judge {
-            PolicyJudge::Missing(id) => {
-                let reason = "the configuration says that it is mandatory, and it isn't there, or is masked";
-                let fix = "install it, or take it out of [policy] mandatory; see: bootc-image plugin list";
-                verdicts.push(failed(id, reason, fix));
+            PolicyJudge::Missing { plugin, configured } => {
+                let failure = missing(plugin, *configured);
+                let excused = is_excused(frozen, failure.asked);
+                verdicts.push(verdict(plugin, Err(failure), false, excused));
             }
             PolicyJudge::Unknown(error) => {
                 let by = By::Host("plugins");
                 let message = format!("the installed policies can't be determined: {error}");
-                verdicts.push(unable(by, message, "see: bootc-image plugin doctor"));
+                verdicts.push(if is_excused(frozen, false) {
+                    Verdict { failed_open: Some(message), ..Verdict::new(by.to_string(), None) }
+                } else {
+                    unable(by, message, "see: bootc-image plugin doctor")
+                });
             }
             PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
                 unconcerned.push(policy.plugin().clone());
@@ -74,20 +88,55 @@ pub(super) fn ask(
             PolicyJudge::Plugin { policy, fail_open } => {
                 // Who is root for another could stop us until time is up.
                 let may_fail = *fail_open && frozen.subject().delegation.is_none();
-                let verdict = verdict(policy.plugin(), policy.evaluate(&view), may_fail);
+                let opinion = policy.evaluate(&view);
+                let excused = matches!(&opinion, Err(failure) if is_excused(frozen, failure.asked));
+                let verdict = verdict(policy.plugin(), opinion, may_fail, excused);
                 verdicts.push(Verdict { made: policy.made().cloned(), ..verdict });
             }
         }
     }
 }
 
-fn verdict(plugin: &PluginId, opinion: Result<Opinion, PolicyFailure>, fail_open: bool) -> Verdict {
+/// Whether an operation runs though a policy has no opinion of it: who wants to know what there is must see it whatever is
+/// broken. A plugin that lists isn't a person; and who is root for another could make a policy fail that is asked.
+fn is_excused(frozen: &Frozen, asked: bool) -> bool {
+    let Subject { plugin, delegation, .. } = frozen.subject();
+    matches!(frozen.operation(), Operation::List { .. })
+        && plugin.is_none()
+        && (delegation.is_none() || !asked)
+}
+
+fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
+    let (reason, fix) = if configured {
+        (
+            "the configuration says that it is mandatory, and it isn't there, or is masked",
+            "install it, or take it out of [policy] mandatory; see: bootc-image plugin list".to_owned(),
+        )
+    } else {
+        (
+            "it was approved as mandatory, and it isn't there, or is masked",
+            format!("install it, or revoke the approval with: bootc-image plugin revoke {plugin}"),
+        )
+    };
+    PolicyFailure { reason: reason.to_owned(), fix, asked: false }
+}
+
+/// `fail_open` is the configuration's word, `excused` ours: of that its caller tells.
+fn verdict(
+    plugin: &PluginId,
+    opinion: Result<Opinion, PolicyFailure>,
+    fail_open: bool,
+    excused: bool,
+) -> Verdict {
     match opinion {
         Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
         Err(PolicyFailure { reason, asked, .. })
             if (fail_open && (asked || is_off("asked"))) || is_off("failing") =>
         {
             tracing::warn!(%plugin, reason, "a policy that may fail has failed");
+            Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
+        }
+        Err(PolicyFailure { reason, .. }) if excused => {
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }
         Err(PolicyFailure { reason, fix, .. }) => failed(plugin, &reason, &fix),
