@@ -86,7 +86,7 @@ pub struct Verdict {
     /// Why not, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
-    /// Why it has no opinion, of a plugin that may fail.
+    /// Why it has no opinion, of a plugin that may fail, or of a list that a person wants to see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_open: Option<String>,
     /// A plugin's own words.

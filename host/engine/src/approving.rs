@@ -170,3 +170,131 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::code;
+    use crate::configuration::Configuration;
+    use crate::inventory::tests::{COMPONENT, manifest};
+    use crate::places::Place;
+    use crate::set::Surroundings;
+
+    /// A host with directories `usr` and `etc`.
+    struct Host(tempfile::TempDir);
+
+    impl Host {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+            fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        /// The plugin `p`, of this kind.
+        fn install(&self, place: &str, rest: &str) {
+            let manifest = manifest("p", rest).replace(COMPONENT, &code::hex(b"component"));
+            self.write(&format!("{place}/plugins/p/plugin.toml"), manifest);
+            self.write(&format!("{place}/plugins/p/p.wasm"), "component");
+        }
+
+        /// All that is there now, as a new process finds it.
+        fn set(&self, masked: Option<Place>) -> PluginSet {
+            let places = Places {
+                plugins: vec![
+                    (Place::Image, self.path("usr/plugins")),
+                    (Place::Site, self.path("etc/plugins")),
+                ],
+                grants: vec![
+                    (Place::Image, self.path("usr/grants.d")),
+                    (Place::Site, self.path("etc/grants.d")),
+                ],
+                ..Places::default()
+            };
+            let masked = masked.map(|place| (id(), place)).into_iter().collect();
+            let configuration = Configuration { masked, ..Configuration::default() };
+            PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() })
+        }
+    }
+
+    fn id() -> PluginId {
+        PluginId::new("p").unwrap()
+    }
+
+    const OWN: &str = "etc/grants.d/p.toml";
+    const FORMAT: &str = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
+
+    #[test]
+    fn what_the_os_image_approves_isnt_approved_again() {
+        let host = Host::new();
+        host.install("usr", "");
+        host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\n");
+        let set = host.set(None);
+        let grant = set.grant_for("p").unwrap();
+        assert_eq!((grant.role, grant.mandatory), (Role::Policy, false));
+        assert_eq!(set.approved_by_image(&id()), Some(host.path("usr/grants.d/image.toml")));
+        let error = set.approve(&grant).unwrap_err();
+        assert!(error.to_string().contains("the OS image approves it in"), "{error}");
+        assert!(!host.path(OWN).exists());
+        // One that the image only has is the site's to approve.
+        fs::remove_dir_all(host.path("usr/grants.d")).unwrap();
+        let set = host.set(None);
+        assert_eq!(set.approved_by_image(&id()), None);
+        assert_eq!(set.approve(&grant).unwrap(), host.path(OWN));
+        assert!(fs::read_to_string(host.path(OWN)).unwrap().contains("role = \"policy\"\n"));
+        assert_eq!(host.set(None).approved_by_image(&id()), None);
+    }
+
+    #[test]
+    fn a_policy_that_is_gone_is_missed_until_its_approval_is_revoked() {
+        let host = Host::new();
+        host.install("etc", "");
+        let set = host.set(None);
+        let grant = Grant { mandatory: true, ..set.grant_for("p").unwrap() };
+        set.approve(&grant).unwrap();
+        let set = host.set(None);
+        assert_eq!((set.missed(), set.mandatory()), (Vec::new(), vec![id()]));
+        // An update that is approved stays mandatory.
+        assert!(set.grant_for("p").unwrap().mandatory);
+
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        let set = host.set(None);
+        let missed = Missed { plugin: id(), file: host.path(OWN), why: "isn't installed" };
+        assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
+        let findings = set.examine(None);
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &missed.to_string(), &missed.fix()));
+
+        assert_eq!(set.revoke(&id()).unwrap(), host.path(OWN));
+        let set = host.set(None);
+        assert_eq!((set.missed(), set.mandatory(), set.examine(None)), (vec![], vec![], vec![]));
+        assert!(matches!(set.revoke(&id()), Err(Error::NoSuchPlugin { .. })));
+    }
+
+    #[test]
+    fn one_that_is_no_policy_any_more_is_missed_and_one_that_denies_isnt() {
+        let host = Host::new();
+        host.install("etc", "");
+        let set = host.set(None);
+        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
+        assert_eq!(why(None), None);
+        host.install("etc", FORMAT);
+        assert_eq!(why(None), Some("isn't a policy any more"));
+        assert!(!host.set(None).grant_for("p").unwrap().mandatory);
+        assert_eq!(why(Some(Place::Site)), None, "whoever masks it knows");
+        host.write("etc/plugins/p/plugin.toml", "nonsense");
+        assert_eq!(why(None), None, "one that can't be read denies");
+        host.write("etc/grants.d/z.toml", "nonsense");
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        assert_eq!(why(None), None, "nothing runs as it is");
+    }
+}

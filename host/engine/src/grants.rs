@@ -241,7 +241,7 @@ mod tests {
     fn what_is_written_is_read_as_it_was_granted() {
         let capability =
             |name: &str, scope: &str| Capability { name: name.to_owned(), scope: scope.to_owned() };
-        let awkward = "/srv/e\u{301}\u{a0}\"\\u{e9}' # ]";
+        let awkward = "/srv/e\u{301} \"\\u{e9}' # ]";
         for (native, role, mandatory, capabilities) in [
             (false, Role::Policy, true, Vec::new()),
             (false, Role::Command, false, Vec::new()),

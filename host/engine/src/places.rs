@@ -265,9 +265,10 @@ pub(crate) fn drop_ins<P>(directories: &[(P, PathBuf)], owner: impl Fn(&P) -> Ow
 fn names_in(directory: &Path, owner: Owner) -> io::Result<Vec<(OsString, Located)>> {
     let Some(real) = trusted_directory(directory, owner)? else { return Ok(Vec::new()) };
     let located = Located { named: directory.to_owned(), real };
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
     let mut names = Vec::new();
-    for entry in fs::read_dir(&located.real)? {
-        let name = entry?.file_name();
+    for entry in fs::read_dir(&located.real).map_err(named)? {
+        let name = entry.map_err(named)?.file_name();
         if is_drop_in(&name) {
             let file = located.join(&name);
             names.push((name, file));

@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_os_image_approves_what_is_its_own_and_asks_for_no_more() {
-        let asks = "[[capability]]\nname = \"color\"\nreason = \"x\"\n";
+        let asks = "[[capability]]\nname = \"podman-reads\"\nscope = \"/a\"\nreason = \"x\"\n";
         let (plain, asking) = (manifest("p", ""), manifest("p", asks));
         let of_image =
             |text: &str| grants::parse(text, Place::Image, Path::new("/usr/p.toml")).unwrap().remove(0);

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use bootc_image_core::plugin::Plugins as _;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::{Place, Places};
 use bootc_image_engine::{PluginSet, Surroundings};
@@ -190,9 +191,56 @@ fn a_broken_configuration_is_told_with_its_place() {
         let path = scratch.path().join("50-site.toml");
         fs::write(&path, text).unwrap();
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
-        let error = Configuration::read(&places).unwrap_err();
-        told(&error, &path, expected);
+        let configuration = Configuration::read(&places);
+        told(configuration.judging.broken.as_deref().unwrap_or_default(), &path, expected);
+        assert_eq!(configuration.judging.broken.as_slice(), configuration.problems);
     }
+}
+
+/// Nothing that acts runs then; what looks shows the rest.
+#[test]
+fn files_that_are_fine_count_beside_one_that_isnt() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name);
+    for (name, text) in [
+        ("config/10-good.toml", "[policy]\nmandatory = [\"a\"]\n"),
+        (
+            "config/20-half.toml",
+            "[policy]\nmandatory = [\"half\"]\n[[policy.masked]]\nid = \"X\"\nplace = \"site\"\n",
+        ),
+        ("config/30-good.toml", "[policy]\nmandatory = [\"c\"]\n"),
+        ("grants/10-bad.toml", "x = 1\n"),
+        ("grants/20-good.toml", "[[grant]]\nplugin = \"gone\"\nrole = \"policy\"\nmandatory = true\n"),
+        ("plugins/a/plugin.toml", HEAD),
+    ] {
+        fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        fs::write(path(name), text).unwrap();
+    }
+    let places = Places {
+        // One that is no directory.
+        configuration: vec![path("config/10-good.toml"), path("config")],
+        grants: vec![(Place::Image, path("grants"))],
+        plugins: vec![(Place::Site, path("grants/10-bad.toml")), (Place::Image, path("plugins"))],
+        ..Places::default()
+    };
+    let configuration = Configuration::read(&places);
+    let mandatory: Vec<&str> = configuration.judging.mandatory.iter().map(|id| id.as_str()).collect();
+    assert_eq!(mandatory, ["a", "c"], "half a file counts for nothing");
+    let [directory, file] = configuration.problems.as_slice() else { panic!("{configuration:?}") };
+    assert!(directory.starts_with("the configuration can't be read: "), "{directory}");
+    assert!(file.contains("20-half.toml: line 4: `id`: "), "{file}");
+    assert_eq!(configuration.judging.broken.as_ref(), Some(directory));
+
+    let set = PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() });
+    assert!(set.inventory().is_err() && set.policies().is_err() && set.find("a").is_err());
+    assert_eq!(set.look().problems.len(), 2, "{:?}", set.look());
+    assert_eq!(set.look().plugins.len() + set.look().broken.len(), 1);
+    assert_eq!(set.mandatory().len(), 1);
+    // What can't be told isn't said to be gone.
+    assert_eq!(set.missed(), []);
+    let findings = set.examine(None);
+    let first = findings.iter().filter(|finding| finding.fix.starts_with("mend that first"));
+    assert_eq!(first.count(), 4, "{findings:?}");
 }
 
 #[test]
@@ -254,7 +302,7 @@ fn later_files_add_to_earlier_ones_and_replace_those_of_their_name() {
         fs::write(directory.join(name), text).unwrap();
     }
     let places = Places { configuration: vec![image, site], ..Places::default() };
-    let configuration = Configuration::read(&places).unwrap();
+    let configuration = Configuration::read(&places);
     let mandatory: Vec<&str> = configuration.judging.mandatory.iter().map(|id| id.as_str()).collect();
     assert_eq!(mandatory, ["a", "c"]);
     assert!(!configuration.judging.record_reads);
