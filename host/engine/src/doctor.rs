@@ -237,4 +237,26 @@ mod tests {
         );
         assert_eq!(set.examine(None), [finding("configuration", what, "rename it, or remove it")]);
     }
+
+    #[test]
+    fn what_a_hidden_file_takes_away_is_found_also_by_whoever_looks_for_the_plugin() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let guard = "[policy]\nmandatory = [\"gone\"]\n";
+        for (name, text) in
+            [("usr/a.toml", guard), ("etc/a.toml", ""), ("usr/b.toml", ""), ("etc/b.toml", "")]
+        {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), text).unwrap();
+        }
+        let places = Places { configuration: vec![path("usr"), path("etc")], ..Places::default() };
+        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let (by, file) = (path("etc/a.toml"), path("usr/a.toml"));
+        let what =
+            format!("{} hides {}, and with it: [policy] mandatory = [gone]", by.display(), file.display());
+        let fix = "give the site's file another name, or repeat what is to stay in it";
+        assert_eq!(set.examine(None), [finding("configuration", what.clone(), fix)]);
+        assert_eq!(set.examine(Some("gone")), [finding("gone", what, fix)]);
+        assert_eq!(set.examine(Some("other")), []);
+    }
 }

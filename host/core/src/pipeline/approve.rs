@@ -55,3 +55,80 @@ impl Pipeline<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::error::Kind;
+    use crate::pipeline::looks::tests::{run, settings};
+    use crate::plugin::PluginId;
+    use crate::policy::Configuration;
+    use crate::policy::tests::{Only, alone};
+
+    fn grant(role: Role, mandatory: bool) -> Grant {
+        Grant {
+            plugin: PluginId::new("p").unwrap(),
+            sha256: "0".repeat(64),
+            manifest: "1".repeat(64),
+            native: false,
+            role,
+            mandatory,
+            capabilities: Vec::new(),
+        }
+    }
+
+    fn approve(mandatory: bool) -> Request {
+        Request::ApprovePlugin { plugin: "p".to_owned(), mandatory }
+    }
+
+    #[test]
+    fn only_policies_are_approved_as_mandatory_and_what_was_stays_that() {
+        let here = settings(Configuration::default(), true);
+        for (role, was, asked, expected) in [
+            (Role::Policy, false, false, Some(false)),
+            (Role::Policy, false, true, Some(true)),
+            (Role::Policy, true, false, Some(true)),
+            (Role::Format, false, false, Some(false)),
+            (Role::Format, false, true, None),
+            (Role::Command, false, true, None),
+        ] {
+            let plugins = Only { grant: Some(grant(role, was)), ..alone() };
+            let (done, _) = run(&here, &plugins, approve(asked));
+            let Some(mandatory) = expected else {
+                assert_eq!(done.unwrap_err().kind(), Kind::Usage, "{role:?}");
+                continue;
+            };
+            let Ok(Report::Judged(judged)) = done else { panic!("{done:?}") };
+            let json = judged[0].frozen().json();
+            assert!(json.contains(&format!("\"role\":\"{}\"", role.name())), "{json}");
+            assert_eq!(json.contains("\"mandatory\":true"), mandatory, "{json}");
+        }
+    }
+
+    #[test]
+    fn of_what_the_os_image_approves_nothing_is_written() {
+        let configured =
+            Configuration { mandatory: vec![PluginId::new("p").unwrap()], ..Configuration::default() };
+        let told = "p is approved by the OS image in /usr/p.toml: there is nothing to do";
+        for (configuration, was, asked, is_nothing) in [
+            (Configuration::default(), false, false, true),
+            (Configuration::default(), false, true, false),
+            (Configuration::default(), true, true, true),
+            (configured, false, true, true),
+        ] {
+            let of_image = Some(PathBuf::from("/usr/p.toml"));
+            let plugins = Only { grant: Some(grant(Role::Policy, was)), of_image, ..alone() };
+            // Nothing could be recorded here, so nothing would be approved without an error.
+            let (done, said) = run(&settings(configuration, false), &plugins, approve(asked));
+            if is_nothing {
+                assert!(matches!(done, Ok(Report::NothingToDo)), "{done:?}");
+                assert_eq!(said, [told]);
+            } else {
+                let hint = done.unwrap_err().hint().unwrap_or_default();
+                assert_eq!(hint, "say it in the configuration: [policy] mandatory = [\"p\"]");
+            }
+        }
+    }
+}

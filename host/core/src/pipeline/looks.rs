@@ -53,7 +53,7 @@ impl Pipeline<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::RefCell;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
@@ -123,7 +123,7 @@ mod tests {
         fn advance(&self, _: u64, _: u64) {}
     }
 
-    fn settings(configuration: Configuration, dry_run: bool) -> Settings {
+    pub(in crate::pipeline) fn settings(configuration: Configuration, dry_run: bool) -> Settings {
         Settings {
             place: Place::NotBooted,
             sysroot: None,
@@ -141,7 +141,11 @@ mod tests {
     }
 
     /// Runs a request here; what came of it, and what was said.
-    fn run(settings: &Settings, plugins: &Only, request: Request) -> (Result<Report, Error>, Vec<String>) {
+    pub(in crate::pipeline) fn run(
+        settings: &Settings,
+        plugins: &Only,
+        request: Request,
+    ) -> (Result<Report, Error>, Vec<String>) {
         let talk = Heard::default();
         let pipeline = Pipeline { settings, plugins, exporter: &Nobody, recorder: &Nobody, talk: &talk };
         (pipeline.run(request), talk.0.take())

@@ -51,6 +51,10 @@ pub(crate) struct Only {
     pub(crate) policies: Result<Vec<Fixed>, PluginSetError>,
     pub(crate) mandatory: Vec<PluginId>,
     pub(crate) missed: Vec<Missed>,
+    /// What approving any plugin would write down.
+    pub(crate) grant: Option<Grant>,
+    /// Where the OS image approves them all.
+    pub(crate) of_image: Option<PathBuf>,
     /// What every plugin may ask for.
     pub(crate) granted: Vec<Capability>,
 }
@@ -61,7 +65,14 @@ pub(crate) fn alone() -> Only {
 }
 
 pub(crate) fn only(policies: Result<Vec<Fixed>, PluginSetError>) -> Only {
-    Only { policies, mandatory: Vec::new(), missed: Vec::new(), granted: Vec::new() }
+    Only {
+        policies,
+        mandatory: Vec::new(),
+        missed: Vec::new(),
+        grant: None,
+        of_image: None,
+        granted: Vec::new(),
+    }
 }
 
 impl Plugins for Only {
@@ -112,11 +123,12 @@ impl Plugins for Only {
     }
 
     fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
-        Err(Error::NoSuchPlugin { name: plugin.to_owned(), hint: String::new() })
+        let none = || Error::NoSuchPlugin { name: plugin.to_owned(), hint: String::new() };
+        self.grant.clone().ok_or_else(none)
     }
 
     fn approved_by_image(&self, _: &PluginId) -> Option<PathBuf> {
-        None
+        self.of_image.clone()
     }
 
     fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
