@@ -199,7 +199,7 @@ pub(super) mod tests {
         let assumed = Assumed {
             subject: Subject::new(Some(0), None),
             digest: crate::digest::Digest::of(b""),
-            commit: Commit::new(&"0".repeat(64)).unwrap(),
+            commit: Commit::new("0".repeat(64)).unwrap(),
             booted: "docker://quay.io/a:1".to_owned(),
         };
         assert!(matches!(pipeline.suppose(&LIST, &assumed), Err(Error::Configuration(_))));
