@@ -5,7 +5,7 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test fuzz bench damage faults full-disk signals interop hosts stress drift fmt lint deny install clean
+.PHONY: help setup build demo test fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -56,6 +56,10 @@ hosts: setup build ## prune a thousand generated hosts, with Quadlet as the orac
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	xtask/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin hosts
+
+operations: setup build ## compare what policies are shown of a thousand generated operations with what becomes of them (an hour; root)
+	$(CARGO) build --quiet --locked -p bootc-image-tests --bins --features bootc-image-test-guests
+	$(CARGO) run --quiet --locked -p bootc-image-tests --features bootc-image-test-guests --bin operations
 
 stress: setup build ## fifty processes at once, and copies of small and large images (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins

@@ -10,6 +10,7 @@
 //! - [`oracle`]: what podman, skopeo and ostree say about it
 //! - [`faults`]: system calls that fail, locks that are held, writers that interfere
 //! - [`hosts`]: generated hosts, in which nothing that is needed may be removed
+//! - [`operations`]: generated policies and operations, of which policies must be shown what becomes of them
 //! - [`damage`]: stored images that are damaged and healed, part by part
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
 //! - [`full_disk`]: disks that are full, and what is taken away there
@@ -25,6 +26,7 @@ pub mod full_disk;
 pub mod hostile;
 pub mod hosts;
 pub mod machine;
+pub mod operations;
 pub mod oracle;
 pub mod programs;
 pub mod sandbox;

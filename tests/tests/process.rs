@@ -29,9 +29,10 @@ fn no_core_file_is_left_where_the_caller_stands() {
     let is_none = |line: &&str| line.split_whitespace().nth(4) == Some("0");
     assert!(limits.len() == 2 && limits.iter().all(is_none), "{output:#?}");
     assert!(output.stderr.lines().any(|line| line == "/"), "{output:#?}");
-    // Ended before it could say a word, for want of a stack; and by a signal that nobody has blocked yet.
+    // Ended before it could say a word, for want of a stack (with less sudo itself ends so); and by a signal that nobody has
+    // blocked yet.
     let script = "mkdir -p /etc/cron.d; cd /etc/cron.d; ulimit -c unlimited
-        for stack in 8 12 16 24 32 64; do
+        for stack in 12 16 24 32 64; do
             (ulimit -Ss $stack; exec bootc-image list '* * * * * root touch /var/owned') >/dev/null 2>&1 || true
         done
         bootc-image list --format json >/dev/null & kill -QUIT $! 2>/dev/null; wait $! || true
@@ -61,10 +62,10 @@ fn a_store_that_is_open_is_closed() {
     let script = format!(
         "chmod 0755 {STORE}
         su=\"/usr/bin/setpriv --reuid=1000 --regid=1000 --clear-groups\"
-        $su cat {STORE}/storage.lock
+        $su cat {STORE}/storage.lock >/dev/null
         bootc-image cmd list --quiet >/dev/null
         stat -c %a {STORE}
-        ! $su cat {STORE}/storage.lock 2>/dev/null"
+        ! $su cat {STORE}/storage.lock >/dev/null 2>&1"
     );
     assert_eq!(world.enter().sh(&script).ok().lines(), ["700"]);
 }
@@ -118,7 +119,8 @@ fn a_refusal_is_recorded_in_short() {
         "/usr/lib/bootc-image/config.d/50-test.toml",
         "[settings.registry-policy]\ndefault = \"deny\"\n",
     );
-    let names: Vec<String> = (0..250).map(|n| format!("quay.io/{}/x{n}:1", "y".repeat(200))).collect();
+    let names: Vec<String> =
+        (0..60).map(|n| format!("quay.io/{}/x{n}:{}", "y".repeat(200), "t".repeat(120))).collect();
     let mut command = vec!["bootc-image", "cmd", "pull"];
     command.extend(names.iter().map(String::as_str));
     enter.run(&command).exits(77);
@@ -138,7 +140,7 @@ fn refusals_leave_room_for_what_is_done() {
     let script = "mkdir -p /var/lib/bootc-image; mount -t tmpfs -o size=16m none /var/lib/bootc-image
         audit=/var/lib/bootc-image/audit/audit.jsonl
         bootc-image cmd mount x || true; wc -l <$audit
-        head -c 15800000 /dev/zero >/var/lib/bootc-image/fill
+        head -c 16400000 /dev/zero >/var/lib/bootc-image/fill
         for n in 1 2 3; do bootc-image cmd mount x || true; done; wc -l <$audit
         rm /var/lib/bootc-image/fill
         bootc-image cmd mount x || true; wc -l <$audit
@@ -168,12 +170,12 @@ fn the_digest_of_every_operation_can_be_computed_from_the_record() {
             bootc-image cmd inspect --format \"$format\" localhost/app:stable >/dev/null 2>&1 || true
         done
         cd /var/lib/bootc-image/audit
-        record() {{ zcat --force audit.jsonl*; }}
+        record() {{ cat audit.jsonl; }}
         {documented}"
     );
     let output = enter.limit(std::time::Duration::from_secs(600)).sh(&script).ok();
     let lines = output.lines();
-    assert!(lines.len() >= 400, "{}", lines.len());
+    assert!(lines.len() >= 1000, "{}", lines.len());
     assert!(
         lines.iter().all(|line| line.ends_with(" ok")),
         "{:?}",
@@ -206,9 +208,9 @@ fn who_asks_is_known_or_unknown_and_never_made_up() {
         ("env DOAS_USER=nobody-here", unknown("doas", &["DOAS_USER=nobody-here"])),
         ("env SUDO_UID=0 DOAS_USER=lab", unknown("unclear", &["SUDO_UID=0", "DOAS_USER=lab"])),
         ("env PKEXEC_UID=1000 SUDO_UID=1000", unknown("unclear", &["SUDO_UID=1000", "PKEXEC_UID=1000"])),
-        ("setpriv --ruid=1000 --clear-groups", known(1000, "setuid")),
+        ("/usr/bin/setpriv --ruid=1000 --clear-groups", known(1000, "setuid")),
         (
-            "env SUDO_UID=0 setpriv --ruid=1000 --clear-groups",
+            "env SUDO_UID=0 /usr/bin/setpriv --ruid=1000 --clear-groups",
             unknown("sudo", &["SUDO_UID=0", "real uid 1000"]),
         ),
         (
@@ -228,9 +230,9 @@ fn somebody_elses_real_uid_is_no_root() {
     let world = World::new();
     let enter = || install(world.enter(), "policy-does", SITE);
     for (by, command) in [
-        ("setpriv --ruid=1000 --clear-groups", "plugin approve policy-does"),
-        ("setpriv --ruid=1000 --clear-groups", "policy test /etc/shadow"),
-        ("setpriv --ruid=1000 --clear-groups", "--sysroot /sysroot cmd list"),
+        ("/usr/bin/setpriv --ruid=1000 --clear-groups", "plugin approve policy-does"),
+        ("/usr/bin/setpriv --ruid=1000 --clear-groups", "policy test /etc/shadow"),
+        ("/usr/bin/setpriv --ruid=1000 --clear-groups", "--sysroot /sysroot cmd list"),
         ("env SUDO_UID=0 DOAS_USER=lab", "plugin approve policy-does"),
         ("env SUDO_UID=0 DOAS_USER=lab", "policy test /etc/shadow"),
     ] {

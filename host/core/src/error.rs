@@ -574,7 +574,9 @@ impl Error {
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"
             }
-            Self::Configuration(_) => "until the configuration is corrected nothing runs but list, and what looks at plugins",
+            Self::Configuration(_) => {
+                "until the configuration is corrected nothing runs but list, and what looks at plugins"
+            }
             Self::NotAPolicy(_) => "approve it without --mandatory",
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"

@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn of_a_key_that_is_there_twice_the_last_one_counts() {
         let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
-        let rootfs = |digest: &Digest| format!("\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{digest}\"]}}");
+        let rootfs =
+            |digest: &Digest| format!("\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{digest}\"]}}");
         let configuration = format!("{{{},{}}}", rootfs(&one), rootfs(&two));
         assert_eq!(diff_ids(configuration.as_bytes()).unwrap(), [two]);
     }

@@ -78,8 +78,8 @@ impl Runs {
 /// wasmtime with what this host offers to components.
 pub(crate) struct Runtime {
     engine: Engine,
-    /// What an instance may have beyond the settings of the engine.
-    limits: String,
+    /// The settings of the engine, and the limits of its instances.
+    settings: String,
     linker: Linker<Guest>,
     /// Runs while a component does, and until [`Runtime::rest`].
     watchdog: Mutex<Option<Watchdog>>,
@@ -115,15 +115,13 @@ pub(crate) struct ReadyPolicy {
 impl Runtime {
     pub(crate) fn new(runs: Runs) -> wasmtime::Result<Self> {
         let mut config = bootc_image_engine_config::engine_config();
-        let mut limits = String::new();
         if runs == Runs::Again {
-            let pool = limits::pool();
-            limits = format!("{pool:?}");
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(limits::pool()));
         }
         if is_off("stack") {
             config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
         }
+        let settings = format!("{config:?} {} {:?}", runs == Runs::Again, limits::pool());
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
@@ -132,18 +130,17 @@ impl Runtime {
         host::transfers::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        Ok(Self { engine, limits, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
+        Ok(Self { engine, settings, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Tells engines apart that may compile or take a component otherwise: by settings, version and limits.
+    /// Tells engines apart that may compile or take a component otherwise: by settings, limits and version.
     pub(crate) fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        self.limits.hash(&mut hasher);
+        self.settings.hash(&mut hasher);
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }

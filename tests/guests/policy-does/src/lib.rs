@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bootc_image_plugin_sdk::config::{self, Settings};
 use bootc_image_plugin_sdk::policy::{Operation, Policy, Verdict};
 use bootc_image_plugin_sdk::{Attr, Problem, export_policy, export_settings, log};
+use serde_json::json;
 
 struct Does;
 
@@ -70,6 +71,12 @@ impl Policy for Does {
                 verdict.attrs = (0..1000).map(attr).collect();
                 Ok(verdict)
             }
+            "tell" => Ok(tell(Verdict::allow(""), operation)),
+            // As good as at random, and always the same of one operation.
+            "tell-some" if operation.digest.ends_with(['0', '1', '2', '3']) => {
+                Ok(tell(Verdict::deny("not-this-one", "this one isn't allowed"), operation))
+            }
+            "tell-some" => Ok(tell(Verdict::allow(""), operation)),
             other => Err(config::problem("do", format!("{other:?} isn't known"))),
         }
     }
@@ -84,6 +91,36 @@ impl Settings for Does {
             keys.filter(|key| *key != "do").map(|key| config::problem(key, "unknown key")).collect();
         if unknown.is_empty() { Ok(()) } else { Err(unknown) }
     }
+}
+
+/// A verdict whose attributes are all that the policy is shown, as JSON: the audit record has them then.
+fn tell(verdict: Verdict, operation: &Operation) -> Verdict {
+    let attrs = |attrs: &[Attr]| {
+        let pair = |attr: &Attr| (attr.key.clone(), attr.value.clone().into());
+        serde_json::Value::Object(attrs.iter().map(pair).collect())
+    };
+    let told = verdict
+        .with_attr("kind", &operation.kind)
+        .with_attr("argv", json!(operation.argv).to_string())
+        .with_attr("digest", &operation.digest)
+        .with_attr("attrs", attrs(&operation.attrs).to_string())
+        // Whoever reads this notices if one is missing.
+        .with_attr("images", operation.images.len().to_string());
+    operation.images.iter().enumerate().fold(told, |told, (number, image)| {
+        let name = image.name.as_ref().map(|name| {
+            json!({
+                "canonical": name.canonical,
+                "transport": name.transport,
+                "registry": name.registry,
+                "repository": name.repository,
+                "tag": name.tag,
+                "digest": name.digest,
+            })
+        });
+        let shown =
+            json!({"role": image.role, "name": name, "digest": image.digest, "attrs": attrs(&image.attrs)});
+        told.with_attr(format!("image {number}"), shown.to_string())
+    })
 }
 
 #[expect(clippy::panic, reason = "it is what this guest is for")]

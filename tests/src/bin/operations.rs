@@ -1,0 +1,19 @@
+//! Generated policies and operations: `operations [NUMBER [FIRST]]`, a thousand from seed 0 unless told; `operations 1 SEED` tries
+//! one again. Prints a line for each in which a policy was shown something else than what became of it.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bootc_image_test_guests as guests;
+use bootc_image_tests::operations;
+
+fn main() -> ExitCode {
+    let number = |at: usize, default: u64| {
+        std::env::args().nth(at).map_or(default, |text| text.parse().expect("a number"))
+    };
+    let (number, first) = (number(1, 1000), number(2, 0));
+    let start = Instant::now();
+    let counts = operations::run(first..first + number, &guests::files("policy-does").expect("there is one"));
+    println!("{counts}\n{number} operations from seed {first}, {} s", start.elapsed().as_secs());
+    ExitCode::from(u8::from(counts.failed > 0))
+}
