@@ -123,6 +123,22 @@ impl Drop for HeldLock {
     }
 }
 
+/// A podman that waits for a lock of bootc's store for as long as it runs. What is started before it finds the lock free: we wait
+/// for locks ourselves before we start podman.
+pub fn podman_that_waits(enter: crate::world::Enter) -> crate::world::Enter {
+    let hold = "use Fcntl; $SIG{$_} = \"IGNORE\" for qw(INT TERM HUP QUIT TSTP); \
+                open(F, \"+<\", $ARGV[0]) or die; fcntl(F, F_SETLK, pack(\"s s l! l! i\", F_WRLCK, 0, 0, 0, 0)) or die; \
+                open(R, \">\", \"/tmp/held.$ARGV[1]\"); close(R); \
+                select(undef, undef, undef, 0.02) while getppid() == $ARGV[1]";
+    let lock = "/run/bootc/storage/overlay-images/images.lock";
+    let script = format!(
+        "#!/bin/sh\n/usr/bin/perl -e '{hold}' {lock} $$ </dev/null >/dev/null 2>&1 &\n\
+         until [ -e /tmp/held.$$ ]; do sleep 0.02; done\nexec /usr/libexec/itself/podman \"$@\"\n"
+    );
+    let real = programs::machine().join("usr/bin/podman");
+    enter.program(&real, "/usr/libexec/itself/podman").file_with_mode("/usr/bin/podman", script, 0o755)
+}
+
 /// A script for [`Enter::alongside`](crate::world::Enter::alongside): podman keeps pulling, tagging and removing images
 /// in a store. The registry must be up.
 pub fn busy_writer(store: crate::oracle::Store) -> String {

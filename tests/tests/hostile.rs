@@ -775,7 +775,10 @@ fn file_outside_the_scope() {
 
 #[test]
 fn another_subcommand() {
-    attack!().command(77).must_be_refused("was asked for `cmd list` and planned `pull`", Harm::Runs);
+    attack!().command(77).must_be_refused(
+        "was asked for `cmd list` and planned `pull`",
+        Harm::Says("can't look up registry.example/evil"),
+    );
 }
 
 /// A policy of the site that denies everything.

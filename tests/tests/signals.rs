@@ -5,14 +5,11 @@ mod plugins;
 
 use bootc_image_tests::faults::injector::{Fault, SIGNALS};
 use bootc_image_tests::faults::interruptions::{BUILDS, Ended, OPERATIONS};
-use bootc_image_tests::faults::{EVENTUALLY, HeldLock, WAITS};
+use bootc_image_tests::faults::{EVENTUALLY, WAITS, podman_that_waits};
 use bootc_image_tests::oracle::Store;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
 use plugins::ship_in_image;
-
-/// podman waits for this lock as long as somebody has it.
-const LOCK: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.lock";
 
 /// An image of 8 MB in bootc's storage.
 const LARGE: &str = "mkdir /tmp/context
@@ -102,7 +99,6 @@ fn a_directory_isnt_saved_to_a_pipe() {
 fn signals_that_the_caller_blocks_end_us_all_the_same() {
     let world = World::new();
     let blocking = "perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1..31)); exec @ARGV'";
-    let held = HeldLock::on(&world.outside(LOCK));
     let script = format!(
         "{}set -m
         for signal in INT TERM HUP QUIT; do
@@ -112,9 +108,8 @@ fn signals_that_the_caller_blocks_end_us_all_the_same() {
         done",
         shell()
     );
-    let output = world.enter().run(&["bash", "-c", &script]).ok();
+    let output = podman_that_waits(world.enter()).run(&["bash", "-c", &script]).ok();
     assert_eq!(output.lines(), ["130", "143", "129", "131"], "{output:#?}");
-    drop(held);
     let looking = "#!/bin/sh\ngrep ^SigBlk /proc/self/status\n";
     let enter = world.enter().file_with_mode("/usr/bin/podman", looking, 0o755);
     assert_eq!(
@@ -128,7 +123,6 @@ fn signals_that_the_caller_blocks_end_us_all_the_same() {
 #[test]
 fn what_is_ignored_stays_ignored_and_nothing_else_is() {
     let world = World::new();
-    let held = HeldLock::on(&world.outside(LOCK));
     let script = format!(
         "{}trap '' HUP INT
         set -m
@@ -139,9 +133,8 @@ fn what_is_ignored_stays_ignored_and_nothing_else_is() {
         podman_waits; kill -TERM $ours; eventually gone; wait $ours; echo $?",
         shell()
     );
-    let output = world.enter().run(&["bash", "-c", &script]).ok();
+    let output = podman_that_waits(world.enter()).run(&["bash", "-c", &script]).ok();
     assert_eq!(output.stdout, "143\n", "{output:#?}");
-    drop(held);
     let looking = "#!/bin/sh\nsed -n 's/^SigIgn:.*\\(.......\\)$/\\1/p' /proc/self/status\n";
     let enter = world.enter().file_with_mode("/usr/bin/podman", looking, 0o755);
     let ignoring = "$SIG{$_} = \"IGNORE\" for qw(HUP INT CHLD USR1 USR2 ALRM PIPE WINCH URG); exec @ARGV";

@@ -1,11 +1,8 @@
 //! `cmd` on a terminal, in pipes and under signals: as if podman itself had been started.
 
 use bootc_image_tests::World;
-use bootc_image_tests::faults::{EVENTUALLY, HeldLock, WAITS};
+use bootc_image_tests::faults::{EVENTUALLY, WAITS, podman_that_waits};
 use bootc_image_tests::oracle::Store;
-
-/// podman waits for this lock as long as somebody has it.
-const LOCK: &str = "/sysroot/ostree/bootc/storage/overlay-images/images.lock";
 
 /// A script in which `ours` and `podmans` start the same.
 fn both(script: &str) -> String {
@@ -20,7 +17,6 @@ fn both(script: &str) -> String {
 #[test]
 fn a_signal_that_is_sent_to_us_alone_ends_podman_and_is_our_exit_code() {
     let world = World::new();
-    let held = HeldLock::on(&world.outside(LOCK));
     let signals = [("INT", 2), ("TERM", 15), ("HUP", 1), ("QUIT", 3)];
     for (signal, number) in signals {
         // Jobs of their own, or the shell would have them ignore some signals.
@@ -32,12 +28,11 @@ fn a_signal_that_is_sent_to_us_alone_ends_podman_and_is_our_exit_code() {
             pgrep -x podman || echo none
             cat /tmp/status"
         ));
-        let output = world.enter().run(&["bash", "-c", &script]).ok();
+        let output = podman_that_waits(world.enter()).run(&["bash", "-c", &script]).ok();
         let code = 128 + number;
         let status = format!("{{\"origin\":\"host\",\"code\":{code}}}");
         assert_eq!(output.lines(), [&code.to_string(), "none", &status], "{signal}: {output:#?}");
     }
-    drop(held);
     let record = world.record();
     let outcomes: Vec<_> = record.iter().filter(|line| line["event"] == "outcome").collect();
     let told = outcomes.iter().map(|line| (line["result"].as_str(), line["signal"].as_i64()));
@@ -48,7 +43,6 @@ fn a_signal_that_is_sent_to_us_alone_ends_podman_and_is_our_exit_code() {
 #[test]
 fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
     let world = World::new();
-    let held = HeldLock::on(&world.outside(LOCK));
     // In a process group of its own: one whose parent has gone is never stopped by the kernel.
     let script = format!(
         "{EVENTUALLY}
@@ -64,23 +58,20 @@ fn who_stops_us_stops_podman_and_who_lets_us_go_on_lets_it() {
         gone() {{ ! pgrep -x podman; }}
         kill -TERM $ours; eventually gone; wait $ours || true"
     );
-    world.enter().run(&["bash", "-c", &script]).ok();
-    drop(held);
+    podman_that_waits(world.enter()).run(&["bash", "-c", &script]).ok();
 }
 
 /// Ctrl-C on a terminal goes to both of us at once.
 #[test]
 fn ctrl_c_ends_podman_once_and_is_recorded() {
     let world = World::new();
-    let held = HeldLock::on(&world.outside(LOCK));
     let script = both(
         "interrupt() { eventually podman_waits; printf '\\003'; eventually gone; }
         interrupt | script -qec 'bootc-image cmd list --quiet' /dev/null >/dev/null; echo $?
         pgrep -x podman || echo none",
     );
-    let output = world.enter().sh(&script).ok();
+    let output = podman_that_waits(world.enter()).sh(&script).ok();
     assert_eq!(output.lines(), ["130", "none"], "{output:#?}");
-    drop(held);
     assert_eq!(world.record().iter().filter(|line| line["result"] == "interrupted").count(), 1);
 }
 

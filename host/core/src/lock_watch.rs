@@ -8,16 +8,18 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::children;
 use crate::error::Error;
-use crate::storage::lock::{INTERVAL, QUIET, process, say_waiting};
+use crate::storage::lock::{INTERVAL, QUIET, holder, process, say_waiting};
 use crate::talk::Talk;
 
 /// Whoever opens a storage has it alone for a moment.
 const STORAGE_LOCK: &str = "storage.lock";
 /// A storage's locks, for both drivers.
-const LOCKS: [&str; 5] = [
+const LOCKS: [&str; 7] = [
     STORAGE_LOCK,
+    "overlay-containers/containers.lock",
     "overlay-images/images.lock",
     "overlay-layers/layers.lock",
+    "vfs-containers/containers.lock",
     "vfs-images/images.lock",
     "vfs-layers/layers.lock",
 ];
@@ -96,8 +98,9 @@ impl LockWatch {
             let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
                 None => "a process outside".to_owned(),
                 Some(pid) if pid.unsigned_abs() == child => return None,
-                // Locks of open files, as newer tools take them, don't say whose they are.
-                Some(pid) if pid < 0 => return None,
+                // Locks of open files, as newer tools take them, don't say whose they are: they may be the process's own.
+                Some(pid) if pid < 0 && child != std::process::id() => return None,
+                Some(pid) if pid < 0 => holder(path),
                 Some(pid) => process(pid),
             };
             Some((path.clone(), holder))

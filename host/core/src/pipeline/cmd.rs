@@ -373,8 +373,9 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
                 && is_missing(parent)
                 && scopes.iter().any(|capability| Path::new(&capability.scope) == parent) =>
         {
-            let (above, last) = (parent.parent().unwrap_or(parent), parent.file_name().unwrap_or_default());
-            find(above).map(|above| above.join(last).join(name))
+            let there = parent.ancestors().find(|path| !is_missing(path)).unwrap_or(parent);
+            let rest = parent.strip_prefix(there).unwrap_or(parent);
+            find(there).map(|there| there.join(rest).join(name))
         }
         (Some(parent), Some(name)) if kind == Kind::PathWrite => find(parent).map(|parent| parent.join(name)),
         _ => find(&written),

@@ -167,7 +167,7 @@ impl NewArchive {
         });
         let Some(path) = output.filter(|_| command.name() == "save") else { return Ok(Self(None)) };
         if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
-            DirBuilder::new().mode(0o700).create(directory).map_err(Error::io("create", directory))?;
+            private_directory(directory).map_err(Error::io("create", directory))?;
         }
         let is_new = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         Ok(Self(is_new.then_some(path)))
