@@ -74,8 +74,7 @@ fn pull_by_digest_fetches_exactly_that() {
 #[test]
 fn podmans_own_exit_code_passes() {
     let world = World::new();
-    let absent = format!("127.0.0.1:5000/lab/app@sha256:{}", "0".repeat(64));
-    let output = cmd(&world, &["pull", "--quiet", &absent]).exits(125);
+    let output = cmd(&world, &["list", "--sort=nonsense"]).exits(125);
     assert!(!output.stderr.contains("bootc-image: denied:"), "{output:#?}");
     assert_eq!(world.record()[1]["code"], 125);
     for (script, code) in [("exit 42", 42), ("kill -9 $$", 137)] {
@@ -168,7 +167,7 @@ fn push_sends_an_image_of_the_store_by_name_by_id_and_to_its_own_name() {
     assert_eq!(output.lines(), vec![format!("{id}  -"); 4]);
     let output = cmd(&world, &["push", id]).exits(2);
     assert!(
-        output.stderr.contains("it has no name in a registry") && output.stderr.contains("hint:"),
+        output.stderr.contains("has no name in a registry") && output.stderr.contains("hint:"),
         "{output:#?}"
     );
     let output = cmd(&world, &["push", "localhost/nothing:1"]).exits(1);

@@ -92,7 +92,11 @@ pub(crate) fn terminal(input: &[u8]) {
 
 fn is_clean_at_any_length(line: &str) -> bool {
     let characters: Vec<char> = line.chars().collect();
-    characters.chunks(1024).all(|part| is_clean(&part.iter().collect::<String>()))
+    // Blanks stay as the formatter laid them out.
+    characters.chunks(1024).all(|part| {
+        let part: String = part.iter().collect();
+        part.is_empty() || lines(&part) == part.clone() + "\n"
+    })
 }
 
 /// Nothing is left that a terminal obeys or that can't be seen, however often it goes through.
