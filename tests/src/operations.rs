@@ -81,6 +81,15 @@ pub struct Counts {
 }
 
 impl Counts {
+    fn add(&mut self, kind: Kind, judged: Result<Ended, String>, report: Option<Report>) {
+        match judged {
+            Ok(ended) => self.kinds.entry(kind).or_default()[ended as usize] += 1,
+            Err(_) => self.failed += 1,
+        }
+        let shown = report.into_iter().flat_map(|report| report.shown);
+        self.shown += shown.map(|shown| shown.images.len() as u64).sum::<u64>();
+    }
+
     pub fn allowed(&self) -> u64 {
         self.kinds.values().map(|ended| ended[0]).sum()
     }
@@ -103,10 +112,12 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// Runs these seeds and prints a line for each that fails. `guest` is `policy-does` as it is installed: its files, by name.
+/// Runs these seeds and prints a line for each that fails; of a single one what it was in any case. `guest` is `policy-does` as
+/// it is installed: its files, by name.
 pub fn run(seeds: Range<u64>, guest: &[(String, Vec<u8>)]) -> Counts {
     let lab = Lab::prepare(guest);
-    let batch = BATCH.min((seeds.end - seeds.start).div_ceil(WORKERS)).max(1);
+    let number = seeds.end - seeds.start;
+    let batch = BATCH.min(number.div_ceil(WORKERS)).max(1);
     let (next, counts) = (AtomicU64::new(seeds.start), Mutex::new(Counts::default()));
     let worker = || {
         loop {
@@ -117,24 +128,14 @@ pub fn run(seeds: Range<u64>, guest: &[(String, Vec<u8>)]) -> Counts {
             let world = lab.world.copy();
             for seed in first..seeds.end.min(first + batch) {
                 let case = generate(&lab, seed);
-                let judged = Report::of(&world, &case).and_then(|report| {
-                    check(&lab, &case, &report)
-                        .map(|ended| {
-                            (ended, report.shown.iter().map(|shown| shown.images.len() as u64).sum::<u64>())
-                        })
-                        .map_err(|what| format!("{what}{report}"))
-                });
-                let mut counts = counts.lock().expect("no thread panics with it");
-                match judged {
-                    Ok((ended, shown)) => {
-                        counts.kinds.entry(case.kind).or_default()[ended as usize] += 1;
-                        counts.shown += shown;
-                    }
-                    Err(what) => {
-                        counts.failed += 1;
-                        println!("seed {seed}: {}: {what}", case.command());
-                    }
+                let report = Report::of(&world, &case);
+                let judged =
+                    report.as_ref().map_err(Clone::clone).and_then(|report| check(&lab, &case, report));
+                if judged.is_err() || number == 1 {
+                    let report = report.as_ref().map_or_else(|_| String::new(), ToString::to_string);
+                    println!("seed {seed}: {}: {judged:?}{report}", case.command());
                 }
+                counts.lock().expect("no thread panics with it").add(case.kind, judged, report.ok());
             }
         }
     };
