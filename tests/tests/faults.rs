@@ -54,7 +54,7 @@ fn a_prune_survives() {
 
 #[test]
 fn a_repair_survives() {
-    sample_at("repair", &[23]);
+    sample_at("repair", &[1, 23]);
 }
 
 /// What a run without a fault panics with.
