@@ -36,6 +36,7 @@ use rustix::process::Rlimit;
 
 use crate::arguments::{Arguments, Command, Operation};
 use crate::exit::{FAILED, Failure, OK, PRINTED_INSTEAD, UNUSABLE};
+use crate::settings::About;
 use crate::status::{Origin, StatusFile};
 use crate::ui::Ui;
 
@@ -84,6 +85,9 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>, directory: Option<
         .and_then(|(settings, surroundings)| {
             // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
             let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
+            if arguments.command.about() == About::Plugins && settings.sysroot.is_some() {
+                with_pipeline(ui, &settings, plugins, |pipeline| pipeline.refuse_delegated("--sysroot"))?;
+            }
             match arguments.command {
                 Command::Operation(operation) => operate(ui, &settings, plugins, operation, &mut origin),
                 Command::Completion(completion) => {

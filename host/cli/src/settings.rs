@@ -33,14 +33,16 @@ pub(crate) fn resolve(
 ) -> Result<(Settings, Surroundings), Failure> {
     let root = rustix::process::geteuid().is_root();
     let sysroot = global.sysroot.as_deref().map(|path| absolute(path, directory.as_deref())).transpose()?;
+    let subject = subject();
     let (places, sysroot) = match sysroot {
-        // What is judged there is judged as on that system itself.
-        Some(sysroot) if about == About::Plugins => (places_of(&sysroot)?, None),
+        // What is judged there is judged as on that system itself. A delegated caller may have made it.
+        Some(sysroot) if about == About::Plugins && subject.delegation.is_none() => {
+            (places_of(&sysroot)?, None)
+        }
         sysroot => (Places::of_system(if root && !is_off("root") { None } else { user() }), sysroot),
     };
     // What acts is refused if it isn't whole.
     let configuration = Configuration::read(&places);
-    let subject = subject();
     let settings = Settings {
         place: place(),
         sysroot,

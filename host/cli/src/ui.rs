@@ -149,6 +149,27 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("#> ")
 }
 
+/// Log lines, which may have a plugin's text in them, broken as everything else is that is said.
+struct LogLines;
+
+impl Write for LogLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match width() {
+            None => Stoppable::stderr().write_all(bytes)?,
+            Some(width) => {
+                let text = String::from_utf8_lossy(bytes);
+                let lines: String = text.lines().map(|line| continued(line, width) + "\n").collect();
+                Stoppable::stderr().write_all(lines.as_bytes())?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// How many columns the terminal has to which is talked, if there is one.
 fn width() -> Option<usize> {
     if !io::stderr().is_terminal() {
@@ -198,10 +219,10 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_writer(Stoppable::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false);
     let started = match format {
-        LogFormat::Text => registry.with(lines.without_time()).try_init(),
-        LogFormat::Json => registry.with(lines.json()).try_init(),
+        LogFormat::Text => registry.with(lines.with_writer(|| LogLines).without_time()).try_init(),
+        LogFormat::Json => registry.with(lines.with_writer(Stoppable::stderr).json()).try_init(),
     };
     // Somebody else's subscriber is as good.
     drop(started);

@@ -209,7 +209,7 @@ impl Recorder for FileRecorder {
         let id = new_id()?;
         // What only takes something away must be possible on a full disk; nothing else begins there.
         let takes_away = judged.frozen().operation().only_takes_away();
-        let room = if takes_away { Room::Reserved } else { Room::Free };
+        let room = if takes_away { Room::Reserved } else { room_of(judged) };
         let frozen = raw(judged)?;
         let line = Line {
             digest: Some(judged.frozen().digest()),
@@ -246,35 +246,34 @@ impl Recorder for FileRecorder {
 
     fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         let id = new_id()?;
+        let short = Short::of(Some(judged))?;
         self.write(
             &Line {
                 digest: Some(judged.frozen().digest()),
-                frozen: Some(raw(judged)?.as_ref()),
-                verdicts: Some(judged.verdicts()),
+                frozen: short.frozen.as_deref(),
+                verdicts: short.whole.map(Judged::verdicts),
+                beginning: short.beginning,
                 outcome: Some(outcome),
                 process: Some(Process::ours()),
                 ..line("looked-up", &id)
             },
-            Room::Free,
+            room_of(judged),
         )
     }
 
     fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
         let id = new_id()?;
-        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_REFUSED);
-        let whole = judged.filter(|_| !is_long);
-        let frozen = whole.map(raw).transpose()?;
-        let cut = judged.filter(|_| is_long).map(|judged| beginning(judged.frozen().json(), LONGEST_TEXT));
+        let short = Short::of(judged)?;
         let denial = Denial { message: beginning(&denial.message, LONGEST_TEXT), ..denial.clone() };
         self.write(
             &Line {
                 digest: judged.map(|judged| judged.frozen().digest()),
-                frozen: frozen.as_deref(),
-                verdicts: whole.map(Judged::verdicts),
+                frozen: short.frozen.as_deref(),
+                verdicts: short.whole.map(Judged::verdicts),
                 subject: Some(subject),
                 denial: Some(&denial),
                 process: Some(Process::ours()),
-                beginning: cut,
+                beginning: short.beginning,
                 ..line("denied", &id)
             },
             Room::Spare,
@@ -286,6 +285,35 @@ impl Recorder for FileRecorder {
 const LONGEST_REFUSED: usize = 16 << 10;
 /// How many characters stay of what is longer.
 const LONGEST_TEXT: usize = 1024;
+
+/// What is recorded of an operation that doesn't run.
+struct Short<'a> {
+    /// The operation, unless it is too long.
+    whole: Option<&'a Judged>,
+    frozen: Option<Box<RawValue>>,
+    beginning: Option<String>,
+}
+
+impl<'a> Short<'a> {
+    fn of(judged: Option<&'a Judged>) -> Result<Self, Error> {
+        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_REFUSED);
+        let whole = judged.filter(|_| !is_long);
+        let long = judged.filter(|_| is_long);
+        Ok(Self {
+            whole,
+            frozen: whole.map(raw).transpose()?,
+            beginning: long.map(|judged| beginning(judged.frozen().json(), LONGEST_TEXT)),
+        })
+    }
+}
+
+/// Delegated callers leave some of the disk to root.
+fn room_of(judged: &Judged) -> Room {
+    match judged.frozen().subject().delegation {
+        Some(_) => Room::AboveFloor,
+        None => Room::Free,
+    }
+}
 
 fn beginning(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {

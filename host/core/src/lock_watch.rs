@@ -1,6 +1,7 @@
 //! Who keeps a child of ours waiting: containers-storage waits for its locks without a word and without a limit (D11.9).
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -99,13 +100,24 @@ impl LockWatch {
                 None => "a process outside".to_owned(),
                 Some(pid) if pid.unsigned_abs() == child => return None,
                 // Locks of open files, as newer tools take them, don't say whose they are: they may be the process's own.
-                Some(pid) if pid < 0 && child != std::process::id() => return None,
+                Some(pid) if pid < 0 && child != std::process::id() && has_lock_of(child, path) => {
+                    return None;
+                }
                 Some(pid) if pid < 0 => holder(path),
                 Some(pid) => process(pid),
             };
             Some((path.clone(), holder))
         })
     }
+}
+
+/// Whether one of a process's open files has a lock on this file, as the kernel says.
+fn has_lock_of(process: u32, path: &Path) -> bool {
+    let Ok(file) = fs::metadata(path) else { return false };
+    let inode = format!(":{} ", file.ino());
+    let open = fs::read_dir(format!("/proc/{process}/fdinfo")).into_iter().flatten().flatten();
+    let mut about = open.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    about.any(|text| text.lines().any(|line| line.starts_with("lock:") && line.contains(&inode)))
 }
 
 #[cfg(test)]

@@ -143,7 +143,8 @@ pub fn login_uid() -> Option<u32> {
 /// The environment may hold megabytes.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 64;
-    text.chars().take(LONGEST).collect()
+    // Not everybody writes control characters in the same way, and the digest of an operation is of what is written.
+    text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The uid of a user in all of these files in which there is one. Files that disagree tell nothing: which one counts is the

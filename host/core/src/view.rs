@@ -101,7 +101,13 @@ impl View {
             Operation::Remove { image } | Operation::Prune { image, .. } => removed(image),
             Operation::Repair { image, from } => {
                 let sources = match from {
-                    RepairSource::DefaultStore(held) => vec![local(None, held)],
+                    // The same image, so its names here are those that rules are about.
+                    RepairSource::DefaultStore(held) if image.names.is_empty() => vec![local(None, held)],
+                    RepairSource::DefaultStore(held) => {
+                        let of_name =
+                            |name: &String| Image { name: Some(Name::in_storage(name)), ..local(None, held) };
+                        image.names.iter().map(of_name).collect()
+                    }
                     RepairSource::Host(source) => vec![host(source)],
                     RepairSource::Registry { references } => references.iter().map(fetched).collect(),
                 };

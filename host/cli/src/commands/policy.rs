@@ -104,8 +104,8 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
 }
 
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
-    pipeline.refuse_broken()?;
     pipeline.refuse_delegated("`policy test`")?;
+    pipeline.refuse_broken()?;
     let from = match &pipeline.settings.directory {
         Some(directory) => directory.join(file),
         None if file.is_absolute() => file.to_owned(),

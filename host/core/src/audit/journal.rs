@@ -41,6 +41,8 @@ const ATTEMPTS: usize = 16;
 pub(super) enum Room {
     /// What is free above the floor; below it the line is only counted.
     Spare,
+    /// What is free above the floor; below it there is none.
+    AboveFloor,
     /// What is free.
     Free,
     /// The reserves too; and if there are none, the line may wait.
@@ -124,6 +126,9 @@ impl Journal {
         let _lock = self.lock()?;
         if room == Room::Spare && !self.is_above_floor() {
             return self.count().map(|()| None);
+        }
+        if room == Room::AboveFloor && !self.is_above_floor() {
+            return Err(Error::io("write", self.path())(io::ErrorKind::StorageFull.into()));
         }
         let path = self.waiting();
         let waiting = match fs::read(&path) {

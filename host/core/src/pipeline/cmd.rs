@@ -144,6 +144,16 @@ impl<'a> Planned<'a> {
             },
             _ => Ok(text.to_owned()),
         })?;
+        if wanted.name() == "untag" {
+            // Several spellings of one name are one, and podman fails at the second.
+            let mut names: Vec<String> = Vec::new();
+            for name in command.operands() {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+            command = command.with_operands(names)?;
+        }
         if kinds.contains(&Kind::Destination) && command.operands().len() == 1 {
             let name = match images.first() {
                 Some(CommandImage::Store { name: Some(name), .. }) => name.clone().in_registry().ok(),
@@ -406,9 +416,7 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
         }
     }
     if kind == Kind::PathWrite && !is_missing(&found) {
-        let message = format!("{} exists already, and nothing is overwritten", found.display());
-        let hint = "choose another name, or remove it first".to_owned();
-        return Err(refused("exists", message, hint));
+        return Err(exists_already(&found).into());
     }
     let text = found.into_os_string().into_string().map_err(|path| Error::NotUtf8(path.into()))?;
     // Some of podman's options are lists of keys and values.
@@ -416,6 +424,16 @@ fn granted_path(directory: &Path, text: &str, kind: Kind, scopes: &[Capability])
         Err(Refusal::BadOperand(text).into())
     } else {
         Ok(text)
+    }
+}
+
+/// Nothing of root's is overwritten.
+fn exists_already(path: &Path) -> Denial {
+    Denial {
+        by: By::Host("grammar"),
+        code: "exists".to_owned(),
+        message: format!("{} exists already, and nothing is overwritten", path.display()),
+        hint: Some("choose another name, or remove it first".to_owned()),
     }
 }
 

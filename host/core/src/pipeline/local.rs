@@ -17,7 +17,7 @@ use crate::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
 use crate::scratch::{self, Scratch};
 use crate::settings::Settings;
 use crate::storage::containers::{Image, Images, remove_abandoned};
-use crate::storage::lock;
+use crate::storage::lock::{self, Passing};
 use crate::storage::ostree::Repository;
 use crate::storage::root::RootDir;
 use crate::storage::sysroot::{self, Deployed};
@@ -140,24 +140,26 @@ pub(super) fn alone(pipeline: &Pipeline<'_>, storage: &str) -> Result<File, Erro
     Ok(lock)
 }
 
-/// How many locks there are for what is fetched: two images that have one in common wait for each other without need.
-const FETCHES: u64 = 256;
-
 /// Two that fetch one image wait for each other: the second finds it there, or, of an index, would take the image for another
 /// machine for its own. A registry that never answers holds up nobody else. Held until dropped.
 pub(super) fn fetching<'a>(
     pipeline: &Pipeline<'_>,
     references: impl IntoIterator<Item = &'a Reference>,
-) -> Result<Vec<File>, Error> {
+) -> Result<Vec<Passing>, Error> {
     scratch::remove_abandoned();
-    let number = |reference: &Reference| {
-        let digest = Digest::of(reference.to_string().as_bytes());
-        u64::from_str_radix(&digest.hex()[..8], 16).unwrap_or_default() % FETCHES
-    };
+    let name =
+        |reference: &Reference| format!("fetch-{}", Digest::of(reference.to_string().as_bytes()).hex());
     // In one order, so that no two wait for each other for ever.
-    let numbers: BTreeSet<u64> = references.into_iter().map(number).collect();
-    let lock = |number| lock::own(&format!("fetch-{number}"), pipeline.settings.change_limit, pipeline.talk);
-    numbers.into_iter().map(lock).collect()
+    let names: BTreeSet<String> = references.into_iter().map(name).collect();
+    let lock = |name: String| lock::passing(&name, pipeline.settings.change_limit, pipeline.talk);
+    names.into_iter().map(lock).collect()
+}
+
+/// What is locked while an image gets into bootc's storage: what is fetched, or the storage itself.
+#[expect(dead_code, reason = "a lock is held, and never looked at")]
+pub(super) enum Held {
+    Fetching(Vec<Passing>),
+    Store(File),
 }
 
 /// An image that was exported.

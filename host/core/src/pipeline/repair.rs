@@ -146,8 +146,10 @@ pub(super) fn execute(
 ) -> Result<Report, Error> {
     let physical = writable_physical(pipeline.settings)?;
     let _alone = match from {
-        RepairSource::Registry { references } => local::fetching(pipeline, references)?,
-        _ => vec![local::alone(pipeline, "bootc")?],
+        RepairSource::Registry { references } => {
+            local::Held::Fetching(local::fetching(pipeline, references)?)
+        }
+        _ => local::Held::Store(local::alone(pipeline, "bootc")?),
     };
     let not_found = || Error::ImageNotFound { name: image.to_string(), list_with: LIST_WITH };
     let store = BootcStore::open(&physical)?.ok_or_else(not_found)?;

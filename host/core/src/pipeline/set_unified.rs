@@ -65,8 +65,10 @@ pub(super) fn execute(
     let settings = pipeline.settings;
     let physical = writable_physical(settings)?;
     let _alone = match &from {
-        UnifiedSource::Registry { reference } => local::fetching(pipeline, [reference])?,
-        _ => vec![local::alone(pipeline, "bootc")?],
+        UnifiedSource::Registry { reference } => {
+            local::Held::Fetching(local::fetching(pipeline, [reference])?)
+        }
+        _ => local::Held::Store(local::alone(pipeline, "bootc")?),
     };
     let copies = Copies::new(&settings.state);
     let known = copies.image_id(&image);

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
@@ -40,6 +40,37 @@ pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> 
     let file = options.map_err(Error::io("open", &path))?;
     wait(|| flock(&file, FlockOperation::NonBlockingLockExclusive), &path, limit, talk)?;
     Ok(file)
+}
+
+/// A lock of this program's own whose file goes with it, for names of which there may be any number.
+#[derive(Debug)]
+pub struct Passing {
+    path: PathBuf,
+    _file: File,
+}
+
+/// Takes one, alone; as [`own`].
+///
+/// # Errors
+/// As [`own`].
+pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, Error> {
+    let path = Path::new(OWN).join(format!("{name}.lock"));
+    loop {
+        let file = own(name, limit, talk)?;
+        // Whoever had it before has removed the file that we have waited for.
+        let locked = file.metadata().map_err(Error::io("examine", &path))?;
+        let there = fs::metadata(&path).ok();
+        if there.is_some_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
+            return Ok(Passing { path, _file: file });
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // Still locked: whoever waits for it finds that it is another file by then.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// Who holds a lock on this file, in words, as far as the kernel says so.

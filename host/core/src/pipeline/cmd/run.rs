@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use bootc_image_grammar::{Command, FlagValue};
@@ -14,7 +14,7 @@ use super::super::needs::note_until_upgrade;
 use super::super::storages::Storage;
 use super::super::{Pipeline, built, loaded, writable_physical};
 use super::working::Working;
-use super::{LookedUp, is_on, refuse_needed};
+use super::{LookedUp, exists_already, is_on, refuse_needed};
 use crate::bootc_store::BootcStore;
 use crate::children::{Child, exit_code};
 use crate::error::Error;
@@ -169,8 +169,21 @@ impl NewArchive {
         if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
             private_directory(directory).map_err(Error::io("create", directory))?;
         }
-        let is_new = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        Ok(Self(is_new.then_some(path)))
+        // What is empty podman fills; what exists by now is somebody else's.
+        let is_directory = command.flags().iter().any(|flag| match &flag.value {
+            FlagValue::Text(format) => flag.name == "format" && format.ends_with("-dir"),
+            _ => false,
+        });
+        let made = if is_directory {
+            DirBuilder::new().mode(0o700).create(&path)
+        } else {
+            File::options().write(true).create_new(true).mode(0o600).open(&path).map(drop)
+        };
+        match made {
+            Ok(()) => Ok(Self(Some(path))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists_already(&path).into()),
+            Err(error) => Err(Error::io("create", &path)(error)),
+        }
     }
 
     fn keep(mut self) {
