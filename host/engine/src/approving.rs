@@ -8,9 +8,9 @@ use bootc_image_core::plugin::{CommandClaim, FormatClaim, Missed, PluginId, Plug
 
 use crate::code::Code;
 use crate::grants::{self, Found};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Masked};
 use crate::manifest::World;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::set::PluginSet;
 
 impl PluginSet {
@@ -27,6 +27,8 @@ impl PluginSet {
                 "there is nothing to do",
             ));
         };
+        let role = role_of(found.manifest.component.world);
+        refuse_lost_policy(&self.look().grants, &found.manifest.id, role)?;
         for claim in found.claims() {
             let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
             if let Some(other) = self.command_claims()?.iter().find(of_another) {
@@ -57,7 +59,6 @@ impl PluginSet {
         }
         let capabilities =
             found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();
-        let role = role_of(found.manifest.component.world);
         let was_mandatory = |grant: &Found| grant.mandatory && grant.plugin == found.manifest.id;
         Ok(Grant {
             plugin: found.manifest.id.clone(),
@@ -66,7 +67,7 @@ impl PluginSet {
             native: found.manifest.component.native,
             role,
             // An update that is approved takes no guard away.
-            mandatory: role == Role::Policy && self.look().grants.iter().any(was_mandatory),
+            mandatory: self.look().grants.iter().any(was_mandatory),
             capabilities,
         })
     }
@@ -83,7 +84,9 @@ impl PluginSet {
                 fix: "there is nothing to do".to_owned(),
             });
         }
-        refuse_shared(&read_grants(places)?, &path, &grant.plugin)?;
+        let granted = read_grants(places)?;
+        refuse_lost_policy(&granted, &grant.plugin, grant.role)?;
+        refuse_shared(&granted, &path, &grant.plugin)?;
         grants::write(&path, grant).map_err(Error::io("write", &path))?;
         Ok(path)
     }
@@ -132,6 +135,12 @@ fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
     problems.into_iter().next().map_or(Ok(found), |problem| Err(Error::Configuration(problem)))
 }
 
+/// What was approved as a policy is approved as nothing else: the guard would go without a word.
+fn refuse_lost_policy(granted: &[Found], plugin: &PluginId, role: Role) -> Result<(), Error> {
+    let lost = if role == Role::Policy { None } else { grants::was_policy(granted, plugin) };
+    lost.map_or(Ok(()), |(reason, fix)| Err(Error::Plugin { plugin: plugin.to_string(), reason, fix }))
+}
+
 /// A file that grants something to others as well isn't ours to replace or to remove.
 fn refuse_shared(granted: &[grants::Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
@@ -145,15 +154,15 @@ fn refuse_shared(granted: &[grants::Found], path: &Path, plugin: &PluginId) -> R
 }
 
 /// Policies that were approved, and are none any more. One that is held or broken denies, and isn't among them; one that is
-/// masked isn't to be asked.
+/// masked where it was approved isn't to be asked.
 pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
     // Nothing runs, and what is there can't be told.
     if !inventory.problems.is_empty() {
         return Vec::new();
     }
     let mut all: Vec<Missed> = Vec::new();
-    for Found { plugin, file, .. } in inventory.grants.iter().filter(|grant| grant.role == Some(Role::Policy))
-    {
+    for grant in inventory.grants.iter().filter(|grant| grant.is_of_policy()) {
+        let Found { plugin, file, .. } = grant;
         let id = plugin.as_str();
         let found = inventory.plugins.get(plugin).map(|found| found.manifest.component.world);
         let broken =
@@ -161,7 +170,10 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
         let why = match (found, broken) {
             (Some(World::PolicyValidator), _) | (_, Some(true)) => continue,
             (Some(_), _) | (_, Some(false)) => "isn't a policy any more",
-            (None, None) if inventory.masked.iter().any(|masked| masked.id == id) => continue,
+            (None, None) if inventory.masked.iter().any(|masked| is_of_masked(grant, masked)) => continue,
+            (None, None) if inventory.masked.iter().any(|masked| is_in_place_of(grant, masked)) => {
+                "is there in another version only, which is masked"
+            }
             (None, None) => "isn't installed",
         };
         if all.iter().all(|missed| missed.plugin != *plugin) {
@@ -169,6 +181,22 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
         }
     }
     all
+}
+
+/// Whether a grant is about a copy that is masked.
+fn is_of_masked(grant: &Found, masked: &Masked) -> bool {
+    let differs = |masked: &String| grant.manifest().is_some_and(|granted| granted != masked);
+    is_in_place_of(grant, masked) && !masked.manifest_sha256.as_ref().is_some_and(differs)
+}
+
+/// Whether a copy that is masked is where the one would be that a grant is about: the same one somewhere else excuses nothing.
+fn is_in_place_of(grant: &Found, masked: &Masked) -> bool {
+    let place = match grant.place {
+        Place::Image => masked.place == Place::Image,
+        Place::User => masked.place == Place::User,
+        Place::Installed | Place::Site => matches!(masked.place, Place::Installed | Place::Site),
+    };
+    place && masked.id == grant.plugin.as_str()
 }
 
 #[cfg(test)]
@@ -179,7 +207,6 @@ mod tests {
     use crate::code;
     use crate::configuration::Configuration;
     use crate::inventory::tests::{COMPONENT, manifest};
-    use crate::places::Place;
     use crate::set::Surroundings;
 
     /// A host with directories `usr` and `etc`.
@@ -269,9 +296,10 @@ mod tests {
         let set = host.set(None);
         let missed = Missed { plugin: id(), file: host.path(OWN), why: "isn't installed" };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
+        let what = "policy p is mandatory and isn't installed, so everything is denied".to_owned();
         let findings = set.examine(None);
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-        assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &missed.to_string(), &missed.fix()));
+        assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &what, &missed.fix()));
 
         assert_eq!(set.revoke(&id()).unwrap(), host.path(OWN));
         let set = host.set(None);
@@ -289,12 +317,74 @@ mod tests {
         assert_eq!(why(None), None);
         host.install("etc", FORMAT);
         assert_eq!(why(None), Some("isn't a policy any more"));
-        assert!(!host.set(None).grant_for("p").unwrap().mandatory);
-        assert_eq!(why(Some(Place::Site)), None, "whoever masks it knows");
+        assert_eq!(why(Some(Place::Site)), Some("is there in another version only, which is masked"));
         host.write("etc/plugins/p/plugin.toml", "nonsense");
         assert_eq!(why(None), None, "one that can't be read denies");
         host.write("etc/grants.d/z.toml", "nonsense");
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         assert_eq!(why(None), None, "nothing runs as it is");
+    }
+
+    #[test]
+    fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
+        let host = Host::new();
+        host.install("etc", "");
+        let as_policy = host.set(None).grant_for("p").unwrap();
+        host.install("etc", FORMAT);
+        let as_format = host.set(None).grant_for("p").unwrap();
+        assert_eq!(as_format.role, Role::Format);
+        let revoke = "if it is to guard nothing from now on: bootc-image plugin revoke p";
+        for mandatory in [false, true] {
+            let grant = Grant { mandatory, ..as_policy.clone() };
+            grants::write(&host.path(OWN), &grant).unwrap();
+            let set = host.set(None);
+            // The other one is refused too where the grant has come only since it was looked at.
+            for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
+                let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
+                let file = host.path(OWN);
+                let why = format!("{} approves it as a policy, and it isn't one any more", file.display());
+                assert_eq!((reason, &**fix), (&why, revoke));
+            }
+            let fixes: Vec<String> = set.examine(None).into_iter().map(|finding| finding.fix).collect();
+            assert!(fixes.iter().any(|fix| fix == revoke), "{fixes:?}");
+            assert!(fixes.iter().all(|fix| !fix.contains("plugin approve")), "{fixes:?}");
+            assert_eq!(set.mandatory().is_empty(), !mandatory, "as it was");
+        }
+        host.set(None).revoke(&id()).unwrap();
+        let set = host.set(None);
+        assert_eq!(set.approve(&set.grant_for("p").unwrap()).unwrap(), host.path(OWN));
+        // What no command wrote none removes.
+        host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\nmandatory = true\n");
+        let Error::Plugin { fix, .. } = host.set(None).grant_for("p").unwrap_err() else { panic!() };
+        let file = host.path("usr/grants.d/image.toml");
+        assert_eq!(fix, format!("if it is to guard nothing from now on: take it out of {}", file.display()));
+    }
+
+    #[test]
+    fn only_a_mask_of_the_copy_that_was_approved_excuses() {
+        let host = Host::new();
+        let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
+        host.install("etc", "");
+        let set = host.set(None);
+        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        assert_eq!(why(Some(Place::Site)), None, "whoever masks it knows");
+        // The image's is the same, and isn't the one that is gone.
+        host.install("usr", "");
+        assert_eq!(why(Some(Place::Image)), None, "the site's is asked");
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        assert_eq!(why(Some(Place::Image)), Some("isn't installed"));
+        assert_eq!(why(Some(Place::Site)), None, "the image's is asked");
+        fs::remove_dir_all(host.path("usr/plugins")).unwrap();
+        // One whose manifest can't be told is masked by its place.
+        host.write("etc/plugins/p/nothing", "");
+        assert_eq!(why(Some(Place::Site)), None);
+
+        // Of the image's grant the image's copy counts, whichever it is.
+        fs::remove_file(host.path(OWN)).unwrap();
+        host.write("usr/grants.d/p.toml", "[[grant]]\nplugin = \"p\"\nrole = \"policy\"\n");
+        assert_eq!(why(Some(Place::Site)), Some("isn't installed"));
+        host.install("usr", FORMAT);
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        assert_eq!(why(Some(Place::Image)), None);
     }
 }

@@ -1,17 +1,17 @@
 //! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
 //! asked but what is wrong with its settings.
 
-use bootc_image_core::operation::Role;
 use bootc_image_core::plugin::{PluginId, Plugins as _};
 
 use crate::code;
 use crate::configuration::directories;
-use crate::grants::Found;
+use crate::grants::{Found, as_guard_no_more};
 use crate::inventory::{Plugin, Standing};
 use crate::manifest::World;
 use crate::places::passed_over;
 use crate::sanitize::sanitize;
 use crate::set::{PluginSet, caught};
+use crate::strict::nearest;
 use crate::wasm::Runs;
 
 /// Something that is wrong.
@@ -156,11 +156,16 @@ impl PluginSet {
             for id in ids.iter().filter(|id| !is_policy(id) && !broken(id)) {
                 let is_masked = inventory.masked.iter().any(|masked| masked.id == id.as_str());
                 let (why, fix) = if is_masked {
-                    ("it is masked", "take one of the two out of the configuration")
+                    ("it is masked", "take one of the two out of the configuration".to_owned())
                 } else {
-                    ("there is no such policy", "install it, or take it out of the configuration")
+                    let others = inventory.plugins.keys().filter(|other| is_policy(other) && *other != id);
+                    let meant = nearest(id.as_str(), others.map(PluginId::as_str));
+                    let meant =
+                        meant.map(|near| format!("did you mean {near}? Otherwise: ")).unwrap_or_default();
+                    let fix = format!("{meant}install it, or take it out of the configuration");
+                    ("there is no such policy", fix)
                 };
-                findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), fix));
+                findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), &fix));
             }
         }
         let is_there = |id: &PluginId| {
@@ -168,16 +173,28 @@ impl PluginSet {
                 || inventory.broken.iter().any(|broken| broken.id == id.as_str())
                 || inventory.masked.iter().any(|masked| masked.id == id.as_str())
         };
+        let mandatory = self.mandatory();
         for missed in self.missed() {
-            let (id, fix) = (missed.plugin.as_str(), missed.fix());
-            findings.push(finding(id, sanitize(&missed.to_string()), &fix));
+            let id = missed.plugin.as_str();
+            // As whatever acts says it.
+            let what = if mandatory.contains(&missed.plugin) {
+                format!("policy {id} is mandatory and {}, so everything is denied", missed.why)
+            } else {
+                missed.to_string()
+            };
+            let is_meant = |grant: &&Found| grant.plugin == missed.plugin && grant.file == missed.file;
+            let fix = match inventory.grants.iter().find(is_meant) {
+                Some(grant) if inventory.plugins.contains_key(&missed.plugin) => as_guard_no_more(grant),
+                Some(grant) => format!("install it, or {}", grant.how_to_revoke()),
+                None => missed.fix(),
+            };
+            findings.push(finding(id, sanitize(&what), &sanitize(&fix)));
         }
-        let is_of_policy = |grant: &&Found| grant.role == Some(Role::Policy);
-        let grants = inventory.grants.iter().filter(|grant| !is_of_policy(grant));
+        let grants = inventory.grants.iter().filter(|grant| !grant.is_of_policy());
         for grant in grants.filter(|grant| !is_there(&grant.plugin)) {
             let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
-            let fix = "install it, or remove the grant; a policy that must not go missing belongs into [policy] mandatory";
-            findings.push(finding(grant.plugin.as_str(), sanitize(&what), fix));
+            let fix = format!("install it, or {}", grant.how_to_revoke());
+            findings.push(finding(grant.plugin.as_str(), sanitize(&what), &sanitize(&fix)));
         }
         for id in configuration.settings.keys().filter(|id| !is_there(id)) {
             let what = "the configuration has settings for it, and there is no such plugin".to_owned();
@@ -221,6 +238,7 @@ mod tests {
         let file = scratch.path().join("gone.toml");
         assert_eq!(one.about, "gone");
         assert_eq!(one.what, format!("{} grants it something, and there is no such plugin", file.display()));
+        assert_eq!(one.fix, "install it, or revoke the approval with: bootc-image plugin revoke gone");
     }
 
     #[test]

@@ -86,6 +86,43 @@ impl Found {
     pub fn manifest(&self) -> Option<&str> {
         self.manifest.as_deref()
     }
+
+    /// Whether it approves a policy: nothing else can be mandatory.
+    pub(crate) fn is_of_policy(&self) -> bool {
+        self.mandatory || self.role == Some(Role::Policy)
+    }
+
+    /// Whether `plugin revoke` removes it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.place != Place::Image && self.file.file_stem() == Some(self.plugin.as_str().as_ref())
+    }
+
+    /// What to do with it if it isn't to be missed.
+    pub(crate) fn how_to_revoke(&self) -> String {
+        if self.is_own() {
+            format!("revoke the approval with: bootc-image plugin revoke {}", self.plugin)
+        } else {
+            format!("take it out of {}", self.file.display())
+        }
+    }
+}
+
+/// Why a plugin that is no policy isn't approved, if it was approved as one: the guard would go without a word. Beside it, what
+/// to do next.
+pub(crate) fn was_policy(grants: &[Found], plugin: &PluginId) -> Option<(String, String)> {
+    let grant = grants.iter().find(|grant| grant.plugin == *plugin && grant.is_of_policy())?;
+    let reason = format!("{} approves it as a policy, and it isn't one any more", grant.file.display());
+    Some((reason, as_guard_no_more(grant)))
+}
+
+/// What to do where a policy that was approved has become something else.
+pub(crate) fn as_guard_no_more(grant: &Found) -> String {
+    let how = if grant.is_own() {
+        format!("bootc-image plugin revoke {}", grant.plugin)
+    } else {
+        grant.how_to_revoke()
+    };
+    format!("if it is to guard nothing from now on: {how}")
 }
 
 /// Reads all grants that can be read. Beside them, why others can't.

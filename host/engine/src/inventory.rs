@@ -13,7 +13,7 @@ use crate::builtin::Builtin;
 use crate::code::{self, Code};
 use crate::grants::{self, Found};
 use crate::manifest::Manifest;
-use crate::places::{Located, Place, Places, read_text, trusted_directory, trusted_entry};
+use crate::places::{Located, Owner, Place, Places, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
 use crate::set::Surroundings;
 use crate::standing::{native_standing, standing, when_counts};
@@ -47,6 +47,8 @@ pub struct Masked {
     pub place: Place,
     /// Its directory.
     pub directory: PathBuf,
+    /// Digest of its manifest in lower-case hexadecimal, if that can be read.
+    pub(crate) manifest_sha256: Option<String>,
 }
 
 /// A plugin whose manifest is good.
@@ -118,9 +120,11 @@ impl Inventory {
                 let id = name.to_string_lossy().into_owned();
                 let masks = &surroundings.configuration.masked;
                 if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
+                    let manifest = manifest_text(&located, surroundings.places.owner(*place)).ok();
+                    let manifest_sha256 = manifest.map(|text| code::hex(text.as_bytes()));
                     let directory = located.named;
                     tracing::info!(plugin = id, directory = %directory.display(), "masked by the configuration");
-                    inventory.masked.push(Masked { id, place: *place, directory });
+                    inventory.masked.push(Masked { id, place: *place, directory, manifest_sha256 });
                 } else {
                     inventory.add(read(surroundings, *place, &id, &located, &of_plugins));
                 }
@@ -210,6 +214,12 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
     }
 }
 
+/// Reads the manifest in a plugin's directory.
+fn manifest_text(directory: &Located, owner: Owner) -> io::Result<String> {
+    trusted_entry(&directory.real, owner)?;
+    read_text(&directory.join(MANIFEST).real, owner)
+}
+
 fn read(
     surroundings: &Surroundings,
     place: Place,
@@ -226,18 +236,20 @@ fn read(
         fix: fix.to_owned(),
         may_be_policy,
     };
-    let Located { named, real } = directory.join(MANIFEST);
-    let text =
-        trusted_entry(&directory.real, owner).and_then(|()| read_text(&real, owner)).map_err(|error| {
-            broken(format!("{}: {error}", named.display()), "mend it, or remove its directory", true)
-        })?;
+    let Located { named, .. } = directory.join(MANIFEST);
+    let text = manifest_text(directory, owner).map_err(|error| {
+        broken(format!("{}: {error}", named.display()), "mend it, or remove its directory", true)
+    })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
         broken(format!("{}: {what}", named.display()), "mend the manifest, or mask the plugin", may_be_policy)
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
-        return Err(wrong(format!("`id`: it is {}, and its directory is called {id}", manifest.id)));
+        let within = directory.named.parent().unwrap_or(Path::new("/")).display();
+        let fix = format!("call the directory {}, or move it out of {within}", manifest.id);
+        let what = format!("`id`: it is {}, and its directory is called {id}", manifest.id);
+        return Err(Broken { fix, ..wrong(what) });
     }
     let Some(sha256) = manifest.component.sha256.clone() else {
         return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use bootc_image_core::capability::Capability;
 use bootc_image_grammar::weakened::is_off;
 
-use crate::grants::Found;
-use crate::manifest::Manifest;
+use crate::grants::{self, Found};
+use crate::manifest::{Manifest, World};
 use crate::places::Place;
 use crate::set::Surroundings;
 
@@ -96,7 +96,15 @@ pub(crate) fn standing(
     let about = |grant: &&Found| is_about(grant, place, manifest);
     let (of_plugin, of_another_kind): (Vec<&Found>, Vec<&Found>) =
         grants.iter().filter(about).partition(|grant| grant.native == manifest.component.native);
-    let fix = format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}");
+    let was_policy = match manifest.component.world {
+        World::PolicyValidator => None,
+        World::CommandWrapper | World::FormatOutput => grants::was_policy(grants, id),
+    };
+    // What isn't approved isn't recommended either.
+    let fix = was_policy.map_or_else(
+        || format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}"),
+        |(_, fix)| fix,
+    );
     if is_off("grants") {
         return Standing::Enabled;
     }

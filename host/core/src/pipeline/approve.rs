@@ -3,6 +3,7 @@
 use super::Pipeline;
 use crate::error::Error;
 use crate::operation::{Grant, Operation, Request, Role};
+use crate::plugin::Missed;
 use crate::report::Report;
 use crate::subject::Subject;
 
@@ -43,15 +44,26 @@ impl Pipeline<'_> {
 
     /// Says once which policies are gone; what is about one of them knows.
     pub(super) fn tell_missed(&self, request: &Request) {
+        let (configured, of_grants) = (&self.settings.configuration.mandatory, self.plugins.mandatory());
         for missed in self.plugins.missed() {
             let is_about_it = matches!(
                 request,
                 Request::ApprovePlugin { plugin, .. } | Request::RevokePlugin { plugin }
                     if *plugin == missed.plugin.as_str()
             );
-            if !is_about_it {
-                self.talk.note(&format!("{missed}: {}", missed.fix()));
+            if is_about_it {
+                continue;
             }
+            let Missed { plugin, why, .. } = &missed;
+            let denied = format!("policy {plugin} is mandatory and {why}, so everything is denied");
+            self.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
+                (false, false) => format!("{missed}: {}", missed.fix()),
+                (false, true) => format!("{denied}: {}", missed.fix()),
+                (true, _) => format!(
+                    "{denied}: install it, or take it out of [policy] mandatory and revoke the approval with: \
+                     bootc-image plugin revoke {plugin}"
+                ),
+            });
         }
     }
 }
@@ -104,6 +116,26 @@ mod tests {
             let json = judged[0].frozen().json();
             assert!(json.contains(&format!("\"role\":\"{}\"", role.name())), "{json}");
             assert_eq!(json.contains("\"mandatory\":true"), mandatory, "{json}");
+        }
+    }
+
+    #[test]
+    fn of_a_mandatory_policy_that_is_gone_is_said_that_everything_is_denied() {
+        let id = PluginId::new("p").unwrap();
+        let denied = "policy p is mandatory and isn't installed, so everything is denied: install it, or";
+        let revoke = "revoke the approval with: bootc-image plugin revoke p";
+        for (configured, granted, expected) in [
+            (false, true, format!("{denied} {revoke}")),
+            (true, false, format!("{denied} take it out of [policy] mandatory and {revoke}")),
+            (true, true, format!("{denied} take it out of [policy] mandatory and {revoke}")),
+        ] {
+            let ids = |is: bool| if is { vec![id.clone()] } else { Vec::new() };
+            let configuration = Configuration { mandatory: ids(configured), ..Configuration::default() };
+            let file = PathBuf::from("/etc/p.toml");
+            let missed = vec![Missed { plugin: id.clone(), file, why: "isn't installed" }];
+            let plugins = Only { missed, mandatory: ids(granted), ..alone() };
+            let request = Request::RevokePlugin { plugin: "q".to_owned() };
+            assert_eq!(run(&settings(configuration, true), &plugins, request).1, [expected]);
         }
     }
 

@@ -110,7 +110,7 @@ fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
     let (reason, fix) = if configured {
         (
             "the configuration says that it is mandatory, and it isn't there, or is masked",
-            "install it, or take it out of [policy] mandatory; see: bootc-image plugin list".to_owned(),
+            "install it, or take it out of [policy] mandatory; see: bootc-image plugin doctor".to_owned(),
         )
     } else {
         (
