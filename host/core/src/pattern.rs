@@ -5,7 +5,7 @@ use std::fmt;
 use bootc_image_grammar::weakened::is_off;
 use glob::MatchOptions;
 
-use crate::reference::Reference;
+use crate::reference::{InvalidReference, Reference, is_repository};
 
 /// `*` stays within a part of a name, `**` doesn't.
 const OPTIONS: MatchOptions = MatchOptions {
@@ -39,8 +39,8 @@ impl Pattern {
     /// in front.
     ///
     /// # Errors
-    /// Why no name can match it, or that it also matches names in registries of strangers, because it ends its registry in a
-    /// wildcard; in words.
+    /// Why no name can match it, or that it also matches names in registries of strangers, because of a wildcard in its
+    /// registry; in words.
     pub fn check_names(&self) -> Result<(), String> {
         if is_off("names") {
             return Ok(());
@@ -61,11 +61,14 @@ impl Pattern {
             "an image of Docker Hub without a namespace is compared as docker.io/library/NAME"
         } else if let Some(fix) = is_called_otherwise(registry) {
             return Err(format!("no image name can match {text:?}: {fix}"));
-        } else if ends_openly(registry) {
+        } else if is_open(registry) {
+            let example = stranger(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
             return Err(format!(
-                "{text:?} also matches names in other registries, such as {}: write the registry in full, followed by /**",
-                registry.replace(['*', '?'], ".example.net")
+                "{text:?} also matches names in other registries{example}: write the registry in full, or as in *.example.com"
             ));
+        } else if let Some(fix) = rest.filter(|_| !of_no_registry).and_then(|rest| is_no_name(registry, rest))
+        {
+            fix
         } else {
             return Ok(());
         };
@@ -104,11 +107,57 @@ fn is_called_otherwise(registry: &str) -> Option<String> {
     (name.registry() != registry).then(|| format!("this registry is compared as {}", name.registry()))
 }
 
-/// Whether the owner of another registry could choose a name for it that is like this one.
-fn ends_openly(registry: &str) -> bool {
-    let host = registry.split(':').next().unwrap_or(registry);
-    let last = host.rsplit('.').next().unwrap_or(host);
-    last.contains(['*', '?']) && host.bytes().any(|byte| byte.is_ascii_alphanumeric())
+/// Whether a stranger could have a registry that is like this one. Whoever owns the last two labels of a name owns all that end
+/// in them; who owns one number of an address doesn't own the others.
+fn is_open(registry: &str) -> bool {
+    let (host, is_wild) = (host(registry), |text: &str| text.contains(['*', '?']));
+    if ["*", "**"].contains(&registry) || !is_wild(host) {
+        return false;
+    }
+    let mut labels = host.rsplit('.');
+    let is_kept = |label: Option<&str>| label.is_some_and(|label| !label.is_empty() && !is_wild(label));
+    let (last, other) = (labels.next(), labels.next());
+    let is_address = last.is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    is_address || !is_kept(last) || !is_kept(other)
+}
+
+/// A registry that is like this one, and could be a stranger's.
+fn stranger(registry: &str) -> Option<String> {
+    let ends_openly = host(registry).rsplit('.').next().is_some_and(|last| last.contains('*'));
+    let stars: &[&str] = if ends_openly { &[".example.net", "example.net", "9"] } else { &["evil", "9"] };
+    let mut named =
+        stars.iter().flat_map(|star| ["9", "e"].map(|one| registry.replace('*', star).replace('?', one)));
+    let exists = |registry: &String| {
+        Reference::parse(&format!("{registry}/a")).and_then(Reference::in_registry).is_ok()
+    };
+    named.find(exists)
+}
+
+/// A registry without its port.
+fn host(registry: &str) -> &str {
+    registry.split(':').next().unwrap_or(registry)
+}
+
+/// Why nothing in a registry can be called so: the wildcards are put out of the way by what could always stand for them.
+fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
+    if !is_repository(&repository.replace("**", "*").replace(['*', '?'], "a")) {
+        return Some(
+            "a repository has lower-case letters and digits, with '.', '_', '-' or one '/' between them",
+        );
+    }
+    if ["*", "**", "localhost"].contains(&registry) {
+        return None;
+    }
+    let registry = match registry.split_once(':') {
+        Some((host, port)) => format!("{}:{}", host.replace(['*', '?'], "a"), port.replace(['*', '?'], "1")),
+        None => registry.replace(['*', '?'], "a"),
+    };
+    match Reference::parse(&format!("{registry}/a")).and_then(Reference::in_registry) {
+        Ok(_) => None,
+        Err(InvalidReference::Malformed { why, .. }) => Some(why),
+        Err(InvalidReference::Transport(_)) => Some("it begins with a transport"),
+        Err(_) => Some("it has no registry, such as quay.io, in front"),
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +184,37 @@ mod tests {
             ("*", Some("REGISTRY/**")),
             ("example.com*", Some("REGISTRY/**")),
             ("example.com*/x/y", Some("example.com.example.net/")),
-            ("quay.*/x", Some("other registries")),
+            ("quay.*/x", Some("such as quay.example.net:")),
+            ("*quay.io/x", Some("such as evilquay.io:")),
+            ("q?ay.io/**", Some("such as q9ay.io:")),
+            ("q*y.io:5000/**", Some("such as qevily.io:5000:")),
+            ("*.io/**", Some("such as evil.io:")),
+            ("*.com/x", Some("such as evil.com:")),
+            ("*:5000/x", Some("such as example.net:5000:")),
+            ("?.com/x", Some("such as 9.com:")),
+            ("*example.com/x", Some("such as evilexample.com:")),
+            ("127.0.0.*/x", Some("such as 127.0.0.example.net:")),
+            ("127.0.0.?:5000/x", Some("such as 127.0.0.9:5000:")),
+            ("*.0.0.1/x", Some("such as 9.0.0.1:")),
+            ("r?.example.com:*/x", None),
+            ("**/x", None),
+            ("localhost/**", None),
+            ("localhost:*/**", None),
+            ("quay.io/**/x-*/?", None),
+            ("fedora/*", Some("it has no registry")),
+            ("quay.io/", Some("between them")),
+            ("quay.io/x/", Some("between them")),
+            ("quay.io//x", Some("between them")),
+            ("*//x", Some("between them")),
+            ("quay.io/-x", Some("between them")),
+            ("quay.io/x y", Some("between them")),
+            ("quay.io/*-/x", Some("between them")),
+            (" quay.io/x", Some("isn't a host name")),
+            ("quay..io/x", Some("isn't a host name")),
+            ("127.1/**", Some("four decimal numbers")),
+            ("10.0.0.1:05000/x", Some("compared as 10.0.0.1:5000")),
+            ("10.0.0.1:0*/x", Some("without zeros")),
+            ("10.0.0.1:70000/x", Some("from 1 to 65535")),
             ("quay.io:443/x", Some("compared as quay.io")),
             ("index.docker.io/x/*", Some("compared as docker.io")),
             ("docker.io/library/a", None),

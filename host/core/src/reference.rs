@@ -1,10 +1,11 @@
 //! Names of images: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`. The host parses and normalises; nobody else has to.
 //!
 //! Every name that podman stores is a name here. Two spellings of one registry (with and without the port that every registry
-//! has) are two names to podman, so both are kept as they are written; [`Reference::registry`] and
-//! [`Reference::means_the_same`] tell what they mean.
+//! has, or an IPv6 address with and without zeros) are two names to podman, so both are kept as they are written;
+//! [`Reference::registry`] and [`Reference::means_the_same`] tell what they mean.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ pub const CONTAINERS_STORAGE: &str = "containers-storage:";
 pub struct Reference {
     /// What the registry means: see [`Reference::registry`].
     registry: String,
-    /// The registry as it was written, where podman would keep that: it differs by its port.
+    /// The registry as it was written, where podman would keep that: it differs by its port or the spelling of its address.
     written: Option<String>,
     repository: String,
     tag: Option<String>,
@@ -111,11 +112,11 @@ impl Reference {
         // As the tools do it: one registry has a second name, and a namespace for images without one.
         let written = registry.to_ascii_lowercase();
         let written = if written == "index.docker.io" { DOCKER_HUB.to_owned() } else { written };
-        let registry = without_default_port(&written);
+        let registry = as_compared(&written);
         let is_hub = OTHER_NAMES_OF_DOCKER_HUB.contains(&registry.as_str());
         let registry = if is_hub { DOCKER_HUB.to_owned() } else { registry };
         // The tools don't do it for the other names, so it would be another name to them.
-        let repository = match (without_default_port(&written).as_str(), repository.contains('/')) {
+        let repository = match (as_compared(&written).as_str(), repository.contains('/')) {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
@@ -202,7 +203,8 @@ impl Reference {
             == (&other.registry, &other.repository, &other.tag, &other.digest)
     }
 
-    /// Host name of the registry in lower case, with its port if that isn't the one that every registry has.
+    /// Host name of the registry in lower case, or its address in the shortest form, with its port if that isn't the one that
+    /// every registry has.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -248,16 +250,20 @@ fn names_transport(text: &str) -> bool {
         .is_some_and(|(head, _)| TRANSPORTS.iter().any(|name| head.eq_ignore_ascii_case(name)))
 }
 
-/// The port of HTTPS may be written or not, and zeros before any.
-fn without_default_port(registry: &str) -> String {
-    match host_and_port(registry) {
-        (host, Some(port)) => match port.trim_start_matches('0') {
-            "443" => host.to_owned(),
-            "" => format!("{host}:0"),
-            port => format!("{host}:{port}"),
-        },
-        (host, None) => host.to_owned(),
+/// The port of HTTPS may be written or not, and zeros before any; an IPv6 address may be written in many ways.
+fn as_compared(registry: &str) -> String {
+    let (host, port) = host_and_port(registry);
+    let host = ipv6(host).map_or_else(|| host.to_owned(), |address| format!("[{address}]"));
+    match port.map(|port| port.trim_start_matches('0')) {
+        None | Some("443") => host,
+        Some("") => format!("{host}:0"),
+        Some(port) => format!("{host}:{port}"),
     }
+}
+
+/// The IPv6 address that a host is.
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 /// Takes a registry's port off. An IPv6 address, which has colons of its own, stands in brackets.
@@ -270,14 +276,18 @@ fn host_and_port(registry: &str) -> (&str, Option<&str>) {
 }
 
 /// Whether a host is an IPv4 address to some programs, though it isn't written as one: `2130706433`, `0x7f.1` and `127.1` all
-/// lead to `127.0.0.1`, and a policy that knows that name wouldn't know these. No top-level domain is a number.
+/// lead to `127.0.0.1`, as does `[::ffff:7f00:1]`, and a policy that knows that name wouldn't know these. No top-level domain is
+/// a number.
 fn is_unusual_address(host: &str) -> bool {
+    if let Some(address) = ipv6(host) {
+        return address.to_ipv4_mapped().is_some();
+    }
     let last = host.rsplit('.').next().unwrap_or(host);
     let is_number = |part: &str| match part.strip_prefix("0x") {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
     };
-    is_number(last) && host.parse::<std::net::Ipv4Addr>().is_err()
+    is_number(last) && host.parse::<Ipv4Addr>().is_err()
 }
 
 /// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
@@ -293,15 +303,11 @@ fn is_registry(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let is_address = |host: &str| {
-        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-    };
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    text.len() <= 255 && (host.split('.').all(label) || is_address(host)) && port.is_none_or(is_port)
+    text.len() <= 255 && (host.split('.').all(label) || ipv6(host).is_some()) && port.is_none_or(is_port)
 }
 
-fn is_repository(text: &str) -> bool {
+pub(crate) fn is_repository(text: &str) -> bool {
     let component = |part: &str| {
         let inner = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
         inner && !part.is_empty() && !part.starts_with(['.', '_', '-']) && !part.ends_with(['.', '_', '-'])
@@ -335,9 +341,16 @@ mod tests {
         for kept in ["registry-1.docker.io/a:1", "registry.hub.docker.com/example/a"] {
             assert_eq!(parsed(kept).to_string(), kept);
         }
-        for address in
-            ["2130706433:5000", "0x7f000001:1", "0177.0.0.1", "127.1", "127.0.0.1.0x1", "0x7f.1:5000"]
-        {
+        for address in [
+            "2130706433:5000",
+            "0x7f000001:1",
+            "0177.0.0.1",
+            "127.1",
+            "127.0.0.1.0x1",
+            "0x7f.1:5000",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:FFFF:127.0.0.1]:5000",
+        ] {
             let reference = parsed(&format!("{address}/a"));
             assert!(reference.in_registry().is_err(), "{address}");
         }
@@ -359,6 +372,7 @@ mod tests {
             "registry.example.com:443/app:1".to_owned(),
             "127.0.0.1:05000/a".to_owned(),
             "[::1]:5000/a:1".to_owned(),
+            "[0:0::1]:5000/a:1".to_owned(),
         ] {
             assert_eq!(Reference::parse(&name).unwrap().to_string(), name);
         }
@@ -453,11 +467,14 @@ mod tests {
             ("QUAY.io:0443/a:1", "quay.io/a:1"),
             ("127.0.0.1:05000/a:1", "127.0.0.1:5000/a:1"),
             ("[::1]:443/a", "[::1]/a"),
+            ("[0:0:0:0:0:0:0:1]:05000/a", "[::1]:5000/a"),
+            ("[2001:DB8::0:1]/a", "[2001:db8:0:0::1]/a"),
         ] {
             let [one, other] = [one, other].map(|name| Reference::parse(name).unwrap());
             assert!(one.means_the_same(&other) && one != other, "{one} {other}");
             assert_eq!(one.registry(), other.registry());
         }
+        assert_eq!(Reference::parse("[2001:DB8:0::1]:0443/a").unwrap().registry(), "[2001:db8::1]");
         let [one, other] = ["quay.io:5000/a", "quay.io/a"].map(|name| Reference::parse(name).unwrap());
         assert!(!one.means_the_same(&other));
     }
