@@ -270,8 +270,11 @@ mod tests {
         let places = Places { configuration: vec![path("usr"), path("etc")], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
         let (by, file) = (path("etc/a.toml"), path("usr/a.toml"));
-        let what =
-            format!("{} hides {}, and with it: [policy] mandatory = [gone]", by.display(), file.display());
+        let what = format!(
+            "{} hides {}, and with it: [policy] mandatory = [\"gone\"]",
+            by.display(),
+            file.display()
+        );
         let fix = "give the site's file another name, or repeat what is to stay in it";
         assert_eq!(set.examine(None), [finding("configuration", what.clone(), fix)]);
         assert_eq!(set.examine(Some("gone")), [finding("gone", what, fix)]);

@@ -1,17 +1,18 @@
 //! Files that don't count because a later directory has one of the same name, and what is missing without them: a guard that the
 //! OS image brings can go so without a word.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bootc_image_core::operation::Role;
 use bootc_image_core::plugin::PluginId;
 
 use crate::configuration::{Configuration, directories};
 use crate::grants::{self, Found};
 use crate::limits::Wishes;
+use crate::manifest::World;
 use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
 use crate::sanitize::sanitize;
 use crate::set::PluginSet;
+use crate::strict::Complaint;
 
 /// A file that doesn't count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,9 @@ pub struct Hidden {
     /// The one that counts in its place.
     pub by: PathBuf,
     says: Result<Vec<Entry>, String>,
-    fix: &'static str,
+    /// What follows from it.
+    so: Option<String>,
+    fix: String,
 }
 
 /// Something that a file says.
@@ -29,24 +32,74 @@ pub struct Hidden {
 struct Entry {
     /// What it has in common with others.
     before: String,
-    what: String,
+    key: String,
+    /// What it is set to, where that is told.
+    value: Option<String>,
     after: &'static str,
     /// The plugin that it is about.
     plugin: Option<PluginId>,
-    /// Whether it holds though the file doesn't count.
-    in_effect: bool,
+    fate: Fate,
+    /// Whether another value in its place is told as something wrong.
+    guards: bool,
+}
+
+/// What became of something that a hidden file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is missing.
+    Lost,
+    /// The file that hides it says something else.
+    Changed,
+    /// A later file says something else, and would as well if nothing were hidden.
+    Overridden,
+    /// It holds all the same.
+    Held,
+}
+
+impl Fate {
+    /// Of a value: `with` holds if the file counted and the one that hides it came after it, `by` is what that one says.
+    fn of<T: PartialEq>(said: &T, by: Option<&T>, with: Option<&T>, now: Option<&T>) -> Self {
+        if now == Some(said) {
+            Self::Held
+        } else if with != now {
+            Self::Lost
+        } else if by == now {
+            Self::Changed
+        } else {
+            Self::Overridden
+        }
+    }
+
+    /// Of something in a list, which adds up over all files.
+    const fn listed(is_there: bool) -> Self {
+        if is_there { Self::Held } else { Self::Lost }
+    }
+}
+
+impl Entry {
+    fn is_missed(&self) -> bool {
+        self.fate == Fate::Lost || self.fate == Fate::Changed && self.guards
+    }
+
+    /// As the file says it; of what is something else now only the key.
+    fn text(&self) -> String {
+        match &self.value {
+            Some(value) if matches!(self.fate, Fate::Lost | Fate::Held) => format!("{} = {value}", self.key),
+            _ => self.key.clone(),
+        }
+    }
 }
 
 impl Hidden {
     /// Whether something is missing without it, or nobody can tell.
     pub fn is_missed(&self) -> bool {
-        self.says.as_ref().map_or(true, |says| says.iter().any(|entry| !entry.in_effect))
+        self.says.as_ref().map_or(true, |says| says.iter().any(Entry::is_missed))
     }
 
     /// Whether something that is missing is about this plugin.
     pub fn concerns(&self, plugin: &str) -> bool {
         let is_about = |entry: &Entry| entry.plugin.as_ref().is_some_and(|id| id.as_str() == plugin);
-        self.says.iter().flatten().any(|entry| !entry.in_effect && is_about(entry))
+        self.says.iter().flatten().any(|entry| entry.is_missed() && is_about(entry))
     }
 
     /// Which file hides which, and what that says.
@@ -56,20 +109,31 @@ impl Hidden {
             Ok(says) => says,
             Err(why) => return sanitize(&format!("{hides}, which can't be read: {why}")),
         };
-        let (held, lost): (Vec<&Entry>, Vec<&Entry>) = says.iter().partition(|entry| entry.in_effect);
-        sanitize(&match (lost.as_slice(), held.as_slice()) {
-            ([], []) => format!("{hides}, which says nothing"),
-            ([], held) => format!("{hides}, and all that it says holds: {}", listed(held)),
-            (lost, []) => format!("{hides}, and with it: {}", listed(lost)),
-            (lost, held) => {
-                format!("{hides}, and with it: {}; what else it says holds: {}", listed(lost), listed(held))
+        if says.is_empty() {
+            return sanitize(&format!("{hides}, which says nothing"));
+        }
+        let all_holds = says.iter().all(|entry| entry.fate == Fate::Held);
+        let mut text = hides;
+        for (fate, before) in [
+            (Fate::Lost, ", and with it"),
+            (Fate::Changed, "; changed by it"),
+            (Fate::Overridden, "; changed by a later file"),
+            (
+                Fate::Held,
+                if all_holds { ", and all that it says holds" } else { "; what else it says holds" },
+            ),
+        ] {
+            let entries: Vec<&Entry> = says.iter().filter(|entry| entry.fate == fate).collect();
+            if !entries.is_empty() {
+                text = format!("{text}{before}: {}", listed(&entries));
             }
-        })
+        }
+        sanitize(&self.so.iter().fold(text, |text, so| format!("{text}; {so}")))
     }
 
     /// What to do about what is missing.
-    pub fn fix(&self) -> &'static str {
-        self.fix
+    pub fn fix(&self) -> &str {
+        &self.fix
     }
 }
 
@@ -77,7 +141,7 @@ impl Hidden {
 fn listed(entries: &[&Entry]) -> String {
     let groups = entries.chunk_by(|a, b| a.before == b.before);
     let group = |group: &[&Entry]| {
-        let what: Vec<&str> = group.iter().map(|entry| &*entry.what).collect();
+        let what: Vec<String> = group.iter().map(|entry| entry.text()).collect();
         group.first().map(|first| format!("{}{}{}", first.before, what.join(", "), first.after))
     };
     groups.filter_map(group).collect::<Vec<_>>().join("; ")
@@ -86,13 +150,18 @@ fn listed(entries: &[&Entry]) -> String {
 impl PluginSet {
     /// All files of configuration and grants that don't count.
     pub fn hidden(&self) -> Vec<Hidden> {
-        let mut hidden = configuration(self.places());
+        // One that isn't there, or can't be read, may be a policy.
+        let may_be_policy = |id: &PluginId| {
+            let found = self.look().plugins.get(id);
+            found.is_none_or(|found| found.manifest.component.world == World::PolicyValidator)
+        };
+        let mut hidden = configuration(self.places(), &may_be_policy);
         hidden.extend(of_grants(self.places()));
         hidden
     }
 }
 
-fn configuration(places: &Places) -> Vec<Hidden> {
+fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {
     let directories = directories(places);
     let found = drop_ins(&directories, |()| Owner::ROOT);
     let of_files = |hidden: Option<(&Located, &PathBuf)>| {
@@ -104,83 +173,118 @@ fn configuration(places: &Places) -> Vec<Hidden> {
         configuration
     };
     let now = of_files(None);
+    let alone = |file: &Located| {
+        let text = read_text(&file.real, Owner::ROOT).map_err(|error| error.to_string())?;
+        Alone::read(&text).map_err(|complaint| complaint.to_string())
+    };
     let hidden = found.hidden.iter().map(|hidden| {
         let (file, by) = (&hidden.file, &hidden.by);
-        let says = read_text(&file.real, Owner::ROOT).map_err(|error| error.to_string()).and_then(|text| {
+        let says = alone(file).map(|said| {
             // What would hold if the file counted, and the other one came after it.
             let with = of_files(Some((file, by)));
-            entries(&text, &with, &now).map_err(|complaint| complaint.to_string())
+            let hides = found.files.iter().find(|((), other)| other.named == *by);
+            // Of one that can't be read nothing counts.
+            let by = hides.and_then(|((), by)| alone(by).ok()).unwrap_or_default();
+            entries(&said, &by, &with, &now, may_be_policy)
         });
-        let fix = "give the site's file another name, or repeat what is to stay in it";
-        Hidden { file: file.named.clone(), by: by.clone(), says, fix }
+        let fix = "give the site's file another name, or repeat what is to stay in it".to_owned();
+        Hidden { file: file.named.clone(), by: by.clone(), says, so: None, fix }
     });
     hidden.collect()
 }
 
-/// What a file says, and whether it makes a difference that it doesn't count.
+/// What one file says.
+#[derive(Default)]
+struct Alone {
+    all: Configuration,
+    native: Option<bool>,
+    reads: Option<bool>,
+}
+
+impl Alone {
+    fn read(text: &str) -> Result<Self, Complaint> {
+        let mut all = Configuration::default();
+        all.add(text)?;
+        // What is set differs from nothing, whatever it is set to.
+        let mut on = Configuration { native: true, ..Configuration::default() };
+        on.judging.record_reads = true;
+        on.add(text)?;
+        let set = |off: bool, on: bool| (off == on).then_some(off);
+        let native = set(all.native, on.native);
+        let reads = set(all.judging.record_reads, on.judging.record_reads);
+        Ok(Self { all, native, reads })
+    }
+}
+
+/// What a file says, and what became of it.
 fn entries(
-    text: &str,
+    said: &Alone,
+    by: &Alone,
     with: &Configuration,
     now: &Configuration,
-) -> Result<Vec<Entry>, crate::strict::Complaint> {
-    let mut alone = Configuration::default();
-    alone.add(text)?;
-    // What is set differs from nothing, whatever it is set to.
-    let mut on = Configuration { native: true, ..Configuration::default() };
-    on.judging.record_reads = true;
-    on.add(text)?;
+    may_be_policy: &dyn Fn(&PluginId) -> bool,
+) -> Vec<Entry> {
+    let alone = &said.all;
     let mut all = Vec::new();
-    let mut add = |before: String, what: String, after, plugin: Option<&PluginId>, in_effect| {
-        all.push(Entry { before, what, after, plugin: plugin.cloned(), in_effect });
+    let mut list = |before: &str, key: String, plugin: Option<&PluginId>, is_there| {
+        let (before, fate) = (format!("{before} = ["), Fate::listed(is_there));
+        let (plugin, guards) = (plugin.cloned(), true);
+        all.push(Entry { before, key, value: None, after: "]", plugin, fate, guards });
     };
     for (key, alone, now) in [
-        ("mandatory", &alone.judging.mandatory, &now.judging.mandatory),
-        ("fail-open", &alone.judging.fail_open, &now.judging.fail_open),
+        ("[policy] mandatory", &alone.judging.mandatory, &now.judging.mandatory),
+        ("[policy] fail-open", &alone.judging.fail_open, &now.judging.fail_open),
     ] {
         for id in alone {
-            add(format!("[policy] {key} = ["), id.to_string(), "]", Some(id), now.contains(id));
+            list(key, format!("\"{id}\""), Some(id), now.contains(id));
         }
     }
     for mask in &alone.masked {
-        let what = format!("{} ({})", mask.0, mask.1.name());
-        add("[policy] masked = [".to_owned(), what, "]", Some(&mask.0), now.masked.contains(mask));
+        let (id, place) = mask;
+        let what = format!("{{ id = \"{id}\", place = \"{}\" }}", place.name());
+        list("[policy] masked", what, Some(id), now.masked.contains(mask));
     }
-    for (word, alone, now) in
-        delegated(&alone).into_iter().zip(delegated(now)).map(|((word, alone), (_, now))| (word, alone, now))
-    {
+    for ((word, alone), (_, now)) in delegated(alone).into_iter().zip(delegated(now)) {
         if alone {
-            add("allow-delegated = [".to_owned(), word.to_owned(), "]", None, now);
+            list("allow-delegated", format!("\"{word}\""), None, now);
         }
     }
-    for ((kind, alone), ((_, with), (_, now))) in
-        ceilings(&alone).into_iter().zip(ceilings(with).into_iter().zip(ceilings(now)))
+    let mut single =
+        |before: String, key: &str, value: Option<String>, plugin: Option<&PluginId>, fate, guards| {
+            let (key, plugin) = (key.to_owned(), plugin.cloned());
+            all.push(Entry { before, key, value, after: "", plugin, fate, guards });
+        };
+    let others = ceilings(&by.all).into_iter().zip(ceilings(with)).zip(ceilings(now));
+    for ((kind, key, most), (((_, _, by), (_, _, with)), (_, _, now))) in
+        ceilings(alone).into_iter().zip(others)
     {
-        for ((key, alone), ((_, with), (_, now))) in
-            wishes(alone).into_iter().zip(wishes(with).into_iter().zip(wishes(now)))
-        {
-            if let Some(most) = alone {
-                add(format!("[ceiling.{kind}] "), format!("{key} = {most}"), "", None, with == now);
-            }
+        if let Some(most) = most {
+            let fate = Fate::of(&most, by.as_ref(), with.as_ref(), now.as_ref());
+            single(format!("[ceiling.{kind}] "), key, Some(most.to_string()), None, fate, false);
         }
-    }
-    if alone.native == on.native {
-        let what = format!("enabled = {}", alone.native);
-        add("[native] ".to_owned(), what, "", None, with.native == now.native);
     }
     let reads = |configuration: &Configuration| configuration.judging.record_reads;
-    if reads(&alone) == reads(&on) {
-        add("[audit] ".to_owned(), format!("reads = {}", reads(&alone)), "", None, reads(with) == reads(now));
-    }
-    for (id, settings) in &alone.settings {
-        let of = |all: &Configuration, key: &str| {
-            all.settings.get(id).and_then(|settings| settings.get(key)).cloned()
-        };
-        for key in settings.keys() {
-            let in_effect = of(with, key) == of(now, key);
-            add(format!("[settings.{id}] "), key.clone(), "", Some(id), in_effect);
+    for (table, key, said, by, with, now, guards) in [
+        ("[native] ", "enabled", said.native, by.native, with.native, now.native, true),
+        ("[audit] ", "reads", said.reads, by.reads, reads(with), reads(now), false),
+    ] {
+        if let Some(said) = said {
+            let fate = Fate::of(&said, by.as_ref(), Some(&with), Some(&now));
+            single(table.to_owned(), key, Some(said.to_string()), None, fate, guards);
         }
     }
-    Ok(all)
+    for (id, settings) in &alone.settings {
+        for (key, said) in settings {
+            let of = |all| {
+                let all: &Configuration = all;
+                all.settings.get(id).and_then(|settings| settings.get(key)).cloned()
+            };
+            let (by, with, now) = (of(&by.all), of(with), of(now));
+            let fate = Fate::of(said, by.as_ref(), with.as_ref(), now.as_ref());
+            single(format!("[settings.{id}] "), key, None, Some(id), fate, may_be_policy(id));
+        }
+    }
+    all
 }
 
 fn delegated(configuration: &Configuration) -> [(&'static str, bool); 4] {
@@ -193,16 +297,17 @@ fn delegated(configuration: &Configuration) -> [(&'static str, bool); 4] {
     ]
 }
 
-fn ceilings(configuration: &Configuration) -> [(&'static str, Wishes); 3] {
-    [
+fn ceilings(configuration: &Configuration) -> Vec<(&'static str, &'static str, Option<u32>)> {
+    let kinds = [
         ("policy", configuration.policy_ceiling),
         ("format", configuration.format_ceiling),
         ("command", configuration.command_ceiling),
-    ]
-}
-
-fn wishes(wishes: Wishes) -> [(&'static str, Option<u32>); 3] {
-    [("memory-mib", wishes.memory_mib), ("guest-ms", wishes.guest_ms), ("wall-ms", wishes.wall_ms)]
+    ];
+    let of_kind = |(kind, wishes): (&'static str, Wishes)| {
+        [("memory-mib", wishes.memory_mib), ("guest-ms", wishes.guest_ms), ("wall-ms", wishes.wall_ms)]
+            .map(|(key, most)| (kind, key, most))
+    };
+    kinds.into_iter().flat_map(of_kind).collect()
 }
 
 fn of_grants(places: &Places) -> Vec<Hidden> {
@@ -212,29 +317,62 @@ fn of_grants(places: &Places) -> Vec<Hidden> {
     }
     let (now, _) = grants::read(places);
     let hidden = found.hidden.iter().map(|hidden| {
-        let says = grants::read_file(places, *hidden.place, &hidden.file).map(|granted| {
-            let entry = |granted: &Found| {
-                let named: Vec<String> = granted.capabilities.iter().map(ToString::to_string).collect();
-                let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
-                let mandatory = if granted.mandatory { "mandatory " } else { "" };
-                Entry {
-                    before: "the approval of ".to_owned(),
-                    what: format!("{mandatory}{}{named}", granted.plugin),
-                    after: "",
-                    plugin: Some(granted.plugin.clone()),
-                    in_effect: now.iter().any(|other| is_as_much(other, granted)),
-                }
-            };
-            granted.iter().map(entry).collect()
-        });
-        let fix = "remove the file that hides it, or give that another name";
-        Hidden { file: hidden.file.named.clone(), by: hidden.by.clone(), says, fix }
+        let says = grants::read_file(places, *hidden.place, &hidden.file);
+        let granted = says.as_ref().map_or(&[][..], Vec::as_slice);
+        let of_image = if *hidden.place == Place::Image { not_approved(granted, &now) } else { Vec::new() };
+        let so = so(&of_image, &now);
+        let fix = fix(granted, &hidden.by, &now);
+        let says = says.map(|granted| granted.iter().map(|granted| entry(granted, &now)).collect());
+        Hidden { file: hidden.file.named.clone(), by: hidden.by.clone(), says, so, fix }
     });
     hidden.collect()
 }
 
+fn entry(granted: &Found, now: &[Found]) -> Entry {
+    let named: Vec<String> = granted.capabilities.iter().map(ToString::to_string).collect();
+    let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+    let mandatory = if granted.mandatory { "mandatory " } else { "" };
+    Entry {
+        before: "the approval of ".to_owned(),
+        key: format!("{mandatory}{}{named}", granted.plugin),
+        value: None,
+        after: "",
+        plugin: Some(granted.plugin.clone()),
+        fate: Fate::listed(now.iter().any(|other| approves(other, granted) && guards(other, granted))),
+        guards: true,
+    }
+}
+
+/// The plugins that nothing approves as these grants of the image's do.
+fn not_approved<'a>(granted: &'a [Found], now: &[Found]) -> Vec<&'a PluginId> {
+    let lost = granted.iter().filter(|granted| !now.iter().any(|other| approves(other, granted)));
+    lost.map(|granted| &granted.plugin).collect()
+}
+
+/// What it means that the image's grants of these plugins aren't read.
+fn so(plugins: &[&PluginId], now: &[Found]) -> Option<String> {
+    let has_another = |id: &&&PluginId| now.iter().any(|grant| grant.plugin == ***id);
+    let (later, at_once): (Vec<&&PluginId>, Vec<&&PluginId>) = plugins.iter().partition(has_another);
+    let later = later.into_iter().map(|id| format!("after an upgrade {id} will be disabled"));
+    let disabled: Vec<String> =
+        later.chain(at_once.into_iter().map(|id| format!("{id} is disabled"))).collect();
+    let what = format!("the image's grant isn't read: {} until it is approved again", disabled.join(", "));
+    (!disabled.is_empty()).then_some(what)
+}
+
+/// How these grants are read again.
+fn fix(granted: &[Found], by: &Path, now: &[Found]) -> String {
+    let of_file: Vec<&Found> = now.iter().filter(|grant| grant.file == by).collect();
+    match of_file.as_slice() {
+        [one] if one.is_own() && granted.iter().any(|granted| granted.plugin == one.plugin) => {
+            format!("bootc-image plugin revoke {}, or remove {}", one.plugin, by.display())
+        }
+        _ => format!("remove {}, or give it another name", by.display()),
+    }
+}
+
 /// Whether a grant approves all that another one does: also the next version, of a grant that names no digest.
-fn is_as_much(grant: &Found, other: &Found) -> bool {
+fn approves(grant: &Found, other: &Found) -> bool {
     let covers = |digest: &Option<String>, other: &Option<String>| digest.is_none() || digest == other;
     let place = grant.place == other.place || matches!(grant.place, Place::Installed | Place::Site);
     grant.plugin == other.plugin
@@ -243,114 +381,12 @@ fn is_as_much(grant: &Found, other: &Found) -> bool {
         && covers(&grant.sha256, &other.sha256)
         && covers(&grant.manifest, &other.manifest)
         && other.capabilities.iter().all(|capability| grant.capabilities.contains(capability))
-        && (grant.mandatory || !other.mandatory)
-        && (grant.role == Some(Role::Policy) || other.role != Some(Role::Policy))
+}
+
+/// Whether a grant has its plugin missed as much as another one.
+fn guards(grant: &Found, other: &Found) -> bool {
+    (grant.mandatory || !other.mandatory) && (grant.is_of_policy() || !other.is_of_policy())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-    use crate::set::Surroundings;
-
-    /// A set with these files of configuration and grants; the directories are `usr` and `etc`.
-    fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, tempfile::TempDir) {
-        let scratch = tempfile::tempdir().unwrap();
-        let path = |kind: &str, place: &str| scratch.path().join(place).join(kind);
-        for (kind, files) in [("config.d", configuration), ("grants.d", granted)] {
-            for place in ["usr", "etc"] {
-                fs::create_dir_all(path(kind, place)).unwrap();
-            }
-            for (name, text) in files {
-                let (place, name) = name.split_once('/').unwrap();
-                fs::write(path(kind, place).join(name), text).unwrap();
-            }
-        }
-        let places = Places {
-            configuration: vec![path("config.d", "usr"), path("config.d", "etc")],
-            grants: vec![(Place::Image, path("grants.d", "usr")), (Place::Site, path("grants.d", "etc"))],
-            ..Places::default()
-        };
-        let configuration = Configuration::read(&places);
-        (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
-    }
-
-    /// What is said of the only hidden file, without the directories, and whether something is missed.
-    fn said(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (String, bool) {
-        let (set, scratch) = set(configuration, granted);
-        let hidden = set.hidden();
-        let [one] = hidden.as_slice() else { panic!("{hidden:?}") };
-        let base = |path: &Path| format!("{}/", path.display());
-        (one.what().replace(&base(scratch.path()), ""), one.is_missed())
-    }
-
-    const GUARD: &str = "[policy]\nmandatory = [\"a\", \"b\"]\n[settings.a]\nx = 1\ny = 1\n";
-
-    #[test]
-    fn what_a_hidden_file_had_is_said_and_what_of_it_holds() {
-        let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
-        for (site, expected, missed) in [
-            ("", format!("{hides}, and with it: [policy] mandatory = [a, b]; [settings.a] x, y"), true),
-            (
-                "[policy]\nmandatory = [\"b\"]\n[settings.a]\nx = 2\n",
-                format!(
-                    "{hides}, and with it: [policy] mandatory = [a]; [settings.a] y; what else it says holds: \
-                     [policy] mandatory = [b]; [settings.a] x"
-                ),
-                true,
-            ),
-            (
-                GUARD,
-                format!(
-                    "{hides}, and all that it says holds: [policy] mandatory = [a, b]; [settings.a] x, y"
-                ),
-                false,
-            ),
-        ] {
-            let files = [("usr/50.toml", GUARD), ("etc/50.toml", site)];
-            assert_eq!(said(&files, &[]), (expected, missed), "{site}");
-        }
-        let (what, missed) = said(&[("usr/50.toml", "# nothing\n"), ("etc/50.toml", GUARD)], &[]);
-        assert_eq!((what, missed), (format!("{hides}, which says nothing"), false));
-        let (what, missed) = said(&[("usr/50.toml", "x = 1\n"), ("etc/50.toml", GUARD)], &[]);
-        assert_eq!((what, missed), (format!("{hides}, which can't be read: line 1: `x`: unknown key"), true));
-        // With other names both count.
-        assert!(set(&[("usr/50.toml", GUARD), ("etc/60.toml", GUARD)], &[]).0.hidden().is_empty());
-    }
-
-    #[test]
-    fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
-        let all = "allow-delegated = [\"build\", \"plugins\"]\n[policy]\nfail-open = [\"f\"]\n[[policy.masked]]\n\
-                   id = \"m\"\nplace = \"site\"\n[ceiling.policy]\nguest-ms = 7\n[native]\nenabled = false\n\
-                   [audit]\nreads = true\n[settings.a]\nx = 1\n";
-        let named = "[policy] fail-open = [f]; [policy] masked = [m (site)]; allow-delegated = [build, plugins]; \
-                     [ceiling.policy] guest-ms = 7; [native] enabled = false; [audit] reads = true; [settings.a] x";
-        let earlier = "[native]\nenabled = true\n[ceiling.policy]\nguest-ms = 1\n[settings.a]\nx = 2\n";
-        let files = [("usr/10.toml", earlier), ("usr/50.toml", all), ("etc/50.toml", "")];
-        let hides = "etc/config.d/50.toml hides usr/config.d/50.toml, and";
-        assert_eq!(said(&files, &[]), (format!("{hides} with it: {named}"), true));
-        let files = [&files[..], &[("etc/60.toml", all)]].concat();
-        assert_eq!(said(&files, &[]), (format!("{hides} all that it says holds: {named}"), false));
-    }
-
-    #[test]
-    fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
-        let digest = "0".repeat(64);
-        let of_site = format!("[[grant]]\nplugin = \"a\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
-        let of_image = "[[grant]]\nplugin = \"a\"\n[[grant.capability]]\nname = \"color\"\n";
-        let files = [("usr/a.toml", of_image), ("etc/a.toml", &*of_site)];
-        let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml, and";
-        assert_eq!(said(&[], &files), (format!("{hides} with it: the approval of a (color)"), true));
-        let again = [&files[..], &[("usr/b.toml", of_image)]].concat();
-        assert_eq!(
-            said(&[], &again),
-            (format!("{hides} all that it says holds: the approval of a (color)"), false)
-        );
-        let mandatory = of_image.replace("\"a\"\n", "\"a\"\nmandatory = true\n");
-        let files = [("usr/a.toml", &*mandatory), ("usr/b.toml", of_image), ("etc/a.toml", "")];
-        let what = format!("{hides} with it: the approval of mandatory a (color)");
-        assert_eq!(said(&[], &files), (what, true));
-    }
-}
+mod tests;
