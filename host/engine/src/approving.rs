@@ -11,6 +11,7 @@ use crate::grants::{self, Found};
 use crate::inventory::{Inventory, Masked};
 use crate::manifest::World;
 use crate::places::{Place, Places};
+use crate::sanitize::sanitize;
 use crate::set::PluginSet;
 
 impl PluginSet {
@@ -118,6 +119,30 @@ impl PluginSet {
                 ))
             }
         }
+    }
+}
+
+impl PluginSet {
+    /// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+    pub fn missing(&self) -> Vec<(PluginId, String)> {
+        let inventory = self.look();
+        let configured = &self.configuration().judging.mandatory;
+        let granted = inventory.grants.iter().filter(|grant| grant.mandatory);
+        let granted = granted.map(|grant| {
+            (
+                &grant.plugin,
+                format!("{} approved it as mandatory", sanitize(&grant.file.display().to_string())),
+            )
+        });
+        let configured = configured.iter().map(|id| (id, "[policy] mandatory names it".to_owned()));
+        let mut missing: Vec<(PluginId, String)> = Vec::new();
+        for (id, who) in configured.chain(granted) {
+            if !inventory.has(id) && missing.iter().all(|(other, _)| other != id) {
+                missing.push((id.clone(), format!("{who}, and it isn't installed: everything is denied")));
+            }
+        }
+        missing.sort();
+        missing
     }
 }
 
@@ -289,6 +314,7 @@ mod tests {
         set.approve(&grant).unwrap();
         let set = host.set(None);
         assert_eq!((set.missed(), set.mandatory()), (Vec::new(), vec![id()]));
+        assert_eq!(set.missing(), []);
         // An update that is approved stays mandatory.
         assert!(set.grant_for("p").unwrap().mandatory);
 
@@ -296,6 +322,11 @@ mod tests {
         let set = host.set(None);
         let missed = Missed { plugin: id(), file: host.path(OWN), why: "isn't installed" };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
+        let why = format!(
+            "{} approved it as mandatory, and it isn't installed: everything is denied",
+            missed.file.display()
+        );
+        assert_eq!(set.missing(), [(id(), why)]);
         let what = "policy p is mandatory and isn't installed, so everything is denied".to_owned();
         let findings = set.examine(None);
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };

@@ -168,11 +168,6 @@ impl PluginSet {
                 findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), &fix));
             }
         }
-        let is_there = |id: &PluginId| {
-            inventory.plugins.contains_key(id)
-                || inventory.broken.iter().any(|broken| broken.id == id.as_str())
-                || inventory.masked.iter().any(|masked| masked.id == id.as_str())
-        };
         let mandatory = self.mandatory();
         for missed in self.missed() {
             let id = missed.plugin.as_str();
@@ -191,12 +186,12 @@ impl PluginSet {
             findings.push(finding(id, sanitize(&what), &sanitize(&fix)));
         }
         let grants = inventory.grants.iter().filter(|grant| !grant.is_of_policy());
-        for grant in grants.filter(|grant| !is_there(&grant.plugin)) {
+        for grant in grants.filter(|grant| !inventory.has(&grant.plugin)) {
             let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
             let fix = format!("install it, or {}", grant.how_to_revoke());
             findings.push(finding(grant.plugin.as_str(), sanitize(&what), &sanitize(&fix)));
         }
-        for id in configuration.settings.keys().filter(|id| !is_there(id)) {
+        for id in configuration.settings.keys().filter(|id| !inventory.has(id)) {
             let what = "the configuration has settings for it, and there is no such plugin".to_owned();
             findings.push(finding(id.as_str(), what, "install it, or take them out of the configuration"));
         }
@@ -218,6 +213,8 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::configuration::Configuration;
+    use crate::inventory::tests::manifest;
     use crate::places::{Place, Places};
     use crate::set::Surroundings;
 
@@ -239,6 +236,28 @@ mod tests {
         assert_eq!(one.about, "gone");
         assert_eq!(one.what, format!("{} grants it something, and there is no such plugin", file.display()));
         assert_eq!(one.fix, "install it, or revoke the approval with: bootc-image plugin revoke gone");
+    }
+
+    #[test]
+    fn a_policy_that_is_called_nearly_so_may_be_meant() {
+        let scratch = tempfile::tempdir().unwrap();
+        for id in ["registry-policy", "own-lists"] {
+            let kind = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
+            let manifest = manifest(id, if id == "registry-policy" { "" } else { kind });
+            fs::create_dir_all(scratch.path().join(id)).unwrap();
+            fs::write(scratch.path().join(id).join("plugin.toml"), manifest).unwrap();
+        }
+        let places = Places { plugins: vec![(Place::Image, scratch.path().to_owned())], ..Places::default() };
+        let mut configuration = Configuration::default();
+        configuration.add("policy.mandatory = [\"regsitry-policy\", \"other\", \"own-list\"]").unwrap();
+        let set = PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() });
+        let fix = |id: &str| {
+            let found: Vec<String> = set.examine(Some(id)).into_iter().map(|finding| finding.fix).collect();
+            found.join("|")
+        };
+        let plain = "install it, or take it out of the configuration";
+        assert_eq!(fix("regsitry-policy"), format!("did you mean registry-policy? Otherwise: {plain}"));
+        assert_eq!((&*fix("other"), &*fix("own-list")), (plain, plain));
     }
 
     #[test]

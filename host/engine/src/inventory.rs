@@ -133,6 +133,13 @@ impl Inventory {
         inventory
     }
 
+    /// Whether a plugin of this id is there, in whatever state.
+    pub(crate) fn has(&self, id: &PluginId) -> bool {
+        self.plugins.contains_key(id)
+            || self.broken.iter().any(|broken| broken.id == id.as_str())
+            || self.masked.iter().any(|masked| masked.id == id.as_str())
+    }
+
     /// Two of one id are none: nobody could tell which one is meant.
     fn add(&mut self, read: Result<Plugin, Broken>) {
         let (id, origin) = match &read {
@@ -301,6 +308,16 @@ pub(crate) mod tests {
         };
         let configuration = Configuration::default();
         (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
+    }
+
+    #[test]
+    fn a_directory_that_was_renamed_is_called_as_it_was_or_moved_away() {
+        let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
+        let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
+        let within = scratch.path().join("plugins");
+        assert!(renamed.reason.contains("`id`: it is p, and its directory is called p-old"), "{renamed:?}");
+        assert_eq!(renamed.fix, format!("call the directory p, or move it out of {}", within.display()));
+        assert_eq!(other.fix, "mend the manifest, or mask the plugin");
     }
 
     #[test]

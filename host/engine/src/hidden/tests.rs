@@ -1,3 +1,5 @@
+//! What is said of files that another one hides.
+
 use std::fs;
 use std::path::Path;
 
