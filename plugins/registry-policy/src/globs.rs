@@ -64,6 +64,21 @@ impl<'a> Glob<'a> {
     }
 }
 
+/// A pattern with one character for each list of them; the first in a list isn't its end, whatever it is. `stand_in` gets what
+/// stands between the brackets.
+pub(crate) fn without_lists(mut text: &str, stand_in: impl Fn(&str) -> char) -> String {
+    let mut without = String::with_capacity(text.len());
+    while let Some((before, list)) = text.split_once('[') {
+        let first = usize::from(list.starts_with('!'));
+        let Some(length) = list[first..].chars().next().map(char::len_utf8) else { break };
+        let Some(end) = list[first + length..].find(']').map(|end| first + length + end) else { break };
+        without.push_str(before);
+        without.push(stand_in(&list[..end]));
+        text = &list[end + 1..];
+    }
+    without + text
+}
+
 /// Whether a pattern can be told to be good without taking it apart: `**` only as a whole part, and no list of characters.
 fn is_surely_good(text: &str) -> bool {
     !text.contains('[') && text.split('/').all(|part| part == "**" || !part.contains("**"))
@@ -130,6 +145,21 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_list_is_one_character() {
+        for (pattern, expected) in [
+            ("a", "a"),
+            ("a[bc]d[!e]", "a?d?"),
+            ("[]]a", "?a"),
+            ("[!]]a", "?a"),
+            ("[[]a[]x]", "?a?"),
+            ("[é]b", "?b"),
+            ("a[", "a["),
+        ] {
+            assert_eq!(without_lists(pattern, |_| '?'), expected, "{pattern}");
         }
     }
 

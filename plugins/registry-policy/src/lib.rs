@@ -9,6 +9,7 @@
 mod globs;
 mod json;
 mod read;
+mod registries;
 mod rules;
 mod settings;
 mod words;

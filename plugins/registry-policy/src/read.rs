@@ -9,6 +9,7 @@ use bootc_image_plugin_sdk::config::problem;
 
 use crate::globs::Glob;
 use crate::json::Json;
+use crate::registries;
 use crate::settings::{Effect, Role, Rule, Settings};
 use crate::words::suggest;
 
@@ -258,13 +259,7 @@ fn operation(value: Json<'_>) -> Result<Glob<'_>, String> {
 }
 
 fn registry(value: Json<'_>) -> Result<Glob<'_>, String> {
-    let mut text = text(value)?;
-    // As the names of hosts are; the rules do the same to what they compare.
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        text.to_mut().make_ascii_lowercase();
-    }
-    patterns::check_registry(&text)?;
-    Glob::new(text)
+    registries::registry(text(value)?)
 }
 
 fn tag(value: Json<'_>) -> Result<Glob<'_>, String> {

@@ -5,6 +5,7 @@ mod words;
 use bootc_image_plugin_sdk::policy::{Image, Operation, Verdict};
 
 use crate::globs::Glob;
+use crate::registries::compared;
 use crate::settings::{Effect, Role, Rule, Settings};
 
 /// Judges. One image that is denied denies the operation.
@@ -124,7 +125,7 @@ impl<'a> Asked<'a> {
             settings,
             operation,
             image,
-            registry: registry.map(str::to_ascii_lowercase),
+            registry: registry.map(|registry| compared(registry.into()).into_owned()),
             repository: name.map(|name| name.repository.as_str()),
             tag: name.and_then(|name| name.tag.as_deref()),
             digest: image.digest.as_deref().or_else(|| name?.digest.as_deref()),

@@ -1,7 +1,8 @@
 //! Patterns that nothing can match, or that match more than was meant: a rule with one of them would never apply, or apply to
 //! strangers.
 
-use crate::globs::Glob;
+use crate::globs::{Glob, without_lists};
+use crate::registries::{self, HUB};
 use crate::settings::{Effect, Rule};
 use crate::words::suggest;
 
@@ -33,10 +34,6 @@ pub(super) const SUBCOMMANDS: &[&str] = &[
 pub(super) const SPELLINGS: &[(&str, &str)] =
     &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];
 
-/// The registry that has several names, and what it is called here.
-const HUB: &str = "docker.io";
-const OTHER_NAMES_OF_HUB: &[&str] = &["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
-
 /// Whether some operation is called so.
 pub(super) fn check_operation(glob: &Glob<'_>) -> Result<(), String> {
     let commands: Vec<String> = SUBCOMMANDS.iter().map(|name| format!("cmd {name}")).collect();
@@ -56,39 +53,17 @@ pub(super) fn check_operation(glob: &Glob<'_>) -> Result<(), String> {
     Err(format!("{text:?} is no operation that is judged{suggested}"))
 }
 
-/// Whether some registry is called so; `text` is in lower case.
-pub(super) fn check_registry(text: &str) -> Result<(), String> {
-    if text.contains('/') {
-        return Err(format!(
-            "{text:?} can't match: a registry is HOST or HOST:PORT, and what follows is `repository`"
-        ));
-    }
-    let host = text.strip_suffix(":443").unwrap_or(text);
-    if host != text {
-        return Err(format!(
-            "{text:?} can't match: the port 443, which every registry has, isn't compared; write {host:?}"
-        ));
-    }
-    if OTHER_NAMES_OF_HUB.contains(&text) {
-        return Err(format!("{text:?} can't match: this registry is compared as {HUB:?}"));
-    }
-    let is_possible = |c: char| c.is_ascii_alphanumeric() || "-.:*?[]!".contains(c);
-    if !text.is_empty() && !text.chars().all(is_possible) {
-        return Err(format!("{text:?} can't match: no registry has such a name"));
-    }
-    Ok(())
-}
-
 /// What is wrong with a rule as a whole: the key, with its place in the list.
 pub(super) fn check_rule(rule: &Rule<'_>, effect: Option<Effect>) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     // To deny more than was meant does no harm.
     if effect != Some(Effect::Deny) {
-        for (index, glob) in rule.registry.iter().enumerate().filter(|(_, glob)| ends_openly(glob)) {
+        for (index, glob) in rule.registry.iter().enumerate().filter(|(_, glob)| registries::is_open(glob)) {
             let text = glob.as_str();
-            let example = text.replace(['*', '?'], ".example.net");
+            let example = registries::stranger(glob);
+            let example = example.map(|name| format!(", such as {name}")).unwrap_or_default();
             let what = format!(
-                "{text:?} also matches registries of strangers, such as {example}: write the end of the name in full"
+                "{text:?} also matches registries of strangers{example}: write the name in full, or as in *.example.com"
             );
             wrong.push((format!("registry[{index}]"), what));
         }
@@ -108,15 +83,6 @@ pub(super) fn check_rule(rule: &Rule<'_>, effect: Option<Effect>) -> Vec<(String
     wrong
 }
 
-/// Whether the owner of another registry could choose a name for it that is like this one.
-fn ends_openly(glob: &Glob<'_>) -> bool {
-    let host = glob.as_str().split(':').next().unwrap_or_default();
-    let last = host.rsplit('.').next().unwrap_or(host);
-    glob.plain().is_none()
-        && last.contains(['*', '?'])
-        && host.bytes().any(|byte| byte.is_ascii_alphanumeric())
-}
-
 /// Why no repository of a registry can be called so, if none can.
 fn not_a_repository(text: &str, is_hub: bool) -> Option<&'static str> {
     if text.contains([':', '@']) {
@@ -127,9 +93,20 @@ fn not_a_repository(text: &str, is_hub: bool) -> Option<&'static str> {
         Some("a repository is a path without slashes at its ends")
     } else if is_hub && !text.contains(['/', '[']) && text != "**" {
         Some("an image of Docker Hub without a namespace is in library/")
+    } else if !without_lists(text, |_| 'a').split('/').all(could_be_part) {
+        Some("a repository has lower-case letters and digits, with '.', '_', '-' or '/' between them")
     } else {
         None
     }
+}
+
+/// Whether a part of a repository can be like this one.
+fn could_be_part(part: &str) -> bool {
+    let ends = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric() || "*?".contains(c));
+    let mut inner = part.chars();
+    ends(part.chars().next())
+        && ends(part.chars().next_back())
+        && inner.all(|c| c.is_ascii_alphanumeric() || "*?._-".contains(c))
 }
 
 #[cfg(test)]

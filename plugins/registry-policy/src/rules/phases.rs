@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::tests::{attr, denial, digest, image, operation, source};
+use super::tests::{attr, denial, digest, image, operation, pull, source};
 use super::*;
 use crate::read;
 
@@ -140,4 +140,32 @@ fn a_verdict_that_depends_on_the_digest_says_so() {
         judge(&settings, &operation).reason,
         "quay.io/a:1: allowed by good, if its digest is the right one"
     );
+}
+
+/// The digest of an index stands for what this machine takes from it, and for nothing else.
+#[test]
+fn an_index_allows_no_other_platform() {
+    let fetched = |platform: Option<&str>| {
+        let mut image = source("quay.io/a:1");
+        image.digest = Some(digest('1'));
+        image.attrs = vec![attr("instance", &digest('2'))];
+        image.attrs.extend(platform.map(|platform| attr("platform", platform)));
+        image
+    };
+    let rule = |effect: &str, digit| json!({ "effect": effect, "digest": [digest(digit)] });
+    for (effect, digit, platform, matches) in [
+        ("allow", '1', None, true),
+        ("allow", '2', None, true),
+        ("allow", '3', None, false),
+        ("allow", '1', Some("arm64"), false),
+        ("allow", '2', Some("arm64"), true),
+        ("deny", '1', Some("arm64"), true),
+        ("deny", '2', Some("arm64"), true),
+        ("deny", '2', None, true),
+    ] {
+        let default = if effect == "allow" { "deny" } else { "allow" };
+        let settings = json!({ "default": default, "rule": [rule(effect, digit)] });
+        let is_allowed = denial(pull(&settings, fetched(platform))).is_none();
+        assert_eq!(is_allowed == (effect == "allow"), matches, "{effect} {digit} {platform:?}");
+    }
 }

@@ -65,7 +65,7 @@ fn judged(settings: &Value, operation: &Operation) -> Verdict {
 }
 
 /// What is said of a pull of this image.
-fn pull(settings: &Value, image: Image) -> Verdict {
+pub(super) fn pull(settings: &Value, image: Image) -> Verdict {
     judged(settings, &operation("cmd pull", vec![image]))
 }
 
@@ -118,7 +118,8 @@ fn a_key_of_a_rule_matches_as_it_says() {
         (json!({ "registry": ["Quay.io"] }), "quay.io/a/b:1", true),
         (json!({ "registry": ["quay.io"] }), "quay.io:443/a/b:1", false),
         (json!({ "registry": ["quay.io"] }), "xquay.io/a/b:1", false),
-        (json!({ "registry": ["x", "*.io"] }), "quay.io/a/b:1", true),
+        (json!({ "registry": ["x.io", "*.quay.io"] }), "r.quay.io/a/b:1", true),
+        (json!({ "registry": ["[0:0::1]:5000"] }), "[::1]:5000/a:1", true),
         (json!({ "registry": ["localhost:5000"] }), "localhost:5000/a:1", true),
         (json!({ "repository": ["a/*"] }), "quay.io/a/b:1", true),
         (json!({ "repository": ["a/*"] }), "quay.io/a/b/c:1", false),
@@ -175,14 +176,14 @@ fn a_denial_names_the_image_and_the_rule() {
 #[test]
 fn one_denied_image_denies_the_operation() {
     let settings =
-        json!({ "default": "deny", "rule": [{ "effect": "allow", "name": "own", "registry": ["own"] }] });
+        json!({ "default": "deny", "rule": [{ "effect": "allow", "name": "own", "registry": ["own.io"] }] });
     let both = |first: &str, second: &str| {
         judged(&settings, &operation("cmd build", vec![source(first), source(second)]))
     };
-    assert_eq!(code(both("own/a:1", "other/a:1")), "denied-by-default");
-    assert_eq!(code(both("other/a:1", "own/a:1")), "denied-by-default");
-    let allowed = both("own/a:1", "own/b:1");
-    assert_eq!(allowed.reason, "own/a:1: allowed by own; own/b:1: allowed by own");
+    assert_eq!(code(both("own.io/a:1", "quay.io/a:1")), "denied-by-default");
+    assert_eq!(code(both("quay.io/a:1", "own.io/a:1")), "denied-by-default");
+    let allowed = both("own.io/a:1", "own.io/b:1");
+    assert_eq!(allowed.reason, "own.io/a:1: allowed by own; own.io/b:1: allowed by own");
     assert_eq!(allowed.attrs, [attr("rule", "own")]);
 }
 
@@ -412,7 +413,8 @@ fn demands_on_all_are_about_what_is_fetched_from_registries() {
 
 #[test]
 fn a_hint_lists_a_few_rules_of_those_that_could_help() {
-    let rule = |n: u32| json!({ "effect": "allow", "name": format!("r{n}"), "registry": [format!("h{n}")] });
+    let rule =
+        |n: u32| json!({ "effect": "allow", "name": format!("r{n}"), "registry": [format!("h{n}.io")] });
     let mut rules: Vec<Value> = (1..=7).map(rule).collect();
     rules.insert(0, json!({ "effect": "allow", "operations": ["cmd push"] }));
     rules.insert(1, json!({ "effect": "allow", "callers": [0] }));
@@ -422,17 +424,17 @@ fn a_hint_lists_a_few_rules_of_those_that_could_help() {
     assert_eq!(
         denied.hint.as_deref(),
         Some(
-            "allowed as source of `cmd pull`: r1 (registry h1), r2 (registry h2), r3 (registry h3), \
-             r4 (registry h4), r5 (registry h5) and 2 more"
+            "allowed as source of `cmd pull`: r1 (registry h1.io), r2 (registry h2.io), r3 (registry h3.io), \
+             r4 (registry h4.io), r5 (registry h5.io) and 2 more"
         )
     );
-    let full = json!({ "effect": "allow", "registry": ["a", "b"], "repository": ["c/**"], "tag": ["1"],
+    let full = json!({ "effect": "allow", "registry": ["a.io", "b.io"], "repository": ["c/**"], "tag": ["1"],
         "require-digest": true, "no-latest": true });
     let denied = denial(pull(&json!({ "default": "deny", "rule": [full] }), source("quay.io/a:1"))).unwrap();
     assert_eq!(
         denied.hint.as_deref(),
         Some(
-            "allowed as source of `cmd pull`: rule 1 (registry a or b; repository c/**; tag 1; named by digest; \
+            "allowed as source of `cmd pull`: rule 1 (registry a.io or b.io; repository c/**; tag 1; named by digest; \
              not `latest`)"
         )
     );
@@ -476,33 +478,5 @@ fn the_examples_of_the_readme_do_what_they_say() {
         let attrs = vec![attr("caller.uid", uid)];
         let asked = Operation { attrs, ..operation(kind, vec![image(role, name)]) };
         assert_eq!(code(judged(settings, &asked)), expected, "{uid} {kind} {name}");
-    }
-}
-
-/// The digest of an index stands for what this machine takes from it, and for nothing else.
-#[test]
-fn an_index_allows_no_other_platform() {
-    let fetched = |platform: Option<&str>| {
-        let mut image = source("quay.io/a:1");
-        image.digest = Some(digest('1'));
-        image.attrs = vec![attr("instance", &digest('2'))];
-        image.attrs.extend(platform.map(|platform| attr("platform", platform)));
-        image
-    };
-    let rule = |effect: &str, digit| json!({ "effect": effect, "digest": [digest(digit)] });
-    for (effect, digit, platform, matches) in [
-        ("allow", '1', None, true),
-        ("allow", '2', None, true),
-        ("allow", '3', None, false),
-        ("allow", '1', Some("arm64"), false),
-        ("allow", '2', Some("arm64"), true),
-        ("deny", '1', Some("arm64"), true),
-        ("deny", '2', Some("arm64"), true),
-        ("deny", '2', None, true),
-    ] {
-        let default = if effect == "allow" { "deny" } else { "allow" };
-        let settings = json!({ "default": default, "rule": [rule(effect, digit)] });
-        let is_allowed = denial(pull(&settings, fetched(platform))).is_none();
-        assert_eq!(is_allowed == (effect == "allow"), matches, "{effect} {digit} {platform:?}");
     }
 }
