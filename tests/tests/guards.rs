@@ -46,7 +46,7 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
     let guard = "[policy]\nmandatory = [\"policy-does\"]\n[settings.policy-does]\ndo = \"deny\"\n";
     let enter =
         |site: &str| install_in_image(world.enter(), "policy-does").file(of_image, guard).file(of_site, site);
-    let lost = "and with it: [policy] mandatory = [policy-does]; [settings.policy-does] do";
+    let lost = "and with it: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
     let fix = "give the site's file another name, or repeat what is to stay in it";
     let site = "[audit]\nreads = false\n";
     for format in ["table", "json"] {
@@ -59,13 +59,21 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
         assert!(output.stdout.ends_with(&expected), "{output:#?}");
     }
     assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "nothing is wrong\n");
-    let holds = "and all that it says holds: [policy] mandatory = [policy-does]; [settings.policy-does] do";
+    let holds =
+        "and all that it says holds: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
     let output = enter(guard).run(PLUGINS).ok();
     assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}, {holds}\n"));
+    // A value that was turned round.
+    let output = enter(&guard.replace("\"deny\"", "\"allow\"")).run(DOCTOR).exits(78);
+    let changed = "changed by it: [settings.policy-does] do; what else it says holds: [policy] mandatory = [\"policy-does\"]";
+    let expected = format!("configuration: {of_site} hides {of_image}; {changed}\n  fix: {fix}\n");
+    assert_eq!(output.stdout, expected);
     // A grant of the site's, of what is there now.
     let output = enter(guard).file(OWN_GRANT, plugins::grant("policy-does")).run(DOCTOR).exits(78);
     let expected = format!(
-        "{OWN_GRANT} hides /usr/lib/bootc-image/grants.d/policy-does.toml, and with it: the approval of policy-does"
+        "{OWN_GRANT} hides /usr/lib/bootc-image/grants.d/policy-does.toml, and with it: the approval of policy-does; \
+         the image's grant isn't read: after an upgrade policy-does will be disabled until it is approved again\n  \
+         fix: bootc-image plugin revoke policy-does, or remove {OWN_GRANT}\n"
     );
     assert!(output.stdout.contains(&expected), "{output:#?}");
 }
@@ -128,6 +136,9 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let output = world.enter().run(COPY).exits(77);
+    let missed = "note: policy policy-does is mandatory and isn't installed, so everything is denied: install it, or revoke \
+                  the approval with: bootc-image plugin revoke policy-does\n";
+    assert_eq!(output.stderr.matches(missed).count(), 1, "{output:#?}");
     let last = output.stderr.lines().last().unwrap_or_default();
     assert!(
         last.starts_with(
@@ -138,6 +149,34 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
     let output = world.enter().run(LIST).ok();
     assert!(output.stderr.contains("policy policy-does couldn't be asked, and didn't judge this list"));
     world.enter().run(REVOKE).ok();
+    world.enter().run(COPY).ok();
+}
+
+#[test]
+fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
+    let world = World::new();
+    install(world.enter(), "policy-does", SITE)
+        .run(&["bootc-image", "plugin", "approve", "--mandatory", "policy-does"])
+        .ok();
+    let written = std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap();
+    // An update that is a format.
+    let format = "[[format]]\nname = \"does\"\nsummary = \"x\"\ncolumns = [\"image_type\"]\n";
+    let manifest = format!("{SITE}/policy-does/plugin.toml");
+    let update = format!(
+        "sed -i s,policy/validator,format/output, {manifest} && printf '{}' >>{manifest}",
+        format.replace('\n', "\\n")
+    );
+    world.enter().sh(&update).ok();
+    let output = world.enter().run(APPROVE).exits(78);
+    let why = format!("{OWN_GRANT} approves it as a policy, and it isn't one any more");
+    let fix = "if it is to guard nothing from now on: bootc-image plugin revoke policy-does";
+    assert!(output.stderr.contains(&why) && output.stderr.contains(fix), "{output:#?}");
+    assert_eq!(std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap(), written);
+    let output = world.enter().run(DOCTOR).exits(78);
+    assert!(output.stdout.contains(fix) && !output.stdout.contains("plugin approve"), "{output:#?}");
+    world.enter().run(COPY).exits(77);
+    world.enter().run(REVOKE).ok();
+    world.enter().run(APPROVE).ok();
     world.enter().run(COPY).ok();
 }
 
