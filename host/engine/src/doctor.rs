@@ -1,7 +1,7 @@
 //! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
 //! asked but what is wrong with its settings.
 
-use bootc_image_core::plugin::{PluginId, Plugins as _};
+use bootc_image_core::plugin::{Missed, PluginId, Plugins as _};
 
 use crate::code;
 use crate::configuration::directories;
@@ -132,6 +132,28 @@ impl PluginSet {
         }
     }
 
+    /// Policies that were approved and are none any more, as whatever acts says it.
+    pub fn examine_missed(&self) -> Vec<Finding> {
+        let (inventory, mandatory) = (self.look(), self.mandatory());
+        let configured = &self.configuration().judging.mandatory;
+        let examine = |missed: &Missed| {
+            let id = &missed.plugin;
+            let what = if mandatory.contains(id) || configured.contains(id) {
+                format!("policy {id} is mandatory and {}, so everything is denied", missed.why)
+            } else {
+                missed.to_string()
+            };
+            let is_meant = |grant: &&Found| grant.plugin == *id && grant.file == missed.file;
+            let fix = match inventory.grants.iter().find(is_meant) {
+                Some(grant) if inventory.plugins.contains_key(id) => as_guard_no_more(grant),
+                Some(grant) => format!("install it, or {}", grant.how_to_revoke()),
+                None => missed.fix(),
+            };
+            finding(id.as_str(), sanitize(&what), &sanitize(&fix))
+        };
+        self.missed().iter().map(examine).collect()
+    }
+
     /// What the configuration says of plugins that aren't there, and what isn't read of it.
     fn examine_configuration(&self, findings: &mut Vec<Finding>) {
         let inventory = self.look();
@@ -168,23 +190,7 @@ impl PluginSet {
                 findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), &fix));
             }
         }
-        let mandatory = self.mandatory();
-        for missed in self.missed() {
-            let id = missed.plugin.as_str();
-            // As whatever acts says it.
-            let what = if mandatory.contains(&missed.plugin) {
-                format!("policy {id} is mandatory and {}, so everything is denied", missed.why)
-            } else {
-                missed.to_string()
-            };
-            let is_meant = |grant: &&Found| grant.plugin == missed.plugin && grant.file == missed.file;
-            let fix = match inventory.grants.iter().find(is_meant) {
-                Some(grant) if inventory.plugins.contains_key(&missed.plugin) => as_guard_no_more(grant),
-                Some(grant) => format!("install it, or {}", grant.how_to_revoke()),
-                None => missed.fix(),
-            };
-            findings.push(finding(id, sanitize(&what), &sanitize(&fix)));
-        }
+        findings.extend(self.examine_missed());
         let grants = inventory.grants.iter().filter(|grant| !grant.is_of_policy());
         for grant in grants.filter(|grant| !inventory.has(&grant.plugin)) {
             let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
