@@ -127,7 +127,8 @@ impl Drop for HeldLock {
 /// for locks ourselves before we start podman.
 pub fn podman_that_waits(enter: crate::world::Enter) -> crate::world::Enter {
     let hold = "use Fcntl; $SIG{$_} = \"IGNORE\" for qw(INT TERM HUP QUIT TSTP); \
-                open(F, \"+<\", $ARGV[0]) or die; fcntl(F, F_SETLK, pack(\"s s l! l! i\", F_WRLCK, 0, 0, 0, 0)) or die; \
+                open(F, \"+<\", $ARGV[0]) or die; $lock = pack(\"s s l! l! i\", F_WRLCK, 0, 0, 0, 0); \
+                fcntl(F, F_SETLK, $lock) or die; \
                 open(R, \">\", \"/tmp/held.$ARGV[1]\"); close(R); \
                 select(undef, undef, undef, 0.02) while getppid() == $ARGV[1]";
     let lock = "/run/bootc/storage/overlay-images/images.lock";
