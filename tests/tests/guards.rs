@@ -51,7 +51,7 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
     let site = "[audit]\nreads = false\n";
     for format in ["table", "json"] {
         let output = enter(site).run(&["bootc-image", "plugin", "list", "--format", format]).ok();
-        assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}, {lost}: {fix}\n"));
+        assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}, {lost}\nnote: fix: {fix}\n"));
     }
     for command in [DOCTOR, &["bootc-image", "plugin", "doctor", "policy-does"]] {
         let output = enter(site).run(command).exits(78);
@@ -146,6 +146,8 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
         ) && last.contains("bootc-image plugin revoke policy-does"),
         "{output:#?}"
     );
+    let listed = world.enter().run(PLUGINS).ok().json();
+    assert_eq!(of_list(&listed, "policy-does", "state"), "missing");
     let output = world.enter().run(LIST).ok();
     assert!(output.stderr.contains("policy policy-does couldn't be asked, and didn't judge this list"));
     world.enter().run(REVOKE).ok();

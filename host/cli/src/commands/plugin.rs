@@ -180,7 +180,9 @@ fn lines(settings: &Settings, plugins: &PluginSet) -> Vec<Line> {
         .masked
         .iter()
         .map(|masked| other(&masked.id, "masked", &masked.directory.display().to_string()));
-    let mut lines: Vec<Line> = good.chain(broken).chain(masked).collect();
+    let missing = plugins.missing();
+    let missing = missing.iter().map(|(id, reason)| other(&id.to_string(), "missing", reason));
+    let mut lines: Vec<Line> = good.chain(broken).chain(masked).chain(missing).collect();
     lines.sort_by(|a, b| a.id.cmp(&b.id));
     lines
 }
@@ -210,12 +212,14 @@ fn list(ui: &Ui, settings: &Settings, plugins: &PluginSet, format: Format) -> Re
             render::columns(["ID", "VERSION", "KIND", "PLACE", "STATE", "WHY"], rows, out)
         }
     })?;
-    for missed in plugins.missed() {
-        ui.note(&format!("{missed}: {}", missed.fix()));
+    for missed in plugins.examine_missed() {
+        ui.note(&format!("{}: {}", missed.what, missed.fix));
     }
     for hidden in plugins.hidden() {
-        let fix = if hidden.is_missed() { format!(": {}", hidden.fix()) } else { String::new() };
-        ui.note(&format!("{}{fix}", hidden.what()));
+        ui.note(&hidden.what());
+        if hidden.is_missed() {
+            ui.note(&format!("fix: {}", hidden.fix()));
+        }
     }
     Ok(tell_problems(ui, plugins).unwrap_or(OK))
 }
