@@ -464,7 +464,12 @@ fn failing_reads_are_named() {
         let error = output.stderr.lines().find(|line| line.starts_with("error: "));
         let path = call.split('"').nth(1).unwrap().trim_end_matches('/');
         // Which driver a store has is seen by what is in it.
-        let name = if path == "overlay-images" { "storage" } else { path.rsplit('/').next().unwrap() };
+        let name = match path {
+            "overlay-images" => "storage",
+            // The directory that is open, which the message names.
+            "." => "/",
+            path => path.rsplit('/').next().unwrap(),
+        };
         assert!(error.is_some_and(|error| error.contains(name)), "{call}: {output:#?}");
         assert!(output.stderr.contains("Input/output error"), "{call}: {output:#?}");
         assert!(output.stdout.is_empty() || output.json::<Vec<Row>>() != all, "{call}: {output:#?}");

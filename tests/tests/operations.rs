@@ -6,7 +6,8 @@ use bootc_image_tests::operations;
 /// Each kind of operation is among them.
 #[test]
 fn what_a_policy_is_shown_is_what_becomes_of_it() {
-    let counts = operations::run(0..15, &guests::files("policy-does").unwrap());
+    let seeds: Vec<u64> = (0..15).collect();
+    let counts = operations::run(&seeds, &guests::files("policy-does").unwrap());
     assert_eq!(counts.failed, 0, "{counts}");
     assert!(counts.allowed() > 0 && counts.denied() > 0 && counts.shown > 0, "{counts}");
 }

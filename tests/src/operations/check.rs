@@ -118,7 +118,7 @@ fn check_shown(lab: &Lab, case: &Case, report: &Report, images: &[ShownImage]) -
                 let name = source.meaning().unwrap_or_default();
                 let has = report.default[0].meanings(source.id()).contains(&name);
                 expect("an image of this name", has, true)?;
-                targets(&[target], &[name], "containers-storage")
+                targets(std::slice::from_ref(target), &[name], "containers-storage")
             }
             _ => Err("a copy has a source and a target".to_owned()),
         },
@@ -128,19 +128,23 @@ fn check_shown(lab: &Lab, case: &Case, report: &Report, images: &[ShownImage]) -
                     Some(host) => of_host(lab, source, host)?,
                     None => _ = operands(case, std::slice::from_ref(source), bootc)?,
                 }
-                targets(&[target], &case.names, "containers-storage")
+                targets(std::slice::from_ref(target), &case.names, "containers-storage")
             }
             _ => Err("a copy has a source and a target".to_owned()),
         },
         Kind::Push => {
             let (target, sources) = images.split_last().ok_or("no images")?;
             operands(case, sources, bootc)?;
-            targets(&[target], &case.names, "docker")
+            targets(std::slice::from_ref(target), &case.names, "docker")
         }
         Kind::Tag | Kind::Untag => {
-            let (sources, given) = images.split_at(images.len().saturating_sub(case.names.len()));
+            let (sources, given) = images.split_at(sources(images));
             operands(case, sources, bootc)?;
-            targets(&given.iter().collect::<Vec<_>>(), &case.names, "containers-storage")
+            // One that is typed twice is shown twice, or once.
+            let mut meanings = BTreeSet::new();
+            let mut names = case.names.clone();
+            names.retain(|name| given.len() == case.names.len() || meanings.insert(meaning(name)));
+            targets(given, &names, "containers-storage")
         }
         Kind::Save | Kind::Inspect => operands(case, images, bootc).map(drop),
     }
@@ -186,11 +190,10 @@ fn operands(case: &Case, images: &[ShownImage], storage: &Images) -> Result<Vec<
     let (mut rest, mut ids) = (images, Vec::new());
     for operand in &case.operands {
         let (id, names) = match operand {
-            Operand::Name(name) => {
-                let name = meaning(name);
+            Operand::Name(name, is_exact) => {
                 let id = rest.first().map_or("", ShownImage::id);
-                expect("an image of this name", storage.meanings(id).contains(&name), true)?;
-                (id.to_owned(), vec![name])
+                expect("an image of this name", has_name(storage, id, name, *is_exact), true)?;
+                (id.to_owned(), vec![meaning(name)])
             }
             Operand::Id(id) => {
                 let names = storage.0.get(id).into_iter().flat_map(|image| &image.names);
@@ -211,8 +214,14 @@ fn operands(case: &Case, images: &[ShownImage], storage: &Images) -> Result<Vec<
     Ok(ids)
 }
 
+/// Whether an image is called so. One that is called exactly so is meant before those that are called the same.
+fn has_name(storage: &Images, id: &str, name: &str, is_exact: bool) -> bool {
+    let Some(image) = storage.0.get(id) else { return false };
+    if is_exact { image.names.contains(name) } else { storage.meanings(id).contains(&meaning(name)) }
+}
+
 /// What is written: it has no digest yet.
-fn targets(images: &[&ShownImage], names: &[String], transport: &str) -> Result<(), String> {
+fn targets(images: &[ShownImage], names: &[String], transport: &str) -> Result<(), String> {
     expect("targets", images.len(), names.len())?;
     for (image, name) in images.iter().zip(names) {
         expect("role", &*image.role, "target")?;
@@ -247,7 +256,10 @@ fn check_effects(lab: &Lab, case: &Case, report: &Report) -> Result<(), String> 
         report.registry_unchanged(None)?;
     }
     let images: Vec<&ShownImage> = report.shown.iter().flat_map(|shown| &shown.images).collect();
-    let ids = || operands(case, &report.shown[0].images[..shown_operands(case, report)], bootc);
+    let ids = || {
+        let images = &report.shown[0].images;
+        operands(case, &images[..sources(images)], bootc)
+    };
     match case.kind {
         Kind::Pull => pulled(lab, case, report, &images),
         Kind::Push => {
@@ -271,9 +283,16 @@ fn check_effects(lab: &Lab, case: &Case, report: &Report) -> Result<(), String> 
         }
         Kind::Untag => {
             let id = ids()?.remove(0);
-            let names =
-                images.iter().filter(|image| image.role == "target").filter_map(|image| image.meaning());
-            taken(&names.map(|name| (id.clone(), name)).collect(), &report.bootc)?;
+            let mut pairs: Vec<Pair> =
+                stored_names(&images, "target").into_iter().map(|name| (id.clone(), name)).collect();
+            pairs.sort();
+            pairs.dedup();
+            taken(pairs, &report.bootc)?;
+            // What is typed just as the storage has it is that name, and no other spelling of it.
+            let typed = &case.words[case.words.len() - case.names.len()..];
+            let names = bootc_after.0.get(&id).map(|image| image.names.clone()).unwrap_or_default();
+            let stay = typed.iter().find(|typed| names.contains(*typed));
+            expect("a name that is typed just so, and stays", stay, None)?;
             expect("images", bootc.ids(), bootc_after.ids())
         }
         Kind::Remove | Kind::Prune => removed(case, report, &images),
@@ -290,8 +309,10 @@ fn check_effects(lab: &Lab, case: &Case, report: &Report) -> Result<(), String> 
             let (sources, names) =
                 (images.iter().filter(|image| image.role == "source"), stored_names(&images, "target"));
             let pairs: Vec<Pair> = sources.map(|image| image.id().to_owned()).zip(names).collect();
-            for (id, _) in &pairs {
-                expect("an image of podman's storage", default.0.contains_key(id), true)?;
+            for ((id, _), operand) in pairs.iter().zip(&case.operands) {
+                if let Operand::Name(name, is_exact) = operand {
+                    expect("an image of this name", has_name(default, id, name, *is_exact), true)?;
+                }
             }
             moved(&pairs, &report.bootc)
         }
@@ -316,13 +337,9 @@ fn check_effects(lab: &Lab, case: &Case, report: &Report) -> Result<(), String> 
     }
 }
 
-/// How many of the images that are shown first are those of the operands.
-fn shown_operands(case: &Case, report: &Report) -> usize {
-    let all = report.shown[0].images.len();
-    match case.kind {
-        Kind::Push | Kind::Tag | Kind::Untag => all - case.names.len(),
-        _ => all,
-    }
+/// How many of the images that are shown first are sources.
+fn sources(images: &[ShownImage]) -> usize {
+    images.iter().take_while(|image| image.role == "source").count()
 }
 
 /// Names as a storage gets them.
@@ -343,19 +360,24 @@ fn moved(pairs: &[Pair], [before, after]: &[Images; 2]) -> Result<(), String> {
     expect("images", ids, after.ids())
 }
 
-/// The names that are gone are these, and none has come.
-fn taken(pairs: &BTreeSet<Pair>, [before, after]: &[Images; 2]) -> Result<(), String> {
+/// The names that are gone are these, each as often as it is shown, and none has come: those that differ in capital letters
+/// alone look the same.
+fn taken(mut pairs: Vec<Pair>, [before, after]: &[Images; 2]) -> Result<(), String> {
     let (before, after) = (before.pairs(), after.pairs());
-    let gone = before.difference(&after).map(|(id, name)| (id.clone(), meaning(name)));
-    expect("names that go", pairs, &gone.collect())?;
+    let gone = before.difference(&after).map(|(id, name)| (id.clone(), with_small_host(name)));
+    let mut gone: Vec<Pair> = gone.collect();
+    gone.sort();
+    pairs.sort();
+    expect("names that go", pairs, gone)?;
     expect("new names", 0, after.difference(&before).count())
 }
 
 fn removed(case: &Case, report: &Report, images: &[&ShownImage]) -> Result<(), String> {
     let [before, after] = &report.bootc;
-    let named = |image: &&&ShownImage| image.name.is_some();
-    let pairs: BTreeSet<Pair> = images.iter().filter(named).map(|image| image.pair()).collect();
-    taken(&pairs, &report.bootc)?;
+    let named: Vec<&ShownImage> = images.iter().copied().filter(|image| image.name.is_some()).collect();
+    let ids = named.iter().map(|image| image.id().to_owned());
+    taken(ids.zip(stored_names(&named, "image")).collect(), &report.bootc)?;
+    let pairs: BTreeSet<Pair> = named.iter().map(|image| image.pair()).collect();
     // Whoever loses all names goes.
     let goes = |id: &&String| {
         let mut names = before.meanings(id).into_iter().map(|name| ((*id).clone(), name));
@@ -365,7 +387,9 @@ fn removed(case: &Case, report: &Report, images: &[&ShownImage]) -> Result<(), S
     expect("images that stay", stay, after.ids())?;
     for operand in &case.operands {
         let is_shown = match operand {
-            Operand::Name(name) => pairs.iter().any(|(_, shown)| *shown == meaning(name)),
+            Operand::Name(name, is_exact) => pairs
+                .iter()
+                .any(|(id, shown)| *shown == meaning(name) && has_name(before, id, name, *is_exact)),
             Operand::Id(id) => goes(&id),
         };
         if !is_shown {
@@ -410,7 +434,7 @@ fn saved(case: &Case, report: &Report, ids: &[String], images: &[&ShownImage]) -
         // Of one image the names that are given are kept.
         if archived.len() == 1 && !case.words.contains(&"-m".to_owned()) && case.operands.len() > 1 {
             let given = case.operands.iter().filter_map(|operand| match operand {
-                Operand::Name(name) if !name.contains('@') => Some(meaning(name)),
+                Operand::Name(name, _) if !name.contains('@') => Some(meaning(name)),
                 _ => None,
             });
             expect("names in the archive", given.collect(), tags)?;
@@ -445,7 +469,7 @@ fn pulled(lab: &Lab, case: &Case, report: &Report, images: &[&ShownImage]) -> Re
         allowed.extend(names.map(|name| (id.clone(), name)));
     }
     let (old, new) = (before.pairs(), after.pairs());
-    let added: BTreeSet<&Pair> = new.difference(&old).filter(|pair| !allowed.contains(pair)).collect();
+    let added: BTreeSet<&Pair> = new.difference(&old).filter(|pair| !allowed.contains(*pair)).collect();
     expect("names that weren't shown", BTreeSet::new(), added)?;
     // A name that means another image now is taken from the one before.
     let is_moved = |(_, name): &&Pair| allowed.iter().any(|(_, allowed)| allowed == name);

@@ -9,8 +9,10 @@ use super::{KINDS, Kind};
 use crate::oracle::Store;
 
 /// Names that images of a storage may have.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 18] = [
     "quay.io/zz/a:1",
+    "quay.io:443/zz/a:1",
+    "QUAY.io/zz/a:1",
     "quay.io/zz/a:2",
     "quay.io/zz/a:latest",
     "quay.io/zz/b:1",
@@ -24,6 +26,9 @@ const NAMES: [&str; 14] = [
     "registry.example.com:443/zz/e:1",
     "registry.example.com/zz/f-app:1",
     "127.0.0.1:5000/zz/f:1",
+    // What the registry has under these names is another image.
+    "127.0.0.1:5000/lab/moving:now",
+    "registry.lab:5000/lab/multi:1",
 ];
 /// Names that none has before.
 const NEW_NAMES: [&str; 5] = [
@@ -83,8 +88,8 @@ impl Random {
 /// An image of a storage as a command line names it.
 #[derive(Debug, Clone)]
 pub(super) enum Operand {
-    /// By this name in full.
-    Name(String),
+    /// By this name in full; and whether it is typed just as the storage has it.
+    Name(String, bool),
     /// By its id.
     Id(String),
 }
@@ -221,7 +226,14 @@ fn policies(random: &mut Random, lab: &Lab) -> String {
             (
                 "registry",
                 2,
-                &["127.0.0.1:5000", "registry.lab:5000", "*.lab:5000", "quay.io", "localhost", "docker.io"],
+                &[
+                    "127.0.0.1:5000",
+                    "registry.lab:5000",
+                    "*.example.com",
+                    "quay.io",
+                    "localhost",
+                    "docker.io",
+                ],
             ),
             ("repository", 3, &["lab/**", "lab/app", "lab/moving", "zz/*", "library/**"]),
             ("tag", 4, &["1", "latest", "now", "[2-3]", "multi"]),
@@ -295,7 +307,13 @@ fn operand(random: &mut Random, images: &Images, ids: &[String]) -> (Operand, St
     }
     let name = random.of(&names).clone();
     let typed = spelled(random, &name);
-    (Operand::Name(name), typed)
+    (meant(images, name, &typed), typed)
+}
+
+/// What is typed just as a name in the storage means that one, and else what it is a spelling of.
+fn meant(images: &Images, name: String, typed: &str) -> Operand {
+    let is_exact = images.0.values().any(|image| image.names.contains(typed));
+    if is_exact { Operand::Name(typed.to_owned(), true) } else { Operand::Name(name, false) }
 }
 
 impl Case {
@@ -378,7 +396,7 @@ fn push(random: &mut Random, _: &Lab, images: &Images, case: &mut Case) {
         let (id, name) = (random.of(&all(images)), format!("{}/lab/own-{seed}:1", HOSTS[0]));
         writeln!(case.before, "bootc_podman image tag {id} {name}").expect("a text");
         case.say(&[&name]);
-        case.operands.push(Operand::Name(name.clone()));
+        case.operands.push(Operand::Name(name.clone(), true));
         case.names.push(name);
         return;
     }
@@ -462,6 +480,20 @@ fn remove(random: &mut Random, _: &Lab, images: &Images, case: &mut Case) {
     }
     for _ in 0..=random.below(3) {
         case.operate(random, images, &all(images));
+        // By an id alone none goes that has several names.
+        while let Some(Operand::Id(id)) = case.operands.last()
+            && images.0[id].names.len() > 1
+            && !random.once_in(4)
+        {
+            case.operands.pop();
+            case.words.pop();
+            case.operate(random, images, &all(images));
+        }
+        if let (Some(Operand::Name(..)), Some(word)) = (case.operands.last(), case.words.last_mut())
+            && random.once_in(6)
+        {
+            *word = format!("{}{word}", random.of(&["docker://", "containers-storage:"]));
+        }
     }
 }
 
@@ -478,6 +510,7 @@ fn pull_from_default(random: &mut Random, lab: &Lab, _: &Images, case: &mut Case
     for _ in 0..=random.below(2) {
         let name = random.of(&names);
         let typed = spelled(random, &name);
+        case.operands.push(meant(&images, name.clone(), &typed));
         case.names.push(name);
         case.words.push(typed);
     }
@@ -499,13 +532,14 @@ fn copy(random: &mut Random, lab: &Lab, images: &Images, case: &mut Case) {
         let name = random.of(&names).clone();
         let typed = spelled(random, &name);
         case.say(&["--source", &typed]);
-        case.operands.push(Operand::Name(name));
+        case.operands.push(meant(images, name, &typed));
     }
     if random.once_in(3) {
         case.names.push("localhost/bootc:latest".to_owned());
         return;
     }
-    let name = random.of(&[NAMES[0], NAMES[6], NAMES[9], NEW_NAMES[0], NEW_NAMES[3]]).to_owned();
+    // Only what is in small letters is found by podman afterwards.
+    let name = random.of(&[NAMES[0], NAMES[3], NAMES[4], NEW_NAMES[0], NEW_NAMES[3]]).to_owned();
     let typed = spelled(random, &name);
     case.say(&["--target", &typed]);
     case.names.push(name);

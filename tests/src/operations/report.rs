@@ -74,6 +74,7 @@ pub(super) fn without_tag(name: &str) -> &str {
 }
 
 /// What the policy was shown of one operation.
+#[derive(Clone)]
 pub(super) struct Shown {
     /// Whether nobody objected.
     pub(super) allowed: bool,
@@ -81,7 +82,7 @@ pub(super) struct Shown {
     pub(super) images: Vec<ShownImage>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct ShownImage {
     pub(super) role: String,
     pub(super) name: Option<ShownName>,
@@ -89,7 +90,7 @@ pub(super) struct ShownImage {
     pub(super) attrs: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct ShownName {
     pub(super) canonical: String,
     pub(super) transport: String,
@@ -97,6 +98,22 @@ pub(super) struct ShownName {
     pub(super) repository: String,
     pub(super) tag: Option<String>,
     pub(super) digest: Option<String>,
+}
+
+/// Nothing has this digest or id.
+const FORGED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+impl ShownName {
+    fn forged() -> Self {
+        Self {
+            canonical: "containers-storage:evil.example/x:1".to_owned(),
+            transport: "containers-storage".to_owned(),
+            registry: "evil.example".to_owned(),
+            repository: "x".to_owned(),
+            tag: Some("1".to_owned()),
+            digest: None,
+        }
+    }
 }
 
 impl ShownImage {
@@ -121,6 +138,7 @@ impl std::fmt::Display for ShownImage {
 }
 
 /// What there was before and after, and what was shown in between.
+#[derive(Clone)]
 pub(super) struct Report {
     pub(super) code: i32,
     pub(super) out: String,
@@ -204,6 +222,83 @@ impl Report {
         }
         self.shown.push(shown);
         Ok(())
+    }
+
+    /// Reports that differ from this one in one thing that was shown or found, and in which thing: each must be noticed.
+    pub(super) fn tampered_with(&self) -> Vec<(String, Self)> {
+        let mut all = Vec::new();
+        let mut with = |what: String, change: &dyn Fn(&mut Self)| {
+            let mut report = self.clone();
+            change(&mut report);
+            all.push((what, report));
+        };
+        for (at, shown) in self.shown.iter().enumerate() {
+            for (number, image) in shown.images.iter().enumerate() {
+                with(format!("another role of {image}"), &|report| {
+                    report.shown[at].images[number].role.push('x');
+                });
+                with(format!("another name of {image}"), &|report| {
+                    report.shown[at].images[number].name = Some(ShownName::forged());
+                });
+                with(format!("another digest of {image}"), &|report| {
+                    report.shown[at].images[number].digest = Some(format!("sha256:{FORGED}"));
+                });
+                for key in image.attrs.keys() {
+                    with(format!("another {key} of {image}"), &|report| {
+                        report.shown[at].images[number].attrs.insert(key.clone(), FORGED.to_owned());
+                    });
+                }
+                // Of several that are denied only the first is on record.
+                if shown.allowed {
+                    with(format!("no {image}"), &|report| _ = report.shown[at].images.remove(number));
+                }
+            }
+        }
+        let storages: [(&str, fn(&mut Self) -> &mut Images); 2] = [
+            ("bootc's storage", |report| &mut report.bootc[1]),
+            ("podman's storage", |report| &mut report.default[1]),
+        ];
+        for (what, storage) in storages {
+            let now = storage(&mut self.clone()).clone();
+            with(format!("a new image in {what}"), &|report| {
+                storage(report).0.insert(FORGED.to_owned(), Image::default());
+            });
+            for (id, image) in &now.0 {
+                with(format!("no image {id} in {what}"), &|report| _ = storage(report).0.remove(id));
+                with(format!("a new name of {id} in {what}"), &|report| {
+                    let image = storage(report).0.get_mut(id);
+                    image.into_iter().for_each(|image| _ = image.names.insert("evil.example/x:1".to_owned()));
+                });
+                // podman gives and takes these by itself.
+                for name in image.names.iter().filter(|name| !name.contains('@')) {
+                    with(format!("no name {name} in {what}"), &|report| {
+                        let image = storage(report).0.get_mut(id);
+                        image.into_iter().for_each(|image| _ = image.names.remove(name));
+                    });
+                }
+            }
+        }
+        with("a new tag in the registry".to_owned(), &|report| {
+            report.registry[1].push_str("\n./lab/x/link:y")
+        });
+        if self.intents > 0 {
+            for (&name, text) in &self.said {
+                // A line for each image, or a document with the id of one.
+                let changed =
+                    text.lines().map(|line| line.replacen(['0', '1', '2', '3'], "f", 1)).collect::<Vec<_>>();
+                let changed = match name {
+                    "digests" | "inspected" => changed.join("\n"),
+                    _ => self.shown[0]
+                        .images
+                        .iter()
+                        .fold(text.clone(), |text, image| text.replace(image.id(), FORGED)),
+                };
+                with(format!("something else {name}"), &|report| {
+                    report.said.insert(name, changed.clone());
+                });
+            }
+        }
+        all
     }
 
     /// Whether everything is as it was.
