@@ -156,7 +156,7 @@ fn the_pages_questions_are_answered_from_all_files() {
     bash(&world, &script).ok();
     let questions = PAGE.split("## Questions\n").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
     let questions: Vec<&str> = questions.split("```").next().unwrap().trim().lines().collect();
-    let [record, unended, denied] = questions[..] else { panic!("{questions:#?}") };
+    let [record, unended, all, denied] = questions[..] else { panic!("{questions:#?}") };
     let ask = |question: &str| {
         let output = bash(&world, &format!("{record}\n{question}")).ok();
         output.lines().iter().map(|&line| line.to_owned()).collect::<Vec<_>>()
@@ -165,6 +165,10 @@ fn the_pages_questions_are_answered_from_all_files() {
     assert_eq!(files, "audit.jsonl\naudit.jsonl.1\naudit.jsonl.2.gz\naudit.jsonl.3.gz\n");
     let unended = ask(unended);
     assert!(unended.len() == 2 && unended.iter().all(|line| line.split(' ').count() == 2), "{unended:#?}");
+    let all = ask(all);
+    let done = |line: &&String| line.ends_with(" 0 list done");
+    assert_eq!((all.len(), all.iter().filter(done).count()), (6, 4), "{all:#?}");
+    assert!(all.iter().filter(|line| line.ends_with(" no outcome")).count() == 2, "{all:#?}");
     let denied = ask(denied);
     assert!(
         denied.len() == 2 && denied.iter().all(|line| line.contains("no enabled plugin owns")),

@@ -140,11 +140,14 @@ fn check_shown(lab: &Lab, case: &Case, report: &Report, images: &[ShownImage]) -
         Kind::Tag | Kind::Untag => {
             let (sources, given) = images.split_at(sources(images));
             operands(case, sources, bootc)?;
-            // One that is typed twice is shown twice, or once.
-            let mut meanings = BTreeSet::new();
-            let mut names = case.names.clone();
-            names.retain(|name| given.len() == case.names.len() || meanings.insert(meaning(name)));
-            targets(given, &names, "containers-storage")
+            if case.kind == Kind::Tag {
+                return targets(given, &case.names, "containers-storage");
+            }
+            // What is typed twice is taken once.
+            let shown: Vec<String> = given.iter().filter_map(ShownImage::meaning).collect();
+            targets(given, &shown, "containers-storage")?;
+            let typed = case.names.iter().map(|name| meaning(name)).collect::<BTreeSet<_>>();
+            expect("names", shown.into_iter().collect(), typed)
         }
         Kind::Save | Kind::Inspect => operands(case, images, bootc).map(drop),
     }
@@ -283,11 +286,8 @@ fn check_effects(lab: &Lab, case: &Case, report: &Report) -> Result<(), String> 
         }
         Kind::Untag => {
             let id = ids()?.remove(0);
-            let mut pairs: Vec<Pair> =
-                stored_names(&images, "target").into_iter().map(|name| (id.clone(), name)).collect();
-            pairs.sort();
-            pairs.dedup();
-            taken(pairs, &report.bootc)?;
+            let pairs = stored_names(&images, "target").into_iter().map(|name| (id.clone(), name));
+            taken(pairs.collect(), &report.bootc)?;
             // What is typed just as the storage has it is that name, and no other spelling of it.
             let typed = &case.words[case.words.len() - case.names.len()..];
             let names = bootc_after.0.get(&id).map(|image| image.names.clone()).unwrap_or_default();
@@ -432,7 +432,7 @@ fn saved(case: &Case, report: &Report, ids: &[String], images: &[&ShownImage]) -
             tags.difference(&of_id).collect(),
         )?;
         // Of one image the names that are given are kept.
-        if archived.len() == 1 && !case.words.contains(&"-m".to_owned()) && case.operands.len() > 1 {
+        if archived.len() == 1 && !case.words.contains(&"-m".to_owned()) {
             let given = case.operands.iter().filter_map(|operand| match operand {
                 Operand::Name(name, _) if !name.contains('@') => Some(meaning(name)),
                 _ => None,
