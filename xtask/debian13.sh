@@ -9,6 +9,8 @@ command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get inst
 mirror=$(sed -nE 's/^(deb|URIs:) *(\[[^]]*\] *)?(https?:[^ ]+).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
 rm -rf "$root"
 debootstrap --variant=minbase \
-    --include=podman,crun,skopeo,buildah,ostree,docker-registry,netavark,strace,perl,util-linux,procps,libseccomp2,ca-certificates,e2fsprogs,xfsprogs,logrotate,jq \
+    --include=podman,crun,skopeo,buildah,ostree,docker-registry,netavark,strace,perl,util-linux,procps,libseccomp2,ca-certificates,e2fsprogs,xfsprogs,jq \
     trixie "$root" "${mirror:-http://deb.debian.org/debian}"
+# What it depends on debootstrap can't put in order.
+DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get install --yes --no-install-recommends logrotate
 touch "$root.complete"

@@ -542,5 +542,6 @@ fn copy(random: &mut Random, lab: &Lab, images: &Images, case: &mut Case) {
     let name = random.of(&[NAMES[0], NAMES[3], NAMES[4], NEW_NAMES[0], NEW_NAMES[3]]).to_owned();
     let typed = spelled(random, &name);
     case.say(&["--target", &typed]);
-    case.names.push(name);
+    // A port that is typed is kept, though it says nothing.
+    case.names.push(if typed.contains(":443/") { name.replacen('/', ":443/", 1) } else { name });
 }
