@@ -50,6 +50,30 @@ impl Images {
         self.0.get(id).into_iter().flat_map(|image| &image.names).map(|name| meaning(name)).collect()
     }
 
+    /// These with one difference each, and which.
+    fn tampered_with(&self) -> Vec<(String, Self)> {
+        let mut all = Vec::new();
+        let mut with = |what: String, change: &dyn Fn(&mut BTreeMap<String, Image>)| {
+            let mut images = self.clone();
+            change(&mut images.0);
+            all.push((what, images));
+        };
+        with("a new image".to_owned(), &|images| _ = images.insert(FORGED.to_owned(), Image::default()));
+        for (id, image) in &self.0 {
+            let named = |names: BTreeSet<String>| Image { names, ..image.clone() };
+            let more = image.names.iter().cloned().chain(["evil.example/x:1".to_owned()]).collect();
+            let more = named(more);
+            with(format!("a new name of {id}"), &|images| _ = images.insert(id.clone(), more.clone()));
+            with(format!("no {id}"), &|images| _ = images.remove(id));
+            // podman gives and takes forms with a digest by itself.
+            for name in image.names.iter().filter(|name| !name.contains('@')) {
+                let less = named(image.names.iter().filter(|other| *other != name).cloned().collect());
+                with(format!("no name {name}"), &|images| _ = images.insert(id.clone(), less.clone()));
+            }
+        }
+        all
+    }
+
     pub(super) fn ids(&self) -> BTreeSet<&String> {
         self.0.keys().collect()
     }
@@ -254,49 +278,29 @@ impl Report {
                 }
             }
         }
-        let storages: [(&str, fn(&mut Self) -> &mut Images); 2] = [
-            ("bootc's storage", |report| &mut report.bootc[1]),
-            ("podman's storage", |report| &mut report.default[1]),
-        ];
-        for (what, storage) in storages {
-            let now = storage(&mut self.clone()).clone();
-            with(format!("a new image in {what}"), &|report| {
-                storage(report).0.insert(FORGED.to_owned(), Image::default());
-            });
-            for (id, image) in &now.0 {
-                with(format!("no image {id} in {what}"), &|report| _ = storage(report).0.remove(id));
-                with(format!("a new name of {id} in {what}"), &|report| {
-                    let image = storage(report).0.get_mut(id);
-                    image.into_iter().for_each(|image| _ = image.names.insert("evil.example/x:1".to_owned()));
-                });
-                // podman gives and takes these by itself.
-                for name in image.names.iter().filter(|name| !name.contains('@')) {
-                    with(format!("no name {name} in {what}"), &|report| {
-                        let image = storage(report).0.get_mut(id);
-                        image.into_iter().for_each(|image| _ = image.names.remove(name));
-                    });
-                }
-            }
+        for (what, images) in self.bootc[1].tampered_with() {
+            with(format!("bootc's storage with {what}"), &|report| report.bootc[1] = images.clone());
+        }
+        for (what, images) in self.default[1].tampered_with() {
+            with(format!("podman's storage with {what}"), &|report| report.default[1] = images.clone());
         }
         with("a new tag in the registry".to_owned(), &|report| {
-            report.registry[1].push_str("\n./lab/x/link:y")
+            report.registry[1].push_str("\n./lab/x/link:y");
         });
-        if self.intents > 0 {
-            for (&name, text) in &self.said {
-                // A line for each image, or a document with the id of one.
-                let changed =
-                    text.lines().map(|line| line.replacen(['0', '1', '2', '3'], "f", 1)).collect::<Vec<_>>();
-                let changed = match name {
-                    "digests" | "inspected" => changed.join("\n"),
-                    _ => self.shown[0]
-                        .images
-                        .iter()
-                        .fold(text.clone(), |text, image| text.replace(image.id(), FORGED)),
-                };
-                with(format!("something else {name}"), &|report| {
-                    report.said.insert(name, changed.clone());
-                });
-            }
+        // Where nothing ran there is nothing of it to be found.
+        for (&name, text) in self.said.iter().filter(|_| self.intents > 0) {
+            let changed = match name {
+                // A line for each image, with a digest or an id in front.
+                "digests" | "inspected" => text.replacen(['0', '1', '2', '3'], "f", 1),
+                // A document with ids.
+                _ => {
+                    let ids = self.shown[0].images.iter().map(ShownImage::id).filter(|id| !id.is_empty());
+                    ids.fold(text.clone(), |text, id| text.replace(id, FORGED))
+                }
+            };
+            with(format!("something else {name}"), &|report| {
+                report.said.insert(name, changed.clone());
+            });
         }
         all
     }
