@@ -455,12 +455,11 @@ fn pulled(lab: &Lab, case: &Case, report: &Report, images: &[&ShownImage]) -> Re
         if let Some((_, architecture)) = &case.platform {
             expect("architecture", Some(*architecture), words.next())?;
         }
-        let name = image.name.as_ref().map_or("", |_| name);
         let repository = without_tag(name.split('@').next().unwrap_or(name));
         let kept = if let Some((_, digest)) = name.split_once('@') {
             format!("{repository}@{digest}")
         } else {
-            name.to_owned()
+            name.clone()
         };
         let has = after.0.get(&id).is_some_and(|image| image.names.contains(&kept));
         expect("an image of this name", has, true)?;

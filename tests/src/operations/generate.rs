@@ -448,7 +448,7 @@ fn tag(random: &mut Random, _: &Lab, images: &Images, case: &mut Case) {
     case.operate(random, images, &all(images));
     for _ in 0..=random.below(3) {
         let name = if random.once_in(2) { random.of(&NAMES) } else { random.of(&NEW_NAMES) };
-        // podman finds only what is written in small letters.
+        // Registries are given in small letters, however they are typed.
         let name = name.to_lowercase().replace(":t.1", ":T.1");
         let typed = spelled(random, &name);
         case.names.push(name);
