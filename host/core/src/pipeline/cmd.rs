@@ -69,6 +69,8 @@ impl<'a> Planned<'a> {
             Kind::Remote | Kind::Destination if !is_off("reference") => {
                 spell_out(text).map_err(Unspellable::Reference)
             }
+            // Of several stored names that mean the same, the one that is typed is taken away.
+            Kind::Reference if command.name() == "untag" => Ok(text.to_owned()),
             Kind::Reference if names_images => Ok(as_judged(Reference::parse_local(text), text)),
             Kind::Full if names_images => Ok(as_judged(Reference::parse(text), text)),
             _ => Ok(text.to_owned()),
@@ -295,6 +297,10 @@ impl Names for LookedUp<'_> {
         let contents = Store::open(store.root())?;
         let images = contents.images(self.0.settings.lock_limit, self.0.talk)?;
         let image = images.iter().find(|found| found.id == image.id);
+        let is_typed = |image: &Image| image.names.iter().any(|stored| stored == name);
+        if image.is_some_and(is_typed) {
+            return Ok(name.to_owned());
+        }
         let stored = image.and_then(|image| image.names_meaning(&wanted).next());
         Ok(stored.map_or_else(|| name.to_owned(), Clone::clone))
     }
@@ -496,7 +502,9 @@ fn save(command: Command, names: &dyn Names, images: &mut Vec<CommandImage>) -> 
         if of_first.as_ref().is_some_and(|first| first != id) {
             return Err(Error::SeveralImages(wanted.join(" ")));
         }
-        tags.extend(found.name.iter().map(|name| name.clone().with_default_tag().to_string()));
+        // An archive has tags alone.
+        let named = found.name.iter().filter(|name| name.digest().is_none());
+        tags.extend(named.map(|name| name.clone().with_default_tag().to_string()));
         of_first.get_or_insert_with(|| id.clone());
         // Each name that is given is judged.
         images.push(found.into());
