@@ -150,4 +150,14 @@ fn with_a_sysroot_the_policies_of_that_system_are_looked_at() {
     assert_eq!(listed(""), ["command-other-subcommand", "policy-does"]);
     assert_eq!(listed("--sysroot /sysroot"), ["command-other-subcommand"]);
     enter().sh("bootc-image --sysroot /nowhere plugin list").exits(1);
+    // A delegated caller may have made that system, with links that lead to files of root's.
+    for words in ["plugin list", "plugin doctor", "plugin show policy-does", "policy test /tmp/cases.toml"] {
+        let command = format!("bootc-image --sysroot /sysroot {words}");
+        let output = enter().env("SUDO_UID", "1000").sh(&command).exits(77);
+        assert!(
+            output.stdout.is_empty() && output.stderr.contains("isn't allowed for a caller"),
+            "{output:#?}"
+        );
+        assert_eq!(world.record().pop().unwrap()["event"], "denied");
+    }
 }

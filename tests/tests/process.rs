@@ -131,6 +131,14 @@ fn a_refusal_is_recorded_in_short() {
     assert!(line["frozen"].is_null() && line["digest"].as_str().unwrap().starts_with("sha256:"), "{line:#}");
     assert!(line["beginning"].as_str().unwrap().starts_with("{\"operation\":"), "{line:#}");
     assert_eq!(line["denial"]["by"], "registry-policy");
+    // Nor does what a delegated caller has looked up in vain fill the disk.
+    let names = names.iter().map(|name| name.replacen("quay.io", "127.0.0.1:1", 1)).collect::<Vec<_>>();
+    let command: Vec<&str> =
+        ["bootc-image", "cmd", "pull"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    world.enter().env("SUDO_UID", "1000").run(&command).exits(1);
+    let line = world.record().pop().unwrap();
+    assert_eq!((&line["event"], &line["frozen"]), (&"looked-up".into(), &Value::Null), "{line:#}");
+    assert!(line.to_string().len() < 8 << 10 && !line["beginning"].is_null(), "{line:#}");
 }
 
 /// Below a floor refusals are only counted, and the next line that is written says how many.
