@@ -115,7 +115,7 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    /// A hard link has an owner of its own in the archive, and the file has it then.
+    /// A hard link has an owner and a mode of its own in the archive, and the file has these then.
     fn forgive(&mut self, target: &[u8]) -> io::Result<()> {
         let Some(path) = clean(target) else { return Ok(()) };
         let (parent, name) = split(&path);
@@ -200,8 +200,8 @@ impl<'a> Contents<'a> {
         if file_type != wanted {
             return Ok(Some(missing(expected(entry))));
         }
-        if header.kind == Kind::HardLink {
-            return Ok((!self.is_same(&found, &header.link)?).then(|| missing("hard link")));
+        if header.kind == Kind::HardLink && !self.is_same(&found, &header.link)? {
+            return Ok(Some(missing("hard link")));
         }
         if header.kind == Kind::File && !is_size(&found, entry.size) {
             let what =
@@ -242,12 +242,12 @@ impl<'a> Contents<'a> {
             "owner"
         } else if (found.st_mode ^ header.mode) & 0o7777 & !ignored != 0 {
             "mode"
-        } else if !has_capability(directory, name, header)? {
+        } else if header.kind != Kind::HardLink && !has_capability(directory, name, header)? {
             "capability"
         } else {
             return Ok(None);
         };
-        let file = matches!(header.kind, Kind::File | Kind::Sparse | Kind::Directory);
+        let file = matches!(header.kind, Kind::File | Kind::Sparse | Kind::Directory | Kind::HardLink);
         let is_overridden = file && has_attribute(directory, name, OVERRIDDEN)?;
         Ok((!is_overridden).then_some(wrong))
     }
