@@ -1,8 +1,9 @@
 //! podman's own containers-storage.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::bootc_store::ALIAS;
 use crate::children::{self, Child, Program};
@@ -125,6 +126,36 @@ fn ask_podman(what: &str) -> Result<PathBuf, Error> {
 fn is_same(one: &Path, other: &Path) -> bool {
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     one == other || canonical(one).is_some_and(|one| Some(one) == canonical(other))
+}
+
+/// podman's locks, of all its storages.
+const LOCKS: &str = "/dev/shm/libpod_lock";
+/// How long podman has to make them, which takes it less than a millisecond.
+const MAKING: Duration = Duration::from_millis(100);
+
+/// Where podman is interrupted while it makes its locks, what is there of them is of no use, and every later podman fails until
+/// the next boot: podman 4.3 with a bus error. So it is removed, and the next one makes them.
+pub(crate) fn remove_half_made_locks() {
+    if !is_half_made() {
+        return;
+    }
+    // Another podman may be making them now.
+    std::thread::sleep(MAKING);
+    if is_half_made() {
+        tracing::info!(path = LOCKS, "removed: podman was interrupted while it made them");
+        // If they can't be removed, podman says so.
+        let _ = fs::remove_file(LOCKS);
+    }
+}
+
+/// What podman writes first of all is never zero.
+fn is_half_made() -> bool {
+    let Ok(file) = fs::File::open(LOCKS) else { return false };
+    let mut begins = [0; 2];
+    match file.take(2).read_exact(&mut begins) {
+        Ok(()) => begins == [0, 0],
+        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+    }
 }
 
 /// The storage tools remember in their run directory what the kernel can't do. After a failure they may have learnt that from

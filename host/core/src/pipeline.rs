@@ -367,6 +367,7 @@ impl Pipeline<'_> {
         let result = self.execute(judged.approve()?).map_err(children::interruption_first);
         if matches!(result, Err(Error::Child { .. } | Error::Interrupted { .. })) {
             default_store::forget_missing_features();
+            default_store::remove_half_made_locks();
         }
         let outcome = Outcome::of(&result);
         let recorded =
