@@ -122,20 +122,10 @@ fn has_lock_of(process: u32, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::process::{Child, Command, Stdio};
 
     use super::*;
-
-    #[derive(Default)]
-    struct Heard(RefCell<Vec<String>>);
-    impl Talk for Heard {
-        fn note(&self, message: &str) {
-            self.0.borrow_mut().push(message.to_owned());
-        }
-        fn progress(&self, _: &str) {}
-        fn advance(&self, _: u64, _: u64) {}
-    }
+    use crate::talk::doubles::Heard;
 
     /// Somebody who holds a lock on a file until killed.
     fn holder(file: &Path) -> Child {

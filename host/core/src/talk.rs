@@ -11,3 +11,32 @@ pub trait Talk {
     /// How far that step is, in bytes: of an estimate that may be exceeded.
     fn advance(&self, done: u64, total: u64);
 }
+
+/// Doubles for the tests of this crate.
+#[cfg(test)]
+pub(crate) mod doubles {
+    use std::cell::RefCell;
+
+    use super::Talk;
+
+    /// Nobody listens.
+    pub(crate) struct Silent;
+
+    impl Talk for Silent {
+        fn note(&self, _: &str) {}
+        fn progress(&self, _: &str) {}
+        fn advance(&self, _: u64, _: u64) {}
+    }
+
+    /// Keeps the notes.
+    #[derive(Default)]
+    pub(crate) struct Heard(pub(crate) RefCell<Vec<String>>);
+
+    impl Talk for Heard {
+        fn note(&self, message: &str) {
+            self.0.borrow_mut().push(message.to_owned());
+        }
+        fn progress(&self, _: &str) {}
+        fn advance(&self, _: u64, _: u64) {}
+    }
+}

@@ -54,7 +54,6 @@ impl Pipeline<'_> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::cell::RefCell;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
@@ -71,7 +70,7 @@ pub(super) mod tests {
     use crate::settings::{Place, Settings};
     use crate::storage::ostree::Repository;
     use crate::subject::Subject;
-    use crate::talk::Talk;
+    use crate::talk::doubles::Heard;
 
     /// Nobody exports, and nothing can be recorded: what comes so far wasn't refused.
     struct Nobody;
@@ -108,19 +107,6 @@ pub(super) mod tests {
         fn waiting(&self) -> Option<String> {
             None
         }
-    }
-
-    #[derive(Default)]
-    struct Heard(RefCell<Vec<String>>);
-
-    impl Talk for Heard {
-        fn note(&self, message: &str) {
-            self.0.borrow_mut().push(message.to_owned());
-        }
-
-        fn progress(&self, _: &str) {}
-
-        fn advance(&self, _: u64, _: u64) {}
     }
 
     pub(in crate::pipeline) fn settings(configuration: Configuration, dry_run: bool) -> Settings {

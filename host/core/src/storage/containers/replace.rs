@@ -303,13 +303,7 @@ mod tests {
     use super::*;
     use crate::storage::containers::samples::Sample;
     use crate::storage::root::RootDir;
-
-    struct Silent;
-    impl Talk for Silent {
-        fn note(&self, _: &str) {}
-        fn progress(&self, _: &str) {}
-        fn advance(&self, _: u64, _: u64) {}
-    }
+    use crate::talk::doubles::Silent;
 
     /// A process that another test is just starting has our locks as well, for a moment.
     const LIMIT: Duration = Duration::from_secs(60);

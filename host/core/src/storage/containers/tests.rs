@@ -2,13 +2,7 @@ use std::path::Path;
 
 use super::samples::Sample;
 use super::*;
-
-struct Silent;
-impl Talk for Silent {
-    fn note(&self, _: &str) {}
-    fn progress(&self, _: &str) {}
-    fn advance(&self, _: u64, _: u64) {}
-}
+use crate::talk::doubles::Silent;
 
 fn images(driver: &str, index: Option<&[u8]>) -> Result<Vec<Image>, Error> {
     let scratch = tempfile::tempdir().unwrap();

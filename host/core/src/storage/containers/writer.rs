@@ -220,13 +220,7 @@ fn exclusive(file: &File) -> Result<(), Errno> {
 mod tests {
     use super::*;
     use crate::storage::containers::samples::Sample;
-
-    struct Silent;
-    impl Talk for Silent {
-        fn note(&self, _: &str) {}
-        fn progress(&self, _: &str) {}
-        fn advance(&self, _: u64, _: u64) {}
-    }
+    use crate::talk::doubles::Silent;
 
     /// Whether somebody else who asks as the tools do is kept out.
     fn is_locked(path: &Path) -> bool {
