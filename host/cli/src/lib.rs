@@ -67,7 +67,7 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
         None => run(ui, arguments, builtins, directory).1,
         Some(Err(failure)) => exit::of_error(ui, &failure),
         Some(Ok(status)) => {
-            // Whoever reads there is told of every end. If it can't be, a signal is one without a word.
+            // The reader of that descriptor learns of every end. If it can't be, a signal is one without a word.
             let _ = children::heed_signals();
             let (origin, code) = run(ui, arguments, builtins, directory);
             match status.write(origin, code) {

@@ -99,13 +99,18 @@ fn absolute(path: &Path, directory: Option<&Path>) -> Result<String, Failure> {
     if path.as_os_str().is_empty() {
         return Err(Error::io("find", path)(std::io::ErrorKind::NotFound.into()).into());
     }
-    let path = match directory {
-        _ if path.is_absolute() => path.to_owned(),
-        Some(directory) => directory.join(path),
-        None => return Err(Error::NoDirectory.into()),
-    };
+    let path = from_directory(path, directory)?;
     let path = std::path::absolute(&path).map_err(Error::io("find", path))?;
     path.into_os_string().into_string().map_err(Failure::NotUtf8)
+}
+
+/// What a name of the caller's leads to: one that doesn't begin at the root begins in the caller's directory, which we have left.
+pub(crate) fn from_directory(path: &Path, directory: Option<&Path>) -> Result<PathBuf, Failure> {
+    match directory {
+        _ if path.is_absolute() => Ok(path.to_owned()),
+        Some(directory) => Ok(directory.join(path)),
+        None => Err(Error::NoDirectory.into()),
+    }
 }
 
 /// The signs that bootc goes by.
@@ -147,15 +152,20 @@ fn subject() -> Subject {
     let doas_user = text("DOAS_USER");
     let read = |path: &&str| std::fs::read_to_string(path).unwrap_or_default();
     let users = if doas_user.is_some() { USERS.iter().map(read).collect() } else { Vec::new() };
-    Subject::of_caller(&Caller {
+    let mut caller = Caller {
         effective_uid: rustix::process::geteuid().as_raw(),
         real_uid: rustix::process::getuid().as_raw(),
-        login_uid: login_uid(),
+        login_uid: None,
         sudo_uid: text("SUDO_UID"),
         pkexec_uid: text("PKEXEC_UID"),
         doas_user,
         users,
-    })
+    };
+    // Most callers claim nothing that it could contradict.
+    if caller.is_claimed() {
+        caller.login_uid = login_uid();
+    }
+    Subject::of_caller(&caller)
 }
 
 /// A variable as text. Bytes that aren't text are kept as something that is set, but means nobody.

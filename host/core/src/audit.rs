@@ -281,7 +281,7 @@ impl Recorder for FileRecorder {
     }
 }
 
-/// The longest operation that is recorded whole though it was refused, in bytes: whoever may ask could fill the disk with them.
+/// The longest operation that is recorded whole though it was refused, in bytes: every caller could fill the disk with them.
 const LONGEST_REFUSED: usize = 16 << 10;
 /// How many characters stay of what is longer.
 const LONGEST_TEXT: usize = 1024;

@@ -29,6 +29,8 @@ pub const SUBPATH: &str = "ostree/bootc/storage";
 pub(crate) const PARENT: &str = "ostree/bootc";
 const NAME: &str = "storage";
 const TEMPORARY: &str = "storage.tmp";
+/// The mode that the store's directory has: a user who can read a file in it could lock it, and keep root waiting.
+const CLOSED: Mode = Mode::RWXU;
 /// Where podman sees it, and what podman's database says.
 pub(crate) const ALIAS: &str = "/run/bootc/storage";
 /// podman's `--runroot`, likewise.
@@ -153,12 +155,7 @@ impl BootcStore {
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
         Ok(child)
     }
-}
 
-/// The mode that the store's directory has: a user who can read a file in it could lock it, and keep root waiting.
-const CLOSED: Mode = Mode::RWXU;
-
-impl BootcStore {
     /// Closes the store to everybody but root. bootc makes it open.
     fn shut(&self) -> Result<(), Error> {
         let failed = |what| move |error: Errno| Error::io(what, self.root.path("."))(error.into());

@@ -12,23 +12,21 @@ use crate::error::Error;
 use crate::storage::lock::{INTERVAL, QUIET, holder, process, say_waiting};
 use crate::talk::Talk;
 
-/// Whoever opens a storage has it alone for a moment.
-const STORAGE_LOCK: &str = "storage.lock";
-/// A storage's locks, for both drivers.
-const LOCKS: [&str; 7] = [
-    STORAGE_LOCK,
-    "overlay-containers/containers.lock",
-    "overlay-images/images.lock",
-    "overlay-layers/layers.lock",
-    "vfs-containers/containers.lock",
-    "vfs-images/images.lock",
-    "vfs-layers/layers.lock",
+/// A storage's locks, for both drivers, and how a process takes each when it opens the storage: the first one alone, for a moment.
+const LOCKS: [(&str, FlockType); 7] = [
+    ("storage.lock", FlockType::WriteLock),
+    ("overlay-containers/containers.lock", FlockType::ReadLock),
+    ("overlay-images/images.lock", FlockType::ReadLock),
+    ("overlay-layers/layers.lock", FlockType::ReadLock),
+    ("vfs-containers/containers.lock", FlockType::ReadLock),
+    ("vfs-images/images.lock", FlockType::ReadLock),
+    ("vfs-layers/layers.lock", FlockType::ReadLock),
 ];
 
 /// Looks after a child that writes to a storage.
 pub(crate) struct LockWatch {
-    /// The storages' locks.
-    files: Vec<(PathBuf, &'static str)>,
+    /// The storages' locks, and how each is taken by a process that opens its storage.
+    files: Vec<(PathBuf, FlockType)>,
     limit: Duration,
     /// Since when it hasn't got on, how far it was then, and whether we have said so.
     stuck: Option<(Instant, u64, bool)>,
@@ -36,26 +34,20 @@ pub(crate) struct LockWatch {
 
 impl LockWatch {
     pub(crate) fn new<P: AsRef<Path>>(storages: impl IntoIterator<Item = P>, limit: Duration) -> Self {
-        let files =
-            storages.into_iter().flat_map(|storage| LOCKS.map(|lock| (storage.as_ref().join(lock), lock)));
+        let files = storages
+            .into_iter()
+            .flat_map(|storage| LOCKS.map(|(lock, opening)| (storage.as_ref().join(lock), opening)));
         Self { files: files.collect(), limit, stuck: None }
     }
 
-    /// Waits until nobody holds a lock, before a process is started that would wait. Whoever only reads images or layers keeps
-    /// it from nothing, or for a moment: what writes has its own order.
+    /// Waits until nobody holds a lock that keeps a process from opening the storages, before one is started. A process that only
+    /// reads images or layers keeps it from nothing.
     ///
     /// # Errors
     /// [`Error::Locked`]; [`Error::Interrupted`].
     pub(crate) fn wait(mut self, talk: &dyn Talk) -> Result<(), Error> {
         let ours = std::process::id();
-        while let Some(holder) =
-            self.holder(
-                ours,
-                |lock| {
-                    if lock == STORAGE_LOCK { FlockType::WriteLock } else { FlockType::ReadLock }
-                },
-            )
-        {
+        while let Some(holder) = self.holder(ours, |opening| opening) {
             children::check_not_asked_to_end()?;
             self.note(Some(holder), 0, talk)?;
             std::thread::sleep(INTERVAL);
@@ -93,9 +85,9 @@ impl LockWatch {
     }
 
     /// A lock that somebody else holds, so that the child can't have it in this way, and who.
-    fn holder(&self, child: u32, way: impl Fn(&str) -> FlockType) -> Option<(PathBuf, String)> {
-        self.files.iter().find_map(|(path, name)| {
-            let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(way(name))).ok()??;
+    fn holder(&self, child: u32, way: impl Fn(FlockType) -> FlockType) -> Option<(PathBuf, String)> {
+        self.files.iter().find_map(|(path, opening)| {
+            let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(way(*opening))).ok()??;
             let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
                 None => "a process outside".to_owned(),
                 Some(pid) if pid.unsigned_abs() == child => return None,

@@ -107,8 +107,8 @@ fn is_called_otherwise(registry: &str) -> Option<String> {
     (name.registry() != registry).then(|| format!("this registry is compared as {}", name.registry()))
 }
 
-/// Whether a stranger could have a registry that is like this one. Whoever owns the last two labels of a name owns all that end
-/// in them; who owns one number of an address doesn't own the others.
+/// Whether a stranger could have a registry that is like this one. The owner of the last two labels of a name owns all names that
+/// end in them; the owner of one number of an address doesn't own the others.
 fn is_open(registry: &str) -> bool {
     let (host, is_wild) = (host(registry), |text: &str| text.contains(['*', '?']));
     if ["*", "**"].contains(&registry) || !is_wild(host) {

@@ -60,7 +60,7 @@ pub struct Caller {
     pub effective_uid: u32,
     /// The real uid.
     pub real_uid: u32,
-    /// Who logged in, see [`login_uid`].
+    /// Who logged in, see [`login_uid`]; it only counts if something [is claimed](Self::is_claimed).
     pub login_uid: Option<u32>,
     /// `SUDO_UID`.
     pub sudo_uid: Option<String>,
@@ -72,6 +72,14 @@ pub struct Caller {
     pub users: Vec<String>,
 }
 
+impl Caller {
+    /// Whether anything says that root asks on somebody's behalf.
+    pub fn is_claimed(&self) -> bool {
+        let variables = [&self.sudo_uid, &self.pkexec_uid, &self.doas_user];
+        self.effective_uid == 0 && (self.real_uid != 0 || variables.into_iter().any(Option::is_some))
+    }
+}
+
 impl Subject {
     /// Somebody who asks without a plugin.
     pub fn new(uid: Option<u32>, delegation: Option<Delegation>) -> Self {
@@ -80,7 +88,7 @@ impl Subject {
 
     /// The caller. What could be made up makes nobody root: where two sources disagree, the caller is unknown.
     pub fn of_caller(caller: &Caller) -> Self {
-        if caller.effective_uid != 0 {
+        if !caller.is_claimed() {
             return Self::new(Some(caller.real_uid), None);
         }
         let number =
@@ -106,9 +114,6 @@ impl Subject {
         let real = (caller.real_uid != 0)
             .then(|| (None, format!("real uid {}", caller.real_uid), Some(caller.real_uid)));
         let mut found: Vec<(Option<Delegation>, String, Option<u32>)> = claims.chain(real).collect();
-        if found.is_empty() {
-            return Self::new(Some(0), None);
-        }
         let mut ways = found.iter().filter_map(|(way, ..)| *way);
         let delegation = match (ways.next(), ways.next()) {
             (None, _) => Delegation::Setuid,

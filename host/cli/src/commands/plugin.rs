@@ -128,7 +128,7 @@ fn approve(
     Ok(code)
 }
 
-/// Policies without which everything is denied, whoever says so.
+/// Policies without which everything is denied, as the configuration or a grant says.
 fn mandatory(settings: &Settings, plugins: &PluginSet) -> Vec<PluginId> {
     [settings.configuration.mandatory.clone(), plugins.mandatory()].concat()
 }

@@ -13,6 +13,7 @@ use clap::{Args, Parser as _, Subcommand};
 use crate::arguments::{Arguments, Command, Operation};
 use crate::exit::{DENIED, FAILED, Failure, OK};
 use crate::render;
+use crate::settings::from_directory;
 use crate::ui::Ui;
 use crate::{through_pipeline, with_pipeline};
 
@@ -106,11 +107,7 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     pipeline.refuse_delegated("`policy test`")?;
     pipeline.refuse_broken()?;
-    let from = match &pipeline.settings.directory {
-        Some(directory) => directory.join(file),
-        None if file.is_absolute() => file.to_owned(),
-        None => return Err(Error::NoDirectory.into()),
-    };
+    let from = from_directory(file, pipeline.settings.directory.as_deref())?;
     let text = cases::read_file(&from).map_err(Error::io("read", file))?;
     let cases =
         Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;

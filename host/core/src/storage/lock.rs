@@ -57,7 +57,7 @@ pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, 
     let path = Path::new(OWN).join(format!("{name}.lock"));
     loop {
         let file = own(name, limit, talk)?;
-        // Whoever had it before has removed the file that we have waited for.
+        // The process that had it before has removed the file that we have waited for.
         let locked = file.metadata().map_err(Error::io("examine", &path))?;
         let there = fs::metadata(&path).ok();
         if there.is_some_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
@@ -68,7 +68,7 @@ pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, 
 
 impl Drop for Passing {
     fn drop(&mut self) {
-        // Still locked: whoever waits for it finds that it is another file by then.
+        // Still locked: a process that waits for it finds that it is another file by then.
         let _ = fs::remove_file(&self.path);
     }
 }

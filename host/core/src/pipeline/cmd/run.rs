@@ -93,7 +93,7 @@ pub(in crate::pipeline) fn execute(
             .talk
             .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
     }
-    // What gives names waits for whoever gives or takes them.
+    // An operation that gives names waits for the one that gives or takes some now.
     let _alone = if fetches { Some(alone(pipeline, "bootc")?) } else { None };
     let named = images.iter().map(|image| fetched::settle(pipeline, &store, image, &asked));
     if code == 0 {
