@@ -226,3 +226,20 @@ fn a_build_can_be_ended_anywhere() {
 fn an_approval_can_be_ended_anywhere() {
     sample("plugin-approve", "INT-all", 15);
 }
+
+/// podman 4.3 that is interrupted while it makes its locks leaves every later one to die of them.
+#[test]
+fn locks_that_were_half_made_dont_stay() {
+    let world = World::new();
+    let podman = "#!/bin/sh
+        [ -e /tmp/once ] || { touch /tmp/once; : >/dev/shm/libpod_lock; kill -TERM $PPID; sleep 60; }
+        exec /usr/libexec/itself/podman \"$@\"\n";
+    let enter = world
+        .enter()
+        .program(&programs::machine().join("usr/bin/podman"), "/usr/libexec/itself/podman")
+        .file_with_mode("/usr/bin/podman", podman, 0o755);
+    let script = "code=0; bootc-image cmd list --quiet >&2 || code=$?; echo $code
+        ! [ -e /dev/shm/libpod_lock ]
+        bootc-image cmd list --quiet >/dev/null";
+    assert_eq!(enter.sh(script).ok().lines(), ["143"]);
+}
