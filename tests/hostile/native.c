@@ -193,6 +193,10 @@ __attribute__((unused)) static void evaluate(void *state, bootc_image_call *call
     pthread_t thread;
     if (pthread_create(&thread, NULL, leave, NULL) != 0)
         abort();
+#elif defined ENDS_WHEN_ASKED_AGAIN
+    static int asked;
+    if (asked++ > 0)
+        _exit(0);
 #elif defined ANSWERS_UNASKED
     if (is_resolved(operation)) {
         host->deny(call, text("no"), text("what was asked is denied"), text(""));

@@ -290,15 +290,17 @@ fn what_a_command_cant_plan_doesnt_run() {
 #[test]
 fn a_process_that_ended_between_two_questions_is_started_again() {
     let role = "role = \"policy\"\nbefore-lookup = true\n";
-    let (world, extension) = (
-        World::new(),
-        Extension::compiled("leaves", "tests/hostile/native.c", &["-DENDS_BETWEEN_QUESTIONS"], role),
-    );
-    let enter = extension.enabled(world.enter().registry(true), "");
-    let pulled = enter.sh("bootc-image -vv cmd pull 127.0.0.1:5000/lab/app:1").ok();
-    let started =
-        pulled.stderr.lines().filter(|line| line.contains("starting") && line.contains("bootc-image-native"));
-    assert_eq!(started.count(), 2, "{pulled:#?}");
+    for what in ["ENDS_BETWEEN_QUESTIONS", "ENDS_WHEN_ASKED_AGAIN"] {
+        let (world, define) = (World::new(), format!("-D{what}"));
+        let extension = Extension::compiled("leaves", "tests/hostile/native.c", &[&define], role);
+        let enter = extension.enabled(world.enter().registry(true), "");
+        let pulled = enter.sh("bootc-image -vv cmd pull 127.0.0.1:5000/lab/app:1").ok();
+        let started = pulled
+            .stderr
+            .lines()
+            .filter(|line| line.contains("starting") && line.contains("bootc-image-native"));
+        assert_eq!(started.count(), 2, "{what}: {pulled:#?}");
+    }
 }
 
 #[test]

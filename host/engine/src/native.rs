@@ -49,6 +49,8 @@ pub(crate) struct Process {
 pub(crate) struct NoOpinion {
     pub(crate) reason: String,
     pub(crate) fix: Option<String>,
+    /// Its process ended, or closed the socket, without an answer.
+    pub(crate) hung_up: bool,
 }
 
 /// Why a process is of no use any more.
@@ -201,7 +203,7 @@ impl Process {
             }
             Ok(Answer::Failed(problem)) => {
                 let (reason, fix) = answers::reason(words(&problem));
-                (Some(self), Err(NoOpinion { reason, fix }))
+                (Some(self), Err(NoOpinion { reason, fix, hung_up: false }))
             }
             Ok(other) => (None, Err(self.no_opinion(unexpected(&Frame::Message(other))))),
             Err(trouble) => (None, Err(self.no_opinion(trouble))),
@@ -335,7 +337,8 @@ impl Process {
 
     fn no_opinion(self, trouble: Trouble) -> NoOpinion {
         let fix = format!("who made {} can tell; with -vv, what it said is shown", self.identity.plugin);
-        NoOpinion { reason: self.explain(trouble), fix: Some(fix) }
+        let hung_up = matches!(trouble, Trouble::HungUp);
+        NoOpinion { reason: self.explain(trouble), fix: Some(fix), hung_up }
     }
 
     /// What happened, for a person. It is over.

@@ -186,15 +186,20 @@ impl Policy for JudgingPlugin {
                 let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
                 let programs = &self.workshop.compiler.programs;
                 let start = || Process::start(code, identity.clone(), World::PolicyValidator, programs);
-                let process = match place.take().filter(|process| process.listens()) {
-                    Some(process) => *process,
-                    None => caught(start).and_then(std::convert::identity).map_err(failed(false))?,
+                let ask = |process: Process| {
+                    let panicked = |reason| (None, Err(NoOpinion { reason, fix: None, hung_up: false }));
+                    caught(|| process.evaluate(view)).unwrap_or_else(panicked)
                 };
-                let evaluated = caught(|| process.evaluate(view));
-                let panicked = |reason| (None, Err(NoOpinion { reason, fix: None }));
-                let (process, opinion) = evaluated.unwrap_or_else(panicked);
+                let kept = place.take().filter(|process| process.listens()).map(|process| ask(*process));
+                let (process, opinion) = match kept {
+                    // Whether it ended before it was asked or after, nobody can tell.
+                    None | Some((None, Err(NoOpinion { hung_up: true, .. }))) => {
+                        ask(caught(start).and_then(std::convert::identity).map_err(failed(false))?)
+                    }
+                    Some(answered) => answered,
+                };
                 *place = process.map(Box::new);
-                opinion.map_err(|NoOpinion { reason, fix }| PolicyFailure {
+                opinion.map_err(|NoOpinion { reason, fix, .. }| PolicyFailure {
                     reason,
                     fix: fix.unwrap_or_else(|| format!("who made {} can tell", self.plugin)),
                     // Whoever interrupts us wants nothing to run.
