@@ -12,7 +12,6 @@ use bootc_image_model::image::{CommandImage, CopySource, HostImage, LocalImage};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::Reference;
 use bootc_image_model::subject::{Caller, Subject};
-use bootc_image_model::view::View;
 use serde_json::Value;
 
 /// A subcommand and its arguments, a line each: what is parsed and printed is the same again, and nothing but what the table
