@@ -8,6 +8,7 @@ use bootc_image_tests::house::{self, House, Row};
 /// Which crate may depend on which of ours, as it's built, its build script included. Whoever adds an edge here says with it
 /// that it runs downwards.
 const EDGES: &[Row] = &[
+    ("bootc-image-plugin-model", &[]),
     ("bootc-image-model", &[]),
     ("bootc-image-os", &["bootc-image-model"]),
     ("bootc-image-grammar", &["bootc-image-model"]),
@@ -25,7 +26,7 @@ const EDGES: &[Row] = &[
     ),
     ("bootc-image-engine-config", &[]),
     ("bootc-image-native-protocol", &[]),
-    ("bootc-image-extension", &[]),
+    ("bootc-image-extension", &["bootc-image-plugin-model"]),
     ("bootc-image-plugin-sdk", &[]),
     ("bootc-image-plugin-builder", &["bootc-image-engine-config"]),
     (
