@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
+use bootc_image_extension::abi;
 use bootc_image_model::columns::Column;
-use bootc_image_model::view::{self, View};
+use bootc_image_model::view::View;
 use bootc_image_model::weakened::is_off;
 use bootc_image_native_protocol::{
-    Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, LIBRARY, List, Load, Operation, Problem, Reference,
-    SOCKET, receive, send,
+    Answer, Command, Frame, LARGEST_ANSWER, LIBRARY, Load, Question, SOCKET, receive, send,
 };
 use bootc_image_os::children;
 use bootc_image_os::children::native::Native;
+use bootc_image_plugin_model::{self as plugin_model, List, Problem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Level;
 
@@ -36,6 +37,9 @@ const ADDRESS_SPACE: usize = 256 << 20;
 const GRACE: Duration = Duration::from_millis(500);
 /// The longest that is told of what a process said at its end, in characters.
 const LAST_WORDS: usize = 200;
+
+/// What a process is asked: an operation is sent as the host has it.
+type Ask<'a> = Question<&'a View>;
 
 /// A process in which an extension is loaded.
 pub(crate) struct Process {
@@ -163,7 +167,9 @@ impl Process {
         };
         self.send(&Ask::Load(load))?;
         match self.next()? {
-            Frame::Message(Answer::Loaded { roles }) if roles.iter().any(|role| role == world.kind()) => {
+            Frame::Message(Answer::Loaded { roles })
+                if roles.iter().any(|role| role.name() == world.kind()) =>
+            {
                 Ok(())
             }
             Frame::Message(Answer::Loaded { .. }) => {
@@ -192,7 +198,7 @@ impl Process {
 
     /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
     pub(crate) fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, NoOpinion>) {
-        let asked = self.ask(&Ask::Evaluate(operation(view)));
+        let asked = self.ask(&Ask::Evaluate(view));
         let plugin = self.identity.plugin.clone();
         match asked {
             Ok(Answer::Verdict { reason, attrs }) => {
@@ -217,7 +223,7 @@ impl Process {
         let plugin = self.identity.plugin.clone();
         let unusable = |reason| Err(PlanError::Unusable { plugin, reason });
         match asked {
-            Ok(Answer::Plan { argv, message }) => Ok(answers::plan(argv, &message)),
+            Ok(Answer::Plan(plugin_model::Plan { argv, message })) => Ok(answers::plan(argv, &message)),
             Ok(Answer::Denied { problem, .. }) => Err(answers::denied(words(&problem))),
             Ok(Answer::Failed(problem)) => Err(answers::failed(words(&problem))),
             Ok(other) => unusable(self.explain(unexpected(&Frame::Message(other)))),
@@ -296,7 +302,7 @@ impl Process {
     }
 
     /// Asks something that is answered in one message.
-    fn ask(&mut self, question: &Ask) -> Result<Answer, Trouble> {
+    fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, Trouble> {
         self.begin();
         self.send(question)?;
         match self.next()? {
@@ -308,7 +314,7 @@ impl Process {
         }
     }
 
-    fn send(&mut self, question: &Ask) -> Result<(), Trouble> {
+    fn send(&mut self, question: &Ask<'_>) -> Result<(), Trouble> {
         Ok(send(&mut Until(&self.socket, self.deadline), question)?)
     }
 
@@ -321,9 +327,9 @@ impl Process {
                 Some(Frame::Message(Answer::Log(level, text))) => {
                     self.budget.write([text.as_str()])?;
                     let level = match level {
-                        0 => Level::ERROR,
-                        1 => Level::WARN,
-                        2 => Level::INFO,
+                        abi::LOG_ERROR => Level::ERROR,
+                        abi::LOG_WARN => Level::WARN,
+                        abi::LOG_INFO => Level::INFO,
                         _ => Level::DEBUG,
                     };
                     answers::tell(level, &self.identity.plugin, &sanitize(&text), "");
@@ -387,14 +393,14 @@ fn unexpected(frame: &Frame<Answer>) -> Trouble {
         Frame::Message(Answer::Verdict { .. }) => "a verdict",
         Frame::Message(Answer::Denied { .. }) => "a denial",
         Frame::Message(Answer::Failed(_)) => "a failure",
-        Frame::Message(Answer::Plan { .. }) => "a plan",
+        Frame::Message(Answer::Plan(_)) => "a plan",
         Frame::Message(_) => "something else",
     };
     Trouble::Unusable(format!("answered {what} to another question"))
 }
 
 fn words(problem: &Problem) -> Words<'_> {
-    Words { code: &problem.code, message: &problem.message, hint: problem.hint.as_deref() }
+    Words { code: &problem.code, message: &problem.message, hint: Some(&problem.hint) }
 }
 
 fn pairs(attrs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
@@ -404,7 +410,7 @@ fn pairs(attrs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 /// The texts of an answer, which are paid for.
 fn texts(answer: &Answer) -> Vec<&str> {
     fn of_problem(problem: &Problem) -> [&str; 3] {
-        [&problem.code, &problem.message, problem.hint.as_deref().unwrap_or_default()]
+        [&problem.code, &problem.message, &problem.hint]
     }
     fn of_pairs(attrs: &[(String, String)]) -> impl Iterator<Item = &str> {
         pairs(attrs).flat_map(|(key, value)| [key, value])
@@ -413,7 +419,9 @@ fn texts(answer: &Answer) -> Vec<&str> {
         Answer::Verdict { reason, attrs } => of_pairs(attrs).chain([reason.as_str()]).collect(),
         Answer::Denied { problem, attrs } => of_pairs(attrs).chain(of_problem(problem)).collect(),
         Answer::Failed(problem) => of_problem(problem).to_vec(),
-        Answer::Plan { argv, message } => argv.iter().chain([message]).map(String::as_str).collect(),
+        Answer::Plan(plugin_model::Plan { argv, message }) => {
+            argv.iter().chain([message]).map(String::as_str).collect()
+        }
         Answer::Loaded { .. }
         | Answer::Unusable(_)
         | Answer::Log(..)
@@ -429,29 +437,4 @@ fn chunk(rest: &mut &[ImageRow], columns: &[Column]) -> Vec<Vec<String>> {
     *rest = rest.get(taken..).unwrap_or_default();
     let mut cells = cells.into_iter();
     (0..taken).map(|_| cells.by_ref().take(columns.len()).collect()).collect()
-}
-
-/// An operation in the words of the protocol.
-fn operation(view: &View) -> Operation {
-    let attrs = |attrs: &[(&'static str, String)]| {
-        attrs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
-    };
-    let image = |image: &view::Image| Image {
-        role: image.role.as_str().to_owned(),
-        name: image.name.as_ref().map(reference),
-        digest: image.digest.clone(),
-        attrs: attrs(&image.attrs),
-    };
-    Operation {
-        kind: view.kind.clone(),
-        digest: view.digest.clone(),
-        argv: view.argv.clone(),
-        images: view.images.iter().map(image).collect(),
-        attrs: attrs(&view.attrs),
-    }
-}
-
-fn reference(name: &view::Name) -> Reference {
-    let view::Name { canonical, transport, registry, repository, tag, digest } = name.clone();
-    Reference { canonical, transport, registry, repository, tag, digest }
 }
