@@ -23,6 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::error::Error;
 use crate::files::private_directory;
 use crate::mounts::{be_private, bind_privately, mount_memory, protect};
+use crate::trust::{Leeway, Policy, Untrusted};
 
 /// Where programs are looked for, whatever the caller's `PATH` says.
 const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
@@ -113,14 +114,11 @@ impl Own {
             });
         };
         let path = fs::canonicalize(path).map_err(Error::io("examine", path))?;
-        for part in path.ancestors() {
-            let metadata = fs::symlink_metadata(part).map_err(Error::io("examine", part))?;
-            let sticky_directory = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-            if metadata.uid() != 0 || (metadata.mode() & 0o022 != 0 && !sticky_directory) {
-                return Err(Error::UnsafeProgram(path));
-            }
+        match (Policy { leeway: Leeway::Sticky, ..Policy::ROOTS_ALONE }).walk(&path) {
+            Ok(()) => Ok(path),
+            Err(Untrusted::Broken { .. }) => Err(Error::UnsafeProgram(path)),
+            Err(Untrusted::Unknown { part, source }) => Err(Error::io("examine", part)(source)),
         }
-        Ok(path)
     }
 }
 
@@ -610,7 +608,8 @@ fn empty_home() -> Result<&'static str, Error> {
     DirBuilder::new().recursive(true).mode(0o755).create(HOME).map_err(Error::io("create", HOME))?;
     let metadata = fs::symlink_metadata(HOME).map_err(Error::io("examine", HOME))?;
     let entries = fs::read_dir(HOME).map_err(Error::io("read", HOME))?.count();
-    if !metadata.is_dir() || metadata.uid() != 0 || metadata.mode() & 0o022 != 0 || entries != 0 {
+    let trusted = Policy::ROOTS_ALONE.look(Path::new(HOME), &metadata);
+    if !metadata.is_dir() || trusted.is_err() || entries != 0 {
         let source = io::Error::other("it must be an empty directory that only root can write to");
         return Err(Error::Io { what: "use", path: HOME.into(), source });
     }
