@@ -2,11 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bootc_image_model::weakened::is_off;
+use bootc_image_os::files::read_at_most;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 use rustix::fs::OFlags;
 
@@ -194,12 +195,8 @@ pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
 
 /// Reads all of it, up to `largest` bytes.
 pub(crate) fn read_up_to(file: File, largest: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(largest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > largest {
-        return Err(io::Error::other(format!("it is larger than {} KiB", largest >> 10)));
-    }
-    Ok(bytes)
+    let too_large = || io::Error::other(format!("it is larger than {} KiB", largest >> 10));
+    read_at_most(file, largest)?.ok_or_else(too_large)
 }
 
 /// Reads a file that [`open_trusted`] opens, up to `largest` bytes.
