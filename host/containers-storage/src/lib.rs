@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use bootc_image_model::digest::Digest;
+use bootc_image_model::digest::{Digest, is_id};
 use bootc_image_model::oci;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::lock;
@@ -302,8 +302,10 @@ impl Images<'_> {
         let mut own: Vec<OwnLayer> = Vec::new();
         for id in chain(image, &layers) {
             let mut above = layers.values().filter(|layer| layer.parent.as_ref() == Some(id));
-            let is_hex = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if shared.contains(id) || !is_hex || above.any(|layer| own.iter().all(|own| own.id != layer.id)) {
+            if shared.contains(id)
+                || !is_id(id)
+                || above.any(|layer| own.iter().all(|own| own.id != layer.id))
+            {
                 break;
             }
             let directory = match self.store.driver() {

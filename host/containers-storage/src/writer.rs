@@ -1,7 +1,7 @@
 //! Writing to a storage without its own tools, as they do it themselves: under their locks, every file whole or not at all, and
 //! with a word to those who have read the indexes before.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
@@ -207,8 +207,8 @@ fn open_parent(root: &RootDir, path: &Path) -> Result<(RootDir, PathBuf), Error>
 }
 
 /// An exclusive lock that belongs to the open file: unlike those of a process it doesn't go when another descriptor of the file
-/// is closed, and the tools' locks heed it.
-fn exclusive(file: &File) -> Result<(), Errno> {
+/// is closed, and the tools' locks heed it. std locks with flock(2), which they don't heed; rustix has the locks of a process alone.
+fn exclusive(file: &File) -> Result<(), TryLockError> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -217,7 +217,7 @@ fn exclusive(file: &File) -> Result<(), Errno> {
         l_pid: 0,
     };
     let locked = fcntl(file.as_raw_fd(), FcntlArg::F_OFD_SETLK(&whole));
-    locked.map(drop).map_err(|error| Errno::from_raw_os_error(error as i32))
+    locked.map(drop).map_err(|error| lock::refused(Errno::from_raw_os_error(error as i32)))
 }
 
 #[cfg(test)]
