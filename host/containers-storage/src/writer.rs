@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, renameat, renameat_with, st
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 
-use super::{MAX_INDEX, Store};
+use super::store::{MAX_INDEX, Store};
 use crate::error::Error;
 use bootc_image_os::lock;
 use bootc_image_os::root::RootDir;
