@@ -46,7 +46,7 @@ impl<'a> Writer<'a> {
     /// Takes the storage's locks in the order in which its tools take them.
     ///
     /// # Errors
-    /// [`OsError::Locked`]; the system's.
+    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); the system's.
     pub(super) fn lock(store: &'a Store<'a>, limit: Duration, talk: &dyn Talk) -> Result<Self, Error> {
         let root = store.root;
         let lock = |kind: &str| {
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
     /// The entries of an index, `layers` or `images`.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`].
+    /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
     pub(super) fn index(&self, kind: &str) -> Result<Vec<Record>, Error> {
         self.store.index(&format!("{}-{kind}/{kind}.json", self.store.driver()))
     }

@@ -1,6 +1,6 @@
 //! Units that start containers, read as Quadlet reads them: podman's generator, which makes services of them at boot.
 //!
-//! - [`file`]: the text of a unit
+//! - `file`: a unit as a file, and its text
 //! - [`Units`]: the units of a system, and the images that they start
 //! - [`ImageName`]: what a unit says of an image, as far as that is known before it starts
 
