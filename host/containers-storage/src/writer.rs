@@ -207,7 +207,7 @@ fn open_parent(root: &RootDir, path: &Path) -> Result<(RootDir, PathBuf), Error>
 }
 
 /// An exclusive lock that belongs to the open file: unlike those of a process it doesn't go when another descriptor of the file
-/// is closed, and the tools' locks heed it. std locks with flock(2), which they don't heed; rustix has the locks of a process alone.
+/// is closed, and the tools' locks heed it. std has flock(2), which they don't heed, and rustix the locks of a process alone.
 fn exclusive(file: &File) -> Result<(), TryLockError> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
