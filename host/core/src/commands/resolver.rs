@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bootc_image_containers_storage::Image;
 use bootc_image_grammar::{Command, Kind};
-use bootc_image_model::digest::Digest;
+use bootc_image_model::digest::{Digest, is_id};
 use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::Reference;
@@ -146,8 +146,7 @@ impl Resolver for Assumed {
     }
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {
-        let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let name = if is_id { None } else { Some(first_meaning(text)?) };
+        let name = if is_id(text) { None } else { Some(first_meaning(text)?) };
         Ok(Stored { name, names: Vec::new(), image: self.local() })
     }
 

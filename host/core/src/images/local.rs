@@ -19,7 +19,7 @@ use bootc_image_os::scratch::{self, Scratch};
 use bootc_image_stores::bootc_store::{BootcStore, SUBPATH};
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::export::{Said, read_oci};
-use bootc_image_stores::ostree::Repository;
+use bootc_image_stores::ostree::{ImageRef, Repository};
 use bootc_image_stores::sysroot::{self, Deployed};
 use bootc_image_stores::transfer::check_room;
 
@@ -45,6 +45,28 @@ pub(crate) fn booted_image(settings: &Settings) -> Result<(HostImage, bool), Err
 pub(crate) fn host_image(physical: &RootDir, name: String, commit: Commit) -> Result<HostImage, Error> {
     let manifest_digest = Repository::open(physical)?.manifest_digest(&commit)?;
     Ok(HostImage { name, commit, manifest_digest })
+}
+
+/// The refs of host images that a name means: with its transport, as listed, or without.
+pub(crate) fn host_refs(physical: &RootDir, name: &str) -> Result<Vec<ImageRef>, Error> {
+    let repository = "ostree/repo";
+    if !physical.exists(repository).map_err(physical.error("examine", repository))? {
+        return Ok(Vec::new());
+    }
+    let (refs, _) = Repository::open(physical)?.image_refs()?;
+    let named = |image: &ImageRef| image.name == name || means(&image.name, name);
+    Ok(refs.into_iter().filter(named).collect())
+}
+
+/// Whether a host image, listed with its transport, is what a bare name means.
+fn means(listed: &str, bare: &str) -> bool {
+    let Some((_, rest)) = listed.split_once(':') else { return false };
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
+        (Ok(listed), Ok(bare)) => listed.with_default_tag() == bare.with_default_tag(),
+        _ => false,
+    };
+    rest == bare || same_reference()
 }
 
 /// One of us at a time copies to a storage: the next one may find that there is nothing left to do. Held until dropped.
@@ -138,4 +160,25 @@ pub(crate) fn pull(
         scratch: &Scratch::new()?,
     }
     .copy(context, name, &diff_ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::means;
+
+    #[test]
+    fn a_bare_name_means_an_image_whatever_its_transport() {
+        for (listed, bare, expected) in [
+            ("docker://quay.io/a:1", "quay.io/a:1", true),
+            ("docker://quay.io/a", "quay.io/a:latest", true),
+            ("docker://quay.io/a:latest", "quay.io/a", true),
+            ("oci:/var/x:y", "/var/x:y", true),
+            ("containers-storage:localhost/a:1", "localhost/a:1", true),
+            ("docker://quay.io/a:1", "quay.io/a:2", false),
+            ("docker://quay.io/a:1", "a:1", false),
+            ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
+        ] {
+            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What names of images mean in a storage of this host.
 
 use bootc_image_containers_storage::{Image, Images};
-use bootc_image_model::digest::Digest;
+use bootc_image_model::digest::{Digest, is_hex};
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
 use bootc_image_os::error::Error as OsError;
@@ -71,8 +71,7 @@ pub(crate) fn as_named_here(text: &str) -> &str {
 
 fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let is_id =
-        digits.len() >= SHORT_ID && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_id = digits.len() >= SHORT_ID && is_hex(digits, digits.len());
     images.iter().filter(|image| is_id && image.id.starts_with(digits)).collect()
 }
 

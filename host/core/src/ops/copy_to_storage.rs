@@ -12,7 +12,7 @@ use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
-use bootc_image_stores::ostree::{ImageRef, Repository};
+use bootc_image_stores::ostree::ImageRef;
 use bootc_image_stores::{podman, sysroot};
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ use crate::assumed::Assumed;
 use crate::context::{Context, physical, writable_physical};
 use crate::error::Error;
 use crate::images::heal::{Fetch, Source};
-use crate::images::local::{self, booted_image, host_image};
+use crate::images::local::{self, booted_image, host_image, host_refs};
 use crate::images::names::{called, local_image, target_name};
 use crate::images::storages::Storage;
 
@@ -159,25 +159,8 @@ fn digest_of(source: &CopySource) -> &Digest {
 }
 
 fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
-    let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
-    if !exists("ostree/repo")? {
-        return Ok(Vec::new());
-    }
-    let (refs, _) = Repository::open(physical)?.image_refs()?;
-    let named = refs.into_iter().filter(|image| image.name == name || means(&image.name, name));
-    let image = |image: ImageRef| host_image(physical, image.name, image.commit);
-    named.map(|found| image(found).map(CopySource::Host)).collect()
-}
-
-/// Whether a host image, listed with its transport, is what a bare name means.
-fn means(listed: &str, bare: &str) -> bool {
-    let Some((_, rest)) = listed.split_once(':') else { return false };
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
-        (Ok(listed), Ok(bare)) => listed.with_default_tag() == bare.with_default_tag(),
-        _ => false,
-    };
-    rest == bare || same_reference()
+    let image = |found: ImageRef| host_image(physical, found.name, found.commit);
+    host_refs(physical, name)?.into_iter().map(|found| image(found).map(CopySource::Host)).collect()
 }
 
 fn unified_sources(context: &Context<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
@@ -250,25 +233,4 @@ fn copy_unified(
     }
     .copy(context, target, &diff_ids)?;
     Ok(id.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::means;
-
-    #[test]
-    fn a_bare_name_means_an_image_whatever_its_transport() {
-        for (listed, bare, expected) in [
-            ("docker://quay.io/a:1", "quay.io/a:1", true),
-            ("docker://quay.io/a", "quay.io/a:latest", true),
-            ("docker://quay.io/a:latest", "quay.io/a", true),
-            ("oci:/var/x:y", "/var/x:y", true),
-            ("containers-storage:localhost/a:1", "localhost/a:1", true),
-            ("docker://quay.io/a:1", "quay.io/a:2", false),
-            ("docker://quay.io/a:1", "a:1", false),
-            ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
-        ] {
-            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
-        }
-    }
 }
