@@ -4,6 +4,7 @@
 mod cmd;
 mod completion;
 mod copy_to_storage;
+mod exists;
 mod list;
 mod plugin;
 mod policy;
@@ -78,6 +79,7 @@ impl Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operation {
     List(list::List),
+    Exists(exists::Exists),
     CopyToStorage(copy_to_storage::CopyToStorage),
     PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
     SetUnified(set_unified::SetUnified),
@@ -94,6 +96,7 @@ impl Operation {
     fn into_request(self, plugins: &dyn Plugins) -> Result<Asked, Failure> {
         Ok(match self {
             Self::List(list) => list.into_request(plugins),
+            Self::Exists(exists) => (exists.into(), ListFormat::default()),
             Self::CopyToStorage(copy) => (copy.into(), ListFormat::default()),
             Self::PullFromDefaultStorage(pull) => (pull.into(), ListFormat::default()),
             Self::SetUnified(set) => (set.into(), ListFormat::default()),
@@ -191,6 +194,7 @@ fn show(ui: &Ui, plugins: &PluginSet, answer: Answer, format: &ListFormat) -> Re
 fn show_report(ui: &Ui, plugins: &PluginSet, report: Report, format: &ListFormat) -> Result<u8, Failure> {
     match report {
         Report::Listing(listing) => render::listing(ui, plugins, listing, format),
+        Report::Existence(existence) => exists::show(ui, &existence),
         Report::Copied(copied) => copy_to_storage::show(ui, &copied),
         Report::Pulled(pulled) => pull_from_default_storage::show(ui, &pulled),
         Report::Removed(removal) => remove::show(ui, &removal),
