@@ -3,6 +3,7 @@
 use bootc_image_model::digest::is_hex;
 use bootc_image_model::view::{Image, Name, Role};
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::podman;
 use bootc_image_stores::sysroot;
 use serde::Serialize;
@@ -10,10 +11,11 @@ use serde::Serialize;
 use super::seen::Seen;
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::local::host_refs;
-use crate::images::names::{SHORT_ID, as_named_here, in_contents, meanings};
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::local::host_refs;
+use bootc_image_stores::images::names::{SHORT_ID, as_named_here, in_contents, meanings};
 
 /// Tells whether this host has an image, in the ostree repository or in bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,33 +47,35 @@ impl Exists {
     /// What can't be a name is a mistake, and no image that isn't there.
     fn operation(&self) -> Result<Operation, Error> {
         if !self.is_id() {
-            match meanings(as_named_here(&self.image)) {
-                // Of another transport.
-                Err(error) => drop(Name::of_host(&self.image).ok_or(error)?),
-                Ok(_) => {}
+            let meant = meanings(as_named_here(&self.image));
+            // Of another transport it means something, too.
+            if let Err(error) = meant
+                && Name::of_host(&self.image).is_none()
+            {
+                return Err(error.into());
             }
         }
         Ok(Operation::Exists(self.clone()))
     }
 
     fn look(&self, context: &Context<'_>) -> Result<bool, Error> {
-        let physical = physical(context.settings)?;
+        let physical = physical(context.host.settings)?;
         if !host_refs(&physical, &self.image)?.is_empty() {
             return Ok(true);
         }
         if let Some(store) = BootcStore::open(&physical)? {
             let contents = podman::open_store(store.root())?;
-            let images = contents.images(context.settings.lock_limit, context.talk)?;
+            let images = contents.images(context.host.settings.lock_limit, context.host.talk)?;
             match in_contents(&images, &self.image) {
                 // A short id or a short name that means several images means one.
-                Ok(_) | Err(Error::Ambiguous { .. }) => return Ok(true),
+                Ok(_) | Err(StoresError::Ambiguous { .. }) => return Ok(true),
                 // Of another transport, or of none: it is no name there.
-                Err(Error::ImageNotFound { .. } | Error::Reference(_)) => {}
-                Err(error) => return Err(error),
+                Err(StoresError::ImageNotFound { .. } | StoresError::Reference(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         // It may be there, where host images can't be read.
-        if sysroot::is_composefs(&physical)? { Err(Error::Composefs) } else { Ok(false) }
+        if sysroot::is_composefs(&physical)? { Err(StoresError::Composefs.into()) } else { Ok(false) }
     }
 }
 

@@ -5,12 +5,12 @@
 //! - [`needs`], [`in_use`], [`systems`]: what must never be removed
 //! - [`removing`]: how an image goes; [`full_disk`]: also where there is no room for that
 
-pub(crate) mod full_disk;
-pub(crate) mod heal;
-pub(crate) mod in_use;
-pub(crate) mod local;
-pub(crate) mod names;
-pub(crate) mod needs;
-pub(crate) mod removing;
-pub(crate) mod storages;
+pub mod full_disk;
+pub mod heal;
+pub mod in_use;
+pub mod local;
+pub mod names;
+pub mod needs;
+pub mod removing;
+pub mod storages;
 mod systems;

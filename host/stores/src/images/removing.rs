@@ -1,22 +1,22 @@
 //! Removing an image, or names of one, from bootc's storage. What a deployment or a container needs stays.
 
+use crate::bootc_store::BootcStore;
+use crate::podman;
 use bootc_image_containers_storage::{Image, Images};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::Removal;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::root::RootDir;
-use bootc_image_stores::bootc_store::BootcStore;
-use bootc_image_stores::podman;
 
 use super::full_disk::{self, Room};
 use super::in_use::InUse;
 use super::local;
 use super::needs::Needs;
-use crate::context::{Context, writable_physical};
 use crate::error::Error;
+use crate::host::{Host, writable_physical};
 
 /// podman is given ids as they stand in the index, which anybody may have written who could write there.
-pub(crate) fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
+pub fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
     match Digest::new(format!("sha256:{}", image.id)) {
         Ok(_) => Ok(()),
         Err(_) => Err(OsError::Corrupt {
@@ -29,13 +29,13 @@ pub(crate) fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
 }
 
 /// The manifest lists that stand for an image: podman finds it by their names.
-pub(crate) fn lists_of<'a>(images: &'a Images<'_>, image: &'a Image) -> impl Iterator<Item = &'a Image> {
+pub fn lists_of<'a>(images: &'a Images<'_>, image: &'a Image) -> impl Iterator<Item = &'a Image> {
     let others = images.iter().filter(|list| list.id != image.id);
     others.filter(|list| images.instances(list).iter().any(|manifest| image.is_of(manifest)))
 }
 
 /// As [`needed_by`]; who needs a manifest list that stands for the image needs the whole image.
-pub(crate) fn kept_by<'a>(
+pub fn kept_by<'a>(
     needs: &'a Needs,
     used: &'a InUse,
     images: &Images<'_>,
@@ -51,7 +51,7 @@ pub(crate) fn kept_by<'a>(
 }
 
 /// Who needs that these names of an image stay, or, if the whole image would go, that it does.
-pub(crate) fn needed_by<'a>(
+pub fn needed_by<'a>(
     needs: &'a Needs,
     used: &'a InUse,
     image: &Image,
@@ -63,12 +63,7 @@ pub(crate) fn needed_by<'a>(
     of_names.or_else(|| if whole { of_image() } else { None })
 }
 
-pub(crate) fn removal_of(
-    image: &Image,
-    names: Vec<String>,
-    whole: bool,
-    needed_by: Option<String>,
-) -> Removal {
+pub fn removal_of(image: &Image, names: Vec<String>, whole: bool, needed_by: Option<String>) -> Removal {
     Removal { id: image.id.clone(), manifest_digest: image.digest.clone(), names, whole, needed_by }
 }
 
@@ -77,17 +72,17 @@ fn not_found(removal: &Removal) -> Error {
 }
 
 /// Removes it, if everything is still as it was when that was judged.
-pub(crate) fn remove(context: &Context<'_>, removal: Removal) -> Result<Removal, Error> {
-    let settings = context.settings;
+pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
+    let settings = host.settings;
     let physical = writable_physical(settings)?;
-    let _alone = local::alone(context, "bootc")?;
+    let _alone = local::alone(host, "bootc")?;
     let store = BootcStore::open(&physical)?.ok_or_else(|| not_found(&removal))?;
-    check(context, &physical, &store, &removal)?;
+    check(host, &physical, &store, &removal)?;
     let room = Room::make(settings, &physical, &store);
     let whole = removal.whole.then_some(removal.id.as_str());
     let podman = |words: &[&str]| {
-        full_disk::remove(context, &room, whole, &mut || {
-            let mut podman = store.podman(settings, context.talk)?;
+        full_disk::remove(host, &room, whole, &mut || {
+            let mut podman = store.podman(settings, host.talk)?;
             podman.arg("image").args(words.iter().copied());
             Ok(podman.run_quietly()?)
         })
@@ -102,7 +97,7 @@ pub(crate) fn remove(context: &Context<'_>, removal: Removal) -> Result<Removal,
         podman(&["rm", "--no-prune", "--", &removal.id])?;
     }
     let contents = podman::open_store(store.root())?;
-    let images = contents.images(settings.lock_limit, context.talk)?;
+    let images = contents.images(settings.lock_limit, host.talk)?;
     if is_left(&images, &removal) {
         return Err(OsError::Verification {
             what: removal.to_string(),
@@ -114,17 +109,12 @@ pub(crate) fn remove(context: &Context<'_>, removal: Removal) -> Result<Removal,
 }
 
 /// What was judged may have changed: then it isn't what was judged any more.
-fn check(
-    context: &Context<'_>,
-    physical: &RootDir,
-    store: &BootcStore,
-    removal: &Removal,
-) -> Result<(), Error> {
-    let needs = Needs::find(physical, context.settings)?;
+fn check(host: Host<'_>, physical: &RootDir, store: &BootcStore, removal: &Removal) -> Result<(), Error> {
+    let needs = Needs::find(physical, host.settings)?;
     let contents = podman::open_store(store.root())?;
-    let images = contents.images(context.settings.lock_limit, context.talk)?;
+    let images = contents.images(host.settings.lock_limit, host.talk)?;
     let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| not_found(removal))?;
-    let used = InUse::find(physical, context.settings, &contents, &images)?;
+    let used = InUse::find(physical, host.settings, &contents, &images)?;
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
     let who = kept_by(&needs, &used, &images, image, &removal.names, removal.whole);
     let why = if let Some(who) = who {

@@ -6,22 +6,22 @@ use std::path::Path;
 
 use super::systems::systems;
 use crate::error::Error;
+use crate::podman::{self, Configuration};
+use crate::units::Units;
 use bootc_image_containers_storage::{Image, Images, Store};
 use bootc_image_model::settings::Settings;
 use bootc_image_os::root::RootDir;
-use bootc_image_stores::podman::{self, Configuration};
-use bootc_image_stores::units::Units;
 
 /// Who uses which image, by its id.
 #[derive(Debug)]
-pub(crate) struct InUse(HashMap<String, String>);
+pub struct InUse(HashMap<String, String>);
 
 impl InUse {
     /// Of these images of bootc's storage, which is `store`.
     ///
     /// # Errors
     /// [`Error::NeedsUnknown`].
-    pub(crate) fn find(
+    pub fn find(
         physical: &RootDir,
         settings: &Settings,
         store: &Store<'_>,
@@ -51,7 +51,7 @@ impl InUse {
     }
 
     /// Who uses this image.
-    pub(crate) fn by(&self, image: &Image) -> Option<&str> {
+    pub fn by(&self, image: &Image) -> Option<&str> {
         self.0.get(&image.id).map(String::as_str)
     }
 }

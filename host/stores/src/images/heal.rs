@@ -5,20 +5,20 @@
 use std::path::Path;
 
 use super::storages::Storage;
-use crate::context::Context;
+use crate::bootc_store::BootcStore;
+use crate::default_store::DefaultStore;
 use crate::error::Error;
+use crate::host::Host;
+use crate::registry;
+use crate::transfer::{End, Name, Transfer};
 use bootc_image_containers_storage::{self as containers, TemporaryStore, Waiting, Which};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::scratch::Scratch;
-use bootc_image_stores::bootc_store::BootcStore;
-use bootc_image_stores::default_store::DefaultStore;
-use bootc_image_stores::registry;
-use bootc_image_stores::transfer::{End, Name, Transfer};
 
 /// Where an image is taken from; more than once, if need be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Source<'a> {
+pub enum Source<'a> {
     /// An OCI directory of ours.
     Exported(&'a Path),
     /// A registry, asked with these options of podman's, and for the machine that these options of skopeo's name.
@@ -43,14 +43,14 @@ impl<'a> Source<'a> {
 
 /// An image on its way into a storage.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fetch<'a> {
-    pub(crate) from: Source<'a>,
-    pub(crate) to: Storage<'a>,
+pub struct Fetch<'a> {
+    pub from: Source<'a>,
+    pub to: Storage<'a>,
     /// Its id.
-    pub(crate) id: &'a str,
+    pub id: &'a str,
     /// Its size; 0 if that isn't known.
-    pub(crate) bytes: u64,
-    pub(crate) scratch: &'a Scratch,
+    pub bytes: u64,
+    pub scratch: &'a Scratch,
 }
 
 impl Fetch<'_> {
@@ -58,18 +58,13 @@ impl Fetch<'_> {
     ///
     /// # Errors
     /// As [`Transfer::run`] and [`containers::replace`]; [`Error::Damaged`] if what is listed stays damaged.
-    pub(crate) fn copy(
-        &self,
-        context: &Context<'_>,
-        name: &Reference,
-        diff_ids: &[Digest],
-    ) -> Result<(), Error> {
-        if let Some(damage) = self.to.damage(context, Some(self.id), diff_ids)? {
-            self.to.note(context, &damage);
-            self.replace(context, Which::Damaged)?;
+    pub fn copy(&self, host: Host<'_>, name: &Reference, diff_ids: &[Digest]) -> Result<(), Error> {
+        if let Some(damage) = self.to.damage(host, Some(self.id), diff_ids)? {
+            self.to.note(host, &damage);
+            self.replace(host, Which::Damaged)?;
             // The tools would take what has other layers for another image.
-            if self.to.whole_itself(context, self.id, self.id)?.is_some() {
-                return self.to.tag(context, self.id, name);
+            if self.to.whole_itself(host, self.id, self.id)?.is_some() {
+                return self.to.tag(host, self.id, name);
             }
         }
         Transfer {
@@ -78,7 +73,7 @@ impl Fetch<'_> {
             scratch: self.scratch,
             bytes: self.bytes,
         }
-        .run(context.settings, context.talk)
+        .run(host.settings, host.talk)
         .map_err(Error::from)
     }
 
@@ -86,7 +81,7 @@ impl Fetch<'_> {
     ///
     /// # Errors
     /// As [`Transfer::run`] and [`containers::replace`].
-    pub(crate) fn replace(&self, context: &Context<'_>, which: Which) -> Result<usize, Error> {
+    pub fn replace(&self, host: Host<'_>, which: Which) -> Result<usize, Error> {
         let temporary = TemporaryStore::new(&self.to.path())?;
         let driver = self.to.read(|store, _| Ok(store.driver()))?;
         let runroot = self.scratch.directory("run")?;
@@ -96,32 +91,32 @@ impl Fetch<'_> {
             scratch: self.scratch,
             bytes: self.bytes,
         }
-        .run(context.settings, context.talk)?;
-        let more = self.documents(context, &temporary)?;
-        put(context, &self.to, &temporary, self.id, which, &more)
+        .run(host.settings, host.talk)?;
+        let more = self.documents(host, &temporary)?;
+        put(host, &self.to, &temporary, self.id, which, &more)
     }
 
     /// What the image has here beside what was fetched with it: the index that it came from, or another manifest.
-    fn documents(&self, context: &Context<'_>, temporary: &TemporaryStore) -> Result<Vec<Vec<u8>>, Error> {
+    fn documents(&self, host: Host<'_>, temporary: &TemporaryStore) -> Result<Vec<Vec<u8>>, Error> {
         let Source::Registry(reference, options, _) = self.from else { return Ok(Vec::new()) };
         let missing = self.to.read(|store, _| {
             containers::missing_documents(store, Some(temporary), self.id).map_err(Error::from)
         })?;
-        let document = |digest| registry::manifest(context.settings, &reference.with_digest(digest), options);
+        let document = |digest| registry::manifest(host.settings, &reference.with_digest(digest), options);
         // One that isn't there any more is missing afterwards.
         Ok(missing.into_iter().filter_map(|digest| document(digest).ok()).collect())
     }
 }
 
 /// Puts an image of a temporary storage in the place of what a storage has of it.
-pub(crate) fn put(
-    context: &Context<'_>,
+pub fn put(
+    host: Host<'_>,
     to: &Storage<'_>,
     temporary: &TemporaryStore,
     id: &str,
     which: Which,
     more: &[Vec<u8>],
 ) -> Result<usize, Error> {
-    let waiting = Waiting { limit: context.settings.change_limit, talk: context.talk };
+    let waiting = Waiting { limit: host.settings.change_limit, talk: host.talk };
     to.read(|store, _| containers::replace(store, temporary, id, which, more, &waiting).map_err(Error::from))
 }

@@ -10,13 +10,13 @@ use bootc_image_os::root::RootDir;
 use crate::error::Error;
 
 /// How images of bootc's storage are listed.
-pub(crate) const LIST_WITH: &str = "bootc-image list --type unified";
+pub const LIST_WITH: &str = "bootc-image list --type unified";
 /// The fewest digits of an id that stand for it.
-pub(crate) const SHORT_ID: usize = 12;
+pub const SHORT_ID: usize = 12;
 
 /// What the name of an image can mean in a containers-storage: a full name itself; a short one what podman's own names for
 /// local builds and for the registry without a name begin with.
-pub(crate) fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
+pub fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
     let names = match Reference::parse(image) {
         Err(InvalidReference::ShortName(_)) => {
             vec![Reference::parse_local(image)?, Reference::parse_local(&format!("docker.io/{image}"))?]
@@ -28,7 +28,7 @@ pub(crate) fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
 
 /// The images of a storage that a name can mean, each with the full name. One that is written just so there is meant: podman
 /// keeps capital letters, and so there can be two.
-pub(crate) fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
+pub fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
     let just_so = images.iter().find(|image| image.names.iter().any(|name| name == text));
     if let (Some(image), Ok(name)) = (just_so, Reference::parse_local(text)) {
         return Ok(vec![(image, name)]);
@@ -38,10 +38,7 @@ pub(crate) fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a 
 }
 
 /// An image of bootc's storage, by one of its names, which comes back with it, or by its id.
-pub(crate) fn in_contents<'a>(
-    images: &'a Images<'_>,
-    text: &str,
-) -> Result<(&'a Image, Option<Reference>), Error> {
+pub fn in_contents<'a>(images: &'a Images<'_>, text: &str) -> Result<(&'a Image, Option<Reference>), Error> {
     let text = as_named_here(text);
     let mut found: Vec<_> = match by_id(images, text) {
         found if found.is_empty() => {
@@ -65,7 +62,7 @@ pub(crate) fn in_contents<'a>(
 }
 
 /// A name as lists of this host have it, without the transport that stands in front.
-pub(crate) fn as_named_here(text: &str) -> &str {
+pub fn as_named_here(text: &str) -> &str {
     text.strip_prefix(CONTAINERS_STORAGE).or_else(|| text.strip_prefix(DOCKER)).unwrap_or(text)
 }
 
@@ -76,7 +73,7 @@ fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {
 }
 
 /// The image itself, if the store knows enough of it.
-pub(crate) fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
+pub fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
     let well_formed = Digest::new(format!("sha256:{}", image.id)).is_ok();
     match (&image.digest, well_formed) {
         (Some(digest), true) => Ok(LocalImage { id: image.id.clone(), manifest_digest: digest.clone() }),
@@ -90,7 +87,7 @@ pub(crate) fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, E
 }
 
 /// A name under which something can be kept: a digest isn't ours to choose.
-pub(crate) fn target_name(text: &str) -> Result<Reference, Error> {
+pub fn target_name(text: &str) -> Result<Reference, Error> {
     let reference = Reference::parse_local(text)?;
     match reference.digest() {
         Some(_) => Err(InvalidReference::Digest(text.to_owned()).into()),
@@ -99,7 +96,7 @@ pub(crate) fn target_name(text: &str) -> Result<Reference, Error> {
 }
 
 /// Under which name a host image, named with its transport, is kept in a storage.
-pub(crate) fn name_in_storage(image: &str) -> Result<Reference, Error> {
+pub fn name_in_storage(image: &str) -> Result<Reference, Error> {
     if let Some(rest) = image.strip_prefix(DOCKER) {
         return Ok(Reference::of_docker(rest)?.with_default_tag());
     }
@@ -110,6 +107,6 @@ pub(crate) fn name_in_storage(image: &str) -> Result<Reference, Error> {
 }
 
 /// The first of what a name can mean.
-pub(crate) fn first_meaning(name: &str) -> Result<Reference, Error> {
+pub fn first_meaning(name: &str) -> Result<Reference, Error> {
     meanings(name)?.into_iter().next().ok_or_else(|| Error::NoDestination(name.to_owned()))
 }

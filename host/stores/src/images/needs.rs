@@ -1,29 +1,28 @@
 //! What must stay in bootc's storage: the images of deployments, those that are bound to them, and those that their units
 //! start. If that can't be determined in full, nothing is removed.
 
-use bootc_image_stores::error::Error as StoresError;
 use std::collections::BTreeMap;
 
 use super::names::{as_named_here, name_in_storage};
 use super::systems::systems;
-use crate::context::{Context, physical};
+use crate::aliases::aliases;
+use crate::bootc_store::BootcStore;
+use crate::bound::{Bound, MayMean, Problem, bound_images};
 use crate::error::Error;
+use crate::host::{Host, physical};
+use crate::podman;
+use crate::sysroot::{self, Deployed};
+use crate::system::System;
+use crate::units::{ImageName, Units};
 use bootc_image_containers_storage::Image;
 use bootc_image_model::digest::Digest;
 use bootc_image_model::reference::{InvalidReference, Reference};
 use bootc_image_model::settings::Settings;
 use bootc_image_os::root::RootDir;
-use bootc_image_stores::aliases::aliases;
-use bootc_image_stores::bootc_store::BootcStore;
-use bootc_image_stores::bound::{Bound, MayMean, Problem, bound_images};
-use bootc_image_stores::podman;
-use bootc_image_stores::sysroot::{self, Deployed};
-use bootc_image_stores::system::System;
-use bootc_image_stores::units::{ImageName, Units};
 
 /// Who needs what.
 #[derive(Debug, Default)]
-pub(crate) struct Needs {
+pub struct Needs {
     names: Vec<NeededName>,
     /// By manifest.
     manifests: BTreeMap<Digest, String>,
@@ -94,7 +93,7 @@ impl Needs {
     ///
     /// # Errors
     /// [`Error::NeedsUnknown`].
-    pub(crate) fn find(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
+    pub fn find(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
         Self::read(physical, settings, true).map_err(|error| Error::NeedsUnknown(Box::new(error)))
     }
 
@@ -114,7 +113,7 @@ impl Needs {
         let mut needs = Self::default();
         let deployments = sysroot::all(physical)?;
         if deployments.is_empty() {
-            return Err(StoresError::NoDeployment(physical.path(".")).into());
+            return Err(Error::NoDeployment(physical.path(".")).into());
         }
         for system in systems(physical, settings)? {
             needs.add_system(&system, with_units)?;
@@ -224,7 +223,7 @@ impl Needs {
     }
 
     /// Who needs that a storage has this name, which is one of this image's, if of any.
-    pub(crate) fn of_name(&self, name: &str, image: Option<&Image>) -> Option<&str> {
+    pub fn of_name(&self, name: &str, image: Option<&Image>) -> Option<&str> {
         let partly = || self.partly.iter().find(|(image, _)| image.may_be(name)).map(|(_, who)| who.as_str());
         let is_it =
             |text: &str| name.strip_suffix(text).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
@@ -240,7 +239,7 @@ impl Needs {
     }
 
     /// Who needs this image, under whichever name.
-    pub(crate) fn of_image(&self, image: &Image) -> Option<&str> {
+    pub fn of_image(&self, image: &Image) -> Option<&str> {
         let of_name = || image.names.iter().find_map(|name| self.of_name(name, Some(image)));
         let of_manifest = || self.manifests.iter().find(|(digest, _)| image.is_of(digest));
         let is_id = |text: &str| image.id.starts_with(text.strip_prefix("sha256:").unwrap_or(text));
@@ -256,17 +255,17 @@ impl Needs {
 
 /// Says which of these images, now in bootc's storage under these names, won't be there for long. Where that isn't known nothing
 /// is said: the images themselves are as they should be.
-pub(crate) fn note_until_upgrade(context: &Context<'_>, store: &BootcStore, names: &[&Reference]) {
+pub fn note_until_upgrade(host: Host<'_>, store: &BootcStore, names: &[&Reference]) {
     let look = || {
-        let physical = physical(context.settings)?;
-        let needs = Needs::of_bootc(&physical, context.settings)?;
+        let physical = physical(host.settings)?;
+        let needs = Needs::of_bootc(&physical, host.settings)?;
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(context.settings.lock_limit, context.talk)?;
+        let images = contents.images(host.settings.lock_limit, host.talk)?;
         let goes = |name: &Reference| images.named(name).is_some_and(|image| needs.of_image(image).is_none());
         Ok::<_, Error>(names.iter().filter(|name| goes(name)).map(ToString::to_string).collect::<Vec<_>>())
     };
     for name in look().unwrap_or_default() {
-        context.talk.note(&format!(
+        host.talk.note(&format!(
             "the next `bootc upgrade` will remove {name} from bootc's storage, unless {name} is bound or the image of a deployment"
         ));
     }

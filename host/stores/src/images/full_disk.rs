@@ -8,14 +8,15 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::context::{Context, physical};
-use crate::error::{Error, make_room_on};
+use crate::bootc_store::{ALIAS, BootcStore, PARENT};
+use crate::default_store;
+use crate::error::Error;
+use crate::host::{Host, physical};
 use bootc_image_containers_storage::Store;
 use bootc_image_model::settings::Settings;
+use bootc_image_os::room::make_room_on;
 use bootc_image_os::room::{Lowered, Need, Reserve};
 use bootc_image_os::root::RootDir;
-use bootc_image_stores::bootc_store::{ALIAS, BootcStore, PARENT};
-use bootc_image_stores::default_store;
 
 /// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
 const OF_STATE: &str = "reserve";
@@ -38,7 +39,7 @@ const WORDS: [&str; 4] = [
 ];
 
 /// What makes room in bootc's storage for as long as this lives.
-pub(crate) struct Room<'a> {
+pub struct Room<'a> {
     store: &'a BootcStore,
     need: Need,
     lowered: Option<Lowered>,
@@ -47,7 +48,7 @@ pub(crate) struct Room<'a> {
 
 impl<'a> Room<'a> {
     /// Sees to it that podman has room to remove something, as far as reserves go; nothing is done where there is room.
-    pub(crate) fn make(settings: &Settings, physical: &RootDir, store: &'a BootcStore) -> Self {
+    pub fn make(settings: &Settings, physical: &RootDir, store: &'a BootcStore) -> Self {
         let indexes = INDEXES.iter().filter_map(|index| store.root().stat(index).ok());
         let indexes =
             indexes.filter_map(|found| u64::try_from(found.st_size).ok()).fold(0, u64::saturating_add);
@@ -78,18 +79,18 @@ impl<'a> Room<'a> {
     }
 
     /// Whether what podman needs is there.
-    pub(crate) fn is_there(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         self.need.is_met(&path_of(self.store.root()))
     }
 
     /// What to do where there isn't enough.
-    pub(crate) fn hint(&self) -> String {
+    pub fn hint(&self) -> String {
         let path = self.store.root().path(".");
         format!("the file system of {} is full: {}", path.display(), make_room_on(&path))
     }
 
     /// What a failure of podman's means: that there was no room, if that is so.
-    pub(crate) fn explain(&self, error: Error) -> Error {
+    pub fn explain(&self, error: Error) -> Error {
         if !is_for_want_of_room(&error) || self.is_there() {
             return error;
         }
@@ -113,8 +114,8 @@ fn is_for_want_of_room(error: &Error) -> bool {
 
 /// Runs podman to remove an image, `attempt`; where there is too little room for it, the image's own files go first: they go
 /// anyway, and no other image has them. `whole` is the image, if it goes with its last name.
-pub(crate) fn remove(
-    context: &Context<'_>,
+pub fn remove(
+    host: Host<'_>,
     room: &Room<'_>,
     whole: Option<&str>,
     attempt: &mut dyn FnMut() -> Result<(), Error>,
@@ -126,17 +127,17 @@ pub(crate) fn remove(
     // It takes what it couldn't try out for something that the kernel can't do.
     default_store::forget_missing_features();
     let Some(id) = whole else { return Err(error) };
-    if !free_files_of(context, room, id)? {
+    if !free_files_of(host, room, id)? {
         return Err(error);
     }
     attempt().map_err(|error| room.explain(error))
 }
 
 /// Removes the files of the layers that an image alone has, until there is enough room. False: there are none.
-fn free_files_of(context: &Context<'_>, room: &Room<'_>, id: &str) -> Result<bool, Error> {
+fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Error> {
     let root = room.store.root();
     let contents = Store::open(root)?;
-    let images = contents.images(context.settings.lock_limit, context.talk)?;
+    let images = contents.images(host.settings.lock_limit, host.talk)?;
     let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(false) };
     let mounted = Path::new(ALIAS).join(format!("{}-layers/mountpoints.json", contents.driver()));
     let mounted = fs::read_to_string(mounted).unwrap_or_default();
@@ -211,7 +212,7 @@ fn is_on_the_file_system_of_state(settings: &Settings, store: &BootcStore) -> bo
 }
 
 /// After something was done: makes the reserve of bootc's storage, if the record's isn't on the same file system.
-pub(crate) fn keep_reserve(settings: &Settings) {
+pub fn keep_reserve(settings: &Settings) {
     let Ok(physical) = physical(settings) else { return };
     let Ok(Some(store)) = BootcStore::open(&physical) else { return };
     Lowered::restore(&path_of(store.root()));

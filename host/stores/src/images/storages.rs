@@ -1,12 +1,15 @@
 //! The storages of this host that images are copied to and from, and whether what is in them is whole.
 
+use crate::podman;
 use bootc_image_os::error::Error as OsError;
-use bootc_image_stores::podman;
 use std::path::PathBuf;
 
 use super::names::local_image;
-use crate::context::Context;
+use crate::bootc_store::BootcStore;
+use crate::default_store::DefaultStore;
 use crate::error::Error;
+use crate::host::Host;
+use crate::transfer::{End, Name};
 use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::LocalImage;
@@ -14,13 +17,10 @@ use bootc_image_model::reference::Reference;
 use bootc_image_os::children::{Child, Program};
 use bootc_image_os::lock_watch::LockWatch;
 use bootc_image_os::root::RootDir;
-use bootc_image_stores::bootc_store::BootcStore;
-use bootc_image_stores::default_store::DefaultStore;
-use bootc_image_stores::transfer::{End, Name};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Storage<'a> {
+pub enum Storage<'a> {
     /// bootc's.
     Bootc(&'a BootcStore),
     /// podman's own.
@@ -29,7 +29,7 @@ pub(crate) enum Storage<'a> {
 
 impl<'a> Storage<'a> {
     /// Where it is.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         match self {
             Self::Bootc(store) => store.root().path("."),
             Self::Default(store) => store.path().to_owned(),
@@ -37,7 +37,7 @@ impl<'a> Storage<'a> {
     }
 
     /// An image of it, as an end of a transfer.
-    pub(crate) fn end(&self, name: Name<'a>) -> End<'a> {
+    pub fn end(&self, name: Name<'a>) -> End<'a> {
         match self {
             Self::Bootc(store) => End::Bootc(store, name),
             Self::Default(store) => End::Default(store, name),
@@ -45,19 +45,19 @@ impl<'a> Storage<'a> {
     }
 
     /// podman on it.
-    pub(crate) fn podman(&self, context: &Context<'_>) -> Result<Child, Error> {
-        let settings = context.settings;
+    pub fn podman(&self, host: Host<'_>) -> Result<Child, Error> {
+        let settings = host.settings;
         match self {
-            Self::Bootc(store) => Ok(store.podman(settings, context.talk)?),
+            Self::Bootc(store) => Ok(store.podman(settings, host.talk)?),
             Self::Default(store) => {
-                LockWatch::new([store.path()], settings.change_limit).wait(context.talk)?;
+                LockWatch::new([store.path()], settings.change_limit).wait(host.talk)?;
                 Ok(Child::new(Program::Podman, &settings.proxies)?)
             }
         }
     }
 
     /// Hands over its contents, and the storages that it sees beside itself; nothing if there is nothing in it yet.
-    pub(crate) fn read<T: Default>(
+    pub fn read<T: Default>(
         &self,
         work: impl FnOnce(&Store<'_>, &[Store<'_>]) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -84,25 +84,25 @@ impl<'a> Storage<'a> {
     }
 
     /// As [`Storage::read`], with its images; nobody adds or removes one meanwhile.
-    pub(crate) fn images<T: Default>(
+    pub fn images<T: Default>(
         &self,
-        context: &Context<'_>,
+        host: Host<'_>,
         work: impl FnOnce(&Images<'_>, &[Store<'_>]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.read(|store, others| {
-            let images = store.images(context.settings.lock_limit, context.talk)?;
+            let images = store.images(host.settings.lock_limit, host.talk)?;
             work(&images, others)
         })
     }
 
     /// The image that it holds under this name, if it is the wanted one and all of it is there.
-    pub(crate) fn held(
+    pub fn held(
         &self,
-        context: &Context<'_>,
+        host: Host<'_>,
         name: &Reference,
         wanted: impl Fn(&Image) -> bool,
     ) -> Result<Option<LocalImage>, Error> {
-        self.images(context, |images, others| {
+        self.images(host, |images, others| {
             let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
             match images.damage(image, others)? {
                 None => local_image(&self.root()?, image).map(Some),
@@ -113,17 +113,17 @@ impl<'a> Storage<'a> {
 
     /// As [`Storage::held`], after something was written: that the name means something else, or that the image isn't whole, is
     /// an error then.
-    pub(crate) fn check_written(
+    pub fn check_written(
         &self,
-        context: &Context<'_>,
+        host: Host<'_>,
         name: &Reference,
         wanted: impl Fn(&Image) -> bool,
     ) -> Result<LocalImage, Error> {
-        let found = self.images(context, |images, others| {
+        let found = self.images(host, |images, others| {
             let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
             match images.damage(image, others)? {
                 Some(damage) if !damage.is_of_metadata() => {
-                    Err(self.damaged(context, name.to_string(), &damage))
+                    Err(self.damaged(host, name.to_string(), &damage))
                 }
                 _ => local_image(&self.root()?, image).map(Some),
             }
@@ -141,16 +141,11 @@ impl<'a> Storage<'a> {
     ///
     /// # Errors
     /// [`Error::Damaged`].
-    pub(crate) fn whole(
-        &self,
-        context: &Context<'_>,
-        name: &str,
-        id: &str,
-    ) -> Result<Option<Vec<Digest>>, Error> {
-        if let Some(diff_ids) = self.whole_itself(context, name, id)? {
+    pub fn whole(&self, host: Host<'_>, name: &str, id: &str) -> Result<Option<Vec<Digest>>, Error> {
+        if let Some(diff_ids) = self.whole_itself(host, name, id)? {
             return Ok(Some(diff_ids));
         }
-        self.shown(context, id, |images, image, checker| match checker.image_of(images.store(), image)? {
+        self.shown(host, id, |images, image, checker| match checker.image_of(images.store(), image)? {
             Some(damage) if !damage.is_of_metadata() => Err(Error::Damaged {
                 image: name.to_owned(),
                 what: damage.to_string(),
@@ -168,19 +163,12 @@ impl<'a> Storage<'a> {
     ///
     /// # Errors
     /// [`Error::Damaged`].
-    pub(crate) fn whole_itself(
-        &self,
-        context: &Context<'_>,
-        name: &str,
-        id: &str,
-    ) -> Result<Option<Vec<Digest>>, Error> {
-        self.images(context, |images, others| {
+    pub fn whole_itself(&self, host: Host<'_>, name: &str, id: &str) -> Result<Option<Vec<Digest>>, Error> {
+        self.images(host, |images, others| {
             let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(None) };
             match images.damage(image, others)? {
                 // Owners and modes are read from what is kept of the archive, not from the files.
-                Some(damage) if !damage.is_of_metadata() => {
-                    Err(self.damaged(context, name.to_owned(), &damage))
-                }
+                Some(damage) if !damage.is_of_metadata() => Err(self.damaged(host, name.to_owned(), &damage)),
                 _ => Ok(Some(images.diff_ids(image))),
             }
         })
@@ -188,13 +176,13 @@ impl<'a> Storage<'a> {
 
     /// What is damaged of what the storage's tools would use for an image with this id and these layers: they take it for
     /// granted.
-    pub(crate) fn damage(
+    pub fn damage(
         &self,
-        context: &Context<'_>,
+        host: Host<'_>,
         id: Option<&str>,
         diff_ids: &[Digest],
     ) -> Result<Option<Damage>, Error> {
-        self.images(context, |images, others| {
+        self.images(host, |images, others| {
             let mut checker = Checker::new(images.store(), others)?;
             let image = images.iter().find(|image| Some(image.id.as_str()) == id);
             match image.map(|image| checker.image(image)).transpose()?.flatten() {
@@ -205,8 +193,8 @@ impl<'a> Storage<'a> {
     }
 
     /// What is damaged of anything in it.
-    pub(crate) fn any_damage(&self, context: &Context<'_>) -> Result<Option<Damage>, Error> {
-        self.images(context, |images, others| {
+    pub fn any_damage(&self, host: Host<'_>) -> Result<Option<Damage>, Error> {
+        self.images(host, |images, others| {
             let mut checker = Checker::new(images.store(), others)?;
             for image in images.iter() {
                 if let Some(damage) = checker.image(image)? {
@@ -218,25 +206,25 @@ impl<'a> Storage<'a> {
     }
 
     /// As [`Checker::would_get_worse`].
-    pub(crate) fn would_get_worse(&self) -> Result<bool, Error> {
+    pub fn would_get_worse(&self) -> Result<bool, Error> {
         self.read(|store, others| Checker::new(store, others)?.would_get_worse().map_err(Error::from))
     }
 
     /// How large an image is, wherever podman shows it; 0 if it is gone, which its user will find out.
-    pub(crate) fn size_of(&self, context: &Context<'_>, id: &str) -> Result<u64, Error> {
-        self.shown(context, id, |images, image, _| images.size(image).map_err(Error::from))
+    pub fn size_of(&self, host: Host<'_>, id: &str) -> Result<u64, Error> {
+        self.shown(host, id, |images, image, _| images.size(image).map_err(Error::from))
     }
 
     /// Hands over an image by its id, its own first, then one of the storages beside it; nothing if none has it.
     fn shown<T: Default>(
         &self,
-        context: &Context<'_>,
+        host: Host<'_>,
         id: &str,
         work: impl FnOnce(&Images<'_>, &Image, &mut Checker<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.open(|own, others| {
             let stores = || own.into_iter().chain(others);
-            let images = stores().map(|store| store.images(context.settings.lock_limit, context.talk));
+            let images = stores().map(|store| store.images(host.settings.lock_limit, host.talk));
             let all = images.collect::<Result<Vec<_>, _>>()?;
             let found = all.iter().find_map(|images| {
                 let image = images.iter().find(|image| image.id == id)?;
@@ -249,30 +237,30 @@ impl<'a> Storage<'a> {
     }
 
     /// Gives an image another name.
-    pub(crate) fn tag(&self, context: &Context<'_>, id: &str, name: &Reference) -> Result<(), Error> {
-        let mut podman = self.podman(context)?;
+    pub fn tag(&self, host: Host<'_>, id: &str, name: &Reference) -> Result<(), Error> {
+        let mut podman = self.podman(host)?;
         podman.args(["image", "tag", id, &name.to_string()]);
         Ok(podman.run_quietly()?)
     }
 
     /// Says what is about to be replaced, and why.
-    pub(crate) fn note(&self, context: &Context<'_>, damage: &Damage) {
+    pub fn note(&self, host: Host<'_>, damage: &Damage) {
         let storage = match self {
             Self::Bootc(_) => "bootc's storage",
             Self::Default(_) => "podman's storage",
         };
-        context.talk.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
+        host.talk.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
     }
 
     /// That an image isn't whole, and what to do.
-    pub(crate) fn damaged(&self, context: &Context<'_>, image: String, damage: &Damage) -> Error {
+    pub fn damaged(&self, host: Host<'_>, image: String, damage: &Damage) -> Error {
         let hint = match self {
             Self::Bootc(_) => {
-                let sysroot = context.settings.sysroot.as_ref().map(|path| format!("--sysroot {path} "));
+                let sysroot = host.settings.sysroot.as_ref().map(|path| format!("--sysroot {path} "));
                 format!("replace its layers with: bootc-image {}repair {image}", sysroot.unwrap_or_default())
             }
             Self::Default(_) => {
-                let with_layer = damage.layer().and_then(|layer| self.names_with(context, layer, "").ok());
+                let with_layer = damage.layer().and_then(|layer| self.names_with(host, layer, "").ok());
                 let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
                 format!(
                     "podman doesn't replace a layer that it already has. Remove the images that use this layer with: \
@@ -284,13 +272,8 @@ impl<'a> Storage<'a> {
     }
 
     /// The images that have a layer, by one of their names, but for one.
-    pub(crate) fn names_with(
-        &self,
-        context: &Context<'_>,
-        layer: &str,
-        but_for: &str,
-    ) -> Result<String, Error> {
-        self.images(context, |images, _| {
+    pub fn names_with(&self, host: Host<'_>, layer: &str, but_for: &str) -> Result<String, Error> {
+        self.images(host, |images, _| {
             let having = images.with_layers(&[layer.to_owned()].into())?;
             let having = images.iter().filter(|image| having.contains(&image.id) && image.id != but_for);
             let name = |image: &Image| image.listed_names().next().unwrap_or(&image.id).to_owned();
