@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
-use bootc_image_core::plugin::{CommandClaim, FormatClaim, Missed, Plugins as _};
+use bootc_image_core::plugin::{CommandClaim, Missed, Plugins as _};
 use bootc_image_model::grant::{Grant, Role};
 use bootc_image_model::plugin::PluginId;
 
 use crate::code::Code;
+use crate::formats::{FormatClaim, Formats as _};
 use crate::grants::{self, Found};
 use crate::inventory::{Inventory, Masked};
 use crate::manifest::World;

@@ -275,11 +275,10 @@ fn read(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bootc_image_core::plugin::Plugins as _;
-
     use super::*;
     use crate::PluginSet;
     use crate::configuration::Configuration;
+    use crate::formats::{Formats as _, Wanted};
 
     pub(crate) const COMPONENT: &str = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
 
@@ -331,12 +330,7 @@ pub(crate) mod tests {
         };
         let says = |grants: &str| {
             let (set, _scratch) = set(&plugins, grants);
-            let wanted = bootc_image_core::plugin::Wanted {
-                format: "bars",
-                argument: None,
-                terminal: false,
-                color: false,
-            };
+            let wanted = Wanted { format: "bars", argument: None, terminal: false, color: false };
             set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
         };
         // It has no component, which is looked for only once it is chosen.

@@ -29,6 +29,7 @@ pub mod cases;
 mod code;
 pub mod configuration;
 pub mod doctor;
+pub mod formats;
 pub mod grants;
 pub mod hidden;
 pub mod inventory;

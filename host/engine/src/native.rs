@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bootc_image_core::listing::ImageRow;
-use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
+use bootc_image_core::plugin::{Opinion, Plan, PlanError};
 use bootc_image_extension::abi;
 use bootc_image_model::columns::Column;
 use bootc_image_model::view::View;
@@ -25,6 +25,7 @@ use tracing::Level;
 
 use crate::answers::{self, Words};
 use crate::code::{self, Code};
+use crate::formats::{FormatError, Wanted};
 use crate::limits::{Budget, Exceeded};
 use crate::lists::{self, LARGEST_CHUNK, next_chunk};
 use crate::manifest::{Format, World};

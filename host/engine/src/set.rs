@@ -10,8 +10,7 @@ use std::sync::{Arc, OnceLock};
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{
-    CommandClaim, FormatClaim, FormatError, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
-    Wanted,
+    CommandClaim, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
 };
 use bootc_image_model::capability::Capability;
 use bootc_image_model::grant::Grant;
@@ -21,6 +20,7 @@ use crate::approving;
 use crate::builtin::Builtin;
 use crate::code::{self, Code, Compiler};
 use crate::configuration::Configuration;
+use crate::formats::{FormatClaim, FormatError, Formats, Wanted};
 use crate::inventory::{Inventory, Plugin, Standing};
 use crate::limits::Limits;
 use crate::manifest::{Format, World};
@@ -203,6 +203,47 @@ impl PluginSet {
     }
 }
 
+impl Formats for PluginSet {
+    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
+        let enabled = self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled());
+        let claims = enabled.flat_map(|plugin| {
+            plugin.manifest.formats.iter().map(|format| FormatClaim {
+                plugin: plugin.manifest.id.clone(),
+                name: format.name.clone(),
+                summary: format.summary.clone(),
+                argument: format.argument.clone(),
+                columns: format.columns.clone(),
+                color: plugin.manifest.capabilities.iter().any(|wanted| wanted.capability.name == "color"),
+            })
+        });
+        let mut claims: Vec<FormatClaim> = claims.collect();
+        claims.sort_by(|a, b| (&a.name, &a.plugin).cmp(&(&b.name, &b.plugin)));
+        Ok(claims)
+    }
+
+    fn format(
+        &self,
+        wanted: Wanted<'_>,
+        rows: &Arc<Vec<ImageRow>>,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError> {
+        let (plugin, format) = self.formatter(wanted.format)?;
+        if format.argument.is_none() && wanted.argument.is_some() {
+            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
+        }
+        let work = |out: &mut dyn Write| {
+            let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
+            if plugin.manifest.component.native {
+                return self.process(plugin).map_err(unusable)?.format(format, rows, wanted, out);
+            }
+            let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
+            let component = code::load(runtime, &plugin.code, &self.workshop.compiler).map_err(unusable)?;
+            runtime.format(&self.identity(plugin), component, List { format, rows, wanted }, out)
+        };
+        caught_printing(&plugin.manifest.id, out, work)
+    }
+}
+
 impl Plugins for PluginSet {
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
         let mut claims: Vec<CommandClaim> = Vec::new();
@@ -274,45 +315,6 @@ impl Plugins for PluginSet {
             runtime.plan(&self.identity(found), &component, name, args, host)
         };
         caught(plan).unwrap_or_else(|panic| Err(unusable(format!("the host failed in it: {panic}"))))
-    }
-
-    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
-        let enabled = self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled());
-        let claims = enabled.flat_map(|plugin| {
-            plugin.manifest.formats.iter().map(|format| FormatClaim {
-                plugin: plugin.manifest.id.clone(),
-                name: format.name.clone(),
-                summary: format.summary.clone(),
-                argument: format.argument.clone(),
-                columns: format.columns.clone(),
-                color: plugin.manifest.capabilities.iter().any(|wanted| wanted.capability.name == "color"),
-            })
-        });
-        let mut claims: Vec<FormatClaim> = claims.collect();
-        claims.sort_by(|a, b| (&a.name, &a.plugin).cmp(&(&b.name, &b.plugin)));
-        Ok(claims)
-    }
-
-    fn format(
-        &self,
-        wanted: Wanted<'_>,
-        rows: &Arc<Vec<ImageRow>>,
-        out: &mut dyn Write,
-    ) -> Result<(), FormatError> {
-        let (plugin, format) = self.formatter(wanted.format)?;
-        if format.argument.is_none() && wanted.argument.is_some() {
-            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
-        }
-        let work = |out: &mut dyn Write| {
-            let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
-            if plugin.manifest.component.native {
-                return self.process(plugin).map_err(unusable)?.format(format, rows, wanted, out);
-            }
-            let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
-            let component = code::load(runtime, &plugin.code, &self.workshop.compiler).map_err(unusable)?;
-            runtime.format(&self.identity(plugin), component, List { format, rows, wanted }, out)
-        };
-        caught_printing(&plugin.manifest.id, out, work)
     }
 
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use bootc_image_core::plugin::Wanted;
 use bootc_image_model::weakened::is_off;
 use wasmtime::Store;
 use wasmtime::component::Resource;
@@ -14,6 +13,7 @@ use super::bindings::output::Output;
 use super::guest::Guest;
 use super::limits::Exceeded;
 use super::rows::Cursor;
+use crate::formats::Wanted;
 use crate::lists;
 
 /// The most that one call may return, in bytes.

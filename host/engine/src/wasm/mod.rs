@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bootc_image_core::listing::ImageRow;
-use bootc_image_core::plugin::{FormatError, Host, Opinion, Plan, PlanError, Wanted};
+use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::view::View;
@@ -41,6 +41,7 @@ use bootc_image_model::weakened::is_off;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
+use crate::formats::{FormatError, Wanted};
 use crate::manifest::{Format, World};
 use asks::Line;
 use bindings::configurable::ConfigurablePre;
