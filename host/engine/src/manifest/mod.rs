@@ -1,23 +1,31 @@
 //! `plugin.toml`: what a plugin is, what it is made of and what it claims. Read strictly: whatever isn't understood is an
 //! error that names the line, the key and, if one is near, the word that was probably meant.
 
+mod capabilities;
 pub(crate) mod raw;
 mod when;
 
-use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_extension::abi;
+use bootc_image_model::capability::Capability;
 use bootc_image_model::columns::Column;
-use bootc_image_model::pattern::Pattern;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::weakened::is_off;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
 use crate::limits::Wishes;
+use crate::sanitize;
 use crate::strict::{Complaint, Source, one_of, sha256};
-use crate::{API_VERSION, NATIVE_API_VERSION, sanitize};
+use capabilities::{Bounds, CAPABILITIES, KnownCapability};
 use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest, RawNative, RawWhen};
 
 pub use when::When;
+
+/// Version of the WIT packages that this host offers. A manifest's `api` must include it.
+pub const API_VERSION: Version = Version::new(0, 1, 0);
+
+/// Version of `bootc_image_extension.h` that this host offers. The `api` of native code must include it.
+pub const NATIVE_API_VERSION: Version = Version::new(abi::MAJOR as u64, abi::MINOR as u64, 0);
 
 /// The only form of manifests so far.
 const SCHEMA: i64 = 1;
@@ -331,66 +339,6 @@ fn named(text: &str, name: fn(World) -> &'static str, what: &str) -> Result<Worl
     let mut all = World::ALL.iter().copied();
     all.find(|&world| name(world) == found).ok_or_else(|| format!("{found:?} isn't known"))
 }
-
-/// A capability that there is.
-pub(crate) struct KnownCapability {
-    pub(crate) name: &'static str,
-    /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
-    world: Option<World>,
-    pub(crate) bounds: Bounds,
-}
-
-/// What the scope of a capability is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bounds {
-    /// There is none.
-    Nothing,
-    /// Names of images.
-    Names,
-    /// A directory.
-    Directory,
-    /// An option of podman.
-    Option,
-}
-
-impl Bounds {
-    pub(crate) fn fit(self, scope: &str) -> bool {
-        match self {
-            Self::Nothing => scope.is_empty(),
-            Self::Names => {
-                let last = scope.rsplit('/').next().unwrap_or(scope);
-                let is_path = !scope.contains("://") && !scope.contains('@') && !last.contains(':');
-                is_path && !scope.is_empty() && Pattern::new(scope).is_ok()
-            }
-            Self::Directory => {
-                scope.starts_with('/') && scope.split('/').all(|part| part != ".." && part != ".")
-            }
-            Self::Option => {
-                !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-            }
-        }
-    }
-
-    pub(crate) fn what(self) -> &'static str {
-        match self {
-            Self::Nothing => "empty: this capability has no scope",
-            Self::Names => "a pattern of names without transport, tag and digest, such as quay.io/example/**",
-            Self::Directory => "an absolute path",
-            Self::Option => "the long name of an option",
-        }
-    }
-}
-
-/// All of them, sorted.
-pub(crate) const CAPABILITIES: &[KnownCapability] = &[
-    KnownCapability { name: "color", world: Some(World::FormatOutput), bounds: Bounds::Nothing },
-    KnownCapability { name: COPIES_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
-    KnownCapability { name: LISTS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
-    KnownCapability { name: "podman-machine", world: None, bounds: Bounds::Option },
-    KnownCapability { name: "podman-reads", world: None, bounds: Bounds::Directory },
-    KnownCapability { name: "podman-writes", world: None, bounds: Bounds::Directory },
-    KnownCapability { name: PULLS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
-];
 
 fn capabilities(
     source: Source<'_>,

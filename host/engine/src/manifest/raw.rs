@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Bounds, CAPABILITIES};
+use super::capabilities::{Bounds, CAPABILITIES};
 use crate::limits::Wishes;
 use crate::sanitize;
 use crate::strict::{Complaint, Source, one_of};

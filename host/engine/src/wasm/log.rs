@@ -5,7 +5,7 @@ use tracing::{Level as Kept, enabled};
 use super::bindings::imports::bootc_image::host::log::{Host, Level};
 use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::guest::Guest;
-use crate::answers;
+use crate::run::answers;
 use crate::sanitize::sanitize;
 
 /// Marks the words of a panic.

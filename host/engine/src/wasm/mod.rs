@@ -5,7 +5,8 @@
 //! - [`versions`], [`imports`]: for which host it was built, and what it asks for, compared with what it may have, before
 //!   anything is linked
 //! - [`guest`]: what the host keeps for one run
-//! - [`limits`]: what a run may use; [`watchdog`]: its time; [`stopped`]: why it ended early
+//! - [`load`]: from a file to machine code; [`workshop`]: components ready to run
+//! - [`pool`]: the memory of a run; [`watchdog`]: its time; [`stopped`]: why it ended early
 //! - `log`, `config`, `rows`, `asks`, `operations`, `commands`, `formats`, `policies`: one file an interface or two; `wasi`:
 //!   what leads nowhere
 
@@ -16,33 +17,36 @@ mod config;
 mod formats;
 mod guest;
 mod imports;
-pub mod limits;
+mod load;
 mod log;
 mod operations;
 mod policies;
+mod pool;
 mod rows;
 mod stopped;
+mod texts;
 mod versions;
 mod wasi;
 mod watchdog;
+mod workshop;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Write};
+use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
-use bootc_image_model::capability::Capability;
-use bootc_image_model::plugin::PluginId;
 use bootc_image_model::view::View;
 use bootc_image_model::weakened::is_off;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
-use crate::formats::{FormatError, Wanted};
-use crate::manifest::{Format, World};
+use crate::limits::Limits;
+use crate::manifest::World;
+use crate::run::caught::Printing;
+use crate::run::{BadSetting, Identity, List, Unformatted, answers};
+use crate::unusable::Unusable;
 use asks::Line;
 use bindings::configurable::ConfigurablePre;
 use bindings::imports::bootc_image::{host, policy};
@@ -51,16 +55,16 @@ use bindings::validator::ValidatorPre;
 use bindings::wrapper::{Wrapper, WrapperPre};
 use formats::{Listed, Stop};
 use guest::Guest;
-use limits::Limits;
 use rows::Cursor;
 use stopped::Ran;
 use watchdog::{Clock, Watchdog};
 
-pub(crate) use policies::BadSetting;
+pub(crate) use load::Compiler;
+pub(crate) use workshop::{Judge, Workshop};
 
 /// How often the components of a runtime run in one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Runs {
+enum Runs {
     /// Once: their memory is mapped for the run and unmapped after it.
     Once,
     /// Again and again: their memory is taken from a pool, and what a run has changed in it is undone when the run ends. Making
@@ -69,7 +73,7 @@ pub(crate) enum Runs {
 }
 
 impl Runs {
-    pub(crate) fn of(world: World) -> Self {
+    fn of(world: World) -> Self {
         match world {
             World::CommandWrapper | World::FormatOutput => Self::Once,
             World::PolicyValidator => Self::Again,
@@ -78,7 +82,7 @@ impl Runs {
 }
 
 /// wasmtime with what this host offers to components.
-pub(crate) struct Runtime {
+struct Runtime {
     engine: Engine,
     /// The settings of the engine, and the limits of its instances.
     settings: String,
@@ -89,41 +93,22 @@ pub(crate) struct Runtime {
     waiting: AtomicUsize,
 }
 
-/// For whom a component runs.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity {
-    pub(crate) plugin: PluginId,
-    /// A JSON object.
-    pub(crate) settings: Arc<str>,
-    pub(crate) limits: Limits,
-    /// What it asks for and was granted.
-    pub(crate) capabilities: Arc<[Capability]>,
-}
-
-/// What is formatted, and how.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct List<'a> {
-    pub(crate) format: &'a Format,
-    pub(crate) rows: &'a Arc<Vec<ImageRow>>,
-    pub(crate) wanted: Wanted<'a>,
-}
-
 /// A policy that is ready to run again and again.
-pub(crate) struct ReadyPolicy {
+struct ReadyPolicy {
     pre: ValidatorPre<Guest>,
     wasi: bool,
 }
 
 impl Runtime {
-    pub(crate) fn new(runs: Runs) -> wasmtime::Result<Self> {
+    fn new(runs: Runs) -> wasmtime::Result<Self> {
         let mut config = bootc_image_engine_config::engine_config();
         if runs == Runs::Again {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(limits::pool()));
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool::pool()));
         }
         if is_off("stack") {
             config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
         }
-        let settings = format!("{config:?} {} {:?}", runs == Runs::Again, limits::pool());
+        let settings = format!("{config:?} {} {:?}", runs == Runs::Again, pool::pool());
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
@@ -135,12 +120,12 @@ impl Runtime {
         Ok(Self { engine, settings, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
+    pub(super) fn engine(&self) -> &Engine {
         &self.engine
     }
 
     /// Tells engines apart that may compile or take a component otherwise: by settings, limits and version.
-    pub(crate) fn fingerprint(&self) -> String {
+    fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.settings.hash(&mut hasher);
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
@@ -148,7 +133,7 @@ impl Runtime {
     }
 
     /// Runs a component of the world `bootc-image:command/wrapper` once.
-    pub(crate) fn plan(
+    fn plan(
         &self,
         identity: &Identity,
         component: &Component,
@@ -175,7 +160,8 @@ impl Runtime {
         args: &[String],
         line: Option<Line>,
     ) -> Result<Plan, PlanError> {
-        let unusable = |reason| PlanError::Unusable { plugin: identity.plugin.clone(), reason };
+        let stop = |reason| PlanError::Unusable { plugin: identity.plugin.clone(), reason };
+        let unusable = |unusable: Unusable| stop(unusable.to_string());
         let (linker, wasi) = self.linker_for(identity, component, World::CommandWrapper).map_err(unusable)?;
         let mut store = self.store(identity, wasi).map_err(unusable)?;
         store.data_mut().connect(line);
@@ -184,66 +170,61 @@ impl Runtime {
         let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().ran());
         match outcome.map_err(reason) {
             Ok(Ok(plan)) => Ok(commands::plan(plan)),
-            Ok(Err(failure)) => Err(commands::failure(failure)),
-            Err(reason) => Err(unusable(reason)),
+            Ok(Err(failure)) => Err(commands::failure(&failure)),
+            Err(reason) => Err(stop(reason)),
         }
     }
 
-    /// Links a component of the world `bootc-image:command/wrapper`, to see whether that can be done.
-    pub(crate) fn prepare_command(&self, identity: &Identity, component: &Component) -> Result<(), String> {
-        let (linker, _) = self.linker_for(identity, component, World::CommandWrapper)?;
-        let ready = || WrapperPre::new(linker.instantiate_pre(component)?);
-        ready().map(drop).map_err(|error| stopped::reason(&error, Ran::default()))
+    /// Links a component, to see whether that can be done.
+    fn prepare(&self, identity: &Identity, component: &Component, world: World) -> Result<(), Unusable> {
+        let (linker, _) = self.linker_for(identity, component, world)?;
+        let ready = || {
+            let pre = linker.instantiate_pre(component)?;
+            match world {
+                World::CommandWrapper => WrapperPre::new(pre).map(drop),
+                World::FormatOutput => OutputPre::new(pre).map(drop),
+                World::PolicyValidator => ValidatorPre::new(pre).map(drop),
+            }
+        };
+        ready().map_err(|error| stopped::reason(&error, Ran::default()).into())
     }
 
     /// Links a component of the world `bootc-image:policy/validator`.
-    pub(crate) fn prepare_policy(
-        &self,
-        identity: &Identity,
-        component: &Component,
-    ) -> Result<ReadyPolicy, String> {
+    fn prepare_policy(&self, identity: &Identity, component: &Component) -> Result<ReadyPolicy, Unusable> {
         let (linker, wasi) = self.linker_for(identity, component, World::PolicyValidator)?;
         let ready = || ValidatorPre::new(linker.instantiate_pre(component)?);
         Ok(ReadyPolicy { pre: ready().map_err(|error| stopped::reason(&error, Ran::default()))?, wasi })
     }
 
     /// Asks a policy once. An error says why it has no opinion.
-    pub(crate) fn evaluate(
+    fn evaluate(
         &self,
         identity: &Identity,
         policy: &ReadyPolicy,
         view: &Arc<View>,
     ) -> Result<Opinion, String> {
-        let mut store = self.store(identity, policy.wasi)?;
+        let mut store = self.store(identity, policy.wasi).map_err(|unusable| unusable.to_string())?;
         let outcome = policy
             .pre
             .instantiate(&mut store)
             .and_then(|validator| policies::evaluate(&validator, &mut store, view.clone()));
         match outcome {
             Ok(Ok(verdict)) => Ok(policies::opinion(&identity.plugin, &verdict)),
-            Ok(Err(problem)) => Err(policies::failure(&problem)),
+            Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
             Err(error) => Err(stopped::reason(&error, store.data().ran())),
         }
     }
 
-    /// Links a component of the world `bootc-image:format/output`, to see whether that can be done.
-    pub(crate) fn prepare_format(&self, identity: &Identity, component: &Component) -> Result<(), String> {
-        let (linker, _) = self.linker_for(identity, component, World::FormatOutput)?;
-        let ready = || OutputPre::new(linker.instantiate_pre(component)?);
-        ready().map(drop).map_err(|error| stopped::reason(&error, Ran::default()))
-    }
-
     /// Runs a component of the world `bootc-image:format/output` once: it formats a list. Nothing is taken apart afterwards: that
     /// would cost a fifth of the time, and a list is the last thing that a process does.
-    pub(crate) fn format(
+    fn format(
         &self,
         identity: &Identity,
         component: Component,
         list: List<'_>,
-        out: &mut dyn Write,
-    ) -> Result<(), FormatError> {
-        let plugin = || identity.plugin.clone();
-        let unusable = |reason| FormatError::NotBegun { plugin: plugin(), reason };
+        out: &mut Printing<'_>,
+    ) -> Result<(), Unformatted> {
+        let unusable = |unusable: Unusable| Unformatted::Failed(unusable.to_string());
         let component = ManuallyDrop::new(component);
         let (linker, wasi) = self.linker_for(identity, &component, World::FormatOutput).map_err(unusable)?;
         let linker = ManuallyDrop::new(linker);
@@ -251,35 +232,24 @@ impl Runtime {
         let cursor = Cursor::new(list.rows.clone(), list.format.columns.clone());
         let mut store = ManuallyDrop::new(self.store(identity, wasi).map_err(unusable)?);
         let listed = Listed { cursor, columns };
-        let mut begun = false;
         let outcome = match Output::instantiate(&mut *store, &component, &linker) {
-            Ok(output) => formats::format(&output, &mut store, list.wanted, listed, out, &mut begun),
+            Ok(output) => formats::format(&output, &mut store, list.wanted, listed, out),
             Err(error) => Err(error.into()),
         };
-        let reason = match outcome {
-            Ok(()) => return Ok(()),
-            Err(Stop::Output(error)) => return Err(FormatError::Output(error)),
-            Err(Stop::Problem(problem)) if !begun && problem.code == "usage" => {
-                return Err(FormatError::Usage(policies::failure(&problem)));
-            }
-            Err(Stop::Problem(problem)) => policies::failure(&problem),
-            Err(Stop::Plugin(error)) => stopped::reason(&error, store.data().ran()),
-        };
-        let plugin = plugin();
-        Err(if begun {
-            FormatError::Cut { plugin, reason }
-        } else {
-            FormatError::NotBegun { plugin, reason }
+        outcome.map_err(|stop| match stop {
+            Stop::Output(error) => Unformatted::Output(error),
+            Stop::Problem(problem) => answers::unformatted((&problem).into(), texts::key(&problem)),
+            Stop::Plugin(error) => Unformatted::Failed(stopped::reason(&error, store.data().ran())),
         })
     }
 
     /// Asks a component what is wrong with the settings in `identity`: nothing if it doesn't check them.
-    pub(crate) fn check_settings(
+    fn check_settings(
         &self,
         identity: &Identity,
         component: &Component,
         world: World,
-    ) -> Result<Vec<BadSetting>, String> {
+    ) -> Result<Vec<BadSetting>, Unusable> {
         let (linker, wasi) = self.linker_for(identity, component, world)?;
         let pre =
             linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, Ran::default()))?;
@@ -289,7 +259,7 @@ impl Runtime {
         let checked = pre
             .instantiate(&mut store)
             .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
-        checked.map_err(|error| stopped::reason(&error, store.data().ran()))
+        checked.map_err(|error| stopped::reason(&error, store.data().ran()).into())
     }
 
     /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
@@ -298,12 +268,11 @@ impl Runtime {
         identity: &Identity,
         component: &Component,
         world: World,
-    ) -> Result<(Linker<Guest>, bool), String> {
+    ) -> Result<(Linker<Guest>, bool), Unusable> {
         if !is_off("versions") {
             versions::check(&self.engine, component).map_err(|error| error.to_string())?;
         }
-        let wasi = imports::check(&self.engine, component, world, &identity.capabilities)
-            .map_err(|error| error.to_string())?;
+        let wasi = imports::check(&self.engine, component, world, &identity.capabilities)?;
         let mut linker = self.linker.clone();
         if wasi {
             wasi::link(&mut linker).map_err(|error| stopped::reason(&error, Ran::default()))?;
@@ -312,7 +281,7 @@ impl Runtime {
     }
 
     /// Stops the clock, unless a plugin would go on without one. The next run starts it again.
-    pub(crate) fn rest(&self) {
+    fn rest(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 && !is_off("rest") {
             return;
         }
@@ -331,7 +300,7 @@ impl Runtime {
 
     /// A store whose limits hold from the first instruction on, those of its instantiation included. Without a clock there is
     /// none.
-    fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, String> {
+    fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, Unusable> {
         let limits = identity.limits;
         let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
         let guest = Guest::new(identity, clock, wasi);
