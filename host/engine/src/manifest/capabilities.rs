@@ -6,6 +6,7 @@ use bootc_image_model::pattern::Pattern;
 use super::World;
 
 /// A capability that there is.
+#[derive(Clone, Copy)]
 pub(super) struct KnownCapability {
     pub(super) name: &'static str,
     /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
