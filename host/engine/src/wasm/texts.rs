@@ -4,7 +4,7 @@ use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::{Denial, Failure, Problem};
 use crate::run::answers::Words;
 
-pub(super) fn of_attrs(attrs: &[Attr]) -> impl Iterator<Item = &str> {
+pub(super) fn of_attrs(attrs: &[Attr]) -> impl Iterator<Item = &str> + Clone {
     attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()])
 }
 
