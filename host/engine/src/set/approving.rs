@@ -7,7 +7,7 @@ use bootc_image_core::plugin::{CommandClaim, Plugins as _};
 use bootc_image_model::grant::{Grant, Role};
 use bootc_image_model::plugin::PluginId;
 
-use super::PluginSet;
+use super::{PluginSet, problem};
 use crate::formats::{FormatClaim, Formats as _};
 use crate::manifest::World;
 use crate::places::Places;
@@ -17,11 +17,7 @@ use crate::trust::grants::{self, Found};
 impl PluginSet {
     pub(super) fn to_grant(&self, plugin: &str) -> Result<Grant, Error> {
         let found = self.find(plugin)?;
-        let problem = |reason: String, fix: &str| Error::Plugin {
-            plugin: plugin.to_owned(),
-            reason,
-            fix: fix.to_owned(),
-        };
+        let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
         let Code::File(code) = &found.code else {
             return Err(problem(
                 "it is part of this program and needs no grant".to_owned(),
@@ -79,11 +75,8 @@ impl PluginSet {
             return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
         };
         if let Some(file) = self.approved_by_image(&grant.plugin) {
-            return Err(Error::Plugin {
-                plugin: grant.plugin.to_string(),
-                reason: format!("the OS image approves it in {}", file.display()),
-                fix: "there is nothing to do".to_owned(),
-            });
+            let reason = format!("the OS image approves it in {}", file.display());
+            return Err(problem(grant.plugin.as_str(), reason, "there is nothing to do"));
         }
         let granted = read_grants(places)?;
         refuse_lost_policy(&granted, &grant.plugin, grant.role)?;
@@ -94,7 +87,7 @@ impl PluginSet {
 
     pub(super) fn remove_grant(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
         let places = self.places();
-        let problem = |reason: String, fix: String| Error::Plugin { plugin: plugin.to_string(), reason, fix };
+        let problem = |reason: String, fix: String| problem(plugin.as_str(), reason, fix);
         let granted = read_grants(places)?;
         let own = grants::file_of(places, plugin);
         let mut of_plugin = granted.iter().filter(|grant| grant.plugin == *plugin);
@@ -139,18 +132,17 @@ fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
 /// What was approved as a policy is approved as nothing else: the guard would go without a word.
 fn refuse_lost_policy(granted: &[Found], plugin: &PluginId, role: Role) -> Result<(), Error> {
     let lost = if role == Role::Policy { None } else { grants::was_policy(granted, plugin) };
-    lost.map_or(Ok(()), |(reason, fix)| Err(Error::Plugin { plugin: plugin.to_string(), reason, fix }))
+    lost.map_or(Ok(()), |(reason, fix)| Err(problem(plugin.as_str(), reason, fix)))
 }
 
 /// A file that grants something to others as well isn't ours to replace or to remove.
 fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
         None => Ok(()),
-        Some(other) => Err(Error::Plugin {
-            plugin: plugin.to_string(),
-            reason: format!("{} is about {} as well", path.display(), other.plugin),
-            fix: format!("give {} a file of its own", other.plugin),
-        }),
+        Some(other) => {
+            let reason = format!("{} is about {} as well", path.display(), other.plugin);
+            Err(problem(plugin.as_str(), reason, format!("give {} a file of its own", other.plugin)))
+        }
     }
 }
 

@@ -167,19 +167,12 @@ impl PluginSet {
     pub fn look_for(&self, name: &str) -> Result<&Plugin, Error> {
         let inventory = self.look();
         if let Some(broken) = inventory.broken.iter().find(|broken| broken.id == name) {
-            return Err(Error::Plugin {
-                plugin: broken.id.clone(),
-                reason: broken.reason.clone(),
-                fix: broken.fix.clone(),
-            });
+            return Err(problem(&broken.id, &*broken.reason, &*broken.fix));
         }
         let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
         if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
-            return Err(Error::Plugin {
-                plugin: name.to_owned(),
-                reason: format!("the configuration masks it in {}", masked.directory.display()),
-                fix: "take it out of [policy] masked".to_owned(),
-            });
+            let reason = format!("the configuration masks it in {}", masked.directory.display());
+            return Err(problem(name, reason, "take it out of [policy] masked"));
         }
         found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
@@ -367,6 +360,10 @@ impl Plugins for PluginSet {
     fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
         self.remove_grant(plugin)
     }
+}
+
+fn problem(plugin: &str, reason: impl Into<String>, fix: impl Into<String>) -> Error {
+    Error::Plugin { plugin: plugin.to_owned(), reason: reason.into(), fix: fix.into() }
 }
 
 /// Has a list printed, and says how far that came.

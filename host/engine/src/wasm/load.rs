@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::Runtime;
+use super::runtime::Runtime;
 use crate::places::{Owner, open_trusted, read_text, trusted_directory};
 use crate::sanitize::sanitize;
 use crate::trust::code::{Code, pass_on};

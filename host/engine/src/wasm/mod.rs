@@ -5,7 +5,8 @@
 //! - [`versions`], [`imports`]: for which host it was built, and what it asks for, compared with what it may have, before
 //!   anything is linked
 //! - [`guest`]: what the host keeps for one run
-//! - [`load`]: from a file to machine code; [`workshop`]: components ready to run
+//! - [`runtime`]: wasmtime, made ready; [`load`]: from a file to machine code; [`workshop`]: both, made when first needed
+//! - [`loaded`]: a component asked one thing; [`judge`]: a policy, asked again and again
 //! - [`pool`]: the memory of a run; [`watchdog`]: its time; [`stopped`]: why it ended early
 //! - `log`, `config`, `rows`, `asks`, `operations`, `commands`, `formats`, `policies`: one file an interface or two; `wasi`:
 //!   what leads nowhere
@@ -17,12 +18,15 @@ mod config;
 mod formats;
 mod guest;
 mod imports;
+mod judge;
 mod load;
+mod loaded;
 mod log;
 mod operations;
 mod policies;
 mod pool;
 mod rows;
+mod runtime;
 mod stopped;
 mod texts;
 mod versions;
@@ -30,289 +34,6 @@ mod wasi;
 mod watchdog;
 mod workshop;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io;
-use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
-use bootc_image_model::view::View;
-use bootc_image_model::weakened::is_off;
-use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Engine, InstanceAllocationStrategy, Store};
-
-use crate::limits::Limits;
-use crate::manifest::World;
-use crate::run::caught::Printing;
-use crate::run::{BadSetting, Identity, List, Unformatted, answers};
-use crate::unusable::Unusable;
-use asks::Line;
-use bindings::configurable::ConfigurablePre;
-use bindings::imports::bootc_image::{host, policy};
-use bindings::output::{Output, OutputPre};
-use bindings::validator::ValidatorPre;
-use bindings::wrapper::{Wrapper, WrapperPre};
-use formats::{Listed, Stop};
-use guest::Guest;
-use rows::Cursor;
-use stopped::Ran;
-use watchdog::{Clock, Watchdog};
-
+pub(crate) use judge::Judge;
 pub(crate) use load::Compiler;
-pub(crate) use workshop::{Judge, Workshop};
-
-/// How often the components of a runtime run in one command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Runs {
-    /// Once: their memory is mapped for the run and unmapped after it.
-    Once,
-    /// Again and again: their memory is taken from a pool, and what a run has changed in it is undone when the run ends. Making
-    /// the pool costs more than mapping memory once, using it less than mapping memory twice.
-    Again,
-}
-
-impl Runs {
-    fn of(world: World) -> Self {
-        match world {
-            World::CommandWrapper | World::FormatOutput => Self::Once,
-            World::PolicyValidator => Self::Again,
-        }
-    }
-}
-
-/// wasmtime with what this host offers to components.
-struct Runtime {
-    engine: Engine,
-    /// The settings of the engine, and the limits of its instances.
-    settings: String,
-    linker: Linker<Guest>,
-    /// Runs while a component does, and until [`Runtime::rest`].
-    watchdog: Mutex<Option<Watchdog>>,
-    /// How many plugins may be waiting for something that they asked of the host: their time goes on when they have it.
-    waiting: AtomicUsize,
-}
-
-/// A policy that is ready to run again and again.
-struct ReadyPolicy {
-    pre: ValidatorPre<Guest>,
-    wasi: bool,
-}
-
-impl Runtime {
-    fn new(runs: Runs) -> wasmtime::Result<Self> {
-        let mut config = bootc_image_engine_config::engine_config();
-        if runs == Runs::Again {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool::pool()));
-        }
-        if is_off("stack") {
-            config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
-        }
-        let settings = format!("{config:?} {} {:?}", runs == Runs::Again, pool::pool());
-        let engine = Engine::new(&config)?;
-        let mut linker = Linker::new(&engine);
-        host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        host::images::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        host::transfers::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        Ok(Self { engine, settings, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
-    }
-
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// Tells engines apart that may compile or take a component otherwise: by settings, limits and version.
-    fn fingerprint(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.settings.hash(&mut hasher);
-        env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        format!("{:016x}", hasher.finish())
-    }
-
-    /// Runs a component of the world `bootc-image:command/wrapper` once.
-    fn plan(
-        &self,
-        identity: &Identity,
-        component: &Component,
-        name: &str,
-        args: &[String],
-        host: &dyn Host,
-    ) -> Result<Plan, PlanError> {
-        if !asks::may_ask(&identity.capabilities) {
-            return self.plan_here(identity, component, name, args, None);
-        }
-        // What it asks for is done on this thread, while it waits on its own: its time and the host's are two things.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let plan = |line| self.plan_here(identity, component, name, args, Some(line));
-        let planned = asks::with_line(host, plan);
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        planned.unwrap_or_else(|reason| Err(PlanError::Unusable { plugin: identity.plugin.clone(), reason }))
-    }
-
-    fn plan_here(
-        &self,
-        identity: &Identity,
-        component: &Component,
-        name: &str,
-        args: &[String],
-        line: Option<Line>,
-    ) -> Result<Plan, PlanError> {
-        let stop = |reason| PlanError::Unusable { plugin: identity.plugin.clone(), reason };
-        let unusable = |unusable: Unusable| stop(unusable.to_string());
-        let (linker, wasi) = self.linker_for(identity, component, World::CommandWrapper).map_err(unusable)?;
-        let mut store = self.store(identity, wasi).map_err(unusable)?;
-        store.data_mut().connect(line);
-        let outcome = Wrapper::instantiate(&mut store, component, &linker)
-            .and_then(|wrapper| commands::plan_run(&wrapper, &mut store, name, args));
-        let reason = |error: wasmtime::Error| stopped::reason(&error, store.data().ran());
-        match outcome.map_err(reason) {
-            Ok(Ok(plan)) => Ok(commands::plan(plan)),
-            Ok(Err(failure)) => Err(commands::failure(&failure)),
-            Err(reason) => Err(stop(reason)),
-        }
-    }
-
-    /// Links a component, to see whether that can be done.
-    fn prepare(&self, identity: &Identity, component: &Component, world: World) -> Result<(), Unusable> {
-        let (linker, _) = self.linker_for(identity, component, world)?;
-        let ready = || {
-            let pre = linker.instantiate_pre(component)?;
-            match world {
-                World::CommandWrapper => WrapperPre::new(pre).map(drop),
-                World::FormatOutput => OutputPre::new(pre).map(drop),
-                World::PolicyValidator => ValidatorPre::new(pre).map(drop),
-            }
-        };
-        ready().map_err(|error| stopped::reason(&error, Ran::default()).into())
-    }
-
-    /// Links a component of the world `bootc-image:policy/validator`.
-    fn prepare_policy(&self, identity: &Identity, component: &Component) -> Result<ReadyPolicy, Unusable> {
-        let (linker, wasi) = self.linker_for(identity, component, World::PolicyValidator)?;
-        let ready = || ValidatorPre::new(linker.instantiate_pre(component)?);
-        Ok(ReadyPolicy { pre: ready().map_err(|error| stopped::reason(&error, Ran::default()))?, wasi })
-    }
-
-    /// Asks a policy once. An error says why it has no opinion.
-    fn evaluate(
-        &self,
-        identity: &Identity,
-        policy: &ReadyPolicy,
-        view: &Arc<View>,
-    ) -> Result<Opinion, String> {
-        let mut store = self.store(identity, policy.wasi).map_err(|unusable| unusable.to_string())?;
-        let outcome = policy
-            .pre
-            .instantiate(&mut store)
-            .and_then(|validator| policies::evaluate(&validator, &mut store, view.clone()));
-        match outcome {
-            Ok(Ok(verdict)) => Ok(policies::opinion(&identity.plugin, &verdict)),
-            Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
-            Err(error) => Err(stopped::reason(&error, store.data().ran())),
-        }
-    }
-
-    /// Runs a component of the world `bootc-image:format/output` once: it formats a list. Nothing is taken apart afterwards: that
-    /// would cost a fifth of the time, and a list is the last thing that a process does.
-    fn format(
-        &self,
-        identity: &Identity,
-        component: Component,
-        list: List<'_>,
-        out: &mut Printing<'_>,
-    ) -> Result<(), Unformatted> {
-        let unusable = |unusable: Unusable| Unformatted::Failed(unusable.to_string());
-        let component = ManuallyDrop::new(component);
-        let (linker, wasi) = self.linker_for(identity, &component, World::FormatOutput).map_err(unusable)?;
-        let linker = ManuallyDrop::new(linker);
-        let columns = list.format.columns.iter().map(|column| column.name().to_owned()).collect();
-        let cursor = Cursor::new(list.rows.clone(), list.format.columns.clone());
-        let mut store = ManuallyDrop::new(self.store(identity, wasi).map_err(unusable)?);
-        let listed = Listed { cursor, columns };
-        let outcome = match Output::instantiate(&mut *store, &component, &linker) {
-            Ok(output) => formats::format(&output, &mut store, list.wanted, listed, out),
-            Err(error) => Err(error.into()),
-        };
-        outcome.map_err(|stop| match stop {
-            Stop::Output(error) => Unformatted::Output(error),
-            Stop::Problem(problem) => answers::unformatted((&problem).into(), texts::key(&problem)),
-            Stop::Plugin(error) => Unformatted::Failed(stopped::reason(&error, store.data().ran())),
-        })
-    }
-
-    /// Asks a component what is wrong with the settings in `identity`: nothing if it doesn't check them.
-    fn check_settings(
-        &self,
-        identity: &Identity,
-        component: &Component,
-        world: World,
-    ) -> Result<Vec<BadSetting>, Unusable> {
-        let (linker, wasi) = self.linker_for(identity, component, world)?;
-        let pre =
-            linker.instantiate_pre(component).map_err(|error| stopped::reason(&error, Ran::default()))?;
-        // A component without the export isn't of this world.
-        let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
-        let mut store = self.store(identity, wasi)?;
-        let checked = pre
-            .instantiate(&mut store)
-            .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
-        checked.map_err(|error| stopped::reason(&error, store.data().ran()).into())
-    }
-
-    /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
-    fn linker_for(
-        &self,
-        identity: &Identity,
-        component: &Component,
-        world: World,
-    ) -> Result<(Linker<Guest>, bool), Unusable> {
-        if !is_off("versions") {
-            versions::check(&self.engine, component).map_err(|error| error.to_string())?;
-        }
-        let wasi = imports::check(&self.engine, component, world, &identity.capabilities)?;
-        let mut linker = self.linker.clone();
-        if wasi {
-            wasi::link(&mut linker).map_err(|error| stopped::reason(&error, Ran::default()))?;
-        }
-        Ok((linker, wasi))
-    }
-
-    /// Stops the clock, unless a plugin would go on without one. The next run starts it again.
-    fn rest(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 && !is_off("rest") {
-            return;
-        }
-        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(watchdog.take());
-    }
-
-    fn start_clock(&self, limits: Limits) -> io::Result<Clock> {
-        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticks = match &*watchdog {
-            Some(watchdog) => watchdog.ticks(),
-            None => watchdog.insert(Watchdog::start(&self.engine)?).ticks(),
-        };
-        Ok(Clock::start(limits.guest_time, limits.wall_time, ticks))
-    }
-
-    /// A store whose limits hold from the first instruction on, those of its instantiation included. Without a clock there is
-    /// none.
-    fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, Unusable> {
-        let limits = identity.limits;
-        let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
-        let guest = Guest::new(identity, clock, wasi);
-        let mut store = Store::new(&self.engine, guest);
-        store.limiter(|guest| guest.budget());
-        if !is_off("lifting") {
-            store.set_hostcall_fuel(limits.call);
-        }
-        if !is_off("handles") {
-            store.set_max_component_handles(limits.handles);
-        }
-        watchdog::obey(&mut store);
-        Ok(store)
-    }
-}
+pub(crate) use workshop::Workshop;
