@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::{ImageRow, Listing};
-use bootc_image_core::plugin::{
-    Granted, Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted, Wish,
-};
+use bootc_image_core::plugin::{Granted, Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wish};
 use bootc_image_engine::configuration::Configuration;
+use bootc_image_engine::formats::{Formats as _, Wanted};
 use bootc_image_engine::{PluginSet, Surroundings};
 use bootc_image_model::columns::{ImageType, ListType};
 use bootc_image_model::denial::{By, Denial};

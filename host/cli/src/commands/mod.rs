@@ -19,7 +19,6 @@ use std::os::fd::RawFd;
 use bootc_image_core::error::Error;
 use bootc_image_core::ops::{Report, Request};
 use bootc_image_core::pipeline::Answer;
-use bootc_image_core::plugin::Plugins;
 use bootc_image_engine::PluginSet;
 use clap::{Parser, Subcommand};
 
@@ -93,7 +92,7 @@ pub(crate) enum Operation {
 type Asked = (Request, ListFormat);
 
 impl Operation {
-    fn into_request(self, plugins: &dyn Plugins) -> Result<Asked, Failure> {
+    fn into_request(self, plugins: &PluginSet) -> Result<Asked, Failure> {
         Ok(match self {
             Self::List(list) => list.into_request(plugins),
             Self::Exists(exists) => (exists.into(), ListFormat::default()),
@@ -108,7 +107,7 @@ impl Operation {
     }
 
     /// The help that was asked for, if it was one that plugins have a part in.
-    fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+    fn help(&self, plugins: &PluginSet) -> Result<Option<String>, Error> {
         match self {
             Self::Cmd(cmd) => cmd.help(plugins),
             Self::List(list) => list.help(plugins),

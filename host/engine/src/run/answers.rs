@@ -7,6 +7,7 @@ use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::plugin::{PluginId, Said};
 use tracing::{Level, event};
 
+use super::Unformatted;
 use crate::sanitize::sanitize;
 
 /// Most details of one verdict that are kept.
@@ -68,6 +69,12 @@ pub(crate) fn sentence(words: Words<'_>, setting: &str) -> String {
     };
     let hint = hint(words.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
     format!("{}{at}{hint}", message(words.message))
+}
+
+/// A formatter's failure.
+pub(crate) fn unformatted(words: Words<'_>, setting: &str) -> Unformatted {
+    let sentence = sentence(words, setting);
+    if words.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
 }
 
 /// Why a policy has no opinion, and what to do about it, if it says so.

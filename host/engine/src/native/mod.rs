@@ -1,15 +1,17 @@
 //! Runs native extensions, each in a process of its own (D8.3). What a process says is believed as little as what a component
 //! says, and it is asked the same things, from the same places.
 
+mod judge;
+
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bootc_image_core::listing::ImageRow;
-use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
+use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
 use bootc_image_extension::abi;
 use bootc_image_model::columns::Column;
 use bootc_image_model::view::View;
@@ -19,17 +21,23 @@ use bootc_image_native_protocol::{
 };
 use bootc_image_os::children;
 use bootc_image_os::children::native::Native;
-use bootc_image_plugin_model::{self as plugin_model, List, Problem};
+use bootc_image_plugin_model::{self as plugin_model, Problem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use tracing::Level;
 
-use crate::answers::{self, Words};
-use crate::code::{self, Code};
 use crate::limits::{Budget, Exceeded};
-use crate::lists::{self, LARGEST_CHUNK, next_chunk};
-use crate::manifest::{Format, World};
+use crate::manifest::World;
+use crate::run::answers::{self, Words};
+use crate::run::caught::Printing;
+use crate::run::lists::{self, LARGEST_CHUNK, next_chunk};
+use crate::run::{BadSetting, Identity, List, Loaded, Unformatted};
 use crate::sanitize::sanitize;
-use crate::wasm::Identity;
+use crate::trust::code::Code;
+use crate::unusable::Unusable;
+
+pub(crate) use judge::Judge;
 
 /// What a process has besides what its extension may use: the program, and libraries of the system.
 const ADDRESS_SPACE: usize = 256 << 20;
@@ -51,11 +59,11 @@ pub(crate) struct Process {
 }
 
 /// Why a policy has no opinion, and what to do about it, if it says so.
-pub(crate) struct NoOpinion {
-    pub(crate) reason: String,
-    pub(crate) fix: Option<String>,
+struct Unanswered {
+    reason: String,
+    fix: Option<String>,
     /// Its process ended, or closed the socket, without an answer.
-    pub(crate) hung_up: bool,
+    hung_up: bool,
 }
 
 /// Why a process is of no use any more.
@@ -141,8 +149,8 @@ impl Process {
         identity: Identity,
         world: World,
         programs: &[PathBuf],
-    ) -> Result<Self, String> {
-        let library = code::sealed(code)?;
+    ) -> Result<Self, Unusable> {
+        let library = sealed(code)?;
         let (ours, theirs) = UnixStream::pair().map_err(|error| format!("there is no socket: {error}"))?;
         let native = start(programs, &theirs, &library)?;
         drop(theirs);
@@ -152,7 +160,7 @@ impl Process {
         let loaded = process.load(world);
         match loaded {
             Ok(()) => Ok(process),
-            Err(trouble) => Err(process.explain(trouble)),
+            Err(trouble) => Err(process.explain(trouble).into()),
         }
     }
 
@@ -189,7 +197,7 @@ impl Process {
     }
 
     /// Whether it waits for a question: between two a process may end, and what it says unasked would answer the next one.
-    pub(crate) fn listens(&self) -> bool {
+    fn listens(&self) -> bool {
         let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP | PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         // One that can't be asked isn't asked.
@@ -197,7 +205,7 @@ impl Process {
     }
 
     /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
-    pub(crate) fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, NoOpinion>) {
+    fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, Unanswered>) {
         let asked = self.ask(&Ask::Evaluate(view));
         let plugin = self.identity.plugin.clone();
         match asked {
@@ -210,67 +218,23 @@ impl Process {
             }
             Ok(Answer::Failed(problem)) => {
                 let (reason, fix) = answers::reason(words(&problem));
-                (Some(self), Err(NoOpinion { reason, fix, hung_up: false }))
+                (Some(self), Err(Unanswered { reason, fix, hung_up: false }))
             }
             Ok(other) => (None, Err(self.no_opinion(unexpected(&Frame::Message(other))))),
             Err(trouble) => (None, Err(self.no_opinion(trouble))),
         }
     }
 
-    /// Asks for a plan.
-    pub(crate) fn plan(mut self, name: &str, args: &[String]) -> Result<Plan, PlanError> {
-        let asked = self.ask(&Ask::Plan(Command { name: name.to_owned(), args: args.to_vec() }));
-        let plugin = self.identity.plugin.clone();
-        let unusable = |reason| Err(PlanError::Unusable { plugin, reason });
-        match asked {
-            Ok(Answer::Plan(plugin_model::Plan { argv, message })) => Ok(answers::plan(argv, &message)),
-            Ok(Answer::Denied { problem, .. }) => Err(answers::denied(words(&problem))),
-            Ok(Answer::Failed(problem)) => Err(answers::failed(words(&problem))),
-            Ok(other) => unusable(self.explain(unexpected(&Frame::Message(other)))),
-            Err(trouble) => unusable(self.explain(trouble)),
-        }
-    }
-
-    /// Has it format a list.
-    pub(crate) fn format(
-        mut self,
-        format: &Format,
-        rows: &Arc<Vec<ImageRow>>,
-        wanted: Wanted<'_>,
-        out: &mut dyn Write,
-    ) -> Result<(), FormatError> {
-        let plugin = self.identity.plugin.clone();
-        let mut begun = false;
-        let reason = match self.format_rows(format, rows, wanted, out, &mut begun) {
-            Ok(Answer::Formatted) => return Ok(()),
-            Ok(Answer::Failed(problem)) if !begun && problem.code == "usage" => {
-                return Err(FormatError::Usage(answers::sentence(words(&problem), "")));
-            }
-            Ok(Answer::Failed(problem)) => answers::sentence(words(&problem), ""),
-            Ok(other) => self.explain(unexpected(&Frame::Message(other))),
-            Err(Trouble::Output(error)) => return Err(FormatError::Output(error)),
-            Err(trouble) => self.explain(trouble),
-        };
-        Err(if begun {
-            FormatError::Cut { plugin, reason }
-        } else {
-            FormatError::NotBegun { plugin, reason }
-        })
-    }
-
     fn format_rows(
         &mut self,
-        format: &Format,
-        rows: &[ImageRow],
-        wanted: Wanted<'_>,
-        out: &mut dyn Write,
-        begun: &mut bool,
+        List { format, rows, wanted }: List<'_>,
+        out: &mut Printing<'_>,
     ) -> Result<Answer, Trouble> {
         let options = lists::options(wanted).map(|(key, value)| (key.to_owned(), value)).collect();
         let columns = format.columns.iter().map(|column| column.name().to_owned()).collect();
         self.begin();
-        self.send(&Ask::Format(List { format: format.name.clone(), columns, options }))?;
-        let mut rest = rows;
+        self.send(&Ask::Format(plugin_model::List { format: format.name.clone(), columns, options }))?;
+        let mut rest = rows.as_slice();
         loop {
             match self.next()? {
                 Frame::Message(Answer::WantsRows) => {
@@ -284,7 +248,6 @@ impl Process {
                 }
                 Frame::Output(bytes) => {
                     self.budget.transfer_bytes(bytes.len())?;
-                    *begun = *begun || !bytes.is_empty();
                     let start = Instant::now();
                     out.write_all(&bytes).map_err(Trouble::Output)?;
                     // Nobody knows how long a reader takes.
@@ -342,10 +305,10 @@ impl Process {
         }
     }
 
-    fn no_opinion(self, trouble: Trouble) -> NoOpinion {
+    fn no_opinion(self, trouble: Trouble) -> Unanswered {
         let fix = format!("who made {} can tell; with -vv, what it said is shown", self.identity.plugin);
         let hung_up = matches!(trouble, Trouble::HungUp);
-        NoOpinion { reason: self.explain(trouble), fix: Some(fix), hung_up }
+        Unanswered { reason: self.explain(trouble), fix: Some(fix), hung_up }
     }
 
     /// What happened, for a person. It is over.
@@ -377,14 +340,67 @@ impl Process {
     }
 }
 
+impl Loaded for Process {
+    fn plan(mut self: Box<Self>, name: &str, args: &[String], _: &dyn Host) -> Result<Plan, PlanError> {
+        let asked = self.ask(&Ask::Plan(Command { name: name.to_owned(), args: args.to_vec() }));
+        let plugin = self.identity.plugin.clone();
+        let unusable = |reason| Err(PlanError::Unusable { plugin, reason });
+        match asked {
+            Ok(Answer::Plan(plugin_model::Plan { argv, message })) => Ok(answers::plan(argv, &message)),
+            Ok(Answer::Denied { problem, .. }) => Err(answers::denied(words(&problem))),
+            Ok(Answer::Failed(problem)) => Err(answers::failed(words(&problem))),
+            Ok(other) => unusable(self.explain(unexpected(&Frame::Message(other)))),
+            Err(trouble) => unusable(self.explain(trouble)),
+        }
+    }
+
+    fn format(mut self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
+        match self.format_rows(list, out) {
+            Ok(Answer::Formatted) => Ok(()),
+            Ok(Answer::Failed(problem)) => Err(answers::unformatted(words(&problem), "")),
+            Ok(other) => Err(Unformatted::Failed(self.explain(unexpected(&Frame::Message(other))))),
+            Err(Trouble::Output(error)) => Err(Unformatted::Output(error)),
+            Err(trouble) => Err(Unformatted::Failed(self.explain(trouble))),
+        }
+    }
+
+    /// It was loaded, and native code has nothing that checks settings.
+    fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable> {
+        Ok(Vec::new())
+    }
+}
+
+/// A library in memory as it was approved, which nobody can change any more.
+fn sealed(code: &Code) -> Result<File, Unusable> {
+    let Code::File(code) = code else {
+        return Err("native code is never part of this program".to_owned().into());
+    };
+    let mut copy =
+        executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
+    code.copy(&mut copy)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;
+    Ok(copy)
+}
+
+/// A file that is nowhere, can be sealed, and may be executed; kernels before 6.3 know no others.
+fn executable_memory(name: &str) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        made => made,
+    };
+    Ok(File::from(made?))
+}
+
 /// As the kernel counts: in whole seconds.
 fn processor_seconds(time: Duration) -> u64 {
     if is_off("deadline") { 3600 } else { u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) }
 }
 
-fn start(programs: &[PathBuf], socket: &impl AsFd, library: &impl AsFd) -> Result<Native, String> {
+fn start(programs: &[PathBuf], socket: &impl AsFd, library: &impl AsFd) -> Result<Native, Unusable> {
     Native::start(programs, &[(socket.as_fd(), SOCKET), (library.as_fd(), LIBRARY)])
-        .map_err(|error| format!("its process can't be started: {}", error.with_causes()))
+        .map_err(|error| Unusable::NoProcess(error.with_causes()))
 }
 
 fn unexpected(frame: &Frame<Answer>) -> Trouble {

@@ -1,29 +1,24 @@
-//! Approving and revoking plugins, and who is missed of those that were approved.
+//! Approving and revoking plugins.
 
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
-use bootc_image_core::plugin::{CommandClaim, FormatClaim, Missed, Plugins as _};
+use bootc_image_core::plugin::{CommandClaim, Plugins as _};
 use bootc_image_model::grant::{Grant, Role};
 use bootc_image_model::plugin::PluginId;
 
-use crate::code::Code;
-use crate::grants::{self, Found};
-use crate::inventory::{Inventory, Masked};
+use super::{PluginSet, problem};
+use crate::formats::{FormatClaim, Formats as _};
 use crate::manifest::World;
-use crate::places::{Place, Places};
-use crate::sanitize::sanitize;
-use crate::set::PluginSet;
+use crate::places::Places;
+use crate::trust::code::Code;
+use crate::trust::grants::{self, Found};
 
 impl PluginSet {
-    pub(crate) fn to_grant(&self, plugin: &str) -> Result<Grant, Error> {
+    pub(super) fn to_grant(&self, plugin: &str) -> Result<Grant, Error> {
         let found = self.find(plugin)?;
-        let problem = |reason: String, fix: &str| Error::Plugin {
-            plugin: plugin.to_owned(),
-            reason,
-            fix: fix.to_owned(),
-        };
-        let Code::File { file, sha256, .. } = &found.code else {
+        let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
+        let Code::File(code) = &found.code else {
             return Err(problem(
                 "it is part of this program and needs no grant".to_owned(),
                 "there is nothing to do",
@@ -48,8 +43,8 @@ impl PluginSet {
             }
         }
         let now = self.component_digest(found)?.unwrap_or_default();
-        if now != *sha256 {
-            let named = file.named.display();
+        if now != code.sha256 {
+            let (named, sha256) = (code.file.named.display(), &code.sha256);
             let reason = format!("{named} has the digest {now}, and its manifest says {sha256}");
             return Err(problem(
                 reason,
@@ -74,17 +69,14 @@ impl PluginSet {
         })
     }
 
-    pub(crate) fn write_grant(&self, grant: &Grant) -> Result<PathBuf, Error> {
+    pub(super) fn write_grant(&self, grant: &Grant) -> Result<PathBuf, Error> {
         let places = self.places();
         let Some(path) = grants::file_of(places, &grant.plugin) else {
             return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
         };
         if let Some(file) = self.approved_by_image(&grant.plugin) {
-            return Err(Error::Plugin {
-                plugin: grant.plugin.to_string(),
-                reason: format!("the OS image approves it in {}", file.display()),
-                fix: "there is nothing to do".to_owned(),
-            });
+            let reason = format!("the OS image approves it in {}", file.display());
+            return Err(problem(grant.plugin.as_str(), reason, "there is nothing to do"));
         }
         let granted = read_grants(places)?;
         refuse_lost_policy(&granted, &grant.plugin, grant.role)?;
@@ -93,9 +85,9 @@ impl PluginSet {
         Ok(path)
     }
 
-    pub(crate) fn remove_grant(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
+    pub(super) fn remove_grant(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
         let places = self.places();
-        let problem = |reason: String, fix: String| Error::Plugin { plugin: plugin.to_string(), reason, fix };
+        let problem = |reason: String, fix: String| problem(plugin.as_str(), reason, fix);
         let granted = read_grants(places)?;
         let own = grants::file_of(places, plugin);
         let mut of_plugin = granted.iter().filter(|grant| grant.plugin == *plugin);
@@ -123,30 +115,6 @@ impl PluginSet {
     }
 }
 
-impl PluginSet {
-    /// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
-    pub fn missing(&self) -> Vec<(PluginId, String)> {
-        let inventory = self.look();
-        let configured = &self.configuration().judging.mandatory;
-        let granted = inventory.grants.iter().filter(|grant| grant.mandatory);
-        let granted = granted.map(|grant| {
-            (
-                &grant.plugin,
-                format!("{} approved it as mandatory", sanitize(&grant.file.display().to_string())),
-            )
-        });
-        let configured = configured.iter().map(|id| (id, "[policy] mandatory names it".to_owned()));
-        let mut missing: Vec<(PluginId, String)> = Vec::new();
-        for (id, who) in configured.chain(granted) {
-            if !inventory.has(id) && missing.iter().all(|(other, _)| other != id) {
-                missing.push((id.clone(), format!("{who}, and it isn't installed: everything is denied")));
-            }
-        }
-        missing.sort();
-        missing
-    }
-}
-
 fn role_of(world: World) -> Role {
     match world {
         World::CommandWrapper => Role::Command,
@@ -164,76 +132,32 @@ fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
 /// What was approved as a policy is approved as nothing else: the guard would go without a word.
 fn refuse_lost_policy(granted: &[Found], plugin: &PluginId, role: Role) -> Result<(), Error> {
     let lost = if role == Role::Policy { None } else { grants::was_policy(granted, plugin) };
-    lost.map_or(Ok(()), |(reason, fix)| Err(Error::Plugin { plugin: plugin.to_string(), reason, fix }))
+    lost.map_or(Ok(()), |(reason, fix)| Err(problem(plugin.as_str(), reason, fix)))
 }
 
 /// A file that grants something to others as well isn't ours to replace or to remove.
-fn refuse_shared(granted: &[grants::Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
+fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
         None => Ok(()),
-        Some(other) => Err(Error::Plugin {
-            plugin: plugin.to_string(),
-            reason: format!("{} is about {} as well", path.display(), other.plugin),
-            fix: format!("give {} a file of its own", other.plugin),
-        }),
-    }
-}
-
-/// Policies that were approved, and are none any more. One that is held or broken denies, and isn't among them; one that is
-/// masked where it was approved isn't to be asked.
-pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
-    // Nothing runs, and what is there can't be told.
-    if !inventory.problems.is_empty() {
-        return Vec::new();
-    }
-    let mut all: Vec<Missed> = Vec::new();
-    for grant in inventory.grants.iter().filter(|grant| grant.is_of_policy()) {
-        let Found { plugin, file, .. } = grant;
-        let id = plugin.as_str();
-        let found = inventory.plugins.get(plugin).map(|found| found.manifest.component.world);
-        let broken =
-            inventory.broken.iter().find(|broken| broken.id == id).map(|broken| broken.may_be_policy);
-        let why = match (found, broken) {
-            (Some(World::PolicyValidator), _) | (_, Some(true)) => continue,
-            (Some(_), _) | (_, Some(false)) => "isn't a policy any more",
-            (None, None) if inventory.masked.iter().any(|masked| is_of_masked(grant, masked)) => continue,
-            (None, None) if inventory.masked.iter().any(|masked| is_in_place_of(grant, masked)) => {
-                "is there in another version only, which is masked"
-            }
-            (None, None) => "isn't installed",
-        };
-        if all.iter().all(|missed| missed.plugin != *plugin) {
-            all.push(Missed { plugin: plugin.clone(), file: file.clone(), why });
+        Some(other) => {
+            let reason = format!("{} is about {} as well", path.display(), other.plugin);
+            Err(problem(plugin.as_str(), reason, format!("give {} a file of its own", other.plugin)))
         }
     }
-    all
-}
-
-/// Whether a grant is about a copy that is masked.
-fn is_of_masked(grant: &Found, masked: &Masked) -> bool {
-    let differs = |masked: &String| grant.manifest().is_some_and(|granted| granted != masked);
-    is_in_place_of(grant, masked) && !masked.manifest_sha256.as_ref().is_some_and(differs)
-}
-
-/// Whether a copy that is masked is where the one would be that a grant is about: the same one somewhere else excuses nothing.
-fn is_in_place_of(grant: &Found, masked: &Masked) -> bool {
-    let place = match grant.place {
-        Place::Image => masked.place == Place::Image,
-        Place::User => masked.place == Place::User,
-        Place::Installed | Place::Site => matches!(masked.place, Place::Installed | Place::Site),
-    };
-    place && masked.id == grant.plugin.as_str()
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use bootc_image_core::plugin::Missed;
+
     use super::*;
-    use crate::code;
-    use crate::configuration::Configuration;
-    use crate::inventory::tests::{COMPONENT, manifest};
-    use crate::set::Surroundings;
+    use crate::places::Place;
+    use crate::trust::code;
+    use crate::trust::configuration::Configuration;
+    use crate::trust::inventory::tests::{COMPONENT, manifest};
+    use crate::trust::surroundings::Surroundings;
 
     /// A host with directories `usr` and `etc`.
     struct Host(tempfile::TempDir);

@@ -10,16 +10,16 @@ use bootc_image_core::plugin::{CommandClaim, PluginSetError};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::weakened::is_off;
 
+use super::code::{self, Code, CodeFile};
+use super::grants::{self, Found};
+use super::standing::{native_standing, standing, when_counts};
+use super::surroundings::Surroundings;
 use crate::builtin::Builtin;
-use crate::code::{self, Code};
-use crate::grants::{self, Found};
 use crate::manifest::Manifest;
 use crate::places::{Located, Owner, Place, Places, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
-use crate::set::Surroundings;
-use crate::standing::{native_standing, standing, when_counts};
 
-pub use crate::standing::Standing;
+pub use super::standing::Standing;
 
 /// A manifest's name.
 const MANIFEST: &str = "plugin.toml";
@@ -269,17 +269,16 @@ fn read(
         .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
     let when_counts =
         standing.is_enabled() || when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
-    let code = Code::File { file: directory.join(&manifest.component.file), sha256, owner };
+    let code = Code::File(CodeFile { file: directory.join(&manifest.component.file), sha256, owner });
     Ok(Plugin { place: Some(place), origin, manifest, standing, when_counts, manifest_sha256, code })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bootc_image_core::plugin::Plugins as _;
-
     use super::*;
-    use crate::PluginSet;
-    use crate::configuration::Configuration;
+    use crate::formats::{Formats as _, Wanted};
+    use crate::set::PluginSet;
+    use crate::trust::configuration::Configuration;
 
     pub(crate) const COMPONENT: &str = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
 
@@ -331,12 +330,7 @@ pub(crate) mod tests {
         };
         let says = |grants: &str| {
             let (set, _scratch) = set(&plugins, grants);
-            let wanted = bootc_image_core::plugin::Wanted {
-                format: "bars",
-                argument: None,
-                terminal: false,
-                color: false,
-            };
+            let wanted = Wanted { format: "bars", argument: None, terminal: false, color: false };
             set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
         };
         // It has no component, which is looked for only once it is chosen.

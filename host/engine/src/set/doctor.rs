@@ -4,16 +4,16 @@
 use bootc_image_core::plugin::{Missed, Plugins as _};
 use bootc_image_model::plugin::PluginId;
 
-use crate::code;
-use crate::configuration::directories;
-use crate::grants::{Found, as_guard_no_more};
-use crate::inventory::{Plugin, Standing};
+use super::PluginSet;
 use crate::manifest::World;
 use crate::places::passed_over;
+use crate::run::caught::caught;
 use crate::sanitize::sanitize;
-use crate::set::{PluginSet, caught};
 use crate::strict::nearest;
-use crate::wasm::Runs;
+use crate::trust::configuration::directories;
+use crate::trust::grants::{Found, as_guard_no_more};
+use crate::trust::inventory::{Plugin, Standing};
+use crate::unusable::Unusable;
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,33 +86,22 @@ impl PluginSet {
         if !plugin.standing.is_enabled() {
             return;
         }
-        let look = || {
-            if plugin.manifest.component.native {
-                return self.process(plugin).map(|_| Vec::new());
-            }
-            let world = plugin.manifest.component.world;
-            let runtime = self.workshop().runtime(Runs::of(world))?;
-            let identity = self.identity(plugin);
-            let component = code::load_anew(runtime, &plugin.code, &self.workshop().compiler)?;
-            match world {
-                World::CommandWrapper => runtime.prepare_command(&identity, &component)?,
-                World::FormatOutput => runtime.prepare_format(&identity, &component)?,
-                World::PolicyValidator => drop(runtime.prepare_policy(&identity, &component)?),
-            }
-            runtime.check_settings(&identity, &component, world)
-        };
-        match caught(look).unwrap_or_else(|panic| Err(format!("the host failed in it: {panic}"))) {
-            Err(reason) => {
-                let fix = if reason.contains("needs the capability") {
-                    "ask for it in the manifest: [[capability]]; then approve the plugin again"
-                } else if reason.contains("process can't be started") {
-                    "install bootc-image again"
-                } else if plugin.manifest.component.native {
-                    "tell who made it, or install a version that fits this host"
-                } else {
-                    "install it again, in a version that fits this host"
+        let look = || self.load(plugin, true)?.check();
+        match caught(look).unwrap_or_else(|panic| Err(Unusable::Panicked(panic))) {
+            Err(why) => {
+                let fix = match why {
+                    Unusable::NotAskedFor(_) => {
+                        "ask for it in the manifest: [[capability]]; then approve the plugin again"
+                    }
+                    Unusable::NoProcess(_) => "install bootc-image again",
+                    Unusable::Panicked(_) | Unusable::Other(_) if plugin.manifest.component.native => {
+                        "tell who made it, or install a version that fits this host"
+                    }
+                    Unusable::Panicked(_) | Unusable::Other(_) => {
+                        "install it again, in a version that fits this host"
+                    }
                 };
-                findings.push(finding(id, reason, fix))
+                findings.push(finding(id, why.to_string(), fix));
             }
             Ok(bad) => findings.extend(bad.into_iter().map(|bad| {
                 let what = if bad.key.is_empty() || bad.message.contains(&bad.key) {
@@ -220,10 +209,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::configuration::Configuration;
-    use crate::inventory::tests::manifest;
     use crate::places::{Place, Places};
-    use crate::set::Surroundings;
+    use crate::trust::configuration::Configuration;
+    use crate::trust::inventory::tests::manifest;
+    use crate::trust::surroundings::Surroundings;
 
     #[test]
     fn a_grant_of_a_plugin_that_is_gone_is_told() {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bootc_image_model::weakened::is_off;
-use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
 
 /// Limits of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +16,13 @@ pub struct Limits {
     /// Bytes that cross the boundary in either direction, results included, in the whole run.
     pub(crate) transfer: usize,
     /// The same in one call.
-    pub(super) call: usize,
+    pub(crate) call: usize,
     /// Resources, and handles to them.
-    pub(super) handles: usize,
+    pub(crate) handles: usize,
     /// Bytes of text for people and of the plan.
     pub(crate) output: usize,
     /// Operations that it may ask the host for.
-    pub(super) operations: usize,
+    pub(crate) operations: usize,
     /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
     memory_ceiling: usize,
 }
@@ -105,32 +104,7 @@ impl Limits {
 const PER_TEXT: usize = 16;
 
 /// Entries of all tables together: far above what a compiler makes for a plugin, far below what would hurt.
-const TABLE_ENTRIES: usize = 10_000;
-
-/// Core instances, tables and memories of one run: a component is made of several modules.
-const INSTANCES: u32 = 16;
-const TABLES: u32 = 16;
-const MEMORIES: u32 = 4;
-
-/// Memory for one run after another, never for two at once: as much as one may have.
-pub(super) fn pool() -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(1)
-        .total_core_instances(INSTANCES)
-        .total_tables(TABLES)
-        .total_memories(MEMORIES)
-        .table_elements(if is_off("tables") { TABLE_ENTRIES << 8 } else { TABLE_ENTRIES })
-        // As far as it is reserved; how much of it a run gets is the budget's business.
-        .max_memory_size(4 << 30)
-        // Nothing is asynchronous.
-        .total_stacks(0)
-        // So much of what a run has changed is overwritten instead of being given back to the kernel, which finds out what
-        // it was (since Linux 6.7).
-        .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(1 << 16)
-        .pagemap_scan(Enabled::Auto);
-    pool
-}
+pub(crate) const TABLE_ENTRIES: usize = 10_000;
 
 /// A limit that a run hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -172,6 +146,26 @@ impl Budget {
     /// What the run may use.
     pub(crate) fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Pays for memory that is added.
+    pub(crate) fn memory(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.memory = self.memory.saturating_add(bytes);
+        if self.memory > self.limits.memory && !is_off("memory") {
+            Err(Exceeded::Memory(self.limits.memory))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pays for entries of tables that are added.
+    pub(crate) fn table_entries(&mut self, count: usize) -> Result<(), Exceeded> {
+        self.table_entries = self.table_entries.saturating_add(count);
+        if self.table_entries > TABLE_ENTRIES && !is_off("tables") {
+            Err(Exceeded::Tables(TABLE_ENTRIES))
+        } else {
+            Ok(())
+        }
     }
 
     /// Pays for texts that cross the boundary.
@@ -228,39 +222,6 @@ fn cost<'a>(texts: impl IntoIterator<Item = &'a str>) -> usize {
     texts.into_iter().map(|text| text.len() + PER_TEXT).sum()
 }
 
-impl ResourceLimiter for Budget {
-    /// An error here stops the component, where a mere refusal would let it go on and look like a panic of its own.
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.memory = self.memory.saturating_add(desired.saturating_sub(current));
-        if self.memory > self.limits.memory && !is_off("memory") {
-            Err(Exceeded::Memory(self.limits.memory).into())
-        } else {
-            Ok(true)
-        }
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.table_entries = self.table_entries.saturating_add(desired.saturating_sub(current));
-        if self.table_entries > TABLE_ENTRIES && !is_off("tables") {
-            Err(Exceeded::Tables(TABLE_ENTRIES).into())
-        } else {
-            Ok(true)
-        }
-    }
-
-    fn instances(&self) -> usize {
-        INSTANCES as usize
-    }
-
-    fn tables(&self) -> usize {
-        TABLES as usize
-    }
-
-    fn memories(&self) -> usize {
-        MEMORIES as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,12 +248,11 @@ mod tests {
     #[test]
     fn memories_and_tables_are_counted_together() {
         let mut budget = Budget::new(Limits::COMMAND);
-        assert!(budget.memory_growing(0, 40 << 20, None).unwrap());
-        assert!(budget.memory_growing(0, 24 << 20, None).unwrap());
-        let error = budget.memory_growing(40 << 20, (40 << 20) + 1, None).unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Exceeded::Memory(64 << 20)));
-        assert!(budget.table_growing(0, TABLE_ENTRIES, None).unwrap());
-        assert!(budget.table_growing(TABLE_ENTRIES, TABLE_ENTRIES + 1, None).is_err());
+        budget.memory(40 << 20).unwrap();
+        budget.memory(24 << 20).unwrap();
+        assert_eq!(budget.memory(1), Err(Exceeded::Memory(64 << 20)));
+        budget.table_entries(TABLE_ENTRIES).unwrap();
+        assert_eq!(budget.table_entries(1), Err(Exceeded::Tables(TABLE_ENTRIES)));
     }
 
     #[test]

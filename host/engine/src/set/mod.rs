@@ -1,49 +1,42 @@
 //! All plugins together: found, read, and compared with what was granted.
 
-use std::any::Any;
+mod approving;
+pub mod doctor;
+mod policy;
+
 use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{
-    CommandClaim, FormatClaim, FormatError, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
-    Wanted,
+    CommandClaim, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
 };
 use bootc_image_model::capability::Capability;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::plugin::PluginId;
 
-use crate::approving;
-use crate::builtin::Builtin;
-use crate::code::{self, Code, Compiler};
-use crate::configuration::Configuration;
-use crate::inventory::{Inventory, Plugin, Standing};
+use crate::formats::{FormatClaim, FormatError, Formats, Wanted};
 use crate::limits::Limits;
 use crate::manifest::{Format, World};
-use crate::native::Process;
+use crate::native::{self, Process};
 use crate::places::Places;
-use crate::policy::{JudgingPlugin, Workshop};
+use crate::run::caught::{Printing, caught};
+use crate::run::{Identity, Judge, List, Loaded, Unformatted};
 use crate::sanitize::sanitize;
-use crate::standing::approved_by_image;
 use crate::strict::nearest;
-use crate::wasm::{Identity, List, Runs};
-
-/// Where a set finds what it needs.
-#[derive(Debug, Clone, Default)]
-pub struct Surroundings {
-    /// The plugins that are part of this executable.
-    pub builtins: Vec<Builtin>,
-    /// Directories.
-    pub places: Places,
-    /// What the administrator says.
-    pub configuration: Configuration,
-    /// Directories in which programs of our own may be, in order.
-    pub programs: Vec<PathBuf>,
-}
+use crate::trust::code::Code;
+use crate::trust::configuration::Configuration;
+use crate::trust::hidden::{self, Hidden};
+use crate::trust::inventory::{Inventory, Plugin, Standing};
+use crate::trust::missed;
+use crate::trust::standing::approved_by_image;
+use crate::trust::surroundings::Surroundings;
+use crate::unusable::Unusable;
+use crate::wasm::{self, Compiler, Workshop};
+use policy::JudgingPlugin;
 
 /// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
 /// wasmtime is started by the first plugin that runs: what needs no plugin pays for none.
@@ -78,7 +71,7 @@ impl PluginSet {
     }
 
     /// For whom a plugin's component runs.
-    pub(crate) fn identity(&self, plugin: &Plugin) -> Identity {
+    fn identity(&self, plugin: &Plugin) -> Identity {
         let configuration = &self.surroundings.configuration;
         let (limits, ceiling) = match plugin.manifest.component.world {
             World::CommandWrapper => (Limits::COMMAND, configuration.command_ceiling),
@@ -98,10 +91,25 @@ impl PluginSet {
         }
     }
 
-    /// Starts the process of native code.
-    pub(crate) fn process(&self, plugin: &Plugin) -> Result<Process, String> {
-        let programs = &self.workshop.compiler.programs;
-        Process::start(&plugin.code, self.identity(plugin), plugin.manifest.component.world, programs)
+    /// Loads a plugin's code for one question; `anew`: also what couldn't be compiled before.
+    fn load(&self, plugin: &Plugin, anew: bool) -> Result<Box<dyn Loaded + '_>, Unusable> {
+        let (identity, component) = (self.identity(plugin), &plugin.manifest.component);
+        if component.native {
+            let programs = &self.surroundings.programs;
+            Ok(Box::new(Process::start(&plugin.code, identity, component.world, programs)?))
+        } else {
+            Ok(Box::new(self.workshop.load(&plugin.code, identity, component.world, anew)?))
+        }
+    }
+
+    /// A policy, to be asked again and again.
+    fn judge(&self, plugin: &Plugin, identity: Identity) -> Box<dyn Judge> {
+        let code = plugin.code.clone();
+        if plugin.manifest.component.native {
+            Box::new(native::Judge::new(code, identity, self.surroundings.programs.clone()))
+        } else {
+            Box::new(wasm::Judge::new(code, identity, self.workshop.clone()))
+        }
     }
 
     /// The digest of a plugin's component as it is now, in lower-case hexadecimal; none of one that is built in.
@@ -111,9 +119,7 @@ impl PluginSet {
     pub fn component_digest(&self, plugin: &Plugin) -> Result<Option<String>, Error> {
         match &plugin.code {
             Code::Embedded(_) => Ok(None),
-            Code::File { file, owner, .. } => {
-                code::sha256_of(&file.real, *owner).map(Some).map_err(Error::io("read", &file.named))
-            }
+            Code::File(code) => code.sha256_now().map(Some).map_err(Error::io("read", &code.file.named)),
         }
     }
 
@@ -126,12 +132,23 @@ impl PluginSet {
         &self.surroundings.places
     }
 
-    pub(crate) fn configuration(&self) -> &Configuration {
+    fn configuration(&self) -> &Configuration {
         &self.surroundings.configuration
     }
 
-    pub(crate) fn workshop(&self) -> &Workshop {
-        &self.workshop
+    /// All files of configuration and grants that don't count.
+    pub fn hidden(&self) -> Vec<Hidden> {
+        // One that isn't there, or can't be read, may be a policy.
+        let may_be_policy = |id: &PluginId| {
+            let found = self.look().plugins.get(id);
+            found.is_none_or(|found| found.manifest.component.world == World::PolicyValidator)
+        };
+        hidden::all(self.places(), &may_be_policy)
+    }
+
+    /// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+    pub fn missing(&self) -> Vec<(PluginId, String)> {
+        missed::missing(self.look(), &self.configuration().judging.mandatory)
     }
 
     /// A plugin whose manifest is good, by its id.
@@ -150,19 +167,12 @@ impl PluginSet {
     pub fn look_for(&self, name: &str) -> Result<&Plugin, Error> {
         let inventory = self.look();
         if let Some(broken) = inventory.broken.iter().find(|broken| broken.id == name) {
-            return Err(Error::Plugin {
-                plugin: broken.id.clone(),
-                reason: broken.reason.clone(),
-                fix: broken.fix.clone(),
-            });
+            return Err(problem(&broken.id, &*broken.reason, &*broken.fix));
         }
         let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
         if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
-            return Err(Error::Plugin {
-                plugin: name.to_owned(),
-                reason: format!("the configuration masks it in {}", masked.directory.display()),
-                fix: "take it out of [policy] masked".to_owned(),
-            });
+            let reason = format!("the configuration masks it in {}", masked.directory.display());
+            return Err(problem(name, reason, "take it out of [policy] masked"));
         }
         found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
@@ -200,6 +210,43 @@ impl PluginSet {
                 _ => Err(FormatError::Unknown { name: name.to_owned() }),
             },
         }
+    }
+}
+
+impl Formats for PluginSet {
+    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
+        let enabled = self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled());
+        let claims = enabled.flat_map(|plugin| {
+            plugin.manifest.formats.iter().map(|format| FormatClaim {
+                plugin: plugin.manifest.id.clone(),
+                name: format.name.clone(),
+                summary: format.summary.clone(),
+                argument: format.argument.clone(),
+                columns: format.columns.clone(),
+                color: plugin.manifest.capabilities.iter().any(|wanted| wanted.capability.name == "color"),
+            })
+        });
+        let mut claims: Vec<FormatClaim> = claims.collect();
+        claims.sort_by(|a, b| (&a.name, &a.plugin).cmp(&(&b.name, &b.plugin)));
+        Ok(claims)
+    }
+
+    fn format(
+        &self,
+        wanted: Wanted<'_>,
+        rows: &Arc<Vec<ImageRow>>,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError> {
+        let (plugin, format) = self.formatter(wanted.format)?;
+        if format.argument.is_none() && wanted.argument.is_some() {
+            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
+        }
+        let list = List { format, rows, wanted };
+        let work = |out: &mut Printing<'_>| {
+            let loaded = self.load(plugin, false);
+            loaded.map_err(|unusable| Unformatted::Failed(unusable.to_string()))?.format(list, out)
+        };
+        printed(&plugin.manifest.id, out, work)
     }
 }
 
@@ -265,69 +312,19 @@ impl Plugins for PluginSet {
         if found.claims().all(|claim| claim.name != name) {
             return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
         }
-        let plan = || {
-            if found.manifest.component.native {
-                return self.process(found).map_err(unusable)?.plan(name, args);
-            }
-            let runtime = self.workshop.runtime(Runs::of(World::CommandWrapper)).map_err(unusable)?;
-            let component = code::load(runtime, &found.code, &self.workshop.compiler).map_err(unusable)?;
-            runtime.plan(&self.identity(found), &component, name, args, host)
-        };
-        caught(plan).unwrap_or_else(|panic| Err(unusable(format!("the host failed in it: {panic}"))))
-    }
-
-    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
-        let enabled = self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled());
-        let claims = enabled.flat_map(|plugin| {
-            plugin.manifest.formats.iter().map(|format| FormatClaim {
-                plugin: plugin.manifest.id.clone(),
-                name: format.name.clone(),
-                summary: format.summary.clone(),
-                argument: format.argument.clone(),
-                columns: format.columns.clone(),
-                color: plugin.manifest.capabilities.iter().any(|wanted| wanted.capability.name == "color"),
-            })
-        });
-        let mut claims: Vec<FormatClaim> = claims.collect();
-        claims.sort_by(|a, b| (&a.name, &a.plugin).cmp(&(&b.name, &b.plugin)));
-        Ok(claims)
-    }
-
-    fn format(
-        &self,
-        wanted: Wanted<'_>,
-        rows: &Arc<Vec<ImageRow>>,
-        out: &mut dyn Write,
-    ) -> Result<(), FormatError> {
-        let (plugin, format) = self.formatter(wanted.format)?;
-        if format.argument.is_none() && wanted.argument.is_some() {
-            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
-        }
-        let work = |out: &mut dyn Write| {
-            let unusable = |reason| FormatError::NotBegun { plugin: plugin.manifest.id.clone(), reason };
-            if plugin.manifest.component.native {
-                return self.process(plugin).map_err(unusable)?.format(format, rows, wanted, out);
-            }
-            let runtime = self.workshop.runtime(Runs::of(World::FormatOutput)).map_err(unusable)?;
-            let component = code::load(runtime, &plugin.code, &self.workshop.compiler).map_err(unusable)?;
-            runtime.format(&self.identity(plugin), component, List { format, rows, wanted }, out)
-        };
-        caught_printing(&plugin.manifest.id, out, work)
+        let plan =
+            || self.load(found, false).map_err(|why| unusable(why.to_string()))?.plan(name, args, host);
+        caught(plan).unwrap_or_else(|panic| Err(unusable(Unusable::Panicked(panic).to_string())))
     }
 
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
         let inventory = self.inventory()?;
         let policies = self.policies.get_or_init(|| {
             let judging = |plugin: &&Plugin| plugin.manifest.component.world == World::PolicyValidator;
-            let plugins = inventory
-                .plugins
-                .values()
-                .filter(judging)
-                .map(|plugin| JudgingPlugin::new(plugin, self.identity(plugin), self.workshop.clone()));
-            let broken = inventory
-                .broken
-                .iter()
-                .filter_map(|broken| JudgingPlugin::broken(broken, self.workshop.clone()));
+            let plugins = inventory.plugins.values().filter(judging).map(|plugin| {
+                JudgingPlugin::new(plugin, self.identity(plugin), |identity| self.judge(plugin, identity))
+            });
+            let broken = inventory.broken.iter().filter_map(JudgingPlugin::broken);
             plugins.chain(broken).collect()
         });
         Ok(policies.iter().map(|policy| policy as &dyn Policy).collect())
@@ -343,7 +340,7 @@ impl Plugins for PluginSet {
     }
 
     fn missed(&self) -> Vec<Missed> {
-        approving::missed(self.look())
+        missed::missed(self.look())
     }
 
     fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
@@ -365,48 +362,30 @@ impl Plugins for PluginSet {
     }
 }
 
-/// Runs `work` and gives the words of its panic if there is one. What `work` leaves half-changed is never used again: the
-/// store of a component goes with it, and the runtime is not changed by running one.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
-        let words =
-            panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        sanitize(words.unwrap_or("a panic without words"))
-    })
+fn problem(plugin: &str, reason: impl Into<String>, fix: impl Into<String>) -> Error {
+    Error::Plugin { plugin: plugin.to_owned(), reason: reason.into(), fix: fix.into() }
 }
 
-/// Tells whether anything may have been printed.
-struct Printing<'a> {
-    out: &'a mut dyn Write,
-    begun: bool,
-}
-
-impl Write for Printing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun = self.begun || !bytes.is_empty();
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// As [`caught`], of what prints a list.
-fn caught_printing(
+/// Has a list printed, and says how far that came.
+fn printed(
     plugin: &PluginId,
     out: &mut dyn Write,
-    work: impl FnOnce(&mut dyn Write) -> Result<(), FormatError>,
+    work: impl FnOnce(&mut Printing<'_>) -> Result<(), Unformatted>,
 ) -> Result<(), FormatError> {
-    let mut out = Printing { out, begun: false };
+    let mut out = Printing::to(out);
     let done = caught(|| work(&mut out));
-    done.unwrap_or_else(|panic| {
-        let (plugin, reason) = (plugin.clone(), format!("the host failed in it: {panic}"));
-        Err(if out.begun {
-            FormatError::Cut { plugin, reason }
-        } else {
-            FormatError::NotBegun { plugin, reason }
-        })
+    let reason = match done {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(Unformatted::Output(error))) => return Err(FormatError::Output(error)),
+        Ok(Err(Unformatted::Usage(what))) if !out.begun => return Err(FormatError::Usage(what)),
+        Ok(Err(Unformatted::Usage(reason) | Unformatted::Failed(reason))) => reason,
+        Err(panic) => Unusable::Panicked(panic).to_string(),
+    };
+    let plugin = plugin.clone();
+    Err(if out.begun {
+        FormatError::Cut { plugin, reason }
+    } else {
+        FormatError::NotBegun { plugin, reason }
     })
 }
 
@@ -417,9 +396,9 @@ mod tests {
     #[test]
     fn a_list_is_cut_by_a_panic_only_if_it_had_begun() {
         let id = PluginId::new("p").unwrap();
-        let print = |work: fn(&mut dyn Write)| {
+        let print = |work: fn(&mut Printing<'_>)| {
             let mut printed = Vec::new();
-            let done = caught_printing(&id, &mut printed, |out| {
+            let done = super::printed(&id, &mut printed, |out| {
                 work(out);
                 panic!("of the host");
             });
@@ -429,13 +408,5 @@ mod tests {
         assert!(matches!(done, Err(FormatError::NotBegun { .. })) && printed.is_empty(), "{done:?}");
         let (done, printed) = print(|out| out.write_all(b"row").unwrap());
         assert!(matches!(done, Err(FormatError::Cut { .. })) && printed == b"row", "{done:?}");
-    }
-
-    #[test]
-    fn a_panic_of_the_host_is_caught_with_its_words() {
-        assert_eq!(caught(|| 1), Ok(1));
-        assert_eq!(caught(|| panic!("literal")), Err::<(), _>("literal".to_owned()));
-        assert_eq!(caught(|| panic!("{}\u{1b}", "formatted")), Err::<(), _>("formatted\u{fffd}".to_owned()));
-        assert_eq!(caught(|| std::panic::panic_any(1)), Err::<(), _>("a panic without words".to_owned()));
     }
 }

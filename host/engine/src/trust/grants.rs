@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
 use crate::places::{Located, Place, Places, drop_ins, read_text};
-use crate::strict::{Complaint, Source, one_of, sha256 as sha256_text};
+use crate::strict::{Complaint, Source, named, one_of, sha256 as sha256_text};
 
 /// A grants file.
 #[derive(Deserialize)]
@@ -154,20 +154,13 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
     let source = Source(text);
     let raw: RawGrants = toml::from_str(text).map_err(|error| source.syntax(&error))?;
     let grant = |raw: &RawGrant| {
-        let plugin = source
-            .checked(&raw.plugin, "plugin", |text| PluginId::new(text).map_err(|error| error.to_string()))?;
-        let sha256 =
-            raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256_text)).transpose()?;
-        let manifest =
-            raw.manifest.as_ref().map(|text| source.checked(text, "manifest", sha256_text)).transpose()?;
-        let native = match &raw.kind {
-            Some(kind) => {
-                source.checked(kind, "kind", |text| one_of(text, &["native"], "a kind of plugins"))?
-            }
-            None => "",
-        };
-        let native = !native.is_empty();
-        let role = raw.role.as_ref().map(|text| source.checked(text, "role", role)).transpose()?;
+        let plugin = source.id(&raw.plugin, "plugin")?;
+        let sha256 = source.maybe(raw.sha256.as_ref(), "sha256", sha256_text)?;
+        let manifest = source.maybe(raw.manifest.as_ref(), "manifest", sha256_text)?;
+        let kind = |text: &str| one_of(text, &["native"], "a kind of plugins").map(drop);
+        let native = source.maybe(raw.kind.as_ref(), "kind", kind)?.is_some();
+        let role = |text: &str| named(text, Role::ALL, |role| role.name(), "what a plugin is approved as");
+        let role = source.maybe(raw.role.as_ref(), "role", role)?;
         let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
         if let (Some(mandatory), Some(Role::Format | Role::Command)) = (mandatory, role) {
             return Err(source.complain(mandatory.span(), "mandatory", "only a policy can be mandatory"));
@@ -197,13 +190,6 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         })
     };
     raw.grant.iter().map(grant).collect()
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-    let name = one_of(text, &names, "what a plugin is approved as")?;
-    let role = Role::ALL.iter().copied().find(|role| role.name() == name);
-    role.ok_or_else(|| format!("{name:?} isn't known"))
 }
 
 /// Where `plugin approve` writes.

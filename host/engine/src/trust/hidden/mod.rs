@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_model::plugin::PluginId;
 
-use crate::configuration::{Configuration, directories};
-use crate::grants::{self, Found};
+use super::configuration::{Configuration, directories};
+use super::grants::{self, Found};
 use crate::limits::Wishes;
-use crate::manifest::World;
 use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
 use crate::sanitize::sanitize;
-use crate::set::PluginSet;
 use crate::strict::Complaint;
 
 /// A file that doesn't count.
@@ -147,18 +145,11 @@ fn listed(entries: &[&Entry]) -> String {
     groups.filter_map(group).collect::<Vec<_>>().join("; ")
 }
 
-impl PluginSet {
-    /// All files of configuration and grants that don't count.
-    pub fn hidden(&self) -> Vec<Hidden> {
-        // One that isn't there, or can't be read, may be a policy.
-        let may_be_policy = |id: &PluginId| {
-            let found = self.look().plugins.get(id);
-            found.is_none_or(|found| found.manifest.component.world == World::PolicyValidator)
-        };
-        let mut hidden = configuration(self.places(), &may_be_policy);
-        hidden.extend(of_grants(self.places()));
-        hidden
-    }
+/// All files of configuration and grants that don't count.
+pub(crate) fn all(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {
+    let mut hidden = configuration(places, may_be_policy);
+    hidden.extend(of_grants(places));
+    hidden
 }
 
 fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {

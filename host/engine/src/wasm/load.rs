@@ -3,42 +3,24 @@
 //! time. Without it the helper compiles, once.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read as _, Seek as _, Write};
+use std::io::{self, Seek as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use bootc_image_model::digest;
 use bootc_image_model::weakened::is_off;
 use bootc_image_os::children;
 use bootc_image_os::files::replace;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::builtin::Artefact;
-use crate::places::{Located, Owner, open_trusted, read_text, trusted_directory};
+use super::runtime::Runtime;
+use crate::places::{Owner, open_trusted, read_text, trusted_directory};
 use crate::sanitize::sanitize;
-use crate::wasm::Runtime;
-
-/// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
-const LARGEST: u64 = 128 << 20;
-
-/// Where a plugin's code comes from.
-#[derive(Debug, Clone)]
-pub(crate) enum Code {
-    /// It is part of this executable.
-    Embedded(Artefact),
-    /// A component next to a manifest.
-    File {
-        file: Located,
-        /// What its digest must be.
-        sha256: String,
-        owner: Owner,
-    },
-}
+use crate::trust::code::{Code, pass_on};
+use crate::unusable::Unusable;
 
 /// What compiling needs.
 #[derive(Debug, Clone, Default)]
@@ -49,43 +31,24 @@ pub(crate) struct Compiler {
     pub(crate) programs: Vec<PathBuf>,
 }
 
-/// Digest of a component's file, in lower-case hexadecimal.
-pub(crate) fn sha256_of(path: &Path, owner: Owner) -> io::Result<String> {
-    pass_on(&mut open_trusted(path, owner)?, &mut io::sink())
-}
-
-/// Digest in lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    digest::Digest::of(bytes).hex().to_owned()
-}
-
-/// Loads it. An error says why it can't be used.
-pub(crate) fn load(runtime: &Runtime, code: &Code, compiler: &Compiler) -> Result<Component, String> {
-    load_with(runtime, code, compiler, false)
-}
-
-/// As [`load`], of what couldn't be compiled before as well: that is forgotten, and tried once more.
-pub(crate) fn load_anew(runtime: &Runtime, code: &Code, compiler: &Compiler) -> Result<Component, String> {
-    load_with(runtime, code, compiler, true)
-}
-
-fn load_with(runtime: &Runtime, code: &Code, compiler: &Compiler, anew: bool) -> Result<Component, String> {
+/// Loads it; `anew`: also what couldn't be compiled before, which is forgotten, and tried once more.
+pub(super) fn load(
+    runtime: &Runtime,
+    code: &Code,
+    compiler: &Compiler,
+    anew: bool,
+) -> Result<Component, Unusable> {
     let engine = runtime.engine();
-    let (Located { named, real }, sha256, owner) = match code {
+    let code = match code {
         Code::Embedded(artefact) => {
             return from_bytes(engine, artefact.bytes())
-                .map_err(|error| format!("its code can't be loaded: {error:#}"));
+                .map_err(|error| format!("its code can't be loaded: {error:#}").into());
         }
-        Code::File { file, sha256, owner } => (file, sha256, *owner),
+        Code::File(code) => code,
     };
-    let unreadable = |error: io::Error| format!("{}: {error}", named.display());
-    let mut file = open_trusted(real, owner).map_err(unreadable)?;
-    let found = pass_on(&mut file, &mut io::sink()).map_err(unreadable)?;
-    if found != *sha256 && !is_off("digest") {
-        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", named.display()));
-    }
+    let (mut file, found) = code.copy(&mut io::sink())?;
     // Of a user's own plugins nothing is kept where others would load it.
-    let cache = compiler.cache.as_deref().filter(|_| owner.user.is_none());
+    let cache = compiler.cache.as_deref().filter(|_| code.owner.user.is_none());
     // Another version of wasmtime refuses what is kept, and it is compiled anew.
     let name = format!("{found}.cwasm");
     if let Some(kept) = cache.and_then(|cache| from_cache(engine, cache, &name)) {
@@ -94,9 +57,10 @@ fn load_with(runtime: &Runtime, code: &Code, compiler: &Compiler, anew: bool) ->
     let refused = format!("{found}.{}.refused", runtime.fingerprint());
     let remembered = cache.and_then(|cache| refusal(cache, &refused));
     if let Some(reason) = remembered.filter(|_| !anew && !is_off("remembering")) {
-        return Err(reason);
+        return Err(reason.into());
     }
-    tracing::info!(component = %named.display(), "compiling");
+    let named = code.file.named.display();
+    tracing::info!(component = %named, "compiling");
     // What is compiled is read again, and must be the same.
     let component = memory("component").and_then(|mut copy| {
         file.rewind()?;
@@ -104,9 +68,9 @@ fn load_with(runtime: &Runtime, code: &Code, compiler: &Compiler, anew: bool) ->
         copy.rewind()?;
         Ok((again, copy))
     });
-    let (again, copy) = component.map_err(unreadable)?;
+    let (again, copy) = component.map_err(|error| code.unreadable(error))?;
     if again != found {
-        return Err(format!("{} was changed while it was read", named.display()));
+        return Err(format!("{named} was changed while it was read").into());
     }
     let cache = cache.filter(|_| rustix::process::geteuid().is_root());
     let compiled = compile(engine, &copy, cache, &name, compiler);
@@ -121,7 +85,7 @@ fn load_with(runtime: &Runtime, code: &Code, compiler: &Compiler, anew: bool) ->
         (Ok(_), Some(cache)) if anew => forget(cache, &refused),
         _ => {}
     }
-    compiled.map_err(|uncompiled| uncompiled.reason)
+    compiled.map_err(|uncompiled| uncompiled.reason.into())
 }
 
 /// Why there is no machine code.
@@ -147,52 +111,6 @@ fn forget(cache: &Path, name: &str) {
             tracing::warn!(cache = %cache.display(), %error, "what was remembered can't be forgotten");
         }
         _ => {}
-    }
-}
-
-/// A library in memory as it was approved, which nobody can change any more. An error says why it can't be used.
-pub(crate) fn sealed(code: &Code) -> Result<File, String> {
-    let Code::File { file: Located { named, real }, sha256, owner } = code else {
-        return Err("native code is never part of this program".to_owned());
-    };
-    let unreadable = |error: io::Error| format!("{}: {error}", named.display());
-    let mut copy =
-        executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
-    let found =
-        open_trusted(real, *owner).and_then(|mut file| pass_on(&mut file, &mut copy)).map_err(unreadable)?;
-    if found != *sha256 && !is_off("digest") {
-        return Err(format!("{} has the digest {found}, and its manifest says {sha256}", named.display()));
-    }
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;
-    Ok(copy)
-}
-
-/// A file that is nowhere, can be sealed, and may be executed; kernels before 6.3 know no others.
-fn executable_memory(name: &str) -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
-        Err(Errno::INVAL) => memfd_create(name, flags),
-        made => made,
-    };
-    Ok(File::from(made?))
-}
-
-/// Copies a component, and returns its digest. Memory doesn't grow with it.
-fn pass_on(file: &mut File, copy: &mut dyn Write) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut rest = LARGEST;
-    loop {
-        let count = file.read(&mut buffer)?;
-        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
-            return Ok(format!("{:x}", digest.finalize()));
-        };
-        rest = rest
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)))?;
-        digest.update(bytes);
-        copy.write_all(bytes)?;
     }
 }
 

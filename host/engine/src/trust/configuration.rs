@@ -16,7 +16,7 @@ use toml::Spanned;
 use crate::limits::Wishes;
 use crate::manifest::raw::RawLimits;
 use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
-use crate::strict::{Complaint, Source, one_of};
+use crate::strict::{Complaint, Source, named, one_of};
 
 /// Everything configured.
 #[derive(Debug, Clone, Default)]
@@ -157,16 +157,14 @@ impl Configuration {
         let source = Source(text);
         let raw: RawConfiguration = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         for word in &raw.allow_delegated {
-            let word = source.checked(word, "allow-delegated", |text| {
-                one_of(text, &["sysroot", "build", "load", "plugins"], "something that can be allowed")
-                    .map(str::to_owned)
-            })?;
             let Delegated { sysroot, build, load, plugins } = &mut self.judging.allow_delegated;
-            match word.as_str() {
-                "sysroot" => *sysroot = true,
-                "build" => *build = true,
-                "load" => *load = true,
-                _ => *plugins = true,
+            let known = [("sysroot", sysroot), ("build", build), ("load", load), ("plugins", plugins)];
+            let names = known.each_ref().map(|(name, _)| *name);
+            let word = source.checked(word, "allow-delegated", |text| {
+                one_of(text, &names, "something that can be allowed")
+            })?;
+            for (_, allowed) in known.into_iter().filter(|(name, _)| *name == word) {
+                *allowed = true;
             }
         }
         for (given, ids, key) in [
@@ -174,12 +172,14 @@ impl Configuration {
             (&raw.policy.fail_open, &mut self.judging.fail_open, "fail-open"),
         ] {
             for text in given {
-                ids.push(id(source, text, key)?);
+                ids.push(source.id(text, key)?);
             }
         }
         for mask in &raw.policy.masked {
-            let place = source.checked(&mask.place, "place", place)?;
-            self.masked.push((id(source, &mask.id, "id")?, place));
+            let place = source.checked(&mask.place, "place", |text| {
+                named(text, Place::ALL, |place| place.name(), "a place where plugins are")
+            })?;
+            self.masked.push((source.id(&mask.id, "id")?, place));
         }
         if let Some(enabled) = raw.native.enabled {
             self.native = enabled;
@@ -202,7 +202,7 @@ impl Configuration {
             }
         }
         for (name, table) in raw.settings {
-            let settings = self.settings.entry(id(source, &name, "settings")?).or_default();
+            let settings = self.settings.entry(source.id(&name, "settings")?).or_default();
             settings.extend(table.into_iter().map(|(key, value)| (key, json(value))));
         }
         Ok(())
@@ -219,20 +219,6 @@ impl Configuration {
 /// Where configuration is.
 pub(crate) fn directories(places: &Places) -> Vec<((), PathBuf)> {
     places.configuration.iter().map(|path| ((), path.clone())).collect()
-}
-
-fn id(source: Source<'_>, text: &Spanned<String>, key: &str) -> Result<PluginId, Complaint> {
-    source.checked(text, key, |text| PluginId::new(text).map_err(|error| error.to_string()))
-}
-
-fn place(text: &str) -> Result<Place, String> {
-    let names: Vec<&str> = Place::ALL.iter().map(|place| place.name()).collect();
-    let name = one_of(text, &names, "a place where plugins are")?;
-    Place::ALL
-        .iter()
-        .copied()
-        .find(|place| place.name() == name)
-        .ok_or_else(|| format!("{name:?} isn't known"))
 }
 
 /// TOML as JSON: a time becomes its text, and a number that JSON hasn't becomes nothing.

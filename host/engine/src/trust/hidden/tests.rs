@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::set::Surroundings;
+use crate::set::PluginSet;
+use crate::trust::surroundings::Surroundings;
 
 /// A set with these files of configuration and grants; the directories are `usr` and `etc`.
 fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, tempfile::TempDir) {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bootc_image_model::capability::Capability;
 use bootc_image_model::weakened::is_off;
 
-use crate::grants::{self, Found};
+use super::grants::{self, Found};
+use super::surroundings::Surroundings;
 use crate::manifest::{Manifest, World};
 use crate::places::Place;
-use crate::set::Surroundings;
 
 /// Whether a plugin may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,8 +180,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::inventory::tests::{COMPONENT, manifest};
-    use crate::{code, grants};
+    use crate::trust::code;
+    use crate::trust::inventory::tests::{COMPONENT, manifest};
 
     fn grant(id: &str, manifest: &str, capabilities: &str) -> Found {
         let digest = code::hex(manifest.as_bytes());
