@@ -239,6 +239,6 @@ mod tests {
         assert!(failed("Error: mkdir /run/bootc/storage/overlay/compat1: no space left on device"));
         assert!(failed("Error: kernel does not support overlay fs: 'overlay' is not supported over extfs"));
         assert!(!failed("Error: image used by 1234: image is in use by a container"));
-        assert!(!is_for_want_of_room(&Error::NothingNamed));
+        assert!(!is_for_want_of_room(&Error::NotBooted));
     }
 }

@@ -74,7 +74,6 @@ impl Fetch<'_> {
             bytes: self.bytes,
         }
         .run(host.settings, host.talk)
-        .map_err(Error::from)
     }
 
     /// Fetches it anew, and puts what was fetched in the place of what is there. Returns how many layers were put there.

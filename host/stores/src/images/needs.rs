@@ -113,7 +113,7 @@ impl Needs {
         let mut needs = Self::default();
         let deployments = sysroot::all(physical)?;
         if deployments.is_empty() {
-            return Err(Error::NoDeployment(physical.path(".")).into());
+            return Err(Error::NoDeployment(physical.path(".")));
         }
         for system in systems(physical, settings)? {
             needs.add_system(&system, with_units)?;
@@ -138,7 +138,7 @@ impl Needs {
                 MayMean::Images(images) => {
                     images.iter().for_each(|image| self.add_image(image, &bound, &aliases));
                 }
-                MayMean::Anything => return Err(error.into()),
+                MayMean::Anything => return Err(error),
             }
         }
         if !with_units {
