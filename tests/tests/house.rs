@@ -40,6 +40,7 @@ const EDGES: &[Row] = &[
             "bootc-image-native-protocol",
             "bootc-image-os",
             "bootc-image-plugin-model",
+            "bootc-image-stores",
             // Its build script.
             "bootc-image-plugin-builder",
         ],

@@ -7,6 +7,7 @@
 //! ```
 
 use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::error::Error as StoresError;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -121,9 +122,9 @@ fn failure(error: &Error) -> Failure {
         return Failure::Denied(Denial { code: denial.code.clone(), message, hint, attrs: vec![by] });
     }
     let code = match (error, error.kind()) {
-        (Error::ImageNotFound { .. }, _) => "not-found",
-        (Error::Ambiguous { .. }, _) => "ambiguous",
-        (Error::Reference(_), _) => "invalid-reference",
+        (Error::Stores(StoresError::ImageNotFound { .. }), _) => "not-found",
+        (Error::Stores(StoresError::Ambiguous { .. }), _) => "ambiguous",
+        (Error::Stores(StoresError::Reference(_)), _) => "invalid-reference",
         (Error::DryRun, _) => "dry-run",
         (_, Kind::Usage) => "usage",
         (_, Kind::MissingProgram) => "missing-program",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::World;
+use super::World;
 
 /// Where podman keeps images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
