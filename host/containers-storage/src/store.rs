@@ -212,18 +212,18 @@ pub fn drivers(root: &RootDir) -> Result<Vec<String>, Error> {
     Ok(drivers)
 }
 
+/// The image with this name, written just so.
+pub fn named<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
+    let name = name.to_string();
+    images.iter().find(|image| image.names.contains(&name))
+}
+
+/// The image with this name, however it is written there: podman keeps capital letters.
+pub fn meant<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
+    named(images, name).or_else(|| images.iter().find(|image| image.names_meaning(name).next().is_some()))
+}
+
 impl Images<'_> {
-    /// The image with this name, written just so.
-    pub fn named(&self, name: &Reference) -> Option<&Image> {
-        let name = name.to_string();
-        self.iter().find(|image| image.names.contains(&name))
-    }
-
-    /// The image with this name, however it is written there: podman keeps capital letters.
-    pub fn meant(&self, name: &Reference) -> Option<&Image> {
-        self.named(name).or_else(|| self.iter().find(|image| image.names_meaning(name).next().is_some()))
-    }
-
     /// The first thing that is wrong with an image; none if it is whole. What is in the files of its layers isn't read.
     /// `others` are storages that this one sees beside itself.
     ///

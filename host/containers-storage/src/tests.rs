@@ -72,7 +72,7 @@ fn damage(driver: &'static str, change: impl FnOnce(&Sample)) -> Option<String> 
     let root = RootDir::open(sample.scratch.path()).unwrap();
     let store = Store::open(&root).unwrap();
     let images = store.images(Duration::from_secs(1), &Silent).unwrap();
-    let image = images.named(&Reference::parse("localhost/a:1").unwrap()).unwrap();
+    let image = crate::named(&images, &Reference::parse("localhost/a:1").unwrap()).unwrap();
     let damage = images.damage(image, &[]).unwrap()?;
     let mut text = damage.to_string();
     for (number, layer) in sample.layers.iter().enumerate() {

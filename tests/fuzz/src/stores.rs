@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use bootc_image_containers_storage::{Checker, Store};
+use bootc_image_containers_storage::{Checker, Store, named};
 use bootc_image_model::digest::Commit;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::root::RootDir;
@@ -110,7 +110,7 @@ pub(crate) fn containers_storage(input: &[u8]) {
             let _ = images.size(image);
             for name in image.listed_names() {
                 if let Ok(name) = Reference::parse(name) {
-                    assert!(images.named(&name).is_some() || name.to_string() != image.names[0]);
+                    assert!(named(&images, &name).is_some() || name.to_string() != image.names[0]);
                 }
             }
         }

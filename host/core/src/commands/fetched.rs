@@ -3,7 +3,7 @@
 
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_containers_storage::{Image, Which};
+use bootc_image_containers_storage::{Image, Which, named};
 use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
@@ -108,7 +108,7 @@ fn heal(
 ) -> Result<LocalImage, Error> {
     let storage = Storage::Bootc(store);
     let found = storage.images(context.host, |images, _| {
-        let found = images.named(pinned).filter(|image| is_it(image));
+        let found = named(images, pinned).filter(|image| is_it(image));
         Ok(found.map(|image| (image.id.clone(), image.manifests().into_iter().next())))
     })?;
     let Some((id, manifest)) = found else {

@@ -1,9 +1,10 @@
 //! What the names in a command mean: here and now, or as a test of policies assumes.
 
 use bootc_image_stores::error::Error as StoresError;
+use std::cell::OnceCell;
 use std::path::Path;
 
-use bootc_image_containers_storage::Image;
+use bootc_image_containers_storage::{Image, meant};
 use bootc_image_grammar::{Command, Kind};
 use bootc_image_model::digest::{Digest, is_id};
 use bootc_image_model::image::{CommandImage, LocalImage};
@@ -66,38 +67,78 @@ pub(crate) trait Resolver {
     fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error>;
 }
 
-/// What they mean here and now.
-pub(crate) struct Live<'a>(pub(crate) &'a Context<'a>);
+/// What they mean here and now. Everything is read once, at the first name that needs it.
+pub(crate) struct Live<'a> {
+    context: &'a Context<'a>,
+    stored: OnceCell<Option<StoredImages>>,
+    needs: OnceCell<Needs>,
+}
 
-impl Live<'_> {
-    fn directory(&self) -> Result<&Path, Error> {
-        self.0.host.settings.directory.as_deref().ok_or(Error::NoDirectory)
+/// What bootc's storage holds.
+struct StoredImages {
+    store: BootcStore,
+    images: Vec<Image>,
+}
+
+impl<'a> Live<'a> {
+    pub(crate) fn new(context: &'a Context<'a>) -> Self {
+        Self { context, stored: OnceCell::new(), needs: OnceCell::new() }
     }
+
+    fn directory(&self) -> Result<&Path, Error> {
+        self.context.host.settings.directory.as_deref().ok_or(Error::NoDirectory)
+    }
+
+    fn stored(&self) -> Result<Option<&StoredImages>, Error> {
+        once(&self.stored, || {
+            let host = self.context.host;
+            let Some(store) = BootcStore::open(&physical(host.settings)?)? else { return Ok(None) };
+            let contents = podman::open_store(store.root())?;
+            let images = contents.images(host.settings.lock_limit, host.talk)?.to_vec();
+            Ok(Some(StoredImages { store, images }))
+        })
+        .map(Option::as_ref)
+    }
+
+    fn needs(&self) -> Result<&Needs, Error> {
+        let settings = self.context.host.settings;
+        once(&self.needs, || Ok(Needs::find(&physical(settings)?, settings)?))
+    }
+}
+
+/// What a cell holds; what it's to hold, at the first time.
+fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> Result<T, Error>) -> Result<&T, Error> {
+    if let Some(found) = cell.get() {
+        return Ok(found);
+    }
+    let found = find()?;
+    Ok(cell.get_or_init(|| found))
 }
 
 impl Resolver for Live<'_> {
     fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error> {
         let look_up = || {
-            let document = registry::manifest(self.0.host.settings, name, &asked.options)?;
+            let document = registry::manifest(self.context.host.settings, name, &asked.options)?;
             let digest = name.digest().cloned().unwrap_or_else(|| Digest::of(&document));
             let pinned = name.with_digest(digest.clone());
-            let instance = registry::instance(self.0.host.settings, &pinned, &document, asked)?;
+            let instance = registry::instance(self.context.host.settings, &pinned, &document, asked)?;
             Ok(Meaning { digest, instance })
         };
         look_up().map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })
     }
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {
-        in_store(self.0, text)
+        let Some(StoredImages { store, images }) = self.stored()? else {
+            return Err(StoresError::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH }.into());
+        };
+        let (image, name) = in_contents(images, text)?;
+        let names = if name.is_none() { image.names.clone() } else { Vec::new() };
+        Ok(Stored { name, names, image: local_image(store.root(), image)? })
     }
 
     fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error> {
         let wanted = Reference::parse_local(name)?;
-        let Some(store) = BootcStore::open(&physical(self.0.host.settings)?)? else {
-            return Ok(name.to_owned());
-        };
-        let contents = podman::open_store(store.root())?;
-        let images = contents.images(self.0.host.settings.lock_limit, self.0.host.talk)?;
+        let Some(StoredImages { images, .. }) = self.stored()? else { return Ok(name.to_owned()) };
         let image = images.iter().find(|found| found.id == image.id);
         let is_typed = |image: &Image| image.names.iter().any(|stored| stored == name);
         if image.is_some_and(is_typed) {
@@ -115,32 +156,16 @@ impl Resolver for Live<'_> {
         if is_off(if kind == Kind::PathWrite { "path-write" } else { "path-read" }) {
             return Ok(text.to_owned());
         }
-        let mut scopes = self.0.plugins.granted(plugin);
+        let mut scopes = self.context.plugins.granted(plugin);
         scopes.retain(|capability| Some(capability.name.as_str()) == kind.capability());
         granted_path(self.directory()?, text, kind, &scopes)
     }
 
     fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error> {
-        let settings = self.0.host.settings;
-        let physical = physical(settings)?;
-        let needs = Needs::find(&physical, settings)?;
-        let who = |image: Option<&Image>| needs.of_name(&name.to_string(), image).map(str::to_owned);
-        let Some(store) = BootcStore::open(&physical)? else { return Ok(who(None)) };
-        let contents = podman::open_store(store.root())?;
-        let images = contents.images(settings.lock_limit, self.0.host.talk)?;
-        Ok(who(images.meant(name)))
+        let needs = self.needs()?;
+        let image = self.stored()?.and_then(|stored| meant(&stored.images, name));
+        Ok(needs.of_name(&name.to_string(), image).map(str::to_owned))
     }
-}
-
-/// An image of bootc's storage, by one of its names or by its id.
-fn in_store(context: &Context<'_>, text: &str) -> Result<Stored, Error> {
-    let not_found = || StoresError::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH };
-    let store = BootcStore::open(&physical(context.host.settings)?)?.ok_or_else(not_found)?;
-    let contents = podman::open_store(store.root())?;
-    let images = contents.images(context.host.settings.lock_limit, context.host.talk)?;
-    let (image, name) = in_contents(&images, text)?;
-    let names = if name.is_none() { image.names.clone() } else { Vec::new() };
-    Ok(Stored { name, names, image: local_image(store.root(), image)? })
 }
 
 impl Resolver for Assumed {

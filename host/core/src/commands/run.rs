@@ -52,7 +52,7 @@ pub(crate) fn execute(
     let archive = NewArchive::of(command)?;
     if command.does().changes_names() {
         // Policies may have taken their time since.
-        refuse_needed(command, &Live(context))?;
+        refuse_needed(command, &Live::new(context))?;
     }
     let run = |stdin: Option<File>| {
         let mut podman = store.podman(settings, context.host.talk)?;

@@ -51,9 +51,31 @@ pub struct Pulled {
 
 impl Ask for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
-        let pulls = self.images.iter().map(|image| resolve(context, image));
-        let pulls = pulls.map(|pull| pull.map(Operation::PullFromDefaultStorage));
-        Ok(pulls.collect::<Result<Vec<_>, _>>()?.into())
+        for image in &self.images {
+            if meanings(image)?.iter().any(|name| name.digest().is_some()) {
+                return Err(InvalidReference::Digest(image.to_owned()).into());
+            }
+        }
+        physical(context.host.settings)?;
+        let default = DefaultStore::find()?;
+        let mut pulls = match default.open()? {
+            Some(root) => find(context, &root, &default.store(&root)?, &self.images)?,
+            None => vec![None; self.images.len()],
+        };
+        // podman shows the images of its additional storages, too.
+        if pulls.contains(&None) {
+            for root in default.others()? {
+                let found = find(context, &root, &Store::open(&root)?, &self.images)?;
+                pulls = pulls.into_iter().zip(found).map(|(before, found)| before.or(found)).collect();
+            }
+        }
+        let not_found =
+            |name: &String| StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH };
+        let pull = |(pull, name): (Option<PullFromDefaultStorage>, &String)| match pull {
+            Some(pull) => Ok(Operation::PullFromDefaultStorage(pull)),
+            None => Err(not_found(name)),
+        };
+        Ok(pulls.into_iter().zip(&self.images).map(pull).collect::<Result<Vec<_>, _>>()?.into())
     }
 
     fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error> {
@@ -99,38 +121,22 @@ impl Operate for PullFromDefaultStorage {
 /// How images of podman's storage are listed.
 const LIST_WITH: &str = "podman image list";
 
-fn resolve(context: &Context<'_>, image: &str) -> Result<PullFromDefaultStorage, Error> {
-    if meanings(image)?.iter().any(|name| name.digest().is_some()) {
-        return Err(InvalidReference::Digest(image.to_owned()).into());
-    }
-    physical(context.host.settings)?;
-    let default = DefaultStore::find()?;
-    if let Some(root) = default.open()?
-        && let Some(pull) = find(context, &root, &default.store(&root)?, image)?
-    {
-        return Ok(pull);
-    }
-    // podman shows the images of its additional storages, too.
-    for root in default.others()? {
-        if let Some(pull) = find(context, &root, &Store::open(&root)?, image)? {
-            return Ok(pull);
-        }
-    }
-    Err(StoresError::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH }.into())
-}
-
+/// What these names mean in a store, one by one.
 fn find(
     context: &Context<'_>,
     root: &RootDir,
     store: &Store<'_>,
-    image: &str,
-) -> Result<Option<PullFromDefaultStorage>, Error> {
+    names: &[String],
+) -> Result<Vec<Option<PullFromDefaultStorage>>, Error> {
     let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
-    let found = called(&images, image)?;
-    let Some((first, name)) = found.first() else { return Ok(None) };
-    if found.iter().any(|(image, _)| image.id != first.id) {
-        let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
-        return Err(StoresError::Ambiguous { name: image.to_owned(), candidates }.into());
-    }
-    Ok(Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() }))
+    let find = |text: &String| {
+        let found = called(&images, text)?;
+        let Some((first, name)) = found.first() else { return Ok(None) };
+        if found.iter().any(|(image, _)| image.id != first.id) {
+            let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
+            return Err(StoresError::Ambiguous { name: text.clone(), candidates }.into());
+        }
+        Ok(Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() }))
+    };
+    names.iter().map(find).collect()
 }

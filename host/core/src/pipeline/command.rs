@@ -72,7 +72,7 @@ impl Pipeline<'_> {
     pub(super) fn command(&self, command: &CommandRequest, subject: Subject) -> Result<Answer, Error> {
         physical(self.context.host.settings)?;
         let is_delegated = subject.delegation.is_some();
-        match self.judge_command(command, subject, &World::Live(Live(&self.context))) {
+        match self.judge_command(command, subject, &World::Live(Live::new(&self.context))) {
             Ok(JudgedCommand { judged, message }) => {
                 if !message.is_empty() {
                     self.context.host.talk.note(&message);

@@ -1,6 +1,6 @@
 //! What names of images mean in a storage of this host.
 
-use bootc_image_containers_storage::{Image, Images};
+use bootc_image_containers_storage::{Image, meant};
 use bootc_image_model::digest::{Digest, is_hex};
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
@@ -28,17 +28,17 @@ pub fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
 
 /// The images of a storage that a name can mean, each with the full name. One that is written just so there is meant: podman
 /// keeps capital letters, and so there can be two.
-pub fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
+pub fn called<'a>(images: &'a [Image], text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
     let just_so = images.iter().find(|image| image.names.iter().any(|name| name == text));
     if let (Some(image), Ok(name)) = (just_so, Reference::parse_local(text)) {
         return Ok(vec![(image, name)]);
     }
     let names = meanings(text)?.into_iter();
-    Ok(names.filter_map(|name| Some((images.meant(&name)?, name))).collect())
+    Ok(names.filter_map(|name| Some((meant(images, &name)?, name))).collect())
 }
 
 /// An image of bootc's storage, by one of its names, which comes back with it, or by its id.
-pub fn in_contents<'a>(images: &'a Images<'_>, text: &str) -> Result<(&'a Image, Option<Reference>), Error> {
+pub fn in_contents<'a>(images: &'a [Image], text: &str) -> Result<(&'a Image, Option<Reference>), Error> {
     let text = as_named_here(text);
     let mut found: Vec<_> = match by_id(images, text) {
         found if found.is_empty() => {
@@ -66,7 +66,7 @@ pub fn as_named_here(text: &str) -> &str {
     text.strip_prefix(CONTAINERS_STORAGE).or_else(|| text.strip_prefix(DOCKER)).unwrap_or(text)
 }
 
-fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {
+fn by_id<'a>(images: &'a [Image], text: &str) -> Vec<&'a Image> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let is_id = digits.len() >= SHORT_ID && is_hex(digits, digits.len());
     images.iter().filter(|image| is_id && image.id.starts_with(digits)).collect()

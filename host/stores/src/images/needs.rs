@@ -14,7 +14,7 @@ use crate::podman;
 use crate::sysroot::{self, Deployed};
 use crate::system::System;
 use crate::units::{ImageName, Units};
-use bootc_image_containers_storage::Image;
+use bootc_image_containers_storage::{Image, named};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::reference::{InvalidReference, Reference};
 use bootc_image_model::settings::Settings;
@@ -261,7 +261,8 @@ pub fn note_until_upgrade(host: Host<'_>, store: &BootcStore, names: &[&Referenc
         let needs = Needs::of_bootc(&physical, host.settings)?;
         let contents = podman::open_store(store.root())?;
         let images = contents.images(host.settings.lock_limit, host.talk)?;
-        let goes = |name: &Reference| images.named(name).is_some_and(|image| needs.of_image(image).is_none());
+        let goes =
+            |name: &Reference| named(&images, name).is_some_and(|image| needs.of_image(image).is_none());
         Ok::<_, Error>(names.iter().filter(|name| goes(name)).map(ToString::to_string).collect::<Vec<_>>())
     };
     for name in look().unwrap_or_default() {

@@ -10,7 +10,7 @@ use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::host::Host;
 use crate::transfer::{End, Name};
-use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store};
+use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store, named};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::reference::Reference;
@@ -103,7 +103,7 @@ impl<'a> Storage<'a> {
         wanted: impl Fn(&Image) -> bool,
     ) -> Result<Option<LocalImage>, Error> {
         self.images(host, |images, others| {
-            let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
+            let Some(image) = named(images, name).filter(|image| wanted(image)) else { return Ok(None) };
             match images.damage(image, others)? {
                 None => local_image(&self.root()?, image).map(Some),
                 Some(_) => Ok(None),
@@ -120,7 +120,7 @@ impl<'a> Storage<'a> {
         wanted: impl Fn(&Image) -> bool,
     ) -> Result<LocalImage, Error> {
         let found = self.images(host, |images, others| {
-            let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
+            let Some(image) = named(images, name).filter(|image| wanted(image)) else { return Ok(None) };
             match images.damage(image, others)? {
                 Some(damage) if !damage.is_of_metadata() => {
                     Err(self.damaged(host, name.to_string(), &damage))
