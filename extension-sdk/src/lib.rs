@@ -23,6 +23,8 @@
 //! It runs in a process of its own with full authority: nothing confines what it does. The process may be asked again, and may be
 //! killed at any time. A panic is caught and told to the host. `docs/native-extensions.md` says how to ship it.
 
+#![warn(missing_docs)]
+
 // The export macro names this crate by its name, also when it expands inside it.
 extern crate self as bootc_image_extension;
 

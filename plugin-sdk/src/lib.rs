@@ -32,6 +32,8 @@
 //! Everything also compiles natively, where the host is absent: logging does nothing and there are no settings. So the
 //! logic of a plugin is tested with a plain `cargo test`.
 
+#![warn(missing_docs)]
+
 // The export macros name this crate by its name, also when they expand inside it.
 extern crate self as bootc_image_plugin_sdk;
 

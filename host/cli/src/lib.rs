@@ -58,7 +58,7 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
         Ok(arguments) => arguments,
         Err(error) => return Ui::new(false).finish(|ui| exit::of_parser(ui, &error)),
     };
-    ui::start_logging(arguments.global.verbose, arguments.global.log_format);
+    ui::start_logging(arguments.global.verbose, arguments.global.log_format, settings::log_filter());
     Ui::new(arguments.global.quiet).finish(|ui| match arguments.status_fd().map(StatusFile::open) {
         None => run(ui, arguments, builtins, directory).1,
         Some(Err(failure)) => exit::of_error(ui, &failure),

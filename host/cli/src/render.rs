@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::exit::{DENIED, Failure, OK, PRINTED_INSTEAD};
+use crate::settings::wants_no_color;
 use crate::ui::Ui;
 
 /// How a list looks.
@@ -89,7 +90,7 @@ fn formatted(
     let terminal = io::stdout().is_terminal();
     let may_color =
         || plugins.format_claims().into_iter().flatten().any(|claim| claim.name == format && claim.color);
-    let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && may_color();
+    let color = terminal && !wants_no_color() && may_color();
     let wanted = Wanted { format, argument, terminal, color };
     let mut outcome = Ok(());
     ui.data(|out| {

@@ -61,6 +61,16 @@ pub(crate) fn resolve(
     Ok((settings, Surroundings { builtins, places, configuration, programs }))
 }
 
+/// Which log lines `RUST_LOG` asks for.
+pub(crate) fn log_filter() -> Option<String> {
+    std::env::var("RUST_LOG").ok()
+}
+
+/// Whether `NO_COLOR` asks for text without colours.
+pub(crate) fn wants_no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// What a command looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum About {

@@ -208,15 +208,15 @@ fn continued(text: &str, width: usize) -> String {
     lines + line.trim_end()
 }
 
-/// Log lines go to stderr: warnings, with `-v` more, or what `RUST_LOG` asks for.
-pub(crate) fn start_logging(verbose: u8, format: LogFormat) {
+/// Log lines go to stderr: warnings, with `-v` more, or what `filter` asks for.
+pub(crate) fn start_logging(verbose: u8, format: LogFormat, filter: Option<String>) {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let wanted = filter.and_then(|text| text.parse::<Targets>().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
     let registry = tracing_subscriber::registry().with(targets);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false);

@@ -46,6 +46,12 @@ const PAIRS: &[Pair] = &[
         bar: 0.5,
     },
     Pair {
+        name: "list against a dynamic program that does nothing",
+        ours: &["bootc-image", "list"],
+        theirs: &["/usr/bin/true"],
+        bar: 2.0,
+    },
+    Pair {
         name: "list against podman image list, as JSON, same store",
         ours: &["bootc-image", "list", "--format", "json"],
         theirs: &[
