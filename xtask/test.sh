@@ -4,6 +4,8 @@
 # must not unify with the others'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# More at a time than there are processors: half of the time, a test waits for a disk or for a process that it has started.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 cargo test --locked
 # With Debian 13's programs: they have Quadlet, and a podman that reads its configuration otherwise.
 xtask/debian13.sh
