@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+xtask/features.sh
+
 lint() {
     cargo clippy --quiet --locked "$@" -- -D warnings
 }
