@@ -17,6 +17,7 @@
 //! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
 //! - [`drift`]: what podman's argument parser knows
+//! - [`house`]: how the sources are kept
 //! - [`programs`]: where the programs under test are
 
 pub mod damage;
@@ -25,6 +26,7 @@ pub mod faults;
 pub mod full_disk;
 pub mod hostile;
 pub mod hosts;
+pub mod house;
 pub mod machine;
 pub mod operations;
 pub mod oracle;

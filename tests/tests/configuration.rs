@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use bootc_image_core::storage::podman::{Configuration, started_by_us};
-use bootc_image_core::storage::root::RootDir;
-use bootc_image_core::storage::sysroot;
-use bootc_image_core::storage::system::System;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::podman::{Configuration, started_by_us};
+use bootc_image_stores::sysroot;
+use bootc_image_stores::system::System;
 use bootc_image_tests::World;
 use serde_json::Value;
 

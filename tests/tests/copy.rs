@@ -111,7 +111,7 @@ fn talk_is_quiet_or_verbose_as_asked() {
     assert_eq!(copy(&world, &["--quiet"]).ok().stderr, "");
     let spoken = copy(&world, &["--target=1"]).ok().stderr;
     assert!(spoken.contains("exporting docker://127.0.0.1:5000/lab/os:1"), "{spoken}");
-    for (filter, target) in [("debug", "localhost/2"), ("bootc_image_core=debug", "localhost/3")] {
+    for (filter, target) in [("debug", "localhost/2"), ("bootc_image_os=debug", "localhost/3")] {
         let enter = world.enter().env("RUST_LOG", filter);
         let log = enter.run(&["bootc-image", "copy-to-storage", "--target", target]).ok().stderr;
         assert!(log.contains("starting") && log.contains(&format!("containers-storage:{target}")), "{log}");

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use bootc_image_core::children;
+use bootc_image_os::children;
 use rustix::process::Rlimit;
 
 use crate::exit::{self, Failure};

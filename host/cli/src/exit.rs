@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::io;
 
-use bootc_image_core::error::{Error, Kind};
+use bootc_image_core::error::Error;
+use bootc_image_model::denial::Kind;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::error::Error as StoresError;
 use clap::error::ErrorKind;
 
 use crate::ui::Ui;
@@ -25,6 +28,19 @@ pub(crate) const UNUSABLE: u8 = 78;
 pub(crate) const PRINTED_INSTEAD: u8 = 79;
 /// Beyond this: the number of the signal that asked us to end.
 const INTERRUPTED: u8 = 128;
+
+/// What the layers below the core say goes through the core's own table.
+impl From<OsError> for Failure {
+    fn from(error: OsError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
+impl From<StoresError> for Failure {
+    fn from(error: StoresError) -> Self {
+        Self::Core(error.into())
+    }
+}
 
 /// What can go wrong here, beside the core's errors.
 #[derive(Debug, thiserror::Error)]

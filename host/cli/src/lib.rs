@@ -23,14 +23,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bootc_image_core::audit::FileRecorder;
-use bootc_image_core::children;
-use bootc_image_core::error::Error;
-use bootc_image_core::export::HelperExporter;
+use bootc_image_core::error::{Error, interruption_first};
 use bootc_image_core::operation::Request;
 use bootc_image_core::pipeline::Pipeline;
 use bootc_image_core::report::Report;
-use bootc_image_core::settings::Settings;
 use bootc_image_engine::{Builtin, PluginSet};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::children;
+use bootc_image_stores::export::HelperExporter;
 use clap::Parser as _;
 use rustix::process::Rlimit;
 
@@ -101,7 +101,7 @@ fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>, directory: Option<
             }
         });
     let code = result.unwrap_or_else(|failure| match failure {
-        Failure::Core(error) => exit::of_error(ui, &children::interruption_first(error).into()),
+        Failure::Core(error) => exit::of_error(ui, &interruption_first(error).into()),
         failure => exit::of_error(ui, &failure),
     });
     (origin, code)

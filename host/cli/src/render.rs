@@ -3,11 +3,11 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
-use bootc_image_core::children;
 use bootc_image_core::plugin::{FormatError, Plugins, Wanted};
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_core::report::{ImageRow, Listing, Report};
 use bootc_image_engine::sanitize;
+use bootc_image_os::children;
 use clap::ValueEnum;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -263,7 +263,7 @@ fn show_judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use bootc_image_core::report::ImageType;
+    use bootc_image_model::columns::ImageType;
 
     use super::*;
 

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bootc_image_core::children::PROXY_VARIABLES;
 use bootc_image_core::error::Error;
-use bootc_image_core::settings::{Place, Settings};
-use bootc_image_core::storage::root::RootDir;
-use bootc_image_core::storage::sysroot;
-use bootc_image_core::subject::{Caller, Subject, login_uid};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::Places;
 use bootc_image_engine::{Builtin, Surroundings};
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::settings::{Place, Settings};
+use bootc_image_model::subject::{Caller, Subject, login_uid};
+use bootc_image_model::weakened::is_off;
+use bootc_image_os::children::PROXY_VARIABLES;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::sysroot;
 
 use crate::arguments::Global;
 use crate::exit::Failure;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 /// No core file from here on, and nobody but root looks into this process. Returns the caller's limit.

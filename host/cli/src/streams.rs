@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use bootc_image_core::children;
+use bootc_image_os::children;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 

@@ -5,10 +5,10 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
-use bootc_image_core::children;
-use bootc_image_core::error::{size, with_causes};
-use bootc_image_core::talk::Talk;
 use bootc_image_engine::sanitize;
+use bootc_image_os::children;
+use bootc_image_os::error::{size, with_causes};
+use bootc_image_os::talk::Talk;
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;

@@ -1,79 +1,20 @@
 //! Everything that can go wrong, with what to do next.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use bootc_image_containers_storage::error::Error as StorageError;
+use bootc_image_model::denial::{By, Denial, Kind};
+use bootc_image_os::children::check_not_asked_to_end;
+use bootc_image_os::error::{Error as OsError, with_causes};
+use bootc_image_stores::error::Error as StoresError;
 
 use bootc_image_grammar::Refusal;
 
-use crate::plugin::{PlanError, PluginId, PluginSetError};
-use crate::reference::InvalidReference;
-use crate::room::{has_no_inodes, is_full, mount_point};
-
-/// Who refused. As text it is the name alone, as in records and in verdicts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum By {
-    /// The host itself: which of its validators, or `host`.
-    Host(&'static str),
-    /// A policy.
-    Policy(PluginId),
-    /// A plugin that was asked for a plan.
-    Command(PluginId),
-}
-
-impl fmt::Display for By {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host(name) => f.write_str(name),
-            Self::Policy(plugin) | Self::Command(plugin) => plugin.fmt(f),
-        }
-    }
-}
-
-impl Serialize for By {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A validator's or a plugin's no. What was refused has touched nothing. As text it names the plugin whose words these are.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
-#[error("{}{message}", match by {
-    By::Host(_) => String::new(),
-    By::Policy(plugin) => format!("policy {plugin}: "),
-    By::Command(plugin) => format!("plugin {plugin}: "),
-})]
-pub struct Denial {
-    /// Who refused.
-    pub by: By,
-    /// Stable kebab-case code.
-    pub code: String,
-    /// One sentence: what was refused and why.
-    pub message: String,
-    /// What to do next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-/// What kind of error it is; the command line maps each to one exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It failed.
-    Failed,
-    /// The arguments make no sense.
-    Usage,
-    /// A program that is needed isn't there.
-    MissingProgram,
-    /// A policy said no.
-    Denied,
-    /// The configuration, a plugin or the record can't be used.
-    Unusable,
-    /// The signal with this number asked us to end.
-    Interrupted(i32),
-}
+use crate::plugin::{PlanError, PluginSetError};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::InvalidReference;
+use bootc_image_os::room::{has_no_inodes, is_full, mount_point};
 
 /// Why an operation didn't run or didn't succeed.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +22,6 @@ pub enum Error {
     /// Refused.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// A file's name isn't text.
-    #[error("the name of {0} isn't UTF-8 text")]
-    NotUtf8(PathBuf),
     /// The current directory was removed, and a file is named from there.
     #[error("the current directory isn't there any more")]
     NoDirectory,
@@ -114,19 +52,6 @@ pub enum Error {
     /// As [`Error::NotBooted`] and [`Error::Container`], for a listing.
     #[error("Listing images: Listing host images requires a booted bootc system")]
     ListNotBooted,
-    /// There are deployments, but which one counts can't be told.
-    #[error("no deployment found in {0}")]
-    NoDeployment(PathBuf),
-    /// There are deployments, and nothing that says which one would be started.
-    #[error(
-        "cannot determine which of {deployments} deployments would be started: there are no boot entries in {path}"
-    )]
-    NoBootEntries {
-        /// Where they should be.
-        path: PathBuf,
-        /// How many deployments there are.
-        deployments: usize,
-    },
     /// The deployment wasn't made from a container image.
     #[error("deployment {0} isn't from a container image")]
     NotFromImage(String),
@@ -144,15 +69,6 @@ pub enum Error {
     /// A composefs host has no ostree repository.
     #[error("host images of a composefs system can't be read yet")]
     Composefs,
-    /// bootc's containers-storage isn't there or can't be opened.
-    #[error("Bootc storage not available: {path}")]
-    StorageUnavailable {
-        /// Where it should be.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
     /// No image of that name.
     #[error("Source image not found: {name}")]
     ImageNotFound {
@@ -187,108 +103,6 @@ pub enum Error {
         /// The full names that it could mean.
         candidates: Vec<String>,
     },
-    /// A system call failed.
-    #[error("can't {what} {path}")]
-    Io {
-        /// A verb, e.g. `read`.
-        what: &'static str,
-        /// Of which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file has contents that it can't have.
-    #[error("{path} is damaged or half-written: {why}")]
-    Corrupt {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-        /// What to do next.
-        hint: &'static str,
-    },
-    /// A containers-storage whose layout this program doesn't read.
-    #[error("{path} uses the storage driver {driver}, which bootc-image can't read itself")]
-    UnknownDriver {
-        /// The store.
-        path: PathBuf,
-        /// Its driver.
-        driver: String,
-    },
-    /// A containers-storage in which several drivers have kept something, and nobody says which one counts.
-    #[error(
-        "{path} has images of several storage drivers, and storage.conf doesn't say which of them podman uses"
-    )]
-    SeveralDrivers {
-        /// The store.
-        path: PathBuf,
-    },
-    /// Another process holds a lock for too long.
-    #[error("{path} stayed locked by {holder} for {} s", limit.as_secs())]
-    Locked {
-        /// The lock's file.
-        path: PathBuf,
-        /// Who holds it, in words.
-        holder: String,
-        /// How long we waited.
-        limit: Duration,
-    },
-    /// A file of the bound images breaks bootc's rules.
-    #[error("bound image {file}: {why}")]
-    BoundImage {
-        /// Its name in the directory.
-        file: String,
-        /// bootc's words for it.
-        why: String,
-    },
-    /// It can't be determined which image a unit starts.
-    #[error("unit {unit}: {why}", unit = unit.display())]
-    Unit {
-        /// Which one.
-        unit: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// A program isn't installed.
-    #[error("{program} isn't installed: none in {searched}")]
-    MissingProgram {
-        /// Its name.
-        program: &'static str,
-        /// The package that has it.
-        package: &'static str,
-        /// Where it was looked for.
-        searched: String,
-    },
-    /// A program that root would run could be replaced by somebody else.
-    #[error("{0} isn't safe to run as root: it, or a directory above, can be written by others")]
-    UnsafeProgram(PathBuf),
-    /// A child failed where its exit code isn't the answer.
-    #[error("{program} failed ({status}){}", tail(stderr))]
-    Child {
-        /// Its name.
-        program: &'static str,
-        /// Exit code or signal, in words.
-        status: String,
-        /// The last of what it said.
-        stderr: String,
-    },
-    /// We were asked to end. Whatever a process said of its own end doesn't count then.
-    #[error("interrupted by signal {signal}")]
-    Interrupted {
-        /// Which one.
-        signal: i32,
-    },
-    /// There is too little room for what is about to be written.
-    #[error("{path} has too little room: {need} are needed, {available} are free", need = size(*need), available = size(*available))]
-    NoRoom {
-        /// Something on the file system.
-        path: PathBuf,
-        /// What is needed, in bytes.
-        need: u64,
-        /// What is free, in bytes.
-        available: u64,
-    },
     /// Not even something that is there can be removed.
     #[error("nothing can be removed from {}: its file system is full", path.display())]
     Full {
@@ -297,31 +111,6 @@ pub enum Error {
         /// What failed.
         #[source]
         source: Box<Error>,
-    },
-    /// podman has its storage somewhere else.
-    #[error("podman has its images in {podman}, but its configuration says {configured}", podman = podman.display(), configured = configured.display())]
-    OtherStore {
-        /// Where podman says it has them.
-        podman: PathBuf,
-        /// What the configuration says.
-        configured: PathBuf,
-    },
-    /// `/sysroot` is on something that can't be written.
-    #[error("{0} is on a read-only block device (e.g. a live ISO)")]
-    ReadOnlyDevice(PathBuf),
-    /// A child said that it succeeded, but the result isn't what was judged.
-    #[error("{what} isn't what was asked for: {why}")]
-    Verification {
-        /// The result.
-        what: String,
-        /// How it differs.
-        why: String,
-    },
-    /// Where an image was asked for by its id, there is another one.
-    #[error("another image was fetched than the one that was asked for ({id})")]
-    OtherImage {
-        /// The id.
-        id: String,
     },
     /// Something of an image is missing, or isn't what it should be.
     #[error("image {image} is damaged: {what}")]
@@ -341,11 +130,6 @@ pub enum Error {
         /// Its name, or its id.
         image: String,
     },
-    /// A store would have to be made where labels matter.
-    #[error(
-        "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
-    )]
-    SelinuxCreate,
     /// The record can't be written, so nothing ran.
     #[error("nothing was run: the audit record can't be written")]
     Audit(#[source] Box<Error>),
@@ -382,6 +166,15 @@ pub enum Error {
     /// A plugin gave no plan.
     #[error(transparent)]
     Plan(PlanError),
+    /// The operating system's.
+    #[error(transparent)]
+    Os(#[from] OsError),
+    /// Of a containers-storage.
+    #[error(transparent)]
+    Storage(StorageError),
+    /// Of the places where images are kept.
+    #[error(transparent)]
+    Stores(StoresError),
 }
 
 /// What to do on a file system that is full.
@@ -392,34 +185,6 @@ pub(crate) fn make_room_on(path: &Path) -> String {
         "free room on the file system at {}{files}, e.g. with: bootc-image prune --all; or: journalctl --vacuum-size=100M",
         mount.display()
     )
-}
-
-/// Bytes for people.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1000.0;
-        unit = larger;
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
-}
-
-fn tail(stderr: &str) -> String {
-    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines.iter().rev().take(3).rev();
-    last.fold(String::new(), |text, line| text + ": " + &without_log_fields(line.trim()))
-}
-
-/// Of a line that a tool wrote as `time="..." level=fatal msg="..."` the message.
-fn without_log_fields(line: &str) -> String {
-    let message = line.strip_prefix("time=").and_then(|line| line.split_once(" msg=")).map(|(_, text)| text);
-    let unquoted = message.and_then(|text| serde_json::from_str(text).ok());
-    unquoted.unwrap_or_else(|| line.to_owned())
 }
 
 /// Of a command that was parsed before, and has other values now that names were looked up.
@@ -434,18 +199,21 @@ impl From<Refusal> for Error {
     }
 }
 
-/// An error and why, on one line, without saying the same twice.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
+/// An error of a lower layer is one, whichever way it came.
+impl From<StoresError> for Error {
+    fn from(error: StoresError) -> Self {
+        match error {
+            StoresError::Os(error) => Self::Os(error),
+            StoresError::Storage(error) => Self::Storage(error),
+            other => Self::Stores(other),
         }
-        cause = error.source();
     }
-    text
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        StoresError::from(error).into()
+    }
 }
 
 impl Error {
@@ -456,8 +224,8 @@ impl Error {
 
     /// For `map_err` on a system call.
     pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { what, path, source }
+        let failed = OsError::io(what, path);
+        move |source| Self::Os(failed(source))
     }
 
     /// Its kind.
@@ -470,9 +238,9 @@ impl Error {
             | Self::SeveralImages(_)
             | Self::DirectoryToStdout { .. } => Kind::Usage,
             Self::Plan(PlanError::Failed { code, .. }) if code == "usage" => Kind::Usage,
-            Self::MissingProgram { .. } => Kind::MissingProgram,
+            Self::Os(OsError::MissingProgram { .. }) => Kind::MissingProgram,
             Self::LookUp { source, .. } => source.kind(),
-            Self::Interrupted { signal } => Kind::Interrupted(*signal),
+            Self::Os(OsError::Interrupted { signal }) => Kind::Interrupted(*signal),
             Self::NoSuchPlugin { .. } | Self::NotAPolicy(_) => Kind::Usage,
             Self::Audit(_)
             | Self::AuditOutcome(_)
@@ -503,15 +271,15 @@ impl Error {
             Self::ImageNotFound { list_with, .. } => {
                 return Some(format!("see what there is with: {list_with}"));
             }
-            Self::Corrupt { hint, .. } => hint,
-            Self::MissingProgram { package, .. } => return Some(format!("install the package {package}")),
-            Self::Io { source, path, .. } if is_full(source) => return Some(make_room_on(path)),
-            Self::Full { path, .. } | Self::NoRoom { path, .. } => return Some(make_room_on(path)),
-            Self::Audit(source) | Self::AuditOutcome(source) if matches!(&**source, Self::Io { source, .. } if is_full(source)) =>
+            Self::Os(OsError::Corrupt { hint, .. }) => hint,
+            Self::Os(OsError::MissingProgram { package, .. }) => return Some(format!("install the package {package}")),
+            Self::Os(OsError::Io { source, path, .. }) if is_full(source) => return Some(make_room_on(path)),
+            Self::Full { path, .. } | Self::Stores(StoresError::NoRoom { path, .. }) => return Some(make_room_on(path)),
+            Self::Audit(source) | Self::AuditOutcome(source) if matches!(&**source, Self::Os(OsError::Io { source, .. }) if is_full(source)) =>
             {
                 return source.hint();
             }
-            Self::Io { source, .. } | Self::StorageUnavailable { source, .. }
+            Self::Os(OsError::Io { source, .. }) | Self::Stores(StoresError::StorageUnavailable { source, .. })
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
                 "run it as root, e.g. with sudo"
@@ -521,7 +289,7 @@ impl Error {
             Self::Reference(_) => {
                 "an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST"
             }
-            Self::NotUtf8(_) => "rename it",
+            Self::Os(OsError::NotUtf8(_)) => "rename it",
             Self::NoDirectory => "change to another directory",
             Self::NoDestination(_) => {
                 "write where to as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG"
@@ -532,8 +300,8 @@ impl Error {
             Self::ListNotBooted => {
                 "list what this root names with --type logical, or name a system with --sysroot DIR"
             }
-            Self::NoDeployment(_) => "is this the physical root of a bootc host? It has ostree/deploy",
-            Self::NoBootEntries { .. } => {
+            Self::Stores(StoresError::NoDeployment(_)) => "is this the physical root of a bootc host? It has ostree/deploy",
+            Self::Stores(StoresError::NoBootEntries { .. }) => {
                 "if /boot of that system is a partition of its own, mount it at DIR/boot"
             }
             Self::NotFromImage(_) => "rebase the host to an image with: bootc switch",
@@ -546,21 +314,21 @@ impl Error {
             Self::Composefs => {
                 "images of bootc's storage can be listed and copied: bootc-image list --type unified"
             }
-            Self::StorageUnavailable { .. } => "on a bootc host, any pull creates it; see: bootc status",
+            Self::Stores(StoresError::StorageUnavailable { .. }) => "on a bootc host, any pull creates it; see: bootc status",
             Self::Ambiguous { .. } => "write one of the full names",
-            Self::SeveralDrivers { .. } => {
+            Self::Storage(StorageError::SeveralDrivers { .. }) => {
                 "write the driver into /etc/containers/storage.conf: [storage] driver = \"overlay\""
             }
-            Self::UnknownDriver { .. } => "ask podman instead: bootc-image cmd list",
-            Self::Locked { .. } => "see who holds it with: fuser -v FILE; then try again",
-            Self::BoundImage { .. } => {
+            Self::Storage(StorageError::UnknownDriver { .. }) => "ask podman instead: bootc-image cmd list",
+            Self::Os(OsError::Locked { .. }) => "see who holds it with: fuser -v FILE; then try again",
+            Self::Stores(StoresError::BoundImage { .. }) => {
                 "bound images are links to .image or .container files; fix it in the OS image"
             }
-            Self::Unit { .. } => "write the image's name in the unit, or in a file that it names by its path",
-            Self::UnsafeProgram(_) => "give it and the directories above it to root, writable by root alone",
-            Self::OtherStore { .. } => "see which configuration podman uses with: podman system info",
-            Self::ReadOnlyDevice(_) => "nothing can be kept on this system; name another with --sysroot DIR",
-            Self::Verification { .. } | Self::OtherImage { .. } => {
+            Self::Stores(StoresError::Unit { .. }) => "write the image's name in the unit, or in a file that it names by its path",
+            Self::Os(OsError::UnsafeProgram(_)) => "give it and the directories above it to root, writable by root alone",
+            Self::Stores(StoresError::OtherStore { .. }) => "see which configuration podman uses with: podman system info",
+            Self::Os(OsError::ReadOnlyDevice(_)) => "nothing can be kept on this system; name another with --sysroot DIR",
+            Self::Os(OsError::Verification { .. }) | Self::Storage(StorageError::OtherImage { .. }) => {
                 "try again; if it happens again, another process changes this storage"
             }
             Self::Damaged { hint, .. } => return Some(hint.clone()),
@@ -570,7 +338,7 @@ impl Error {
                      bootc-image pull-from-default-storage {image}"
                 ));
             }
-            Self::SelinuxCreate => "let bootc create it, e.g. with: bootc image set-unified",
+            Self::Stores(StoresError::SelinuxCreate) => "let bootc create it, e.g. with: bootc image set-unified",
             Self::Audit(_) | Self::AuditOutcome(_) => {
                 "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full"
             }
@@ -581,7 +349,7 @@ impl Error {
             Self::Plan(PlanError::Unusable { .. }) | Self::Plugins(_) => {
                 "nothing runs through a plugin that can't be used; see: bootc-image plugin doctor"
             }
-            Self::Interrupted { .. } => "run the same command again; what it left half done does no harm",
+            Self::Os(OsError::Interrupted { .. }) => "run the same command again; what it left half done does no harm",
             Self::DryRun => "run it without --dry-run",
             Self::DirectoryToStdout { .. } => {
                 "write the directory's name: --output DIR; to a pipe an archive can be written: --format oci-archive"
@@ -589,11 +357,28 @@ impl Error {
             Self::SeveralImages(_) => "several images need: --multi-image-archive",
             Self::NothingNamed => "write its name or id; see what there is with: bootc-image list",
             Self::LookUp { source, .. } | Self::NeedsUnknown(source) => return source.hint(),
-            Self::Child { stderr, .. } if stderr.contains("no space left on device") => {
+            Self::Os(OsError::Child { stderr, .. }) if stderr.contains("no space left on device") => {
                 "see which file system is full with: df -h; free room there, e.g. with: bootc-image prune --all"
             }
-            Self::Child { .. } | Self::Io { .. } => return None,
+            Self::Os(OsError::Child { .. } | OsError::Io { .. })
+            // They have a variant of their own here.
+            | Self::Storage(StorageError::Os(_))
+            | Self::Stores(StoresError::Os(_) | StoresError::Storage(_)) => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// The error of a process that was asked to end is that: what else went wrong may have come of it, and blames somebody else. What is
+/// wrong with the record is told in any case.
+pub fn interruption_first(error: Error) -> Error {
+    match check_not_asked_to_end() {
+        Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {
+            if error.interrupted_by().is_none() {
+                tracing::info!(error = error.with_causes(), "failed after being asked to end");
+            }
+            interrupted.into()
+        }
+        _ => error,
     }
 }

@@ -4,9 +4,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::digest::Digest;
 use crate::operation::Operation;
-use crate::subject::Subject;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::subject::Subject;
 
 /// An operation with everything that it is judged by. It can't change any more.
 #[derive(Debug, Clone)]

@@ -1,5 +1,8 @@
 //! What operations answer. Renderers turn it into text; nothing here prints.
 
+use bootc_image_model::columns::Column;
+use bootc_image_model::columns::Details;
+use bootc_image_model::columns::ImageType;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,77 +10,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::operation::{Grant, LocalImage, Removal, StoredImage};
-use crate::plugin::PluginId;
 use crate::policy::Judged;
-use crate::reference::Reference;
-use crate::storage::containers::Inventory;
-
-/// Where an image is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageType {
-    /// In the ostree repository.
-    Host,
-    /// In bootc's containers-storage.
-    Unified,
-    /// Named by a bound image.
-    Logical,
-}
-
-impl ImageType {
-    /// As listed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Unified => "unified",
-            Self::Logical => "logical",
-        }
-    }
-}
-
-/// What is told of an image, a column of a list each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    /// Where it is kept.
-    ImageType,
-    /// Its name.
-    Image,
-    /// Digest of its manifest.
-    Digest,
-    /// Digest of its configuration, without `sha256:`.
-    Id,
-    /// Its size in bytes, unpacked, as podman counts it.
-    Size,
-    /// When it was made: RFC 3339, in UTC.
-    Created,
-    /// Its labels: a JSON object of texts.
-    Labels,
-}
-
-impl Column {
-    /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::ImageType, Self::Image, Self::Digest, Self::Id, Self::Size, Self::Created, Self::Labels];
-
-    /// Whether it takes more to find out than the names of images.
-    pub fn is_detail(self) -> bool {
-        !matches!(self, Self::ImageType | Self::Image)
-    }
-
-    /// Its name in manifests and for plugins.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ImageType => "image_type",
-            Self::Image => "image",
-            Self::Digest => "digest",
-            Self::Id => "id",
-            Self::Size => "size",
-            Self::Created => "created",
-            Self::Labels => "labels",
-        }
-    }
-}
+use bootc_image_containers_storage::Inventory;
+use bootc_image_model::grant::Grant;
+use bootc_image_model::image::{LocalImage, Removal, StoredImage};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::Reference;
 
 /// An image under one of its names. Serialised it is bootc's own JSON shape (D10.4).
 #[derive(Debug, Clone, Serialize)]
@@ -102,21 +40,6 @@ pub enum More {
     Known(Box<Details>),
     /// From the index of a storage, where it has this number.
     Indexed(Arc<Inventory>, u32),
-}
-
-/// What else is known of an image, as texts; empty is what isn't known, or wasn't asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Details {
-    /// [`Column::Digest`].
-    pub digest: String,
-    /// [`Column::Id`].
-    pub id: String,
-    /// [`Column::Size`].
-    pub size: String,
-    /// [`Column::Created`].
-    pub created: String,
-    /// [`Column::Labels`].
-    pub labels: String,
 }
 
 impl ImageRow {

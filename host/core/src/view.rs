@@ -1,155 +1,82 @@
 //! An operation in the words in which plugins' policies see it: names taken apart, every image with the part that it plays.
 
 use bootc_image_grammar::{Command, Kind, Value};
+use bootc_image_model::view::{Image, Name, Role, View};
 
 use crate::frozen::Frozen;
-use crate::operation::{
-    CommandImage, CopySource, HostImage, LocalImage, Operation, Removal, RepairSource, StoredImage,
-    UnifiedSource,
+use crate::operation::Operation;
+use bootc_image_model::image::{
+    CommandImage, CopySource, HostImage, LocalImage, Removal, RepairSource, StoredImage, UnifiedSource,
 };
-use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
+use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 
-/// What policies are asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
-    /// The operation's kind; of `cmd` with podman's subcommand after a blank.
-    pub kind: String,
-    /// Of `cmd`: the arguments after the subcommand, as podman would get them.
-    pub argv: Vec<String>,
-    /// The images that it is about.
-    pub images: Vec<Image>,
-    /// Names the operation in verdicts and records.
-    pub digest: String,
-    /// Everything else, sorted by key.
-    pub attrs: Vec<(&'static str, String)>,
-}
-
-/// An image that an operation is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// What happens to it.
-    pub role: Role,
-    /// Its name as asked for, none if it was asked for by its id.
-    pub name: Option<Name>,
-    /// What the name means, `sha256:` and 64 digits; none of targets, and none before names are looked up.
-    pub digest: Option<String>,
-    /// What else is known.
-    pub attrs: Vec<(&'static str, String)>,
-}
-
-/// The part that an image plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It is read or fetched.
-    Source,
-    /// It is written or sent to.
-    Target,
-    /// It is named otherwise.
-    Image,
-}
-
-/// A name taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    /// All of it, with the transport.
-    pub canonical: String,
-    /// `docker` for registries.
-    pub transport: String,
-    /// Host name and port; empty if the transport knows none.
-    pub registry: String,
-    /// Path within the registry; else all that follows the transport.
-    pub repository: String,
-    /// The tag, if there is one.
-    pub tag: Option<String>,
-    /// The digest in the name, if there is one.
-    pub digest: Option<String>,
-}
-
-impl Role {
-    /// As plugins see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Target => "target",
-            Self::Image => "image",
+/// The operation as policies see it. None if policies have no say in it: it is about plugins, and a policy that fails
+/// must not keep its own repair from happening.
+pub fn view_of(frozen: &Frozen) -> Option<View> {
+    let operation = frozen.operation();
+    let (mut argv, mut plugin, mut pinned) = (Vec::new(), None, true);
+    let images = match operation {
+        Operation::ApprovePlugin { .. } | Operation::RevokePlugin { .. } => return None,
+        Operation::List { .. } => Vec::new(),
+        Operation::CopyToStorage { source, target } => {
+            vec![of_source(source), stored(Role::Target, target)]
         }
-    }
-}
-
-impl View {
-    /// The operation as policies see it. None if policies have no say in it: it is about plugins, and a policy that fails
-    /// must not keep its own repair from happening.
-    pub fn of(frozen: &Frozen) -> Option<Self> {
-        let operation = frozen.operation();
-        let (mut argv, mut plugin, mut pinned) = (Vec::new(), None, true);
-        let images = match operation {
-            Operation::ApprovePlugin { .. } | Operation::RevokePlugin { .. } => return None,
-            Operation::List { .. } => Vec::new(),
-            Operation::CopyToStorage { source, target } => {
-                vec![of_source(source), stored(Role::Target, target)]
-            }
-            Operation::PullFromDefaultStorage { source, name } => {
-                vec![local(Some(name), source), stored(Role::Target, name)]
-            }
-            Operation::SetUnified { image, from, name } => {
-                let source = match from {
-                    UnifiedSource::DefaultStore(held) => local(Some(name), held),
-                    UnifiedSource::Registry { .. } | UnifiedSource::Host => host(image),
-                };
-                vec![source, stored(Role::Target, name)]
-            }
-            Operation::Remove { image } | Operation::Prune { image, .. } => removed(image),
-            Operation::Repair { image, from } => {
-                let sources = match from {
-                    // The same image, so its names here are those that rules are about.
-                    RepairSource::DefaultStore(held) if image.names.is_empty() => vec![local(None, held)],
-                    RepairSource::DefaultStore(held) => {
-                        let of_name =
-                            |name: &String| Image { name: Some(Name::in_storage(name)), ..local(None, held) };
-                        image.names.iter().map(of_name).collect()
-                    }
-                    RepairSource::Host(source) => vec![host(source)],
-                    RepairSource::Registry { references } => references.iter().map(fetched).collect(),
-                };
-                sources.into_iter().chain(repaired(image)).collect()
-            }
-            Operation::Cmd { command, images, plugin: owner, pinned: all, .. } => {
-                argv = command.argv().split_off(command.subcommand().split(' ').count());
-                plugin = Some(owner.to_string());
-                pinned = *all;
-                let (mut found, resolved) = (images.iter(), frozen.is_resolved());
-                let mut seen: Vec<Image> = Vec::new();
-                for value in command.values() {
-                    seen.extend(of_value(command, &value, &mut found, resolved));
+        Operation::PullFromDefaultStorage { source, name } => {
+            vec![local(Some(name), source), stored(Role::Target, name)]
+        }
+        Operation::SetUnified { image, from, name } => {
+            let source = match from {
+                UnifiedSource::DefaultStore(held) => local(Some(name), held),
+                UnifiedSource::Registry { .. } | UnifiedSource::Host => host(image),
+            };
+            vec![source, stored(Role::Target, name)]
+        }
+        Operation::Remove { image } | Operation::Prune { image, .. } => removed(image),
+        Operation::Repair { image, from } => {
+            let sources = match from {
+                // The same image, so its names here are those that rules are about.
+                RepairSource::DefaultStore(held) if image.names.is_empty() => vec![local(None, held)],
+                RepairSource::DefaultStore(held) => {
+                    let of_name =
+                        |name: &String| Image { name: Some(Name::in_storage(name)), ..local(None, held) };
+                    image.names.iter().map(of_name).collect()
                 }
-                // An archive of one image is written of its id, whichever names were given.
-                seen.extend(found.filter(|_| resolved).flat_map(of_command));
-                seen
+                RepairSource::Host(source) => vec![host(source)],
+                RepairSource::Registry { references } => references.iter().map(fetched).collect(),
+            };
+            sources.into_iter().chain(repaired(image)).collect()
+        }
+        Operation::Cmd { command, images, plugin: owner, pinned: all, .. } => {
+            argv = command.argv().split_off(command.subcommand().split(' ').count());
+            plugin = Some(owner.to_string());
+            pinned = *all;
+            let (mut found, resolved) = (images.iter(), frozen.is_resolved());
+            let mut seen: Vec<Image> = Vec::new();
+            for value in command.values() {
+                seen.extend(of_value(command, &value, &mut found, resolved));
             }
-        };
-        let subject = frozen.subject();
-        let plugin = plugin.or_else(|| subject.plugin.as_ref().map(ToString::to_string));
-        let attrs = [
-            ("caller.uid", subject.uid.map(|uid| uid.to_string())),
-            ("caller.via", subject.delegation.map(|by| by.as_str().to_owned())),
-            ("pinned", Some(pinned.to_string())),
-            ("plugin", plugin),
-            ("resolved", Some(frozen.is_resolved().to_string())),
-            ("sysroot", frozen.sysroot().map(str::to_owned)),
-        ];
-        Some(Self {
-            kind: kind(operation),
-            argv,
-            images,
-            digest: frozen.digest().to_string(),
-            attrs: attrs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
-        })
-    }
-
-    /// One attribute, if it is known.
-    pub fn attr(&self, key: &str) -> Option<&str> {
-        self.attrs.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
-    }
+            // An archive of one image is written of its id, whichever names were given.
+            seen.extend(found.filter(|_| resolved).flat_map(of_command));
+            seen
+        }
+    };
+    let subject = frozen.subject();
+    let plugin = plugin.or_else(|| subject.plugin.as_ref().map(ToString::to_string));
+    let attrs = [
+        ("caller.uid", subject.uid.map(|uid| uid.to_string())),
+        ("caller.via", subject.delegation.map(|by| by.as_str().to_owned())),
+        ("pinned", Some(pinned.to_string())),
+        ("plugin", plugin),
+        ("resolved", Some(frozen.is_resolved().to_string())),
+        ("sysroot", frozen.sysroot().map(str::to_owned)),
+    ];
+    Some(View {
+        kind: kind(operation),
+        argv,
+        images,
+        digest: frozen.digest().to_string(),
+        attrs: attrs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+    })
 }
 
 /// An operation's name for policies: what a person would type.
@@ -282,76 +209,14 @@ fn of_value<'a>(
     one.into_iter().collect()
 }
 
-impl Name {
-    /// Of a reference; the transport is written as in front of one, such as `docker://`.
-    pub fn new(transport: &str, reference: &Reference) -> Self {
-        Self {
-            canonical: format!("{transport}{reference}"),
-            transport: transport.trim_end_matches("//").trim_end_matches(':').to_owned(),
-            registry: reference.registry().to_owned(),
-            repository: reference.repository().to_owned(),
-            tag: reference.tag().map(str::to_owned),
-            digest: reference.digest().map(ToString::to_string),
-        }
-    }
-
-    /// Of a name as a storage has it.
-    fn in_storage(text: &str) -> Self {
-        let known = Reference::parse_local(text).map(|name| Self::new(CONTAINERS_STORAGE, &name));
-        known.unwrap_or_else(|_| Self::unusual(text))
-    }
-
-    /// Of a name in a storage that isn't one by today's rules.
-    fn unusual(text: &str) -> Self {
-        Self {
-            canonical: format!("{CONTAINERS_STORAGE}{text}"),
-            transport: CONTAINERS_STORAGE.trim_end_matches(':').to_owned(),
-            registry: String::new(),
-            repository: text.to_owned(),
-            tag: None,
-            digest: None,
-        }
-    }
-
-    /// Of a host image, which is listed with its transport, whichever that is. None if it can't be told what it names.
-    pub fn of_host(name: &str) -> Option<Self> {
-        if let Some(rest) = name.strip_prefix(DOCKER) {
-            return Reference::of_docker(rest).ok().map(|reference| Self::new(DOCKER, &reference));
-        }
-        if let Some(rest) = name.strip_prefix(CONTAINERS_STORAGE) {
-            return Reference::parse_local(rest)
-                .ok()
-                .map(|reference| Self::new(CONTAINERS_STORAGE, &reference));
-        }
-        let (transport, rest) = name.split_once(':')?;
-        Some(Self {
-            canonical: name.to_owned(),
-            transport: transport.to_owned(),
-            registry: String::new(),
-            repository: rest.to_owned(),
-            tag: None,
-            digest: None,
-        })
-    }
-
-    /// The name without transport, tag and digest: what `when` compares.
-    pub fn path(&self) -> String {
-        if self.registry.is_empty() {
-            self.repository.clone()
-        } else {
-            format!("{}/{}", self.registry, self.repository)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bootc_image_grammar::parse;
 
     use super::*;
-    use crate::digest::{Commit, Digest};
-    use crate::plugin::PluginId;
-    use crate::subject::{Delegation, Subject};
+    use bootc_image_model::digest::{Commit, Digest};
+    use bootc_image_model::plugin::PluginId;
+    use bootc_image_model::subject::{Delegation, Subject};
 
     fn subject() -> Subject {
         Subject::new(Some(1000), Some(Delegation::Sudo))
@@ -362,7 +227,7 @@ mod tests {
     }
 
     fn seen(operation: Operation) -> View {
-        View::of(&Frozen::new(operation, subject(), None)).unwrap()
+        view_of(&Frozen::new(operation, subject(), None)).unwrap()
     }
 
     fn cmd(subcommand: &str, args: &[&str], images: Vec<CommandImage>) -> Operation {
@@ -464,7 +329,7 @@ mod tests {
         let push = || cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], found.clone());
         let view = seen(push());
         assert_eq!((view.images[0].role, view.images[0].name.as_ref()), (Role::Source, None));
-        let unresolved = View::of(&Frozen::unresolved(push(), subject(), None)).unwrap();
+        let unresolved = view_of(&Frozen::unresolved(push(), subject(), None)).unwrap();
         assert_eq!(images(&unresolved), [(Role::Target, Some("docker://quay.io/x:1"), None)]);
         assert_eq!(unresolved.attr("resolved"), Some("false"));
     }

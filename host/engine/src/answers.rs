@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bootc_image_core::error::{By, Denial};
-use bootc_image_core::plugin::{Opinion, Plan, PlanError, PluginId, Said};
+use bootc_image_core::plugin::{Opinion, Plan, PlanError};
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::plugin::{PluginId, Said};
 use tracing::{Level, event};
 
 use crate::sanitize::sanitize;

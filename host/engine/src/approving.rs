@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::{Grant, Role};
-use bootc_image_core::plugin::{CommandClaim, FormatClaim, Missed, PluginId, Plugins as _};
+use bootc_image_core::plugin::{CommandClaim, FormatClaim, Missed, Plugins as _};
+use bootc_image_model::grant::{Grant, Role};
+use bootc_image_model::plugin::PluginId;
 
 use crate::code::Code;
 use crate::grants::{self, Found};

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use bootc_image_core::digest::{Commit, Digest};
 use bootc_image_core::pipeline::Assumed;
-use bootc_image_core::subject::{Delegation, Subject};
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::subject::{Delegation, Subject};
 use rustix::fs::OFlags;
 #[cfg(test)]
 use schemars::JsonSchema;

@@ -8,10 +8,10 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use bootc_image_core::children;
-use bootc_image_core::digest;
-use bootc_image_core::files::replace;
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::digest;
+use bootc_image_model::weakened::is_off;
+use bootc_image_os::children;
+use bootc_image_os::files::replace;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bootc_image_core::plugin::PluginId;
-use bootc_image_core::policy::{self, Delegated};
+use bootc_image_model::configuration::Configuration as Judging;
+use bootc_image_model::configuration::Delegated;
+use bootc_image_model::plugin::PluginId;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use crate::strict::{Complaint, Source, one_of};
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
     /// What judging needs.
-    pub judging: policy::Configuration,
+    pub judging: Judging,
     /// Plugins that don't count where they are.
     pub masked: Vec<(PluginId, Place)>,
     /// Whether native extensions that were approved may run.

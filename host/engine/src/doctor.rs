@@ -1,7 +1,8 @@
 //! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
 //! asked but what is wrong with its settings.
 
-use bootc_image_core::plugin::{Missed, PluginId, Plugins as _};
+use bootc_image_core::plugin::{Missed, Plugins as _};
+use bootc_image_model::plugin::PluginId;
 
 use crate::code;
 use crate::configuration::directories;

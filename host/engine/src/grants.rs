@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use bootc_image_core::capability::Capability;
-use bootc_image_core::files::replace;
-use bootc_image_core::operation::{Grant, Role};
-use bootc_image_core::plugin::PluginId;
+use bootc_image_model::capability::Capability;
+use bootc_image_model::grant::{Grant, Role};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_os::files::replace;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bootc_image_core::plugin::{CommandClaim, PluginId, PluginSetError};
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_core::plugin::{CommandClaim, PluginSetError};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::weakened::is_off;
 
 use crate::builtin::Builtin;
 use crate::code::{self, Code};

@@ -1,8 +1,9 @@
 //! What formatters are given of a list, whatever they are made of: options, and rows chunk by chunk.
 
 use bootc_image_core::plugin::Wanted;
-use bootc_image_core::report::{Column, ImageRow};
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_core::report::ImageRow;
+use bootc_image_model::columns::Column;
+use bootc_image_model::weakened::is_off;
 
 /// The most rows in one chunk.
 pub(crate) const LARGEST_CHUNK: usize = 512;
@@ -41,7 +42,7 @@ pub(crate) fn next_chunk(
 
 #[cfg(test)]
 mod tests {
-    use bootc_image_core::report::ImageType;
+    use bootc_image_model::columns::ImageType;
 
     use super::*;
 

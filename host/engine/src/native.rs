@@ -8,16 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bootc_image_core::children;
-use bootc_image_core::children::native::Native;
 use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
-use bootc_image_core::report::{Column, ImageRow};
-use bootc_image_core::view::{self, View};
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_core::report::ImageRow;
+use bootc_image_model::columns::Column;
+use bootc_image_model::view::{self, View};
+use bootc_image_model::weakened::is_off;
 use bootc_image_native_protocol::{
     Answer, Ask, Command, Frame, Image, LARGEST_ANSWER, LIBRARY, List, Load, Operation, Problem, Reference,
     SOCKET, receive, send,
 };
+use bootc_image_os::children;
+use bootc_image_os::children::native::Native;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Level;
 

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use rustix::fs::OFlags;
 
 /// Where a plugin was found.

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bootc_image_core::children;
-use bootc_image_core::plugin::{Made, Opinion, PluginId, Policy, PolicyFailure};
-use bootc_image_core::view::View;
+use bootc_image_core::plugin::{Opinion, Policy, PolicyFailure};
+use bootc_image_model::plugin::{Made, PluginId};
+use bootc_image_model::view::View;
+use bootc_image_os::children;
 
 use crate::code::{self, Code, Compiler};
 use crate::inventory::{Broken, Plugin, Standing};

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use unicode_width::UnicodeWidthChar as _;
 
 /// Longest text that is passed on, in characters. A sentence needs no more.

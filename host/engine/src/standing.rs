@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use bootc_image_core::capability::Capability;
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::capability::Capability;
+use bootc_image_model::weakened::is_off;
 
 use crate::grants::{self, Found};
 use crate::manifest::{Manifest, World};

@@ -9,13 +9,15 @@ mod common;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use bootc_image_core::error::{By, Denial, Error};
+use bootc_image_core::error::Error;
 use bootc_image_core::operation::{ListType, Request};
 use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted};
-use bootc_image_core::report::{ImageRow, ImageType, Listing, Report};
-use bootc_image_core::view::View;
+use bootc_image_core::report::{ImageRow, Listing, Report};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::{PluginSet, Surroundings};
+use bootc_image_model::columns::ImageType;
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::view::View;
 use bootc_image_test_guests::guest;
 use common::{Nobody, alone, id, unusable, words};
 

@@ -16,7 +16,6 @@ mod command;
 mod parse;
 mod table;
 mod tables;
-pub mod weakened;
 
 pub use command::{Command, FlagValue, SetFlag, Value};
 pub use parse::{Refusal, parse};

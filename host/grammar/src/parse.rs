@@ -3,7 +3,7 @@
 use crate::command::{Command, FlagValue, SetFlag};
 use crate::table::{Arity, Flag, Table};
 use crate::tables::{GLOBAL, table};
-use crate::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 
 /// Longest argument, in bytes: far above any image name or filter, far below what an exec takes.
 const MAX_ARGUMENT: usize = 4096;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bootc_image_core::view::{Image, Name, Role, View};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::manifest::Manifest;
 use bootc_image_engine::places::Place;
 use bootc_image_engine::strict::Complaint;
+use bootc_image_model::view::{Image, Name, Role, View};
 
 use crate::assert_harmless;
 

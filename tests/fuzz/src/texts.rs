@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 
-use bootc_image_core::digest::{Commit, Digest};
 use bootc_image_core::frozen::Frozen;
-use bootc_image_core::operation::{CommandImage, CopySource, HostImage, LocalImage, Operation};
-use bootc_image_core::plugin::PluginId;
-use bootc_image_core::reference::Reference;
-use bootc_image_core::subject::{Caller, Subject};
-use bootc_image_core::view::View;
+use bootc_image_core::operation::Operation;
+use bootc_image_core::view::view_of;
 use bootc_image_engine::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_grammar::{Command, FlagValue};
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::image::{CommandImage, CopySource, HostImage, LocalImage};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::Reference;
+use bootc_image_model::subject::{Caller, Subject};
 use serde_json::Value;
 
 /// A subcommand and its arguments, a line each: what is parsed and printed is the same again, and nothing but what the table
@@ -124,7 +125,7 @@ pub(crate) fn frozen_form(input: &[u8]) {
         let value: Value = serde_json::from_str(one.json()).expect("the frozen form is JSON");
         // Its maps are sorted, and it prints no blanks.
         assert_eq!(serde_json::to_string(&value).expect("a value"), one.json());
-        let view = View::of(one).expect("policies have a say");
+        let view = view_of(one).expect("policies have a say");
         assert_eq!(view.digest, one.digest().as_str());
     }
     if let [one, other] = frozen.as_slice() {

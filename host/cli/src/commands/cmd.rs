@@ -2,11 +2,12 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::fd::RawFd;
 
-use bootc_image_core::capability::Capability;
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Request;
-use bootc_image_core::plugin::{CommandClaim, PluginId, Plugins};
+use bootc_image_core::plugin::{CommandClaim, Plugins};
 use bootc_image_grammar::{Arity, Flag, Kind, Table, table};
+use bootc_image_model::capability::Capability;
+use bootc_image_model::plugin::PluginId;
 use clap::Args;
 
 use crate::exit::Failure;

@@ -1,15 +1,17 @@
 use std::fmt::Write as _;
 
-use bootc_image_core::children;
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::{Request, Role};
-use bootc_image_core::plugin::{PluginId, Plugins as _};
+use bootc_image_core::operation::Request;
+use bootc_image_core::plugin::Plugins as _;
 use bootc_image_core::report::Report;
-use bootc_image_core::settings::Settings;
-use bootc_image_core::talk::Talk as _;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::inventory::{Plugin as Found, Standing};
 use bootc_image_engine::manifest::World;
+use bootc_image_model::grant::Role;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::settings::Settings;
+use bootc_image_os::children;
+use bootc_image_os::talk::Talk as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 

@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 
-use bootc_image_core::children;
 use bootc_image_core::error::Error;
 use bootc_image_core::pipeline::Pipeline;
 use bootc_image_core::policy::{Judged, POLICY_FAILED, Verdict};
 use bootc_image_core::report::Report;
-use bootc_image_core::settings::Settings;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::cases::{self, Case, Expected};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::children;
 use clap::{Args, Parser as _, Subcommand};
 
 use crate::arguments::{Arguments, Command, Operation};
@@ -66,7 +66,7 @@ fn explain(ui: &Ui, settings: &Settings, plugins: &PluginSet, operation: Operati
     let mut code = OK;
     for judged in &judged {
         ui.data(|out| {
-            let kind = bootc_image_core::view::View::of(judged.frozen()).map(|view| view.kind);
+            let kind = bootc_image_core::view::view_of(judged.frozen()).map(|view| view.kind);
             let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
             writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.frozen().digest())?;
             let asked = judged.verdicts().iter().flat_map(rows);

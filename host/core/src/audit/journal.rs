@@ -6,6 +6,7 @@
 //! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
 //!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
 
+use bootc_image_os::error::Error as OsError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -16,9 +17,9 @@ use rustix::fs::{FlockOperation, Gid, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::files::{private_directory, replace};
-use crate::room::{Lowered, Reserve, is_full};
-use crate::storage::lock::holder;
+use bootc_image_os::files::{private_directory, replace};
+use bootc_image_os::lock::holder;
+use bootc_image_os::room::{Lowered, Reserve, is_full};
 
 /// The record's name in its directory.
 const NAME: &str = "audit.jsonl";
@@ -79,7 +80,7 @@ impl Journal {
     /// this many that were only counted before.
     ///
     /// # Errors
-    /// The system's; [`Error::Locked`].
+    /// The system's; [`OsError::Locked`].
     pub(super) fn append(
         &self,
         line: &[u8],
@@ -186,7 +187,7 @@ impl Journal {
             }
         }
         let source = io::Error::other("it was removed again and again while it was written to");
-        Err(Error::Io { what: "write", path: self.path(), source })
+        Err(OsError::Io { what: "write", path: self.path(), source }.into())
     }
 
     fn try_to_write(&self, lines: &[u8]) -> Result<File, Error> {
@@ -297,7 +298,7 @@ impl Journal {
                 Ok(()) => return Ok(file),
                 Err(Errno::AGAIN | Errno::INTR) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
                 Err(Errno::AGAIN | Errno::INTR) => {
-                    return Err(Error::Locked { holder: holder(&path), path, limit: LIMIT });
+                    return Err(OsError::Locked { holder: holder(&path), path, limit: LIMIT }.into());
                 }
                 Err(error) => return Err(Error::io("lock", &path)(error.into())),
             }
@@ -313,7 +314,7 @@ impl Journal {
             let source = io::Error::other(
                 "it must be a directory of root's with mode 0700, or 0750 if a group is to read the record",
             );
-            return Err(Error::Io { what: "use", path: directory.clone(), source });
+            return Err(OsError::Io { what: "use", path: directory.clone(), source }.into());
         }
         let group = (owned.mode() & 0o010 != 0).then(|| owned.gid());
         let path = self.path();
@@ -338,14 +339,14 @@ impl Journal {
 }
 
 fn is_full_disk(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if is_full(source))
+    matches!(error, Error::Os(OsError::Io { source, .. }) if is_full(source))
 }
 
 fn not_a_file(path: PathBuf) -> Error {
     let source = io::Error::other(
         "it must be a file of root's, and no link; move it away, and the next line makes a new one",
     );
-    Error::Io { what: "use", path, source }
+    OsError::Io { what: "use", path, source }.into()
 }
 
 /// The record is root's; the group that may enter its directory may read it, and nobody else.

@@ -2,10 +2,11 @@
 
 use super::Pipeline;
 use crate::error::Error;
-use crate::operation::{Grant, Operation, Request, Role};
+use crate::operation::{Operation, Request};
 use crate::plugin::Missed;
 use crate::report::Report;
-use crate::subject::Subject;
+use bootc_image_model::grant::{Grant, Role};
+use bootc_image_model::subject::Subject;
 
 impl Pipeline<'_> {
     pub(super) fn approve_plugin(
@@ -73,11 +74,11 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::error::Kind;
     use crate::pipeline::looks::tests::{run, settings};
-    use crate::plugin::PluginId;
-    use crate::policy::Configuration;
     use crate::policy::tests::{Only, alone};
+    use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::denial::Kind;
+    use bootc_image_model::plugin::PluginId;
 
     fn grant(role: Role, mandatory: bool) -> Grant {
         Grant {

@@ -1,22 +1,24 @@
 //! What plugins ask for while they plan: requests that go the same way as everything else, with the plugin in their subject
 //! (D3.5).
 
+use bootc_image_os::error::Error as OsError;
 use std::cell::{Cell, RefCell};
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 
 use super::local::{as_named_here, meanings};
 use super::{Pipeline, copy, pull, shortened};
-use crate::capability::{COPIES_IMAGES, PULLS_IMAGES};
-use crate::error::{By, Denial, Error};
+use crate::error::Error;
 use crate::frozen::Frozen;
 use crate::operation::{DEFAULT_TARGET, Operation, Request};
 use crate::plugin::Host;
 use crate::policy::{Judged, validators};
-use crate::reference::CONTAINERS_STORAGE;
 use crate::report::Report;
-use crate::subject::Subject;
-use crate::view::Name;
+use bootc_image_model::capability::{COPIES_IMAGES, PULLS_IMAGES};
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::reference::CONTAINERS_STORAGE;
+use bootc_image_model::subject::Subject;
+use bootc_image_model::view::Name;
 
 /// Here and now.
 pub(super) struct Here<'a> {
@@ -32,7 +34,7 @@ pub(super) struct Here<'a> {
 impl Host for Here<'_> {
     fn ask(&self, request: Request) -> Result<Report, Error> {
         let done = self.do_it(request);
-        if let Err(Error::Interrupted { signal }) = &done {
+        if let Err(Error::Os(OsError::Interrupted { signal })) = &done {
             self.interrupted.set(Some(*signal));
         }
         done

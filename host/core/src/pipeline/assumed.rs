@@ -8,16 +8,16 @@ use super::cmd::{Meaning, Names, Stored};
 use super::copy::target_name;
 use super::local::meanings;
 use super::set_unified::name_in_storage;
-use crate::digest::{Commit, Digest};
 use crate::error::Error;
-use crate::operation::{
-    CopySource, DEFAULT_TARGET, HostImage, LocalImage, Operation, Removal, RepairSource, Request,
-    StoredImage, UnifiedImage, UnifiedSource,
+use crate::operation::{DEFAULT_TARGET, Operation, Request};
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::image::{
+    CopySource, HostImage, LocalImage, Removal, RepairSource, StoredImage, UnifiedImage, UnifiedSource,
 };
-use crate::plugin::PluginId;
-use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
-use crate::registry::Asked;
-use crate::subject::Subject;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
+use bootc_image_model::subject::Subject;
+use bootc_image_stores::registry::Asked;
 
 /// What is taken for granted.
 #[derive(Debug, Clone)]

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use super::Pipeline;
 use super::storages::Storage;
-use crate::bootc_store::BootcStore;
 use crate::error::Error;
-use crate::reference::Reference;
-use crate::storage::containers::Damage;
+use bootc_image_containers_storage::Damage;
+use bootc_image_model::reference::Reference;
+use bootc_image_stores::bootc_store::BootcStore;
 
 /// Which image has which name.
 type Names = HashMap<String, String>;
@@ -67,7 +67,7 @@ fn take_back(
     }
     let mut podman = storage.podman(pipeline)?;
     podman.args(["image", "untag", id]).args(new);
-    podman.run_quietly()
+    Ok(podman.run_quietly()?)
 }
 
 fn built_on_damage(

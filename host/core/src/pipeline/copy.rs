@@ -5,20 +5,21 @@ use super::heal::{Fetch, Source};
 use super::local::{self, booted_image, called, host_image, local_image};
 use super::storages::Storage;
 use super::{Pipeline, physical};
-use crate::bootc_store::BootcStore;
-use crate::children::Program;
-use crate::copies::Copies;
-use crate::default_store::DefaultStore;
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::operation::{CopySource, DEFAULT_TARGET, HostImage, Operation, UnifiedImage};
-use crate::reference::{CONTAINERS_STORAGE, InvalidReference, Reference};
+use crate::operation::{DEFAULT_TARGET, Operation};
 use crate::report::Report;
-use crate::scratch::Scratch;
-use crate::storage::containers::Store;
-use crate::storage::ostree::Repository;
-use crate::storage::root::RootDir;
-use crate::storage::sysroot;
+use bootc_image_containers_storage::Store;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::{CopySource, HostImage, UnifiedImage};
+use bootc_image_model::reference::{CONTAINERS_STORAGE, InvalidReference, Reference};
+use bootc_image_os::children::Program;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::copies::Copies;
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::ostree::Repository;
+use bootc_image_stores::sysroot;
 
 /// How images of this host are listed.
 const LIST_WITH: &str = "bootc-image list";
@@ -89,7 +90,7 @@ fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error
     }
     let (refs, _) = Repository::open(physical)?.image_refs()?;
     let named = refs.into_iter().filter(|image| image.name == name || means(&image.name, name));
-    let image = |image: crate::storage::ostree::ImageRef| host_image(physical, image.name, image.commit);
+    let image = |image: bootc_image_stores::ostree::ImageRef| host_image(physical, image.name, image.commit);
     named.map(|found| image(found).map(CopySource::Host)).collect()
 }
 

@@ -4,13 +4,14 @@
 use super::Pipeline;
 use super::heal::{Fetch, Source};
 use super::storages::Storage;
-use crate::bootc_store::BootcStore;
 use crate::error::Error;
-use crate::operation::{CommandImage, LocalImage};
-use crate::reference::Reference;
-use crate::registry::{self, Asked};
-use crate::scratch::Scratch;
-use crate::storage::containers::{Image, Which};
+use bootc_image_containers_storage::{Image, Which};
+use bootc_image_model::image::{CommandImage, LocalImage};
+use bootc_image_model::reference::Reference;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::registry::{self, Asked};
 
 /// Has podman fetch images: `run` is podman. Returns its exit code.
 pub(super) fn pull(
@@ -111,10 +112,11 @@ fn heal(
         Ok(found.map(|image| (image.id.clone(), image.manifests().into_iter().next())))
     })?;
     let Some((id, manifest)) = found else {
-        return Err(Error::Verification {
+        return Err(OsError::Verification {
             what: pinned.to_string(),
             why: "bootc's storage has another image under this name than the one that was judged".to_owned(),
-        });
+        }
+        .into());
     };
     if let Some(damage) = storage.damage(pipeline, Some(&id), &[])? {
         storage.note(pipeline, &damage);

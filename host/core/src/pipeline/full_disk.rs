@@ -1,6 +1,7 @@
 //! Removing from bootc's storage on a full disk. podman tries out what the kernel can do and writes the storage's indexes anew
 //! before it removes anything, and for that it needs room (ADR 0011).
 
+use bootc_image_os::error::Error as OsError;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -8,13 +9,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Pipeline, physical};
-use crate::bootc_store::{ALIAS, BootcStore, PARENT};
-use crate::default_store;
 use crate::error::{Error, make_room_on};
-use crate::room::{Lowered, Need, Reserve};
-use crate::settings::Settings;
-use crate::storage::containers::Store;
-use crate::storage::root::RootDir;
+use bootc_image_containers_storage::Store;
+use bootc_image_model::settings::Settings;
+use bootc_image_os::room::{Lowered, Need, Reserve};
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::bootc_store::{ALIAS, BootcStore, PARENT};
+use bootc_image_stores::default_store;
 
 /// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
 const OF_STATE: &str = "reserve";
@@ -105,7 +106,7 @@ impl Drop for Room<'_> {
 }
 
 fn is_for_want_of_room(error: &Error) -> bool {
-    let Error::Child { stderr, .. } = error else { return false };
+    let Error::Os(OsError::Child { stderr, .. }) = error else { return false };
     let said = stderr.to_ascii_lowercase();
     WORDS.iter().any(|words| said.contains(words))
 }
@@ -228,11 +229,11 @@ mod tests {
     #[test]
     fn only_failures_for_want_of_room_are_taken_for_that() {
         let failed = |stderr: &str| {
-            is_for_want_of_room(&Error::Child {
+            is_for_want_of_room(&Error::Os(OsError::Child {
                 program: "podman",
                 status: "exit code 125".to_owned(),
                 stderr: stderr.to_owned(),
-            })
+            }))
         };
         assert!(failed("Error: mkdir /run/bootc/storage/overlay/compat1: no space left on device"));
         assert!(failed("Error: kernel does not support overlay fs: 'overlay' is not supported over extfs"));

@@ -6,15 +6,15 @@ use std::path::Path;
 
 use super::Pipeline;
 use super::storages::Storage;
-use crate::bootc_store::BootcStore;
-use crate::default_store::DefaultStore;
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::reference::Reference;
-use crate::registry;
-use crate::scratch::Scratch;
-use crate::storage::containers::{self, TemporaryStore, Waiting, Which};
-use crate::transfer::{End, Name, Transfer};
+use bootc_image_containers_storage::{self as containers, TemporaryStore, Waiting, Which};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::registry;
+use bootc_image_stores::transfer::{End, Name, Transfer};
 
 /// Where an image is taken from; more than once, if need be.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,7 @@ impl Fetch<'_> {
             bytes: self.bytes,
         }
         .run(pipeline.settings, pipeline.talk)
+        .map_err(Error::from)
     }
 
     /// Fetches it anew, and puts what was fetched in the place of what is there. Returns how many layers were put there.
@@ -103,8 +104,9 @@ impl Fetch<'_> {
     /// What the image has here beside what was fetched with it: the index that it came from, or another manifest.
     fn documents(&self, pipeline: &Pipeline<'_>, temporary: &TemporaryStore) -> Result<Vec<Vec<u8>>, Error> {
         let Source::Registry(reference, options, _) = self.from else { return Ok(Vec::new()) };
-        let missing =
-            self.to.read(|store, _| containers::missing_documents(store, Some(temporary), self.id))?;
+        let missing = self.to.read(|store, _| {
+            containers::missing_documents(store, Some(temporary), self.id).map_err(Error::from)
+        })?;
         let document =
             |digest| registry::manifest(pipeline.settings, &reference.with_digest(digest), options);
         // One that isn't there any more is missing afterwards.
@@ -122,5 +124,5 @@ pub(super) fn put(
     more: &[Vec<u8>],
 ) -> Result<usize, Error> {
     let waiting = Waiting { limit: pipeline.settings.change_limit, talk: pipeline.talk };
-    to.read(|store, _| containers::replace(store, temporary, id, which, more, &waiting))
+    to.read(|store, _| containers::replace(store, temporary, id, which, more, &waiting).map_err(Error::from))
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::systems::systems;
 use crate::error::Error;
-use crate::settings::Settings;
-use crate::storage::containers::{Image, Images, Store};
-use crate::storage::podman::{self, Configuration};
-use crate::storage::root::RootDir;
-use crate::storage::units::Units;
+use bootc_image_containers_storage::{Image, Images, Store};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::podman::{self, Configuration};
+use bootc_image_stores::units::Units;
 
 /// Who uses which image, by its id.
 #[derive(Debug)]

@@ -1,20 +1,22 @@
 //! Listing: three places, read natively. What can't be read is named, and the rest is listed.
 
+use bootc_image_stores::podman;
 use std::sync::Arc;
 
 use super::physical;
-use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::operation::ListType;
-use crate::report::{ImageRow, ImageType, Listing, More};
-use crate::settings::{Place, Settings};
-use crate::storage::bound::{Bound, bound_images};
-use crate::storage::containers::{Image, Store};
-use crate::storage::ostree::Repository;
-use crate::storage::root::RootDir;
-use crate::storage::sysroot;
-use crate::storage::system::System;
-use crate::talk::Talk;
+use crate::report::{ImageRow, Listing, More};
+use bootc_image_containers_storage::Image;
+use bootc_image_model::columns::ImageType;
+use bootc_image_model::settings::{Place, Settings};
+use bootc_image_os::root::RootDir;
+use bootc_image_os::talk::Talk;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::bound::{Bound, bound_images};
+use bootc_image_stores::ostree::Repository;
+use bootc_image_stores::sysroot;
+use bootc_image_stores::system::System;
 
 pub(super) fn execute(
     settings: &Settings,
@@ -53,7 +55,10 @@ pub(super) fn execute(
             (None, _) => {
                 listing.take(
                     ImageType::Logical,
-                    System::running().and_then(|system| bound_images(&system)).map(bound),
+                    System::running()
+                        .and_then(|system| bound_images(&system))
+                        .map(bound)
+                        .map_err(Error::from),
                 );
             }
         }
@@ -71,7 +76,7 @@ fn names_only(names: impl IntoIterator<Item = String>) -> Vec<(String, More)> {
 }
 
 fn bound(bound: Bound) -> (Vec<(String, More)>, Vec<Error>) {
-    (names_only(bound.images), bound.problems.into_iter().map(|problem| problem.error).collect())
+    (names_only(bound.images), bound.problems.into_iter().map(|problem| problem.error.into()).collect())
 }
 
 impl Listing {
@@ -92,7 +97,8 @@ fn host(physical: &RootDir, details: bool) -> Found {
         return Err(Error::Composefs);
     }
     let repository = Repository::open(physical)?;
-    let (refs, mut problems) = repository.image_refs()?;
+    let (refs, problems) = repository.image_refs()?;
+    let mut problems: Vec<Error> = problems.into_iter().map(Error::from).collect();
     let mut images = Vec::with_capacity(refs.len());
     for image in refs {
         // One that is damaged is listed all the same.
@@ -100,7 +106,7 @@ fn host(physical: &RootDir, details: bool) -> Found {
         let more = match details {
             Ok(details) => details.map_or(More::Nothing, |details| More::Known(Box::new(details))),
             Err(problem) => {
-                problems.push(problem);
+                problems.push(problem.into());
                 More::Nothing
             }
         };
@@ -111,7 +117,7 @@ fn host(physical: &RootDir, details: bool) -> Found {
 
 fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Talk) -> Found {
     let Some(store) = BootcStore::open(physical)? else { return Ok((Vec::new(), Vec::new())) };
-    let contents = Store::open(store.root())?;
+    let contents = podman::open_store(store.root())?;
     let images = contents.images(settings.lock_limit, talk)?;
     if !details {
         let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);

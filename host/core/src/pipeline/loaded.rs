@@ -13,12 +13,12 @@ use rustix::io::Errno;
 use super::local::alone;
 use super::storages::Storage;
 use super::{Pipeline, heal};
-use crate::bootc_store::BootcStore;
-use crate::children::{Child, Program, check_not_asked_to_end};
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::scratch::{self, Scratch};
-use crate::storage::containers::{Damage, Store, TemporaryStore, Which};
+use bootc_image_containers_storage::{Damage, Store, TemporaryStore, Which};
+use bootc_image_model::digest::Digest;
+use bootc_image_os::children::{Child, Program, check_not_asked_to_end};
+use bootc_image_os::scratch::{self, Scratch};
+use bootc_image_stores::bootc_store::BootcStore;
 
 /// podman's directory for what doesn't outlive it, in its `/var/tmp`.
 const RUN: &str = "run";

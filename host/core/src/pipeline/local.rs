@@ -1,5 +1,6 @@
 //! What operations on images of this host share: finding them, and getting them from one storage to another.
 
+use bootc_image_os::error::Error as OsError;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,21 +8,21 @@ use std::path::{Path, PathBuf};
 use super::heal::{Fetch, Source};
 use super::storages::Storage;
 use super::{Pipeline, physical, running_root};
-use crate::bootc_store::{BootcStore, SUBPATH};
-use crate::default_store::DefaultStore;
-use crate::digest::{Commit, Digest};
 use crate::error::Error;
-use crate::export::{Said, read_oci};
-use crate::operation::{HostImage, LocalImage};
-use crate::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
-use crate::scratch::{self, Scratch};
-use crate::settings::Settings;
-use crate::storage::containers::{Image, Images, remove_abandoned};
-use crate::storage::lock::{self, Passing};
-use crate::storage::ostree::Repository;
-use crate::storage::root::RootDir;
-use crate::storage::sysroot::{self, Deployed};
-use crate::transfer::check_room;
+use bootc_image_containers_storage::{Image, Images, remove_abandoned};
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::image::{HostImage, LocalImage};
+use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::lock::{self, Passing};
+use bootc_image_os::root::RootDir;
+use bootc_image_os::scratch::{self, Scratch};
+use bootc_image_stores::bootc_store::{BootcStore, SUBPATH};
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::export::{Said, read_oci};
+use bootc_image_stores::ostree::Repository;
+use bootc_image_stores::sysroot::{self, Deployed};
+use bootc_image_stores::transfer::check_room;
 
 /// How images of bootc's storage are listed.
 pub(super) const LIST_WITH: &str = "bootc-image list --type unified";
@@ -119,11 +120,12 @@ pub(super) fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, E
     let well_formed = Digest::new(format!("sha256:{}", image.id)).is_ok();
     match (&image.digest, well_formed) {
         (Some(digest), true) => Ok(LocalImage { id: image.id.clone(), manifest_digest: digest.clone() }),
-        _ => Err(Error::Corrupt {
+        _ => Err(OsError::Corrupt {
             path: root.path("."),
             why: format!("image {} has no manifest digest", image.id),
             hint: "pull or build the image again with podman",
-        }),
+        }
+        .into()),
     }
 }
 
@@ -152,7 +154,7 @@ pub(super) fn fetching<'a>(
     // In one order, so that no two wait for each other for ever.
     let names: BTreeSet<String> = references.into_iter().map(name).collect();
     let lock = |name: String| lock::passing(&name, pipeline.settings.change_limit, pipeline.talk);
-    names.into_iter().map(lock).collect()
+    Ok(names.into_iter().map(lock).collect::<Result<_, _>>()?)
 }
 
 /// What is locked while an image gets into bootc's storage: what is fetched, or the storage itself.

@@ -1,11 +1,11 @@
 //! What only looks goes on whatever is broken, and tells; what acts doesn't.
 
 use super::Pipeline;
-use crate::children;
 use crate::error::Error;
 use crate::frozen::Frozen;
 use crate::policy::{Judged, validators};
 use crate::report::Report;
+use bootc_image_os::children;
 
 impl Pipeline<'_> {
     /// Refuses what a part of the configuration is no ground for.
@@ -57,20 +57,23 @@ pub(super) mod tests {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
+    use bootc_image_stores::error::Error as StoresError;
+
     use super::*;
     use crate::audit::{Outcome, RecordId, Recorder};
-    use crate::digest::Commit;
-    use crate::error::{Denial, Kind};
-    use crate::export::{Exporter, Said};
     use crate::operation::{ListType, Request};
     use crate::pipeline::Assumed;
-    use crate::plugin::{Missed, PluginId};
-    use crate::policy::Configuration;
+    use crate::plugin::Missed;
     use crate::policy::tests::{Only, allows, alone, denies, fails, only};
-    use crate::settings::{Place, Settings};
-    use crate::storage::ostree::Repository;
-    use crate::subject::Subject;
-    use crate::talk::doubles::Heard;
+    use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::denial::{Denial, Kind};
+    use bootc_image_model::digest::Commit;
+    use bootc_image_model::plugin::PluginId;
+    use bootc_image_model::settings::{Place, Settings};
+    use bootc_image_model::subject::Subject;
+    use bootc_image_os::talk::doubles::Heard;
+    use bootc_image_stores::export::{Exporter, Said};
+    use bootc_image_stores::ostree::Repository;
 
     /// Nobody exports, and nothing can be recorded: what comes so far wasn't refused.
     struct Nobody;
@@ -81,9 +84,9 @@ pub(super) mod tests {
             _: &Repository,
             _: &Commit,
             _: &Path,
-            _: &mut dyn FnMut(Said) -> Result<(), Error>,
-        ) -> Result<(), Error> {
-            Err(Error::DryRun)
+            _: &mut dyn FnMut(Said) -> Result<(), StoresError>,
+        ) -> Result<(), StoresError> {
+            Err(StoresError::SelinuxCreate)
         }
     }
 
@@ -184,7 +187,7 @@ pub(super) mod tests {
         };
         let assumed = Assumed {
             subject: Subject::new(Some(0), None),
-            digest: crate::digest::Digest::of(b""),
+            digest: bootc_image_model::digest::Digest::of(b""),
             commit: Commit::new("0".repeat(64)).unwrap(),
             booted: "docker://quay.io/a:1".to_owned(),
         };

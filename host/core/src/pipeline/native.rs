@@ -1,11 +1,11 @@
 //! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
 
 use bootc_image_grammar::parse;
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 
 use super::cmd::is_on;
-use crate::error::{By, Denial};
 use crate::operation::Request;
+use bootc_image_model::denial::{By, Denial};
 
 /// What a plan asks for, if it is one of these; else it is podman's.
 pub(super) fn request(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Request>, Denial> {

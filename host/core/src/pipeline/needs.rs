@@ -1,25 +1,26 @@
 //! What must stay in bootc's storage: the images of deployments, those that are bound to them, and those that their units
 //! start. If that can't be determined in full, nothing is removed.
 
+use bootc_image_stores::error::Error as StoresError;
 use std::collections::BTreeMap;
 
 use super::systems::systems;
 use super::{Pipeline, physical};
-use crate::bootc_store::BootcStore;
-use crate::digest::Digest;
 use crate::error::Error;
 use crate::pipeline::local::as_named_here;
 use crate::pipeline::set_unified::name_in_storage;
-use crate::reference::{InvalidReference, Reference};
-use crate::settings::Settings;
-use crate::storage::aliases::aliases;
-use crate::storage::bound::{Bound, MayMean, Problem, bound_images};
-use crate::storage::containers::{Image, Store};
-use crate::storage::podman;
-use crate::storage::root::RootDir;
-use crate::storage::sysroot::{self, Deployed};
-use crate::storage::system::System;
-use crate::storage::units::{ImageName, Units};
+use bootc_image_containers_storage::Image;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::reference::{InvalidReference, Reference};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::aliases::aliases;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::bound::{Bound, MayMean, Problem, bound_images};
+use bootc_image_stores::podman;
+use bootc_image_stores::sysroot::{self, Deployed};
+use bootc_image_stores::system::System;
+use bootc_image_stores::units::{ImageName, Units};
 
 /// Who needs what.
 #[derive(Debug, Default)]
@@ -114,7 +115,7 @@ impl Needs {
         let mut needs = Self::default();
         let deployments = sysroot::all(physical)?;
         if deployments.is_empty() {
-            return Err(Error::NoDeployment(physical.path(".")));
+            return Err(StoresError::NoDeployment(physical.path(".")).into());
         }
         for system in systems(physical, settings)? {
             needs.add_system(&system, with_units)?;
@@ -139,7 +140,7 @@ impl Needs {
                 MayMean::Images(images) => {
                     images.iter().for_each(|image| self.add_image(image, &bound, &aliases));
                 }
-                MayMean::Anything => return Err(error),
+                MayMean::Anything => return Err(error.into()),
             }
         }
         if !with_units {
@@ -260,7 +261,7 @@ pub(super) fn note_until_upgrade(pipeline: &Pipeline<'_>, store: &BootcStore, na
     let look = || {
         let physical = physical(pipeline.settings)?;
         let needs = Needs::of_bootc(&physical, pipeline.settings)?;
-        let contents = Store::open(store.root())?;
+        let contents = podman::open_store(store.root())?;
         let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
         let goes = |name: &Reference| images.named(name).is_some_and(|image| needs.of_image(image).is_none());
         Ok::<_, Error>(names.iter().filter(|name| goes(name)).map(ToString::to_string).collect::<Vec<_>>())

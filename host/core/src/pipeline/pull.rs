@@ -4,14 +4,15 @@ use super::local::{self, called, local_image, meanings};
 use super::needs::note_until_upgrade;
 use super::storages::Storage;
 use super::{Pipeline, physical, writable_physical};
-use crate::bootc_store::BootcStore;
-use crate::default_store::DefaultStore;
 use crate::error::Error;
-use crate::operation::{LocalImage, Operation};
-use crate::reference::{InvalidReference, Reference};
+use crate::operation::Operation;
 use crate::report::Report;
-use crate::storage::containers::{Image, Store};
-use crate::storage::root::RootDir;
+use bootc_image_containers_storage::{Image, Store};
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::reference::{InvalidReference, Reference};
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::default_store::DefaultStore;
 
 /// How images of podman's storage are listed.
 const LIST_WITH: &str = "podman image list";

@@ -1,5 +1,7 @@
 //! Removing images from bootc's storage: by name, or all that nobody needs. What a deployment or a container needs stays.
 
+use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::podman;
 use std::collections::BTreeMap;
 
 use super::full_disk::{self, Room};
@@ -7,14 +9,15 @@ use super::in_use::InUse;
 use super::local::{self, LIST_WITH, in_contents};
 use super::needs::Needs;
 use super::{Pipeline, physical, writable_physical};
-use crate::bootc_store::BootcStore;
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::operation::{Operation, Removal};
-use crate::reference::Reference;
+use crate::operation::Operation;
 use crate::report::Report;
-use crate::storage::containers::{Image, Images, Store};
-use crate::storage::root::RootDir;
+use bootc_image_containers_storage::{Image, Images};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::Removal;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::bootc_store::BootcStore;
 
 /// How an image is named that is to go.
 enum Named {
@@ -33,7 +36,7 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         return Err(wanted.first().map_or(Error::NothingNamed, not_found));
     };
     let needs = Needs::find(&physical, settings)?;
-    let contents = Store::open(store.root())?;
+    let contents = podman::open_store(store.root())?;
     let images = contents.images(settings.lock_limit, pipeline.talk)?;
     // Two names of one image are one removal, which takes both.
     let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -67,7 +70,7 @@ pub(super) fn resolve(pipeline: &Pipeline<'_>, wanted: &[String]) -> Result<Vec<
         let whole = image.names.iter().all(|name| names.contains(name));
         let who = kept_by(&needs, &used, &images, image, &names, whole);
         let needed_by = who.map(str::to_owned);
-        Operation::Remove { image: Removal::new(image, names, whole, needed_by) }
+        Operation::Remove { image: removal_of(image, names, whole, needed_by) }
     };
     Ok(order.into_iter().map(removal).collect())
 }
@@ -78,7 +81,7 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
     let physical = physical(settings)?;
     let Some(store) = BootcStore::open(&physical)? else { return Ok(Vec::new()) };
     let needs = Needs::find(&physical, settings)?;
-    let contents = Store::open(store.root())?;
+    let contents = podman::open_store(store.root())?;
     let images = contents.images(settings.lock_limit, pipeline.talk)?;
     let used = InUse::find(&physical, settings, &contents, &images)?;
     let goes = |image: &Image| {
@@ -88,7 +91,7 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
         images.iter().filter(|image| goes(image) && lists_of(&images, image).all(goes)).collect();
     superfluous.iter().try_for_each(|image| check_id(&store, image))?;
     let prune =
-        |image: &Image| Operation::Prune { all, image: Removal::new(image, image.names.clone(), true, None) };
+        |image: &Image| Operation::Prune { all, image: removal_of(image, image.names.clone(), true, None) };
     let operations: Vec<Operation> = superfluous.into_iter().map(prune).collect();
     if operations.is_empty() {
         pipeline.talk.note(if all {
@@ -104,11 +107,12 @@ pub(super) fn resolve_prune(pipeline: &Pipeline<'_>, all: bool) -> Result<Vec<Op
 fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
     match Digest::new(format!("sha256:{}", image.id)) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::Corrupt {
+        Err(_) => Err(OsError::Corrupt {
             path: store.root().path("."),
             why: format!("the index lists an image with the invalid id {:?}", image.id),
             hint: "let podman look at that storage: bootc-image cmd list",
-        }),
+        }
+        .into()),
     }
 }
 
@@ -167,12 +171,20 @@ fn with_digest_forms(image: &Image, names: &[String]) -> Vec<String> {
     all
 }
 
+fn removal_of(image: &Image, names: Vec<String>, whole: bool, needed_by: Option<String>) -> Removal {
+    Removal { id: image.id.clone(), manifest_digest: image.digest.clone(), names, whole, needed_by }
+}
+
+fn not_found(removal: &Removal) -> Error {
+    Error::ImageNotFound { name: removal.to_string(), list_with: "bootc-image list --type unified" }
+}
+
 /// Removes it, if everything is still as it was when that was judged.
 pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Report, Error> {
     let settings = pipeline.settings;
     let physical = writable_physical(settings)?;
     let _alone = local::alone(pipeline, "bootc")?;
-    let store = BootcStore::open(&physical)?.ok_or_else(|| removal.not_found())?;
+    let store = BootcStore::open(&physical)?.ok_or_else(|| not_found(&removal))?;
     check(pipeline, &physical, &store, &removal)?;
     let room = Room::make(settings, &physical, &store);
     let whole = removal.whole.then_some(removal.id.as_str());
@@ -180,7 +192,7 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
         full_disk::remove(pipeline, &room, whole, &mut || {
             let mut podman = store.podman(settings, pipeline.talk)?;
             podman.arg("image").args(words.iter().copied());
-            podman.run_quietly()
+            Ok(podman.run_quietly()?)
         })
     };
     // An image with several names can't be removed by its id, and by a name only if that still means it.
@@ -192,13 +204,14 @@ pub(super) fn execute(pipeline: &Pipeline<'_>, removal: Removal) -> Result<Repor
     if removal.whole {
         podman(&["rm", "--no-prune", "--", &removal.id])?;
     }
-    let contents = Store::open(store.root())?;
+    let contents = podman::open_store(store.root())?;
     let images = contents.images(settings.lock_limit, pipeline.talk)?;
     if is_left(&images, &removal) {
-        return Err(Error::Verification {
+        return Err(OsError::Verification {
             what: removal.to_string(),
             why: "podman says that it is gone, and bootc's storage still has it".to_owned(),
-        });
+        }
+        .into());
     }
     Ok(Report::Removed(removal))
 }
@@ -211,9 +224,9 @@ fn check(
     removal: &Removal,
 ) -> Result<(), Error> {
     let needs = Needs::find(physical, pipeline.settings)?;
-    let contents = Store::open(store.root())?;
+    let contents = podman::open_store(store.root())?;
     let images = contents.images(pipeline.settings.lock_limit, pipeline.talk)?;
-    let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| removal.not_found())?;
+    let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| not_found(removal))?;
     let used = InUse::find(physical, pipeline.settings, &contents, &images)?;
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
     let who = kept_by(&needs, &used, &images, image, &removal.names, removal.whole);
@@ -224,7 +237,7 @@ fn check(
     } else {
         return Ok(());
     };
-    Err(Error::Verification { what: removal.to_string(), why })
+    Err(OsError::Verification { what: removal.to_string(), why }.into())
 }
 
 fn is_left(images: &Images<'_>, removal: &Removal) -> bool {

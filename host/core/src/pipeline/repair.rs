@@ -5,19 +5,23 @@ use super::heal::{Fetch, Source};
 use super::local::{self, LIST_WITH, in_contents, local_image};
 use super::storages::Storage;
 use super::{Pipeline, physical, writable_physical};
-use crate::bootc_store::BootcStore;
-use crate::children::{self, Program};
-use crate::copies::Copies;
-use crate::default_store::DefaultStore;
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::operation::{HostImage, LocalImage, Operation, RepairSource, StoredImage};
-use crate::reference::Reference;
+use crate::operation::Operation;
 use crate::report::Report;
-use crate::scratch::Scratch;
-use crate::storage::containers::{Image, Images, Store, Which, missing_documents};
-use crate::storage::ostree::Repository;
-use crate::storage::root::RootDir;
+use bootc_image_containers_storage::error::Error as StorageError;
+use bootc_image_containers_storage::{Image, Images, Which, missing_documents};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::{HostImage, LocalImage, RepairSource, StoredImage};
+use bootc_image_model::reference::Reference;
+use bootc_image_os::children::{self, Program};
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::copies::Copies;
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::ostree::Repository;
+use bootc_image_stores::podman;
 
 /// The operations that repair these images, or all of them, one for each; and why those can't be repaired that nobody named.
 pub(super) fn resolve(
@@ -97,7 +101,7 @@ impl Sources<'_> {
 
     /// The image of podman's storage with this id, if it is whole and has every document that is damaged here.
     fn in_default_store(&self, image: &StoredImage) -> Result<Option<LocalImage>, Error> {
-        let contents = Store::open(self.store.root())?;
+        let contents = podman::open_store(self.store.root())?;
         let missing = missing_documents(&contents, None, &image.id)?;
         let default = DefaultStore::find()?;
         let Some(root) = default.open()? else { return Ok(None) };
@@ -182,7 +186,9 @@ pub(super) fn execute(
                 // Another registry may have it; or it was an index, of which the image for this machine is another one.
                 if !matches!(
                     fetched,
-                    Err(Error::Child { .. } | Error::Verification { .. } | Error::OtherImage { .. })
+                    Err(Error::Os(OsError::Child { .. })
+                        | Error::Os(OsError::Verification { .. })
+                        | Error::Storage(StorageError::OtherImage { .. }))
                 ) {
                     break;
                 }

@@ -1,20 +1,22 @@
 //! The storages of this host that images are copied to and from, and whether what is in them is whole.
 
+use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::podman;
 use std::path::PathBuf;
 
 use super::Pipeline;
 use super::local::local_image;
-use crate::bootc_store::BootcStore;
-use crate::children::{Child, Program};
-use crate::default_store::DefaultStore;
-use crate::digest::Digest;
 use crate::error::Error;
-use crate::lock_watch::LockWatch;
-use crate::operation::LocalImage;
-use crate::reference::Reference;
-use crate::storage::containers::{Checker, Damage, Image, Images, Store};
-use crate::storage::root::RootDir;
-use crate::transfer::{End, Name};
+use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::children::{Child, Program};
+use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::transfer::{End, Name};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +48,10 @@ impl<'a> Storage<'a> {
     pub(super) fn podman(&self, pipeline: &Pipeline<'_>) -> Result<Child, Error> {
         let settings = pipeline.settings;
         match self {
-            Self::Bootc(store) => store.podman(settings, pipeline.talk),
+            Self::Bootc(store) => Ok(store.podman(settings, pipeline.talk)?),
             Self::Default(store) => {
                 LockWatch::new([store.path()], settings.change_limit).wait(pipeline.talk)?;
-                Child::new(Program::Podman, &settings.proxies)
+                Ok(Child::new(Program::Podman, &settings.proxies)?)
             }
         }
     }
@@ -68,7 +70,7 @@ impl<'a> Storage<'a> {
         work: impl FnOnce(Option<&Store<'_>>, &[Store<'_>]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         match self {
-            Self::Bootc(store) => work(Some(&Store::open(store.root())?), &[]),
+            Self::Bootc(store) => work(Some(&podman::open_store(store.root())?), &[]),
             Self::Default(default) => {
                 let others = default.others()?;
                 // What can't be read has no layers that anything here could stand on.
@@ -126,10 +128,12 @@ impl<'a> Storage<'a> {
                 _ => local_image(&self.root()?, image).map(Some),
             }
         })?;
-        found.ok_or_else(|| Error::Verification {
-            what: name.to_string(),
-            why: format!("the storage at {} has no whole image under this name", self.path().display()),
-        })
+        found
+            .ok_or_else(|| OsError::Verification {
+                what: name.to_string(),
+                why: format!("the storage at {} has no whole image under this name", self.path().display()),
+            })
+            .map_err(Error::from)
     }
 
     /// What the layers of an image are, by its id, if it is there and whole; podman also shows the images of the storages
@@ -195,7 +199,7 @@ impl<'a> Storage<'a> {
             let image = images.iter().find(|image| Some(image.id.as_str()) == id);
             match image.map(|image| checker.image(image)).transpose()?.flatten() {
                 Some(damage) => Ok(Some(damage)),
-                None => checker.layers_of(diff_ids),
+                None => Ok(checker.layers_of(diff_ids)?),
             }
         })
     }
@@ -209,18 +213,18 @@ impl<'a> Storage<'a> {
                     return Ok(Some(damage));
                 }
             }
-            checker.any_layer()
+            Ok(checker.any_layer()?)
         })
     }
 
     /// As [`Checker::would_get_worse`].
     pub(super) fn would_get_worse(&self) -> Result<bool, Error> {
-        self.read(|store, others| Checker::new(store, others)?.would_get_worse())
+        self.read(|store, others| Checker::new(store, others)?.would_get_worse().map_err(Error::from))
     }
 
     /// How large an image is, wherever podman shows it; 0 if it is gone, which its user will find out.
     pub(super) fn size_of(&self, pipeline: &Pipeline<'_>, id: &str) -> Result<u64, Error> {
-        self.shown(pipeline, id, |images, image, _| images.size(image))
+        self.shown(pipeline, id, |images, image, _| images.size(image).map_err(Error::from))
     }
 
     /// Hands over an image by its id, its own first, then one of the storages beside it; nothing if none has it.
@@ -248,7 +252,7 @@ impl<'a> Storage<'a> {
     pub(super) fn tag(&self, pipeline: &Pipeline<'_>, id: &str, name: &Reference) -> Result<(), Error> {
         let mut podman = self.podman(pipeline)?;
         podman.args(["image", "tag", id, &name.to_string()]);
-        podman.run_quietly()
+        Ok(podman.run_quietly()?)
     }
 
     /// Says what is about to be replaced, and why.

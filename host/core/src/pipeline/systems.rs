@@ -1,10 +1,10 @@
 //! The systems that use bootc's storage and podman's: the one that runs, and every deployment that may run after it.
 
 use crate::error::Error;
-use crate::settings::Settings;
-use crate::storage::root::RootDir;
-use crate::storage::sysroot;
-use crate::storage::system::System;
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::sysroot;
+use bootc_image_stores::system::System;
 
 /// All of them; without the running one if the operation is about another physical root.
 ///

@@ -1,22 +1,24 @@
 //! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
 //! is a plugin's claim, never a list here (D3.12).
 
+use crate::view::view_of;
 use std::path::Path;
 
 use bootc_image_grammar::{Command, FlagValue, Kind, Value};
 
-use super::{Delegated, Validator};
-use bootc_image_grammar::weakened::is_off;
+use super::Validator;
+use bootc_image_model::configuration::Delegated;
+use bootc_image_model::weakened::is_off;
 
-use crate::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
-use crate::error::{By, Denial};
 use crate::frozen::Frozen;
 use crate::operation::Operation;
 use crate::pipeline::is_native;
 use crate::plugin::{CommandClaim, Plugins};
-use crate::reference::{DOCKER, InvalidReference, Reference};
-use crate::subject::Subject;
-use crate::view::{Name, View};
+use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
+use bootc_image_model::subject::Subject;
+use bootc_image_model::view::Name;
 
 fn denial(by: &'static str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: By::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
@@ -218,7 +220,7 @@ impl Validator for Capabilities<'_> {
             let message = format!("plugin {plugin} asked for `{kind}` without the capability {needed}");
             return Err(denial(self.name(), "not-granted", message, &hint));
         }
-        let images = View::of(frozen).map(|view| view.images).unwrap_or_default();
+        let images = view_of(frozen).map(|view| view.images).unwrap_or_default();
         let in_scope = |name: &Name| granted.iter().any(|capability| capability.has_name(name));
         let Some(outside) = images.iter().find(|image| !image.name.as_ref().is_some_and(in_scope)) else {
             return Ok(());
@@ -437,10 +439,11 @@ mod tests {
 
     use super::*;
     use crate::operation::ListType;
-    use crate::plugin::PluginId;
     use crate::policy::tests::alone;
-    use crate::policy::{Configuration, validators};
-    use crate::subject::Delegation as By;
+    use crate::policy::validators;
+    use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::plugin::PluginId;
+    use bootc_image_model::subject::Delegation as By;
 
     fn id(name: &str) -> PluginId {
         PluginId::new(name).unwrap()

@@ -1,16 +1,18 @@
 //! Policies of plugins among the validators. Whatever keeps one from having an opinion denies (D6).
 
+use crate::view::view_of;
 use std::sync::Arc;
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 
-use crate::error::{By, Denial};
 use crate::frozen::Frozen;
 use crate::operation::Operation;
-use crate::plugin::{Opinion, PluginId, PluginSetError, Plugins, Policy, PolicyFailure};
-use crate::policy::{Configuration, Verdict};
-use crate::subject::Subject;
-use crate::view::View;
+use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
+use crate::policy::Verdict;
+use bootc_image_model::configuration::Configuration;
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::subject::Subject;
 
 /// The code of every denial that is no policy's own.
 pub(super) const FAILED: &str = "policy-failed";
@@ -64,7 +66,7 @@ pub(super) fn ask(
     if judges.is_empty() {
         return;
     }
-    let Some(view) = View::of(frozen).map(Arc::new) else { return };
+    let Some(view) = view_of(frozen).map(Arc::new) else { return };
     for judge in judges {
         match judge {
             PolicyJudge::Missing { plugin, configured } => {

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
-use crate::capability::{Capability, LISTS_IMAGES};
 use crate::error::Error;
-use crate::operation::{Grant, ListType, Removal};
+use crate::operation::ListType;
 use crate::plugin::{
     FormatClaim, FormatError, Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure,
     Wanted,
 };
 use crate::report::ImageRow;
-use crate::subject::Delegation;
-use crate::view::View;
+use bootc_image_model::capability::{Capability, LISTS_IMAGES};
+use bootc_image_model::grant::Grant;
+use bootc_image_model::image::Removal;
+use bootc_image_model::subject::Delegation;
+use bootc_image_model::view::View;
 
 /// A policy and what it thinks.
 pub(crate) struct Fixed {

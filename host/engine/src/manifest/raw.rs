@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use bootc_image_core::capability::Capability;
-use bootc_image_core::pattern::Pattern;
+use bootc_image_model::capability::Capability;
+use bootc_image_model::pattern::Pattern;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use bootc_image_core::pattern::Pattern;
-use bootc_image_core::view::{Role, View};
+use bootc_image_model::pattern::Pattern;
+use bootc_image_model::view::{Role, View};
 use toml::Spanned;
 
 use super::raw::RawWhen;

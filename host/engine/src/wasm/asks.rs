@@ -6,19 +6,23 @@
 //! caller's thread:                      Host::ask -> pipeline -> judged, recorded, run
 //! ```
 
+use bootc_image_os::error::Error as OsError;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Instant;
 
-use bootc_image_core::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
-use bootc_image_core::error::{Error, Kind};
-use bootc_image_core::operation::{ListType, LocalImage, Request};
-use bootc_image_core::pattern::Pattern;
+use bootc_image_core::error::Error;
+use bootc_image_core::operation::{ListType, Request};
 use bootc_image_core::plugin::Host as Asked;
-use bootc_image_core::reference::{CONTAINERS_STORAGE, Reference};
-use bootc_image_core::report::{Column, ImageRow, ImageType, Report};
-use bootc_image_core::view::Name;
+use bootc_image_core::report::{ImageRow, Report};
+use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_model::columns::{Column, ImageType};
+use bootc_image_model::denial::Kind;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::pattern::Pattern;
+use bootc_image_model::reference::{CONTAINERS_STORAGE, Reference};
+use bootc_image_model::view::Name;
 use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::host::{images, transfers};
@@ -72,7 +76,9 @@ impl Guest {
         let answer = line.answers.recv().map_err(|_| gone())?;
         self.clock_mut().pause(start.elapsed());
         match answer {
-            Err(error @ Error::Interrupted { .. }) => Err(wasmtime::Error::msg(error.to_string())),
+            Err(error @ Error::Os(OsError::Interrupted { .. })) => {
+                Err(wasmtime::Error::msg(error.to_string()))
+            }
             Err(error) => Ok(Err(failure(&error))),
             Ok(report) => Ok(Ok(report)),
         }

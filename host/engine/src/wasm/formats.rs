@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use bootc_image_core::plugin::Wanted;
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 

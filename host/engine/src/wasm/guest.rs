@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bootc_image_core::capability::Capability;
-use bootc_image_core::plugin::PluginId;
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::capability::Capability;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::weakened::is_off;
 use wasmtime::component::ResourceTable;
 
 use super::Identity;

@@ -1,12 +1,12 @@
 //! What a component really imports, function by function, against what the host would give it. The manifest isn't asked:
 //! this is what the code wants.
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-use bootc_image_core::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 
 use super::{versions, wasi};
 use crate::manifest::World;

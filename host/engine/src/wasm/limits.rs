@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
 
 /// Limits of one run.

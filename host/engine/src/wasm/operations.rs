@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bootc_image_core::view::{self, View};
+use bootc_image_model::view::{self, View};
 use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::policy::operations::{Host, HostOperation, Image};

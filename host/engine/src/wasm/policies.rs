@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use bootc_image_core::plugin::{Opinion, PluginId};
-use bootc_image_core::view::View;
+use bootc_image_core::plugin::Opinion;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::view::View;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 

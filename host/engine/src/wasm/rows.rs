@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bootc_image_core::report::{Column, ImageRow};
+use bootc_image_core::report::ImageRow;
+use bootc_image_model::columns::Column;
 use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::host::rows::{Chunk, Host, HostCursor};

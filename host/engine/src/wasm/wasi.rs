@@ -2,7 +2,7 @@
 //! environment, no arguments, no directories, stdin at its end, output dropped, no network; leaving is a trap. Clocks and
 //! random numbers are real. Plugins that import no WASI never touch any of this.
 
-use bootc_image_grammar::weakened::is_off;
+use bootc_image_model::weakened::is_off;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};

@@ -5,9 +5,10 @@
 
 use bootc_image_core::error::Error;
 use bootc_image_core::operation::Request;
-use bootc_image_core::plugin::{Host, PlanError, PluginId, Plugins};
+use bootc_image_core::plugin::{Host, PlanError, Plugins};
 use bootc_image_core::report::Report;
 use bootc_image_engine::{Builtin, PluginSet, Surroundings};
+use bootc_image_model::plugin::PluginId;
 use bootc_image_test_guests::guest;
 
 pub(crate) fn id(text: &str) -> PluginId {

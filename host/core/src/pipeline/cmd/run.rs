@@ -15,15 +15,14 @@ use super::super::storages::Storage;
 use super::super::{Pipeline, built, loaded, writable_physical};
 use super::working::Working;
 use super::{LookedUp, exists_already, is_on, refuse_needed};
-use crate::bootc_store::BootcStore;
-use crate::children::{Child, exit_code};
 use crate::error::Error;
-use crate::files::private_directory;
-use crate::operation::CommandImage;
-use crate::reference::Reference;
-use crate::registry::Asked;
 use crate::report::Report;
-use crate::scratch::{self, Scratch};
+use bootc_image_model::image::CommandImage;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::children::{Child, exit_code};
+use bootc_image_os::files::private_directory;
+use bootc_image_os::scratch::{self, Scratch};
+use bootc_image_stores::bootc_store::BootcStore;
 
 /// Subcommands whose temporary files are small: they read, or change names.
 const WITH_SMALL_FILES: [&str; 8] =
@@ -50,7 +49,7 @@ pub(in crate::pipeline) fn execute(
     });
     let _fetching = fetching(pipeline, fetched.clone())?;
     let fetches = fetched.count() > 0;
-    let asked = Asked::of(command);
+    let asked = super::asked_of(command);
     let archive = NewArchive::of(command)?;
     if ["tag", "untag"].contains(&command.name()) {
         // Policies may have taken their time since.

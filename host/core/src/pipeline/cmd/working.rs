@@ -1,15 +1,15 @@
 //! The containers that a build works in. podman 4.3.1 leaves them in the storage when it is interrupted, with what was copied
 //! into them; and the images that they were made from could never be removed any more.
 
+use bootc_image_stores::podman;
 use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use super::super::Pipeline;
-use crate::bootc_store::{ALIAS, BootcStore};
 use crate::error::Error;
-use crate::storage::containers::Store;
-use crate::storage::lock::INTERVAL;
+use bootc_image_os::lock::INTERVAL;
+use bootc_image_stores::bootc_store::{ALIAS, BootcStore};
 
 /// Those that were there before a build.
 pub(super) struct Working(HashSet<String>);
@@ -18,7 +18,7 @@ impl Working {
     /// # Errors
     /// As [`Store::images`].
     pub(super) fn before(store: &BootcStore) -> Result<Self, Error> {
-        Ok(Self(Store::open(store.root())?.working_containers()?))
+        Ok(Self(podman::open_store(store.root())?.working_containers()?))
     }
 
     /// Runs a build, and removes what it leaves of its own if it doesn't succeed.
@@ -53,7 +53,7 @@ impl Working {
             }
             let mut podman = store.podman(pipeline.settings, pipeline.talk)?;
             podman.args(["rm", "--force"]).args(new);
-            podman.clean_up()
+            Ok(podman.clean_up()?)
         });
         if let Err(error) = removed {
             let error = error.with_causes();
@@ -62,7 +62,7 @@ impl Working {
     }
 
     fn new_ones(&self, store: &BootcStore) -> Result<Vec<String>, Error> {
-        let mut now = Store::open(store.root())?.working_containers()?;
+        let mut now = podman::open_store(store.root())?.working_containers()?;
         now.retain(|id| !self.0.contains(id));
         let mut new: Vec<String> = now.into_iter().collect();
         new.sort_unstable();

@@ -1,0 +1,59 @@
+//! SELinux's labels: what takes a layer's place has the label of what was there.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use bootc_image_os::root::RootDir;
+
+const LABEL: &str = "security.selinux";
+/// Longest label.
+const MAX_LABEL: usize = 4096;
+/// Directories below one another.
+const MAX_DEPTH: usize = 512;
+
+/// Gives the directory `new`, and all that is in it, the label of `old`, or of the directory above if there is none. Without
+/// labels, or where they are right, nothing is done.
+///
+/// # Errors
+/// The system's.
+pub(super) fn label(new_root: &RootDir, new: &Path, old_root: &RootDir, old: &Path) -> Result<(), Error> {
+    let (new, old) = (new_root.path(new), old_root.path(old));
+    let wanted = old.ancestors().take(3).find_map(|path| of(path).ok().flatten());
+    let set = || -> io::Result<()> {
+        match wanted {
+            Some(wanted) if of(&new)?.as_ref() != Some(&wanted) => set(&new, &wanted, 0),
+            _ => Ok(()),
+        }
+    };
+    set().map_err(Error::io("label", new.clone()))
+}
+
+fn of(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut label = vec![0; MAX_LABEL];
+    match lgetxattr(path, LABEL, &mut label[..]) {
+        Ok(length) => {
+            label.truncate(length);
+            Ok(Some(label))
+        }
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn set(path: &Path, label: &[u8], depth: usize) -> io::Result<()> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    lsetxattr(name.as_c_str(), LABEL, label, XattrFlags::empty())?;
+    if depth < MAX_DEPTH && fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            set(&entry?.path(), label, depth + 1)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Entries of a storage's indexes, as far as they matter here.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use bootc_image_model::digest::Digest;
+use bootc_image_model::reference::Reference;
+
+/// One image of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Image {
+    /// Digest of its configuration, without `sha256:`.
+    pub id: String,
+    /// Digest of its manifest, if the store knows it.
+    #[serde(default, deserialize_with = "digest_or_none")]
+    pub digest: Option<Digest>,
+    /// Its names, in the store's order; also forms with `@digest`.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub names: Vec<String>,
+    /// Its topmost layer, none for an image without layers.
+    #[serde(default)]
+    pub(super) layer: Option<String>,
+    /// The names of its documents in the store.
+    #[serde(default, rename = "big-data-names", deserialize_with = "null_is_empty")]
+    pub(super) document_names: Vec<String>,
+    /// Their digests.
+    #[serde(default, rename = "big-data-digests", deserialize_with = "null_is_empty")]
+    pub(super) documents: BTreeMap<String, String>,
+    /// Their sizes in bytes; a negative one isn't known.
+    #[serde(default, rename = "big-data-sizes", deserialize_with = "null_is_empty")]
+    pub(super) document_sizes: BTreeMap<String, i64>,
+    /// When it was made: RFC 3339.
+    #[serde(default)]
+    pub(super) created: Option<String>,
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn digest_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| Digest::new(text).ok()))
+}
+
+impl Image {
+    /// The names that are rows of a listing: a form with `@digest` counts only if the image has no tag (D10.2).
+    pub fn listed_names(&self) -> impl Iterator<Item = &str> {
+        let tagged = self.names.iter().any(|name| !name.contains('@'));
+        self.names.iter().map(String::as_str).filter(move |name| !tagged || !name.contains('@'))
+    }
+
+    /// Its names that mean this one, however they are written.
+    pub fn names_meaning(&self, name: &Reference) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(move |stored| {
+            Reference::parse_local(stored).is_ok_and(|stored| stored.means_the_same(name))
+        })
+    }
+
+    /// An image with these names and nothing else.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn named_in_tests(names: &[&str]) -> Self {
+        Self {
+            id: "x".to_owned(),
+            digest: None,
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            layer: None,
+            document_names: Vec::new(),
+            documents: BTreeMap::new(),
+            document_sizes: BTreeMap::new(),
+            created: None,
+        }
+    }
+
+    /// The same with the digest of a manifest.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn with_digest_in_tests(mut self, digest: &str) -> Self {
+        self.digest = Digest::new(digest).ok();
+        self
+    }
+
+    /// Whether this manifest, or an index that names it, is what the image came from.
+    pub fn is_of(&self, manifest: &Digest) -> bool {
+        self.digest.as_ref() == Some(manifest) || self.is_of_document(manifest)
+    }
+
+    /// Its manifests, by what the index says: its own before an index that it is in.
+    pub fn manifests(&self) -> Vec<Digest> {
+        let own = self.documents.get("manifest").map(String::as_str);
+        let others = self.document_names.iter().filter_map(|name| name.strip_prefix("manifest-"));
+        let known = self.digest.as_ref().map(Digest::as_str);
+        let mut manifests = Vec::new();
+        for digest in own.into_iter().chain(others).chain(known).filter_map(|digest| Digest::new(digest).ok())
+        {
+            if !manifests.contains(&digest) {
+                manifests.push(digest);
+            }
+        }
+        manifests
+    }
+
+    /// Whether it has a document with this digest, by what the index says.
+    pub fn has_document(&self, digest: &Digest) -> bool {
+        self.documents.values().any(|of| of == digest.as_str())
+    }
+
+    pub(super) fn is_of_document(&self, manifest: &Digest) -> bool {
+        let mut manifests = self.documents.iter().filter(|(name, _)| name.starts_with("manifest"));
+        manifests.any(|(_, of)| of == manifest.as_str())
+    }
+}
+
+/// A layer, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Layer {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) parent: Option<String>,
+    /// Of the archive that it was unpacked from, not compressed.
+    #[serde(default, rename = "diff-digest", deserialize_with = "digest_or_none")]
+    pub(super) diff_id: Option<Digest>,
+    /// Of the table of contents by which it was fetched in parts; what it was unpacked from isn't known then.
+    #[serde(default, rename = "toc-digest", deserialize_with = "digest_or_none")]
+    pub(super) toc: Option<Digest>,
+    /// In bytes; a negative one isn't known.
+    #[serde(default, rename = "diff-size")]
+    pub(super) diff_size: i64,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) flags: BTreeMap<String, serde_json::Value>,
+}
+
+/// A container, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Container {
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) names: Vec<String>,
+    #[serde(default)]
+    pub(super) image: String,
+}
+
+impl Layer {
+    /// Whether it was unpacked from this, as far as that is known.
+    pub(super) fn is(&self, diff_id: &Digest) -> bool {
+        self.diff_id.as_ref().map_or(self.toc.is_some(), |own| own == diff_id)
+    }
+
+    /// The layer below it.
+    pub(super) fn parent(&self) -> Option<&str> {
+        self.parent.as_deref().filter(|parent| !parent.is_empty())
+    }
+
+    /// Whether somebody was stopped while unpacking it.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.flags.get("incomplete").is_some_and(|flag| *flag != serde_json::Value::Bool(false))
+    }
+}

@@ -1,0 +1,506 @@
+//! The record of what was done: an intent, on disk before anything runs, and an outcome after (D3.4).
+
+mod journal;
+
+use std::path::PathBuf;
+use std::{fs, io};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::Error;
+use crate::policy::{Judged, Verdict};
+use crate::report::Report;
+use bootc_image_model::denial::Denial;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::subject::{Subject, login_uid};
+use bootc_image_os::room::mount_point;
+
+use journal::{Journal, Room};
+
+/// The version of a record's lines.
+const SCHEMA: u32 = 1;
+
+/// Ties an outcome to its intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordId(String);
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+pub enum Outcome {
+    /// It succeeded.
+    Done {
+        /// What a copy or a pull has led to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        image: Option<LocalImage>,
+        /// Whether that was there before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unchanged: Option<bool>,
+    },
+    /// podman ran and ended with this code.
+    Exited {
+        /// podman's own code, 128 + N for signal N.
+        code: u8,
+    },
+    /// It failed.
+    Failed {
+        /// The error, with its causes.
+        error: String,
+    },
+    /// It was asked to end while it ran: what it had to do may be done in part, or not at all.
+    Interrupted {
+        /// The number of the signal that asked.
+        signal: i32,
+    },
+}
+
+impl Outcome {
+    /// It succeeded, and there is no more to say.
+    pub const DONE: Self = Self::Done { image: None, unchanged: None };
+
+    /// What became of an operation.
+    pub(crate) fn of(result: &Result<Report, Error>) -> Self {
+        match result {
+            Ok(Report::Exited { code }) => Self::Exited { code: *code },
+            Ok(Report::Copied { image, unchanged, .. } | Report::Pulled { image, unchanged, .. }) => {
+                Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) }
+            }
+            Ok(Report::Repaired { image, .. }) => Self::Done {
+                image: image
+                    .manifest_digest
+                    .as_ref()
+                    .map(|manifest| LocalImage { id: image.id.clone(), manifest_digest: manifest.clone() }),
+                unchanged: None,
+            },
+            Ok(_) => Self::DONE,
+            Err(error) => Self::of_error(error),
+        }
+    }
+
+    /// Why it didn't succeed.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error.interrupted_by() {
+            Some(signal) => Self::Interrupted { signal },
+            None => Self::Failed { error: error.with_causes() },
+        }
+    }
+}
+
+/// Keeps the record.
+pub trait Recorder {
+    /// Writes that `judged` is about to run. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error`] if it isn't; then nothing may run.
+    fn intent(&self, judged: &Judged) -> Result<RecordId, Error>;
+
+    /// Writes how it ended.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; the operation has run.
+    fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error>;
+
+    /// Writes that names were looked up, and how that ended, of an operation that nobody had objected to so far and that
+    /// hasn't run: because the look-up didn't succeed, or because nothing was to run.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written.
+    fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error>;
+
+    /// Writes the lines for which there was no room when they came, if there is now. Says what still waits.
+    fn waiting(&self) -> Option<String> {
+        None
+    }
+
+    /// Writes that something was refused: `judged` if it came so far as to be judged.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; it stays refused.
+    fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error>;
+}
+
+/// One line of the record.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    event: &'a str,
+    id: &'a str,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<&'a [Verdict]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Subject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denial: Option<&'a Denial>,
+    #[serde(flatten)]
+    outcome: Option<&'a Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Process>,
+    /// Of a refusal whose operation is too long to be recorded: its first characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beginning: Option<String>,
+    /// How many refusals were only counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+}
+
+/// Where a line comes from, so that it can be found in what else the system records.
+#[derive(Serialize)]
+struct Process {
+    pid: u32,
+    /// Who logged in, whatever they have become since, if the kernel knows.
+    login_uid: Option<u32>,
+    /// Of this boot, of which alone the pid is.
+    boot: Option<String>,
+    /// Our version.
+    version: &'static str,
+}
+
+impl Process {
+    fn ours() -> Self {
+        let text = |path| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        Self {
+            pid: std::process::id(),
+            login_uid: login_uid(),
+            boot: text("/proc/sys/kernel/random/boot_id"),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// The record in a directory of root's, as JSON lines.
+#[derive(Debug)]
+pub struct FileRecorder {
+    journal: Journal,
+}
+
+impl FileRecorder {
+    /// A record in `directory`, which is made at the first line.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { journal: Journal::new(directory.into()) }
+    }
+
+    fn write(&self, line: &Line<'_>, room: Room) -> Result<(), Error> {
+        self.journal.append(&text(line)?, room, &of_counted)
+    }
+}
+
+fn text(line: &Line<'_>) -> Result<Vec<u8>, Error> {
+    let mut text =
+        serde_json::to_vec(line).map_err(|error| Error::io("write", "a line")(io::Error::other(error)))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Says that this many refusals have no line of their own.
+fn of_counted(count: u64) -> Result<Vec<u8>, Error> {
+    text(&Line { count: Some(count), ..line("not-recorded", &new_id()?) })
+}
+
+impl Recorder for FileRecorder {
+    fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
+        let id = new_id()?;
+        // What only takes something away must be possible on a full disk; nothing else begins there.
+        let takes_away = judged.frozen().operation().only_takes_away();
+        let room = if takes_away { Room::Reserved } else { room_of(judged) };
+        let frozen = raw(judged)?;
+        let line = Line {
+            digest: Some(judged.frozen().digest()),
+            frozen: Some(frozen.as_ref()),
+            verdicts: Some(judged.verdicts()),
+            process: Some(Process::ours()),
+            ..line("intent", &id)
+        };
+        self.write(&line, room)?;
+        self.journal.keep_reserve();
+        Ok(RecordId(id))
+    }
+
+    fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
+        // It has run, whatever it has left of the room.
+        self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) }, Room::Reserved)?;
+        self.journal.keep_reserve();
+        Ok(())
+    }
+
+    fn waiting(&self) -> Option<String> {
+        match self.journal.settle(&of_counted) {
+            Ok(0) => None,
+            Ok(count) => Some(format!(
+                "{count} lines of the audit record wait in {} until there is room on {}",
+                self.journal.waiting().display(),
+                mount_point(&self.journal.path()).display()
+            )),
+            Err(error) => {
+                Some(format!("lines of the audit record can't be written yet: {}", error.with_causes()))
+            }
+        }
+    }
+
+    fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
+        let id = new_id()?;
+        let short = Short::of(Some(judged))?;
+        self.write(
+            &Line {
+                digest: Some(judged.frozen().digest()),
+                frozen: short.frozen.as_deref(),
+                verdicts: short.whole.map(Judged::verdicts),
+                beginning: short.beginning,
+                outcome: Some(outcome),
+                process: Some(Process::ours()),
+                ..line("looked-up", &id)
+            },
+            room_of(judged),
+        )
+    }
+
+    fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
+        let id = new_id()?;
+        let short = Short::of(judged)?;
+        let denial = Denial { message: beginning(&denial.message, LONGEST_TEXT), ..denial.clone() };
+        self.write(
+            &Line {
+                digest: judged.map(|judged| judged.frozen().digest()),
+                frozen: short.frozen.as_deref(),
+                verdicts: short.whole.map(Judged::verdicts),
+                subject: Some(subject),
+                denial: Some(&denial),
+                process: Some(Process::ours()),
+                beginning: short.beginning,
+                ..line("denied", &id)
+            },
+            Room::Spare,
+        )
+    }
+}
+
+/// The longest operation that is recorded whole though it was refused, in bytes: every caller could fill the disk with them.
+const LONGEST_REFUSED: usize = 16 << 10;
+/// How many characters stay of what is longer.
+const LONGEST_TEXT: usize = 1024;
+
+/// What is recorded of an operation that doesn't run.
+struct Short<'a> {
+    /// The operation, unless it is too long.
+    whole: Option<&'a Judged>,
+    frozen: Option<Box<RawValue>>,
+    beginning: Option<String>,
+}
+
+impl<'a> Short<'a> {
+    fn of(judged: Option<&'a Judged>) -> Result<Self, Error> {
+        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_REFUSED);
+        let whole = judged.filter(|_| !is_long);
+        let long = judged.filter(|_| is_long);
+        Ok(Self {
+            whole,
+            frozen: whole.map(raw).transpose()?,
+            beginning: long.map(|judged| beginning(judged.frozen().json(), LONGEST_TEXT)),
+        })
+    }
+}
+
+/// Delegated callers leave some of the disk to root.
+fn room_of(judged: &Judged) -> Room {
+    match judged.frozen().subject().delegation {
+        Some(_) => Room::AboveFloor,
+        None => Room::Free,
+    }
+}
+
+fn beginning(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn raw(judged: &Judged) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(judged.frozen().json().to_owned())
+        .map_err(|error| Error::io("freeze", "the operation")(io::Error::other(error)))
+}
+
+fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
+    Line {
+        schema: SCHEMA,
+        event,
+        id,
+        time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        digest: None,
+        frozen: None,
+        verdicts: None,
+        subject: None,
+        denial: None,
+        outcome: None,
+        process: None,
+        beginning: None,
+        count: None,
+    }
+}
+
+/// 128 random bits: unique over all hosts of a fleet.
+fn new_id() -> Result<String, Error> {
+    let mut bytes = [0_u8; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("read", "random bytes")(error.into()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, DirBuilder};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    use std::path::Path;
+
+    use super::*;
+    use bootc_image_model::denial::By;
+
+    /// A record in this directory that has nothing to do with this machine's.
+    fn recorder(scratch: &Path) -> FileRecorder {
+        FileRecorder { journal: Journal::with_run(scratch.join("audit"), scratch.join("run")) }
+    }
+
+    fn deny(recorder: &FileRecorder) -> Result<(), Error> {
+        let subject = Subject::new(Some(1), None);
+        let denial =
+            Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None };
+        recorder.denied(&subject, &denial, None)
+    }
+
+    fn end(recorder: &FileRecorder, id: &str) {
+        recorder.outcome(&RecordId(id.to_owned()), &Outcome::Exited { code: 3 }).unwrap();
+    }
+
+    fn lines(scratch: &Path) -> Vec<Option<serde_json::Value>> {
+        let text = fs::read_to_string(scratch.join("audit/audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    #[test]
+    fn half_a_line_of_a_full_disk_spoils_no_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        deny(&recorder).unwrap();
+        let path = scratch.path().join("audit/audit.jsonl");
+        let half = fs::read_to_string(&path).unwrap() + "{\"schema\":1,\"ev";
+        fs::write(&path, half).unwrap();
+        deny(&recorder).unwrap();
+        end(&recorder, "i");
+
+        let lines = lines(scratch.path());
+        assert_eq!(lines.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
+        let last = lines[3].as_ref().unwrap();
+        assert_eq!(
+            (&last["event"], &last["result"], &last["code"]),
+            (&"outcome".into(), &"exited".into(), &3.into())
+        );
+    }
+
+    #[test]
+    fn what_is_refused_at_length_is_recorded_in_short() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        let message = "x".repeat(1 << 20);
+        let denial = Denial { by: By::Host("b"), code: "c".to_owned(), message, hint: None };
+        recorder.denied(&Subject::new(Some(1), None), &denial, None).unwrap();
+        let line = lines(scratch.path()).pop().flatten().unwrap();
+        assert_eq!(line["denial"]["message"].as_str().unwrap().len(), 1024 + 3);
+    }
+
+    #[test]
+    fn what_was_only_counted_is_told_before_the_next_line_that_is_written() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        fs::create_dir(scratch.path().join("run")).unwrap();
+        fs::write(scratch.path().join("run/counted"), "7\n").unwrap();
+        // What must be possible on a full disk doesn't wait for it.
+        end(&recorder, "1");
+        deny(&recorder).unwrap();
+        let lines: Vec<_> = lines(scratch.path()).into_iter().map(Option::unwrap).collect();
+        let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+        assert_eq!(events, ["outcome", "not-recorded", "denied"]);
+        assert_eq!(lines[1]["count"], 7);
+        assert!(!scratch.path().join("run/counted").exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_enter_isnt_used() {
+        for mode in [0o755, 0o770, 0o701, 0o720] {
+            let scratch = tempfile::tempdir().unwrap();
+            let directory = scratch.path().join("audit");
+            DirBuilder::new().create(&directory).unwrap();
+            fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+            let error = deny(&recorder(scratch.path())).unwrap_err().with_causes();
+            assert!(error.contains("0700, or 0750"), "{mode:o}: {error}");
+            assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        }
+    }
+
+    /// The group of a log shipper reads it, and does no more.
+    #[test]
+    fn the_group_of_the_directory_reads_the_record() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (directory, path) = (scratch.path().join("audit"), scratch.path().join("audit/audit.jsonl"));
+        let recorder = recorder(scratch.path());
+        let found = || fs::metadata(&path).map(|found| (found.mode() & 0o7777, found.gid())).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        deny(&recorder).unwrap();
+        assert_eq!(found().0, 0o600);
+        // Only root may give it to a group.
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        for mode in [0o750, 0o2750] {
+            chown(&directory, None, Some(4)).unwrap();
+            set(&directory, mode);
+            deny(&recorder).unwrap();
+            assert_eq!(found(), (0o640, 4), "{mode:o}");
+            fs::remove_file(&path).unwrap();
+            deny(&recorder).unwrap();
+            assert_eq!(found(), (0o640, 4), "{mode:o}");
+            // Weaker modes are put right.
+            for weaker in [0o666, 0o660, 0o4644] {
+                set(&path, weaker);
+                chown(&path, None, Some(5)).unwrap();
+                deny(&recorder).unwrap();
+                assert_eq!(found(), (0o640, 4), "{weaker:o}");
+            }
+        }
+        set(&directory, 0o700);
+        deny(&recorder).unwrap();
+        assert_eq!(found().0, 0o600);
+        chown(&path, Some(1), None).unwrap();
+        assert!(deny(&recorder).unwrap_err().with_causes().contains("a file of root's"));
+    }
+
+    /// What had to wait comes first, once, also if the process that appended it was killed before it could say so.
+    #[test]
+    fn lines_that_had_to_wait_come_first_and_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let recorder = recorder(scratch.path());
+        deny(&recorder).unwrap();
+        let waiting = scratch.path().join("run/waiting.jsonl");
+        let waits = "{\"id\":\"1\"}\n{\"id\":\"2\"}\n";
+        fs::write(&waiting, waits).unwrap();
+        end(&recorder, "3");
+        assert!(!waiting.exists());
+        let path = scratch.path().join("audit/audit.jsonl");
+        let appended = fs::read_to_string(&path).unwrap() + waits;
+        fs::write(&path, appended).unwrap();
+        fs::write(&waiting, waits).unwrap();
+        assert_eq!(recorder.waiting(), None);
+        assert!(!waiting.exists());
+        end(&recorder, "4");
+        let ids: Vec<String> =
+            lines(scratch.path())[1..].iter().map(|line| line.as_ref().unwrap()["id"].to_string()).collect();
+        assert_eq!(ids, ["1", "2", "3", "1", "2", "4"].map(|id| format!("\"{id}\"")));
+    }
+}

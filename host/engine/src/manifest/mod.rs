@@ -1,0 +1,544 @@
+//! `plugin.toml`: what a plugin is, what it is made of and what it claims. Read strictly: whatever isn't understood is an
+//! error that names the line, the key and, if one is near, the word that was probably meant.
+
+pub(crate) mod raw;
+mod when;
+
+use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_model::columns::Column;
+use bootc_image_model::pattern::Pattern;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::weakened::is_off;
+use semver::{Version, VersionReq};
+use toml::Spanned;
+
+use crate::limits::Wishes;
+use crate::strict::{Complaint, Source, one_of, sha256};
+use crate::{API_VERSION, NATIVE_API_VERSION, sanitize};
+use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest, RawNative, RawWhen};
+
+pub use when::When;
+
+/// The only form of manifests so far.
+const SCHEMA: i64 = 1;
+
+/// Longest manifest that is read, in bytes.
+const LARGEST: usize = 64 << 10;
+
+/// Longest summary or usage line, in characters: help shows them.
+const LONGEST_LINE: usize = 200;
+
+/// A manifest that has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Name of the plugin.
+    pub id: PluginId,
+    /// The plugin's own version.
+    pub version: Version,
+    /// The versions that it works with: of the WIT packages, and includes [`API_VERSION`]; of native code, of
+    /// `bootc_image_extension.h`, and includes [`NATIVE_API_VERSION`].
+    pub api: VersionReq,
+    /// What it is made of.
+    pub component: Component,
+    /// What it claims, none twice: at least one command if its world plans commands, none otherwise.
+    pub commands: Vec<Command>,
+    /// The formats that it offers, none twice: at least one if its world formats, none otherwise.
+    pub formats: Vec<Format>,
+    /// What it asks the host for, sorted, none twice.
+    pub capabilities: Vec<Wanted>,
+    /// What it would like to use; the configuration's ceiling has the last word.
+    pub limits: Wishes,
+}
+
+/// A capability that a plugin asks for, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Which.
+    pub capability: Capability,
+    /// One sentence for the administrator who grants it.
+    pub reason: String,
+}
+
+/// The component of a plugin, or its library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Name of its file, next to the manifest.
+    pub file: String,
+    /// Whether it is native code, which runs with full authority.
+    pub native: bool,
+    /// What it exports, and what it may import at most. Native code has the part of this world.
+    pub world: World,
+    /// Digest of the file in lower-case hexadecimal. A built-in plugin needs none: the builder of the host knows it.
+    pub sha256: Option<String>,
+    /// What it is asked about, of a policy.
+    pub when: When,
+    /// Whether it is also asked before names are looked up, of a policy.
+    pub before_lookup: bool,
+}
+
+impl Component {
+    /// What it is, in a word.
+    pub fn what(&self) -> &'static str {
+        if self.native { "library" } else { "component" }
+    }
+}
+
+/// The worlds that this host runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// `bootc-image:command/wrapper`
+    CommandWrapper,
+    /// `bootc-image:format/output`
+    FormatOutput,
+    /// `bootc-image:policy/validator`
+    PolicyValidator,
+}
+
+impl World {
+    /// What a plugin of this world is, in a word.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::CommandWrapper => "command",
+            Self::FormatOutput => "format",
+            Self::PolicyValidator => "policy",
+        }
+    }
+
+    const ALL: &[Self] = &[Self::CommandWrapper, Self::FormatOutput, Self::PolicyValidator];
+
+    /// Its name in WIT, without a version: that is what `api` is for.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CommandWrapper => "bootc-image:command/wrapper",
+            Self::FormatOutput => "bootc-image:format/output",
+            Self::PolicyValidator => "bootc-image:policy/validator",
+        }
+    }
+}
+
+/// A claim on a subcommand of `cmd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The subcommand.
+    pub name: String,
+    /// One line for help.
+    pub summary: String,
+    /// The arguments, as help shows them after the name. May be empty.
+    pub args: String,
+}
+
+/// A format of lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Its name, as typed after `list --format`.
+    pub name: String,
+    /// One line for help.
+    pub summary: String,
+    /// What may be typed after its name and `=`, as help calls it; none: nothing may.
+    pub argument: Option<String>,
+    /// What the plugin sees of a list, in this order.
+    pub columns: Vec<Column>,
+}
+
+impl Format {
+    /// As help shows it: `NAME` or `NAME=ARGUMENT`.
+    pub fn spelling(&self) -> String {
+        let Self { name, argument, .. } = self;
+        argument.as_ref().map_or_else(|| name.clone(), |argument| format!("{name}={argument}"))
+    }
+}
+
+impl Manifest {
+    /// Reads the text of a `plugin.toml`.
+    ///
+    /// # Errors
+    /// [`Complaint`] for the first thing that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Complaint> {
+        if text.len() > LARGEST {
+            return Err(Complaint::new(format!("larger than {} KiB", LARGEST >> 10)));
+        }
+        let source = Source(text);
+        let raw: RawManifest = toml::from_str(text).map_err(|error| source.syntax(&error))?;
+        if *raw.schema.get_ref() != SCHEMA {
+            let what = format!("{} isn't known; this host reads {SCHEMA}", raw.schema.get_ref());
+            return Err(source.complain(raw.schema.span(), "schema", what));
+        }
+        let component = part(source, raw.component.as_ref(), raw.native.as_ref())?;
+        let offered = if component.native {
+            (&NATIVE_API_VERSION, "the version of bootc_image_extension.h that this host offers")
+        } else {
+            (&API_VERSION, "the version that this host offers")
+        };
+        Ok(Self {
+            id: source
+                .checked(&raw.id, "id", |text| PluginId::new(text).map_err(|error| error.to_string()))?,
+            version: source.checked(&raw.version, "version", version)?,
+            api: source.checked(&raw.api, "api", |text| api(text, offered))?,
+            commands: commands(source, component.world, raw.command.as_ref())?,
+            formats: formats(source, component.world, raw.format.as_ref())?,
+            capabilities: capabilities(source, &component, &raw.capability)?,
+            limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
+            component,
+        })
+    }
+
+    /// Whether a text that isn't a good manifest could have been meant as one of a policy: unless it clearly names another
+    /// world, yes.
+    pub(crate) fn may_be_policy(text: &str) -> bool {
+        if is_off("broken") {
+            return false;
+        }
+        let Ok(table) = text.parse::<toml::Table>() else { return true };
+        let named = |parts: &str, key: &str| -> Vec<String> {
+            let parts = table.get(parts).and_then(toml::Value::as_array).into_iter().flatten();
+            parts
+                .map(|part| part.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned())
+                .collect()
+        };
+        let other = |of: fn(World) -> &'static str| {
+            move |name: &String| {
+                World::ALL.iter().any(|&world| of(world) == name && world != World::PolicyValidator)
+            }
+        };
+        let (worlds, roles) = (named("component", "world"), named("native", "role"));
+        let none = worlds.is_empty() && roles.is_empty();
+        none || !worlds.iter().all(other(World::name)) || !roles.iter().all(other(World::kind))
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).map_err(|error| format!("{text:?} isn't a version: {error}"))
+}
+
+fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, String> {
+    let requirement =
+        VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
+    if requirement.matches(offered) || is_off("api") {
+        Ok(requirement)
+    } else {
+        let fix = match requirement.comparators.first() {
+            Some(first) if (first.major, first.minor.unwrap_or(0)) < (offered.major, offered.minor) => {
+                "install a newer version of the plugin"
+            }
+            _ => "install a newer bootc-image",
+        };
+        Err(format!("{text:?} doesn't include {offered}, {what}: {fix}"))
+    }
+}
+
+/// The one component or library.
+fn part(
+    source: Source<'_>,
+    components: Option<&Spanned<Vec<RawComponent>>>,
+    libraries: Option<&Spanned<Vec<RawNative>>>,
+) -> Result<Component, Complaint> {
+    match (components, libraries) {
+        (Some(components), None) => match components.get_ref().as_slice() {
+            [one] => component(source, one),
+            all => {
+                let what = format!("a plugin has exactly one component, this one has {}", all.len());
+                Err(source.complain(components.span(), "component", what))
+            }
+        },
+        (None, Some(libraries)) => match libraries.get_ref().as_slice() {
+            [one] => library(source, one),
+            all => {
+                let what = format!("a plugin has exactly one library, this one has {}", all.len());
+                Err(source.complain(libraries.span(), "native", what))
+            }
+        },
+        (Some(_), Some(libraries)) => {
+            let what = "a plugin has a component or a library, not both";
+            Err(source.complain(libraries.span(), "native", what))
+        }
+        (None, None) => Err(source.complain(
+            0..0,
+            "component",
+            "missing: a plugin has a [[component]] or, of native code, a [[native]]",
+        )),
+    }
+}
+
+fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Complaint> {
+    let world = source.checked(&raw.world, "world", world)?;
+    let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
+    Ok(Component {
+        file: source.checked(&raw.file, "file", |text| file(text, ".wasm"))?,
+        native: false,
+        world,
+        sha256: raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?,
+        when,
+        before_lookup,
+    })
+}
+
+fn library(source: Source<'_>, raw: &RawNative) -> Result<Component, Complaint> {
+    let world = source.checked(&raw.role, "role", role)?;
+    let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
+    Ok(Component {
+        file: source.checked(&raw.file, "file", |text| file(text, ".so"))?,
+        native: true,
+        world,
+        sha256: Some(source.checked(&raw.sha256, "sha256", sha256)?),
+        when,
+        before_lookup,
+    })
+}
+
+/// What a policy is asked about.
+fn concerns(
+    source: Source<'_>,
+    world: World,
+    when: Option<&Spanned<RawWhen>>,
+    before_lookup: Option<&Spanned<bool>>,
+) -> Result<(When, bool), Complaint> {
+    let only_policies = |span: std::ops::Range<usize>, key| {
+        source.complain(span, key, "only a policy is asked about operations")
+    };
+    let before_lookup = match before_lookup {
+        Some(given) if world != World::PolicyValidator => {
+            return Err(only_policies(given.span(), "before-lookup"));
+        }
+        given => given.is_some_and(|given| *given.get_ref()),
+    };
+    match when {
+        Some(given) if world != World::PolicyValidator => Err(only_policies(given.span(), "when")),
+        Some(given) => Ok((When::parse(source, given.get_ref())?, before_lookup)),
+        None => Ok((When::default(), before_lookup)),
+    }
+}
+
+fn file(text: &str, ending: &str) -> Result<String, String> {
+    let plain = !text.starts_with('.') && !text.contains(['/', '\\']) && sanitize::is_clean(text);
+    if plain && text.len() <= 255 && text.ends_with(ending) || is_off("file-name") {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} isn't the plain name of a {ending} file next to the manifest"))
+    }
+}
+
+fn world(text: &str) -> Result<World, String> {
+    named(text, World::name, "a world that this host runs")
+}
+
+fn role(text: &str) -> Result<World, String> {
+    named(text, World::kind, "something that native code can be")
+}
+
+fn named(text: &str, name: fn(World) -> &'static str, what: &str) -> Result<World, String> {
+    let names: Vec<&str> = World::ALL.iter().map(|&world| name(world)).collect();
+    let found = one_of(text, &names, what)?;
+    let mut all = World::ALL.iter().copied();
+    all.find(|&world| name(world) == found).ok_or_else(|| format!("{found:?} isn't known"))
+}
+
+/// A capability that there is.
+pub(crate) struct KnownCapability {
+    pub(crate) name: &'static str,
+    /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
+    world: Option<World>,
+    pub(crate) bounds: Bounds,
+}
+
+/// What the scope of a capability is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bounds {
+    /// There is none.
+    Nothing,
+    /// Names of images.
+    Names,
+    /// A directory.
+    Directory,
+    /// An option of podman.
+    Option,
+}
+
+impl Bounds {
+    pub(crate) fn fit(self, scope: &str) -> bool {
+        match self {
+            Self::Nothing => scope.is_empty(),
+            Self::Names => {
+                let last = scope.rsplit('/').next().unwrap_or(scope);
+                let is_path = !scope.contains("://") && !scope.contains('@') && !last.contains(':');
+                is_path && !scope.is_empty() && Pattern::new(scope).is_ok()
+            }
+            Self::Directory => {
+                scope.starts_with('/') && scope.split('/').all(|part| part != ".." && part != ".")
+            }
+            Self::Option => {
+                !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            }
+        }
+    }
+
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Nothing => "empty: this capability has no scope",
+            Self::Names => "a pattern of names without transport, tag and digest, such as quay.io/example/**",
+            Self::Directory => "an absolute path",
+            Self::Option => "the long name of an option",
+        }
+    }
+}
+
+/// All of them, sorted.
+pub(crate) const CAPABILITIES: &[KnownCapability] = &[
+    KnownCapability { name: "color", world: Some(World::FormatOutput), bounds: Bounds::Nothing },
+    KnownCapability { name: COPIES_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+    KnownCapability { name: LISTS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+    KnownCapability { name: "podman-machine", world: None, bounds: Bounds::Option },
+    KnownCapability { name: "podman-reads", world: None, bounds: Bounds::Directory },
+    KnownCapability { name: "podman-writes", world: None, bounds: Bounds::Directory },
+    KnownCapability { name: PULLS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+];
+
+fn capabilities(
+    source: Source<'_>,
+    component: &Component,
+    raw: &[RawCapability],
+) -> Result<Vec<Wanted>, Complaint> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for raw in raw {
+        let capability = raw.capability(source)?;
+        if wanted.iter().any(|earlier| earlier.capability == capability) {
+            return Err(source.complain(raw.name.span(), "name", "this capability is asked for twice"));
+        }
+        let reason = match &raw.reason {
+            Some(reason) => source.checked(reason, "reason", summary)?,
+            None => {
+                return Err(source.complain(
+                    raw.name.span(),
+                    "reason",
+                    "missing: who grants it wants to know why",
+                ));
+            }
+        };
+        // Native code can't ask the host for images: it answers, and that is all.
+        let is_of_use = |known: &&KnownCapability| {
+            known.name == capability.name
+                && known.world.is_none_or(|of| of == component.world)
+                && !(component.native && known.bounds == Bounds::Names)
+        };
+        if !CAPABILITIES.iter().any(|known| is_of_use(&known)) {
+            let what = format!("{} is of no use to a plugin of this kind", capability.name);
+            return Err(source.complain(raw.name.span(), "name", what));
+        }
+        wanted.push(Wanted { capability, reason });
+    }
+    wanted.sort();
+    Ok(wanted)
+}
+
+fn summary(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it is empty".to_owned()) } else { line(text) }
+}
+
+fn commands(
+    source: Source<'_>,
+    world: World,
+    raw: Option<&Spanned<Vec<RawCommand>>>,
+) -> Result<Vec<Command>, Complaint> {
+    let raw = match (world, raw) {
+        (World::CommandWrapper, Some(raw)) if !raw.get_ref().is_empty() => raw,
+        (World::CommandWrapper, raw) => {
+            let span = raw.map_or(0..0, Spanned::span);
+            return Err(source.complain(
+                span,
+                "command",
+                "a plugin of this kind claims at least one command",
+            ));
+        }
+        (_, None) => return Ok(Vec::new()),
+        (_, Some(raw)) => {
+            return Err(source.complain(raw.span(), "command", "a plugin of this kind can't plan commands"));
+        }
+    };
+    let mut commands: Vec<Command> = Vec::new();
+    for raw in raw.get_ref() {
+        let name = source.checked(&raw.name, "name", command_name)?;
+        if commands.iter().any(|earlier| earlier.name == name) {
+            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is claimed twice")));
+        }
+        let summary = source.checked(&raw.summary, "summary", summary)?;
+        let args = raw.args.as_ref().map(|text| source.checked(text, "args", line)).transpose()?;
+        commands.push(Command { name, summary, args: args.unwrap_or_default() });
+    }
+    Ok(commands)
+}
+
+/// Formats of the host's own, which no plugin can take.
+pub const OWN_FORMATS: &[&str] = &["json", "json-v1", "table", "wide"];
+
+fn formats(
+    source: Source<'_>,
+    world: World,
+    raw: Option<&Spanned<Vec<RawFormat>>>,
+) -> Result<Vec<Format>, Complaint> {
+    let raw = match (world, raw) {
+        (World::FormatOutput, Some(raw)) if !raw.get_ref().is_empty() => raw,
+        (World::FormatOutput, raw) => {
+            let span = raw.map_or(0..0, Spanned::span);
+            return Err(source.complain(span, "format", "a plugin of this kind offers at least one format"));
+        }
+        (_, None) => return Ok(Vec::new()),
+        (_, Some(raw)) => {
+            return Err(source.complain(raw.span(), "format", "a plugin of this kind can't format"));
+        }
+    };
+    let mut formats: Vec<Format> = Vec::new();
+    for raw in raw.get_ref() {
+        let name = source.checked(&raw.name, "name", |text| {
+            let name = command_name(text)?;
+            if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is the host's own")) } else { Ok(name) }
+        })?;
+        if formats.iter().any(|earlier| earlier.name == name) {
+            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is offered twice")));
+        }
+        let summary = source.checked(&raw.summary, "summary", summary)?;
+        let argument =
+            raw.argument.as_ref().map(|text| source.checked(text, "argument", word)).transpose()?;
+        let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        if (1..columns.len()).any(|number| columns[..number].contains(&columns[number])) {
+            return Err(source.complain(raw.columns.span(), "columns", "a column is wanted twice"));
+        }
+        if columns.is_empty() {
+            return Err(source.complain(raw.columns.span(), "columns", "a format wants at least one column"));
+        }
+        formats.push(Format { name, summary, argument, columns });
+    }
+    Ok(formats)
+}
+
+fn column(text: &str) -> Result<Column, String> {
+    let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
+    let name = one_of(text, &names, "a column that this host has")?;
+    let found = Column::ALL.iter().find(|column| column.name() == name);
+    found.copied().ok_or_else(|| format!("{name:?} isn't known"))
+}
+
+/// A name that can't be taken for an option or a path. The rule is that of [`PluginId`].
+fn command_name(text: &str) -> Result<String, String> {
+    PluginId::new(text).map(|name| name.to_string()).map_err(|_| {
+        format!("{text:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
+    })
+}
+
+/// As help shows what is to be filled in.
+fn word(text: &str) -> Result<String, String> {
+    if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} isn't a word in capital letters"))
+    }
+}
+
+fn line(text: &str) -> Result<String, String> {
+    if text.chars().count() > LONGEST_LINE {
+        Err(format!("longer than {LONGEST_LINE} characters"))
+    } else if !sanitize::is_clean(text) {
+        Err(format!("{text:?} isn't one line of visible text"))
+    } else {
+        Ok(text.to_owned())
+    }
+}

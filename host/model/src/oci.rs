@@ -1,0 +1,117 @@
+//! Documents of the OCI image format, as far as they are read here.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::digest::Digest;
+
+#[derive(Deserialize)]
+struct Configuration {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<Digest>,
+}
+
+/// As the storage tools read it: of a key that is there twice the last one counts. They take such an image, so we must not find
+/// that it can't be read once they have it.
+fn read<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_value(serde_json::from_slice::<Value>(document)?)
+}
+
+/// What a configuration tells people of its image. Whatever isn't there, or isn't as it should be, isn't known.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Description {
+    /// When it was made.
+    pub created: Option<String>,
+    config: Option<Run>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Run {
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Description {
+    /// Of this configuration.
+    pub fn of(configuration: &[u8]) -> Self {
+        read(configuration).unwrap_or_default()
+    }
+
+    /// The labels as a JSON object.
+    pub fn labels(&self) -> String {
+        let labels = self.config.as_ref().and_then(|run| run.labels.as_ref());
+        labels.map(|labels| serde_json::to_string(labels).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// The id of the image with this manifest: the digest of its configuration, without `sha256:`.
+pub fn id(manifest: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        config: Descriptor,
+    }
+    #[derive(Deserialize)]
+    struct Descriptor {
+        digest: Digest,
+    }
+    let manifest: Manifest = read(manifest).ok()?;
+    Some(manifest.config.digest.hex().to_owned())
+}
+
+/// The manifests that a manifest list names; none if it isn't one.
+pub fn instances(list: &[u8]) -> Vec<Digest> {
+    platforms(list).into_iter().map(|(digest, _)| digest).collect()
+}
+
+/// The same, and for which architecture each is.
+pub fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
+    #[derive(Deserialize)]
+    struct List {
+        manifests: Vec<Descriptor>,
+    }
+    #[derive(Deserialize)]
+    struct Descriptor {
+        digest: Digest,
+        platform: Option<Platform>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Platform {
+        architecture: String,
+    }
+    let list: Option<List> = read(list).ok();
+    let descriptors = list.map(|list| list.manifests).unwrap_or_default();
+    let architecture = |platform: Option<Platform>| platform.unwrap_or_default().architecture;
+    descriptors.into_iter().map(|found| (found.digest, architecture(found.platform))).collect()
+}
+
+/// The digests of an image's layers, not compressed, lowest first, as its configuration names them.
+///
+/// # Errors
+/// If it isn't such a configuration.
+pub fn diff_ids(configuration: &[u8]) -> serde_json::Result<Vec<Digest>> {
+    read(configuration).map(|configuration: Configuration| configuration.rootfs.diff_ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_that_is_there_twice_the_last_one_counts() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let rootfs =
+            |digest: &Digest| format!("\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{digest}\"]}}");
+        let configuration = format!("{{{},{}}}", rootfs(&one), rootfs(&two));
+        assert_eq!(diff_ids(configuration.as_bytes()).unwrap(), [two]);
+    }
+}

@@ -1,0 +1,235 @@
+//! Patterns of names, compared by the host itself: each is one that takes no time.
+
+use std::fmt;
+
+use crate::weakened::is_off;
+use glob::MatchOptions;
+
+use crate::reference::{InvalidReference, Reference, is_repository};
+
+/// `*` stays within a part of a name, `**` doesn't.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
+/// A pattern such as `quay.io/example/*`, `quay.io/**` or `cmd *`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(glob::Pattern);
+
+impl Pattern {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// Why it isn't one, in words.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let pattern =
+            glob::Pattern::new(text).map_err(|error| format!("{text:?} isn't a pattern: {}", error.msg))?;
+        quickly_compared(text)?;
+        Ok(Self(pattern))
+    }
+
+    /// Whether all of `name` is like this.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.matches_with(name, OPTIONS)
+    }
+
+    /// Whether it fits names of images: they are compared in lower case, without transport, tag and digest, and have a registry
+    /// in front.
+    ///
+    /// # Errors
+    /// Why no name can match it, or that it also matches names in registries of strangers, because of a wildcard in its
+    /// registry; in words.
+    pub fn check_names(&self) -> Result<(), String> {
+        if is_off("names") || is_off("patterns") {
+            return Ok(());
+        }
+        let text = self.as_str();
+        let (registry, rest) =
+            text.split_once('/').map_or((text, None), |(registry, rest)| (registry, Some(rest)));
+        let of_no_registry = registry.is_empty();
+        let fix = if text.contains("://") {
+            "names are compared without their transport: leave it out"
+        } else if text.contains('@') || (!of_no_registry && rest.is_some_and(|rest| rest.contains(':'))) {
+            "names are compared without tag and digest: leave them out"
+        } else if !of_no_registry && text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            "names are compared in lower case"
+        } else if rest.is_none() && !registry.contains("**") {
+            "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for all of a registry"
+        } else if registry == "docker.io" && rest.is_some_and(|rest| !rest.contains('/') && rest != "**") {
+            "an image of Docker Hub without a namespace is compared as docker.io/library/NAME"
+        } else if let Some(fix) = is_called_otherwise(registry) {
+            return Err(format!("no image name can match {text:?}: {fix}"));
+        } else if is_open(registry) {
+            let example = stranger(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
+            return Err(format!(
+                "{text:?} also matches names in other registries{example}: write the registry in full, or as in *.example.com"
+            ));
+        } else if let Some(fix) = rest.filter(|_| !of_no_registry).and_then(|rest| is_no_name(registry, rest))
+        {
+            fix
+        } else {
+            return Ok(());
+        };
+        Err(format!("no image name can match {text:?}: {fix}"))
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// There is no limit on the time that comparing takes.
+fn quickly_compared(text: &str) -> Result<(), String> {
+    // A class may hold the `/` that the parts below would be told apart by, and never match one.
+    if text.contains('[') && !is_off("patterns") {
+        return Err(format!("{text:?} has a `[`, which patterns here can't have"));
+    }
+    let (crossing, others): (Vec<&str>, Vec<&str>) = text.split('/').partition(|part| *part == "**");
+    if crossing.len() <= 2 && others.iter().all(|part| part.matches('*').count() <= 1) {
+        Ok(())
+    } else {
+        Err(format!("{text:?} has more than one `*` in a part, or more than two `**`"))
+    }
+}
+
+/// How a registry is really compared, if it isn't as this pattern has it.
+fn is_called_otherwise(registry: &str) -> Option<String> {
+    let name = Reference::parse(&format!("{registry}/a/b")).ok()?;
+    (name.registry() != registry).then(|| format!("this registry is compared as {}", name.registry()))
+}
+
+/// Whether a stranger could have a registry that is like this one. The owner of the last two labels of a name owns all names that
+/// end in them; the owner of one number of an address doesn't own the others.
+fn is_open(registry: &str) -> bool {
+    let (host, is_wild) = (host(registry), |text: &str| text.contains(['*', '?']));
+    if ["*", "**"].contains(&registry) || !is_wild(host) {
+        return false;
+    }
+    let mut labels = host.rsplit('.');
+    let is_kept = |label: Option<&str>| label.is_some_and(|label| !label.is_empty() && !is_wild(label));
+    let (last, other) = (labels.next(), labels.next());
+    let is_address = last.is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    is_address || !is_kept(last) || !is_kept(other)
+}
+
+/// A registry that is like this one, and could be a stranger's.
+fn stranger(registry: &str) -> Option<String> {
+    let ends_openly = host(registry).rsplit('.').next().is_some_and(|last| last.contains('*'));
+    let stars: &[&str] = if ends_openly { &[".example.net", "example.net", "9"] } else { &["evil", "9"] };
+    let mut named =
+        stars.iter().flat_map(|star| ["9", "e"].map(|one| registry.replace('*', star).replace('?', one)));
+    let exists = |registry: &String| {
+        Reference::parse(&format!("{registry}/a")).and_then(Reference::in_registry).is_ok()
+    };
+    named.find(exists)
+}
+
+/// A registry without its port.
+fn host(registry: &str) -> &str {
+    registry.split(':').next().unwrap_or(registry)
+}
+
+/// Why nothing in a registry can be called so: the wildcards are put out of the way by what could always stand for them.
+fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
+    if !is_repository(&repository.replace("**", "*").replace(['*', '?'], "a")) {
+        return Some(
+            "a repository has lower-case letters and digits, with '.', '_', '-' or one '/' between them",
+        );
+    }
+    if ["*", "**", "localhost"].contains(&registry) {
+        return None;
+    }
+    let registry = match registry.split_once(':') {
+        Some((host, port)) => format!("{}:{}", host.replace(['*', '?'], "a"), port.replace(['*', '?'], "1")),
+        None => registry.replace(['*', '?'], "a"),
+    };
+    match Reference::parse(&format!("{registry}/a")).and_then(Reference::in_registry) {
+        Ok(_) => None,
+        Err(InvalidReference::Malformed { why, .. }) => Some(why),
+        Err(InvalidReference::Transport(_)) => Some("it begins with a transport"),
+        Err(_) => Some("it has no registry, such as quay.io, in front"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_image_has_and_names_of_strangers_are_refused() {
+        for (pattern, expected) in [
+            ("quay.io/x/y", None),
+            ("quay.io/**", None),
+            ("**", None),
+            ("*/x/*", None),
+            ("*.example.com/**", None),
+            ("localhost:5000/x/y", None),
+            ("example.com:*/x", None),
+            ("/srv/images/*", None),
+            ("/srv/images/os:1", None),
+            ("quay.io/x/y:latest", Some("without tag and digest")),
+            ("quay.io/x/y@sha256:*", Some("without tag and digest")),
+            ("docker://quay.io/x", Some("without their transport")),
+            ("quay.io/X/y", Some("in lower case")),
+            ("quay.io", Some("REGISTRY/**")),
+            ("*", Some("REGISTRY/**")),
+            ("example.com*", Some("REGISTRY/**")),
+            ("example.com*/x/y", Some("example.com.example.net/")),
+            ("quay.*/x", Some("such as quay.example.net:")),
+            ("*quay.io/x", Some("such as evilquay.io:")),
+            ("q?ay.io/**", Some("such as q9ay.io:")),
+            ("q*y.io:5000/**", Some("such as qevily.io:5000:")),
+            ("*.io/**", Some("such as evil.io:")),
+            ("*.com/x", Some("such as evil.com:")),
+            ("*:5000/x", Some("such as example.net:5000:")),
+            ("?.com/x", Some("such as 9.com:")),
+            ("*example.com/x", Some("such as evilexample.com:")),
+            ("127.0.0.*/x", Some("such as 127.0.0.example.net:")),
+            ("127.0.0.?:5000/x", Some("such as 127.0.0.9:5000:")),
+            ("*.0.0.1/x", Some("such as 9.0.0.1:")),
+            ("r?.example.com:*/x", None),
+            ("**/x", None),
+            ("localhost/**", None),
+            ("localhost:*/**", None),
+            ("quay.io/**/x-*/?", None),
+            ("fedora/*", Some("it has no registry")),
+            ("quay.io/", Some("between them")),
+            ("quay.io/x/", Some("between them")),
+            ("quay.io//x", Some("between them")),
+            ("*//x", Some("between them")),
+            ("quay.io/-x", Some("between them")),
+            ("quay.io/x y", Some("between them")),
+            ("quay.io/*-/x", Some("between them")),
+            (" quay.io/x", Some("isn't a host name")),
+            ("quay..io/x", Some("isn't a host name")),
+            ("127.1/**", Some("four decimal numbers")),
+            ("10.0.0.1:05000/x", Some("compared as 10.0.0.1:5000")),
+            ("10.0.0.1:0*/x", Some("without zeros")),
+            ("10.0.0.1:70000/x", Some("from 1 to 65535")),
+            ("quay.io:443/x", Some("compared as quay.io")),
+            ("index.docker.io/x/*", Some("compared as docker.io")),
+            ("docker.io/library/a", None),
+            ("docker.io/**", None),
+            ("docker.io/a", Some("docker.io/library/NAME")),
+            ("docker.io/*", Some("docker.io/library/NAME")),
+        ] {
+            let found = Pattern::new(pattern).unwrap().check_names().err();
+            match expected {
+                None => assert_eq!(found, None, "{pattern}"),
+                Some(part) => assert!(
+                    found.as_deref().is_some_and(|found| found.contains(part.trim_end_matches('/'))),
+                    "{pattern}: {found:?}"
+                ),
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The process in which a native extension runs. It is ours to start and to end; what is said on its socket is the engine's.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use bootc_image_model::weakened::is_off;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::{Child, Own, Running, check_not_asked_to_end, describe, signals};
+use crate::error::Error;
+
+/// How much of what it says on stdout and stderr is kept, in bytes.
+const MOST_SAID: u64 = 64 << 10;
+
+/// A process of a native extension. It is killed when this is dropped.
+pub struct Native {
+    running: Running,
+    said: File,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// By itself, how; none: it had to be killed.
+    pub by_itself: Option<String>,
+    /// The beginning of what it said on stdout and stderr. Not harmless.
+    pub said: String,
+}
+
+impl Native {
+    /// Starts it, with descriptors that get these numbers there.
+    ///
+    /// # Errors
+    /// As [`Own::find`]; the system's.
+    pub fn start(directories: &[PathBuf], descriptors: &[(BorrowedFd<'_>, RawFd)]) -> Result<Self, Error> {
+        let mut child = Child::with_path(Own::Native.name(), &Own::Native.find(directories)?, &[])?;
+        for (descriptor, number) in descriptors {
+            child.descriptor(descriptor, *number)?;
+        }
+        let said = bounded().map_err(Error::io("create", "a file in memory"))?;
+        let copy = || said.try_clone().map_err(Error::io("duplicate", "a file in memory"));
+        if !is_off("stdout") {
+            child.command.stdout(copy()?).stderr(copy()?);
+        }
+        // What a terminal sends is for us.
+        child.command.process_group(0);
+        signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+        check_not_asked_to_end()?;
+        child.prepare()?;
+        child.log();
+        let started = child.command.spawn().map_err(Error::io("run", child.name))?;
+        Ok(Self { running: Running::new(started, child.name)?, said })
+    }
+
+    /// It won't be asked again. It may end by itself for a while.
+    pub fn end(mut self, patience: Duration) -> End {
+        let end = Instant::now() + patience;
+        let mut by_itself = None;
+        // A signal ends the wait.
+        while by_itself.is_none() && Instant::now() < end {
+            match self.running.has_ended(end.saturating_duration_since(Instant::now())) {
+                Ok(true) => by_itself = self.running.wait().ok().map(words),
+                Ok(false) => {}
+                Err(_) => break,
+            }
+        }
+        self.kill();
+        let mut said = Vec::new();
+        // Writing has moved the place in the file that is shared.
+        let length = self.said.stream_position().unwrap_or(0);
+        let read = self.said.rewind().and_then(|()| (&mut self.said).take(length).read_to_end(&mut said));
+        if read.is_err() {
+            said.clear();
+        }
+        End { by_itself, said: String::from_utf8_lossy(&said).into_owned() }
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = pidfd_send_signal(&self.running.process, Signal::KILL);
+        let _ = self.running.child.wait();
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A file in memory that takes so many bytes and no more: whoever writes on is told so, and nobody has to read meanwhile.
+fn bounded() -> io::Result<File> {
+    let file = File::from(memfd_create("said", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    ftruncate(&file, MOST_SAID)?;
+    fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file)
+}
+
+/// With the name of the signal, which tells more than its number.
+fn words(status: ExitStatus) -> String {
+    let name = match status.signal() {
+        Some(4) => "SIGILL",
+        Some(6) => "SIGABRT",
+        Some(7) => "SIGBUS",
+        Some(8) => "SIGFPE",
+        Some(9) => "SIGKILL",
+        Some(11) => "SIGSEGV",
+        Some(24) => "SIGXCPU: it used up its processor time",
+        _ => return describe(status),
+    };
+    format!("{} ({name})", describe(status))
+}

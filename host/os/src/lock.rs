@@ -1,0 +1,134 @@
+//! Read locks as containers-storage takes them: POSIX record locks on a whole file. Waiting is said, and has a limit
+//! (D11.9).
+
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
+use rustix::io::Errno;
+
+use crate::children;
+use crate::error::Error;
+use crate::talk::Talk;
+
+/// Where the locks of this program itself are.
+const OWN: &str = "/run/bootc-image";
+/// How long one waits before that is said.
+pub const QUIET: Duration = Duration::from_millis(500);
+/// How often we look.
+pub const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Takes a shared lock on `file`; it is held until the file is closed.
+///
+/// # Errors
+/// [`Error::Locked`] if somebody still writes after `limit`.
+pub fn shared(file: &File, path: &Path, limit: Duration, talk: &dyn Talk) -> Result<(), Error> {
+    wait(|| fcntl_lock(file, FlockOperation::NonBlockingLockShared), path, limit, talk)
+}
+
+/// Takes a lock of this program's own, alone; it is held until the file is closed. Nobody but root can open it: whoever can
+/// read a file can lock it.
+///
+/// # Errors
+/// [`Error::Locked`] if another of us still has it after `limit`; the system's.
+pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> {
+    DirBuilder::new().recursive(true).mode(0o755).create(OWN).map_err(Error::io("create", OWN))?;
+    let path = Path::new(OWN).join(format!("{name}.lock"));
+    let options = File::options().append(true).create(true).mode(0o600).open(&path);
+    let file = options.map_err(Error::io("open", &path))?;
+    wait(|| flock(&file, FlockOperation::NonBlockingLockExclusive), &path, limit, talk)?;
+    Ok(file)
+}
+
+/// A lock of this program's own whose file goes with it, for names of which there may be any number.
+#[derive(Debug)]
+pub struct Passing {
+    path: PathBuf,
+    _file: File,
+}
+
+/// Takes one, alone; as [`own`].
+///
+/// # Errors
+/// As [`own`].
+pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, Error> {
+    let path = Path::new(OWN).join(format!("{name}.lock"));
+    loop {
+        let file = own(name, limit, talk)?;
+        // The process that had it before has removed the file that we have waited for.
+        let locked = file.metadata().map_err(Error::io("examine", &path))?;
+        let there = fs::metadata(&path).ok();
+        if there.is_some_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
+            return Ok(Passing { path, _file: file });
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // Still locked: a process that waits for it finds that it is another file by then.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Who holds a lock on this file, in words, as far as the kernel says so.
+pub fn holder(path: &Path) -> String {
+    let unknown = || "another process".to_owned();
+    let (Ok(file), Ok(locks)) = (fs::metadata(path), fs::read_to_string("/proc/locks")) else {
+        return unknown();
+    };
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let wanted = format!("{major:02x}:{minor:02x}:{}", file.ino());
+    let ours = std::process::id();
+    let held = locks.lines().filter(|line| !line.contains("->")).find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(4);
+        let (pid, file) = (words.next()?.parse::<i32>().ok()?, words.next()?);
+        (file == wanted && pid > 0 && pid.unsigned_abs() != ours).then_some(pid)
+    });
+    held.map_or_else(unknown, process)
+}
+
+/// A process, by number and name.
+pub fn process(pid: i32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("process {pid} ({})", name.trim_end())
+}
+
+/// Says for what one waits.
+pub fn say_waiting(path: &Path, holder: &str, limit: Duration, talk: &dyn Talk) {
+    let (path, limit) = (path.display(), limit.as_secs());
+    talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
+}
+
+/// Tries until the lock is had; says so when that takes long.
+///
+/// # Errors
+/// [`Error::Locked`] if it isn't had after `limit`; the system's.
+pub fn wait(
+    try_lock: impl Fn() -> Result<(), Errno>,
+    path: &Path,
+    limit: Duration,
+    talk: &dyn Talk,
+) -> Result<(), Error> {
+    let start = Instant::now();
+    let mut said = false;
+    loop {
+        match try_lock() {
+            Ok(()) => return Ok(()),
+            Err(Errno::AGAIN | Errno::ACCESS) => {}
+            Err(error) => return Err(Error::io("lock", path)(error.into())),
+        }
+        children::check_not_asked_to_end()?;
+        let waited = start.elapsed();
+        if waited >= limit {
+            return Err(Error::Locked { path: path.to_owned(), holder: holder(path), limit });
+        }
+        if waited >= QUIET && !said {
+            say_waiting(path, &holder(path), limit, talk);
+            said = true;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}

@@ -1,0 +1,165 @@
+//! Who keeps a child of ours waiting: containers-storage waits for its locks without a word and without a limit (D11.9).
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+use crate::children;
+use crate::error::Error;
+use crate::lock::{INTERVAL, QUIET, holder, process, say_waiting};
+use crate::talk::Talk;
+
+/// A storage's locks, for both drivers, and how a process takes each when it opens the storage: the first one alone, for a moment.
+const LOCKS: [(&str, FlockType); 7] = [
+    ("storage.lock", FlockType::WriteLock),
+    ("overlay-containers/containers.lock", FlockType::ReadLock),
+    ("overlay-images/images.lock", FlockType::ReadLock),
+    ("overlay-layers/layers.lock", FlockType::ReadLock),
+    ("vfs-containers/containers.lock", FlockType::ReadLock),
+    ("vfs-images/images.lock", FlockType::ReadLock),
+    ("vfs-layers/layers.lock", FlockType::ReadLock),
+];
+
+/// Looks after a child that writes to a storage.
+pub struct LockWatch {
+    /// The storages' locks, and how each is taken by a process that opens its storage.
+    files: Vec<(PathBuf, FlockType)>,
+    limit: Duration,
+    /// Since when it hasn't got on, how far it was then, and whether we have said so.
+    stuck: Option<(Instant, u64, bool)>,
+}
+
+impl LockWatch {
+    pub fn new<P: AsRef<Path>>(storages: impl IntoIterator<Item = P>, limit: Duration) -> Self {
+        let files = storages
+            .into_iter()
+            .flat_map(|storage| LOCKS.map(|(lock, opening)| (storage.as_ref().join(lock), opening)));
+        Self { files: files.collect(), limit, stuck: None }
+    }
+
+    /// Waits until nobody holds a lock that keeps a process from opening the storages, before one is started. A process that only
+    /// reads images or layers keeps it from nothing.
+    ///
+    /// # Errors
+    /// [`Error::Locked`]; [`Error::Interrupted`].
+    pub fn wait(mut self, talk: &dyn Talk) -> Result<(), Error> {
+        let ours = std::process::id();
+        while let Some(holder) = self.holder(ours, |opening| opening) {
+            children::check_not_asked_to_end()?;
+            self.note(Some(holder), 0, talk)?;
+            std::thread::sleep(INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Looks once: `done` is how far the child is.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if it has waited for too long.
+    pub fn look(&mut self, child: u32, done: u64, talk: &dyn Talk) -> Result<(), Error> {
+        self.note(self.holder(child, |_| FlockType::WriteLock), done, talk)
+    }
+
+    fn note(&mut self, holder: Option<(PathBuf, String)>, done: u64, talk: &dyn Talk) -> Result<(), Error> {
+        let Some((path, holder)) = holder else {
+            self.stuck = None;
+            return Ok(());
+        };
+        match &mut self.stuck {
+            Some((since, before, said)) if *before == done => {
+                let waited = since.elapsed();
+                if waited >= self.limit {
+                    return Err(Error::Locked { path, holder, limit: self.limit });
+                }
+                if waited >= QUIET && !*said {
+                    *said = true;
+                    say_waiting(&path, &holder, self.limit, talk);
+                }
+            }
+            stuck => *stuck = Some((Instant::now(), done, false)),
+        }
+        Ok(())
+    }
+
+    /// A lock that somebody else holds, so that the child can't have it in this way, and who.
+    fn holder(&self, child: u32, way: impl Fn(FlockType) -> FlockType) -> Option<(PathBuf, String)> {
+        self.files.iter().find_map(|(path, opening)| {
+            let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(way(*opening))).ok()??;
+            let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
+                None => "a process outside".to_owned(),
+                Some(pid) if pid.unsigned_abs() == child => return None,
+                // Locks of open files, as newer tools take them, don't say whose they are: they may be the process's own.
+                Some(pid) if pid < 0 && child != std::process::id() && has_lock_of(child, path) => {
+                    return None;
+                }
+                Some(pid) if pid < 0 => holder(path),
+                Some(pid) => process(pid),
+            };
+            Some((path.clone(), holder))
+        })
+    }
+}
+
+/// Whether one of a process's open files has a lock on this file, as the kernel says.
+fn has_lock_of(process: u32, path: &Path) -> bool {
+    let Ok(file) = fs::metadata(path) else { return false };
+    let inode = format!(":{} ", file.ino());
+    let open = fs::read_dir(format!("/proc/{process}/fdinfo")).into_iter().flatten().flatten();
+    let mut about = open.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    about.any(|text| text.lines().any(|line| line.starts_with("lock:") && line.contains(&inode)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::talk::doubles::Heard;
+
+    /// Somebody who holds a lock on a file until killed.
+    fn holder(file: &Path) -> Child {
+        let program = "use Fcntl; open(F, '>', $ARGV[0]); $lock = pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0); \
+                       fcntl(F, F_SETLK, $lock) or die; $| = 1; print 1; sleep 60";
+        let mut child =
+            Command::new("perl").args(["-e", program]).arg(file).stdout(Stdio::piped()).spawn().unwrap();
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        child
+    }
+
+    #[test]
+    fn a_holder_is_named_and_waited_for_with_a_limit() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::create_dir(scratch.path().join("overlay-layers")).unwrap();
+        let lock = scratch.path().join("overlay-layers/layers.lock");
+        let mut holder = holder(&lock);
+        let heard = Heard::default();
+        let mut watch = LockWatch::new([scratch.path()], Duration::from_secs(600));
+        let mut look = |child, done| watch.look(child, done, &heard);
+        look(1, 0).unwrap();
+        // Its own locks are nobody's business, and as long as it gets on there is nothing to say.
+        std::thread::sleep(QUIET);
+        look(holder.id(), 0).unwrap();
+        look(1, 0).unwrap();
+        std::thread::sleep(QUIET);
+        look(1, 1).unwrap();
+        assert_eq!(heard.0.borrow().len(), 0);
+        std::thread::sleep(QUIET);
+        look(1, 1).unwrap();
+        look(1, 1).unwrap();
+        let said = heard.0.borrow().join("");
+        assert!(
+            said.contains("layers.lock") && said.contains(&format!("process {} (perl", holder.id())),
+            "{said}"
+        );
+        assert!(said.contains("at most 600 s") && heard.0.borrow().len() == 1, "{said}");
+        let mut impatient = LockWatch::new([scratch.path()], Duration::ZERO);
+        impatient.look(1, 1, &heard).unwrap();
+        assert!(matches!(impatient.look(1, 1, &heard), Err(Error::Locked { .. })));
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        look(1, 1).unwrap();
+    }
+}

@@ -1,0 +1,223 @@
+//! bootc's own containers-storage. podman records the paths that it was called with and refuses others, so we call it with
+//! exactly bootc's: the store bind-mounted in a private namespace, and the run directory as a descriptor.
+//!
+//! On a composefs host the store is below `composefs/bootc`, to which `ostree/bootc` is a link; so every host has it at
+//! [`SUBPATH`].
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use rustix::fs::{Mode, fchmod, fstat};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::podman;
+use bootc_image_model::reference::CONTAINERS_STORAGE;
+use bootc_image_model::settings::Settings;
+use bootc_image_os::children::{Child, Program};
+use bootc_image_os::lock;
+use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::talk::Talk;
+
+/// Where the store is, in a physical root.
+pub const SUBPATH: &str = "ostree/bootc/storage";
+/// The directory that it is in, and its name there; and under which name it is made.
+pub const PARENT: &str = "ostree/bootc";
+const NAME: &str = "storage";
+const TEMPORARY: &str = "storage.tmp";
+/// The mode that the store's directory has: a user who can read a file in it could lock it, and keep root waiting.
+const CLOSED: Mode = Mode::RWXU;
+/// Where podman sees it, and what podman's database says.
+pub const ALIAS: &str = "/run/bootc/storage";
+/// podman's `--runroot`, likewise.
+const RUNROOT: &str = "/proc/self/fd/3";
+const RUNROOT_FD: i32 = 3;
+const AUTH_FD: i32 = 4;
+/// Where credentials of the system are, the first that is there; never the caller's.
+const CREDENTIALS: [&str; 3] = ["run/ostree/auth.json", "etc/ostree/auth.json", "usr/lib/ostree/auth.json"];
+/// Largest credentials file.
+const MAX_CREDENTIALS: u64 = 1 << 20;
+
+/// The store, open.
+#[derive(Debug)]
+pub struct BootcStore {
+    root: RootDir,
+}
+
+impl BootcStore {
+    /// The store of a physical root, none if it hasn't been made yet.
+    ///
+    /// # Errors
+    /// [`Error::StorageUnavailable`].
+    pub fn open(physical: &RootDir) -> Result<Option<Self>, Error> {
+        match physical.open_root(SUBPATH) {
+            Ok(root) => Ok(Some(Self { root })),
+            // A link that leads out of the root, or nowhere, isn't an absent store: nothing may be made in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(physical) => Ok(None),
+            Err(source) => Err(Error::StorageUnavailable { path: physical.path(SUBPATH), source }),
+        }
+    }
+
+    /// The store of a physical root, made first if need be: under another name, set up by podman, then renamed, so that a
+    /// half-made one never counts.
+    ///
+    /// # Errors
+    /// [`Error::SelinuxCreate`]; podman's; the system's.
+    pub fn open_or_create(physical: &RootDir, settings: &Settings, talk: &dyn Talk) -> Result<Self, Error> {
+        if let Some(store) = Self::open(physical)? {
+            return Ok(store);
+        }
+        if Path::new("/sys/fs/selinux/enforce").exists() {
+            return Err(Error::SelinuxCreate);
+        }
+        let parent = make_parent(physical)?;
+        let _alone = lock::own("creation", settings.change_limit, talk)?;
+        if let Some(store) = Self::open(physical)? {
+            return Ok(store);
+        }
+        talk.progress("creating bootc's container storage");
+        let created = Self::create(&parent, settings, talk);
+        // bootc itself doesn't know our lock: it may have been faster.
+        match (Self::open(physical)?, created) {
+            (Some(store), _) => Ok(store),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(Error::StorageUnavailable {
+                path: physical.path(SUBPATH),
+                source: io::ErrorKind::NotFound.into(),
+            }),
+        }
+    }
+
+    fn create(parent: &RootDir, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+        let temporary = parent.path(TEMPORARY);
+        match fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &temporary)(error));
+            }
+            _ => {}
+        }
+        rustix::fs::mkdirat(parent, TEMPORARY, CLOSED)
+            .map_err(|error| Error::io("create", &temporary)(error.into()))?;
+        let half = Self { root: parent.open_root(TEMPORARY).map_err(parent.error("open", TEMPORARY))? };
+        let mut podman = half.podman(settings, talk)?;
+        podman.arg("images");
+        podman.run_quietly()?;
+        rustix::fs::syncfs(half.root.open_file(".").map_err(parent.error("open", TEMPORARY))?)
+            .map_err(|error| Error::io("sync", &temporary)(error.into()))?;
+        rustix::fs::renameat(parent, TEMPORARY, parent, NAME)
+            .map_err(|error| Error::io("rename", &temporary)(error.into()))?;
+        let directory = parent.open_file(".").map_err(parent.error("open", "."))?;
+        directory.sync_all().map_err(Error::io("sync", parent.path(".")))
+    }
+
+    /// The store itself, for reading.
+    pub fn root(&self) -> &RootDir {
+        &self.root
+    }
+
+    /// podman on this store, with bootc's mount, roots and credentials. It waits for locks without a word and without a limit, so
+    /// we wait for them first.
+    ///
+    /// # Errors
+    /// [`OsError::MissingProgram`]; [`OsError::Locked`]; [`OsError::Interrupted`]; the system's.
+    pub fn podman(&self, settings: &Settings, talk: &dyn Talk) -> Result<Child, Error> {
+        LockWatch::new([self.root.path(".")], settings.change_limit).wait(talk)?;
+        let mut podman = self.child(Program::Podman, settings)?;
+        podman.args(["--root", ALIAS, "--runroot", RUNROOT]);
+        Ok(podman)
+    }
+
+    /// skopeo, which sees this store where [`BootcStore::reference`] says.
+    ///
+    /// # Errors
+    /// [`OsError::MissingProgram`]; the system's.
+    pub fn skopeo(&self, settings: &Settings) -> Result<Child, Error> {
+        self.child(Program::Skopeo, settings)
+    }
+
+    /// An image of this store, for [`BootcStore::skopeo`]: by name, or by id with `@` in front.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn reference(&self, image: &str) -> Result<String, Error> {
+        let driver = podman::open_store(&self.root)?.driver();
+        Ok(format!("{CONTAINERS_STORAGE}[{driver}@{ALIAS}+{RUNROOT}]{image}"))
+    }
+
+    fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
+        self.shut()?;
+        let runroot = make_directory(Path::new(ALIAS))?;
+        let mut child = with_credentials(program, settings)?;
+        child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
+        Ok(child)
+    }
+
+    /// Closes the store to everybody but root. bootc makes it open.
+    fn shut(&self) -> Result<(), Error> {
+        let failed = |what| move |error: Errno| Error::io(what, self.root.path("."))(error.into());
+        let mode = Mode::from_raw_mode(fstat(&self.root).map_err(failed("examine"))?.st_mode);
+        if (mode & Mode::from_raw_mode(0o077)).is_empty() {
+            return Ok(());
+        }
+        let directory = self.root.open_file(".").map_err(self.root.error("open", "."))?;
+        fchmod(directory, CLOSED).map_err(failed("change the mode of"))
+    }
+}
+
+/// A program with the system's credentials, and no others.
+///
+/// # Errors
+/// [`OsError::MissingProgram`]; the system's.
+pub fn with_credentials(program: Program, settings: &Settings) -> Result<Child, Error> {
+    let mut child = Child::new(program, &settings.proxies)?;
+    child.credentials(&system_credentials()?, AUTH_FD)?;
+    Ok(child)
+}
+
+fn is_link(physical: &RootDir) -> bool {
+    fs::symlink_metadata(physical.path(SUBPATH)).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// The directory that the store is in, made if need be.
+fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
+    let exists = |path: &str| physical.exists(path).map_err(physical.error("examine", path));
+    if !exists(PARENT)? {
+        let make = |path: &str| {
+            let path = physical.path(path);
+            DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(Error::io("create", &path))
+        };
+        if exists("composefs")? && !exists("ostree/repo")? {
+            make("composefs/bootc")?;
+            make("ostree")?;
+            match rustix::fs::symlinkat("../composefs/bootc", physical, PARENT) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(Error::io("link", physical.path(PARENT))(error.into())),
+            }
+        } else {
+            make(PARENT)?;
+        }
+    }
+    Ok(physical.open_root(PARENT).map_err(physical.error("open", PARENT))?)
+}
+
+fn make_directory(path: &Path) -> Result<OwnedFd, Error> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(Error::io("create", path))?;
+    Ok(File::open(path).map_err(Error::io("open", path))?.into())
+}
+
+/// The system's credentials, or none at all: podman must not fall back to the caller's.
+fn system_credentials() -> Result<Vec<u8>, Error> {
+    let root = RootDir::open("/").map_err(Error::io("open", "/"))?;
+    for path in CREDENTIALS {
+        match root.read(path, MAX_CREDENTIALS) {
+            Ok(contents) => return Ok(contents),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(root.error("read", path)(error).into()),
+        }
+    }
+    Ok(b"{}".to_vec())
+}

@@ -1,0 +1,173 @@
+//! podman's own containers-storage.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::bootc_store::ALIAS;
+use crate::error::Error;
+use crate::podman::{self, Configuration};
+use crate::system::System;
+use bootc_image_containers_storage::{Store, drivers};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::children::{self, Child, Program};
+use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::talk::Talk;
+
+/// Where it is.
+#[derive(Debug)]
+pub struct DefaultStore {
+    configuration: Configuration,
+}
+
+impl DefaultStore {
+    /// The storage that podman uses on this system. Where versions of podman read its configuration differently, podman is
+    /// asked.
+    ///
+    /// # Errors
+    /// As [`podman::started_by_us`]; podman's; [`Error::OtherStore`].
+    pub fn find() -> Result<Self, Error> {
+        let mut readings = podman::started_by_us(&System::running()?)?;
+        let configuration = if readings.len() > 1 {
+            let graphroot = ask_podman("{{.Store.GraphRoot}}")?;
+            let which = readings.iter().position(|reading| is_same(&graphroot, &reading.graphroot));
+            match which {
+                Some(which) => readings.swap_remove(which),
+                None => {
+                    let configured = readings.swap_remove(0).graphroot;
+                    return Err(Error::OtherStore { podman: graphroot, configured });
+                }
+            }
+        } else {
+            readings.pop().unwrap_or_default()
+        };
+        Ok(Self { configuration })
+    }
+
+    /// Where images are written to.
+    pub fn path(&self) -> &Path {
+        self.configuration.images()
+    }
+
+    /// The storage, none if nothing has been kept in it yet.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(&self) -> Result<Option<RootDir>, Error> {
+        match RootDir::open(self.path()) {
+            Ok(root) => Ok(Some(root)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("open", self.path())(error)),
+        }
+    }
+
+    /// The storage in `root`, which is this one, with podman's driver. If that isn't the one that has kept images there, podman
+    /// is asked: it goes by its database rather than by its configuration.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; podman's.
+    pub fn store<'a>(&self, root: &'a RootDir) -> Result<Store<'a>, Error> {
+        let configured = self.configuration.driver.as_ref();
+        let found = drivers(root)?;
+        if found.is_empty() || configured.is_none_or(|driver| found == [driver.as_str()]) && found.len() == 1
+        {
+            return podman::open_store(root);
+        }
+        let driver = ask_podman("{{.Store.GraphDriverName}}")?;
+        Ok(Store::with_driver(root, &driver.to_string_lossy())?)
+    }
+
+    /// Storages on whose layers its images may stand.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn others(&self) -> Result<Vec<RootDir>, Error> {
+        let others = self.configuration.additional.iter().chain([&self.configuration.graphroot]);
+        let mut open = Vec::new();
+        for path in others.filter(|path| path.as_path() != self.path()) {
+            match RootDir::open(path.as_path()) {
+                Ok(root) => open.push(root),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("open", path)(error)),
+            }
+        }
+        Ok(open)
+    }
+
+    /// podman must touch its storage before skopeo does: it decides on the network then. It also says where it keeps its
+    /// images, which must be where we look for them.
+    ///
+    /// # Errors
+    /// podman's; [`OsError::Locked`]; [`Error::OtherStore`].
+    pub fn touch(&self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+        // It would wait for its locks without a word.
+        LockWatch::new([self.path()], settings.change_limit).wait(talk)?;
+        let podman = ask_podman("{{.Store.GraphRoot}}")?;
+        children::check_not_asked_to_end()?;
+        let configured = &self.configuration.graphroot;
+        if is_same(&podman, configured) {
+            Ok(())
+        } else {
+            Err(Error::OtherStore { podman, configured: configured.clone() })
+        }
+    }
+}
+
+/// What podman says of itself.
+fn ask_podman(what: &str) -> Result<PathBuf, Error> {
+    let mut podman = Child::new(Program::Podman, &[])?;
+    podman.args(["system", "info", "--format", what]);
+    let answer = podman.run_for_output()?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&answer).trim_end()))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    one == other || canonical(one).is_some_and(|one| Some(one) == canonical(other))
+}
+
+/// podman's locks, of all its storages.
+const LOCKS: &str = "/dev/shm/libpod_lock";
+/// How long podman has to make them, which takes it less than a millisecond.
+const MAKING: Duration = Duration::from_millis(100);
+
+/// Where podman is interrupted while it makes its locks, what is there of them is of no use, and every later podman fails until
+/// the next boot: podman 4.3 with a bus error. So it is removed, and the next one makes them.
+pub fn remove_half_made_locks() {
+    if !is_half_made() {
+        return;
+    }
+    // Another podman may be making them now.
+    std::thread::sleep(MAKING);
+    if is_half_made() {
+        tracing::info!(path = LOCKS, "removed: podman was interrupted while it made them");
+        // If they can't be removed, podman says so.
+        let _ = fs::remove_file(LOCKS);
+    }
+}
+
+/// What podman writes first of all is never zero.
+fn is_half_made() -> bool {
+    let Ok(file) = fs::File::open(LOCKS) else { return false };
+    let mut begins = [0; 2];
+    match file.take(2).read_exact(&mut begins) {
+        Ok(()) => begins == [0, 0],
+        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+    }
+}
+
+/// The storage tools remember in their run directory what the kernel can't do. After a failure they may have learnt that from
+/// the failure itself, and would refuse to work until the next boot: so they forget it, in both storages, and look again.
+pub fn forget_missing_features() {
+    let configured = System::running().and_then(|system| podman::started_by_us(&system)).unwrap_or_default();
+    let runroots = configured.into_iter().map(|configuration| configuration.runroot);
+    for runroot in std::iter::once(PathBuf::from(ALIAS)).chain(runroots) {
+        let features = fs::read_dir(runroot.join("overlay")).into_iter().flatten().flatten();
+        for feature in features.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b"-false")) {
+            // If it can't be removed, it isn't forgotten.
+            let _ = fs::remove_file(feature.path());
+        }
+    }
+}

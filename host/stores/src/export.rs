@@ -1,0 +1,198 @@
+//! From a commit in the ostree repository to an OCI directory.
+
+use bootc_image_os::error::Error as OsError;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::ostree::Repository;
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::oci;
+use bootc_image_os::children::Child;
+
+/// What an exported image looks like: differs whenever the same commit would give another image.
+pub const EXPORTER: u32 = 1;
+
+const REPOSITORY_FD: i32 = 3;
+const DIRECTORY_FD: i32 = 4;
+
+/// What an exporter says while it works.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// Before anything is written.
+    Planned {
+        /// How many bytes will be written, about.
+        bytes: u64,
+    },
+    /// From time to time.
+    Written {
+        /// How many bytes so far.
+        written: u64,
+    },
+}
+
+/// Writes the image of a commit as an OCI directory.
+pub trait Exporter {
+    /// Exports `commit` into the empty `directory`. `listen` hears what is going on; if it fails, so does all of it.
+    ///
+    /// # Errors
+    /// [`Error`]; what is in the directory then is of no use.
+    fn export(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        directory: &Path,
+        listen: &mut dyn FnMut(Said) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+}
+
+/// The helper, which has libostree in it. It gets descriptors and a commit, and judges nothing.
+#[derive(Debug)]
+pub struct HelperExporter {
+    /// Where it may be, in order.
+    pub directories: Vec<PathBuf>,
+}
+
+impl Exporter for HelperExporter {
+    fn export(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        directory: &Path,
+        listen: &mut dyn FnMut(Said) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let repository_path = repository.directory().path(".");
+        let repository = repository.directory().open_file(".").map_err(Error::io("open", repository_path))?;
+        let directory = File::open(directory).map_err(Error::io("open", directory))?;
+        let mut child = Child::helper(&self.directories)?;
+        child.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
+        child.args(["export", commit.as_str()]);
+        child.run_in_conversation(&mut |mut stdin, stdout| {
+            for line in BufReader::new(stdout).lines() {
+                let line = line.map_err(Error::io("read from", "bootc-image-helper"))?;
+                let said: Said = serde_json::from_str(&line).map_err(|error| OsError::Verification {
+                    what: "what bootc-image-helper says".to_owned(),
+                    why: error.to_string(),
+                })?;
+                let begins = matches!(said, Said::Planned { .. });
+                listen(said)?;
+                if begins {
+                    // If it is gone, its exit code says why.
+                    let _ = stdin.write_all(b"go\n");
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What an OCI directory with one image in it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OciImage {
+    /// Digest of the manifest.
+    pub manifest: Digest,
+    /// Digest of the configuration: the image's id.
+    pub configuration: Digest,
+    /// Digests of the layers, not compressed, the lowest first.
+    pub diff_ids: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: Digest,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+/// Reads an OCI directory that holds one image, and checks that its documents are what their names say and agree on the
+/// number of layers.
+///
+/// # Errors
+/// The system's; [`OsError::Verification`].
+pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
+    let wrong = |why: String| OsError::Verification { what: "the exported image".to_owned(), why };
+    let path = directory.join("index.json");
+    let text = fs::read(&path).map_err(Error::io("read", &path))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let [manifest] = index.manifests.as_slice() else {
+        return Err(wrong(format!("it has {} manifests", index.manifests.len())).into());
+    };
+    let text = read_blob(directory, &manifest.digest)?;
+    let document: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let text = read_blob(directory, &document.config.digest)?;
+    let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?;
+    let layers = document.layers.len();
+    if layers == 0 || layers != diff_ids.len() {
+        return Err(wrong(format!("{layers} layers against {} diff_ids", diff_ids.len())).into());
+    }
+    Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest, diff_ids })
+}
+
+fn read_blob(directory: &Path, digest: &Digest) -> Result<Vec<u8>, Error> {
+    let path = directory.join("blobs/sha256").join(digest.hex());
+    let contents = fs::read(&path).map_err(Error::io("read", &path))?;
+    let found = Digest::of(&contents);
+    if found != *digest {
+        let why = format!("its digest is {found}");
+        return Err(OsError::Verification { what: path.display().to_string(), why }.into());
+    }
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(layers: usize, diff_ids: usize) -> tempfile::TempDir {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::create_dir_all(scratch.path().join("blobs/sha256")).unwrap();
+        let blob = |text: String| {
+            let digest = Digest::of(text.as_bytes());
+            fs::write(scratch.path().join("blobs/sha256").join(digest.hex()), text).unwrap();
+            digest
+        };
+        let list = |count: usize, item: String| vec![item; count].join(",");
+        let some = Digest::of(b"x");
+        let config =
+            blob(format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, list(diff_ids, format!("\"{some}\""))));
+        let layer = format!(r#"{{"digest":"{some}"}}"#);
+        let manifest =
+            blob(format!(r#"{{"config":{{"digest":"{config}"}},"layers":[{}]}}"#, list(layers, layer)));
+        let index = format!(r#"{{"manifests":[{{"digest":"{manifest}"}}]}}"#);
+        fs::write(scratch.path().join("index.json"), index).unwrap();
+        scratch
+    }
+
+    #[test]
+    fn as_many_diff_ids_as_layers() {
+        let good = directory(2, 2);
+        let image = read_oci(good.path()).unwrap();
+        assert_ne!(image.manifest, image.configuration);
+        let error = read_oci(directory(2, 4).path()).unwrap_err().to_string();
+        assert!(error.contains("2 layers against 4 diff_ids"), "{error}");
+        assert!(read_oci(directory(0, 0).path()).is_err());
+    }
+
+    #[test]
+    fn a_changed_document_is_noticed() {
+        let scratch = directory(1, 1);
+        let manifest = read_oci(scratch.path()).unwrap().manifest;
+        let path = scratch.path().join("blobs/sha256").join(manifest.hex());
+        let text = fs::read_to_string(&path).unwrap() + " ";
+        fs::write(path, text).unwrap();
+        assert!(matches!(read_oci(scratch.path()), Err(Error::Os(OsError::Verification { .. }))));
+    }
+}

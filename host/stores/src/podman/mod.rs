@@ -1,0 +1,450 @@
+//! Where podman keeps what root has: what its configuration says in all its parts.
+//!
+//! Up to version 5 podman reads one file. Version 6 reads drop-ins over it, and root's own file in `/root`. Which version a
+//! system has isn't written anywhere, so a configuration that the versions understand differently has several readings.
+
+pub(super) mod files;
+mod infra;
+
+use bootc_image_os::error::Error as OsError;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use infra::infra_images;
+use toml::{Table, Value};
+
+use bootc_image_containers_storage::error::Error as StorageError;
+use bootc_image_containers_storage::{Store, drivers};
+use bootc_image_os::root::RootDir;
+
+use crate::error::Error;
+use crate::system::System;
+
+/// The main file: the first that is there counts alone.
+const MAIN: [&str; 2] = ["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"];
+/// Of two drop-ins with one name the one in the later directory counts.
+const DROP_INS: [&str; 4] = [
+    "/usr/share/containers/storage.conf.d",
+    "/usr/share/containers/storage.rootful.conf.d",
+    "/etc/containers/storage.conf.d",
+    "/etc/containers/storage.rootful.conf.d",
+];
+/// What root has of its own, if `HOME` is what it is in a login or in a service.
+const OWN_MAIN: &str = "/root/.config/containers/storage.conf";
+const OWN_DROP_INS: &str = "/root/.config/containers/storage.conf.d";
+/// Where everything is if nobody says otherwise.
+const GRAPHROOT: &str = "/var/lib/containers/storage";
+const RUNROOT: &str = "/run/containers/storage";
+const MAX_CONFIGURATION: u64 = 1 << 20;
+
+/// What podman's configuration says of its storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// The driver, if one is named. Else podman takes the one whose directories it finds, or overlay.
+    pub driver: Option<String>,
+    /// Where containers are, and images unless `imagestore` says otherwise.
+    pub graphroot: PathBuf,
+    /// Where is what doesn't outlive a boot; in a transient storage that is containers and their layers.
+    pub runroot: PathBuf,
+    /// Where images are written to, if not to `graphroot`, whose images are only read then.
+    pub imagestore: Option<PathBuf>,
+    /// Storages whose images podman sees beside its own, and can't write to.
+    pub additional: Vec<PathBuf>,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            driver: None,
+            graphroot: GRAPHROOT.into(),
+            runroot: RUNROOT.into(),
+            imagestore: None,
+            additional: Vec::new(),
+        }
+    }
+}
+
+impl Configuration {
+    /// Every directory in which podman keeps something or looks for it.
+    pub fn places(&self) -> impl Iterator<Item = &Path> {
+        let places = [&self.graphroot, &self.runroot].into_iter().chain(&self.imagestore);
+        places.chain(&self.additional).map(PathBuf::as_path)
+    }
+
+    /// Where images are written to.
+    pub fn images(&self) -> &Path {
+        self.imagestore.as_ref().unwrap_or(&self.graphroot)
+    }
+}
+
+/// All that the configuration of a system can mean, each once: to podman up to version 5, to version 6 as this program starts
+/// it, and to version 6 in root's own sessions and services.
+///
+/// # Errors
+/// The system's; [`OsError::Corrupt`] if a file can't be understood.
+pub fn readings(system: &System) -> Result<Vec<Configuration>, Error> {
+    let mut readings = started_by_us(system)?;
+    let own = Read::Own.configuration(system, None)?;
+    if !readings.contains(&own) {
+        readings.push(own);
+    }
+    Ok(readings)
+}
+
+/// What the configuration can mean to a podman that this program starts.
+///
+/// # Errors
+/// As [`readings`].
+pub fn started_by_us(system: &System) -> Result<Vec<Configuration>, Error> {
+    let mut readings = vec![Read::Main.configuration(system, None)?];
+    let with_drop_ins = Read::DropIns.configuration(system, None)?;
+    if !readings.contains(&with_drop_ins) {
+        readings.push(with_drop_ins);
+    }
+    Ok(readings)
+}
+
+/// The store in `root`. If several drivers have kept something there, the one counts that this system's configuration of podman
+/// names.
+///
+/// # Errors
+/// As [`Store::open`], and of the configuration.
+pub fn open_store(root: &RootDir) -> Result<Store<'_>, Error> {
+    match Store::open(root) {
+        Err(StorageError::SeveralDrivers { path }) => {
+            let configured = started_by_us(&System::running()?)?.swap_remove(0).driver;
+            let driver = drivers(root)?.into_iter().find(|driver| Some(driver) == configured.as_ref());
+            let driver = driver.ok_or(StorageError::SeveralDrivers { path })?;
+            Ok(Store::with_driver(root, &driver)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// What the configuration means beside [`readings`] to a podman whose environment names a file that is read instead of all
+/// others, or one that lies over the others, which only version 6 reads.
+///
+/// # Errors
+/// As [`readings`].
+pub(super) fn readings_of_unit(
+    system: &System,
+    instead: Option<&Path>,
+    over: Option<&Path>,
+) -> Result<Vec<Configuration>, Error> {
+    match (instead, over) {
+        (None, None) => Ok(Vec::new()),
+        (None, over) => {
+            [Read::DropIns, Read::Own].iter().map(|read| read.configuration(system, over)).collect()
+        }
+        (Some(instead), over) => {
+            [None, over].into_iter().map(|over| Read::This(instead).configuration(system, over)).collect()
+        }
+    }
+}
+
+/// Which files are read.
+enum Read<'a> {
+    /// The main file, by podman up to version 5.
+    Main,
+    /// Drop-ins as well, by version 6.
+    DropIns,
+    /// Root's own files as well.
+    Own,
+    /// One instead of all others.
+    This(&'a Path),
+}
+
+impl Read<'_> {
+    fn configuration(&self, system: &System, over: Option<&Path>) -> Result<Configuration, Error> {
+        let main = MAIN.map(Path::new);
+        let (main, drop_ins) = match self {
+            Self::Main => (main.to_vec(), Vec::new()),
+            Self::DropIns => (main.to_vec(), DROP_INS.to_vec()),
+            Self::Own => {
+                ([&[Path::new(OWN_MAIN)], &main[..]].concat(), [&DROP_INS[..], &[OWN_DROP_INS]].concat())
+            }
+            Self::This(file) => (vec![*file], Vec::new()),
+        };
+        let mut written = Written::default();
+        for path in main {
+            if written.add(system, path)? {
+                break;
+            }
+        }
+        for path in drop_in_files(system, &drop_ins)?.iter().map(PathBuf::as_path).chain(over) {
+            written.add(system, path)?;
+        }
+        written.meaning()
+    }
+}
+
+/// In the order of their names, whichever directory they are in.
+fn drop_in_files(system: &System, directories: &[&str]) -> Result<Vec<PathBuf>, Error> {
+    let mut files = BTreeMap::new();
+    for directory in directories {
+        let entries = match system.entries(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(system.error("read", directory)(error)),
+        };
+        // podman reads no links here.
+        for entry in entries.into_iter().filter(|entry| entry.file_type.is_file()) {
+            let path = Path::new(directory).join(&entry.name);
+            if path.extension().is_some_and(|extension| extension == "conf") {
+                files.insert(entry.name, path);
+            }
+        }
+    }
+    Ok(files.into_values().collect())
+}
+
+/// What stands in the files that have been read. An empty text in a later file takes back what an earlier one says.
+#[derive(Default)]
+struct Written {
+    driver: Option<String>,
+    graphroot: Option<Place>,
+    runroot: Option<Place>,
+    imagestore: Option<Place>,
+    additional: Vec<PathBuf>,
+    /// Whether lists are appended to the list so far: once a file says so, to those of later files, too.
+    appends: bool,
+}
+
+/// A text that names a directory, and the file that it stands in.
+struct Place {
+    text: String,
+    file: PathBuf,
+}
+
+impl Place {
+    fn path(&self) -> Result<PathBuf, Error> {
+        expand(&self.text).map_err(|why| corrupt(&self.file, why))
+    }
+}
+
+fn corrupt(path: &Path, why: String) -> Error {
+    let hint = "podman can't read it either; see: man containers-storage.conf";
+    OsError::Corrupt { path: path.to_owned(), why, hint }.into()
+}
+
+impl Written {
+    /// Lays a file over what has been read; false if it isn't there.
+    fn add(&mut self, system: &System, path: &Path) -> Result<bool, Error> {
+        let text = match system.read_text(path, MAX_CONFIGURATION) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(system.error("read", path)(error)),
+        };
+        let file = system.path(path);
+        let corrupt = |why: String| corrupt(&file, why);
+        let table: Table = toml::from_str(&text).map_err(|error| corrupt(error.message().to_owned()))?;
+        let empty = Table::new();
+        let section = |table: &Table, name: &str| match table.get(name) {
+            None => Ok(empty.clone()),
+            Some(Value::Table(section)) => Ok(section.clone()),
+            Some(_) => Err(corrupt(format!("{name} isn't a table"))),
+        };
+        let storage = section(&table, "storage")?;
+        let options = section(&storage, "options")?;
+        let text = |name: &str| match storage.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(corrupt(format!("{name} isn't a text"))),
+        };
+        if let Some(driver) = text("driver")? {
+            self.driver = Some(if driver == "overlay2" { "overlay".to_owned() } else { driver });
+        }
+        let places = [
+            ("graphroot", &mut self.graphroot),
+            ("runroot", &mut self.runroot),
+            ("imagestore", &mut self.imagestore),
+        ];
+        for (name, place) in places {
+            if let Some(text) = text(name)? {
+                *place = Some(Place { text, file: file.clone() });
+            }
+        }
+        if let Some(stores) = options.get("additionalimagestores") {
+            self.add_stores(stores).map_err(corrupt)?;
+        }
+        Ok(true)
+    }
+
+    fn add_stores(&mut self, value: &Value) -> Result<(), String> {
+        let wrong = || "additionalimagestores isn't a list of paths".to_owned();
+        let mut stores = Vec::new();
+        for value in value.as_array().ok_or_else(wrong)? {
+            match value {
+                Value::String(text) => stores.push(expand(text)?),
+                Value::Table(attributes) => {
+                    for (name, value) in attributes {
+                        self.appends =
+                            value.as_bool().filter(|_| name.as_str() == "append").ok_or_else(wrong)?;
+                    }
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        if !self.appends {
+            self.additional.clear();
+        }
+        self.additional.append(&mut stores);
+        Ok(())
+    }
+
+    fn meaning(self) -> Result<Configuration, Error> {
+        let said = |place: Option<Place>| {
+            place.filter(|place| !place.text.is_empty()).map(|place| place.path()).transpose()
+        };
+        Ok(Configuration {
+            driver: self.driver.filter(|driver| !driver.is_empty()),
+            graphroot: said(self.graphroot)?.unwrap_or_else(|| GRAPHROOT.into()),
+            runroot: said(self.runroot)?.unwrap_or_else(|| RUNROOT.into()),
+            imagestore: said(self.imagestore)?,
+            additional: self.additional,
+        })
+    }
+}
+
+/// podman fills in the number of the user, who is root, and variables of its environment, of which only root's home is known.
+fn expand(text: &str) -> Result<PathBuf, String> {
+    let text = text.replace("$UID", "0").replace("${HOME}", "/root").replace("$HOME", "/root");
+    if text.contains('$') {
+        return Err(format!("{text:?} names a variable of podman's environment, which isn't known here"));
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Result<Vec<Configuration>, Error> {
+        let scratch = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = scratch.path().join(path.strip_prefix('/').unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        readings(&System::in_directory(scratch.path()).unwrap())
+    }
+
+    fn at(graphroot: &str) -> String {
+        format!("[storage]\ngraphroot = \"{graphroot}\"\nrunroot = \"{graphroot}-run\"\n")
+    }
+
+    fn graphroots(files: &[(&str, &str)]) -> Vec<String> {
+        found(files).unwrap().into_iter().map(|one| one.graphroot.display().to_string()).collect()
+    }
+
+    #[test]
+    fn one_main_file_counts() {
+        let [etc, usr] = MAIN;
+        assert_eq!(found(&[]).unwrap(), [Configuration::default()]);
+        assert_eq!(graphroots(&[(usr, &at("/a"))]), ["/a"]);
+        assert_eq!(graphroots(&[(usr, &at("/a")), (etc, &at("/b"))]), ["/b"]);
+        assert_eq!(graphroots(&[(usr, &at("/a")), (etc, "[storage]\n")]), [GRAPHROOT]);
+        assert_eq!(graphroots(&[(etc, &at("/a")), (OWN_MAIN, &at("/own"))]), ["/a", "/own"]);
+        for bad in
+            ["[storage\n", "storage = 1", "[storage]\ngraphroot = 1\n", "[storage]\ngraphroot = \"$X/c\"\n"]
+        {
+            assert!(matches!(found(&[(etc, bad)]), Err(Error::Os(OsError::Corrupt { .. }))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn drop_ins_lie_over_it_for_podman_6_alone() {
+        let [etc, _] = MAIN;
+        let [usr, usr_rootful, etc_all, etc_rootful] = DROP_INS;
+        let file = |directory: &str, name: &str| format!("{directory}/{name}");
+        let sorted = [
+            (etc.to_owned(), at("/main")),
+            (file(etc_rootful, "10-a.conf"), at("/ten")),
+            (file(usr, "20-b.conf"), at("/twenty")),
+            (file(usr, "30-c.txt"), at("/no")),
+        ];
+        let files: Vec<_> = sorted.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        assert_eq!(graphroots(&files), ["/main", "/twenty"]);
+        let replaced = [usr, usr_rootful, etc_all, etc_rootful].map(|directory| file(directory, "10.conf"));
+        let texts = ["/1", "/2", "/3", "/4"].map(at);
+        let files: Vec<_> =
+            replaced.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+        assert_eq!(graphroots(&files), [GRAPHROOT, "/4"]);
+    }
+
+    #[test]
+    fn every_part_is_read() {
+        let text = "[storage]\ndriver = \"overlay2\"\nrunroot = \"/r/$UID\"\ngraphroot = \"$HOME/c\"\n\
+                    imagestore = \"/i\"\n[storage.options]\nadditionalimagestores = [\"/a\", \"/b\"]\n";
+        let [configuration] = <[_; 1]>::try_from(found(&[(MAIN[0], text)]).unwrap()).unwrap();
+        let expected = Configuration {
+            driver: Some("overlay".to_owned()),
+            graphroot: "/root/c".into(),
+            runroot: "/r/0".into(),
+            imagestore: Some("/i".into()),
+            additional: vec!["/a".into(), "/b".into()],
+        };
+        assert_eq!(configuration, expected);
+        assert_eq!(configuration.images(), Path::new("/i"));
+        assert_eq!(configuration.places().count(), 5);
+        let more = "[storage.options]\nadditionalimagestores = [\"/c\", {append = true}]\n";
+        let drop_in = format!("{}/x.conf", DROP_INS[0]);
+        let found = found(&[(MAIN[0], text), (&drop_in, more)]).unwrap();
+        assert_eq!(found[1].additional, ["/a", "/b", "/c"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn an_empty_text_in_a_drop_in_takes_back_what_stood_before() {
+        let text =
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"/g\"\nrunroot = \"/r/$SITE\"\nimagestore = \"/i\"\n";
+        let drop_in = format!("{}/x.conf", DROP_INS[3]);
+        let nothing = "[storage]\ndriver = \"\"\ngraphroot = \"\"\nrunroot = \"\"\nimagestore = \"\"\n";
+        // Up to version 5 podman reads the main file alone.
+        let known = text.replace("$SITE", "0");
+        let found = |text: &str| found(&[(MAIN[0], text), (&drop_in, nothing)]);
+        let [old, new] = <[_; 2]>::try_from(found(&known).unwrap()).unwrap();
+        assert_eq!((old.driver.as_deref(), old.images()), (Some("vfs"), Path::new("/i")));
+        assert_eq!(new, Configuration::default());
+        assert!(matches!(found(text), Err(Error::Os(OsError::Corrupt { .. }))));
+        // Only the file that counts says what isn't known.
+        let unknown = format!("{}/w.conf", DROP_INS[0]);
+        let found = super::tests::found(&[(&unknown, text), (&drop_in, nothing)]).unwrap();
+        assert_eq!(found, [Configuration::default()]);
+    }
+
+    #[test]
+    fn once_a_list_is_appended_later_ones_are_too() {
+        let list = |stores: &str| format!("[storage.options]\nadditionalimagestores = [{stores}]\n");
+        let path = |number: &str| format!("{}/{number}.conf", DROP_INS[0]);
+        let additional = |texts: [&str; 3]| {
+            let [one, two, three] = texts.map(list);
+            let found = found(&[(MAIN[0], &one), (&path("1"), &two), (&path("2"), &three)]).unwrap();
+            let stores = found[1].additional.iter().map(|path| path.display().to_string());
+            stores.collect::<Vec<_>>().concat()
+        };
+        assert_eq!(additional(["'/a'", "'/b', {append = true}", "'/c'"]), "/a/b/c");
+        assert_eq!(additional(["'/a', {append = true}", "'/b'", "'/c'"]), "/a/b/c");
+        assert_eq!(additional(["'/a', {append = true}", "'/b'", "'/c', {append = false}"]), "/c");
+        assert_eq!(additional(["'/a'", "'/b', {}", "'/c'"]), "/c");
+        for bad in ["{append = 1}", "{prepend = true}", "1"] {
+            assert!(
+                matches!(found(&[(MAIN[0], &list(bad))]), Err(Error::Os(OsError::Corrupt { .. }))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_to_null_is_an_empty_configuration() {
+        let scratch = tempfile::tempdir().unwrap();
+        let etc = scratch.path().join("etc/containers");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::os::unix::fs::symlink("../../dev/null", etc.join("storage.conf")).unwrap();
+        let usr = scratch.path().join(&MAIN[1][1..]);
+        std::fs::create_dir_all(usr.parent().unwrap()).unwrap();
+        std::fs::write(usr, at("/masked")).unwrap();
+        let found = readings(&System::in_directory(scratch.path()).unwrap());
+        assert_eq!(found.unwrap(), [Configuration::default()]);
+    }
+}

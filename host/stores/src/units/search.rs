@@ -1,0 +1,223 @@
+//! Where Quadlet looks for units: for the system's manager, and for root's own, which starts root's sessions.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::{KINDS, kind};
+use crate::error::Error;
+use crate::system::System;
+
+/// The first unit of a name counts.
+const OF_SYSTEM: [&str; 3] =
+    ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
+/// Below it are units of users, which root's Quadlet passes over.
+const USERS: &str = "/etc/containers/systemd/users";
+/// What root has of its own, before what all users have.
+const OF_ROOT: [&str; 2] = ["/run/user/0/containers/systemd", "/root/.config/containers/systemd"];
+/// Units of all users, and of root among them.
+const OF_USERS: [(&str, &str); 2] = [
+    (USERS, "/etc/containers/systemd/users/0"),
+    ("/usr/share/containers/systemd/users", "/usr/share/containers/systemd/users/0"),
+];
+/// Deepest directory of units.
+const MAX_DEPTH: usize = 32;
+
+/// Who starts units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manager {
+    /// The manager of the system.
+    System,
+    /// The manager of root's sessions, which is one of a user.
+    Root,
+}
+
+/// A manager's directories and those below them, in the order in which Quadlet looks, each once.
+///
+/// # Errors
+/// The system's.
+pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathBuf>, Error> {
+    let users = match system.canonical(USERS) {
+        Err(error) if leads_nowhere(&error) => PathBuf::from(USERS),
+        users => users.map_err(system.error("follow", USERS))?,
+    };
+    let mut found = Vec::new();
+    let mut add = |path: &str, counts: &dyn Fn(&Path) -> bool| {
+        add_directory(system, path.as_ref(), counts, 0, &mut found)
+    };
+    match manager {
+        Manager::System => {
+            for directory in OF_SYSTEM {
+                add(directory, &|path| !path.starts_with(&users))?;
+            }
+        }
+        Manager::Root => {
+            for directory in OF_ROOT {
+                add(directory, &|_| true)?;
+            }
+            // A directory whose name is a number is that user's.
+            let is_of_all = |path: &Path| {
+                let below = path.strip_prefix(&users).ok().and_then(|below| below.iter().next());
+                below.is_none_or(|first| !first.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+            };
+            for (all, roots) in OF_USERS {
+                add(all, &is_of_all)?;
+                add(roots, &|_| true)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn add_directory(
+    system: &System,
+    path: &Path,
+    counts: &dyn Fn(&Path) -> bool,
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), Error> {
+    let path = match system.canonical(path) {
+        Ok(path) => path,
+        Err(error) if leads_nowhere(&error) => return Ok(()),
+        Err(error) => return Err(system.error("follow", path)(error)),
+    };
+    let is_of_drop_ins = path.extension().is_some_and(|extension| extension == "d");
+    if found.contains(&path) || is_of_drop_ins || !counts(&path) || !system.is_directory(&path) {
+        return Ok(());
+    }
+    if depth > MAX_DEPTH {
+        let source = io::Error::other("directories of units are nested too deeply");
+        return Err(system.error("read", &path)(source));
+    }
+    found.push(path.clone());
+    for name in names(system, &path)? {
+        add_directory(system, &path.join(name), counts, depth + 1, found)?;
+    }
+    Ok(())
+}
+
+/// Whether nothing is at a path, for Quadlet and for us: no file, one in the place of a directory, or links in a circle.
+pub(super) fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+/// The names in a directory, sorted; none if it isn't there.
+///
+/// # Errors
+/// The system's; a unit or a directory whose name isn't UTF-8, which couldn't be named to anybody.
+pub(super) fn names(system: &System, directory: &Path) -> Result<Vec<String>, Error> {
+    let entries = match system.entries(directory) {
+        Ok(entries) => entries,
+        Err(error) if leads_nowhere(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(system.error("read", directory)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        match entry.name.into_string() {
+            Ok(name) => names.push(name),
+            Err(name) if entry.file_type.is_file() && !ends_like_a_unit(&name) => {}
+            Err(name) => {
+                let source = io::Error::new(io::ErrorKind::InvalidData, "its name isn't UTF-8 text");
+                return Err(system.error("read", directory.join(name))(source));
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn ends_like_a_unit(name: &OsStr) -> bool {
+    let ending = Path::new(name).extension().and_then(OsStr::to_str);
+    ending.is_none_or(|ending| ending == "conf" || KINDS.contains(&ending))
+}
+
+/// The drop-ins of a unit, in the order of their names: of two with one name the one in the more specific directory counts.
+///
+/// # Errors
+/// As [`names`].
+pub(super) fn drop_ins(system: &System, directories: &[PathBuf], unit: &str) -> Result<Vec<PathBuf>, Error> {
+    let mut files = BTreeMap::new();
+    for name in drop_in_directories(unit) {
+        for directory in directories {
+            let directory = directory.join(&name);
+            for file in names(system, &directory)? {
+                if kind(&file) == Some("conf") {
+                    let path = directory.join(&file);
+                    files.entry(file).or_insert(path);
+                }
+            }
+        }
+    }
+    Ok(files.into_values().collect())
+}
+
+/// `web-app@1.container.d`, `web-app@.container.d`, `web-@.container.d`, `web-.container.d`, `container.d`.
+fn drop_in_directories(unit: &str) -> Vec<String> {
+    let Some((stem, kind)) = unit.rsplit_once('.') else { return Vec::new() };
+    let (name, instance) = match stem.split_once('@') {
+        Some((name, instance)) => (name, Some(instance)),
+        None => (stem, None),
+    };
+    let mut broad_first = vec![format!("{kind}.d")];
+    for (dash, _) in name.match_indices('-') {
+        broad_first.push(format!("{}-.{kind}.d", &name[..dash]));
+        if instance.is_some() {
+            broad_first.push(format!("{}-@.{kind}.d", &name[..dash]));
+        }
+    }
+    if instance.is_some_and(|instance| !instance.is_empty()) {
+        broad_first.push(format!("{name}@.{kind}.d"));
+    }
+    broad_first.push(format!("{unit}.d"));
+    broad_first.reverse();
+    broad_first
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    fn found(directories_made: &[&str]) -> [Vec<String>; 2] {
+        let scratch = tempfile::tempdir().unwrap();
+        for directory in directories_made {
+            fs::create_dir_all(scratch.path().join(directory.trim_start_matches('/'))).unwrap();
+        }
+        let system = System::in_directory(scratch.path()).unwrap();
+        [Manager::System, Manager::Root].map(|manager| {
+            let found = directories(&system, manager).unwrap();
+            found.iter().map(|path| path.display().to_string()).collect()
+        })
+    }
+
+    #[test]
+    fn roots_own_manager_has_directories_of_its_own() {
+        let etc = |name: &str| format!("/etc/containers/systemd{name}");
+        let made = ["", "/users/0/deep", "/users/1000", "/users/site", "/x"].map(etc);
+        let made: Vec<&str> = made.iter().map(String::as_str).chain(OF_ROOT).collect();
+        let [system, root] = found(&made);
+        assert_eq!(system, ["", "/x"].map(etc));
+        let of_users = ["/users", "/users/site", "/users/0", "/users/0/deep"].map(etc);
+        assert_eq!(root, [&OF_ROOT.map(str::to_owned)[..], &of_users].concat());
+    }
+
+    #[test]
+    fn a_name_that_isnt_text_is_an_error_if_it_may_be_a_units() {
+        let scratch = tempfile::tempdir().unwrap();
+        let system = System::in_directory(scratch.path()).unwrap();
+        let path = |name: &[u8]| scratch.path().join(OsStr::from_bytes(name));
+        fs::write(path(b"\xff.txt"), "").unwrap();
+        fs::write(path(b"a.container"), "").unwrap();
+        assert_eq!(names(&system, Path::new("/")).unwrap(), ["a.container"]);
+        fs::write(path(b"\xff.kube"), "").unwrap();
+        assert!(names(&system, Path::new("/")).unwrap_err().with_causes().contains("isn't UTF-8"));
+        fs::remove_file(path(b"\xff.kube")).unwrap();
+        fs::create_dir(path(b"\xff.txt2")).unwrap();
+        assert!(names(&system, Path::new("/")).is_err());
+    }
+}
