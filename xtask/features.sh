@@ -1,36 +1,41 @@
 #!/bin/bash
 # Checks that what several builds depend on has the same features in each, and so is compiled once (docs/adr/0017-build-times.md).
-# Compiles nothing. What fails here is put right in Cargo.toml: the feature is named in [workspace.dependencies].
+# Compiles nothing. What fails here is put right in Cargo.toml: the feature is named in [workspace.dependencies], or the
+# dependency by a package that doesn't use it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The libraries that a build has, with their features; those of others, if `mine` isn't set. cargo shows this on a stable toolchain if it is told to.
+# What the library ROOT needs in a build, with features; all that the build needs if ROOT is `.`. cargo shows this on a stable
+# toolchain if it is told to.
 libraries() {
-    RUSTC_BOOTSTRAP=1 cargo "$@" --locked -Z unstable-options --unit-graph | jq --raw-output '.units[]
-        | select(.mode == "build" and (.target.kind | index("custom-build") | not) and ('"${mine:-false}"' or (.pkg_id | startswith("path+") | not)))
+    local root=$1
+    shift
+    RUSTC_BOOTSTRAP=1 cargo "$@" --locked -Z unstable-options --unit-graph | jq --raw-output --arg root "$root" '
+        .units as $units
+        | [range(0; $units | length) | select($root == "." or ($units[.].pkg_id | test("[#/]" + $root + "@")))]
+        | last(recurse((. + [.[] | $units[.].dependencies[].index] | unique) as $more | if $more == . then empty else $more end))
+        | map($units[.])[]
+        | select(.mode == "build" and (.target.kind | index("lib") or index("proc-macro")))
         | "\(.pkg_id | sub(".*[#/]"; "")) \(.features | sort | join(","))"' | sort -u
 }
-all=$(libraries test)
 failed=
-# same NAMES BUILD...: those of the named libraries that the build has are as in `cargo test`; `.` names all.
+# same ROOT BUILD OTHER: all that OTHER compiles for ROOT, BUILD compiles too. Our own packages differ in a switch of the tests.
 same() {
-    local names=$1 others
-    shift
-    others=$(comm -13 <(echo "$all") <(libraries "$@") | grep "^$names" | grep -v '^libfuzzer-sys@' || true)
+    local others
+    others=$(comm -13 <(libraries "$1" $2) <(libraries "$1" $3) | grep -v "${4:-^libfuzzer-sys@}" || true)
     if [[ $others ]]; then
         failed=1
-        printf 'cargo %s: not as in cargo test:\n%s\n' "$*" "$others" >&2
+        printf 'cargo %s, but not cargo %s:\n%s\n' "$3" "$2" "$others" >&2
     fi
 }
-same . build -p bootc-image
-same . build -p bootc-image -p bootc-image-fuzz --features bootc-image-fuzz/libfuzzer --bin fuzz
+ours='^bootc-image\|^libfuzzer-sys@'
+same . test "build -p bootc-image" "$ours"
+same . test "build -p bootc-image -p bootc-image-fuzz --features bootc-image-fuzz/libfuzzer --bin fuzz" "$ours"
 # One test is built without building all.
-mine=true
-all=$(libraries test)
-same . test -p bootc-image-tests
-mine=false
-# The helper has Cranelift in common with what compiles the plugins that are embedded.
-cranelift='\(cranelift-codegen\|fnv\|gimli\|hashbrown@0.17\|indexmap\|object\|regalloc2\|serde_derive\|syn@3\|wasmtime-environ\)'
-same "$cranelift" build -p bootc-image-helper -p labtool
-same "$cranelift" test -p bootc-image-helper -p labtool -p bootc-image-plugin-builder
+same . test "test -p bootc-image-tests"
+# The helper links what compiles the plugins that are embedded.
+helper="build -p bootc-image-helper -p labtool"
+same cranelift-codegen "$helper" "build -p bootc-image"
+same cranelift-codegen "$helper" "test -p bootc-image-helper -p labtool -p bootc-image-plugin-builder"
+same cranelift-codegen "$helper" "check --workspace --all-targets"
 [[ ! $failed ]]
