@@ -17,7 +17,6 @@
 //! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
 //! - [`drift`]: what podman's argument parser knows
-//! - [`house`]: how the sources are kept
 //! - [`programs`]: where the programs under test are
 
 pub mod damage;

@@ -1,11 +1,11 @@
-//! Reports as text.
+//! Lists and verdicts as text.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
+use bootc_image_core::listing::{ImageRow, Listing};
 use bootc_image_core::plugin::{FormatError, Plugins, Wanted};
 use bootc_image_core::policy::{Judged, Verdict};
-use bootc_image_core::report::{ImageRow, Listing, Report};
 use bootc_image_engine::sanitize;
 use bootc_image_os::children;
 use clap::ValueEnum;
@@ -14,7 +14,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::exit::{self, DENIED, Failure, OK, PRINTED_INSTEAD};
+use crate::exit::{DENIED, Failure, OK, PRINTED_INSTEAD};
 use crate::ui::Ui;
 
 /// How a list looks.
@@ -58,82 +58,8 @@ impl From<&str> for ListFormat {
     }
 }
 
-/// Shows a report; returns the exit code.
-pub(crate) fn report(
-    ui: &Ui,
-    plugins: &dyn Plugins,
-    report: Report,
-    format: &ListFormat,
-) -> Result<u8, Failure> {
-    match report {
-        Report::Listing(listing) => show_listing(ui, plugins, listing, format),
-        Report::Copied { target, image, unchanged } => {
-            let done = if unchanged { "Unchanged" } else { "Copied" };
-            ui.text(&format!("{done}: containers-storage:{target} {}\n", image.manifest_digest))
-        }
-        Report::Pulled { name, image, unchanged } => {
-            let done = if unchanged { "Unchanged" } else { "Pulled" };
-            ui.text(&format!("{done}: {name} {}\n", image.manifest_digest))
-        }
-        Report::Removed(removal) => {
-            let tagged: Vec<&str> =
-                removal.names.iter().map(String::as_str).filter(|name| !name.contains('@')).collect();
-            let names = if tagged.is_empty() { removal.names.join(" ") } else { tagged.join(" ") };
-            let done = match (removal.whole, removal.names.is_empty()) {
-                (true, true) => format!("Removed: {}", removal.id),
-                (true, false) => format!("Removed: {names} {}", removal.id),
-                (false, _) => format!("Untagged: {names} of {}", removal.id),
-            };
-            ui.text(&(sanitize::sanitize(&done) + "\n"))
-        }
-        Report::Repaired { image, layers } => {
-            let manifest = image.manifest_digest.as_ref().map(|digest| format!(" {digest}"));
-            let layers = if layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") };
-            let done = format!("Repaired: {image}{} ({layers})", manifest.unwrap_or_default());
-            ui.text(&(sanitize::sanitize(&done) + "\n"))
-        }
-        Report::Several(reports) => {
-            // What can't be shown is told in the end: of the others each says how it went.
-            let (mut codes, mut interrupted, mut unshown) = (Vec::new(), None, None);
-            for report in reports {
-                match report {
-                    Ok(report) => match self::report(ui, plugins, report, format) {
-                        Ok(code) => codes.push(code),
-                        Err(failure) => unshown = Some(failure),
-                    },
-                    Err(problem) => {
-                        let was_asked_to_end = problem.interrupted_by().is_some();
-                        let code = exit::of_error(ui, &problem.into());
-                        codes.push(code);
-                        interrupted = interrupted.or(was_asked_to_end.then_some(code));
-                    }
-                }
-            }
-            unshown.map_or(Ok(exit::of_several(&codes, interrupted)), Err)
-        }
-        Report::Exited { code } => Ok(code),
-        Report::NothingToDo => Ok(OK),
-        Report::Approved { grant, file } => {
-            let native = if grant.native { "It is native code and runs with full authority.\n" } else { "" };
-            let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
-            let granted = sanitize::lines(&granted.collect::<String>());
-            let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
-            let mandatory =
-                if grant.mandatory { "It is mandatory: without it everything is denied.\n" } else { "" };
-            ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{mandatory}{granted}"))
-        }
-        Report::Revoked { plugin, file } => {
-            ui.text(&format!("Revoked: {plugin}, removed {}\n", file.display()))
-        }
-        // A JSON document each: the caller of a command that takes several names knows how many.
-        Report::Judged(judged) => {
-            let codes = judged.iter().map(|judged| show_judged(ui, judged));
-            codes.collect::<Result<Vec<_>, _>>().map(|codes| codes.into_iter().max().unwrap_or(OK))
-        }
-    }
-}
-
-fn show_listing(
+/// Shows a list, and what is missing from it; returns the exit code.
+pub(crate) fn listing(
     ui: &Ui,
     plugins: &dyn Plugins,
     listing: Listing,
@@ -242,7 +168,8 @@ struct Judgement<'a> {
     verdicts: &'a [Verdict],
 }
 
-fn show_judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
+/// Shows what was judged and how; returns the exit code.
+pub(crate) fn judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
     let frozen =
         serde_json::from_str(judged.frozen().json()).map_err(|error| Failure::Stdout(error.into()))?;
     let judgement = Judgement {

@@ -14,8 +14,8 @@ use bootc_image_os::children::PROXY_VARIABLES;
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::sysroot;
 
-use crate::arguments::Global;
 use crate::exit::Failure;
+use crate::options::Global;
 
 /// How long to wait for somebody else's lock in order to read.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);

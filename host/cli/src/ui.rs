@@ -15,8 +15,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::arguments::LogFormat;
 use crate::exit::{FAILED, Failure, OK};
+use crate::options::LogFormat;
 use crate::stdout;
 use crate::streams::Stoppable;
 

@@ -1,10 +1,12 @@
 //! The frozen form: JSON with sorted keys and no blanks. Its SHA-256 names the operation in verdicts and records, and anybody who
 //! has the record can compute it again.
 
+use bootc_image_model::view::View;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::operation::Operation;
+use crate::ops::Operation;
+use crate::ops::seen::Seen;
 use bootc_image_model::digest::Digest;
 use bootc_image_model::subject::Subject;
 
@@ -87,6 +89,28 @@ impl Frozen {
         &self.digest
     }
 
+    /// The operation as policies see it. None if policies have no say in it.
+    pub fn policy_input(&self) -> Option<View> {
+        let Seen { argv, images, pinned } = self.operation.seen(self.resolved)?;
+        let subject = &self.subject;
+        let plugin = self.operation.plugin().or(subject.plugin.as_ref());
+        let attrs = [
+            ("caller.uid", subject.uid.map(|uid| uid.to_string())),
+            ("caller.via", subject.delegation.map(|by| by.as_str().to_owned())),
+            ("pinned", Some(pinned.to_string())),
+            ("plugin", plugin.map(ToString::to_string)),
+            ("resolved", Some(self.resolved.to_string())),
+            ("sysroot", self.sysroot.clone()),
+        ];
+        Some(View {
+            kind: self.operation.policy_kind(),
+            argv,
+            images,
+            digest: self.digest.to_string(),
+            attrs: attrs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+        })
+    }
+
     pub(crate) fn into_operation(self) -> Operation {
         self.operation
     }
@@ -126,12 +150,13 @@ fn canonical(value: &Value, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::ListType;
+    use crate::ops::list;
+    use bootc_image_model::columns::ListType;
 
     fn list(uid: u32, sysroot: Option<&str>) -> Frozen {
         let subject = Subject::new(Some(uid), None);
         Frozen::new(
-            Operation::List { image_type: ListType::All, details: false },
+            Operation::List(list::List { image_type: ListType::All, details: false }),
             subject,
             sysroot.map(str::to_owned),
         )
@@ -152,7 +177,7 @@ mod tests {
         let base = list(0, None);
         assert_ne!(base.digest(), list(1, None).digest());
         assert_ne!(base.digest(), list(0, Some("/mnt")).digest());
-        let operation = Operation::List { image_type: ListType::All, details: false };
+        let operation = Operation::List(list::List { image_type: ListType::All, details: false });
         let unresolved = Frozen::unresolved(operation, base.subject().clone(), None);
         assert_ne!(base.digest(), unresolved.digest());
     }

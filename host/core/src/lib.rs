@@ -7,17 +7,22 @@
 //!         --approve--> Approved<Operation> --record intent, execute, record outcome--> Report
 //! ```
 //!
-//! - [`operation`]: what is asked for, and what it becomes
-//! - [`frozen`], [`policy`], [`audit`]: judging and recording; [`view`]: what plugins' policies see
-//! - [`pipeline`]: the way itself; its private children resolve and execute
-//! - [`plugin`]: what the engine implements; [`report`], [`error`]: what comes out
+//! - [`pipeline`]: the way itself
+//! - [`ops`]: what can be done, an operation a file; [`context`]: what it may use of the world
+//! - [`frozen`], [`policy`], [`audit`]: judging and recording
+//! - `images`, `commands`: what operations share: storages of this host, and running podman
+//! - [`plugin`]: what the engine implements; [`listing`], [`error`]: what comes out
+//! - [`assumed`]: what names mean in a site's own test of its policies
 
+pub mod assumed;
 pub mod audit;
+mod commands;
+pub mod context;
 pub mod error;
 pub mod frozen;
-pub mod operation;
+mod images;
+pub mod listing;
+pub mod ops;
 pub mod pipeline;
 pub mod plugin;
 pub mod policy;
-pub mod report;
-pub mod view;

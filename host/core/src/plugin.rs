@@ -6,15 +6,17 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Error;
-use crate::operation::Request;
-use crate::report::{ImageRow, Report};
 use bootc_image_model::capability::Capability;
-use bootc_image_model::columns::Column;
+use bootc_image_model::columns::{Column, ListType};
 use bootc_image_model::denial::Denial;
 use bootc_image_model::grant::Grant;
+use bootc_image_model::image::LocalImage;
 use bootc_image_model::plugin::{Made, PluginId, Said};
+use bootc_image_model::reference::Reference;
 use bootc_image_model::view::View;
+
+use crate::error::Error;
+use crate::listing::{ImageRow, Listing};
 
 /// A manifest's word that a plugin owns a subcommand of `cmd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,13 +225,53 @@ pub enum PluginSetError {
     },
 }
 
+/// What a plugin may ask for while it plans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// List images.
+    List {
+        /// Which ones.
+        image_type: ListType,
+        /// Whether to tell more of them than their names.
+        details: bool,
+    },
+    /// Copy an image of this host to podman's storage.
+    CopyToStorage {
+        /// Which one, as written; none: the booted one.
+        source: Option<String>,
+        /// Its new name; none: the one that bootc gives it.
+        target: Option<String>,
+    },
+    /// Copy an image of podman's storage to bootc's.
+    PullFromDefaultStorage {
+        /// Its name, as written.
+        image: String,
+    },
+}
+
+/// What became of that.
+#[derive(Debug)]
+pub enum Granted {
+    /// Images.
+    Listing(Listing),
+    /// An image was copied.
+    Image {
+        /// Under this name.
+        name: Reference,
+        /// What is there now.
+        image: LocalImage,
+        /// Whether it was there before.
+        unchanged: bool,
+    },
+}
+
 /// Whom a plugin asks for something while it plans.
 pub trait Host {
-    /// Does it, as the caller's request by way of the plugin. Only what lists and what copies is done.
+    /// Does it, as the caller's request by way of the plugin.
     ///
     /// # Errors
-    /// [`Error`]: a denial has touched nothing. After [`OsError::Interrupted`] the plugin mustn't go on.
-    fn ask(&self, request: Request) -> Result<Report, Error>;
+    /// [`Error`]: a denial has touched nothing. After an interruption the plugin mustn't go on.
+    fn ask(&self, wish: Wish) -> Result<Granted, Error>;
 }
 
 /// All usable plugins, as the core sees them.

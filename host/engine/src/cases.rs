@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use bootc_image_core::pipeline::Assumed;
+use bootc_image_core::assumed::Assumed;
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::subject::{Delegation, Subject};
 use rustix::fs::OFlags;

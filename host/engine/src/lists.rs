@@ -1,7 +1,7 @@
 //! What formatters are given of a list, whatever they are made of: options, and rows chunk by chunk.
 
+use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::Wanted;
-use bootc_image_core::report::ImageRow;
 use bootc_image_model::columns::Column;
 use bootc_image_model::weakened::is_off;
 

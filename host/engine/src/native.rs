@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{FormatError, Opinion, Plan, PlanError, Wanted};
-use bootc_image_core::report::ImageRow;
 use bootc_image_model::columns::Column;
 use bootc_image_model::view::{self, View};
 use bootc_image_model::weakened::is_off;

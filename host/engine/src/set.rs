@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bootc_image_core::error::Error;
+use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{
     CommandClaim, FormatClaim, FormatError, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
     Wanted,
 };
-use bootc_image_core::report::ImageRow;
 use bootc_image_model::capability::Capability;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::plugin::PluginId;

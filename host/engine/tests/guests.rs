@@ -10,12 +10,13 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::{ListType, Request};
-use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted};
-use bootc_image_core::report::{ImageRow, Listing, Report};
+use bootc_image_core::listing::{ImageRow, Listing};
+use bootc_image_core::plugin::{
+    Granted, Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted, Wish,
+};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::{PluginSet, Surroundings};
-use bootc_image_model::columns::ImageType;
+use bootc_image_model::columns::{ImageType, ListType};
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::view::View;
 use bootc_image_test_guests::guest;
@@ -69,18 +70,18 @@ fn command_other_subcommand() {
 }
 
 /// Answers every list with one image of a registry and one without, and refuses the rest.
-struct Answers(RefCell<Vec<Request>>);
+struct Answers(RefCell<Vec<Wish>>);
 
 impl Host for Answers {
-    fn ask(&self, request: Request) -> Result<Report, Error> {
+    fn ask(&self, request: Wish) -> Result<Granted, Error> {
         self.0.borrow_mut().push(request.clone());
         match request {
-            Request::List { .. } => {
+            Wish::List { .. } => {
                 let names = ["127.0.0.1:5000/lab/app:1", "quay.io/lab/app:1", "A B"];
                 let row = |name: &str| ImageRow::new(ImageType::Unified, name.to_owned());
-                Ok(Report::Listing(Listing { rows: names.map(row).to_vec(), problems: Vec::new() }))
+                Ok(Granted::Listing(Listing { rows: names.map(row).to_vec(), problems: Vec::new() }))
             }
-            Request::CopyToStorage { .. } => Err(Error::Denied(Denial {
+            Wish::CopyToStorage { .. } => Err(Error::Denied(Denial {
                 by: By::Host("somebody"),
                 code: "no".to_owned(),
                 message: "not today".to_owned(),
@@ -102,10 +103,10 @@ fn command_asks() {
         let plan = set.plan(&id("command-asks"), "diff", &[], &host);
         (plan.map(|plan| plan.message), host.0.into_inner())
     };
-    let list = |details| Request::List { image_type: ListType::All, details };
+    let list = |details| Wish::List { image_type: ListType::All, details };
     // Only what is within the scope, and of that what was asked for.
     assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
-    let some = Request::List { image_type: ListType::Unified, details: false };
+    let some = Wish::List { image_type: ListType::Unified, details: false };
     assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
     for what in ["bad-column", "bad-filter", "columns-twice"] {
         let (plan, requests) = asked(what);

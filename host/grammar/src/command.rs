@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::parse::{Refusal, parse};
-use crate::table::{Kind, Table};
+use crate::table::{Does, Kind, Purpose, Table};
 use crate::tables::table;
 
 /// One podman image subcommand with its arguments, as judged and as printed. Made only by [`crate::parse`].
@@ -44,8 +44,20 @@ pub struct Value<'a> {
     pub option: Option<&'a str>,
     /// What it means.
     pub kind: Kind,
+    /// What its option has to do with the host's own work; nothing if it is an operand.
+    pub purpose: Purpose,
     /// The value.
     pub text: &'a str,
+}
+
+impl SetFlag {
+    /// The text that it was set to; none of a switch, and none if it was given alone.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            FlagValue::Text(text) => Some(text),
+            FlagValue::Switch(_) | FlagValue::Alone => None,
+        }
+    }
 }
 
 impl fmt::Display for SetFlag {
@@ -85,17 +97,71 @@ impl Command {
         table(&self.subcommand)
     }
 
+    /// What it does. A command without a table counts as one that builds, which is the most that one can do: code runs, and
+    /// nothing is known before.
+    pub fn does(&self) -> Does {
+        self.table().map_or(Does::Builds, |table| table.does)
+    }
+
+    /// Whether podman may need a directory of its own for large temporary files; without a table it does.
+    pub fn needs_scratch(&self) -> bool {
+        self.table().is_none_or(|table| table.needs_scratch)
+    }
+
+    /// Whether it takes an operand of this kind, given or not. A command without a table could take any.
+    pub fn has_operand_of(&self, kind: Kind) -> bool {
+        self.table().is_none_or(|table| table.operands.iter().any(|operand| operand.kind == kind))
+    }
+
+    /// What a switch was set to, by its long name; none if it wasn't given. Needs no table: it says what was given.
+    pub fn switch(&self, name: &str) -> Option<bool> {
+        self.flags.iter().find_map(|flag| match flag.value {
+            FlagValue::Switch(on) if flag.name == name => Some(on),
+            _ => None,
+        })
+    }
+
+    /// Whether a switch was given and is on, by its long name.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.switch(name) == Some(true)
+    }
+
+    /// The text of an option, by its long name; of one that counts each time the first. Needs no table either.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.flags.iter().filter(|flag| flag.name == name).find_map(SetFlag::text)
+    }
+
+    /// The options that were given for this purpose, in the order given. One that no table lists is never among them, so it's
+    /// handed to no other tool.
+    pub fn given_for(&self, purpose: Purpose) -> impl Iterator<Item = &SetFlag> {
+        self.flags.iter().filter(move |flag| {
+            let known = self.table().and_then(|table| table.long(&flag.name));
+            known.is_some_and(|known| known.purpose == purpose)
+        })
+    }
+
+    /// Whether a switch for this purpose is on.
+    pub fn is_on_for(&self, purpose: Purpose) -> bool {
+        self.given_for(purpose).any(|flag| flag.value == FlagValue::Switch(true))
+    }
+
+    /// The text of the first option that was given for this purpose.
+    pub fn text_for(&self, purpose: Purpose) -> Option<&str> {
+        self.given_for(purpose).find_map(SetFlag::text)
+    }
+
     /// Every value with what it means: of the options that have one, then the operands.
     pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
         let flags = self.flags.iter().filter_map(|flag| match &flag.value {
             FlagValue::Text(text) => {
-                let kind = self.table()?.long(&flag.name)?.kind;
-                Some(Value { option: Some(&flag.name), kind, text })
+                let known = self.table()?.long(&flag.name)?;
+                Some(Value { option: Some(&flag.name), kind: known.kind, purpose: known.purpose, text })
             }
             FlagValue::Switch(_) | FlagValue::Alone => None,
         });
         let operands = self.operands.iter().enumerate().filter_map(|(position, text)| {
-            Some(Value { option: None, kind: self.table()?.operand(position)?.kind, text })
+            let kind = self.table()?.operand(position)?.kind;
+            Some(Value { option: None, kind, purpose: Purpose::Podmans, text })
         });
         flags.chain(operands)
     }
@@ -151,5 +217,50 @@ impl Command {
             argv.extend(self.operands.iter().cloned());
         }
         argv
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(subcommand: &str, args: &[&str]) -> Command {
+        parse(subcommand, &args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn options_are_found_by_name_and_by_purpose() {
+        let pull = command("pull", &["--os=linux", "--arch", "arm64", "--tls-verify=false", "-q", "r/a"]);
+        assert_eq!((pull.does(), pull.needs_scratch()), (Does::Pulls, true));
+        assert_eq!((pull.switch("tls-verify"), pull.switch("all-tags")), (Some(false), None));
+        assert!(pull.is_on("quiet") && !pull.is_on("tls-verify") && !pull.is_on_for(Purpose::EveryTag));
+        assert_eq!(
+            (pull.text("arch"), pull.text("quiet"), pull.text("variant")),
+            (Some("arm64"), None, None)
+        );
+        assert_eq!(pull.text_for(Purpose::Architecture), Some("arm64"));
+        assert_eq!(pull.text_for(Purpose::Platform), None);
+        let asks: Vec<String> = pull.given_for(Purpose::AsksRegistry).map(ToString::to_string).collect();
+        assert_eq!(asks, ["--tls-verify=false"]);
+        assert!(pull.has_operand_of(Kind::Remote) && !pull.has_operand_of(Kind::Source));
+        assert!(command("pull", &["-a", "r/a"]).is_on_for(Purpose::EveryTag));
+        assert!(command("save", &["-m", "a", "b"]).is_on_for(Purpose::EachImage));
+        assert!(command("build", &[]).has_operand_of(Kind::Source), "whether it is given or not");
+        let build = command("build", &["--cache-from=r/a", "--cache-to=r/b", "/x"]);
+        let purposes: Vec<_> = build.values().map(|value| value.purpose).collect();
+        assert_eq!(purposes, [Purpose::Podmans, Purpose::SendsTo, Purpose::Podmans]);
+        assert_eq!(command("build", &["--platform=a", "--platform=b"]).text("platform"), Some("a"));
+        assert_eq!(command("build", &["--pull"]).text("pull"), None);
+    }
+
+    #[test]
+    fn what_no_table_knows_counts_as_the_worst() {
+        let flags = vec![SetFlag { name: "x".to_owned(), value: FlagValue::Switch(true) }];
+        let unknown = Command { subcommand: "mount".to_owned(), flags, operands: Vec::new() };
+        assert_eq!((unknown.does(), unknown.needs_scratch()), (Does::Builds, true));
+        assert!(unknown.has_operand_of(Kind::Source) && unknown.has_operand_of(Kind::Remote));
+        assert_eq!(unknown.given_for(Purpose::AsksRegistry).count(), 0, "skopeo doesn't get it");
+        assert_eq!(unknown.does().own(), None);
+        assert!(!unknown.does().has_known_images());
     }
 }

@@ -2,7 +2,8 @@
 //! argument vector into a [`Command`], and [`Command::argv`] prints the vector that podman gets. What a table doesn't list
 //! is refused before podman starts, so an option that podman hides, or gains in a later version, opens nothing.
 //!
-//! Tables say how a subcommand parses, never whether it is allowed: that is a plugin's business.
+//! Tables say how a subcommand parses and what it does, never whether it is allowed: that is a plugin's business. Rules
+//! ask what a command [`Does`], and for the [`Purpose`] of an option; nobody compares names.
 //!
 //! ```text
 //! args --parse(table)--> Command --argv()--> what podman gets
@@ -19,5 +20,5 @@ mod tables;
 
 pub use command::{Command, FlagValue, SetFlag, Value};
 pub use parse::{Refusal, parse};
-pub use table::{Arity, Flag, Kind, Operand, Table};
-pub use tables::{GLOBAL, TABLES, table};
+pub use table::{Arity, Does, Flag, Kind, Operand, OwnOperation, Purpose, Table};
+pub use tables::{GLOBAL, TABLES, own_spellings, table};

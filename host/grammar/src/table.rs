@@ -56,6 +56,102 @@ pub enum Arity {
     Many,
 }
 
+/// What a subcommand does: each does exactly one of these. The host's rules ask for this, never for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Does {
+    /// It isn't podman's here: it spells an operation of the host's own, and podman never gets it.
+    Own(OwnOperation),
+    /// It builds an image. Code runs, and what it fetches isn't known before.
+    Builds,
+    /// It prints facts about images, about what is in them, or about how they are trusted.
+    Shows,
+    /// It says whether an image exists: exit code 1 is an answer.
+    TellsExistence,
+    /// It prints a list of what matches, here or in a registry. Its operand is a part of names, not a name.
+    Lists,
+    /// It loads an archive, whose images and their names aren't known before.
+    Loads,
+    /// It fetches images from registries.
+    Pulls,
+    /// It sends an image of the store to a registry.
+    Pushes,
+    /// It writes images of the store to an archive.
+    Saves,
+    /// It signs images of registries.
+    Signs,
+    /// It gives names to an image of the store.
+    GivesNames,
+    /// It takes names from an image of the store and adds nothing, so it must be possible on a full disk.
+    TakesNames,
+}
+
+impl Does {
+    /// The operation of the host's own that it is instead, none if podman runs it.
+    pub const fn own(self) -> Option<OwnOperation> {
+        match self {
+            Self::Own(operation) => Some(operation),
+            _ => None,
+        }
+    }
+
+    /// Whether its operands after the first are names that an image of the store gets or loses.
+    pub const fn changes_names(self) -> bool {
+        matches!(self, Self::GivesNames | Self::TakesNames)
+    }
+
+    /// Whether it hands on, or names, an image of the store as it is: the image must be whole.
+    pub const fn needs_whole_images(self) -> bool {
+        matches!(self, Self::Pushes | Self::Saves | Self::GivesNames)
+    }
+
+    /// Whether it is known before which images it is about. A build's and an archive's aren't.
+    pub const fn has_known_images(self) -> bool {
+        !matches!(self, Self::Builds | Self::Loads)
+    }
+}
+
+/// An operation of the host's own that some subcommands of podman spell (D3.13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnOperation {
+    /// It removes the images that are named.
+    Remove,
+    /// It removes the images that nobody needs.
+    Prune,
+}
+
+impl OwnOperation {
+    /// The name under which it is judged and recorded.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Prune => "prune",
+        }
+    }
+}
+
+/// What an option has to do with the host's own work, beside what its value means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It concerns podman alone.
+    Podmans,
+    /// It chooses a platform: operating system, architecture and variant with a slash between.
+    Platform,
+    /// It chooses the operating system of a platform.
+    Os,
+    /// It chooses the architecture of a platform.
+    Architecture,
+    /// It chooses the variant of an architecture.
+    Variant,
+    /// It says how a registry is asked. skopeo has the same option.
+    AsksRegistry,
+    /// It asks for every tag of a repository, so the images aren't named.
+    EveryTag,
+    /// Each operand is an image of an archive, which keeps no names then; else all are names of one image.
+    EachImage,
+    /// It names where something is sent, where options with values of its kind say where something is fetched.
+    SendsTo,
+}
+
 /// One option of a subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag {
@@ -69,6 +165,8 @@ pub struct Flag {
     pub arity: Arity,
     /// What the value means.
     pub kind: Kind,
+    /// What it has to do with the host's own work.
+    pub purpose: Purpose,
     /// One line for help; empty for what podman itself hides.
     pub help: &'static str,
 }
@@ -86,11 +184,17 @@ pub struct Operand {
     pub max: usize,
 }
 
-/// How one subcommand parses.
+/// How one subcommand parses, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
     /// The subcommand of `podman image`: a word, or two with a space between.
     pub subcommand: &'static str,
+    /// podman's own other spelling of it.
+    pub alias: Option<&'static str>,
+    /// What it does.
+    pub does: Does,
+    /// Whether podman may need a directory of its own for large temporary files. What only reads, or changes names, doesn't.
+    pub needs_scratch: bool,
     /// Its options, sorted by name.
     pub flags: &'static [Flag],
     /// Its operands, in order.
@@ -98,6 +202,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// How it may be spelled: its name, then podman's other spelling if there is one.
+    pub fn spellings(&self) -> impl Iterator<Item = &'static str> + use<> {
+        [self.subcommand].into_iter().chain(self.alias)
+    }
+
     /// The option with this long name.
     pub fn long(&self, name: &str) -> Option<&'static Flag> {
         self.flags.iter().find(|flag| flag.name == name || flag.alias == Some(name))
@@ -146,10 +255,15 @@ impl Flag {
         self.alias = Some(name);
         self
     }
+
+    pub(crate) const fn purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
+    }
 }
 
 pub(crate) const fn flag(name: &'static str, arity: Arity, kind: Kind, help: &'static str) -> Flag {
-    Flag { name, alias: None, short: None, arity, kind, help }
+    Flag { name, alias: None, short: None, arity, kind, purpose: Purpose::Podmans, help }
 }
 
 pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {

@@ -1,20 +1,33 @@
-//! The tables: how each podman image subcommand parses, for podman 4.3 and 5.x, hidden options included. What a version
+//! The tables: how each podman image subcommand parses and what it does, for podman 4.3 and 5.x, hidden options included. What a version
 //! doesn't know it refuses itself. `trust set` has none: it writes where nobody said. `make drift` asks podman what it knows.
 
 use crate::table::Arity::{Many, One, Optional};
+use crate::table::Does::{
+    Builds, GivesNames, Lists, Loads, Own, Pulls, Pushes, Saves, Shows, Signs, TakesNames, TellsExistence,
+};
 use crate::table::Kind::{
     Destination, Full, Local, Machine, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
 };
-use crate::table::{Flag, Table, filter, flag, machine, operand, reads, switch, text, texts, writes};
+use crate::table::OwnOperation::{Prune, Remove};
+use crate::table::Purpose::{
+    Architecture, AsksRegistry, EachImage, EveryTag, Os, Platform, SendsTo, Variant,
+};
+use crate::table::{
+    Flag, OwnOperation, Table, filter, flag, machine, operand, reads, switch, text, texts, writes,
+};
 
 /// Most operands of one kind.
 const MANY: usize = 64;
 
 /// The table of a subcommand, none if there is none.
 pub fn table(subcommand: &str) -> Option<&'static Table> {
-    // podman's own other spelling.
-    let subcommand = if subcommand == "rmi" { "rm" } else { subcommand };
-    TABLES.iter().find(|table| table.subcommand == subcommand)
+    TABLES.iter().find(|table| table.spellings().any(|spelling| spelling == subcommand))
+}
+
+/// Every spelling of an operation of the host's own, sorted: podman never gets these.
+pub fn own_spellings() -> impl Iterator<Item = (&'static str, OwnOperation)> {
+    let own = TABLES.iter().filter_map(|table| Some((table, table.does.own()?)));
+    own.flat_map(|(table, operation)| table.spellings().map(move |spelling| (spelling, operation)))
 }
 
 /// Options of podman itself, which it takes after any subcommand. The host sets what it needs of them; no caller does.
@@ -51,8 +64,8 @@ pub const GLOBAL: &[&str] = &[
     "volumepath",
 ];
 
-const AUTHFILE: Flag = reads("authfile", "file with credentials");
-const CERT_DIR: Flag = reads("cert-dir", "directory with TLS certificates and keys");
+const AUTHFILE: Flag = reads("authfile", "file with credentials").purpose(AsksRegistry);
+const CERT_DIR: Flag = reads("cert-dir", "directory with TLS certificates and keys").purpose(AsksRegistry);
 const CREDS: Flag = flag("creds", One, Secret, "USER:PASSWORD for the registry");
 const CONTENT_TRUST: Flag = switch("disable-content-trust", "accepted, without effect");
 const DECRYPTION_KEY: Flag = flag("decryption-key", Many, PathRead, "key to decrypt the image with");
@@ -62,19 +75,39 @@ const RETRY: Flag = text("retry", "how often to try again");
 const RETRY_DELAY: Flag = text("retry-delay", "how long to wait before that");
 const SIGN_BY: Flag = flag("sign-by", One, Machine, "sign with this key of root's key ring");
 const SIGNATURE_POLICY: Flag = reads("signature-policy", "trust policy instead of the system's");
-const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate");
+const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate").purpose(AsksRegistry);
 
 /// Every table there is, sorted by subcommand.
 pub const TABLES: &[Table] = &[
-    Table { subcommand: "build", flags: BUILD, operands: &[operand("CONTEXT", Source, 0, 1)] },
+    Table {
+        subcommand: "build",
+        alias: None,
+        does: Builds,
+        needs_scratch: true,
+        flags: BUILD,
+        operands: &[operand("CONTEXT", Source, 0, 1)],
+    },
     Table {
         subcommand: "diff",
+        alias: None,
+        does: Shows,
+        needs_scratch: true,
         flags: &[text("format", "json")],
         operands: &[operand("IMAGE", Local, 1, 2)],
     },
-    Table { subcommand: "exists", flags: &[], operands: &[operand("IMAGE", Local, 1, 1)] },
+    Table {
+        subcommand: "exists",
+        alias: None,
+        does: TellsExistence,
+        needs_scratch: false,
+        flags: &[],
+        operands: &[operand("IMAGE", Local, 1, 1)],
+    },
     Table {
         subcommand: "history",
+        alias: None,
+        does: Shows,
+        needs_scratch: false,
         flags: &[
             FORMAT,
             switch("human", "sizes and dates for people").short('H'),
@@ -85,11 +118,17 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "inspect",
+        alias: None,
+        does: Shows,
+        needs_scratch: false,
         flags: &[FORMAT.short('f')],
         operands: &[operand("IMAGE", Local, 1, MANY)],
     },
     Table {
         subcommand: "list",
+        alias: None,
+        does: Lists,
+        needs_scratch: false,
         flags: &[
             switch("all", "show intermediate images too").short('a'),
             switch("digests", "show digests"),
@@ -105,6 +144,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "load",
+        alias: None,
+        does: Loads,
+        needs_scratch: true,
         flags: &[
             flag("input", One, PathRead, "archive to read instead of stdin").short('i'),
             switch("quiet", "no progress").short('q'),
@@ -114,6 +156,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "prune",
+        alias: None,
+        does: Own(Prune),
+        needs_scratch: true,
         flags: &[
             switch("all", "also what has a name, if nobody needs it").short('a'),
             switch("build-cache", ""),
@@ -125,27 +170,33 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "pull",
+        alias: None,
+        does: Pulls,
+        needs_scratch: true,
         flags: &[
-            switch("all-tags", "refused: every tag must be named").short('a'),
-            text("arch", "architecture instead of the machine's"),
+            switch("all-tags", "refused: every tag must be named").purpose(EveryTag).short('a'),
+            text("arch", "architecture instead of the machine's").purpose(Architecture),
             AUTHFILE,
             CERT_DIR,
             CREDS,
             DECRYPTION_KEY,
             CONTENT_TRUST,
-            text("os", "operating system instead of the machine's"),
-            text("platform", "OS/ARCH instead of the machine's"),
+            text("os", "operating system instead of the machine's").purpose(Os),
+            text("platform", "OS/ARCH instead of the machine's").purpose(Platform),
             switch("quiet", "no progress").short('q'),
             RETRY,
             RETRY_DELAY,
             SIGNATURE_POLICY,
             TLS_VERIFY,
-            text("variant", "architecture variant instead of the machine's"),
+            text("variant", "architecture variant instead of the machine's").purpose(Variant),
         ],
         operands: &[operand("REGISTRY/REPOSITORY[:TAG|@DIGEST]", Remote, 1, MANY)],
     },
     Table {
         subcommand: "push",
+        alias: None,
+        does: Pushes,
+        needs_scratch: true,
         flags: &[
             AUTHFILE,
             CERT_DIR,
@@ -174,6 +225,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "rm",
+        alias: Some("rmi"),
+        does: Own(Remove),
+        needs_scratch: true,
         flags: &[
             switch("all", "").short('a'),
             switch("force", "").short('f'),
@@ -184,10 +238,15 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "save",
+        alias: None,
+        does: Saves,
+        needs_scratch: true,
         flags: &[
             switch("compress", "compress layers"),
             text("format", "docker-archive, oci-archive, docker-dir or oci-dir"),
-            switch("multi-image-archive", "several images instead of several tags").short('m'),
+            switch("multi-image-archive", "several images instead of several tags")
+                .purpose(EachImage)
+                .short('m'),
             flag("output", One, PathWrite, "file to write instead of stdout").short('o'),
             switch("quiet", "no progress").short('q'),
             SIGNATURE_POLICY,
@@ -197,6 +256,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "search",
+        alias: None,
+        does: Lists,
+        needs_scratch: false,
         flags: &[
             AUTHFILE,
             CERT_DIR,
@@ -213,6 +275,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "sign",
+        alias: None,
+        does: Signs,
+        needs_scratch: true,
         flags: &[
             switch("all", "every image of an index").short('a'),
             AUTHFILE,
@@ -224,16 +289,25 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "tag",
+        alias: None,
+        does: GivesNames,
+        needs_scratch: false,
         flags: &[],
         operands: &[operand("IMAGE", Local, 1, 1), operand("NAME", Reference, 1, MANY)],
     },
     Table {
         subcommand: "tree",
+        alias: None,
+        does: Shows,
+        needs_scratch: false,
         flags: &[switch("whatrequires", "what builds on the image")],
         operands: &[operand("IMAGE", Local, 1, 1)],
     },
     Table {
         subcommand: "trust show",
+        alias: None,
+        does: Shows,
+        needs_scratch: true,
         flags: &[
             switch("json", "as JSON").short('j'),
             switch("noheading", "no column headings").short('n'),
@@ -245,6 +319,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         subcommand: "untag",
+        alias: None,
+        does: TakesNames,
+        needs_scratch: false,
         flags: &[],
         operands: &[operand("IMAGE", Local, 1, 1), operand("NAME", Reference, 1, MANY)],
     },
@@ -254,14 +331,14 @@ const BUILD: &[Flag] = &[
     machine("add-host", "HOST:IP for the build's containers"),
     switch("all-platforms", "build for every platform of the base image"),
     texts("annotation", "KEY=VALUE for the image"),
-    text("arch", "architecture of the image"),
+    text("arch", "architecture of the image").purpose(Architecture),
     AUTHFILE,
     flag("blob-cache", One, PathWrite, ""),
     texts("build-arg", "NAME=VALUE for the build"),
     flag("build-arg-file", Many, PathRead, "file with build arguments"),
     flag("build-context", Many, PathRead, "NAME=VALUE of another context"),
     flag("cache-from", Many, Full, "repository with cached layers"),
-    flag("cache-to", Many, Full, "repository to send cached layers to"),
+    flag("cache-to", Many, Full, "repository to send cached layers to").purpose(SendsTo),
     text("cache-ttl", "how old a cached layer may be"),
     machine("cap-add", "more capabilities for the build's containers"),
     texts("cap-drop", "fewer capabilities for the build's containers"),
@@ -318,12 +395,12 @@ const BUILD: &[Flag] = &[
     switch("no-hostname", "don't make /etc/hostname for RUN"),
     switch("no-hosts", "don't make /etc/hosts for RUN"),
     switch("omit-history", "leave the history out of the image"),
-    text("os", "operating system of the image"),
+    text("os", "operating system of the image").purpose(Os),
     texts("os-feature", "feature that the image needs"),
     text("os-version", "version that the image needs"),
     flag("output", One, PathWrite, "where to put the image's files").short('o'),
     machine("pid", "PID namespace of the build's containers"),
-    texts("platform", "OS/ARCH of the image"),
+    texts("platform", "OS/ARCH of the image").purpose(Platform),
     text("progress", ""),
     flag("pull", Optional, Plain, "always, missing, never or newer"),
     switch("pull-always", ""),
@@ -365,13 +442,14 @@ const BUILD: &[Flag] = &[
     machine("userns-uid-map", "mapping of users"),
     machine("userns-uid-map-user", "mapping of users"),
     machine("uts", "UTS namespace of the build's containers"),
-    text("variant", "architecture variant of the image"),
+    text("variant", "architecture variant of the image").purpose(Variant),
     machine("volume", "directory of the machine to mount").short('v'),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Purpose;
 
     #[test]
     fn tables_are_sorted_and_without_doubles() {
@@ -387,6 +465,91 @@ mod tests {
             assert!(table.operands.iter().all(|operand| operand.min <= operand.max && operand.max > 0));
             let aliases = table.flags.iter().filter_map(|flag| flag.alias);
             assert!(aliases.into_iter().all(|alias| table.flags.iter().all(|flag| flag.name != alias)));
+        }
+    }
+
+    /// As podman-image(1) and the pages of its subcommands describe them, in our words.
+    #[test]
+    fn what_each_subcommand_does_is_what_podman_documents() {
+        let documented = [
+            // RUN in a Containerfile runs code, and FROM fetches.
+            ("build", Builds, true),
+            // It compares the contents of images, which may be large.
+            ("diff", Shows, true),
+            // Its exit code 1 means that the image isn't there.
+            ("exists", TellsExistence, false),
+            ("history", Shows, false),
+            ("inspect", Shows, false),
+            // Its operand is a part of names.
+            ("list", Lists, false),
+            // The archive has the names.
+            ("load", Loads, true),
+            ("prune", Own(Prune), true),
+            ("pull", Pulls, true),
+            ("push", Pushes, true),
+            ("rm", Own(Remove), true),
+            ("save", Saves, true),
+            // Its term is a part of names.
+            ("search", Lists, false),
+            ("sign", Signs, true),
+            ("tag", GivesNames, false),
+            ("tree", Shows, false),
+            ("trust show", Shows, true),
+            ("untag", TakesNames, false),
+        ];
+        let known: Vec<_> =
+            TABLES.iter().map(|table| (table.subcommand, table.does, table.needs_scratch)).collect();
+        assert_eq!(known, documented);
+    }
+
+    #[test]
+    fn what_a_subcommand_does_fits_its_operands() {
+        for table in TABLES {
+            let has = |kind| table.operands.iter().any(|operand| operand.kind == kind);
+            let does = table.does;
+            assert_eq!(has(Source), does == Builds, "{}", table.subcommand);
+            assert_eq!(has(Destination), does == Pushes, "{}", table.subcommand);
+            assert_eq!(has(Remote), [Pulls, Signs].contains(&does), "{}", table.subcommand);
+            assert_eq!(has(Local) && has(Reference), does.changes_names(), "{}", table.subcommand);
+            assert_eq!(does.has_known_images(), !["build", "load"].contains(&table.subcommand));
+            assert_eq!(does.needs_whole_images(), ["push", "save", "tag"].contains(&table.subcommand));
+        }
+    }
+
+    #[test]
+    fn rm_rmi_and_prune_are_the_hosts_own() {
+        let own: Vec<_> = own_spellings().map(|(spelling, own)| (spelling, own.name())).collect();
+        assert_eq!(own, [("prune", "prune"), ("rm", "remove"), ("rmi", "remove")]);
+        for (spelling, operation) in own_spellings() {
+            assert_eq!(table(spelling).and_then(|table| table.does.own()), Some(operation));
+        }
+        assert_eq!(table("untag").and_then(|table| table.does.own()), None);
+        assert_eq!(table("mount"), None);
+    }
+
+    #[test]
+    fn what_options_have_to_do_with_the_host_is_known_of_each() {
+        let purposes = [
+            ("all-tags", EveryTag),
+            ("arch", Architecture),
+            ("authfile", AsksRegistry),
+            ("cache-to", SendsTo),
+            ("cert-dir", AsksRegistry),
+            ("multi-image-archive", EachImage),
+            ("os", Os),
+            ("platform", Platform),
+            ("tls-verify", AsksRegistry),
+            ("variant", Variant),
+        ];
+        for table in TABLES {
+            for flag in table.flags {
+                let expected = purposes.iter().find(|(name, _)| *name == flag.name);
+                let expected = expected.map_or(Purpose::Podmans, |(_, purpose)| *purpose);
+                assert_eq!(flag.purpose, expected, "{} --{}", table.subcommand, flag.name);
+            }
+        }
+        for (name, _) in purposes {
+            assert!(TABLES.iter().any(|table| table.long(name).is_some()), "{name}");
         }
     }
 

@@ -82,3 +82,17 @@ pub struct Details {
     /// [`Column::Labels`].
     pub labels: String,
 }
+
+/// Which images a listing is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListType {
+    /// Everything that can be read here.
+    All,
+    /// Images in the ostree repository and in bootc's containers-storage, as bootc means it.
+    Host,
+    /// Images in bootc's containers-storage.
+    Unified,
+    /// References in `/usr/lib/bootc/bound-images.d`.
+    Logical,
+}

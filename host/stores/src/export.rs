@@ -35,30 +35,19 @@ pub enum Said {
     },
 }
 
-/// Writes the image of a commit as an OCI directory.
-pub trait Exporter {
-    /// Exports `commit` into the empty `directory`. `listen` hears what is going on; if it fails, so does all of it.
-    ///
-    /// # Errors
-    /// [`Error`]; what is in the directory then is of no use.
-    fn export(
-        &self,
-        repository: &Repository,
-        commit: &Commit,
-        directory: &Path,
-        listen: &mut dyn FnMut(Said) -> Result<(), Error>,
-    ) -> Result<(), Error>;
-}
-
 /// The helper, which has libostree in it. It gets descriptors and a commit, and judges nothing.
 #[derive(Debug)]
-pub struct HelperExporter {
+pub struct Exporter {
     /// Where it may be, in order.
     pub directories: Vec<PathBuf>,
 }
 
-impl Exporter for HelperExporter {
-    fn export(
+impl Exporter {
+    /// Exports `commit` into the empty `directory`. `listen` hears what is going on; if it fails, so does all of it.
+    ///
+    /// # Errors
+    /// [`Error`]; what is in the directory then is of no use.
+    pub fn export(
         &self,
         repository: &Repository,
         commit: &Commit,

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use bootc_image_core::frozen::Frozen;
-use bootc_image_core::operation::Operation;
+use bootc_image_core::ops::Operation;
 use bootc_image_core::view::view_of;
 use bootc_image_engine::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_grammar::{Command, FlagValue};

@@ -43,7 +43,7 @@ impl Sweep<'_> {
             self.first,
             self.heals.join(" "),
             Store::Bootc.shell(),
-            include_str!("damage/sweep.sh")
+            include_str!("sweep.sh")
         );
         let output =
             world.enter().registry(true).limit(LIMIT).run(&["bash", "-euo", "pipefail", "-c", &script]).ok();

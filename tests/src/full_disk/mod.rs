@@ -6,8 +6,8 @@ use crate::oracle::Store;
 use crate::world::Enter;
 use crate::{World, programs};
 
-const PREPARE: &str = include_str!("full_disk/prepare.sh");
-const DISK: &str = include_str!("full_disk/disk.sh");
+const PREPARE: &str = include_str!("prepare.sh");
+const DISK: &str = include_str!("disk.sh");
 
 /// What of the host is on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Which crate may be built with which.
 
-use super::{House, Package, folder};
+use super::{House, Package, folder, is_for_tests};
 
 /// A crate, and those of ours that it may depend on. `x/*` is any crate in a folder of the folder x.
 pub type Row = (&'static str, &'static [&'static str]);
@@ -9,8 +9,7 @@ pub type Row = (&'static str, &'static [&'static str]);
 pub fn edges(house: &House, table: &[Row]) -> Vec<String> {
     let mut complaints = Vec::new();
     for package in &house.packages {
-        let is_test = package.folder.split('/').next() == Some("tests");
-        for on in package.dependencies.iter().filter(|_| !is_test) {
+        for on in package.dependencies.iter().filter(|_| !is_for_tests(&package.folder)) {
             let row = table.iter().find(|row| is_row_of(row, package));
             if !row.is_some_and(|(_, may)| may.contains(&on.as_str())) {
                 let may = row.map_or("it has no row".to_owned(), |(_, may)| format!("its row has {may:?}"));

@@ -120,18 +120,18 @@ fn packages(root: &Path) -> Vec<Package> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Metadata = serde_json::from_slice(&output.stdout).unwrap();
     let below = |path: &str| Path::new(path).strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-    let package = |cargos: OfCargo| {
+    let package = |of_cargo: OfCargo| {
         let shipped = |target: &&Target| {
             !target.kind.iter().any(|kind| ["test", "example", "bench"].contains(&kind.as_str()))
         };
         let (roots, other_roots): (Vec<_>, Vec<_>) =
-            cargos.targets.iter().partition(|target| shipped(target));
+            of_cargo.targets.iter().partition(|target| shipped(target));
         let files = |targets: Vec<&Target>| targets.iter().map(|target| below(&target.src_path)).collect();
-        let dependencies = cargos.dependencies.into_iter();
+        let dependencies = of_cargo.dependencies.into_iter();
         let dependencies = dependencies.filter(|on| on.path.is_some() && on.kind.as_deref() != Some("dev"));
         Package {
-            name: cargos.name,
-            folder: folder(&below(&cargos.manifest_path)).to_owned(),
+            name: of_cargo.name,
+            folder: folder(&below(&of_cargo.manifest_path)).to_owned(),
             roots: files(roots),
             other_roots: files(other_roots),
             dependencies: dependencies.map(|on| on.name).collect(),
@@ -143,4 +143,9 @@ fn packages(root: &Path) -> Vec<Package> {
 /// The folder that a file is in; `x/mod.rs` is in `x`.
 fn folder(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Nothing of it is shipped.
+fn is_for_tests(path: &str) -> bool {
+    path == "tests" || path.starts_with("tests/")
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::House;
 use super::modules::Modules;
+use super::{House, is_for_tests};
 
 const OF_A_FILE: usize = 500;
 const OF_A_CRATE: usize = 6_000;
@@ -36,8 +36,4 @@ pub fn sizes(house: &House) -> Vec<String> {
         }
     }
     complaints
-}
-
-fn is_for_tests(path: &str) -> bool {
-    path == "tests" || path.starts_with("tests/")
 }

@@ -19,7 +19,7 @@ impl Store {
         match self {
             Store::Default => "store_podman() { podman \"$@\"; }\n",
             Store::Bootc => {
-                concat!(include_str!("oracle/bootc-podman.sh"), "store_podman() { bootc_podman \"$@\"; }\n")
+                concat!(include_str!("bootc-podman.sh"), "store_podman() { bootc_podman \"$@\"; }\n")
             }
         }
     }

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use std::os::fd::RawFd;
 
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::{Request, cmd};
 use bootc_image_core::plugin::{CommandClaim, Plugins};
 use bootc_image_grammar::{Arity, Flag, Kind, Table, table};
 use bootc_image_model::capability::Capability;
@@ -18,10 +18,10 @@ use crate::exit::Failure;
 /// is given is checked option by option and can't lead out of that storage. podman's own exit code is passed on.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
-pub(crate) struct Cmd {
+pub(super) struct Cmd {
     /// Write how it ended to this open descriptor: {"origin":"host","code":77}; the origin of podman's own codes is "podman"
     #[arg(long, value_name = "N")]
-    pub(crate) status_fd: Option<RawFd>,
+    pub(super) status_fd: Option<RawFd>,
     /// The subcommand and its arguments
     #[arg(value_name = "SUBCOMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
@@ -29,7 +29,7 @@ pub(crate) struct Cmd {
 
 impl Cmd {
     /// The help that was asked for, if it was. Needs no plugin to be loaded: manifests and tables say it all (D3.12).
-    pub(crate) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+    pub(super) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
         let words: Vec<_> = self.words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
         let claims = match words.as_slice() {
             [] | ["--help" | "-h" | "help"] => return Ok(Some(overview(&plugins.command_claims()?))),
@@ -47,13 +47,13 @@ impl Cmd {
         Ok(claim.map(usage))
     }
 
-    pub(crate) fn into_request(self) -> Result<Request, Failure> {
+    pub(super) fn into_request(self) -> Result<Request, Failure> {
         let mut words = Vec::with_capacity(self.words.len());
         for word in self.words {
             words.push(word.into_string().map_err(Failure::NotUtf8)?);
         }
         let args = words.split_off(1.min(words.len()));
-        Ok(Request::Cmd { name: words.pop().unwrap_or_default(), args })
+        Ok(Request::Cmd(cmd::Request { name: words.pop().unwrap_or_default(), args }))
     }
 }
 
@@ -72,7 +72,7 @@ fn overview(claims: &[CommandClaim]) -> String {
 }
 
 /// What plugins offer, a line each: name and summary.
-pub(crate) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &'a str)> + Clone) -> String {
+pub(super) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &'a str)> + Clone) -> String {
     let width = claims.clone().map(|(_, name, _)| name.len()).max().unwrap_or(0);
     let text: String =
         claims.map(|(plugin, name, summary)| format!("  {name:width$}  {summary} [{plugin}]\n")).collect();
@@ -80,7 +80,7 @@ pub(crate) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &
 }
 
 /// Whether a plugin that was granted this may give podman this option.
-pub(crate) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
+pub(super) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
     let has = |needed| granted.iter().any(|capability| capability.name == needed);
     flag.kind != Kind::Secret && flag.kind.capability().is_none_or(has)
 }

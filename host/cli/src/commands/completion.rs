@@ -3,8 +3,8 @@ use bootc_image_grammar::{Arity, Flag, table};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, CommandFactory as _, ValueEnum};
 
-use crate::arguments::Arguments;
-use crate::commands::cmd::is_usable;
+use super::Arguments;
+use super::cmd::is_usable;
 use crate::exit::Failure;
 use crate::render::Format;
 use crate::ui::Ui;

@@ -1,5 +1,9 @@
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::Request;
+use bootc_image_core::ops::copy_to_storage::{self, Copied};
 use clap::Args;
+
+use crate::exit::Failure;
+use crate::ui::Ui;
 
 /// Copy an image of this host to podman's storage
 ///
@@ -14,8 +18,13 @@ pub(crate) struct CopyToStorage {
     target: Option<String>,
 }
 
-impl CopyToStorage {
-    pub(crate) fn into_request(self) -> Request {
-        Request::CopyToStorage { source: self.source, target: self.target }
+impl From<CopyToStorage> for Request {
+    fn from(CopyToStorage { source, target }: CopyToStorage) -> Self {
+        Self::CopyToStorage(copy_to_storage::Request { source, target })
     }
+}
+
+pub(super) fn show(ui: &Ui, Copied { target, image, unchanged }: &Copied) -> Result<u8, Failure> {
+    let done = if *unchanged { "Unchanged" } else { "Copied" };
+    ui.text(&format!("{done}: containers-storage:{target} {}\n", image.manifest_digest))
 }

@@ -1,10 +1,11 @@
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::{ListType, Request};
+use bootc_image_core::ops::{self, Request};
 use bootc_image_core::plugin::{FormatClaim, Plugins};
+use bootc_image_model::columns::ListType;
 use clap::{Args, CommandFactory as _, ValueEnum};
 
-use crate::arguments::Arguments;
-use crate::commands::cmd::offered;
+use super::Arguments;
+use super::cmd::offered;
 use crate::render::ListFormat;
 
 /// List the images of this host
@@ -74,6 +75,6 @@ impl List {
                 .flatten()
                 .any(|claim| claim.name == *name && claim.columns.iter().any(|column| column.is_detail())),
         };
-        (Request::List { image_type, details }, self.format)
+        (Request::List(ops::list::List { image_type, details }), self.format)
     }
 }

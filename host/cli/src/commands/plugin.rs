@@ -1,9 +1,11 @@
 use std::fmt::Write as _;
 
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::approve_plugin::Granted;
+use bootc_image_core::ops::revoke_plugin::Revoked;
+use bootc_image_core::ops::{Report, Request, approve_plugin, revoke_plugin};
+use bootc_image_core::pipeline::Answer;
 use bootc_image_core::plugin::Plugins as _;
-use bootc_image_core::report::Report;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::inventory::{Plugin as Found, Standing};
 use bootc_image_engine::manifest::World;
@@ -17,7 +19,7 @@ use serde::Serialize;
 
 use crate::exit::{self, Failure, OK, UNUSABLE};
 use crate::render::{self, Format, ListFormat};
-use crate::through_pipeline;
+use crate::session::Session;
 use crate::ui::Ui;
 use bootc_image_engine::sanitize;
 
@@ -81,39 +83,48 @@ struct Line {
 
 impl Plugin {
     /// Whether it changes nothing.
-    pub(crate) fn only_looks(&self) -> bool {
+    pub(super) fn only_looks(&self) -> bool {
         !matches!(self.action, Action::Approve { .. } | Action::Revoke { .. })
     }
 
-    pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
+    pub(super) fn run(self, session: &Session<'_>) -> Result<u8, Failure> {
+        let Session { ui, settings, plugins } = *session;
         match self.action {
             Action::List { format } => list(ui, settings, plugins, format),
             Action::Show { plugin } => show(ui, settings, plugins, &plugin),
-            Action::Approve { plugin, mandatory } => approve(ui, settings, plugins, plugin, mandatory),
+            Action::Approve { plugin, mandatory } => approve(session, plugin, mandatory),
             Action::Revoke { plugin } => {
-                let report = through_pipeline(ui, settings, plugins, Request::RevokePlugin { plugin })?;
-                render::report(ui, plugins, report, &ListFormat::default())
+                let answer = session.run(&Request::RevokePlugin(revoke_plugin::Request { plugin }))?;
+                super::show(ui, plugins, answer, &ListFormat::default())
             }
             Action::Doctor { plugin } => doctor(ui, settings, plugins, plugin.as_deref()),
         }
     }
 }
 
-fn approve(
-    ui: &Ui,
-    settings: &Settings,
-    plugins: &PluginSet,
-    plugin: String,
-    mandatory: bool,
-) -> Result<u8, Failure> {
+pub(super) fn show_approved(ui: &Ui, Granted { grant, file }: &Granted) -> Result<u8, Failure> {
+    let native = if grant.native { "It is native code and runs with full authority.\n" } else { "" };
+    let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
+    let granted = sanitize::lines(&granted.collect::<String>());
+    let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
+    let mandatory = if grant.mandatory { "It is mandatory: without it everything is denied.\n" } else { "" };
+    ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{mandatory}{granted}"))
+}
+
+pub(super) fn show_revoked(ui: &Ui, Revoked { plugin, file }: &Revoked) -> Result<u8, Failure> {
+    ui.text(&format!("Revoked: {plugin}, removed {}\n", file.display()))
+}
+
+fn approve(session: &Session<'_>, plugin: String, mandatory: bool) -> Result<u8, Failure> {
+    let Session { ui, settings, plugins } = *session;
     let again = format!("bootc-image plugin approve --mandatory {plugin}");
     let doctor = format!("bootc-image plugin doctor {plugin}");
-    let report = through_pipeline(ui, settings, plugins, Request::ApprovePlugin { plugin, mandatory })?;
-    let grant = match &report {
-        Report::Approved { grant, .. } => Some(grant.clone()),
+    let answer = session.run(&Request::ApprovePlugin(approve_plugin::Request { plugin, mandatory }))?;
+    let grant = match &answer {
+        Answer::Done(Report::Approved(Granted { grant, .. })) => Some(grant.clone()),
         _ => None,
     };
-    let code = render::report(ui, plugins, report, &ListFormat::default())?;
+    let code = super::show(ui, plugins, answer, &ListFormat::default())?;
     // It would have been, or is already.
     let Some(grant) = grant else { return Ok(code) };
     ui.note(&match (grant.native, plugins.runs_native_code()) {

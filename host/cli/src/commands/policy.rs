@@ -1,21 +1,20 @@
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
-use bootc_image_core::pipeline::Pipeline;
+use bootc_image_core::pipeline::{Answer, Pipeline};
 use bootc_image_core::policy::{Judged, POLICY_FAILED, Verdict};
-use bootc_image_core::report::Report;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::cases::{self, Case, Expected};
 use bootc_image_model::settings::Settings;
 use bootc_image_os::children;
 use clap::{Args, Parser as _, Subcommand};
 
-use crate::arguments::{Arguments, Command, Operation};
+use super::{Arguments, Command, Operation};
 use crate::exit::{DENIED, FAILED, Failure, OK};
 use crate::render;
+use crate::session::Session;
 use crate::settings::from_directory;
 use crate::ui::Ui;
-use crate::{through_pipeline, with_pipeline};
 
 /// See what policies say, before it matters
 #[derive(Debug, Args)]
@@ -41,32 +40,33 @@ enum Action {
 
 impl Policy {
     /// Whether it is about policies alone, and no system's images.
-    pub(crate) fn is_test(&self) -> bool {
+    pub(super) fn is_test(&self) -> bool {
         matches!(self.action, Action::Test { .. })
     }
 
-    pub(crate) fn run(self, ui: &Ui, settings: &Settings, plugins: &PluginSet) -> Result<u8, Failure> {
+    pub(super) fn run(self, session: &Session<'_>) -> Result<u8, Failure> {
         match self.action {
-            Action::Explain { operation } => explain(ui, settings, plugins, operation),
+            Action::Explain { operation } => explain(session, operation),
             Action::Test { file } => {
-                with_pipeline(ui, settings, plugins, |pipeline| test(ui, plugins, pipeline, &file))
+                session.with_pipeline(|pipeline| test(session.ui, session.plugins, pipeline, &file))
             }
         }
     }
 }
 
-fn explain(ui: &Ui, settings: &Settings, plugins: &PluginSet, operation: Operation) -> Result<u8, Failure> {
-    let (request, _) = operation.into_request(plugins)?;
-    let settings = Settings { dry_run: true, ..settings.clone() };
-    let judged = match through_pipeline(ui, &settings, plugins, request)? {
-        Report::Judged(judged) => judged,
+fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
+    let ui = session.ui;
+    let (request, _) = operation.into_request(session.plugins)?;
+    let settings = Settings { dry_run: true, ..session.settings.clone() };
+    let judged = match (Session { settings: &settings, ..*session }).run(&request)? {
+        Answer::Judged(judged) => judged,
         // A plugin that has nothing to do is asked nothing more.
         _ => return ui.text("nothing would run\n"),
     };
     let mut code = OK;
     for judged in &judged {
         ui.data(|out| {
-            let kind = bootc_image_core::view::view_of(judged.frozen()).map(|view| view.kind);
+            let kind = judged.frozen().policy_input().map(|view| view.kind);
             let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
             writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.frozen().digest())?;
             let asked = judged.verdicts().iter().flat_map(rows);
@@ -107,7 +107,7 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     pipeline.refuse_delegated("`policy test`")?;
     pipeline.refuse_broken()?;
-    let from = from_directory(file, pipeline.settings.directory.as_deref())?;
+    let from = from_directory(file, pipeline.context.settings.directory.as_deref())?;
     let text = cases::read_file(&from).map_err(Error::io("read", file))?;
     let cases =
         Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;

@@ -1,4 +1,4 @@
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::{Request, prune};
 use clap::Args;
 
 /// Remove images that nobody needs from bootc's container storage
@@ -12,8 +12,8 @@ pub(crate) struct Prune {
     all: bool,
 }
 
-impl Prune {
-    pub(crate) fn into_request(self) -> Request {
-        Request::Prune { all: self.all }
+impl From<Prune> for Request {
+    fn from(Prune { all }: Prune) -> Self {
+        Self::Prune(prune::Request { all })
     }
 }

@@ -1,5 +1,10 @@
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::{Request, remove};
+use bootc_image_engine::sanitize;
+use bootc_image_model::image::Removal;
 use clap::Args;
+
+use crate::exit::Failure;
+use crate::ui::Ui;
 
 /// Remove images from bootc's container storage
 ///
@@ -12,8 +17,20 @@ pub(crate) struct Remove {
     images: Vec<String>,
 }
 
-impl Remove {
-    pub(crate) fn into_request(self) -> Request {
-        Request::Remove { images: self.images }
+impl From<Remove> for Request {
+    fn from(Remove { images }: Remove) -> Self {
+        Self::Remove(remove::Request { images })
     }
+}
+
+pub(super) fn show(ui: &Ui, removal: &Removal) -> Result<u8, Failure> {
+    let tagged: Vec<&str> =
+        removal.names.iter().map(String::as_str).filter(|name| !name.contains('@')).collect();
+    let names = if tagged.is_empty() { removal.names.join(" ") } else { tagged.join(" ") };
+    let done = match (removal.whole, removal.names.is_empty()) {
+        (true, true) => format!("Removed: {}", removal.id),
+        (true, false) => format!("Removed: {names} {}", removal.id),
+        (false, _) => format!("Untagged: {names} of {}", removal.id),
+    };
+    ui.text(&(sanitize::sanitize(&done) + "\n"))
 }

@@ -1,5 +1,10 @@
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::Request;
+use bootc_image_core::ops::repair::{self, Repaired};
+use bootc_image_engine::sanitize;
 use clap::Args;
+
+use crate::exit::Failure;
+use crate::ui::Ui;
 
 /// Fetch the layers of images in bootc's container storage again and replace them
 ///
@@ -16,8 +21,15 @@ pub(crate) struct Repair {
     all: bool,
 }
 
-impl Repair {
-    pub(crate) fn into_request(self) -> Request {
-        Request::Repair { images: self.images, all: self.all }
+impl From<Repair> for Request {
+    fn from(Repair { images, all }: Repair) -> Self {
+        Self::Repair(repair::Request { images, all })
     }
+}
+
+pub(super) fn show(ui: &Ui, Repaired { image, layers }: &Repaired) -> Result<u8, Failure> {
+    let manifest = image.manifest_digest.as_ref().map(|digest| format!(" {digest}"));
+    let layers = if *layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") };
+    let done = format!("Repaired: {image}{} ({layers})", manifest.unwrap_or_default());
+    ui.text(&(sanitize::sanitize(&done) + "\n"))
 }

@@ -1,4 +1,4 @@
-use bootc_image_core::operation::Request;
+use bootc_image_core::ops::{Request, set_unified};
 use clap::Args;
 
 /// Get the booted image into bootc's storage, so that bootc updates the host by way of it
@@ -8,8 +8,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(crate) struct SetUnified {}
 
-impl SetUnified {
-    pub(crate) fn into_request(self) -> Request {
-        Request::SetUnified
+impl From<SetUnified> for Request {
+    fn from(_: SetUnified) -> Self {
+        Self::SetUnified(set_unified::Request)
     }
 }

@@ -11,8 +11,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::Error;
+use crate::ops::Report;
+use crate::ops::copy_to_storage::Copied;
+use crate::ops::pull_from_default_storage::Pulled;
+use crate::ops::repair::Repaired;
 use crate::policy::{Judged, Verdict};
-use crate::report::Report;
 use bootc_image_model::denial::Denial;
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::LocalImage;
@@ -66,10 +69,11 @@ impl Outcome {
     pub(crate) fn of(result: &Result<Report, Error>) -> Self {
         match result {
             Ok(Report::Exited { code }) => Self::Exited { code: *code },
-            Ok(Report::Copied { image, unchanged, .. } | Report::Pulled { image, unchanged, .. }) => {
-                Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) }
-            }
-            Ok(Report::Repaired { image, .. }) => Self::Done {
+            Ok(
+                Report::Copied(Copied { image, unchanged, .. })
+                | Report::Pulled(Pulled { image, unchanged, .. }),
+            ) => Self::Done { image: Some(image.clone()), unchanged: Some(*unchanged) },
+            Ok(Report::Repaired(Repaired { image, .. })) => Self::Done {
                 image: image
                     .manifest_digest
                     .as_ref()
@@ -88,39 +92,6 @@ impl Outcome {
             None => Self::Failed { error: error.with_causes() },
         }
     }
-}
-
-/// Keeps the record.
-pub trait Recorder {
-    /// Writes that `judged` is about to run. It is on disk when this returns.
-    ///
-    /// # Errors
-    /// [`Error`] if it isn't; then nothing may run.
-    fn intent(&self, judged: &Judged) -> Result<RecordId, Error>;
-
-    /// Writes how it ended.
-    ///
-    /// # Errors
-    /// [`Error`] if that couldn't be written; the operation has run.
-    fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error>;
-
-    /// Writes that names were looked up, and how that ended, of an operation that nobody had objected to so far and that
-    /// hasn't run: because the look-up didn't succeed, or because nothing was to run.
-    ///
-    /// # Errors
-    /// [`Error`] if that couldn't be written.
-    fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error>;
-
-    /// Writes the lines for which there was no room when they came, if there is now. Says what still waits.
-    fn waiting(&self) -> Option<String> {
-        None
-    }
-
-    /// Writes that something was refused: `judged` if it came so far as to be judged.
-    ///
-    /// # Errors
-    /// [`Error`] if that couldn't be written; it stays refused.
-    fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error>;
 }
 
 /// One line of the record.
@@ -178,11 +149,11 @@ impl Process {
 
 /// The record in a directory of root's, as JSON lines.
 #[derive(Debug)]
-pub struct FileRecorder {
+pub struct Recorder {
     journal: Journal,
 }
 
-impl FileRecorder {
+impl Recorder {
     /// A record in `directory`, which is made at the first line.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { journal: Journal::new(directory.into()) }
@@ -205,8 +176,12 @@ fn of_counted(count: u64) -> Result<Vec<u8>, Error> {
     text(&Line { count: Some(count), ..line("not-recorded", &new_id()?) })
 }
 
-impl Recorder for FileRecorder {
-    fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
+impl Recorder {
+    /// Writes that `judged` is about to run. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error`] if it isn't; then nothing may run.
+    pub fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
         let id = new_id()?;
         // What only takes something away must be possible on a full disk; nothing else begins there.
         let takes_away = judged.frozen().operation().only_takes_away();
@@ -224,14 +199,19 @@ impl Recorder for FileRecorder {
         Ok(RecordId(id))
     }
 
-    fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
+    /// Writes how it ended.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; the operation has run.
+    pub fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
         // It has run, whatever it has left of the room.
         self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) }, Room::Reserved)?;
         self.journal.keep_reserve();
         Ok(())
     }
 
-    fn waiting(&self) -> Option<String> {
+    /// Writes the lines for which there was no room when they came, if there is now. Says what still waits.
+    pub fn waiting(&self) -> Option<String> {
         match self.journal.settle(&of_counted) {
             Ok(0) => None,
             Ok(count) => Some(format!(
@@ -245,7 +225,12 @@ impl Recorder for FileRecorder {
         }
     }
 
-    fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
+    /// Writes that names were looked up, and how that ended, of an operation that nobody had objected to so far and that
+    /// hasn't run: because the look-up didn't succeed, or because nothing was to run.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written.
+    pub fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         let id = new_id()?;
         let short = Short::of(Some(judged))?;
         self.write(
@@ -262,7 +247,11 @@ impl Recorder for FileRecorder {
         )
     }
 
-    fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
+    /// Writes that something was refused: `judged` if it came so far as to be judged.
+    ///
+    /// # Errors
+    /// [`Error`] if that couldn't be written; it stays refused.
+    pub fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
         let id = new_id()?;
         let short = Short::of(judged)?;
         let denial = Denial { message: beginning(&denial.message, LONGEST_TEXT), ..denial.clone() };
@@ -364,18 +353,18 @@ mod tests {
     use bootc_image_model::denial::By;
 
     /// A record in this directory that has nothing to do with this machine's.
-    fn recorder(scratch: &Path) -> FileRecorder {
-        FileRecorder { journal: Journal::with_run(scratch.join("audit"), scratch.join("run")) }
+    fn recorder(scratch: &Path) -> Recorder {
+        Recorder { journal: Journal::with_run(scratch.join("audit"), scratch.join("run")) }
     }
 
-    fn deny(recorder: &FileRecorder) -> Result<(), Error> {
+    fn deny(recorder: &Recorder) -> Result<(), Error> {
         let subject = Subject::new(Some(1), None);
         let denial =
             Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None };
         recorder.denied(&subject, &denial, None)
     }
 
-    fn end(recorder: &FileRecorder, id: &str) {
+    fn end(recorder: &Recorder, id: &str) {
         recorder.outcome(&RecordId(id.to_owned()), &Outcome::Exited { code: 3 }).unwrap();
     }
 

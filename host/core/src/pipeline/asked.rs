@@ -1,24 +1,25 @@
 //! What plugins ask for while they plan: requests that go the same way as everything else, with the plugin in their subject
 //! (D3.5).
 
-use bootc_image_os::error::Error as OsError;
 use std::cell::{Cell, RefCell};
 
-use bootc_image_model::weakened::is_off;
-
-use super::local::{as_named_here, meanings};
-use super::{Pipeline, copy, pull, shortened};
-use crate::error::Error;
-use crate::frozen::Frozen;
-use crate::operation::{DEFAULT_TARGET, Operation, Request};
-use crate::plugin::Host;
-use crate::policy::{Judged, validators};
-use crate::report::Report;
 use bootc_image_model::capability::{COPIES_IMAGES, PULLS_IMAGES};
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::subject::Subject;
 use bootc_image_model::view::Name;
+use bootc_image_model::weakened::is_off;
+use bootc_image_os::error::Error as OsError;
+
+use super::Pipeline;
+use crate::error::Error;
+use crate::images::names::{as_named_here, meanings};
+use crate::ops::copy_to_storage::{self, Copied, DEFAULT_TARGET};
+use crate::ops::list::List;
+use crate::ops::pull_from_default_storage::{self, Pulled};
+use crate::ops::{Report, Request};
+use crate::plugin::{Granted, Host, Wish};
+use crate::policy::Judged;
 
 /// Here and now.
 pub(super) struct Here<'a> {
@@ -32,8 +33,8 @@ pub(super) struct Here<'a> {
 }
 
 impl Host for Here<'_> {
-    fn ask(&self, request: Request) -> Result<Report, Error> {
-        let done = self.do_it(request);
+    fn ask(&self, wish: Wish) -> Result<Granted, Error> {
+        let done = self.grant(wish);
         if let Err(Error::Os(OsError::Interrupted { signal })) = &done {
             self.interrupted.set(Some(*signal));
         }
@@ -42,58 +43,63 @@ impl Host for Here<'_> {
 }
 
 impl Here<'_> {
-    fn do_it(&self, request: Request) -> Result<Report, Error> {
-        let pipeline = self.pipeline;
-        let (operation, reads) = match request {
-            Request::List { image_type, details } => (Operation::List { image_type, details }, true),
-            Request::CopyToStorage { source, target } => {
+    fn grant(&self, wish: Wish) -> Result<Granted, Error> {
+        let request = self.request(wish)?;
+        let context = &self.pipeline.context;
+        let operations = request.resolve(context)?.operations;
+        let mut done = Err(Error::NothingNamed);
+        for judged in self.pipeline.judge(operations, &self.subject, &[]) {
+            done = Ok(self.run(judged, request.acts())?);
+        }
+        Ok(match done? {
+            Report::Listing(listing) => {
+                listing.problems.iter().for_each(|problem| context.talk.note(&problem.with_causes()));
+                Granted::Listing(listing)
+            }
+            Report::Copied(Copied { target: name, image, unchanged })
+            | Report::Pulled(Pulled { name, image, unchanged }) => Granted::Image { name, image, unchanged },
+            // No wish becomes any other operation.
+            _ => return Err(Error::NothingNamed),
+        })
+    }
+
+    fn request(&self, wish: Wish) -> Result<Request, Error> {
+        Ok(match wish {
+            Wish::List { image_type, details } => Request::List(List { image_type, details }),
+            Wish::CopyToStorage { source, target } => {
                 let target_name = target.as_deref().unwrap_or(DEFAULT_TARGET);
                 for name in source.as_deref().into_iter().chain([target_name]) {
                     self.refuse_outside(COPIES_IMAGES, name)?;
                 }
-                (copy::resolve(pipeline, source.as_deref(), target.as_deref())?, false)
+                Request::CopyToStorage(copy_to_storage::Request { source, target })
             }
-            Request::PullFromDefaultStorage { images } => match images.as_slice() {
-                [image] => {
-                    self.refuse_outside(PULLS_IMAGES, image)?;
-                    (pull::resolve(pipeline, image)?, false)
-                }
-                _ => return Err(Error::NothingNamed),
-            },
-            _ => {
-                return Err(Error::Denied(Denial {
-                    by: By::Host("host"),
-                    code: "not-for-plugins".to_owned(),
-                    message: "plugins ask for lists and copies only".to_owned(),
-                    hint: None,
-                }));
+            Wish::PullFromDefaultStorage { image } => {
+                self.refuse_outside(PULLS_IMAGES, &image)?;
+                Request::PullFromDefaultStorage(pull_from_default_storage::Request { images: vec![image] })
             }
-        };
-        let settings = pipeline.settings;
-        let frozen = Frozen::new(operation, self.subject.clone(), settings.sysroot.clone());
-        let judged = validators(&settings.configuration, Vec::new(), pipeline.plugins).judge(frozen);
-        if settings.dry_run && !reads {
+        })
+    }
+
+    fn run(&self, judged: Judged, acts: bool) -> Result<Report, Error> {
+        let settings = self.pipeline.context.settings;
+        if settings.dry_run && acts {
             let denial = judged.denial().cloned();
             self.judged.borrow_mut().push(judged);
             return Err(denial.map_or(Error::DryRun, Error::Denied));
         }
-        pipeline.refuse_denied(&judged)?;
-        let done = if reads && !settings.configuration.record_reads {
-            pipeline.execute(judged.approve()?)
+        self.pipeline.refuse_denied(&judged)?;
+        if acts || settings.configuration.record_reads {
+            self.pipeline.run_recorded(judged)
         } else {
-            pipeline.run_recorded(judged)
-        };
-        if let Ok(Report::Listing(listing)) = &done {
-            listing.problems.iter().for_each(|problem| pipeline.talk.note(&problem.with_causes()));
+            judged.approve()?.execute(&self.pipeline.context)
         }
-        done
     }
 
     /// That nothing is told of what isn't even written as something in the scope: a name that is there and one that isn't are
     /// the same refusal.
     fn refuse_outside(&self, needed: &str, written: &str) -> Result<(), Error> {
         let granted = match &self.subject.plugin {
-            Some(plugin) => self.pipeline.plugins.granted(plugin),
+            Some(plugin) => self.pipeline.context.plugins.granted(plugin),
             None => Vec::new(),
         };
         let scopes: Vec<_> = granted.iter().filter(|capability| capability.name == needed).collect();
@@ -125,7 +131,14 @@ impl Here<'_> {
 pub(super) struct Nowhere;
 
 impl Host for Nowhere {
-    fn ask(&self, _: Request) -> Result<Report, Error> {
+    fn ask(&self, _: Wish) -> Result<Granted, Error> {
         Err(Error::DryRun)
     }
+}
+
+/// The beginning of what was typed, harmless.
+pub(super) fn shortened(name: &str) -> String {
+    const LONGEST: usize = 64;
+    let more = if name.chars().nth(LONGEST).is_some() { "..." } else { "" };
+    name.chars().take(LONGEST).collect::<String>().escape_debug().to_string() + more
 }

@@ -1,20 +1,19 @@
 //! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
 //! is a plugin's claim, never a list here (D3.12).
 
-use crate::view::view_of;
 use std::path::Path;
 
-use bootc_image_grammar::{Command, FlagValue, Kind, Value};
+use bootc_image_grammar::{Kind, OwnOperation, Value, own_spellings};
 
 use super::Validator;
 use bootc_image_model::configuration::Delegated;
 use bootc_image_model::weakened::is_off;
 
 use crate::frozen::Frozen;
-use crate::operation::Operation;
-use crate::pipeline::is_native;
+use crate::ops::cmd::Cmd;
+use crate::ops::{Delegated as Needs, ForPlugins, Operation};
 use crate::plugin::{CommandClaim, Plugins};
-use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_model::capability::Capability;
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
 use bootc_image_model::subject::Subject;
@@ -41,36 +40,22 @@ impl Validator for Delegation {
             return Ok(());
         }
         early(self.0, frozen.subject(), frozen.sysroot())?;
-        let builds = || match frozen.operation() {
-            Operation::Cmd { command, .. } => takes(command, Kind::Source),
-            _ => false,
-        };
-        let grants =
-            matches!(frozen.operation(), Operation::ApprovePlugin { .. } | Operation::RevokePlugin { .. });
-        let unsafely = || match frozen.operation() {
-            Operation::Cmd { command, .. } => command
-                .flags()
-                .iter()
-                .any(|flag| flag.name == "tls-verify" && flag.value == FlagValue::Switch(false)),
-            _ => false,
-        };
-        let loads =
-            || matches!(frozen.operation(), Operation::Cmd { command, .. } if command.name() == "load");
-        let (what, code) = if grants && !self.0.plugins {
-            ("approving and revoking plugins", "delegated-plugins")
-        } else if builds() && !self.0.build {
-            ("`cmd build`", "delegated-build")
-        } else if loads() && !self.0.load {
-            ("`cmd load`", "delegated-load")
-        } else if unsafely() {
-            (
+        let refused = |needs: &Needs| match needs {
+            Needs::Plugins if !self.0.plugins => {
+                Some(("approving and revoking plugins", "delegated-plugins"))
+            }
+            Needs::Builds if !self.0.build => Some(("`cmd build`", "delegated-build")),
+            Needs::Loads if !self.0.load => Some(("`cmd load`", "delegated-load")),
+            Needs::Insecure => Some((
                 "--tls-verify=false, which could hand root's credentials to anybody on the way,",
                 "delegated-insecure",
-            )
-        } else {
-            return Ok(());
+            )),
+            Needs::Plugins | Needs::Builds | Needs::Loads => None,
         };
-        Err(not_delegated(what, code))
+        match frozen.operation().delegated().iter().find_map(refused) {
+            Some((what, code)) => Err(not_delegated(what, code)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -98,10 +83,6 @@ fn not_delegated(what: &str, code: &str) -> Denial {
     denial("delegation", code, message, hint)
 }
 
-fn takes(command: &Command, kind: Kind) -> bool {
-    command.table().into_iter().flat_map(|table| table.operands).any(|operand| operand.kind == kind)
-}
-
 /// A plan runs only as the subcommand that was invoked, and only if the plugin whose plan it is owns that (D3.2).
 pub(super) struct Claims(pub(super) Vec<CommandClaim>);
 
@@ -115,12 +96,10 @@ impl Validator for Claims {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let (invoked, plugin, command) = match frozen.operation() {
-            Operation::Cmd { invoked, plugin, command, .. } => (invoked, plugin, command),
-            Operation::Remove { .. } => return self.spelled(frozen, &["rm", "rmi"]),
-            Operation::Prune { .. } => return self.spelled(frozen, &["prune"]),
-            _ => return Ok(()),
-        };
+        if let ForPlugins::Owns(operation) = frozen.operation().for_plugins() {
+            return self.spelled(frozen, operation);
+        }
+        let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
         let planned = command.name();
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it";
         if planned != invoked && !is_off("claims") {
@@ -139,8 +118,10 @@ impl Validator for Claims {
 
 impl Claims {
     /// An operation of our own that a plugin planned as a subcommand of podman: it must own one of these.
-    fn spelled(&self, frozen: &Frozen, subcommands: &[&str]) -> Result<(), Denial> {
+    fn spelled(&self, frozen: &Frozen, operation: OwnOperation) -> Result<(), Denial> {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
+        let spellings = own_spellings().filter(|(_, own)| *own == operation);
+        let subcommands: Vec<&str> = spellings.map(|(spelling, _)| spelling).collect();
         let owns = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
         if is_off("claims") || subcommands.iter().any(owns) {
             return Ok(());
@@ -164,8 +145,8 @@ impl Validator for Grammar<'_> {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Operation::Cmd { command, .. } = frozen.operation() else { return Ok(()) };
-        if is_native(command.name()) {
+        let Operation::Cmd(Cmd { command, .. }) = frozen.operation() else { return Ok(()) };
+        if command.does().own().is_some() {
             let message = format!("`cmd {}` isn't podman's to do", command.name());
             let hint = "use: bootc-image remove, or: bootc-image prune";
             return Err(denial(self.name(), "native", message, hint));
@@ -202,13 +183,11 @@ impl Validator for Capabilities<'_> {
         if is_off("capabilities") {
             return Ok(());
         }
-        let needed = match frozen.operation() {
-            Operation::Cmd { .. } | Operation::Remove { .. } | Operation::Prune { .. } => return Ok(()),
-            Operation::List { .. } => LISTS_IMAGES,
-            Operation::CopyToStorage { .. } => COPIES_IMAGES,
-            Operation::PullFromDefaultStorage { .. } => PULLS_IMAGES,
-            other => {
-                let message = format!("no plugin may ask for `{}`", other.kind());
+        let needed = match frozen.operation().for_plugins() {
+            ForPlugins::PlansIt | ForPlugins::Owns(_) => return Ok(()),
+            ForPlugins::Needs(capability) => capability,
+            ForPlugins::Never => {
+                let message = format!("no plugin may ask for `{}`", frozen.operation().kind());
                 return Err(denial(self.name(), "not-for-plugins", message, "run it yourself"));
             }
         };
@@ -220,7 +199,7 @@ impl Validator for Capabilities<'_> {
             let message = format!("plugin {plugin} asked for `{kind}` without the capability {needed}");
             return Err(denial(self.name(), "not-granted", message, &hint));
         }
-        let images = view_of(frozen).map(|view| view.images).unwrap_or_default();
+        let images = frozen.policy_input().map(|view| view.images).unwrap_or_default();
         let in_scope = |name: &Name| granted.iter().any(|capability| capability.has_name(name));
         let Some(outside) = images.iter().find(|image| !image.name.as_ref().is_some_and(in_scope)) else {
             return Ok(());
@@ -391,17 +370,15 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
 }
 
 /// What a deployment, a bound image, a unit or a container needs stays (D3.13).
-pub(super) struct Needs;
+pub(super) struct Needed;
 
-impl Validator for Needs {
+impl Validator for Needed {
     fn name(&self) -> &'static str {
         "needs"
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let (Operation::Remove { image } | Operation::Prune { image, .. }) = frozen.operation() else {
-            return Ok(());
-        };
+        let Some(image) = frozen.operation().removal() else { return Ok(()) };
         match &image.needed_by {
             Some(who) if !is_off("needs") => {
                 let message = format!("{image} is needed by {who}");
@@ -423,8 +400,8 @@ impl Validator for Pinning {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Operation::Cmd { command, pinned: false, .. } = frozen.operation() else { return Ok(()) };
-        if !takes(command, Kind::Remote) || is_off("pinning") {
+        let Operation::Cmd(Cmd { command, pinned: false, .. }) = frozen.operation() else { return Ok(()) };
+        if !command.has_operand_of(Kind::Remote) || is_off("pinning") {
             return Ok(());
         }
         let names = command.operands().join(" ");
@@ -438,9 +415,10 @@ mod tests {
     use bootc_image_grammar::parse;
 
     use super::*;
-    use crate::operation::ListType;
+    use crate::ops::{cmd, list, revoke_plugin};
     use crate::policy::tests::alone;
     use crate::policy::validators;
+    use bootc_image_model::columns::ListType;
     use bootc_image_model::configuration::Configuration;
     use bootc_image_model::plugin::PluginId;
     use bootc_image_model::subject::Delegation as By;
@@ -461,13 +439,13 @@ mod tests {
     fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> Frozen {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let command = parse(subcommand, &args).unwrap();
-        let operation = Operation::Cmd {
+        let operation = Operation::Cmd(cmd::Cmd {
             invoked: invoked.to_owned(),
             plugin: id("p"),
             command,
             images: Vec::new(),
             pinned,
-        };
+        });
         Frozen::new(operation, caller(None).through(&id("p")), None)
     }
 
@@ -500,13 +478,13 @@ mod tests {
     #[test]
     fn a_plan_without_its_plugin_as_subject_is_refused() {
         let command = parse("list", &[]).unwrap();
-        let operation = Operation::Cmd {
+        let operation = Operation::Cmd(cmd::Cmd {
             invoked: "list".to_owned(),
             plugin: id("p"),
             command,
             images: Vec::new(),
             pinned: true,
-        };
+        });
         let frozen = Frozen::new(operation, caller(None), None);
         assert_eq!(denied(frozen, &[claim("p", "list")]), said("claims", "unclaimed"));
     }
@@ -581,7 +559,7 @@ mod tests {
     #[test]
     fn a_delegated_caller_needs_the_configurations_word_for_another_system() {
         let list = |by, sysroot: Option<&str>| {
-            let operation = Operation::List { image_type: ListType::All, details: false };
+            let operation = Operation::List(list::List { image_type: ListType::All, details: false });
             Frozen::new(operation, caller(by), sysroot.map(str::to_owned))
         };
         assert_eq!(denied(list(None, Some("/x")), &[]), None);
@@ -597,7 +575,13 @@ mod tests {
 
     #[test]
     fn a_delegated_caller_approves_no_plugin() {
-        let revoke = |by| Frozen::new(Operation::RevokePlugin { plugin: id("p") }, caller(by), None);
+        let revoke = |by| {
+            Frozen::new(
+                Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: id("p") }),
+                caller(by),
+                None,
+            )
+        };
         assert_eq!(denied(revoke(None), &[]), None);
         assert_eq!(denied(revoke(Some(By::Sudo)), &[]), said("delegation", "delegated-plugins"));
     }

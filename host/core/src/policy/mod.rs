@@ -2,7 +2,7 @@
 //! policy doesn't compile (D3.1).
 //!
 //! ```compile_fail,E0451
-//! use bootc_image_core::{operation::Operation, policy::Approved};
+//! use bootc_image_core::{ops::Operation, policy::Approved};
 //! fn forge(operation: Operation) -> Approved<Operation> { Approved { value: operation } }
 //! ```
 //!
@@ -10,10 +10,11 @@
 //!
 //! ```
 //! use bootc_image_model::denial::Denial;
-//! use bootc_image_core::{operation::Operation, policy::{Approved, Judged}};
+//! use bootc_image_core::{ops::Operation, policy::{Approved, Judged}};
 //! fn earn(judged: Judged) -> Result<Approved<Operation>, Denial> { judged.approve() }
 //! ```
 
+pub(crate) mod approved;
 mod builtin;
 mod plugins;
 #[cfg(test)]
@@ -23,8 +24,9 @@ use bootc_image_model::configuration::Configuration;
 use serde::Serialize;
 
 use crate::frozen::Frozen;
-use crate::operation::Operation;
+use crate::ops::Operation;
 use crate::plugin::{CommandClaim, Plugins};
+pub use approved::Approved;
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::plugin::{Made, PluginId, Said};
 use bootc_image_model::subject::Subject;
@@ -90,7 +92,7 @@ pub fn validators<'a>(
             Box::new(builtin::Grammar(plugins)),
             Box::new(builtin::Capabilities(plugins)),
             Box::new(builtin::Pinning),
-            Box::new(builtin::Needs),
+            Box::new(builtin::Needed),
         ],
         policies: plugins::judges(configuration, plugins),
     }
@@ -116,12 +118,6 @@ pub struct Judged {
     frozen: Frozen,
     verdicts: Vec<Verdict>,
     unconcerned: Vec<PluginId>,
-}
-
-/// Proof that every validator allowed exactly this value.
-#[derive(Debug)]
-pub struct Approved<T> {
-    value: T,
 }
 
 impl Validators<'_> {
@@ -193,13 +189,6 @@ impl Judged {
                 hint: None,
             });
         }
-        Ok(Approved { value: self.frozen.into_operation() })
-    }
-}
-
-impl<T> Approved<T> {
-    /// The value, to be run.
-    pub(crate) fn into_inner(self) -> T {
-        self.value
+        Ok(Approved::new(self.frozen.into_operation()))
     }
 }

@@ -1,12 +1,11 @@
 //! Policies of plugins among the validators. Whatever keeps one from having an opinion denies (D6).
 
-use crate::view::view_of;
 use std::sync::Arc;
 
 use bootc_image_model::weakened::is_off;
 
 use crate::frozen::Frozen;
-use crate::operation::Operation;
+use crate::ops::Operation;
 use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
 use crate::policy::Verdict;
 use bootc_image_model::configuration::Configuration;
@@ -66,7 +65,7 @@ pub(super) fn ask(
     if judges.is_empty() {
         return;
     }
-    let Some(view) = view_of(frozen).map(Arc::new) else { return };
+    let Some(view) = frozen.policy_input().map(Arc::new) else { return };
     for judge in judges {
         match judge {
             PolicyJudge::Missing { plugin, configured } => {
@@ -103,9 +102,7 @@ pub(super) fn ask(
 /// broken. A plugin that lists isn't a person; and who is root for another could make a policy fail that is asked.
 fn is_excused(frozen: &Frozen, asked: bool) -> bool {
     let Subject { plugin, delegation, .. } = frozen.subject();
-    matches!(frozen.operation(), Operation::List { .. })
-        && plugin.is_none()
-        && (delegation.is_none() || !asked)
+    matches!(frozen.operation(), Operation::List(_)) && plugin.is_none() && (delegation.is_none() || !asked)
 }
 
 fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {

@@ -1,18 +1,19 @@
 //! Policies that do as they are told, and what they lead to.
 
+use crate::ops::{list, remove};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
 use crate::error::Error;
-use crate::operation::ListType;
+use crate::listing::ImageRow;
 use crate::plugin::{
     FormatClaim, FormatError, Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure,
     Wanted,
 };
-use crate::report::ImageRow;
 use bootc_image_model::capability::{Capability, LISTS_IMAGES};
+use bootc_image_model::columns::ListType;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::image::Removal;
 use bootc_image_model::subject::Delegation;
@@ -162,7 +163,7 @@ pub(crate) fn fails(plugin: &str) -> Fixed {
     Fixed { opinion: Err(failure), ..allows(plugin) }
 }
 
-const LIST: Operation = Operation::List { image_type: ListType::All, details: false };
+const LIST: Operation = Operation::List(list::List { image_type: ListType::All, details: false });
 
 /// Something that changes what is there.
 fn act() -> Frozen {
@@ -173,7 +174,7 @@ fn act() -> Frozen {
         whole: true,
         needed_by: None,
     };
-    Frozen::new(Operation::Remove { image }, Subject::new(Some(0), None), None)
+    Frozen::new(Operation::Remove(remove::Remove { image }), Subject::new(Some(0), None), None)
 }
 
 fn judged(configuration: &Configuration, policies: Vec<Fixed>) -> Judged {

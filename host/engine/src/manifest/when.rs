@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bootc_image_core::ops::Operation;
+use bootc_image_grammar::{TABLES, own_spellings};
 use bootc_image_model::pattern::Pattern;
 use bootc_image_model::view::{Role, View};
 use toml::Spanned;
@@ -9,13 +11,6 @@ use toml::Spanned;
 use super::raw::RawWhen;
 use crate::sanitize::is_clean;
 use crate::strict::{Complaint, Source, nearest};
-
-/// Operations beside those of `cmd`.
-const OPERATIONS: &[&str] =
-    &["list", "copy-to-storage", "pull-from-default-storage", "set-unified", "remove", "prune", "repair"];
-
-/// Subcommands that are spellings of operations of the host's own, and what these are called (D3.13).
-const SPELLINGS: &[(&str, &str)] = &[("cmd prune", "prune"), ("cmd rm", "remove"), ("cmd rmi", "remove")];
 
 /// What must match; an empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,14 +73,15 @@ impl When {
 
 /// A pattern that no operation can match would be a policy that is never asked.
 fn matches_something(pattern: &Pattern) -> Result<(), String> {
-    let spelling = |command: &str| SPELLINGS.iter().find(|(spelled, _)| *spelled == command);
-    let commands = bootc_image_grammar::TABLES.iter().map(|table| format!("cmd {}", table.subcommand));
-    let commands = commands.filter(|command| spelling(command).is_none());
-    let known: Vec<String> = OPERATIONS.iter().map(|&name| name.to_owned()).chain(commands).collect();
+    let commands = TABLES.iter().filter(|table| table.does.own().is_none());
+    let commands = commands.map(|table| format!("cmd {}", table.subcommand));
+    let known: Vec<String> = Operation::JUDGED.iter().map(|&name| name.to_owned()).chain(commands).collect();
     if known.iter().any(|name| pattern.matches(name)) {
         return Ok(());
     }
-    if let Some((spelled, judged)) = SPELLINGS.iter().find(|(spelled, _)| pattern.matches(spelled)) {
+    // Other names of operations of the host's own (D3.13).
+    let mut spellings = own_spellings().map(|(name, operation)| (format!("cmd {name}"), operation.name()));
+    if let Some((spelled, judged)) = spellings.find(|(spelled, _)| pattern.matches(spelled)) {
         return Err(format!("no operation is called {spelled:?}: it is judged as {judged:?}"));
     }
     let near = nearest(pattern.as_str(), known.iter().map(String::as_str));

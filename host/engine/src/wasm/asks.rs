@@ -2,7 +2,7 @@
 //! thread on which it was asked for a plan, through its pipeline; the plugin waits on a thread of its own.
 //!
 //! ```text
-//! plugin's thread:  list, copy, pull --Request--> Line ... waits ... <--Report--
+//! plugin's thread:  list, copy, pull --Wish--> Line ... waits ... <--Granted--
 //! caller's thread:                      Host::ask -> pipeline -> judged, recorded, run
 //! ```
 
@@ -13,11 +13,10 @@ use std::thread;
 use std::time::Instant;
 
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::{ListType, Request};
-use bootc_image_core::plugin::Host as Asked;
-use bootc_image_core::report::{ImageRow, Report};
+use bootc_image_core::listing::ImageRow;
+use bootc_image_core::plugin::{Granted, Host as Asked, Wish};
 use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
-use bootc_image_model::columns::{Column, ImageType};
+use bootc_image_model::columns::{Column, ImageType, ListType};
 use bootc_image_model::denial::Kind;
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::pattern::Pattern;
@@ -41,8 +40,8 @@ pub(super) fn may_ask(capabilities: &[Capability]) -> bool {
 
 /// From a plugin's thread to the host.
 pub(super) struct Line {
-    requests: Sender<Request>,
-    answers: Receiver<Result<Report, Error>>,
+    requests: Sender<Wish>,
+    answers: Receiver<Result<Granted, Error>>,
 }
 
 /// Runs `plan` on a thread of its own and meanwhile does what is asked for on the line. An error says why there is no plan.
@@ -67,12 +66,12 @@ pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T 
 
 impl Guest {
     /// Has the host do something; how long that takes isn't the plugin's time.
-    fn ask(&mut self, request: Request) -> wasmtime::Result<Result<Report, Failure>> {
+    fn ask(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
         self.budget().operation()?;
         let gone = || wasmtime::Error::msg("the host doesn't listen any more");
         let line = self.line().ok_or_else(gone)?;
         let start = Instant::now();
-        line.requests.send(request).map_err(|_| gone())?;
+        line.requests.send(wish).map_err(|_| gone())?;
         let answer = line.answers.recv().map_err(|_| gone())?;
         self.clock_mut().pause(start.elapsed());
         match answer {
@@ -80,19 +79,15 @@ impl Guest {
                 Err(wasmtime::Error::msg(error.to_string()))
             }
             Err(error) => Ok(Err(failure(&error))),
-            Ok(report) => Ok(Ok(report)),
+            Ok(granted) => Ok(Ok(granted)),
         }
     }
 
-    fn transfer(&mut self, request: Request) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
-        let report = match self.ask(request)? {
-            Ok(report) => report,
+    fn transfer(&mut self, wish: Wish) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
+        let (name, image, unchanged) = match self.ask(wish)? {
+            Ok(Granted::Image { name, image, unchanged }) => (name, image, unchanged),
+            Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
             Err(failure) => return self.refuse(failure).map(Err),
-        };
-        let (name, image, unchanged) = match report {
-            Report::Copied { target, image, unchanged } => (target, image, unchanged),
-            Report::Pulled { name, image, unchanged } => (name, image, unchanged),
-            other => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
         };
         let LocalImage { id, manifest_digest } = image;
         let told = [
@@ -215,9 +210,9 @@ impl images::Host for Guest {
             Err(why) => return self.refuse(usage(why)).map(Err),
         };
         let details = wanted.iter().any(|column| column.is_detail());
-        let request = Request::List { image_type: filter.list_type(), details };
-        let rows = match self.ask(request)? {
-            Ok(Report::Listing(listing)) => listing.rows,
+        let wish = Wish::List { image_type: filter.list_type(), details };
+        let rows = match self.ask(wish)? {
+            Ok(Granted::Listing(listing)) => listing.rows,
             Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
             Err(failure) => return self.refuse(failure).map(Err),
         };
@@ -237,11 +232,11 @@ impl transfers::Host for Guest {
         target: Option<String>,
     ) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
         self.budget().transfer([source.as_deref(), target.as_deref()].into_iter().flatten())?;
-        self.transfer(Request::CopyToStorage { source, target })
+        self.transfer(Wish::CopyToStorage { source, target })
     }
 
     fn pull_from_default_storage(&mut self, image: String) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
         self.budget().transfer([image.as_str()])?;
-        self.transfer(Request::PullFromDefaultStorage { images: vec![image] })
+        self.transfer(Wish::PullFromDefaultStorage { image })
     }
 }

@@ -32,8 +32,8 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{FormatError, Host, Opinion, Plan, PlanError, Wanted};
-use bootc_image_core::report::ImageRow;
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::view::View;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bootc_image_core::report::ImageRow;
+use bootc_image_core::listing::ImageRow;
 use bootc_image_model::columns::Column;
 use wasmtime::component::Resource;
 

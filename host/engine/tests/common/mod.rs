@@ -4,9 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use bootc_image_core::error::Error;
-use bootc_image_core::operation::Request;
-use bootc_image_core::plugin::{Host, PlanError, Plugins};
-use bootc_image_core::report::Report;
+use bootc_image_core::plugin::{Granted, Host, PlanError, Plugins, Wish};
 use bootc_image_engine::{Builtin, PluginSet, Surroundings};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_test_guests::guest;
@@ -23,7 +21,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 pub(crate) struct Nobody;
 
 impl Host for Nobody {
-    fn ask(&self, request: Request) -> Result<Report, Error> {
+    fn ask(&self, request: Wish) -> Result<Granted, Error> {
         panic!("asked for {request:?}");
     }
 }

@@ -1,0 +1,88 @@
+//! `cmd build` on images that may be damaged: podman takes their layers for granted, and what it builds would be damaged as
+//! well. Such an image keeps no name, and a name that it took goes back to where it was.
+
+use std::collections::HashMap;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::images::storages::Storage;
+use bootc_image_containers_storage::Damage;
+use bootc_image_model::reference::Reference;
+use bootc_image_stores::bootc_store::BootcStore;
+
+/// Which image has which name.
+type Names = HashMap<String, String>;
+
+/// Has podman build: `run` is podman. Returns its exit code.
+pub(crate) fn build(
+    context: &Context<'_>,
+    store: &BootcStore,
+    run: &dyn Fn() -> Result<u8, Error>,
+) -> Result<u8, Error> {
+    let storage = Storage::Bootc(store);
+    let before = storage.images(context, |images, _| {
+        let ids: Vec<String> = images.iter().map(|image| image.id.clone()).collect();
+        let names =
+            images.iter().flat_map(|image| image.names.iter().map(|name| (name.clone(), image.id.clone())));
+        Ok((ids, names.collect::<Names>()))
+    })?;
+    let code = run()?;
+    let (ids, names) = before;
+    let built = storage.images(context, |images, others| {
+        let new = |name: &&String, id: &String| names.get(*name) != Some(id);
+        for image in images.iter() {
+            let given: Vec<String> =
+                image.names.iter().filter(|name| new(name, &image.id)).cloned().collect();
+            if ids.contains(&image.id) && given.is_empty() {
+                continue;
+            }
+            if let Some(damage) = images.damage(image, others)?.filter(|damage| !damage.is_of_metadata()) {
+                return Ok(Some((image.id.clone(), given, damage)));
+            }
+        }
+        Ok(None)
+    })?;
+    let Some((id, given, damage)) = built else { return Ok(code) };
+    take_back(context, &storage, &id, &given, &names)?;
+    if code == 0 { Err(built_on_damage(context, &storage, &id, &given, &damage)) } else { Ok(code) }
+}
+
+/// Takes names from an image; those that another image had get back to that.
+fn take_back(
+    context: &Context<'_>,
+    storage: &Storage<'_>,
+    id: &str,
+    given: &[String],
+    before: &Names,
+) -> Result<(), Error> {
+    let mut new = Vec::new();
+    for name in given {
+        match (before.get(name), Reference::parse_local(name)) {
+            (Some(earlier), Ok(reference)) => storage.tag(context, earlier, &reference)?,
+            _ => new.push(name.clone()),
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut podman = storage.podman(context)?;
+    podman.args(["image", "untag", id]).args(new);
+    Ok(podman.run_quietly()?)
+}
+
+fn built_on_damage(
+    context: &Context<'_>,
+    storage: &Storage<'_>,
+    id: &str,
+    given: &[String],
+    damage: &Damage,
+) -> Error {
+    let image = given.first().cloned().unwrap_or_else(|| id.to_owned());
+    let below =
+        damage.layer().and_then(|layer| storage.names_with(context, layer, id).ok()).unwrap_or_default();
+    let hint = format!(
+        "the build used a damaged base image, so the new image got no name. Repair the base image with: \
+         bootc-image repair {below}; then build again"
+    );
+    Error::Damaged { image, what: damage.to_string(), hint }
+}

@@ -1,0 +1,128 @@
+//! What podman has fetched for `cmd pull`, and what it loads for `cmd load`: it is looked at before it gets a name, or before
+//! that is called a success. podman itself doesn't look at the layers that it has already.
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::images::heal::{Fetch, Source};
+use crate::images::storages::Storage;
+use bootc_image_containers_storage::{Image, Which};
+use bootc_image_model::image::{CommandImage, LocalImage};
+use bootc_image_model::reference::Reference;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::registry::{self, Asked};
+
+/// Has podman fetch images: `run` is podman. Returns its exit code.
+pub(crate) fn pull(
+    context: &Context<'_>,
+    store: &BootcStore,
+    images: &[CommandImage],
+    asked: &Asked,
+    run: &dyn Fn() -> Result<u8, Error>,
+) -> Result<u8, Error> {
+    let prepare = || {
+        let prepared = images.iter().map(|image| prepare(context, store, image, asked));
+        prepared.collect::<Result<Vec<bool>, _>>().map(|prepared| prepared.contains(&true))
+    };
+    // Most damage makes podman fail if it needs the layer, and is replaced then or afterwards.
+    if Storage::Bootc(store).would_get_worse()? {
+        prepare()?;
+    }
+    let code = run()?;
+    // It may have needed a layer that is damaged.
+    if code != 0 && prepare()? { run() } else { Ok(code) }
+}
+
+/// Sees to it that nothing that an image would share with what is there is damaged. Returns whether something was.
+fn prepare(
+    context: &Context<'_>,
+    store: &BootcStore,
+    image: &CommandImage,
+    asked: &Asked,
+) -> Result<bool, Error> {
+    let CommandImage::Registry { pinned, .. } = image else { return Ok(false) };
+    // If the registry doesn't answer, podman says so itself.
+    let Ok(configuration) =
+        registry::configuration(context.settings, pinned, &asked.options, &asked.platform)
+    else {
+        return Ok(false);
+    };
+    let storage = Storage::Bootc(store);
+    let Some(damage) = storage.damage(context, Some(&configuration.id), &configuration.diff_ids)? else {
+        return Ok(false);
+    };
+    storage.note(context, &damage);
+    replace(context, store, pinned, asked, &configuration.id)?;
+    Ok(true)
+}
+
+/// Fetches an image anew, by digest, in the place of what there is of it.
+fn replace(
+    context: &Context<'_>,
+    store: &BootcStore,
+    reference: &Reference,
+    asked: &Asked,
+    id: &str,
+) -> Result<(), Error> {
+    Fetch {
+        from: Source::Registry(reference, &asked.options, &asked.platform),
+        to: Storage::Bootc(store),
+        id,
+        bytes: 0,
+        scratch: &Scratch::new()?,
+    }
+    .replace(context, Which::Damaged)?;
+    Ok(())
+}
+
+/// Sees to it that an image that was fetched by digest is whole, and then gives it the name that was asked for.
+pub(crate) fn settle(
+    context: &Context<'_>,
+    store: &BootcStore,
+    image: &CommandImage,
+    asked: &Asked,
+) -> Result<(), Error> {
+    let CommandImage::Registry { name, pinned, instance, .. } = image else { return Ok(()) };
+    let Some(digest) = pinned.digest() else { return Ok(()) };
+    let storage = Storage::Bootc(store);
+    let is_it = |image: &Image| image.is_of(digest) && image.is_of(instance);
+    let fetched = match storage.held(context, pinned, is_it)? {
+        Some(fetched) => fetched,
+        None => heal(context, store, pinned, &is_it, asked)?,
+    };
+    if name.digest().is_none() {
+        storage.tag(context, &fetched.id, name)?;
+        storage.check_written(context, name, |image| image.id == fetched.id)?;
+    }
+    Ok(())
+}
+
+/// Replaces what is damaged of an image that podman says it has fetched.
+fn heal(
+    context: &Context<'_>,
+    store: &BootcStore,
+    pinned: &Reference,
+    is_it: &dyn Fn(&Image) -> bool,
+    asked: &Asked,
+) -> Result<LocalImage, Error> {
+    let storage = Storage::Bootc(store);
+    let found = storage.images(context, |images, _| {
+        let found = images.named(pinned).filter(|image| is_it(image));
+        Ok(found.map(|image| (image.id.clone(), image.manifests().into_iter().next())))
+    })?;
+    let Some((id, manifest)) = found else {
+        return Err(OsError::Verification {
+            what: pinned.to_string(),
+            why: "bootc's storage has another image under this name than the one that was judged".to_owned(),
+        }
+        .into());
+    };
+    if let Some(damage) = storage.damage(context, Some(&id), &[])? {
+        storage.note(context, &damage);
+        // Of an index it is the image for one machine that is here.
+        let reference = manifest.map_or_else(|| pinned.clone(), |manifest| pinned.with_digest(manifest));
+        replace(context, store, &reference, asked, &id)?;
+    }
+    storage.check_written(context, pinned, |image| image.id == id)
+}

@@ -1,0 +1,152 @@
+//! `cmd load` into a storage with damaged layers. podman says "Loaded" whether or not what it has already is whole. So what is
+//! loaded is loaded into a temporary storage first, and what is damaged is replaced from there.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bootc_image_grammar::Command;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::images::heal;
+use crate::images::local::alone;
+use crate::images::storages::Storage;
+use bootc_image_containers_storage::{Damage, Store, TemporaryStore, Which};
+use bootc_image_model::digest::Digest;
+use bootc_image_os::children::{Child, Program, check_not_asked_to_end};
+use bootc_image_os::scratch::{self, Scratch};
+use bootc_image_stores::bootc_store::BootcStore;
+
+/// podman's directory for what doesn't outlive it, in its `/var/tmp`.
+const RUN: &str = "run";
+/// The number of the open archive.
+const ARCHIVE_FD: i32 = 3;
+/// How long we wait for stdin before we look whether we were asked to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How much is read of it at once.
+const CHUNK: usize = 1 << 16;
+
+/// Has podman load an archive: `run` is podman, which reads what it is given, or our own stdin. Returns its exit code.
+pub(crate) fn load(
+    context: &Context<'_>,
+    store: &BootcStore,
+    command: &Command,
+    run: &dyn Fn(Option<File>) -> Result<u8, Error>,
+) -> Result<u8, Error> {
+    let storage = Storage::Bootc(store);
+    let Some(damage) = storage.any_damage(context)? else { return run(None) };
+    let input = command.text("input").map(PathBuf::from);
+    // podman has a word for that.
+    if input.is_none() && io::stdin().is_terminal() {
+        return run(None);
+    }
+    let _alone = alone(context, "bootc")?;
+    let scratch = Scratch::new()?;
+    let is_stdin = input.is_none();
+    let archive = input.map_or_else(|| spool(&scratch), Ok)?;
+    let loaded = replace(context, &storage, command, &archive, &damage)?;
+    let stdin = is_stdin.then(|| File::open(&archive).map_err(Error::io("open", &archive))).transpose()?;
+    let code = run(stdin)?;
+    if code == 0 {
+        loaded.iter().try_for_each(|(id, _)| storage.whole(context, id, id).map(drop))?;
+    }
+    Ok(code)
+}
+
+/// An image: its id, and its layers.
+type Loaded = (String, Vec<Digest>);
+
+/// Replaces what is damaged of the images of an archive. Returns the images.
+fn replace(
+    context: &Context<'_>,
+    storage: &Storage<'_>,
+    command: &Command,
+    archive: &Path,
+    damage: &Damage,
+) -> Result<Vec<Loaded>, Error> {
+    let is_damaged = |(id, diff_ids): &Loaded| storage.damage(context, Some(id), diff_ids);
+    let mut replaced: Option<Loaded> = None;
+    loop {
+        if let Some(image) = &replaced
+            && let Some(damage) = is_damaged(image)?
+        {
+            return Err(storage.damaged(context, image.0.clone(), &damage));
+        }
+        // Each image is put there from a storage of its own: what two of them share can be moved only once.
+        let temporary = TemporaryStore::new(&storage.path())?;
+        let images = load_beside(context, storage, command, archive, &temporary)?;
+        let mut damaged = None;
+        for image in &images {
+            if is_damaged(image)?.is_some() {
+                damaged = Some(image.clone());
+                break;
+            }
+        }
+        let Some(image) = damaged else { return Ok(images) };
+        if replaced.is_none() {
+            storage.note(context, damage);
+        }
+        heal::put(context, storage, &temporary, &image.0, Which::Damaged, &[])?;
+        replaced = Some(image);
+    }
+}
+
+/// Loads the archive into a temporary storage. Returns its images.
+fn load_beside(
+    context: &Context<'_>,
+    storage: &Storage<'_>,
+    command: &Command,
+    archive: &Path,
+    temporary: &TemporaryStore,
+) -> Result<Vec<Loaded>, Error> {
+    let scratch = Scratch::new()?;
+    let driver = storage.read(|store, _| Ok(store.driver()))?;
+    let mut podman = Child::new(Program::Podman, &context.settings.proxies)?;
+    podman.arg("--root").arg(temporary.root().path("."));
+    let run = scratch.directory(RUN)?;
+    // What is there must be found there.
+    if temporary.root().path(".").starts_with(scratch::PARENT) {
+        podman.arg("--runroot").arg(run).temporary(scratch.path());
+    } else {
+        podman.arg("--runroot").arg(Path::new(scratch::PARENT).join(RUN)).temporary_instead(scratch.path());
+    }
+    podman.args(["--storage-driver", driver, "image", "load"]);
+    let policy = command.flags().iter().filter(|flag| flag.name == "signature-policy");
+    podman.args(policy.map(ToString::to_string)).arg("--input").arg(format!("/proc/self/fd/{ARCHIVE_FD}"));
+    // It may be where podman has something else.
+    let archive = File::open(archive).map_err(Error::io("open", archive))?;
+    podman.descriptor(archive, ARCHIVE_FD)?;
+    podman.run_quietly()?;
+    let store = Store::with_driver(temporary.root(), driver)?;
+    let images = store.images(context.settings.lock_limit, context.talk)?;
+    Ok(images.iter().map(|image| (image.id.clone(), images.diff_ids(image))).collect())
+}
+
+/// Writes our stdin to a file, since it is read more than once.
+fn spool(scratch: &Scratch) -> Result<PathBuf, Error> {
+    let path = scratch.path().join("archive");
+    let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
+    let stdin = io::stdin();
+    let mut chunk = vec![0; CHUNK];
+    let limit = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.subsec_nanos().into() };
+    loop {
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&limit)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => match rustix::io::read(&stdin, &mut chunk)
+                .map_err(|error| Error::io("read", "stdin")(error.into()))?
+            {
+                0 => return Ok(path),
+                length => {
+                    let read = chunk.get(..length).unwrap_or_default();
+                    file.write_all(read).map_err(Error::io("write", &path))?;
+                }
+            },
+            Err(error) => return Err(Error::io("read", "stdin")(error.into())),
+        }
+        check_not_asked_to_end()?;
+    }
+}

@@ -1,0 +1,149 @@
+//! Where paths of the caller's lead that podman is to read or to write.
+
+use bootc_image_os::error::Error as OsError;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use bootc_image_grammar::{Command, Kind, Refusal};
+use bootc_image_model::capability::Capability;
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::weakened::is_off;
+
+use crate::error::Error;
+
+/// A file or directory of the caller's as it is really called. `-` is stdin.
+pub(super) fn source(directory: &Path, command: &Command, text: &str) -> Result<String, Error> {
+    if text == "-" {
+        return Ok(text.to_owned());
+    }
+    // As podman looks: below the caller's directory, then below the context.
+    let context = command.operands().first().map_or(Path::new("."), Path::new);
+    let candidates = [directory.join(text), directory.join(context).join(text)];
+    let found = candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]);
+    let path: PathBuf = fs::canonicalize(found).map_err(Error::io("find", found))?;
+    let path = path.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
+    // Some of podman's options are lists. A control character isn't written the same way by everybody.
+    if path.contains(|c: char| c.is_control() || [',', '"'].contains(&c)) && !is_off("source") {
+        return Err(Refusal::BadOperand(path).into());
+    }
+    Ok(path)
+}
+
+/// Where a path of the caller's leads that podman is to read or to write. Nobody but root may be able to lead it elsewhere
+/// afterwards. That it is within a scope is judged later; of what isn't even written so, nothing is told.
+pub(super) fn granted_path(
+    directory: &Path,
+    text: &str,
+    kind: Kind,
+    scopes: &[Capability],
+) -> Result<String, Error> {
+    let written = directory.join(text);
+    let climbs = written.components().any(|part| part == Component::ParentDir);
+    let within = !climbs && scopes.iter().any(|capability| capability.has_path(&written));
+    let refused = |code: &str, message: String, hint: String| {
+        Error::Denied(Denial { by: By::Host("grammar"), code: code.to_owned(), message, hint: Some(hint) })
+    };
+    let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
+    let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| is_not_found(&error));
+    let found = match (written.parent(), written.file_name()) {
+        // The directory of the scope is made before something is written there.
+        (Some(parent), Some(name))
+            if kind == Kind::PathWrite
+                && is_missing(parent)
+                && scopes.iter().any(|capability| Path::new(&capability.scope) == parent) =>
+        {
+            let there = parent.ancestors().find(|path| !is_missing(path)).unwrap_or(parent);
+            let rest = parent.strip_prefix(there).unwrap_or(parent);
+            find(there).map(|there| there.join(rest).join(name))
+        }
+        (Some(parent), Some(name)) if kind == Kind::PathWrite => find(parent).map(|parent| parent.join(name)),
+        _ => find(&written),
+    };
+    let outside = |path: &Path| {
+        let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
+        let message = format!("{} isn't where this plugin may lead podman", path.display());
+        let hint = format!("it may below {}; everywhere else a pipe does: <FILE, >FILE", scopes.join(", "));
+        refused("outside-scope", message, hint)
+    };
+    let found = match found {
+        Err(_) if !within => return Err(outside(&written)),
+        found => found?,
+    };
+    if !scopes.iter().any(|capability| capability.has_path(&found)) {
+        return Err(outside(&found));
+    }
+    for part in found.ancestors() {
+        let metadata = match fs::symlink_metadata(part) {
+            // What is to be written need not be there, nor its directory.
+            Err(error) if kind == Kind::PathWrite && is_not_found(&error) => continue,
+            metadata => metadata.map_err(Error::io("examine", part))?,
+        };
+        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 || metadata.is_symlink() {
+            let message = format!("{} can't be used: {} isn't root's alone", found.display(), part.display());
+            let hint = "use a directory that only root can write, all the way up".to_owned();
+            return Err(refused("not-roots-own", message, hint));
+        }
+    }
+    if kind == Kind::PathWrite && !is_missing(&found) {
+        return Err(exists_already(&found).into());
+    }
+    let text = found.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
+    // Some of podman's options are lists of keys and values.
+    if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) {
+        Err(Refusal::BadOperand(text).into())
+    } else {
+        Ok(text)
+    }
+}
+
+/// Nothing of root's is overwritten.
+pub(super) fn exists_already(path: &Path) -> Denial {
+    Denial {
+        by: By::Host("grammar"),
+        code: "exists".to_owned(),
+        message: format!("{} exists already, and nothing is overwritten", path.display()),
+        hint: Some("choose another name, or remove it first".to_owned()),
+    }
+}
+
+fn is_not_found(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+#[cfg(test)]
+mod tests {
+    use bootc_image_grammar::parse;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_what_its_name_leads_to() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(scratch.path()).unwrap();
+        fs::create_dir_all(root.join("context/inner")).unwrap();
+        fs::write(root.join("context/Other"), "").unwrap();
+        std::os::unix::fs::symlink("context", root.join("link")).unwrap();
+        let args: Vec<String> = ["-f", "Other", "link"].map(str::to_owned).to_vec();
+        let command = parse("build", &args).unwrap();
+        let find = |text| source(&root, &command, text);
+        assert_eq!(Path::new(&find("link").unwrap()), root.join("context"));
+        assert_eq!(Path::new(&find("Other").unwrap()), root.join("context/Other"));
+        assert_eq!(find("-").unwrap(), "-");
+        fs::write(root.join("a,b"), "").unwrap();
+        assert!(matches!(find("a,b"), Err(Error::Denied(_))));
+        // A temporary directory isn't root's alone.
+        let scope = vec![Capability { name: "podman-writes".to_owned(), scope: root.display().to_string() }];
+        let denied = |text: &str| match granted_path(&root, text, Kind::PathWrite, &scope) {
+            Err(Error::Denied(denial)) => denial.code,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(denied("new.tar"), "not-roots-own");
+        assert_eq!(denied("/nowhere/x"), "outside-scope");
+        assert_eq!(denied("../nowhere/y"), "outside-scope");
+        for missing in ["https://quay.io/a.tar", "github.com/a/b", "git@quay.io:a", "nowhere"] {
+            assert!(find(missing).is_err(), "{missing}");
+        }
+    }
+}

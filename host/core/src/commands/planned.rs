@@ -1,0 +1,362 @@
+//! A command as a plugin planned it: parsed, spelt out, and looked up.
+
+use bootc_image_grammar::{Command, Does, Kind, Purpose, Refusal, parse};
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::CommandImage;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
+use bootc_image_model::weakened::is_off;
+use bootc_image_stores::registry::Asked;
+
+use super::resolver::{Meaning, Resolver};
+use crate::error::Error;
+
+/// A command as planned, not looked up yet.
+pub(crate) struct Planned<'a> {
+    pub(crate) invoked: &'a str,
+    pub(crate) plugin: &'a PluginId,
+    pub(crate) command: Command,
+}
+
+impl<'a> Planned<'a> {
+    /// From a plan. What isn't in the table doesn't become a command; registries' images are spelt out with transport and
+    /// tag, so that no tool can take them for something else.
+    pub(crate) fn parse(
+        invoked: &'a str,
+        plugin: &'a PluginId,
+        subcommand: &str,
+        args: &[String],
+    ) -> Result<Self, Denial> {
+        let denied = |code: &str, why: &dyn std::fmt::Display, hint: String| Denial {
+            by: By::Host("grammar"),
+            code: code.to_owned(),
+            message: format!("`cmd {}`: {why}", invoked.escape_debug()),
+            hint: Some(hint),
+        };
+        let not_in_table = |refusal: Refusal| {
+            let hint = format!(
+                "see what it takes with: bootc-image cmd {} --help; options of bootc-image itself stand before it",
+                invoked.escape_debug()
+            );
+            denied("not-in-table", &refusal, hint)
+        };
+        let command = parse(subcommand, args).map_err(not_in_table)?;
+        // What a list or a search takes is a part of names. What isn't a name is denied later.
+        let does = command.does();
+        let names_images = does != Does::Lists && !is_off("reference");
+        let spelt_out = command.rewrite(|kind, text| match kind {
+            Kind::Remote | Kind::Destination if !is_off("reference") => {
+                spell_out(text).map_err(Unspellable::Reference)
+            }
+            // Of several stored names that mean the same, the one that is typed is taken away.
+            Kind::Reference if does == Does::TakesNames => Ok(text.to_owned()),
+            Kind::Reference if names_images => Ok(as_judged(Reference::parse_local(text), text)),
+            Kind::Full if names_images => Ok(as_judged(Reference::parse(text), text)),
+            _ => Ok(text.to_owned()),
+        });
+        match spelt_out {
+            Ok(command) => Ok(Self { invoked, plugin, command }),
+            Err(Unspellable::Refusal(refusal)) => Err(not_in_table(refusal)),
+            Err(Unspellable::Reference(error)) => {
+                let hint = "write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
+                Err(denied("not-a-registry-reference", &error, hint))
+            }
+        }
+    }
+
+    /// Looks up what every name means (D3.3).
+    pub(crate) fn resolve(&self, names: &dyn Resolver) -> Result<Resolved, Error> {
+        let mut images = Vec::new();
+        let mut command = self.command.clone();
+        refuse_directory_to_stdout(&command)?;
+        let does = command.does();
+        if self.command.has_operand_of(Kind::Source) && command.operands().is_empty() {
+            command = command.with_operands(vec![".".to_owned()])?;
+        }
+        if command.is_on_for(Purpose::EveryTag) {
+            return Ok(Resolved { command, images, pinned: false });
+        }
+        let wanted = command.clone();
+        if does.changes_names() {
+            refuse_needed(&command, names)?;
+        }
+        let saves_one = does == Does::Saves && !command.is_on_for(Purpose::EachImage);
+        if saves_one {
+            command = save(command, names, &mut images)?;
+        }
+        command = command.rewrite(|kind, text| match kind {
+            Kind::PathRead | Kind::PathWrite => names.path(self.plugin, text, kind),
+            _ => Ok(text.to_owned()),
+        })?;
+        let asked = asked_of(&command);
+        command = command.rewrite(|kind, text| match kind {
+            Kind::Remote if !is_off("reference") => {
+                let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
+                let Meaning { digest, instance } = names.in_registry(&name, &asked)?;
+                let pinned = name.with_digest(digest);
+                refuse_strange(names, &name, &pinned, &instance, &asked)?;
+                let spelt_out = format!("{DOCKER}{pinned}");
+                images.push(CommandImage::Registry { name, pinned, instance, platform: asked.named.clone() });
+                Ok::<_, Error>(spelt_out)
+            }
+            Kind::Local if saves_one => Ok(text.to_owned()),
+            Kind::Local => {
+                let found = names.in_store(text)?;
+                let id = found.image.id.clone();
+                images.push(found.into());
+                Ok(id)
+            }
+            Kind::Source => names.source(&wanted, text),
+            // Of the image that was looked up just before.
+            Kind::Reference if does == Does::TakesNames => match images.last() {
+                Some(CommandImage::Store { image, .. }) => names.as_stored(image, text),
+                _ => Ok(text.to_owned()),
+            },
+            _ => Ok(text.to_owned()),
+        })?;
+        if does == Does::TakesNames {
+            // Several spellings of one name are one, and podman fails at the second.
+            let mut names: Vec<String> = Vec::new();
+            for name in command.operands() {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+            command = command.with_operands(names)?;
+        }
+        if self.command.has_operand_of(Kind::Destination) && command.operands().len() == 1 {
+            let name = match images.first() {
+                Some(CommandImage::Store { name: Some(name), .. }) => name.clone().in_registry().ok(),
+                _ => None,
+            };
+            let Some(name) = name else {
+                return Err(Error::NoDestination(wanted.operands().join(" ")));
+            };
+            let operands = command.operands().iter().cloned().chain([format!("{DOCKER}{name}")]);
+            command = command.with_operands(operands.collect())?;
+        }
+        // What a build fetches and what an archive holds isn't known.
+        let pinned = does.has_known_images();
+        Ok(Resolved { command, images, pinned })
+    }
+}
+
+/// A command with what its names mean.
+pub(crate) struct Resolved {
+    pub(crate) command: Command,
+    /// What the names of images in it mean.
+    pub(crate) images: Vec<CommandImage>,
+    /// Whether everything that it fetches is named by digest.
+    pub(crate) pinned: bool,
+}
+
+/// podman writes an archive to a pipe, and waits for ever for the one that it takes a directory for.
+fn refuse_directory_to_stdout(command: &Command) -> Result<(), Error> {
+    match command.text("format") {
+        Some(format @ ("docker-dir" | "oci-dir"))
+            if command.does() == Does::Saves && command.text("output").is_none() =>
+        {
+            Err(Error::DirectoryToStdout { format: format.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How a command has its registries asked.
+pub(super) fn asked_of(command: &Command) -> Asked {
+    let platform = command.text_for(Purpose::Platform).unwrap_or_default();
+    let mut parts = platform.split('/').map(str::to_owned).filter(|part| !part.is_empty());
+    let parts = [
+        ("os", Purpose::Os, parts.next()),
+        ("arch", Purpose::Architecture, parts.next()),
+        ("variant", Purpose::Variant, parts.next()),
+    ];
+    let parts =
+        parts.map(|(name, purpose, part)| (name, command.text_for(purpose).map(str::to_owned).or(part)));
+    let named: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_deref()).collect();
+    Asked {
+        options: command.given_for(Purpose::AsksRegistry).map(ToString::to_string).collect(),
+        named: (!named.is_empty()).then(|| named.join("/")),
+        architecture: parts[1].1.clone(),
+        platform: parts
+            .iter()
+            .filter_map(|(name, part)| part.as_ref().map(|part| format!("--override-{name}={part}")))
+            .collect(),
+    }
+}
+
+/// Why a command can't be written in full.
+enum Unspellable {
+    Reference(InvalidReference),
+    Refusal(Refusal),
+}
+
+impl From<Refusal> for Unspellable {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+fn spell_out(text: &str) -> Result<String, InvalidReference> {
+    let reference = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
+    Ok(format!("{DOCKER}{}", reference.in_registry()?.as_fetched().with_default_tag()))
+}
+
+/// As policies see it: podman would keep capital letters, and the other names of a registry.
+fn as_judged(name: Result<Reference, InvalidReference>, text: &str) -> String {
+    name.map_or_else(|_| text.to_owned(), |name| name.as_fetched().to_string())
+}
+
+/// A name that a deployment needs isn't given to another image, nor taken away (D3.13).
+pub(super) fn refuse_needed(command: &Command, names: &dyn Resolver) -> Result<(), Error> {
+    let Some((image, given)) = command.operands().split_first() else { return Ok(()) };
+    let image = names.in_store(image)?.image;
+    for text in given {
+        let name = Reference::parse_local(text)?;
+        let Some(who) = names.needed_by(&name)? else { continue };
+        let stays = command.does() == Does::GivesNames
+            && names.in_store(&name.to_string()).is_ok_and(|now| now.image.id == image.id);
+        if !stays && !is_off("needs") {
+            return Err(Error::Denied(Denial {
+                by: By::Host("needs"),
+                code: "needed".to_owned(),
+                message: format!("the name {name} is needed by {who}"),
+                hint: Some("choose another name".to_owned()),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// A name that this host needs isn't given to an image that another machine runs.
+fn refuse_strange(
+    names: &dyn Resolver,
+    name: &Reference,
+    pinned: &Reference,
+    instance: &Digest,
+    asked: &Asked,
+) -> Result<(), Error> {
+    let Some(platform) = &asked.named else { return Ok(()) };
+    let Some(who) = names.needed_by(&name.clone().with_default_tag())? else { return Ok(()) };
+    if names.in_registry(pinned, &asked.here())?.instance == *instance || is_off("needs") {
+        return Ok(());
+    }
+    Err(Error::Denied(Denial {
+        by: By::Host("needs"),
+        code: "needed".to_owned(),
+        message: format!(
+            "the name {name} is needed by {who}, and the image for {platform} isn't this machine's"
+        ),
+        hint: Some("leave out the options that choose a platform".to_owned()),
+    }))
+}
+
+/// Of one image an archive keeps the names under which it is saved. podman would take them from what names it, which is an id.
+fn save(command: Command, names: &dyn Resolver, images: &mut Vec<CommandImage>) -> Result<Command, Error> {
+    let wanted = command.operands().to_vec();
+    let mut tags = Vec::new();
+    let mut of_first: Option<String> = None;
+    for text in &wanted {
+        let found = names.in_store(text)?;
+        let id = &found.image.id;
+        if of_first.as_ref().is_some_and(|first| first != id) {
+            return Err(Error::SeveralImages(wanted.join(" ")));
+        }
+        // An archive has tags alone.
+        let named = found.name.iter().filter(|name| name.digest().is_none());
+        tags.extend(named.map(|name| name.clone().with_default_tag().to_string()));
+        of_first.get_or_insert_with(|| id.clone());
+        // Each name that is given is judged.
+        images.push(found.into());
+    }
+    let id = of_first.unwrap_or_default();
+    let keeps_names = command.text("format").is_none_or(|format| format == "docker-archive");
+    let operands = std::iter::once(id).chain(if keeps_names { tags } else { Vec::new() });
+    Ok(command.with_operands(operands.collect())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use bootc_image_model::image::LocalImage;
+
+    use super::super::resolver::Stored;
+    use super::*;
+
+    fn planned(subcommand: &str, args: &[&str]) -> Result<Vec<String>, Denial> {
+        let plugin = PluginId::new("p").unwrap();
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let planned = Planned::parse(subcommand, &plugin, subcommand, &args)?;
+        Ok(planned.command.argv())
+    }
+
+    /// A registry that keeps what it was asked with.
+    struct Registry(RefCell<Vec<String>>);
+
+    impl Resolver for Registry {
+        fn in_registry(&self, _: &Reference, asked: &Asked) -> Result<Meaning, Error> {
+            self.0.borrow_mut().extend(asked.options.iter().cloned());
+            Ok(Meaning { digest: Digest::of(b""), instance: Digest::of(b"") })
+        }
+
+        fn in_store(&self, _: &str) -> Result<Stored, Error> {
+            Err(Error::NothingNamed)
+        }
+
+        fn as_stored(&self, _: &LocalImage, name: &str) -> Result<String, Error> {
+            Ok(name.to_owned())
+        }
+
+        fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
+            Ok(text.to_owned())
+        }
+
+        fn path(&self, _: &PluginId, text: &str, _: Kind) -> Result<String, Error> {
+            Ok(format!("/where{text}/leads"))
+        }
+
+        fn needed_by(&self, _: &Reference) -> Result<Option<String>, Error> {
+            Ok(None)
+        }
+    }
+
+    /// What a name means is asked with the credentials and certificates that it will be fetched with.
+    #[test]
+    fn a_registry_is_asked_as_podman_will_ask_it() {
+        let plugin = PluginId::new("p").unwrap();
+        let args = ["--authfile=/a", "--cert-dir=/c", "--tls-verify=false", "--quiet", "quay.io/a:1"];
+        let planned = Planned::parse("pull", &plugin, "pull", &args.map(str::to_owned)).unwrap();
+        let registry = Registry(RefCell::default());
+        planned.resolve(&registry).unwrap();
+        let asked = registry.0.into_inner();
+        assert_eq!(asked, ["--authfile=/where/a/leads", "--cert-dir=/where/c/leads", "--tls-verify=false"]);
+    }
+
+    #[test]
+    fn images_of_registries_are_spelt_out() {
+        for (name, expected) in [
+            ("quay.io/a", "docker://quay.io/a:latest"),
+            ("docker://quay.io/a:1", "docker://quay.io/a:1"),
+            ("docker.io/a", "docker://docker.io/library/a:latest"),
+        ] {
+            assert_eq!(planned("pull", &[name]).unwrap(), ["pull", "--", expected]);
+            assert_eq!(planned("push", &["x", name]).unwrap(), ["push", "--", "x", expected]);
+        }
+    }
+
+    #[test]
+    fn what_no_table_lists_and_what_is_in_no_registry_is_denied() {
+        for (subcommand, args) in [("list", &["--root", "/x"][..]), ("mount", &[]), ("pull", &[])] {
+            assert_eq!(planned(subcommand, args).unwrap_err().code, "not-in-table", "{subcommand}");
+        }
+        for name in ["dir:/x", "oci:5000/a", "docker://dir:/x", "docker://docker://quay.io/a", "a", "A"] {
+            for args in [&[name][..], &["x", name]] {
+                let subcommand = if args.len() == 1 { "pull" } else { "push" };
+                let denial = planned(subcommand, args).unwrap_err();
+                assert_eq!(denial.code, "not-a-registry-reference", "{subcommand} {name}");
+            }
+        }
+    }
+}

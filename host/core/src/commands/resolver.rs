@@ -1,0 +1,169 @@
+//! What the names in a command mean: here and now, or as a test of policies assumes.
+
+use std::path::Path;
+
+use bootc_image_containers_storage::Image;
+use bootc_image_grammar::{Command, Kind};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::{CommandImage, LocalImage};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::Reference;
+use bootc_image_model::weakened::is_off;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::podman;
+use bootc_image_stores::registry::{self, Asked};
+
+use super::paths::{granted_path, source};
+use crate::assumed::Assumed;
+use crate::context::{Context, physical};
+use crate::error::Error;
+use crate::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
+use crate::images::needs::Needs;
+
+/// What a name means in its registry.
+pub(crate) struct Meaning {
+    /// The digest of its manifest, or of its index if it has one.
+    pub(crate) digest: Digest,
+    /// The digest of the manifest that podman chooses there.
+    pub(crate) instance: Digest,
+}
+
+/// An image of bootc's storage that a command names.
+pub(crate) struct Stored {
+    /// The name that was asked for; none if it was asked for by its id.
+    pub(crate) name: Option<Reference>,
+    /// If it was asked for by its id: all its names.
+    pub(crate) names: Vec<String>,
+    pub(crate) image: LocalImage,
+}
+
+impl From<Stored> for CommandImage {
+    fn from(Stored { name, names, image }: Stored) -> Self {
+        Self::Store { name, names, image }
+    }
+}
+
+/// What the names in a command mean.
+pub(crate) trait Resolver {
+    /// What a name means in its registry, asked as podman will ask.
+    fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error>;
+
+    /// An image of bootc's storage, by one of its names or by its id.
+    fn in_store(&self, text: &str) -> Result<Stored, Error>;
+
+    /// A name of an image as the storage has it: podman keeps capital letters, and finds no other spelling.
+    fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error>;
+
+    /// A file or directory of the caller's as it is really called. `-` is stdin.
+    fn source(&self, command: &Command, text: &str) -> Result<String, Error>;
+
+    /// Where a file or directory of the caller's really is that podman is to read or to write.
+    fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error>;
+
+    /// Who needs that bootc's storage has this name.
+    fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error>;
+}
+
+/// What they mean here and now.
+pub(crate) struct Live<'a>(pub(crate) &'a Context<'a>);
+
+impl Live<'_> {
+    fn directory(&self) -> Result<&Path, Error> {
+        self.0.settings.directory.as_deref().ok_or(Error::NoDirectory)
+    }
+}
+
+impl Resolver for Live<'_> {
+    fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error> {
+        let look_up = || {
+            let document = registry::manifest(self.0.settings, name, &asked.options)?;
+            let digest = name.digest().cloned().unwrap_or_else(|| Digest::of(&document));
+            let pinned = name.with_digest(digest.clone());
+            let instance = registry::instance(self.0.settings, &pinned, &document, asked)?;
+            Ok(Meaning { digest, instance })
+        };
+        look_up().map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })
+    }
+
+    fn in_store(&self, text: &str) -> Result<Stored, Error> {
+        in_store(self.0, text)
+    }
+
+    fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error> {
+        let wanted = Reference::parse_local(name)?;
+        let Some(store) = BootcStore::open(&physical(self.0.settings)?)? else { return Ok(name.to_owned()) };
+        let contents = podman::open_store(store.root())?;
+        let images = contents.images(self.0.settings.lock_limit, self.0.talk)?;
+        let image = images.iter().find(|found| found.id == image.id);
+        let is_typed = |image: &Image| image.names.iter().any(|stored| stored == name);
+        if image.is_some_and(is_typed) {
+            return Ok(name.to_owned());
+        }
+        let stored = image.and_then(|image| image.names_meaning(&wanted).next());
+        Ok(stored.map_or_else(|| name.to_owned(), Clone::clone))
+    }
+
+    fn source(&self, command: &Command, text: &str) -> Result<String, Error> {
+        source(self.directory()?, command, text)
+    }
+
+    fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error> {
+        if is_off(if kind == Kind::PathWrite { "path-write" } else { "path-read" }) {
+            return Ok(text.to_owned());
+        }
+        let mut scopes = self.0.plugins.granted(plugin);
+        scopes.retain(|capability| Some(capability.name.as_str()) == kind.capability());
+        granted_path(self.directory()?, text, kind, &scopes)
+    }
+
+    fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error> {
+        let settings = self.0.settings;
+        let physical = physical(settings)?;
+        let needs = Needs::find(&physical, settings)?;
+        let who = |image: Option<&Image>| needs.of_name(&name.to_string(), image).map(str::to_owned);
+        let Some(store) = BootcStore::open(&physical)? else { return Ok(who(None)) };
+        let contents = podman::open_store(store.root())?;
+        let images = contents.images(settings.lock_limit, self.0.talk)?;
+        Ok(who(images.meant(name)))
+    }
+}
+
+/// An image of bootc's storage, by one of its names or by its id.
+fn in_store(context: &Context<'_>, text: &str) -> Result<Stored, Error> {
+    let not_found = || Error::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH };
+    let store = BootcStore::open(&physical(context.settings)?)?.ok_or_else(not_found)?;
+    let contents = podman::open_store(store.root())?;
+    let images = contents.images(context.settings.lock_limit, context.talk)?;
+    let (image, name) = in_contents(&images, text)?;
+    let names = if name.is_none() { image.names.clone() } else { Vec::new() };
+    Ok(Stored { name, names, image: local_image(store.root(), image)? })
+}
+
+impl Resolver for Assumed {
+    fn in_registry(&self, name: &Reference, _: &Asked) -> Result<Meaning, Error> {
+        let digest = name.digest().unwrap_or(&self.digest).clone();
+        Ok(Meaning { instance: digest.clone(), digest })
+    }
+
+    fn in_store(&self, text: &str) -> Result<Stored, Error> {
+        let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = if is_id { None } else { Some(first_meaning(text)?) };
+        Ok(Stored { name, names: Vec::new(), image: self.local() })
+    }
+
+    fn as_stored(&self, _: &LocalImage, name: &str) -> Result<String, Error> {
+        Ok(name.to_owned())
+    }
+
+    fn source(&self, _: &Command, text: &str) -> Result<String, Error> {
+        Ok(text.to_owned())
+    }
+
+    fn path(&self, _: &PluginId, text: &str, _: Kind) -> Result<String, Error> {
+        Ok(text.to_owned())
+    }
+
+    fn needed_by(&self, _: &Reference) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,201 @@
+//! Running podman on what was judged, and what is there afterwards: nothing but the result.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use bootc_image_grammar::{Command, Does, Purpose};
+
+use super::paths::exists_already;
+use super::planned::{asked_of, refuse_needed};
+use super::resolver::Live;
+use super::working::Working;
+use super::{built, fetched, loaded};
+use crate::context::{Context, writable_physical};
+use crate::error::Error;
+use crate::images::full_disk::Room;
+use crate::images::local::{alone, fetching};
+use crate::images::needs::note_until_upgrade;
+use crate::images::storages::Storage;
+use bootc_image_model::image::CommandImage;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::children::{Child, exit_code};
+use bootc_image_os::files::private_directory;
+use bootc_image_os::scratch::{self, Scratch};
+use bootc_image_stores::bootc_store::BootcStore;
+
+/// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
+/// it, and that of newer ones.
+const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];
+/// Where that is really, in our state.
+const BUILD_CACHE: &str = "build-cache";
+
+pub(crate) fn execute(
+    context: &Context<'_>,
+    command: &Command,
+    images: &[CommandImage],
+) -> Result<u8, Error> {
+    let settings = context.settings;
+    let physical = writable_physical(settings)?;
+    let store = BootcStore::open_or_create(&physical, settings, context.talk)?;
+    // On a full disk names can be taken away as well.
+    let room = (command.does() == Does::TakesNames).then(|| Room::make(settings, &physical, &store));
+    let fetched = images.iter().filter_map(|image| match image {
+        CommandImage::Registry { pinned, .. } => Some(pinned),
+        CommandImage::Store { .. } => None,
+    });
+    let _fetching = fetching(context, fetched.clone())?;
+    let fetches = fetched.count() > 0;
+    let asked = asked_of(command);
+    let archive = NewArchive::of(command)?;
+    if command.does().changes_names() {
+        // Policies may have taken their time since.
+        refuse_needed(command, &Live(context))?;
+    }
+    let run = |stdin: Option<File>| {
+        let mut podman = store.podman(settings, context.talk)?;
+        podman.arg("image").args(command.argv());
+        let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
+        let ended = match stdin {
+            Some(stdin) => podman.run_in_place_reading(stdin)?,
+            None => podman.run_in_place()?,
+        };
+        Ok::<u8, Error>(exit_code(ended))
+    };
+    let code = match command.does() {
+        _ if fetches => fetched::pull(context, &store, images, &asked, &|| run(None))?,
+        Does::Loads => loaded::load(context, &store, command, &run)?,
+        does if does.needs_whole_images() => {
+            check_whole(context, &store, images)?;
+            run(None)?
+        }
+        Does::Builds => {
+            let watched = || Working::before(&store)?.watch(context, &store, || run(None));
+            built::build(context, &store, &watched)?
+        }
+        _ => run(None)?,
+    };
+    if code != 0
+        && let Some(room) = room.filter(|room| !room.is_there())
+    {
+        context.talk.note(&room.hint());
+    }
+    if code == 0 {
+        archive.keep();
+    }
+    let is_nameless = command.operands().len() == 1 || command.is_on_for(Purpose::EachImage);
+    if code == 0 && command.does() == Does::Saves && is_nameless {
+        context
+            .talk
+            .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
+    }
+    // An operation that gives names waits for the one that gives or takes some now.
+    let _alone = if fetches { Some(alone(context, "bootc")?) } else { None };
+    let named = images.iter().map(|image| fetched::settle(context, &store, image, &asked));
+    if code == 0 {
+        named.collect::<Result<(), _>>()?;
+        let fetched = |image: &'_ CommandImage| match image {
+            CommandImage::Registry { name, .. } => Some(name.clone().with_default_tag()),
+            CommandImage::Store { .. } => None,
+        };
+        let fetched: Vec<Reference> = images.iter().filter_map(fetched).collect();
+        note_until_upgrade(context, &store, &fetched.iter().collect::<Vec<_>>());
+    } else {
+        // What did arrive gets its name all the same; podman has said what didn't.
+        named.for_each(drop);
+    }
+    Ok(code)
+}
+
+/// An image that isn't whole gets no name, and isn't handed on: podman would say for itself that it can't read a layer, or make
+/// up what is missing.
+fn check_whole(context: &Context<'_>, store: &BootcStore, images: &[CommandImage]) -> Result<(), Error> {
+    for image in images {
+        if let CommandImage::Store { name, image, .. } = image {
+            let name = name.as_ref().map_or_else(|| image.id.clone(), ToString::to_string);
+            Storage::Bootc(store).whole(context, &name, &image.id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives podman a directory for its temporary files, which go with it however podman ends: by itself it leaves them behind
+/// when it is interrupted.
+fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<Option<Scratch>, Error> {
+    // What is named there must be found there.
+    let names_it = command.argv().iter().any(|argument| argument.contains(scratch::PARENT));
+    if !command.needs_scratch() && !names_it {
+        return Ok(None);
+    }
+    scratch::remove_abandoned();
+    let scratch = Scratch::new()?;
+    if command.does() == Does::Builds {
+        keep_build_cache(&scratch, &state.join(BUILD_CACHE))?;
+    }
+    if names_it {
+        podman.temporary(scratch.path());
+    } else {
+        podman.temporary_instead(scratch.path());
+    }
+    Ok(Some(scratch))
+}
+
+/// What builds share outlives each of them.
+fn keep_build_cache(scratch: &Scratch, cache: &Path) -> Result<(), Error> {
+    private_directory(cache).map_err(Error::io("create", cache))?;
+    for name in BUILD_CACHES {
+        let (kept, link) = (cache.join(name), scratch.path().join(name));
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(&kept);
+        made.map_err(Error::io("create", &kept))?;
+        symlink(&kept, &link).map_err(Error::io("create", &link))?;
+    }
+    Ok(())
+}
+
+/// An archive that wasn't there before podman writes it. It is removed when this is dropped, unless it is whole.
+struct NewArchive(Option<PathBuf>);
+
+impl NewArchive {
+    fn of(command: &Command) -> Result<Self, Error> {
+        let output = command.text("output").filter(|_| command.does() == Does::Saves);
+        let Some(path) = output.map(PathBuf::from) else { return Ok(Self(None)) };
+        if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+            private_directory(directory).map_err(Error::io("create", directory))?;
+        }
+        // What is empty podman fills; what exists by now is somebody else's.
+        let is_directory = command.text("format").is_some_and(|format| format.ends_with("-dir"));
+        let made = if is_directory {
+            DirBuilder::new().mode(0o700).create(&path)
+        } else {
+            File::options().write(true).create_new(true).mode(0o600).open(&path).map(drop)
+        };
+        match made {
+            Ok(()) => Ok(Self(Some(path))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists_already(&path).into()),
+            Err(error) => Err(Error::io("create", &path)(error)),
+        }
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for NewArchive {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        let removed = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+            Ok(_) => fs::remove_file(path),
+            // podman hadn't begun to write it.
+            Err(_) => return,
+        };
+        match removed {
+            Ok(()) => tracing::info!(path = %path.display(), "removed: it was half written"),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "it is half written, and can't be removed")
+            }
+        }
+    }
+}

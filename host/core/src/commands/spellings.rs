@@ -1,0 +1,93 @@
+//! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
+
+use bootc_image_grammar::{OwnOperation, parse, table};
+use bootc_image_model::weakened::is_off;
+
+use bootc_image_model::denial::{By, Denial};
+
+/// An operation of our own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Remove these images.
+    Remove { images: Vec<String> },
+    /// Remove what nobody needs.
+    Prune { all: bool },
+}
+
+/// What a plan asks for, if it is one of these; else it is podman's.
+pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Own>, Denial> {
+    let Some(own) = table(subcommand).and_then(|table| table.does.own()) else { return Ok(None) };
+    let denied = |by: &'static str, code: &str, message: String, hint: String| Denial {
+        by: By::Host(by),
+        code: code.to_owned(),
+        message,
+        hint: Some(hint),
+    };
+    if subcommand != invoked && !is_off("claims") {
+        let message =
+            format!("a plugin was asked for `cmd {}` and planned `{subcommand}`", invoked.escape_debug());
+        let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();
+        return Err(denied("claims", "other-subcommand", message, hint));
+    }
+    let command = parse(subcommand, args).map_err(|refusal| {
+        let hint = format!(
+            "see what it takes with: bootc-image cmd {subcommand} --help; options of bootc-image itself stand before it"
+        );
+        denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
+    })?;
+    let is_prune = own == OwnOperation::Prune;
+    let offered: &[&str] = if is_prune { &["all", "force"] } else { &[] };
+    if let Some(other) = command.flags().iter().find(|flag| !offered.contains(&flag.name.as_str())) {
+        let message = format!("`cmd {subcommand}`: option --{} isn't offered", other.name);
+        let hint = if is_prune {
+            "`--all` removes every image that isn't needed; to see which, run: bootc-image --dry-run cmd prune --all"
+        } else {
+            "images that a deployment, a bound image, a unit or a container needs aren't removed; list each name to remove"
+        };
+        return Err(denied("host", "not-offered", message, hint.to_owned()));
+    }
+    Ok(Some(if is_prune {
+        Own::Prune { all: command.is_on("all") }
+    } else {
+        Own::Remove { images: command.operands().to_vec() }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(invoked: &str, args: &[&str]) -> Result<Option<Own>, String> {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        of_plan(invoked, invoked, &args).map_err(|denial| denial.code)
+    }
+
+    #[test]
+    fn spellings_are_requests_of_our_own() {
+        let remove = |names: &[&str]| {
+            Ok(Some(Own::Remove { images: names.iter().map(|&name| name.to_owned()).collect() }))
+        };
+        assert_eq!(asked("prune", &["-a", "--force"]), Ok(Some(Own::Prune { all: true })));
+        assert_eq!(asked("prune", &["--all=false"]), Ok(Some(Own::Prune { all: false })));
+        assert_eq!(asked("rm", &["a", "b:1"]), remove(&["a", "b:1"]));
+        assert_eq!(asked("rmi", &["--", "a"]), remove(&["a"]));
+        assert_eq!(asked("list", &[]), Ok(None));
+    }
+
+    #[test]
+    fn what_podman_would_do_beyond_that_isnt_offered() {
+        for (invoked, args, code) in [
+            ("prune", &["--filter=until=1h"][..], "not-offered"),
+            ("prune", &["--external"], "not-offered"),
+            ("rm", &["--force", "a"], "not-offered"),
+            ("rmi", &["--all", "a"], "not-offered"),
+            ("rm", &["--root=/x", "a"], "not-in-table"),
+            ("rm", &[], "not-in-table"),
+            ("prune", &["a"], "not-in-table"),
+        ] {
+            assert_eq!(asked(invoked, args), Err(code.to_owned()), "{invoked} {args:?}");
+        }
+        let other = of_plan("list", "rm", &["a".to_owned()]).unwrap_err();
+        assert_eq!(other.code, "other-subcommand");
+    }
+}

@@ -1,0 +1,108 @@
+//! Running podman on bootc's storage, as a plugin planned it.
+
+use bootc_image_grammar::{Command, Does};
+use bootc_image_model::image::CommandImage;
+use bootc_image_model::plugin::PluginId;
+use serde::Serialize;
+
+use super::seen::{Seen, of_command, of_value};
+use super::{Ask, Delegated, ForPlugins, Operate, Operation, Report, Resolved};
+use crate::assumed::Assumed;
+use crate::commands::planned::{self, Planned};
+use crate::commands::run;
+use crate::context::Context;
+use crate::error::Error;
+
+/// Runs a plugin's command, as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The subcommand.
+    pub name: String,
+    /// What follows it.
+    pub args: Vec<String>,
+}
+
+/// Runs podman on bootc's storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cmd {
+    /// The subcommand that the caller typed.
+    pub invoked: String,
+    /// The plugin whose plan it is.
+    pub plugin: PluginId,
+    /// What podman gets is printed from this.
+    pub command: Command,
+    /// What the names of images in it mean.
+    pub images: Vec<CommandImage>,
+    /// Whether everything that it fetches is named by digest.
+    pub pinned: bool,
+}
+
+impl Cmd {
+    /// As it was planned: nothing is looked up.
+    pub(crate) fn unresolved(planned: &Planned<'_>) -> Self {
+        let command = planned.command.clone();
+        Self::of(planned, planned::Resolved { command, images: Vec::new(), pinned: false })
+    }
+
+    /// With what its names mean.
+    pub(crate) fn of(planned: &Planned<'_>, resolved: planned::Resolved) -> Self {
+        let (invoked, plugin) = (planned.invoked.to_owned(), planned.plugin.clone());
+        let planned::Resolved { command, images, pinned } = resolved;
+        Self { invoked, plugin, command, images, pinned }
+    }
+}
+
+/// Its plugin must plan it first: the pipeline sees to that.
+impl Ask for Request {
+    fn resolve(&self, _: &Context<'_>) -> Result<Resolved, Error> {
+        Ok(Resolved::default())
+    }
+
+    fn assume(&self, _: &Assumed) -> Result<Vec<Operation>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl Operate for Cmd {
+    const KIND: &'static str = "cmd";
+
+    fn policy_kind(&self) -> String {
+        format!("cmd {}", self.command.subcommand())
+    }
+
+    fn seen(&self, resolved: bool) -> Option<Seen> {
+        let Self { command, images, pinned, .. } = self;
+        let argv = command.argv().split_off(command.subcommand().split(' ').count());
+        let mut found = images.iter();
+        let mut seen = Vec::new();
+        for value in command.values() {
+            seen.extend(of_value(command, &value, &mut found, resolved));
+        }
+        // An archive of one image is written of its id, whichever names were given.
+        seen.extend(found.filter(|_| resolved).flat_map(of_command));
+        Some(Seen { argv, images: seen, pinned: *pinned })
+    }
+
+    fn for_plugins(&self) -> ForPlugins {
+        ForPlugins::PlansIt
+    }
+
+    fn delegated(&self) -> Vec<Delegated> {
+        let does = match self.command.does() {
+            Does::Builds => Some(Delegated::Builds),
+            Does::Loads => Some(Delegated::Loads),
+            _ => None,
+        };
+        let insecure = (self.command.switch("tls-verify") == Some(false)).then_some(Delegated::Insecure);
+        does.into_iter().chain(insecure).collect()
+    }
+
+    fn only_takes_away(&self) -> bool {
+        self.command.does() == Does::TakesNames
+    }
+
+    fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
+        let code = run::execute(context, &self.command, &self.images)?;
+        Ok(Report::Exited { code })
+    }
+}

@@ -1,0 +1,274 @@
+//! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
+//! points at by now (D11.2).
+
+use bootc_image_model::capability::COPIES_IMAGES;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::{CopySource, HostImage, LocalImage, UnifiedImage};
+use bootc_image_model::reference::{CONTAINERS_STORAGE, InvalidReference, Reference};
+use bootc_image_model::view::Role;
+use bootc_image_os::children::Program;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::copies::Copies;
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::ostree::{ImageRef, Repository};
+use bootc_image_stores::{podman, sysroot};
+use serde::Serialize;
+
+use super::seen::{self, Seen};
+use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use crate::assumed::Assumed;
+use crate::context::{Context, physical, writable_physical};
+use crate::error::Error;
+use crate::images::heal::{Fetch, Source};
+use crate::images::local::{self, booted_image, host_image};
+use crate::images::names::{called, local_image, target_name};
+use crate::images::storages::Storage;
+
+/// The name that a copied image gets if none is given, as in bootc.
+pub const DEFAULT_TARGET: &str = "localhost/bootc";
+
+/// Copies an image of this host to podman's storage, as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Which one, as typed; none: the booted one.
+    pub source: Option<String>,
+    /// Its new name; none: [`DEFAULT_TARGET`].
+    pub target: Option<String>,
+}
+
+/// Copies an image of this host to podman's storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CopyToStorage {
+    /// What is copied.
+    pub source: CopySource,
+    /// Its name there.
+    pub target: Reference,
+}
+
+/// An image was copied to podman's storage.
+#[derive(Debug)]
+pub struct Copied {
+    /// Under this name.
+    pub target: Reference,
+    /// What is there now.
+    pub image: LocalImage,
+    /// Whether it was there before.
+    pub unchanged: bool,
+}
+
+impl Request {
+    fn target(&self) -> Result<Reference, Error> {
+        target_name(self.target.as_deref().unwrap_or(DEFAULT_TARGET))
+    }
+}
+
+impl Ask for Request {
+    fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
+        let target = self.target()?;
+        let source = match &self.source {
+            None => match booted_image(context.settings)? {
+                (image, false) => CopySource::Host(image),
+                (image, true) => return Err(Error::Layered { image: image.name }),
+            },
+            Some(name) => find(context, name)?,
+        };
+        Ok(Operation::CopyToStorage(CopyToStorage { source, target }).into())
+    }
+
+    fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error> {
+        let target = self.target()?;
+        let source = assumed.source(self.source.as_deref())?;
+        Ok(vec![Operation::CopyToStorage(CopyToStorage { source, target })])
+    }
+}
+
+impl Operate for CopyToStorage {
+    const KIND: &'static str = "copy-to-storage";
+
+    fn seen(&self, _: bool) -> Option<Seen> {
+        let source = match &self.source {
+            CopySource::Host(image) => seen::host(image),
+            CopySource::Unified(image) => seen::local(Some(&image.name), &image.image),
+        };
+        Some(Seen::images(vec![source, seen::stored(Role::Target, &self.target)]))
+    }
+
+    fn for_plugins(&self) -> ForPlugins {
+        ForPlugins::Needs(COPIES_IMAGES)
+    }
+
+    fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
+        let Self { source, target } = self;
+        let default = DefaultStore::find()?;
+        let _alone = local::alone(context, "default")?;
+        if let Some(report) = unchanged(context, &default, &source, &target)? {
+            return Ok(report);
+        }
+        Program::Podman.find()?;
+        Program::Skopeo.find()?;
+        let scratch = Scratch::new()?;
+        let id = match &source {
+            CopySource::Host(source) => copy_host(context, &default, source, &target, &scratch)?,
+            CopySource::Unified(source) => copy_unified(context, &default, source, &target, &scratch)?,
+        };
+        let image = Storage::Default(&default).check_written(context, &target, |image| image.id == id)?;
+        if let CopySource::Host(source) = &source {
+            Copies::new(&context.settings.state).remember(source, &id)?;
+        }
+        Ok(Report::Copied(Copied { target, image, unchanged: false }))
+    }
+}
+
+/// How images of this host are listed.
+const LIST_WITH: &str = "bootc-image list";
+
+/// The image that a source names: with its transport, or without (D10.3). Host images come first; what is the same image
+/// in several places isn't ambiguous.
+fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
+    let physical = physical(context.settings)?;
+    let mut found = host_sources(&physical, name)?;
+    if let Some(store) = BootcStore::open(&physical)? {
+        found.extend(unified_sources(context, store.root(), name)?);
+    }
+    let mut found = found.into_iter();
+    let Some(first) = found.next() else {
+        // It may be there, where host images can't be read.
+        if sysroot::is_composefs(&physical)? {
+            return Err(Error::Composefs);
+        }
+        return Err(match Reference::parse_local(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) {
+            Err(error @ InvalidReference::Malformed { .. }) => error.into(),
+            _ => Error::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH },
+        });
+    };
+    let others: Vec<CopySource> = found.filter(|other| digest_of(other) != digest_of(&first)).collect();
+    if others.is_empty() {
+        return Ok(first);
+    }
+    let candidates = std::iter::once(&first).chain(&others).map(CopySource::name).collect();
+    Err(Error::Ambiguous { name: name.to_owned(), candidates })
+}
+
+fn digest_of(source: &CopySource) -> &Digest {
+    match source {
+        CopySource::Host(image) => &image.manifest_digest,
+        CopySource::Unified(image) => &image.image.manifest_digest,
+    }
+}
+
+fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
+    let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
+    if !exists("ostree/repo")? {
+        return Ok(Vec::new());
+    }
+    let (refs, _) = Repository::open(physical)?.image_refs()?;
+    let named = refs.into_iter().filter(|image| image.name == name || means(&image.name, name));
+    let image = |image: ImageRef| host_image(physical, image.name, image.commit);
+    named.map(|found| image(found).map(CopySource::Host)).collect()
+}
+
+/// Whether a host image, listed with its transport, is what a bare name means.
+fn means(listed: &str, bare: &str) -> bool {
+    let Some((_, rest)) = listed.split_once(':') else { return false };
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
+        (Ok(listed), Ok(bare)) => listed.with_default_tag() == bare.with_default_tag(),
+        _ => false,
+    };
+    rest == bare || same_reference()
+}
+
+fn unified_sources(context: &Context<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
+    let store = podman::open_store(root)?;
+    let images = store.images(context.settings.lock_limit, context.talk)?;
+    // What can't be a name here may be the name of a host image.
+    let found = called(&images, name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)).unwrap_or_default();
+    let source =
+        |(image, name)| Ok(CopySource::Unified(UnifiedImage { name, image: local_image(root, image)? }));
+    found.into_iter().map(source).collect()
+}
+
+/// That the target is this image already is found without any child.
+fn unchanged(
+    context: &Context<'_>,
+    default: &DefaultStore,
+    source: &CopySource,
+    target: &Reference,
+) -> Result<Option<Report>, Error> {
+    let id = match source {
+        CopySource::Host(source) => Copies::new(&context.settings.state).image_id(source),
+        CopySource::Unified(source) => Some(source.image.id.clone()),
+    };
+    let Some(id) = id else { return Ok(None) };
+    let image = Storage::Default(default).held(context, target, |image| image.id == id)?;
+    Ok(image.map(|image| Report::Copied(Copied { target: target.clone(), image, unchanged: true })))
+}
+
+fn copy_host(
+    context: &Context<'_>,
+    default: &DefaultStore,
+    source: &HostImage,
+    target: &Reference,
+    scratch: &Scratch,
+) -> Result<String, Error> {
+    let exported = local::export(context, source, scratch, default.path())?;
+    default.touch(context.settings, context.talk)?;
+    context.talk.progress(&format!("copying to {target}"));
+    Fetch {
+        from: Source::Exported(&exported.directory),
+        to: Storage::Default(default),
+        id: &exported.id,
+        bytes: exported.bytes,
+        scratch,
+    }
+    .copy(context, target, &exported.diff_ids)?;
+    Ok(exported.id)
+}
+
+fn copy_unified(
+    context: &Context<'_>,
+    default: &DefaultStore,
+    source: &UnifiedImage,
+    target: &Reference,
+    scratch: &Scratch,
+) -> Result<String, Error> {
+    let store = BootcStore::open(&writable_physical(context.settings)?)?;
+    let store =
+        store.ok_or_else(|| Error::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
+    let (from, id) = (Storage::Bootc(&store), source.image.id.as_str());
+    let diff_ids = from.whole(context, &source.name.to_string(), id)?.unwrap_or_default();
+    default.touch(context.settings, context.talk)?;
+    context.talk.progress(&format!("copying {} to {target}", source.name));
+    Fetch {
+        from: Source::Bootc(&store, id),
+        to: Storage::Default(default),
+        id,
+        bytes: from.size_of(context, id)?,
+        scratch,
+    }
+    .copy(context, target, &diff_ids)?;
+    Ok(id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::means;
+
+    #[test]
+    fn a_bare_name_means_an_image_whatever_its_transport() {
+        for (listed, bare, expected) in [
+            ("docker://quay.io/a:1", "quay.io/a:1", true),
+            ("docker://quay.io/a", "quay.io/a:latest", true),
+            ("docker://quay.io/a:latest", "quay.io/a", true),
+            ("oci:/var/x:y", "/var/x:y", true),
+            ("containers-storage:localhost/a:1", "localhost/a:1", true),
+            ("docker://quay.io/a:1", "quay.io/a:2", false),
+            ("docker://quay.io/a:1", "a:1", false),
+            ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
+        ] {
+            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
+
+use bootc_image_containers_storage::{Image, Store};
+use bootc_image_model::capability::PULLS_IMAGES;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::reference::{InvalidReference, Reference};
+use bootc_image_model::view::Role;
+use bootc_image_os::root::RootDir;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::default_store::DefaultStore;
+use serde::Serialize;
+
+use super::seen::{self, Seen};
+use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use crate::assumed::Assumed;
+use crate::context::{Context, physical, writable_physical};
+use crate::error::Error;
+use crate::images::local;
+use crate::images::names::{called, first_meaning, local_image, meanings};
+use crate::images::needs::note_until_upgrade;
+use crate::images::storages::Storage;
+
+/// Copies images of podman's storage to bootc's, as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Their names, as typed.
+    pub images: Vec<String>,
+}
+
+/// Copies an image of podman's storage to bootc's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PullFromDefaultStorage {
+    /// What is copied: it runs by its id.
+    pub source: LocalImage,
+    /// Its name, in both.
+    pub name: Reference,
+}
+
+/// An image was copied to bootc's storage.
+#[derive(Debug)]
+pub struct Pulled {
+    /// Under this name.
+    pub name: Reference,
+    /// What is there now.
+    pub image: LocalImage,
+    /// Whether it was there before.
+    pub unchanged: bool,
+}
+
+impl Ask for Request {
+    fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
+        let pulls = self.images.iter().map(|image| resolve(context, image));
+        let pulls = pulls.map(|pull| pull.map(Operation::PullFromDefaultStorage));
+        Ok(pulls.collect::<Result<Vec<_>, _>>()?.into())
+    }
+
+    fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error> {
+        let pull = |image: &String| {
+            let (source, name) = (assumed.local(), first_meaning(image)?);
+            Ok(Operation::PullFromDefaultStorage(PullFromDefaultStorage { source, name }))
+        };
+        self.images.iter().map(pull).collect()
+    }
+}
+
+impl Operate for PullFromDefaultStorage {
+    const KIND: &'static str = "pull-from-default-storage";
+
+    fn seen(&self, _: bool) -> Option<Seen> {
+        let Self { source, name } = self;
+        Some(Seen::images(vec![seen::local(Some(name), source), seen::stored(Role::Target, name)]))
+    }
+
+    fn for_plugins(&self) -> ForPlugins {
+        ForPlugins::Needs(PULLS_IMAGES)
+    }
+
+    fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
+        let Self { source, name } = self;
+        let settings = context.settings;
+        let physical = writable_physical(settings)?;
+        let _alone = local::alone(context, "bootc")?;
+        let is_it = |found: &Image| found.id == source.id;
+        if let Some(store) = BootcStore::open(&physical)?
+            && let Some(image) = Storage::Bootc(&store).held(context, &name, is_it)?
+        {
+            return Ok(Report::Pulled(Pulled { name, image, unchanged: true }));
+        }
+        let store = BootcStore::open_or_create(&physical, settings, context.talk)?;
+        local::pull(context, &store, &source, &name)?;
+        let image = Storage::Bootc(&store).check_written(context, &name, is_it)?;
+        note_until_upgrade(context, &store, &[&name]);
+        Ok(Report::Pulled(Pulled { name, image, unchanged: false }))
+    }
+}
+
+/// How images of podman's storage are listed.
+const LIST_WITH: &str = "podman image list";
+
+fn resolve(context: &Context<'_>, image: &str) -> Result<PullFromDefaultStorage, Error> {
+    if meanings(image)?.iter().any(|name| name.digest().is_some()) {
+        return Err(InvalidReference::Digest(image.to_owned()).into());
+    }
+    physical(context.settings)?;
+    let default = DefaultStore::find()?;
+    if let Some(root) = default.open()?
+        && let Some(pull) = find(context, &root, &default.store(&root)?, image)?
+    {
+        return Ok(pull);
+    }
+    // podman shows the images of its additional storages, too.
+    for root in default.others()? {
+        if let Some(pull) = find(context, &root, &Store::open(&root)?, image)? {
+            return Ok(pull);
+        }
+    }
+    Err(Error::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH })
+}
+
+fn find(
+    context: &Context<'_>,
+    root: &RootDir,
+    store: &Store<'_>,
+    image: &str,
+) -> Result<Option<PullFromDefaultStorage>, Error> {
+    let images = store.images(context.settings.lock_limit, context.talk)?;
+    let found = called(&images, image)?;
+    let Some((first, name)) = found.first() else { return Ok(None) };
+    if found.iter().any(|(image, _)| image.id != first.id) {
+        let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
+        return Err(Error::Ambiguous { name: image.to_owned(), candidates });
+    }
+    Ok(Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() }))
+}

@@ -1,0 +1,171 @@
+//! Removing images from bootc's storage, by name or id. What a deployment or a container needs stays.
+
+use std::collections::BTreeMap;
+
+use bootc_image_containers_storage::Image;
+use bootc_image_grammar::OwnOperation;
+use bootc_image_model::image::{LocalImage, Removal};
+use bootc_image_model::reference::Reference;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::podman;
+use serde::Serialize;
+
+use super::seen::{self, Seen};
+use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use crate::assumed::Assumed;
+use crate::commands::resolver::{Resolver as _, Stored};
+use crate::context::{Context, physical};
+use crate::error::Error;
+use crate::images::in_use::InUse;
+use crate::images::names::{LIST_WITH, in_contents};
+use crate::images::needs::Needs;
+use crate::images::removing::{check_id, kept_by, removal_of, remove};
+
+/// Removes images from bootc's storage, as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Their names or ids, as typed.
+    pub images: Vec<String>,
+}
+
+/// Removes an image, or names of one, from bootc's storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remove {
+    /// What goes.
+    pub image: Removal,
+}
+
+/// How an image is named that is to go.
+enum Named {
+    /// By a text that is a name to the storage alone.
+    Exactly,
+    /// By this name, however the storage writes it.
+    As(Reference),
+}
+
+impl Ask for Request {
+    fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
+        let settings = context.settings;
+        let physical = physical(settings)?;
+        let not_found = |name: &String| Error::ImageNotFound { name: name.clone(), list_with: LIST_WITH };
+        let Some(store) = BootcStore::open(&physical)? else {
+            return Err(self.images.first().map_or(Error::NothingNamed, not_found));
+        };
+        let needs = Needs::find(&physical, settings)?;
+        let contents = podman::open_store(store.root())?;
+        let images = contents.images(settings.lock_limit, context.talk)?;
+        // Two names of one image are one removal, which takes both.
+        let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut order: Vec<&Image> = Vec::new();
+        for text in &self.images {
+            let listed = images.iter().find(|image| image.names.contains(text));
+            let (image, name) = match listed {
+                // Whatever it is, it goes by the name that lists show.
+                Some(image) if Reference::parse_local(text).is_err() => (image, Some(Named::Exactly)),
+                _ => in_contents(&images, text).map(|(image, name)| (image, name.map(Named::As)))?,
+            };
+            let names = match name {
+                Some(Named::Exactly) => vec![text.clone()],
+                Some(Named::As(name)) => image.names_meaning(&name).cloned().collect(),
+                None if image.listed_names().nth(1).is_some() => {
+                    let candidates = image.listed_names().map(str::to_owned).collect();
+                    return Err(Error::Ambiguous { name: text.clone(), candidates });
+                }
+                None => image.names.clone(),
+            };
+            if !going.contains_key(image.id.as_str()) {
+                order.push(image);
+            }
+            going.entry(&image.id).or_default().extend(names);
+        }
+        order.iter().try_for_each(|image| check_id(&store, image))?;
+        let used = InUse::find(&physical, settings, &contents, &images)?;
+        let removal = |image: &Image| {
+            let names =
+                with_digest_forms(image, going.get(image.id.as_str()).map(Vec::as_slice).unwrap_or_default());
+            let whole = image.names.iter().all(|name| names.contains(name));
+            let who = kept_by(&needs, &used, &images, image, &names, whole);
+            let needed_by = who.map(str::to_owned);
+            Operation::Remove(Remove { image: removal_of(image, names, whole, needed_by) })
+        };
+        Ok(order.into_iter().map(removal).collect::<Vec<_>>().into())
+    }
+
+    fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error> {
+        let remove = |image: &String| {
+            let Stored { name, image: LocalImage { id, manifest_digest }, .. } = assumed.in_store(image)?;
+            let names = name.into_iter().map(|name| name.to_string()).collect();
+            let manifest_digest = Some(manifest_digest);
+            let image = Removal { id, manifest_digest, names, whole: true, needed_by: None };
+            Ok(Operation::Remove(Remove { image }))
+        };
+        self.images.iter().map(remove).collect()
+    }
+}
+
+impl Operate for Remove {
+    const KIND: &'static str = OwnOperation::Remove.name();
+
+    fn seen(&self, _: bool) -> Option<Seen> {
+        Some(Seen::images(seen::removed(&self.image)))
+    }
+
+    fn for_plugins(&self) -> ForPlugins {
+        ForPlugins::Owns(OwnOperation::Remove)
+    }
+
+    fn only_takes_away(&self) -> bool {
+        true
+    }
+
+    fn removal(&self) -> Option<&Removal> {
+        Some(&self.image)
+    }
+
+    fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
+        remove(context, self.image).map(Report::Removed)
+    }
+}
+
+/// These names of an image, and forms with a digest of the same repository, unless it has another tag there: nobody gave the
+/// image those.
+fn with_digest_forms(image: &Image, names: &[String]) -> Vec<String> {
+    let repository = |name: &str| {
+        let name = name.split('@').next().unwrap_or(name);
+        let tag = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
+        tag.map_or(name, |tag| &name[..tag]).to_owned()
+    };
+    let stays = |name: &&String| !names.contains(name) && !name.contains('@');
+    let keeps: Vec<String> = image.names.iter().filter(stays).map(|name| repository(name)).collect();
+    let goes: Vec<String> = names.iter().map(|name| repository(name)).collect();
+    let form = |name: &&String| {
+        name.contains('@') && goes.contains(&repository(name)) && !keeps.contains(&repository(name))
+    };
+    let mut all: Vec<String> = image.names.iter().filter(form).chain(names).cloned().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_takes_the_digest_forms_of_its_repository_with_it() {
+        let image = Image::named_in_tests(&[
+            "r:5000/a:1",
+            "r:5000/a@sha256:d",
+            "r:5000/b:1",
+            "r:5000/b@sha256:d",
+            "r:5000/b:2",
+        ]);
+        let going = |names: &[&str]| {
+            with_digest_forms(&image, &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(going(&["r:5000/a:1"]), ["r:5000/a:1", "r:5000/a@sha256:d"]);
+        assert_eq!(going(&["r:5000/b:1"]), ["r:5000/b:1"]);
+        assert_eq!(going(&["r:5000/b:1", "r:5000/b:2"]), ["r:5000/b:1", "r:5000/b:2", "r:5000/b@sha256:d"]);
+        assert_eq!(going(&["r:5000/a@sha256:d"]), ["r:5000/a@sha256:d"]);
+    }
+}

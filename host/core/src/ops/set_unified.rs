@@ -1,0 +1,182 @@
+//! Getting the booted image into bootc's own storage. Once it is there, under the name that the host was booted from, bootc
+//! updates the host by way of that storage. It is taken from where it costs least: podman's storage, the registry (by the
+//! digest that is booted), or, if its name is of no registry, the ostree repository itself.
+
+use bootc_image_containers_storage::Image;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::{HostImage, LocalImage, UnifiedSource};
+use bootc_image_model::reference::{DOCKER, Reference};
+use bootc_image_model::view::Role;
+use bootc_image_os::children::Program;
+use bootc_image_os::scratch::Scratch;
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::copies::Copies;
+use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::registry;
+use serde::Serialize;
+
+use super::pull_from_default_storage::Pulled;
+use super::seen::{self, Seen};
+use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use crate::assumed::Assumed;
+use crate::context::{Context, physical, writable_physical};
+use crate::error::Error;
+use crate::images::heal::{Fetch, Source};
+use crate::images::local::{self, booted_image};
+use crate::images::names::{local_image, name_in_storage};
+use crate::images::storages::Storage;
+
+/// Gets the booted image into bootc's storage, as asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request;
+
+/// Gets the booted image into bootc's storage, so that updates build on it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SetUnified {
+    /// The booted image.
+    pub image: HostImage,
+    /// Where it is taken from.
+    pub from: UnifiedSource,
+    /// Its name in bootc's storage.
+    pub name: Reference,
+}
+
+impl Ask for Request {
+    fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
+        physical(context.settings)?;
+        // Of a deployment with layered packages it is the image below: that is what updates build on.
+        let (image, _) = booted_image(context.settings)?;
+        let name = name_in_storage(&image.name)?;
+        let from = match in_default_store(context, &image.manifest_digest)? {
+            Some(local) => UnifiedSource::DefaultStore(local),
+            None => where_it_came_from(&image, &name),
+        };
+        Ok(Operation::SetUnified(SetUnified { image, from, name }).into())
+    }
+
+    fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error> {
+        let image = assumed.host(&assumed.booted);
+        let name = name_in_storage(&image.name)?;
+        let from = where_it_came_from(&image, &name);
+        Ok(vec![Operation::SetUnified(SetUnified { image, from, name })])
+    }
+}
+
+fn where_it_came_from(image: &HostImage, name: &Reference) -> UnifiedSource {
+    if image.name.starts_with(DOCKER) {
+        UnifiedSource::Registry { reference: name.with_digest(image.manifest_digest.clone()) }
+    } else {
+        UnifiedSource::Host
+    }
+}
+
+fn in_default_store(context: &Context<'_>, manifest: &Digest) -> Result<Option<LocalImage>, Error> {
+    let default = DefaultStore::find()?;
+    let Some(root) = default.open()? else { return Ok(None) };
+    Storage::Default(&default).images(context, |images, others| {
+        let Some(image) = images.iter().find(|image| image.is_of(manifest)) else { return Ok(None) };
+        // From one that is damaged nothing is to be had.
+        let is_whole = images.damage(image, others)?.is_none();
+        is_whole.then(|| local_image(&root, image)).transpose()
+    })
+}
+
+impl Operate for SetUnified {
+    const KIND: &'static str = "set-unified";
+
+    fn seen(&self, _: bool) -> Option<Seen> {
+        let source = match &self.from {
+            UnifiedSource::DefaultStore(held) => seen::local(Some(&self.name), held),
+            UnifiedSource::Registry { .. } | UnifiedSource::Host => seen::host(&self.image),
+        };
+        Some(Seen::images(vec![source, seen::stored(Role::Target, &self.name)]))
+    }
+
+    fn for_plugins(&self) -> ForPlugins {
+        ForPlugins::Never
+    }
+
+    fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
+        let Self { image, from, name } = self;
+        let settings = context.settings;
+        let physical = writable_physical(settings)?;
+        let _alone = match &from {
+            UnifiedSource::Registry { reference } => {
+                local::Held::Fetching(local::fetching(context, [reference])?)
+            }
+            _ => local::Held::Store(local::alone(context, "bootc")?),
+        };
+        let copies = Copies::new(&settings.state);
+        let known = copies.image_id(&image);
+        let is_it = |found: &Image| match &from {
+            UnifiedSource::DefaultStore(local) => found.id == local.id,
+            UnifiedSource::Registry { .. } => found.is_of(&image.manifest_digest),
+            UnifiedSource::Host => known.as_ref() == Some(&found.id),
+        };
+        if let Some(store) = BootcStore::open(&physical)?
+            && let Some(image) = Storage::Bootc(&store).held(context, &name, is_it)?
+        {
+            return Ok(Report::Pulled(Pulled { name, image, unchanged: true }));
+        }
+        Program::Skopeo.find()?;
+        let store = BootcStore::open_or_create(&physical, settings, context.talk)?;
+        let id = match &from {
+            UnifiedSource::DefaultStore(local) => {
+                local::pull(context, &store, local, &name)?;
+                Some(local.id.clone())
+            }
+            UnifiedSource::Registry { reference } => {
+                fetch(context, &store, reference, &name)?;
+                None
+            }
+            UnifiedSource::Host => {
+                let id = export(context, &store, &image, &name)?;
+                copies.remember(&image, &id)?;
+                Some(id)
+            }
+        };
+        let image = Storage::Bootc(&store).check_written(context, &name, |found| match &id {
+            Some(id) => found.id == *id,
+            None => found.is_of(&image.manifest_digest),
+        })?;
+        Ok(Report::Pulled(Pulled { name, image, unchanged: false }))
+    }
+}
+
+fn fetch(
+    context: &Context<'_>,
+    store: &BootcStore,
+    reference: &Reference,
+    name: &Reference,
+) -> Result<(), Error> {
+    context.talk.progress(&format!("fetching {reference} to bootc's storage"));
+    let configuration = registry::configuration(context.settings, reference, &[], &[])?;
+    Fetch {
+        from: Source::Registry(reference, &[], &[]),
+        to: Storage::Bootc(store),
+        id: configuration.id.as_str(),
+        bytes: 0,
+        scratch: &Scratch::new()?,
+    }
+    .copy(context, name, &configuration.diff_ids)
+}
+
+fn export(
+    context: &Context<'_>,
+    store: &BootcStore,
+    image: &HostImage,
+    name: &Reference,
+) -> Result<String, Error> {
+    let scratch = Scratch::new()?;
+    let exported = local::export(context, image, &scratch, &store.root().path("."))?;
+    context.talk.progress(&format!("copying to bootc's storage as {name}"));
+    Fetch {
+        from: Source::Exported(&exported.directory),
+        to: Storage::Bootc(store),
+        id: &exported.id,
+        bytes: exported.bytes,
+        scratch: &scratch,
+    }
+    .copy(context, name, &exported.diff_ids)?;
+    Ok(exported.id)
+}

@@ -1,0 +1,174 @@
+//! What policies see of operations.
+
+use bootc_image_grammar::parse;
+use bootc_image_model::reference::DOCKER;
+use bootc_image_model::view::Name;
+
+use super::*;
+use crate::frozen::Frozen;
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::image::*;
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::Reference;
+use bootc_image_model::subject::{Delegation, Subject};
+use bootc_image_model::view::{Role, View};
+
+fn subject() -> Subject {
+    Subject::new(Some(1000), Some(Delegation::Sudo))
+}
+
+fn reference(text: &str) -> Reference {
+    Reference::parse_local(text).unwrap()
+}
+
+fn seen(operation: Operation) -> View {
+    Frozen::new(operation, subject(), None).policy_input().unwrap()
+}
+
+fn cmd(subcommand: &str, args: &[&str], images: Vec<CommandImage>) -> Operation {
+    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    let command = parse(subcommand, &args).unwrap();
+    let plugin = PluginId::new("p").unwrap();
+    Operation::Cmd(cmd::Cmd { invoked: subcommand.to_owned(), plugin, command, images, pinned: true })
+}
+
+/// Role, canonical name and digest of each image.
+fn images(view: &View) -> Vec<(Role, Option<&str>, Option<&str>)> {
+    view.images
+        .iter()
+        .map(|image| {
+            (image.role, image.name.as_ref().map(|name| name.canonical.as_str()), image.digest.as_deref())
+        })
+        .collect()
+}
+
+#[test]
+fn a_host_image_is_seen_with_its_commit_and_the_caller_behind_sudo() {
+    let digest = Digest::of(b"m");
+    let source = CopySource::Host(HostImage {
+        name: "docker://quay.io/os/base:1".to_owned(),
+        commit: Commit::new("c".repeat(64)).unwrap(),
+        manifest_digest: digest.clone(),
+    });
+    let view =
+        seen(Operation::CopyToStorage(copy_to_storage::CopyToStorage { source, target: reference("bootc") }));
+    assert_eq!(
+        images(&view),
+        [
+            (Role::Source, Some("docker://quay.io/os/base:1"), Some(digest.as_str())),
+            (Role::Target, Some("containers-storage:localhost/bootc:latest"), None)
+        ]
+    );
+    assert_eq!(view.images[0].attrs, [("commit", "c".repeat(64))]);
+    let attr = |key| view.attr(key);
+    assert_eq!((attr("caller.uid"), attr("caller.via")), (Some("1000"), Some("sudo")));
+    assert_eq!((attr("resolved"), attr("plugin"), attr("sysroot")), (Some("true"), None, None));
+}
+
+#[test]
+fn a_pull_is_seen_as_asked_for_with_the_digest_that_will_run() {
+    let name = reference("quay.io/a:1");
+    let pinned = name.with_digest(Digest::of(b"x"));
+    let text = format!("{DOCKER}{pinned}");
+    let found = vec![CommandImage::Registry {
+        name,
+        pinned,
+        instance: Digest::of(b"i"),
+        platform: Some("arm64".to_owned()),
+    }];
+    let view = seen(cmd("pull", &["--quiet", &text], found));
+    assert_eq!(view.kind, "cmd pull");
+    assert_eq!(view.argv, ["--quiet=true", "--", &text]);
+    let digest = Digest::of(b"x");
+    assert_eq!(images(&view), [(Role::Source, Some("docker://quay.io/a:1"), Some(digest.as_str()))]);
+    let attrs = [("instance", Digest::of(b"i").to_string()), ("platform", "arm64".to_owned())];
+    assert_eq!(view.images[0].attrs, attrs);
+}
+
+#[test]
+fn two_names_of_one_image_are_seen_as_two() {
+    let [one, latest] = ["quay.io/a:1", "quay.io/a:latest"].map(reference);
+    let pinned = one.with_digest(Digest::of(b"x"));
+    let text = format!("{DOCKER}{pinned}");
+    let found = [&one, &latest]
+        .map(|name| CommandImage::Registry {
+            name: name.clone(),
+            pinned: pinned.clone(),
+            instance: Digest::of(b"x"),
+            platform: None,
+        })
+        .to_vec();
+    let view = seen(cmd("pull", &[&text, &text], found));
+    let names: Vec<_> = images(&view).into_iter().map(|(_, name, _)| name.unwrap().to_owned()).collect();
+    assert_eq!(names, ["docker://quay.io/a:1", "docker://quay.io/a:latest"]);
+}
+
+#[test]
+fn images_that_options_name_are_seen() {
+    let view =
+        seen(cmd("build", &["-t", "a:1", "--from", "quay.io/b", "--cache-to=quay.io/c", "/x"], vec![]));
+    assert_eq!(
+        images(&view),
+        [
+            (Role::Target, Some("containers-storage:localhost/a:1"), None),
+            (Role::Source, Some("docker://quay.io/b"), None),
+            (Role::Target, Some("docker://quay.io/c"), None),
+        ]
+    );
+    assert_eq!(view.images[0].attrs, [("option", "tag".to_owned())]);
+}
+
+#[test]
+fn a_push_by_id_has_no_name_and_before_the_lookup_no_source() {
+    let image = LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
+    let found = vec![CommandImage::Store { name: None, names: Vec::new(), image }];
+    let push = || cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], found.clone());
+    let view = seen(push());
+    assert_eq!((view.images[0].role, view.images[0].name.as_ref()), (Role::Source, None));
+    let unresolved = Frozen::unresolved(push(), subject(), None).policy_input().unwrap();
+    assert_eq!(images(&unresolved), [(Role::Target, Some("docker://quay.io/x:1"), None)]);
+    assert_eq!(unresolved.attr("resolved"), Some("false"));
+}
+
+#[test]
+fn an_image_that_is_named_by_its_id_has_all_its_names_and_every_name_of_an_archive_is_seen() {
+    let image = || LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
+    let names = ["quay.io/a:1".to_owned(), "quay.io/b:1".to_owned()];
+    let by_id = CommandImage::Store { name: None, names: names.to_vec(), image: image() };
+    let view = seen(cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], vec![by_id]));
+    let sources = |view: &View| -> Vec<String> {
+        let sources = view.images.iter().filter(|image| image.role == Role::Source);
+        sources.map(|image| image.name.as_ref().unwrap().canonical.clone()).collect()
+    };
+    let both = ["containers-storage:quay.io/a:1", "containers-storage:quay.io/b:1"];
+    assert_eq!(sources(&view), both);
+    let named = names.map(|name| CommandImage::Store {
+        name: Some(reference(&name)),
+        names: Vec::new(),
+        image: image(),
+    });
+    for operands in [vec!["a".repeat(64)], vec!["a".repeat(64), "quay.io/a:1".into(), "quay.io/b:1".into()]] {
+        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+        assert_eq!(sources(&seen(cmd("save", &operands, named.to_vec()))), both);
+    }
+}
+
+#[test]
+fn a_name_of_another_transport_has_no_registry() {
+    let name = Name::of_host("oci:/srv/os:1").unwrap();
+    assert_eq!(
+        (name.transport.as_str(), name.registry.as_str(), name.path().as_str()),
+        ("oci", "", "/srv/os:1")
+    );
+    let path = |name: &str| Name::of_host(name).map(|name| name.path());
+    for (host, expected) in [
+        ("docker://quay.io/a/b:1", Some("quay.io/a/b")),
+        ("docker://quay.io:443/a/b:1", Some("quay.io/a/b")),
+        ("docker://fedora:1", Some("docker.io/library/fedora")),
+        ("containers-storage:app:1", Some("localhost/app")),
+        ("docker://A B", None),
+        ("nothing", None),
+    ] {
+        assert_eq!(path(host).as_deref(), expected, "{host}");
+    }
+}

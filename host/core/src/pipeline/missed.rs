@@ -1,0 +1,134 @@
+//! Telling of policies that were approved and are gone.
+
+use super::Pipeline;
+use crate::ops::{Request, approve_plugin, revoke_plugin};
+use crate::plugin::Missed;
+
+impl Pipeline<'_> {
+    /// Says once which policies are gone; what is about one of them knows.
+    pub(super) fn tell_missed(&self, request: &Request) {
+        let (configured, of_grants) =
+            (&self.context.settings.configuration.mandatory, self.context.plugins.mandatory());
+        for missed in self.context.plugins.missed() {
+            let is_about_it = matches!(
+                request,
+                Request::ApprovePlugin(approve_plugin::Request { plugin, .. })
+                | Request::RevokePlugin(revoke_plugin::Request { plugin })
+                    if *plugin == missed.plugin.as_str()
+            );
+            if is_about_it {
+                continue;
+            }
+            let Missed { plugin, why, .. } = &missed;
+            let denied = format!("policy {plugin} is mandatory and {why}, so everything is denied");
+            self.context.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
+                (false, false) => format!("{missed}: {}", missed.fix()),
+                (false, true) => format!("{denied}: {}", missed.fix()),
+                (true, _) => format!(
+                    "{denied}: install it, or take it out of [policy] mandatory and revoke the approval with: \
+                     bootc-image plugin revoke {plugin}"
+                ),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bootc_image_model::grant::{Grant, Role};
+
+    use super::super::Answer;
+    use super::*;
+    use crate::pipeline::reads::tests::{run, settings};
+    use crate::policy::tests::{Only, alone};
+    use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::denial::Kind;
+    use bootc_image_model::plugin::PluginId;
+
+    fn grant(role: Role, mandatory: bool) -> Grant {
+        Grant {
+            plugin: PluginId::new("p").unwrap(),
+            sha256: "0".repeat(64),
+            manifest: "1".repeat(64),
+            native: false,
+            role,
+            mandatory,
+            capabilities: Vec::new(),
+        }
+    }
+
+    fn approve(mandatory: bool) -> Request {
+        Request::ApprovePlugin(approve_plugin::Request { plugin: "p".to_owned(), mandatory })
+    }
+
+    #[test]
+    fn only_policies_are_approved_as_mandatory_and_what_was_stays_that() {
+        let here = settings(Configuration::default(), true);
+        for (role, was, asked, expected) in [
+            (Role::Policy, false, false, Some(false)),
+            (Role::Policy, false, true, Some(true)),
+            (Role::Policy, true, false, Some(true)),
+            (Role::Format, false, false, Some(false)),
+            (Role::Format, false, true, None),
+            (Role::Command, false, true, None),
+        ] {
+            let plugins = Only { grant: Some(grant(role, was)), ..alone() };
+            let (done, _) = run(&here, &plugins, &approve(asked));
+            let Some(mandatory) = expected else {
+                assert_eq!(done.unwrap_err().kind(), Kind::Usage, "{role:?}");
+                continue;
+            };
+            let Ok(Answer::Judged(judged)) = done else { panic!("{done:?}") };
+            let json = judged[0].frozen().json();
+            assert!(json.contains(&format!("\"role\":\"{}\"", role.name())), "{json}");
+            assert_eq!(json.contains("\"mandatory\":true"), mandatory, "{json}");
+        }
+    }
+
+    #[test]
+    fn of_a_mandatory_policy_that_is_gone_is_said_that_everything_is_denied() {
+        let id = PluginId::new("p").unwrap();
+        let denied = "policy p is mandatory and isn't installed, so everything is denied: install it, or";
+        let revoke = "revoke the approval with: bootc-image plugin revoke p";
+        for (configured, granted, expected) in [
+            (false, true, format!("{denied} {revoke}")),
+            (true, false, format!("{denied} take it out of [policy] mandatory and {revoke}")),
+            (true, true, format!("{denied} take it out of [policy] mandatory and {revoke}")),
+        ] {
+            let ids = |is: bool| if is { vec![id.clone()] } else { Vec::new() };
+            let configuration = Configuration { mandatory: ids(configured), ..Configuration::default() };
+            let file = PathBuf::from("/etc/p.toml");
+            let missed = vec![Missed { plugin: id.clone(), file, why: "isn't installed" }];
+            let plugins = Only { missed, mandatory: ids(granted), ..alone() };
+            let request = Request::RevokePlugin(revoke_plugin::Request { plugin: "q".to_owned() });
+            assert_eq!(run(&settings(configuration, true), &plugins, &request).1, [expected]);
+        }
+    }
+
+    #[test]
+    fn of_what_the_os_image_approves_nothing_is_written() {
+        let configured =
+            Configuration { mandatory: vec![PluginId::new("p").unwrap()], ..Configuration::default() };
+        let told = "p is approved by the OS image in /usr/p.toml: there is nothing to do";
+        for (configuration, was, asked, is_nothing) in [
+            (Configuration::default(), false, false, true),
+            (Configuration::default(), false, true, false),
+            (Configuration::default(), true, true, true),
+            (configured, false, true, true),
+        ] {
+            let of_image = Some(PathBuf::from("/usr/p.toml"));
+            let plugins = Only { grant: Some(grant(Role::Policy, was)), of_image, ..alone() };
+            // Nothing could be recorded here, so nothing would be approved without an error.
+            let (done, said) = run(&settings(configuration, false), &plugins, &approve(asked));
+            if is_nothing {
+                assert!(matches!(done, Ok(Answer::NothingToDo)), "{done:?}");
+                assert_eq!(said, [told]);
+            } else {
+                let hint = done.unwrap_err().hint().unwrap_or_default();
+                assert_eq!(hint, "say it in the configuration: [policy] mandatory = [\"p\"]");
+            }
+        }
+    }
+}

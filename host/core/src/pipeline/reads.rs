@@ -1,0 +1,202 @@
+//! What only looks goes on whatever is broken, and tells; what acts doesn't.
+
+use bootc_image_os::children;
+
+use super::{Answer, Pipeline};
+use crate::error::Error;
+use crate::policy::Judged;
+
+impl Pipeline<'_> {
+    /// Refuses what a part of the configuration is no ground for.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if it isn't whole.
+    pub fn refuse_broken(&self) -> Result<(), Error> {
+        let broken = self.context.settings.configuration.broken.clone();
+        broken.map_or(Ok(()), |why| Err(Error::Configuration(why)))
+    }
+
+    /// A read is judged, and recorded only if root asks and the configuration says so.
+    pub(super) fn read(&self, judged: Vec<Judged>) -> Result<Answer, Error> {
+        let settings = self.context.settings;
+        if settings.dry_run {
+            return Ok(Answer::Judged(judged));
+        }
+        let mut answer = Answer::NothingToDo;
+        for judged in judged {
+            if judged.denial().is_none() {
+                self.tell_silent(&judged)?;
+            }
+            answer = Answer::Done(if settings.configuration.record_reads && settings.root {
+                self.refuse_denied(&judged)?;
+                self.run_recorded(judged)?
+            } else {
+                judged.approve()?.execute(&self.context)?
+            });
+        }
+        Ok(answer)
+    }
+
+    /// Says who has no opinion of what is about to be shown all the same.
+    fn tell_silent(&self, judged: &Judged) -> Result<(), Error> {
+        let unknown = self.context.plugins.policies().err();
+        for verdict in judged.verdicts() {
+            let Some(reason) = &verdict.failed_open else { continue };
+            // One that was interrupted would have had one.
+            children::check_not_asked_to_end()?;
+            self.context.talk.note(&match &unknown {
+                Some(_) => format!("{reason}; none of them judged this list"),
+                None => {
+                    let policy = &verdict.validator;
+                    format!("policy {policy} couldn't be asked, and didn't judge this list: {reason}")
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use bootc_image_model::columns::ListType;
+    use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::denial::Kind;
+    use bootc_image_model::digest::{Commit, Digest};
+    use bootc_image_model::plugin::PluginId;
+    use bootc_image_model::settings::{Place, Settings};
+    use bootc_image_model::subject::Subject;
+    use bootc_image_os::talk::doubles::Heard;
+
+    use super::*;
+    use crate::assumed::Assumed;
+    use crate::audit::Recorder;
+    use crate::context::Context;
+    use crate::ops::list::List;
+    use crate::ops::{
+        Report, Request, approve_plugin, cmd, copy_to_storage, prune, pull_from_default_storage, remove,
+        repair, revoke_plugin, set_unified,
+    };
+    use crate::plugin::Missed;
+    use crate::policy::tests::{Only, allows, alone, denies, fails, only};
+
+    /// Nothing can be recorded there: what comes so far wasn't refused.
+    pub(in crate::pipeline) fn nowhere() -> Recorder {
+        Recorder::new("/proc/nowhere")
+    }
+
+    pub(in crate::pipeline) fn settings(configuration: Configuration, dry_run: bool) -> Settings {
+        Settings {
+            place: Place::NotBooted,
+            sysroot: None,
+            subject: Subject::new(Some(0), None),
+            root: true,
+            configuration,
+            lock_limit: Duration::ZERO,
+            change_limit: Duration::ZERO,
+            programs: Vec::new(),
+            state: PathBuf::from("/nowhere"),
+            directory: None,
+            proxies: Vec::new(),
+            dry_run,
+        }
+    }
+
+    /// Runs a request here; what came of it, and what was said.
+    pub(in crate::pipeline) fn run(
+        settings: &Settings,
+        plugins: &Only,
+        request: &Request,
+    ) -> (Result<Answer, Error>, Vec<String>) {
+        let talk = Heard::default();
+        let context = Context { settings, plugins, talk: &talk };
+        let pipeline = Pipeline { context, recorder: &nowhere() };
+        let answer = pipeline.run(request);
+        // Nobody could keep a record, and that was said.
+        let mut told = talk.0.take();
+        told.retain(|note| !note.contains("audit record"));
+        (answer, told)
+    }
+
+    const LIST: Request = Request::List(List { image_type: ListType::Logical, details: false });
+
+    fn acts() -> Vec<Request> {
+        let (images, plugin) = (vec!["localhost/a:1".to_owned()], "p".to_owned());
+        vec![
+            Request::CopyToStorage(copy_to_storage::Request { source: None, target: None }),
+            Request::PullFromDefaultStorage(pull_from_default_storage::Request { images: images.clone() }),
+            Request::SetUnified(set_unified::Request),
+            Request::Remove(remove::Request { images: images.clone() }),
+            Request::Prune(prune::Request { all: false }),
+            Request::Repair(repair::Request { images, all: false }),
+            Request::Cmd(cmd::Request { name: "list".to_owned(), args: Vec::new() }),
+            Request::ApprovePlugin(approve_plugin::Request { plugin: plugin.clone(), mandatory: false }),
+            Request::RevokePlugin(revoke_plugin::Request { plugin }),
+        ]
+    }
+
+    #[test]
+    fn with_a_configuration_that_isnt_whole_nothing_acts_or_is_judged() {
+        let broken =
+            || Configuration { broken: Some("a.toml: line 1".to_owned()), ..Configuration::default() };
+        for dry_run in [false, true] {
+            for request in acts() {
+                let refused = |configuration| {
+                    let (done, said) = run(&settings(configuration, dry_run), &alone(), &request);
+                    assert!(said.is_empty(), "{said:?}");
+                    matches!(done, Err(Error::Configuration(why)) if why == "a.toml: line 1")
+                };
+                assert!(refused(broken()) && !refused(Configuration::default()), "{request:?}");
+            }
+        }
+        assert!(matches!(run(&settings(broken(), true), &alone(), &LIST).0, Err(Error::Configuration(_))));
+        assert!(matches!(
+            run(&settings(broken(), false), &alone(), &LIST).0,
+            Ok(Answer::Done(Report::Listing(_)))
+        ));
+        // Whoever isn't root is told of that first, too.
+        let settings = Settings { root: false, ..settings(broken(), false) };
+        let error = run(&settings, &alone(), &Request::SetUnified(set_unified::Request)).0.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unusable);
+        let talk = Heard::default();
+        let context = Context { settings: &settings, plugins: &alone(), talk: &talk };
+        let pipeline = Pipeline { context, recorder: &nowhere() };
+        let assumed = Assumed {
+            subject: Subject::new(Some(0), None),
+            digest: Digest::of(b""),
+            commit: Commit::new("0".repeat(64)).unwrap(),
+            booted: "docker://quay.io/a:1".to_owned(),
+        };
+        assert!(matches!(pipeline.suppose(&LIST, &assumed), Err(Error::Configuration(_))));
+    }
+
+    #[test]
+    fn a_list_says_who_didnt_judge_it_and_heeds_who_did() {
+        let here = settings(Configuration::default(), false);
+        let (done, said) = run(&here, &only(Ok(vec![fails("a"), allows("b")])), &LIST);
+        assert!(matches!(done, Ok(Answer::Done(Report::Listing(_)))), "{done:?}");
+        assert_eq!(said, ["policy a couldn't be asked, and didn't judge this list: trapped"]);
+        let (done, said) = run(&here, &only(Ok(vec![fails("a"), denies("b")])), &LIST);
+        assert!(matches!(&done, Err(Error::Denied(denial)) if denial.code == "no"), "{done:?}");
+        assert!(said.is_empty(), "{said:?}");
+    }
+
+    #[test]
+    fn what_acts_tells_of_every_policy_that_is_gone() {
+        let here = settings(Configuration::default(), false);
+        let id = PluginId::new("p").unwrap();
+        let file = PathBuf::from("/etc/p.toml");
+        let plugins = Only { missed: vec![Missed { plugin: id, file, why: "isn't installed" }], ..alone() };
+        let told = "policy p, which /etc/p.toml approved, isn't installed, so it isn't asked: install it, or revoke the \
+                    approval with: bootc-image plugin revoke p";
+        for request in acts() {
+            let (_, said) = run(&here, &plugins, &request);
+            let is_about_it = matches!(request, Request::ApprovePlugin(_) | Request::RevokePlugin(_));
+            let expected = if is_about_it { Vec::new() } else { vec![told.to_owned()] };
+            assert_eq!(said, expected, "{request:?}");
+        }
+        assert!(run(&here, &plugins, &LIST).1.is_empty());
+    }
+}
