@@ -21,8 +21,10 @@ libraries() {
 failed=
 # same ROOT BUILD OTHER: all that OTHER compiles for ROOT, BUILD compiles too. Our own packages differ in a switch of the tests.
 same() {
-    local others
-    others=$(comm -13 <(libraries "$1" $2) <(libraries "$1" $3) | grep -v "${4:-^libfuzzer-sys@}" || true)
+    local build other others
+    build=$(libraries "$1" $2)
+    other=$(libraries "$1" $3)
+    others=$(comm -13 <(echo "$build") <(echo "$other") | grep -v "${4:-^libfuzzer-sys@}" || true)
     if [[ $others ]]; then
         failed=1
         printf 'cargo %s, but not cargo %s:\n%s\n' "$3" "$2" "$others" >&2

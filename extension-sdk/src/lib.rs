@@ -29,12 +29,18 @@ extern crate self as bootc_image_extension;
 pub mod abi;
 #[doc(hidden)]
 pub mod edge;
-mod values;
 
-pub use edge::{Host, Out, Rows};
-pub use values::{
-    Decision, Denial, Failure, Image, Level, List, Operation, Plan, Problem, Reference, Verdict,
+#[doc(inline)]
+pub use bootc_image_plugin_model::{
+    Decision, Denial, Failure, Level, List, Plan, Problem, Reference, Verdict,
 };
+pub use edge::{Host, Out, Rows};
+
+/// What is judged.
+pub type Operation = bootc_image_plugin_model::Operation;
+
+/// An image that an operation is about.
+pub type Image = bootc_image_plugin_model::Image;
 
 /// Judges operations.
 pub trait Policy: Sync {

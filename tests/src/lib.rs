@@ -28,7 +28,6 @@ pub mod hosts;
 pub mod house;
 pub mod machine;
 pub mod operations;
-pub mod oracle;
 pub mod programs;
 pub mod sandbox;
 pub mod stock;
@@ -36,4 +35,4 @@ pub mod turns;
 pub mod world;
 
 pub use sandbox::Output;
-pub use world::World;
+pub use world::{World, oracle};

@@ -8,7 +8,8 @@ use bootc_image_tests::house::{self, House, Row};
 /// Which crate may depend on which of ours, as it's built, its build script included. Whoever adds an edge here says with it
 /// that it runs downwards.
 const EDGES: &[Row] = &[
-    ("bootc-image-model", &[]),
+    ("bootc-image-plugin-model", &[]),
+    ("bootc-image-model", &["bootc-image-plugin-model"]),
     ("bootc-image-os", &["bootc-image-model"]),
     ("bootc-image-grammar", &["bootc-image-model"]),
     ("bootc-image-containers-storage", &["bootc-image-os", "bootc-image-model"]),
@@ -24,8 +25,8 @@ const EDGES: &[Row] = &[
         ],
     ),
     ("bootc-image-engine-config", &[]),
-    ("bootc-image-native-protocol", &[]),
-    ("bootc-image-extension", &[]),
+    ("bootc-image-native-protocol", &["bootc-image-plugin-model"]),
+    ("bootc-image-extension", &["bootc-image-plugin-model"]),
     ("bootc-image-plugin-sdk", &[]),
     ("bootc-image-plugin-builder", &["bootc-image-engine-config"]),
     (
@@ -38,6 +39,8 @@ const EDGES: &[Row] = &[
             "bootc-image-model",
             "bootc-image-native-protocol",
             "bootc-image-os",
+            "bootc-image-plugin-model",
+            "bootc-image-stores",
             // Its build script.
             "bootc-image-plugin-builder",
         ],
@@ -54,7 +57,10 @@ const EDGES: &[Row] = &[
         ],
     ),
     ("bootc-image-helper", &["bootc-image-engine-config"]),
-    ("bootc-image-native", &["bootc-image-extension", "bootc-image-native-protocol"]),
+    (
+        "bootc-image-native",
+        &["bootc-image-extension", "bootc-image-native-protocol", "bootc-image-plugin-model"],
+    ),
     ("plugins/*", &["bootc-image-plugin-sdk"]),
 ];
 

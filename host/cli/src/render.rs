@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
 use bootc_image_core::listing::{ImageRow, Listing};
-use bootc_image_core::plugin::{FormatError, Plugins, Wanted};
 use bootc_image_core::policy::{Judged, Verdict};
+use bootc_image_engine::formats::{FormatError, Formats, Wanted};
 use bootc_image_engine::sanitize;
 use bootc_image_os::children;
 use clap::ValueEnum;
@@ -61,7 +61,7 @@ impl From<&str> for ListFormat {
 /// Shows a list, and what is missing from it; returns the exit code.
 pub(crate) fn listing(
     ui: &Ui,
-    plugins: &dyn Plugins,
+    plugins: &dyn Formats,
     listing: Listing,
     format: &ListFormat,
 ) -> Result<u8, Failure> {
@@ -81,7 +81,7 @@ pub(crate) fn listing(
 /// Has a plugin print the list, or prints it as a table if that isn't to be had.
 fn formatted(
     ui: &Ui,
-    plugins: &dyn Plugins,
+    plugins: &dyn Formats,
     format: &str,
     argument: Option<&str>,
     rows: &Arc<Vec<ImageRow>>,

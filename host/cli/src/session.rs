@@ -6,6 +6,7 @@ use bootc_image_core::ops::Request;
 use bootc_image_core::pipeline::{Answer, Pipeline};
 use bootc_image_engine::PluginSet;
 use bootc_image_model::settings::Settings;
+use bootc_image_stores::host::Host;
 
 use crate::exit::Failure;
 use crate::ui::Ui;
@@ -31,6 +32,7 @@ impl Session<'_> {
     pub(crate) fn with_pipeline<T>(&self, work: impl FnOnce(&Pipeline<'_>) -> T) -> T {
         let Self { ui, settings, plugins } = *self;
         let recorder = Recorder::new(settings.state.join("audit"));
-        work(&Pipeline { context: Context { settings, plugins, talk: ui }, recorder: &recorder })
+        let context = Context { host: Host { settings, talk: ui }, plugins };
+        work(&Pipeline { context, recorder: &recorder })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use super::records::{Image, Layer};
-use super::{Store, size_of_layers};
+use super::store::{Store, size_of_layers};
 use bootc_image_model::columns::{Column, Details};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::oci::Description;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, statat};
 
 use super::paths::is_damage;
-use super::{MAX_DOCUMENT, Store, tar_split};
+use super::store::{MAX_DOCUMENT, Store};
+use super::tar_split;
 use crate::error::Error;
 
 /// Longest name of a link, and longest list of them.

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use rustix::fs::{AtFlags, unlinkat};
 
 use super::layout::{MAX_LINK, MAX_LOWER};
+use super::records::Layer;
+use super::store::Store;
 use super::writer::Writer;
-use super::{Layer, Store};
 use crate::error::Error;
 
 /// Where the names are.

@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use super::label::label;
 use super::links::{self, Links};
+use super::records::Layer;
+use super::store::chain;
 use super::temporary::TemporaryStore;
 use super::writer::{Record, Writer, sync, text};
-use super::{Checker, Image, Layer, Store, chain, documents};
+use super::{Checker, Image, Store, documents};
 use crate::error::Error;
 use bootc_image_model::oci;
 use bootc_image_os::children;

@@ -1,7 +1,7 @@
 //! Writing to a storage without its own tools, as they do it themselves: under their locks, every file whole or not at all, and
 //! with a word to those who have read the indexes before.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, renameat, renameat_with, st
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 
-use super::{MAX_INDEX, Store};
+use super::store::{MAX_INDEX, Store};
 use crate::error::Error;
 use bootc_image_os::lock;
 use bootc_image_os::root::RootDir;
@@ -46,7 +46,7 @@ impl<'a> Writer<'a> {
     /// Takes the storage's locks in the order in which its tools take them.
     ///
     /// # Errors
-    /// [`OsError::Locked`]; the system's.
+    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); the system's.
     pub(super) fn lock(store: &'a Store<'a>, limit: Duration, talk: &dyn Talk) -> Result<Self, Error> {
         let root = store.root;
         let lock = |kind: &str| {
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
     /// The entries of an index, `layers` or `images`.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`].
+    /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
     pub(super) fn index(&self, kind: &str) -> Result<Vec<Record>, Error> {
         self.store.index(&format!("{}-{kind}/{kind}.json", self.store.driver()))
     }
@@ -207,8 +207,8 @@ fn open_parent(root: &RootDir, path: &Path) -> Result<(RootDir, PathBuf), Error>
 }
 
 /// An exclusive lock that belongs to the open file: unlike those of a process it doesn't go when another descriptor of the file
-/// is closed, and the tools' locks heed it.
-fn exclusive(file: &File) -> Result<(), Errno> {
+/// is closed, and the tools' locks heed it. std has flock(2), which they don't heed, and rustix the locks of a process alone.
+fn exclusive(file: &File) -> Result<(), TryLockError> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -217,7 +217,7 @@ fn exclusive(file: &File) -> Result<(), Errno> {
         l_pid: 0,
     };
     let locked = fcntl(file.as_raw_fd(), FcntlArg::F_OFD_SETLK(&whole));
-    locked.map(drop).map_err(|error| Errno::from_raw_os_error(error as i32))
+    locked.map(drop).map_err(|error| lock::refused(Errno::from_raw_os_error(error as i32)))
 }
 
 #[cfg(test)]

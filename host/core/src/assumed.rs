@@ -7,7 +7,7 @@ use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use bootc_image_model::subject::Subject;
 
 use crate::error::Error;
-use crate::images::names::first_meaning;
+use bootc_image_stores::images::names::first_meaning;
 
 /// What is taken for granted.
 #[derive(Debug, Clone)]

@@ -10,17 +10,17 @@
 //! - [`pipeline`]: the way itself
 //! - [`ops`]: what can be done, an operation a file; [`context`]: what it may use of the world
 //! - [`frozen`], [`policy`], [`audit`]: judging and recording
-//! - `images`, `commands`: what operations share: storages of this host, and running podman
+//! - `commands`: running podman on bootc's storage
 //! - [`plugin`]: what the engine implements; [`listing`], [`error`]: what comes out
 //! - [`assumed`]: what names mean in a site's own test of its policies
 
+mod advice;
 pub mod assumed;
 pub mod audit;
 mod commands;
 pub mod context;
 pub mod error;
 pub mod frozen;
-mod images;
 pub mod listing;
 pub mod ops;
 pub mod pipeline;

@@ -2,12 +2,11 @@
 //! implements it; the core never sees wasmtime.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bootc_image_model::capability::Capability;
-use bootc_image_model::columns::{Column, ListType};
+use bootc_image_model::columns::ListType;
 use bootc_image_model::denial::Denial;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::image::LocalImage;
@@ -16,7 +15,7 @@ use bootc_image_model::reference::Reference;
 use bootc_image_model::view::View;
 
 use crate::error::Error;
-use crate::listing::{ImageRow, Listing};
+use crate::listing::Listing;
 
 /// A manifest's word that a plugin owns a subcommand of `cmd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,69 +26,6 @@ pub struct CommandClaim {
     pub name: String,
     /// One line for help.
     pub summary: String,
-}
-
-/// A manifest's word that a plugin offers a format of lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FormatClaim {
-    /// Who offers it.
-    pub plugin: PluginId,
-    /// Its name, as typed after `--format`.
-    pub name: String,
-    /// One line for help.
-    pub summary: String,
-    /// What may follow its name after `=`, as help calls it; none: nothing may.
-    pub argument: Option<String>,
-    /// The columns that it wants.
-    pub columns: Vec<Column>,
-    /// Whether it was granted to colour text on a terminal.
-    pub color: bool,
-}
-
-/// A list as it is wanted of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted<'a> {
-    /// Name of the format.
-    pub format: &'a str,
-    /// What was typed after its name and `=`.
-    pub argument: Option<&'a str>,
-    /// Whether the output leads to a terminal; whoever owns the output sees to what may get there.
-    pub terminal: bool,
-    /// Whether colour gets there.
-    pub color: bool,
-}
-
-/// Why a list wasn't formatted, or not to its end. What stood in a plugin's text is harmless already.
-#[derive(Debug, thiserror::Error)]
-pub enum FormatError {
-    /// No plugin offers it.
-    #[error("there is no format {name:?}")]
-    Unknown {
-        /// As typed.
-        name: String,
-    },
-    /// The argument makes no sense, or there should be one, or none. Nothing was printed.
-    #[error("{0}")]
-    Usage(String),
-    /// Nothing was printed.
-    #[error("plugin {plugin} can't format this: {reason}")]
-    NotBegun {
-        /// Who should have.
-        plugin: PluginId,
-        /// What happened, for a person.
-        reason: String,
-    },
-    /// What was printed isn't the whole list.
-    #[error("plugin {plugin} stopped within the list, which isn't whole: {reason}")]
-    Cut {
-        /// Who stopped.
-        plugin: PluginId,
-        /// What happened, for a person.
-        reason: String,
-    },
-    /// The output couldn't be written.
-    #[error("the output can't be written")]
-    Output(#[source] io::Error),
 }
 
 /// What a command plugin wants done. It is a request and re-enters the pipeline (D3.2).
@@ -303,23 +239,6 @@ pub trait Plugins {
         args: &[String],
         host: &dyn Host,
     ) -> Result<Plan, PlanError>;
-
-    /// Every format that an enabled plugin offers, sorted by name. Reads manifests only; never loads a component.
-    ///
-    /// # Errors
-    /// [`PluginSetError`] if it can't be told what there is.
-    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError>;
-
-    /// Has the plugin that offers a format print `rows`. Loads and runs the component in a fresh store.
-    ///
-    /// # Errors
-    /// [`FormatError`], which says whether anything was printed.
-    fn format(
-        &self,
-        wanted: Wanted<'_>,
-        rows: &Arc<Vec<ImageRow>>,
-        out: &mut dyn Write,
-    ) -> Result<(), FormatError>;
 
     /// Everything that judges, by id: policies that can be used, those that should be and can't, and one for each plugin
     /// that is so broken that it could be a policy. Reads manifests only.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::places::{open_file, read_up_to, text};
-use crate::strict::{Complaint, Source, one_of};
+use crate::strict::{Complaint, Source, named, one_of};
 
 /// What names mean where a case doesn't say: the digest of nothing.
 const SOME_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -111,9 +111,7 @@ impl Case {
 }
 
 fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
-    let word = source.checked(&raw.expect, "expect", |text| {
-        one_of(text, &["allow", "deny"], "a verdict").map(str::to_owned)
-    })?;
+    let word = source.checked(&raw.expect, "expect", |text| one_of(text, &["allow", "deny"], "a verdict"))?;
     let expect = if word == "allow" {
         if let Some(given) = raw.by.as_ref().or(raw.code.as_ref()) {
             return Err(source.complain(given.span(), "expect", "who allows isn't asked: everyone must"));
@@ -122,10 +120,8 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
     } else {
         Expected::Deny { by: raw.by.map(Spanned::into_inner), code: raw.code.map(Spanned::into_inner) }
     };
-    let delegation = match &raw.via {
-        None => None,
-        Some(via) => Some(source.checked(via, "via", delegation)?),
-    };
+    let delegation = |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a way to be root");
+    let delegation = source.maybe(raw.via.as_ref(), "via", delegation)?;
     let digest = match &raw.digest {
         None => Digest::new(SOME_DIGEST),
         Some(text) => {
@@ -147,12 +143,6 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
         booted: raw.booted.unwrap_or_else(|| SOME_IMAGE.to_owned()),
     };
     Ok(Case { name: raw.name, run, assumed, expect })
-}
-
-fn delegation(text: &str) -> Result<Delegation, String> {
-    let all = Delegation::ALL;
-    let word = one_of(text, &all.map(Delegation::as_str), "a way to be root")?;
-    all.into_iter().find(|by| by.as_str() == word).ok_or_else(|| format!("{word:?} isn't known"))
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bootc_image_model::weakened::is_off;
+use bootc_image_os::files::read_at_most;
+use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 use rustix::fs::OFlags;
 
 /// Where a plugin was found.
@@ -111,12 +113,9 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) const ROOT: Self = Self { user: None };
 
-    /// Whether nobody else can change it. `above`: it only leads to what counts, and in a sticky directory nobody can
-    /// replace what is another's.
-    fn is_trusted(self, metadata: &Metadata, above: bool) -> bool {
-        let sticky_directory = above && metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-        let owned = metadata.uid() == 0 || self.user == Some(metadata.uid());
-        owned && (metadata.mode() & 0o022 == 0 || sticky_directory)
+    /// What leads there may be sticky: everything that counts is there already.
+    fn policy(self) -> Policy {
+        Policy { user: self.user, leeway: Leeway::Sticky }
     }
 }
 
@@ -146,8 +145,8 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
         Err(_) if owner.user.is_some() => return Ok(None),
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
-    for (number, part) in path.ancestors().enumerate() {
-        trusted(part, &fs::symlink_metadata(part)?, owner, number > 0)?;
+    if !is_off("owner") {
+        owner.policy().walk(&path).map_err(said)?;
     }
     Ok(Some(path))
 }
@@ -158,18 +157,21 @@ pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
     if !metadata.is_dir() {
         return Err(io::Error::other("its directory is a link"));
     }
-    trusted(path, &metadata, owner, false)
+    trusted(path, &metadata, owner)
 }
 
-fn trusted(path: &Path, metadata: &Metadata, owner: Owner, above: bool) -> io::Result<()> {
-    if owner.is_trusted(metadata, above) || is_off("owner") {
-        Ok(())
-    } else {
-        let why = format!(
+fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
+    if is_off("owner") { Ok(()) } else { owner.policy().look(path, metadata).map_err(said) }
+}
+
+/// With what to do about it.
+fn said(untrusted: Untrusted) -> io::Error {
+    match untrusted {
+        Untrusted::Broken { part, rule: _ } => io::Error::other(format!(
             "{} must belong to root and be writable by nobody else (chown root, chmod go-w)",
-            path.display()
-        );
-        Err(io::Error::other(why))
+            part.display()
+        )),
+        Untrusted::Unknown { source, .. } => source,
     }
 }
 
@@ -187,18 +189,14 @@ pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
         if is_link { io::Error::other("it is a link, and must be a file") } else { error }
     })?;
-    trusted(path, &file.metadata()?, owner, false)?;
+    trusted(path, &file.metadata()?, owner)?;
     Ok(file)
 }
 
 /// Reads all of it, up to `largest` bytes.
 pub(crate) fn read_up_to(file: File, largest: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(largest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > largest {
-        return Err(io::Error::other(format!("it is larger than {} KiB", largest >> 10)));
-    }
-    Ok(bytes)
+    let too_large = || io::Error::other(format!("it is larger than {} KiB", largest >> 10));
+    read_at_most(file, largest)?.ok_or_else(too_large)
 }
 
 /// Reads a file that [`open_trusted`] opens, up to `largest` bytes.

@@ -17,7 +17,7 @@ fn compare<T: JsonSchema>(name: &str) {
 
 #[test]
 fn of_the_configuration() {
-    compare::<crate::configuration::RawConfiguration>("configuration");
+    compare::<crate::trust::configuration::RawConfiguration>("configuration");
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn of_manifests() {
 
 #[test]
 fn of_grants() {
-    compare::<crate::grants::RawGrants>("grants");
+    compare::<crate::trust::grants::RawGrants>("grants");
 }
 
 #[test]

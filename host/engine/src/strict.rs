@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use bootc_image_model::plugin::PluginId;
 use toml::Spanned;
 
 use crate::sanitize::sanitize;
@@ -69,6 +70,21 @@ impl<'a> Source<'a> {
         check(value.get_ref()).map_err(|what| self.complain(value.span(), key, what))
     }
 
+    /// Reads the id of a plugin.
+    pub(crate) fn id(self, value: &Spanned<String>, key: &str) -> Result<PluginId, Complaint> {
+        self.checked(value, key, |text| PluginId::new(text).map_err(|error| error.to_string()))
+    }
+
+    /// Reads the value of `key` with `check`, if there is one.
+    pub(crate) fn maybe<T>(
+        self,
+        value: Option<&Spanned<String>>,
+        key: &str,
+        check: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Complaint> {
+        value.map(|value| self.checked(value, key, check)).transpose()
+    }
+
     /// Translates what the TOML reader says. It knows the place, but not always the key, and suggests nothing.
     pub(crate) fn syntax(self, error: &toml::de::Error) -> Complaint {
         let start = error.span().map(|span| span.start);
@@ -114,6 +130,19 @@ pub(crate) fn one_of<'a>(word: &str, known: &[&'a str], what: &str) -> Result<&'
         let hint = hint.unwrap_or_else(|| format!("; known are {}", known.join(", ")));
         format!("{word:?} isn't {what}{hint}")
     })
+}
+
+/// What is called `word`, among all that there is; the complaint suggests the nearest.
+pub(crate) fn named<T: Copy>(
+    word: &str,
+    all: &[T],
+    name: impl Fn(&T) -> &'static str,
+    what: &str,
+) -> Result<T, String> {
+    let names: Vec<&str> = all.iter().map(&name).collect();
+    let found = one_of(word, &names, what)?;
+    let found = all.iter().find(|one| name(one) == found);
+    found.copied().ok_or_else(|| format!("{word:?} isn't known"))
 }
 
 /// 64 lower-case hexadecimal digits.

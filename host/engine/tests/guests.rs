@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::{ImageRow, Listing};
-use bootc_image_core::plugin::{
-    Granted, Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wanted, Wish,
-};
+use bootc_image_core::plugin::{Granted, Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wish};
 use bootc_image_engine::configuration::Configuration;
+use bootc_image_engine::formats::{Formats as _, Wanted};
 use bootc_image_engine::{PluginSet, Surroundings};
 use bootc_image_model::columns::{ImageType, ListType};
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::view::View;
+use bootc_image_stores::error::Error as StoresError;
 use bootc_image_test_guests::guest;
 use common::{Nobody, alone, id, unusable, words};
 
@@ -87,7 +87,7 @@ impl Host for Answers {
                 message: "not today".to_owned(),
                 hint: None,
             })),
-            _ => Err(Error::ImageNotFound { name: "x".to_owned(), list_with: "ls" }),
+            _ => Err(StoresError::ImageNotFound { name: "x".to_owned(), list_with: "ls" }.into()),
         }
     }
 }

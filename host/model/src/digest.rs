@@ -18,8 +18,15 @@ pub struct InvalidDigest {
     expected: &'static str,
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+/// Whether a text is so many lower-case hexadecimal digits.
+pub fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a text is written as containers-storage names images and layers: 64 hexadecimal digits. Its own are lower-case; capital
+/// letters make nothing else of it, and whoever looks it up finds nothing.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Digest {
@@ -118,6 +125,10 @@ mod tests {
             [hex.clone(), format!("sha512:{hex}"), format!("sha256:{}", "A".repeat(64)), "sha256:".into()]
         {
             assert!(Digest::new(bad.clone()).is_err(), "{bad}");
+        }
+        assert!(is_id(&hex) && is_id(&hex.to_uppercase()) && !is_hex(&hex.to_uppercase(), 64));
+        for bad in [&hex[1..], &hex.replace('a', "g"), &format!("{hex}a"), ""] {
+            assert!(!is_id(bad) && !is_hex(bad, 64), "{bad}");
         }
         assert!(Commit::new(hex).is_ok());
         assert!(Commit::new("../../etc").is_err());

@@ -1,35 +1,10 @@
 //! The administrator's yes to a plugin.
 
+pub use bootc_image_plugin_model::PluginRole as Role;
 use serde::Serialize;
 
 use crate::capability::Capability;
 use crate::plugin::PluginId;
-
-/// What a plugin is there for: one that judges is missed when it is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// It judges.
-    Policy,
-    /// It formats lists.
-    Format,
-    /// It plans commands.
-    Command,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Policy, Self::Format, Self::Command];
-
-    /// Its name, in grants and for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Policy => "policy",
-            Self::Format => "format",
-            Self::Command => "command",
-        }
-    }
-}
 
 /// The administrator's yes to a plugin: to this component, and to what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! Values of bootc-image. Nothing here does I/O, reads a clock or looks at the environment.
 //!
-//! - [`reference`], [`digest`], [`pattern`], [`oci`]: names of images and what they mean
+//! - [`mod@reference`], [`digest`], [`pattern`], [`oci`]: names of images and what they mean
 //! - [`image`]: images as operations name them; [`columns`]: what a list tells of one
 //! - [`subject`]: who asks; [`capability`], [`grant`], [`plugin`]: what plugins may do
 //! - [`view`]: what policies see; [`denial`]: how they refuse

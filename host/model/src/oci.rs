@@ -24,6 +24,28 @@ fn read<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T> {
     serde_json::from_value(serde_json::from_slice::<Value>(document)?)
 }
 
+/// How a document names another one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Descriptor {
+    /// What it is.
+    pub digest: Digest,
+    /// For which machines it is, as it stands there.
+    platform: Option<Value>,
+}
+
+impl Descriptor {
+    /// The architecture of those machines; empty if that isn't said.
+    fn architecture(self) -> serde_json::Result<String> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Platform {
+            architecture: String,
+        }
+        let platform = self.platform.map(serde_json::from_value::<Platform>).transpose()?;
+        Ok(platform.unwrap_or_default().architecture)
+    }
+}
+
 /// What a configuration tells people of its image. Whatever isn't there, or isn't as it should be, isn't known.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -59,10 +81,6 @@ pub fn id(manifest: &[u8]) -> Option<String> {
     struct Manifest {
         config: Descriptor,
     }
-    #[derive(Deserialize)]
-    struct Descriptor {
-        digest: Digest,
-    }
     let manifest: Manifest = read(manifest).ok()?;
     Some(manifest.config.digest.hex().to_owned())
 }
@@ -78,20 +96,11 @@ pub fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
     struct List {
         manifests: Vec<Descriptor>,
     }
-    #[derive(Deserialize)]
-    struct Descriptor {
-        digest: Digest,
-        platform: Option<Platform>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Platform {
-        architecture: String,
-    }
-    let list: Option<List> = read(list).ok();
-    let descriptors = list.map(|list| list.manifests).unwrap_or_default();
-    let architecture = |platform: Option<Platform>| platform.unwrap_or_default().architecture;
-    descriptors.into_iter().map(|found| (found.digest, architecture(found.platform))).collect()
+    let found = read(list).and_then(|list: List| {
+        let named = list.manifests.into_iter();
+        named.map(|found| Ok((found.digest.clone(), found.architecture()?))).collect()
+    });
+    found.unwrap_or_default()
 }
 
 /// The digests of an image's layers, not compressed, lowest first, as its configuration names them.
@@ -113,5 +122,23 @@ mod tests {
             |digest: &Digest| format!("\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{digest}\"]}}");
         let configuration = format!("{{{},{}}}", rootfs(&one), rootfs(&two));
         assert_eq!(diff_ids(configuration.as_bytes()).unwrap(), [two]);
+    }
+
+    #[test]
+    fn a_list_names_manifests_and_their_architectures() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let list = |platform: &str| {
+            format!(r#"{{"manifests":[{{"digest":"{one}","platform":{platform}}},{{"digest":"{two}"}}]}}"#)
+        };
+        for (platform, architecture) in [(r#"{"architecture":"arm64"}"#, "arm64"), ("null", ""), ("{}", "")] {
+            let expected = [(one.clone(), architecture.to_owned()), (two.clone(), String::new())];
+            assert_eq!(platforms(list(platform).as_bytes()), expected);
+        }
+        // podman reads no such list either.
+        for wrong in [r#""arm64""#, r#"{"architecture":1}"#] {
+            assert_eq!(instances(list(wrong).as_bytes()), []);
+        }
+        let manifest = format!(r#"{{"config":{{"digest":"{one}","platform":1}}}}"#);
+        assert_eq!(id(manifest.as_bytes()).as_deref(), Some(one.hex()));
     }
 }

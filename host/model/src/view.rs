@@ -1,92 +1,46 @@
-//! An operation as plugins' policies see it: names taken apart, every image with the part that it plays.
+//! An operation as the host hands it to plugins' policies: the types of `bootc-image-plugin-model`, with what only the host knows of
+//! them. Keys are static, roles are those that this version has, and a [`Name`] was taken apart by the host's own rules.
+
+use std::ops::Deref;
+
+pub use bootc_image_plugin_model::ImageRole as Role;
+use bootc_image_plugin_model::Reference as Parts;
+use serde::Serialize;
 
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 
 /// What policies are asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
-    /// The operation's kind; of `cmd` with podman's subcommand after a blank.
-    pub kind: String,
-    /// Of `cmd`: the arguments after the subcommand, as podman would get them.
-    pub argv: Vec<String>,
-    /// The images that it is about.
-    pub images: Vec<Image>,
-    /// Names the operation in verdicts and records.
-    pub digest: String,
-    /// Everything else, sorted by key.
-    pub attrs: Vec<(&'static str, String)>,
-}
+///
+/// `kind` is that of the operation, of `cmd` with podman's subcommand after a blank; `digest` is that of its canonical form.
+pub type View = bootc_image_plugin_model::Operation<&'static str, Role, Name>;
 
-/// An image that an operation is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// What happens to it.
-    pub role: Role,
-    /// Its name as asked for, none if it was asked for by its id.
-    pub name: Option<Name>,
-    /// What the name means, `sha256:` and 64 digits; none of targets, and none before names are looked up.
-    pub digest: Option<String>,
-    /// What else is known.
-    pub attrs: Vec<(&'static str, String)>,
-}
-
-/// The part that an image plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It is read or fetched.
-    Source,
-    /// It is written or sent to.
-    Target,
-    /// It is named otherwise.
-    Image,
-}
+/// An image that an operation is about. `digest` is none of targets, and none before names are looked up.
+pub type Image = bootc_image_plugin_model::Image<&'static str, Role, Name>;
 
 /// A name taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    /// All of it, with the transport.
-    pub canonical: String,
-    /// `docker` for registries.
-    pub transport: String,
-    /// Host name and port; empty if the transport knows none.
-    pub registry: String,
-    /// Path within the registry; else all that follows the transport.
-    pub repository: String,
-    /// The tag, if there is one.
-    pub tag: Option<String>,
-    /// The digest in the name, if there is one.
-    pub digest: Option<String>,
-}
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name(Parts);
 
-impl Role {
-    /// As plugins see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Target => "target",
-            Self::Image => "image",
-        }
-    }
-}
+impl Deref for Name {
+    type Target = Parts;
 
-impl View {
-    /// One attribute, if it is known.
-    pub fn attr(&self, key: &str) -> Option<&str> {
-        self.attrs.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
 impl Name {
     /// Of a reference; the transport is written as in front of one, such as `docker://`.
     pub fn new(transport: &str, reference: &Reference) -> Self {
-        Self {
+        Self(Parts {
             canonical: format!("{transport}{reference}"),
             transport: transport.trim_end_matches("//").trim_end_matches(':').to_owned(),
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
             tag: reference.tag().map(str::to_owned),
             digest: reference.digest().map(ToString::to_string),
-        }
+        })
     }
 
     /// Of a name as a storage has it.
@@ -97,14 +51,14 @@ impl Name {
 
     /// Of a name in a storage that isn't one by today's rules.
     pub fn unusual(text: &str) -> Self {
-        Self {
+        Self(Parts {
             canonical: format!("{CONTAINERS_STORAGE}{text}"),
             transport: CONTAINERS_STORAGE.trim_end_matches(':').to_owned(),
             registry: String::new(),
             repository: text.to_owned(),
             tag: None,
             digest: None,
-        }
+        })
     }
 
     /// Of a host image, which is listed with its transport, whichever that is. None if it can't be told what it names.
@@ -118,14 +72,14 @@ impl Name {
                 .map(|reference| Self::new(CONTAINERS_STORAGE, &reference));
         }
         let (transport, rest) = name.split_once(':')?;
-        Some(Self {
+        Some(Self(Parts {
             canonical: name.to_owned(),
             transport: transport.to_owned(),
             registry: String::new(),
             repository: rest.to_owned(),
             tag: None,
             digest: None,
-        })
+        }))
     }
 
     /// The name without transport, tag and digest: what `when` compares.
@@ -135,5 +89,40 @@ impl Name {
         } else {
             format!("{}/{}", self.registry, self.repository)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bootc_image_plugin_model::Operation;
+
+    use super::*;
+
+    #[test]
+    fn as_json_it_is_what_plugins_get() {
+        let text = str::to_owned;
+        let name = Name::of_host("docker://quay.io/example/os:1").unwrap();
+        let named =
+            Image { role: Role::Source, name: Some(name), digest: None, attrs: vec![("id", text("a"))] };
+        let unnamed = Image { role: Role::Target, name: None, digest: Some(text("sha256:b")), attrs: vec![] };
+        let last = Image { role: Role::Image, name: None, digest: None, attrs: vec![] };
+        let images = vec![named, unnamed, last];
+        let attrs = vec![("pinned", text("true"))];
+        let view = View { kind: text("cmd pull"), digest: text("sha256:a"), argv: vec![], images, attrs };
+        let json = serde_json::to_string(&view).unwrap();
+        assert!(json.starts_with(
+            r#"{"kind":"cmd pull","digest":"sha256:a","argv":[],"images":[{"role":"source","name":{"canonical":"#
+        ));
+        let got: Operation = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&got).unwrap(), json);
+        let name = got.images[0].name.as_ref().unwrap();
+        assert_eq!(
+            (&*name.registry, &*name.repository, name.tag.as_deref()),
+            ("quay.io", "example/os", Some("1"))
+        );
+        for (image, role) in got.images.iter().zip([Role::Source, Role::Target, Role::Image]) {
+            assert_eq!(image.role, role.as_str());
+        }
+        assert_eq!((got.attr("pinned"), view.attr("pinned")), (Some("true"), Some("true")));
     }
 }

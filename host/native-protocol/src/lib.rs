@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 
+use bootc_image_plugin_model::{List, Operation, Pair, Plan, PluginRole, Problem};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,14 +21,17 @@ pub const SOCKET: i32 = 3;
 /// The descriptor of the library in the process.
 pub const LIBRARY: i32 = 4;
 
-/// What the host asks for.
+/// What the process is asked for.
+pub type Ask = Question<Operation>;
+
+/// What the host asks for. `Judged` is an operation: the host lends its own, whose JSON is that of [`Operation`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Ask {
+pub enum Question<Judged> {
     /// First of all: be limited, and load the library. The answer is [`Answer::Loaded`] or [`Answer::Unusable`].
     Load(Load),
     /// Judge. The answer is [`Answer::Verdict`], [`Answer::Failed`] or [`Answer::Denied`].
-    Evaluate(Operation),
+    Evaluate(Judged),
     /// Format. Rows are asked for with [`Answer::WantsRows`], output comes in frames of its own; the last answer is
     /// [`Answer::Formatted`] or [`Answer::Failed`].
     Format(List),
@@ -53,69 +57,6 @@ pub struct Load {
     pub may_start_processes: bool,
 }
 
-/// A key and a value.
-pub type Pair = (String, String);
-
-/// What is judged.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Operation {
-    /// Its kind.
-    pub kind: String,
-    /// Its digest.
-    pub digest: String,
-    /// Of `cmd`: the arguments.
-    pub argv: Vec<String>,
-    /// What it is about.
-    pub images: Vec<Image>,
-    /// What else is known, sorted.
-    pub attrs: Vec<Pair>,
-}
-
-/// An image that an operation is about.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Image {
-    /// Its part.
-    pub role: String,
-    /// Its name.
-    pub name: Option<Reference>,
-    /// Its manifest's digest.
-    pub digest: Option<String>,
-    /// What else is known.
-    pub attrs: Vec<Pair>,
-}
-
-/// A name taken apart.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reference {
-    /// All of it.
-    pub canonical: String,
-    /// The transport.
-    pub transport: String,
-    /// The registry, or empty.
-    pub registry: String,
-    /// The rest of the name.
-    pub repository: String,
-    /// The tag.
-    pub tag: Option<String>,
-    /// The digest.
-    pub digest: Option<String>,
-}
-
-/// A list to be formatted.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct List {
-    /// The format's name.
-    pub format: String,
-    /// What the rows have.
-    pub columns: Vec<String>,
-    /// What else is known.
-    pub options: Vec<Pair>,
-}
-
 /// A command to be planned.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -130,10 +71,10 @@ pub struct Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
-    /// The library is loaded, and has these functions.
+    /// The library is loaded.
     Loaded {
-        /// `policy`, `format`, `command`: what it has.
-        roles: Vec<String>,
+        /// What it has functions for.
+        roles: Vec<PluginRole>,
     },
     /// It can't be, for this reason.
     Unusable(String),
@@ -160,24 +101,7 @@ pub enum Answer {
     /// A list has come to its end.
     Formatted,
     /// What podman is asked for.
-    Plan {
-        /// Its arguments.
-        argv: Vec<String>,
-        /// For the user.
-        message: String,
-    },
-}
-
-/// A refusal or a failure.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Problem {
-    /// As the extension says it: kebab-case, or not.
-    pub code: String,
-    /// One sentence, or nothing.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
+    Plan(Plan),
 }
 
 /// What arrived.

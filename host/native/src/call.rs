@@ -12,9 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 
 use bootc_image_extension::abi::{self, ABSENT, Call, GONE, Host, INVALID, OK, TOO_LARGE, Text};
-use bootc_image_native_protocol::{
-    Answer, Ask, Frame, LARGEST_FRAME, Load, Pair, Problem, receive, send, send_output,
-};
+use bootc_image_native_protocol::{Answer, Ask, Frame, LARGEST_FRAME, Load, receive, send, send_output};
+use bootc_image_plugin_model::{Pair, Plan, Problem};
 use serde_json::value::RawValue;
 
 use crate::lent::text;
@@ -166,14 +165,12 @@ impl State {
         let mut take = |text| self.take_up_to(text, most);
         let taken = take(code).and_then(|code| Ok((code, take(message)?, take(hint)?)));
         match taken {
-            Ok((code, message, hint)) => {
-                Problem { code, message, hint: Some(hint).filter(|hint| !hint.is_empty()) }
-            }
+            Ok((code, message, hint)) => Problem { code, message, hint },
             Err(why) => {
                 self.texts = before;
                 let what = if why == TOO_LARGE { "too long" } else { "no UTF-8 text" };
                 let message = format!("it gave a reason that can't be told: {what}");
-                Problem { code: NO_CODE.to_owned(), message, hint: None }
+                Problem::new(NO_CODE, message)
             }
         }
     }
@@ -381,6 +378,6 @@ unsafe extern "C" fn plan(call: *mut Call, argv: *const Text, argv_count: usize,
             if argv_count == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(argv, argv_count) } };
         let argv = argv.iter().map(|text| state.take(*text)).collect::<Result<Vec<String>, i32>>()?;
         let message = state.take(message)?;
-        state.answer(Answer::Plan { argv, message })
+        state.answer(Answer::Plan(Plan { argv, message }))
     })
 }

@@ -5,6 +5,7 @@ use std::ptr;
 
 use bootc_image_extension::abi::{self, Text};
 use bootc_image_native_protocol as protocol;
+use bootc_image_plugin_model as plugin_model;
 
 /// Text that is lent. An empty one is no null pointer: C's string functions take none.
 pub(crate) fn text(text: &str) -> Text {
@@ -15,7 +16,7 @@ fn texts(all: &[String]) -> Vec<Text> {
     all.iter().map(|one| text(one)).collect()
 }
 
-fn pairs(all: &[protocol::Pair]) -> Vec<abi::Pair> {
+fn pairs(all: &[plugin_model::Pair]) -> Vec<abi::Pair> {
     all.iter().map(|(key, value)| abi::Pair { key: text(key), value: text(value) }).collect()
 }
 
@@ -33,11 +34,11 @@ pub(crate) struct Operation<'a> {
     _parts: Vec<Image>,
     _images: Vec<abi::Image>,
     _pointers: Vec<*const abi::Image>,
-    _of: PhantomData<&'a protocol::Operation>,
+    _of: PhantomData<&'a plugin_model::Operation>,
 }
 
 impl<'a> Operation<'a> {
-    pub(crate) fn of(asked: &'a protocol::Operation) -> Self {
+    pub(crate) fn of(asked: &'a plugin_model::Operation) -> Self {
         let parts: Vec<Image> = asked
             .images
             .iter()
@@ -88,7 +89,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-fn reference(name: &protocol::Reference) -> abi::Reference {
+fn reference(name: &plugin_model::Reference) -> abi::Reference {
     abi::Reference {
         size: size_of::<abi::Reference>(),
         canonical: text(&name.canonical),
@@ -105,11 +106,11 @@ pub(crate) struct List<'a> {
     list: abi::List,
     _columns: Vec<Text>,
     _options: Vec<abi::Pair>,
-    _of: PhantomData<&'a protocol::List>,
+    _of: PhantomData<&'a plugin_model::List>,
 }
 
 impl<'a> List<'a> {
-    pub(crate) fn of(asked: &'a protocol::List) -> Self {
+    pub(crate) fn of(asked: &'a plugin_model::List) -> Self {
         let (columns, options) = (texts(&asked.columns), pairs(&asked.options));
         let list = abi::List {
             size: size_of::<abi::List>(),

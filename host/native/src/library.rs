@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 
 use bootc_image_extension::abi::{self, Entry, Extension};
-use bootc_image_native_protocol::{Answer, Command, LIBRARY, List, Operation};
+use bootc_image_native_protocol::{Answer, Command, LIBRARY};
+use bootc_image_plugin_model::{List, Operation, PluginRole};
 use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW};
 
 use crate::call::{self, Kind, Settings};
@@ -43,11 +44,14 @@ impl Library {
     }
 
     /// What it can be asked.
-    pub(crate) fn roles(&self) -> Vec<String> {
+    pub(crate) fn roles(&self) -> Vec<PluginRole> {
         let Extension { evaluate, format, plan, .. } = &self.table;
-        let roles =
-            [("policy", evaluate.is_some()), ("format", format.is_some()), ("command", plan.is_some())];
-        roles.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
+        let has = |role: &PluginRole| match role {
+            PluginRole::Policy => evaluate.is_some(),
+            PluginRole::Format => format.is_some(),
+            PluginRole::Command => plan.is_some(),
+        };
+        PluginRole::ALL.iter().copied().filter(has).collect()
     }
 
     pub(crate) fn evaluate(

@@ -11,9 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use bootc_image_native_protocol::{
-    Answer, Ask, Command as Asked, Frame, Image, List, Load, Operation, Reference, receive, send,
-};
+use bootc_image_native_protocol::{Answer, Ask, Command as Asked, Frame, Load, receive, send};
+use bootc_image_plugin_model::{Image, List, Operation, Plan, PluginRole, Reference};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -152,10 +151,7 @@ fn operation() -> Operation {
 fn everything(under: Under) {
     let mut loader = Loader::start(under, &[]);
     let loaded = loader.load();
-    assert!(
-        matches!(&loaded, Answer::Loaded { roles } if *roles == ["policy", "format", "command"]),
-        "{loaded:?}"
-    );
+    assert!(matches!(&loaded, Answer::Loaded { roles } if roles == PluginRole::ALL), "{loaded:?}");
     for _ in 0..2 {
         let verdict = loader.ask(&Ask::Evaluate(operation()));
         assert!(
@@ -199,7 +195,7 @@ fn everything(under: Under) {
         // As the host counts: else a denial would be too much, and no denial any more.
         let logged: usize = loader.log.iter().map(|line| line.len() + 14).sum();
         let details: usize = attrs.iter().map(|(key, value)| key.len() + value.len() + 32).sum();
-        let words = code.len() + message.len() + problem.hint.as_deref().unwrap_or_default().len() + 48;
+        let words = code.len() + message.len() + problem.hint.len() + 48;
         assert!(logged - before + details + words <= 1 << 20, "{kind}");
     }
     let list = List { format: text("fails"), columns: Vec::new(), options: Vec::new() };
@@ -208,7 +204,7 @@ fn everything(under: Under) {
 
     let plan = loader.ask(&Ask::Plan(Asked { name: text("newest"), args: vec![text("-a")] }));
     assert!(
-        matches!(&plan, Answer::Plan { argv, message } if *argv == ["list", "--all"] && message == "all of them"),
+        matches!(&plan, Answer::Plan(Plan { argv, message }) if *argv == ["list", "--all"] && message == "all of them"),
         "{plan:?}"
     );
     loader.end();
@@ -261,7 +257,7 @@ fn of_an_older_minor_what_is_missing_is_null() {
     for under in [Under::Nothing, Under::Valgrind] {
         let mut loader = Loader::start(under, &["-DOLDER"]);
         let loaded = loader.load();
-        assert!(matches!(&loaded, Answer::Loaded { roles } if *roles == ["policy"]), "{loaded:?}");
+        assert!(matches!(&loaded, Answer::Loaded { roles } if *roles == [PluginRole::Policy]), "{loaded:?}");
         assert!(matches!(loader.ask(&Ask::Evaluate(operation())), Answer::Verdict { .. }));
         let plan = loader.ask(&Ask::Plan(Asked { name: text("newest"), args: Vec::new() }));
         assert!(matches!(&plan, Answer::Unusable(reason) if reason == "its `plan` is null"), "{plan:?}");

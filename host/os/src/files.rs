@@ -1,11 +1,13 @@
-//! How files of ours are made: whole or not at all, and where nobody else can enter what is nobody else's.
+//! How files of ours are made: whole or not at all, and where nobody else can enter what is nobody else's; or nowhere but in
+//! memory. And how others' are read: with a limit.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{MemfdFlags, OFlags, memfd_create};
+use rustix::io::Errno;
 
 /// Makes a directory that only its owner can enter. Those above it are for everybody: plugins are found in one of them.
 pub fn private_directory(path: &Path) -> io::Result<()> {
@@ -43,6 +45,44 @@ pub fn replace(
     })
 }
 
+/// A file that is nowhere, and ends with the last who has it open. Its name is for people who look at open files.
+///
+/// # Errors
+/// The system's.
+pub fn in_memory(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+/// As [`in_memory`], and it can be sealed: then nobody can change it any more, we neither.
+///
+/// # Errors
+/// The system's.
+pub fn in_memory_sealable(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?))
+}
+
+/// As [`in_memory_sealable`], and it may be executed; kernels before 6.3 know no others.
+///
+/// # Errors
+/// The system's.
+pub fn in_memory_executable(name: &str) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
+    match memfd_create(name, flags) {
+        Err(Errno::INVAL) => in_memory_sealable(name),
+        made => Ok(File::from(made?)),
+    }
+}
+
+/// All that there is to read, if it isn't more than so many bytes. None if it is; of that, nothing more is read.
+///
+/// # Errors
+/// The system's.
+pub fn read_at_most(source: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut contents = Vec::new();
+    source.take(most + 1).read_to_end(&mut contents)?;
+    Ok((contents.len() as u64 <= most).then_some(contents))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -61,5 +101,14 @@ mod tests {
         std::os::unix::fs::symlink("elsewhere", &unfinished).unwrap();
         assert!(replace(&path, &unfinished, 0o600, |_| Ok(())).is_err());
         assert!(!scratch.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn not_more_is_read_than_the_limit() {
+        assert_eq!(read_at_most(&b"abc"[..], 3).unwrap().unwrap(), b"abc");
+        assert_eq!(read_at_most(&b""[..], 0).unwrap().unwrap(), b"");
+        let mut long = &b"abcdef"[..];
+        assert_eq!(read_at_most(&mut long, 3).unwrap(), None);
+        assert_eq!(long, b"ef");
     }
 }

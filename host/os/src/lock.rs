@@ -1,12 +1,12 @@
 //! Read locks as containers-storage takes them: POSIX record locks on a whole file. Waiting is said, and has a limit
 //! (D11.9).
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, fcntl_lock, flock};
+use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 
 use crate::children;
@@ -25,7 +25,8 @@ pub const INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// [`Error::Locked`] if somebody still writes after `limit`.
 pub fn shared(file: &File, path: &Path, limit: Duration, talk: &dyn Talk) -> Result<(), Error> {
-    wait(|| fcntl_lock(file, FlockOperation::NonBlockingLockShared), path, limit, talk)
+    let try_lock = || fcntl_lock(file, FlockOperation::NonBlockingLockShared).map_err(refused);
+    wait(try_lock, path, limit, talk)
 }
 
 /// Takes a lock of this program's own, alone; it is held until the file is closed. Nobody but root can open it: whoever can
@@ -38,7 +39,7 @@ pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> 
     let path = Path::new(OWN).join(format!("{name}.lock"));
     let options = File::options().append(true).create(true).mode(0o600).open(&path);
     let file = options.map_err(Error::io("open", &path))?;
-    wait(|| flock(&file, FlockOperation::NonBlockingLockExclusive), &path, limit, talk)?;
+    wait(|| file.try_lock(), &path, limit, talk)?;
     Ok(file)
 }
 
@@ -102,12 +103,20 @@ pub fn say_waiting(path: &Path, holder: &str, limit: Duration, talk: &dyn Talk) 
     talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
 }
 
+/// Why a lock on parts of a file wasn't had, in the words of those on whole ones.
+pub fn refused(error: Errno) -> TryLockError {
+    match error {
+        Errno::AGAIN | Errno::ACCESS => TryLockError::WouldBlock,
+        error => TryLockError::Error(error.into()),
+    }
+}
+
 /// Tries until the lock is had; says so when that takes long.
 ///
 /// # Errors
 /// [`Error::Locked`] if it isn't had after `limit`; the system's.
 pub fn wait(
-    try_lock: impl Fn() -> Result<(), Errno>,
+    try_lock: impl Fn() -> Result<(), TryLockError>,
     path: &Path,
     limit: Duration,
     talk: &dyn Talk,
@@ -117,8 +126,8 @@ pub fn wait(
     loop {
         match try_lock() {
             Ok(()) => return Ok(()),
-            Err(Errno::AGAIN | Errno::ACCESS) => {}
-            Err(error) => return Err(Error::io("lock", path)(error.into())),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
         }
         children::check_not_asked_to_end()?;
         let waited = start.elapsed();

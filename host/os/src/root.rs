@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, stata
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::files::read_at_most;
 
 /// An open directory that stands for a root.
 #[derive(Debug)]
@@ -95,12 +96,9 @@ impl RootDir {
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it isn't a regular file"));
         }
-        let mut contents = Vec::with_capacity(usize::try_from(metadata.len().min(max)).unwrap_or_default());
-        file.take(max + 1).read_to_end(&mut contents)?;
-        if contents.len() as u64 > max {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max} bytes")));
-        }
-        Ok(contents)
+        let too_large =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max} bytes"));
+        read_at_most(file, max)?.ok_or_else(too_large)
     }
 
     /// As [`RootDir::read`], for UTF-8 text.

@@ -1,12 +1,13 @@
 //! Directories for what is needed for a while. Whoever makes one holds a lock on it as long as it lives, so that what a
 //! killed process has left is told from what is in use.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use bootc_image_model::digest::is_hex;
+use rustix::fs::OFlags;
 
 use crate::error::Error;
 
@@ -92,7 +93,7 @@ fn random_name() -> Result<String, Error> {
 /// As [`Scratch::new`] makes them, and nobody else would.
 fn is_our_name(name: &str) -> bool {
     let random = name.strip_prefix(PREFIX).unwrap_or_default();
-    random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    is_hex(random, 16)
 }
 
 /// Locks a directory of ours that nobody else has locked or removed.
@@ -104,10 +105,10 @@ fn lock_unused(path: &Path) -> io::Result<Option<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+    match directory.try_lock() {
         Ok(()) => {}
-        Err(rustix::io::Errno::AGAIN) => return Ok(None),
-        Err(error) => return Err(error.into()),
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
     }
     let still_there = fs::symlink_metadata(path).is_ok_and(|found| {
         directory.metadata().is_ok_and(|locked| (locked.dev(), locked.ino()) == (found.dev(), found.ino()))

@@ -32,7 +32,7 @@ struct Configuration {
 /// Every alias of a system: a short name without tag and digest, and a full one. A name can have several, of which one counts.
 ///
 /// # Errors
-/// The system's; [`OsError::Corrupt`] if a file can't be understood.
+/// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file can't be understood.
 pub fn aliases(system: &System) -> Result<Vec<(String, String)>, Error> {
     let hint = "podman can't read it either; see: man containers-registries.conf";
     let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;

@@ -123,7 +123,9 @@ impl BootcStore {
     /// we wait for them first.
     ///
     /// # Errors
-    /// [`OsError::MissingProgram`]; [`OsError::Locked`]; [`OsError::Interrupted`]; the system's.
+    /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram);
+    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked);
+    /// [`OsError::Interrupted`](bootc_image_os::error::Error::Interrupted); the system's.
     pub fn podman(&self, settings: &Settings, talk: &dyn Talk) -> Result<Child, Error> {
         LockWatch::new([self.root.path(".")], settings.change_limit).wait(talk)?;
         let mut podman = self.child(Program::Podman, settings)?;
@@ -134,7 +136,7 @@ impl BootcStore {
     /// skopeo, which sees this store where [`BootcStore::reference`] says.
     ///
     /// # Errors
-    /// [`OsError::MissingProgram`]; the system's.
+    /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); the system's.
     pub fn skopeo(&self, settings: &Settings) -> Result<Child, Error> {
         self.child(Program::Skopeo, settings)
     }
@@ -142,7 +144,7 @@ impl BootcStore {
     /// An image of this store, for [`BootcStore::skopeo`]: by name, or by id with `@` in front.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`](bootc_image_containers_storage::Store::open).
     pub fn reference(&self, image: &str) -> Result<String, Error> {
         let driver = podman::open_store(&self.root)?.driver();
         Ok(format!("{CONTAINERS_STORAGE}[{driver}@{ALIAS}+{RUNROOT}]{image}"))
@@ -171,7 +173,7 @@ impl BootcStore {
 /// A program with the system's credentials, and no others.
 ///
 /// # Errors
-/// [`OsError::MissingProgram`]; the system's.
+/// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); the system's.
 pub fn with_credentials(program: Program, settings: &Settings) -> Result<Child, Error> {
     let mut child = Child::new(program, &settings.proxies)?;
     child.credentials(&system_credentials()?, AUTH_FD)?;

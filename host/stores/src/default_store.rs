@@ -100,7 +100,7 @@ impl DefaultStore {
     /// images, which must be where we look for them.
     ///
     /// # Errors
-    /// podman's; [`OsError::Locked`]; [`Error::OtherStore`].
+    /// podman's; [`OsError::Locked`](bootc_image_os::error::Error::Locked); [`Error::OtherStore`].
     pub fn touch(&self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
         // It would wait for its locks without a word.
         LockWatch::new([self.path()], settings.change_limit).wait(talk)?;

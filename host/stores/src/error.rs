@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bootc_image_containers_storage::error::Error as StorageError;
+use bootc_image_model::reference::InvalidReference;
 use bootc_image_os::error::{Error as OsError, size, with_causes};
 
 /// Why images can't be read, written or fetched.
@@ -76,6 +77,65 @@ pub enum Error {
         "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
     )]
     SelinuxCreate,
+    /// Not started from a deployment.
+    #[error("System not booted via bootc")]
+    NotBooted,
+    /// Inside a container.
+    #[error("Detected container; this command requires a booted host system.")]
+    Container,
+    /// The deployment wasn't made from a container image.
+    #[error("deployment {0} isn't from a container image")]
+    NotFromImage(String),
+    /// The booted image's name is of no registry and of no storage.
+    #[error("{0} can't be kept in a container storage: its name is of another transport")]
+    NoName(String),
+    /// A composefs host has no ostree repository.
+    #[error("host images of a composefs system can't be read yet")]
+    Composefs,
+    /// No image of that name.
+    #[error("Source image not found: {name}")]
+    ImageNotFound {
+        /// As asked for.
+        name: String,
+        /// A command that lists what there is.
+        list_with: &'static str,
+    },
+    /// The name fits several images.
+    #[error("{name} is ambiguous: it means {}", candidates.join(" or "))]
+    Ambiguous {
+        /// As asked for.
+        name: String,
+        /// The full names that it could mean.
+        candidates: Vec<String>,
+    },
+    /// It can't be told what must stay.
+    #[error("nothing was removed: the images that this host needs can't be determined")]
+    NeedsUnknown(#[source] Box<Error>),
+    /// Not even something that is there can be removed.
+    #[error("nothing can be removed from {}: its file system is full", path.display())]
+    Full {
+        /// Something on the file system.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: Box<Error>,
+    },
+    /// Something of an image is missing, or isn't what it should be.
+    #[error("image {image} is damaged: {what}")]
+    Damaged {
+        /// Its name, or its id.
+        image: String,
+        /// What is wrong, and with which layer.
+        what: String,
+        /// What to do next.
+        hint: String,
+    },
+    /// An image that is pushed by its id has no name to be pushed to.
+    #[error("{0} has no name in a registry, so the push needs a destination")]
+    NoDestination(String),
+    /// An image name that can't be one.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
 }
 
 /// An error of the operating system is one, whichever way it came.

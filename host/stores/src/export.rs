@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::ostree::Repository;
 use bootc_image_model::digest::{Commit, Digest};
-use bootc_image_model::oci;
+use bootc_image_model::oci::{self, Descriptor};
 use bootc_image_os::children::Child;
 
 /// What an exported image looks like: differs whenever the same commit would give another image.
@@ -88,11 +88,6 @@ pub struct OciImage {
     pub configuration: Digest,
     /// Digests of the layers, not compressed, the lowest first.
     pub diff_ids: Vec<Digest>,
-}
-
-#[derive(Deserialize)]
-struct Descriptor {
-    digest: Digest,
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 //! - [`ostree`], [`sysroot`], [`system`]: deployments, and the images that they were made from
 //! - [`units`], [`bound`], [`aliases`]: which images a system names
 //! - [`podman`]: where podman keeps images; [`default_store`], [`bootc_store`]: podman's own storage and bootc's
+//! - [`host`], [`images`]: what operations on a host's images share
 //! - [`transfer`], [`export`], [`registry`]: moving images; [`copies`]: what has been copied
 
 pub mod aliases;
@@ -13,6 +14,8 @@ pub mod default_store;
 pub mod error;
 pub mod export;
 mod gvariant;
+pub mod host;
+pub mod images;
 mod keyfile;
 pub mod ostree;
 pub mod podman;

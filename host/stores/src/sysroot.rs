@@ -195,7 +195,7 @@ impl Deployment {
     /// What it was made from: its origin has the image's name, its commit or one below has the image's manifest.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`].
+    /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
     pub fn deployed(&self, physical: &RootDir) -> Result<Deployed, Error> {
         let mut origin = self.path.clone().into_os_string();
         origin.push(".origin");

@@ -106,7 +106,7 @@ impl Transfer<'_> {
     /// Runs it.
     ///
     /// # Errors
-    /// skopeo's; [`Error::NoRoom`]; [`OsError::Locked`]; the system's.
+    /// skopeo's; [`Error::NoRoom`]; [`OsError::Locked`](bootc_image_os::error::Error::Locked); the system's.
     pub fn run(self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
         let expendable = match &self.from {
             End::Exported(directory) => Some(*directory),

@@ -65,14 +65,7 @@ fn told(text: &str, complaint: &Complaint) {
 /// Long enough that a pattern which takes exponential time would show.
 fn view() -> View {
     let repository = "a/".repeat(60) + &"x".repeat(120) + "/z";
-    let name = Name {
-        canonical: format!("docker://registry.example/{repository}:1"),
-        transport: "docker".to_owned(),
-        registry: "registry.example".to_owned(),
-        repository,
-        tag: Some("1".to_owned()),
-        digest: None,
-    };
+    let name = Name::unusual(&format!("registry.example/{repository}"));
     let image = Image { role: Role::Source, name: Some(name), digest: None, attrs: Vec::new() };
     View {
         kind: "cmd pull".to_owned(),

@@ -3,8 +3,7 @@
 use std::io::Write as _;
 
 use bootc_image_core::frozen::Frozen;
-use bootc_image_core::ops::Operation;
-use bootc_image_core::view::view_of;
+use bootc_image_core::ops::{Operation, cmd, copy_to_storage};
 use bootc_image_engine::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_grammar::{Command, FlagValue};
 use bootc_image_model::digest::{Commit, Digest};
@@ -125,7 +124,7 @@ pub(crate) fn frozen_form(input: &[u8]) {
         let value: Value = serde_json::from_str(one.json()).expect("the frozen form is JSON");
         // Its maps are sorted, and it prints no blanks.
         assert_eq!(serde_json::to_string(&value).expect("a value"), one.json());
-        let view = view_of(one).expect("policies have a say");
+        let view = one.policy_input().expect("policies have a say");
         assert_eq!(view.digest, one.digest().as_str());
     }
     if let [one, other] = frozen.as_slice() {
@@ -163,7 +162,10 @@ fn copy(words: &[String]) -> Option<Operation> {
         commit: Commit::new("0".repeat(64)).expect("a commit"),
         manifest_digest: Digest::of(name.as_bytes()),
     };
-    Some(Operation::CopyToStorage { source: CopySource::Host(image), target: Reference::parse(target).ok()? })
+    Some(Operation::CopyToStorage(copy_to_storage::CopyToStorage {
+        source: CopySource::Host(image),
+        target: Reference::parse(target).ok()?,
+    }))
 }
 
 fn cmd(words: &[String]) -> Option<Operation> {
@@ -178,13 +180,13 @@ fn cmd(words: &[String]) -> Option<Operation> {
         },
         name: Some(name),
     });
-    Some(Operation::Cmd {
+    Some(Operation::Cmd(cmd::Cmd {
         invoked: subcommand.clone(),
         plugin: PluginId::new("podman-allowlist").ok()?,
         images: images.collect(),
         pinned: args.len() % 2 == 0,
         command,
-    })
+    }))
 }
 
 fn words(input: &[u8]) -> Option<Vec<String>> {

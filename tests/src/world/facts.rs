@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::oracle::{self, Store};
 use super::{World, base, enter};
-use crate::oracle::{self, Store};
 
 /// The base world, in figures. Names are written as in [`crate::oracle`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use std::process::Command;
 mod base;
 mod enter;
 mod facts;
+pub mod oracle;
 mod worlds;
 
 pub use enter::Enter;

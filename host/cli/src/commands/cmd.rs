@@ -18,7 +18,7 @@ use crate::exit::Failure;
 /// is given is checked option by option and can't lead out of that storage. podman's own exit code is passed on.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
-pub(super) struct Cmd {
+pub(crate) struct Cmd {
     /// Write how it ended to this open descriptor: {"origin":"host","code":77}; the origin of podman's own codes is "podman"
     #[arg(long, value_name = "N")]
     pub(super) status_fd: Option<RawFd>,

@@ -1,4 +1,6 @@
-use bootc_image_core::plugin::Plugins;
+use bootc_image_core::plugin::Plugins as _;
+use bootc_image_engine::PluginSet;
+use bootc_image_engine::formats::Formats as _;
 use bootc_image_grammar::{Arity, Flag, table};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, CommandFactory as _, ValueEnum};
@@ -32,7 +34,7 @@ enum Shell {
 
 impl Completion {
     /// Prints it. Reads manifests only; what a broken set of plugins would offer isn't completed.
-    pub(crate) fn run(&self, ui: &Ui, plugins: &dyn Plugins) -> Result<u8, Failure> {
+    pub(crate) fn run(&self, ui: &Ui, plugins: &PluginSet) -> Result<u8, Failure> {
         let mut command = with_plugins(plugins);
         let mut script = Vec::new();
         let shell = match self.shell {
@@ -46,7 +48,7 @@ impl Completion {
 }
 
 /// The command line with what plugins add to it.
-fn with_plugins(plugins: &dyn Plugins) -> clap::Command {
+fn with_plugins(plugins: &PluginSet) -> clap::Command {
     let own = Format::value_variants().iter().filter_map(Format::to_possible_value);
     let of_plugins = plugins.format_claims().unwrap_or_default().into_iter().map(|claim| {
         let name = if claim.argument.is_some() { format!("{}=", claim.name) } else { claim.name };

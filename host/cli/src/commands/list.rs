@@ -1,6 +1,6 @@
 use bootc_image_core::error::Error;
 use bootc_image_core::ops::{self, Request};
-use bootc_image_core::plugin::{FormatClaim, Plugins};
+use bootc_image_engine::formats::{FormatClaim, Formats};
 use bootc_image_model::columns::ListType;
 use clap::{Args, CommandFactory as _, ValueEnum};
 
@@ -39,7 +39,7 @@ enum Type {
 
 impl List {
     /// The help that was asked for, if it was. Reads manifests only.
-    pub(crate) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+    pub(crate) fn help(&self, plugins: &dyn Formats) -> Result<Option<String>, Error> {
         if !self.help {
             return Ok(None);
         }
@@ -60,7 +60,7 @@ impl List {
     }
 
     /// What is asked for. Manifests say what a plugin's format needs to know.
-    pub(crate) fn into_request(self, plugins: &dyn Plugins) -> (Request, ListFormat) {
+    pub(crate) fn into_request(self, plugins: &dyn Formats) -> (Request, ListFormat) {
         let image_type = match self.image_type {
             Type::All => ListType::All,
             Type::Host => ListType::Host,

@@ -4,6 +4,7 @@
 mod cmd;
 mod completion;
 mod copy_to_storage;
+mod exists;
 mod list;
 mod plugin;
 mod policy;
@@ -18,7 +19,6 @@ use std::os::fd::RawFd;
 use bootc_image_core::error::Error;
 use bootc_image_core::ops::{Report, Request};
 use bootc_image_core::pipeline::Answer;
-use bootc_image_core::plugin::Plugins;
 use bootc_image_engine::PluginSet;
 use clap::{Parser, Subcommand};
 
@@ -78,6 +78,7 @@ impl Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operation {
     List(list::List),
+    Exists(exists::Exists),
     CopyToStorage(copy_to_storage::CopyToStorage),
     PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
     SetUnified(set_unified::SetUnified),
@@ -91,9 +92,10 @@ pub(crate) enum Operation {
 type Asked = (Request, ListFormat);
 
 impl Operation {
-    fn into_request(self, plugins: &dyn Plugins) -> Result<Asked, Failure> {
+    fn into_request(self, plugins: &PluginSet) -> Result<Asked, Failure> {
         Ok(match self {
             Self::List(list) => list.into_request(plugins),
+            Self::Exists(exists) => (exists.into(), ListFormat::default()),
             Self::CopyToStorage(copy) => (copy.into(), ListFormat::default()),
             Self::PullFromDefaultStorage(pull) => (pull.into(), ListFormat::default()),
             Self::SetUnified(set) => (set.into(), ListFormat::default()),
@@ -105,7 +107,7 @@ impl Operation {
     }
 
     /// The help that was asked for, if it was one that plugins have a part in.
-    fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+    fn help(&self, plugins: &PluginSet) -> Result<Option<String>, Error> {
         match self {
             Self::Cmd(cmd) => cmd.help(plugins),
             Self::List(list) => list.help(plugins),
@@ -191,6 +193,7 @@ fn show(ui: &Ui, plugins: &PluginSet, answer: Answer, format: &ListFormat) -> Re
 fn show_report(ui: &Ui, plugins: &PluginSet, report: Report, format: &ListFormat) -> Result<u8, Failure> {
     match report {
         Report::Listing(listing) => render::listing(ui, plugins, listing, format),
+        Report::Existence(existence) => exists::show(ui, &existence),
         Report::Copied(copied) => copy_to_storage::show(ui, &copied),
         Report::Pulled(pulled) => pull_from_default_storage::show(ui, &pulled),
         Report::Removed(removal) => remove::show(ui, &removal),

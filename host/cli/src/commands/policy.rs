@@ -107,7 +107,7 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {
     pipeline.refuse_delegated("`policy test`")?;
     pipeline.refuse_broken()?;
-    let from = from_directory(file, pipeline.context.settings.directory.as_deref())?;
+    let from = from_directory(file, pipeline.context.host.settings.directory.as_deref())?;
     let text = cases::read_file(&from).map_err(Error::io("read", file))?;
     let cases =
         Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;

@@ -7,14 +7,13 @@
 //!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
 
 use bootc_image_os::error::Error as OsError;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Gid, OFlags, flock};
-use rustix::io::Errno;
+use rustix::fs::{Gid, OFlags};
 
 use crate::error::Error;
 use bootc_image_os::files::{private_directory, replace};
@@ -294,13 +293,14 @@ impl Journal {
         let start = Instant::now();
         // Being asked to end doesn't end this: what was done must be recorded.
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match file.try_lock() {
                 Ok(()) => return Ok(file),
-                Err(Errno::AGAIN | Errno::INTR) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
-                Err(Errno::AGAIN | Errno::INTR) => {
-                    return Err(OsError::Locked { holder: holder(&path), path, limit: LIMIT }.into());
+                Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(Error::io("lock", &path)(error));
                 }
-                Err(error) => return Err(Error::io("lock", &path)(error.into())),
+                // A signal, or another process.
+                Err(_) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
+                Err(_) => return Err(OsError::Locked { holder: holder(&path), path, limit: LIMIT }.into()),
             }
         }
     }

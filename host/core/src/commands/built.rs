@@ -1,14 +1,15 @@
 //! `cmd build` on images that may be damaged: podman takes their layers for granted, and what it builds would be damaged as
 //! well. Such an image keeps no name, and a name that it took goes back to where it was.
 
+use bootc_image_stores::error::Error as StoresError;
 use std::collections::HashMap;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::images::storages::Storage;
 use bootc_image_containers_storage::Damage;
 use bootc_image_model::reference::Reference;
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::images::storages::Storage;
 
 /// Which image has which name.
 type Names = HashMap<String, String>;
@@ -20,7 +21,7 @@ pub(crate) fn build(
     run: &dyn Fn() -> Result<u8, Error>,
 ) -> Result<u8, Error> {
     let storage = Storage::Bootc(store);
-    let before = storage.images(context, |images, _| {
+    let before = storage.images(context.host, |images, _| {
         let ids: Vec<String> = images.iter().map(|image| image.id.clone()).collect();
         let names =
             images.iter().flat_map(|image| image.names.iter().map(|name| (name.clone(), image.id.clone())));
@@ -28,7 +29,7 @@ pub(crate) fn build(
     })?;
     let code = run()?;
     let (ids, names) = before;
-    let built = storage.images(context, |images, others| {
+    let built = storage.images(context.host, |images, others| {
         let new = |name: &&String, id: &String| names.get(*name) != Some(id);
         for image in images.iter() {
             let given: Vec<String> =
@@ -58,14 +59,14 @@ fn take_back(
     let mut new = Vec::new();
     for name in given {
         match (before.get(name), Reference::parse_local(name)) {
-            (Some(earlier), Ok(reference)) => storage.tag(context, earlier, &reference)?,
+            (Some(earlier), Ok(reference)) => storage.tag(context.host, earlier, &reference)?,
             _ => new.push(name.clone()),
         }
     }
     if new.is_empty() {
         return Ok(());
     }
-    let mut podman = storage.podman(context)?;
+    let mut podman = storage.podman(context.host)?;
     podman.args(["image", "untag", id]).args(new);
     Ok(podman.run_quietly()?)
 }
@@ -79,10 +80,10 @@ fn built_on_damage(
 ) -> Error {
     let image = given.first().cloned().unwrap_or_else(|| id.to_owned());
     let below =
-        damage.layer().and_then(|layer| storage.names_with(context, layer, id).ok()).unwrap_or_default();
+        damage.layer().and_then(|layer| storage.names_with(context.host, layer, id).ok()).unwrap_or_default();
     let hint = format!(
         "the build used a damaged base image, so the new image got no name. Repair the base image with: \
          bootc-image repair {below}; then build again"
     );
-    Error::Damaged { image, what: damage.to_string(), hint }
+    StoresError::Damaged { image, what: damage.to_string(), hint }.into()
 }

@@ -3,14 +3,14 @@
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::images::heal::{Fetch, Source};
-use crate::images::storages::Storage;
 use bootc_image_containers_storage::{Image, Which};
 use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry::{self, Asked};
 
 /// Has podman fetch images: `run` is podman. Returns its exit code.
@@ -44,15 +44,15 @@ fn prepare(
     let CommandImage::Registry { pinned, .. } = image else { return Ok(false) };
     // If the registry doesn't answer, podman says so itself.
     let Ok(configuration) =
-        registry::configuration(context.settings, pinned, &asked.options, &asked.platform)
+        registry::configuration(context.host.settings, pinned, &asked.options, &asked.platform)
     else {
         return Ok(false);
     };
     let storage = Storage::Bootc(store);
-    let Some(damage) = storage.damage(context, Some(&configuration.id), &configuration.diff_ids)? else {
+    let Some(damage) = storage.damage(context.host, Some(&configuration.id), &configuration.diff_ids)? else {
         return Ok(false);
     };
-    storage.note(context, &damage);
+    storage.note(context.host, &damage);
     replace(context, store, pinned, asked, &configuration.id)?;
     Ok(true)
 }
@@ -72,7 +72,7 @@ fn replace(
         bytes: 0,
         scratch: &Scratch::new()?,
     }
-    .replace(context, Which::Damaged)?;
+    .replace(context.host, Which::Damaged)?;
     Ok(())
 }
 
@@ -87,13 +87,13 @@ pub(crate) fn settle(
     let Some(digest) = pinned.digest() else { return Ok(()) };
     let storage = Storage::Bootc(store);
     let is_it = |image: &Image| image.is_of(digest) && image.is_of(instance);
-    let fetched = match storage.held(context, pinned, is_it)? {
+    let fetched = match storage.held(context.host, pinned, is_it)? {
         Some(fetched) => fetched,
         None => heal(context, store, pinned, &is_it, asked)?,
     };
     if name.digest().is_none() {
-        storage.tag(context, &fetched.id, name)?;
-        storage.check_written(context, name, |image| image.id == fetched.id)?;
+        storage.tag(context.host, &fetched.id, name)?;
+        storage.check_written(context.host, name, |image| image.id == fetched.id)?;
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ fn heal(
     asked: &Asked,
 ) -> Result<LocalImage, Error> {
     let storage = Storage::Bootc(store);
-    let found = storage.images(context, |images, _| {
+    let found = storage.images(context.host, |images, _| {
         let found = images.named(pinned).filter(|image| is_it(image));
         Ok(found.map(|image| (image.id.clone(), image.manifests().into_iter().next())))
     })?;
@@ -118,11 +118,11 @@ fn heal(
         }
         .into());
     };
-    if let Some(damage) = storage.damage(context, Some(&id), &[])? {
-        storage.note(context, &damage);
+    if let Some(damage) = storage.damage(context.host, Some(&id), &[])? {
+        storage.note(context.host, &damage);
         // Of an index it is the image for one machine that is here.
         let reference = manifest.map_or_else(|| pinned.clone(), |manifest| pinned.with_digest(manifest));
         replace(context, store, &reference, asked, &id)?;
     }
-    storage.check_written(context, pinned, |image| image.id == id)
+    Ok(storage.check_written(context.host, pinned, |image| image.id == id)?)
 }

@@ -12,14 +12,14 @@ use rustix::io::Errno;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::images::heal;
-use crate::images::local::alone;
-use crate::images::storages::Storage;
 use bootc_image_containers_storage::{Damage, Store, TemporaryStore, Which};
 use bootc_image_model::digest::Digest;
 use bootc_image_os::children::{Child, Program, check_not_asked_to_end};
 use bootc_image_os::scratch::{self, Scratch};
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::images::heal;
+use bootc_image_stores::images::local::alone;
+use bootc_image_stores::images::storages::Storage;
 
 /// podman's directory for what doesn't outlive it, in its `/var/tmp`.
 const RUN: &str = "run";
@@ -38,13 +38,13 @@ pub(crate) fn load(
     run: &dyn Fn(Option<File>) -> Result<u8, Error>,
 ) -> Result<u8, Error> {
     let storage = Storage::Bootc(store);
-    let Some(damage) = storage.any_damage(context)? else { return run(None) };
+    let Some(damage) = storage.any_damage(context.host)? else { return run(None) };
     let input = command.text("input").map(PathBuf::from);
     // podman has a word for that.
     if input.is_none() && io::stdin().is_terminal() {
         return run(None);
     }
-    let _alone = alone(context, "bootc")?;
+    let _alone = alone(context.host, "bootc")?;
     let scratch = Scratch::new()?;
     let is_stdin = input.is_none();
     let archive = input.map_or_else(|| spool(&scratch), Ok)?;
@@ -52,7 +52,7 @@ pub(crate) fn load(
     let stdin = is_stdin.then(|| File::open(&archive).map_err(Error::io("open", &archive))).transpose()?;
     let code = run(stdin)?;
     if code == 0 {
-        loaded.iter().try_for_each(|(id, _)| storage.whole(context, id, id).map(drop))?;
+        loaded.iter().try_for_each(|(id, _)| storage.whole(context.host, id, id).map(drop))?;
     }
     Ok(code)
 }
@@ -68,13 +68,13 @@ fn replace(
     archive: &Path,
     damage: &Damage,
 ) -> Result<Vec<Loaded>, Error> {
-    let is_damaged = |(id, diff_ids): &Loaded| storage.damage(context, Some(id), diff_ids);
+    let is_damaged = |(id, diff_ids): &Loaded| storage.damage(context.host, Some(id), diff_ids);
     let mut replaced: Option<Loaded> = None;
     loop {
         if let Some(image) = &replaced
             && let Some(damage) = is_damaged(image)?
         {
-            return Err(storage.damaged(context, image.0.clone(), &damage));
+            return Err(storage.damaged(context.host, image.0.clone(), &damage).into());
         }
         // Each image is put there from a storage of its own: what two of them share can be moved only once.
         let temporary = TemporaryStore::new(&storage.path())?;
@@ -88,9 +88,9 @@ fn replace(
         }
         let Some(image) = damaged else { return Ok(images) };
         if replaced.is_none() {
-            storage.note(context, damage);
+            storage.note(context.host, damage);
         }
-        heal::put(context, storage, &temporary, &image.0, Which::Damaged, &[])?;
+        heal::put(context.host, storage, &temporary, &image.0, Which::Damaged, &[])?;
         replaced = Some(image);
     }
 }
@@ -105,7 +105,7 @@ fn load_beside(
 ) -> Result<Vec<Loaded>, Error> {
     let scratch = Scratch::new()?;
     let driver = storage.read(|store, _| Ok(store.driver()))?;
-    let mut podman = Child::new(Program::Podman, &context.settings.proxies)?;
+    let mut podman = Child::new(Program::Podman, &context.host.settings.proxies)?;
     podman.arg("--root").arg(temporary.root().path("."));
     let run = scratch.directory(RUN)?;
     // What is there must be found there.
@@ -122,7 +122,7 @@ fn load_beside(
     podman.descriptor(archive, ARCHIVE_FD)?;
     podman.run_quietly()?;
     let store = Store::with_driver(temporary.root(), driver)?;
-    let images = store.images(context.settings.lock_limit, context.talk)?;
+    let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
     Ok(images.iter().map(|image| (image.id.clone(), images.diff_ids(image))).collect())
 }
 

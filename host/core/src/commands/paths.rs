@@ -3,13 +3,13 @@
 use bootc_image_os::error::Error as OsError;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bootc_image_grammar::{Command, Kind, Refusal};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::weakened::is_off;
+use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 
 use crate::error::Error;
 
@@ -74,13 +74,11 @@ pub(super) fn granted_path(
     if !scopes.iter().any(|capability| capability.has_path(&found)) {
         return Err(outside(&found));
     }
-    for part in found.ancestors() {
-        let metadata = match fs::symlink_metadata(part) {
-            // What is to be written need not be there, nor its directory.
-            Err(error) if kind == Kind::PathWrite && is_not_found(&error) => continue,
-            metadata => metadata.map_err(Error::io("examine", part))?,
-        };
-        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 || metadata.is_symlink() {
+    let leeway = if kind == Kind::PathWrite { Leeway::Missing } else { Leeway::None };
+    match (Policy { leeway, ..Policy::ROOTS_ALONE }).walk(&found) {
+        Ok(()) => {}
+        Err(Untrusted::Unknown { part, source }) => return Err(Error::io("examine", part)(source)),
+        Err(Untrusted::Broken { part, rule: _ }) => {
             let message = format!("{} can't be used: {} isn't root's alone", found.display(), part.display());
             let hint = "use a directory that only root can write, all the way up".to_owned();
             return Err(refused("not-roots-own", message, hint));

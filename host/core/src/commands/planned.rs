@@ -7,6 +7,7 @@ use bootc_image_model::image::CommandImage;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
 use bootc_image_model::weakened::is_off;
+use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::registry::Asked;
 
 use super::resolver::{Meaning, Resolver};
@@ -131,7 +132,7 @@ impl<'a> Planned<'a> {
                 _ => None,
             };
             let Some(name) = name else {
-                return Err(Error::NoDestination(wanted.operands().join(" ")));
+                return Err(StoresError::NoDestination(wanted.operands().join(" ")).into());
             };
             let operands = command.operands().iter().cloned().chain([format!("{DOCKER}{name}")]);
             command = command.with_operands(operands.collect())?;

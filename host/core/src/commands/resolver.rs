@@ -1,10 +1,11 @@
 //! What the names in a command mean: here and now, or as a test of policies assumes.
 
+use bootc_image_stores::error::Error as StoresError;
 use std::path::Path;
 
 use bootc_image_containers_storage::Image;
 use bootc_image_grammar::{Command, Kind};
-use bootc_image_model::digest::Digest;
+use bootc_image_model::digest::{Digest, is_id};
 use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::Reference;
@@ -15,10 +16,11 @@ use bootc_image_stores::registry::{self, Asked};
 
 use super::paths::{granted_path, source};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
-use crate::images::needs::Needs;
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
+use bootc_image_stores::images::needs::Needs;
 
 /// What a name means in its registry.
 pub(crate) struct Meaning {
@@ -69,17 +71,17 @@ pub(crate) struct Live<'a>(pub(crate) &'a Context<'a>);
 
 impl Live<'_> {
     fn directory(&self) -> Result<&Path, Error> {
-        self.0.settings.directory.as_deref().ok_or(Error::NoDirectory)
+        self.0.host.settings.directory.as_deref().ok_or(Error::NoDirectory)
     }
 }
 
 impl Resolver for Live<'_> {
     fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error> {
         let look_up = || {
-            let document = registry::manifest(self.0.settings, name, &asked.options)?;
+            let document = registry::manifest(self.0.host.settings, name, &asked.options)?;
             let digest = name.digest().cloned().unwrap_or_else(|| Digest::of(&document));
             let pinned = name.with_digest(digest.clone());
-            let instance = registry::instance(self.0.settings, &pinned, &document, asked)?;
+            let instance = registry::instance(self.0.host.settings, &pinned, &document, asked)?;
             Ok(Meaning { digest, instance })
         };
         look_up().map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })
@@ -91,9 +93,11 @@ impl Resolver for Live<'_> {
 
     fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error> {
         let wanted = Reference::parse_local(name)?;
-        let Some(store) = BootcStore::open(&physical(self.0.settings)?)? else { return Ok(name.to_owned()) };
+        let Some(store) = BootcStore::open(&physical(self.0.host.settings)?)? else {
+            return Ok(name.to_owned());
+        };
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(self.0.settings.lock_limit, self.0.talk)?;
+        let images = contents.images(self.0.host.settings.lock_limit, self.0.host.talk)?;
         let image = images.iter().find(|found| found.id == image.id);
         let is_typed = |image: &Image| image.names.iter().any(|stored| stored == name);
         if image.is_some_and(is_typed) {
@@ -117,23 +121,23 @@ impl Resolver for Live<'_> {
     }
 
     fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error> {
-        let settings = self.0.settings;
+        let settings = self.0.host.settings;
         let physical = physical(settings)?;
         let needs = Needs::find(&physical, settings)?;
         let who = |image: Option<&Image>| needs.of_name(&name.to_string(), image).map(str::to_owned);
         let Some(store) = BootcStore::open(&physical)? else { return Ok(who(None)) };
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(settings.lock_limit, self.0.talk)?;
+        let images = contents.images(settings.lock_limit, self.0.host.talk)?;
         Ok(who(images.meant(name)))
     }
 }
 
 /// An image of bootc's storage, by one of its names or by its id.
 fn in_store(context: &Context<'_>, text: &str) -> Result<Stored, Error> {
-    let not_found = || Error::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH };
-    let store = BootcStore::open(&physical(context.settings)?)?.ok_or_else(not_found)?;
+    let not_found = || StoresError::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH };
+    let store = BootcStore::open(&physical(context.host.settings)?)?.ok_or_else(not_found)?;
     let contents = podman::open_store(store.root())?;
-    let images = contents.images(context.settings.lock_limit, context.talk)?;
+    let images = contents.images(context.host.settings.lock_limit, context.host.talk)?;
     let (image, name) = in_contents(&images, text)?;
     let names = if name.is_none() { image.names.clone() } else { Vec::new() };
     Ok(Stored { name, names, image: local_image(store.root(), image)? })
@@ -146,8 +150,7 @@ impl Resolver for Assumed {
     }
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {
-        let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let name = if is_id { None } else { Some(first_meaning(text)?) };
+        let name = if is_id(text) { None } else { Some(first_meaning(text)?) };
         Ok(Stored { name, names: Vec::new(), image: self.local() })
     }
 

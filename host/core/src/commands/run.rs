@@ -12,18 +12,19 @@ use super::planned::{asked_of, refuse_needed};
 use super::resolver::Live;
 use super::working::Working;
 use super::{built, fetched, loaded};
-use crate::context::{Context, writable_physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::full_disk::Room;
-use crate::images::local::{alone, fetching};
-use crate::images::needs::note_until_upgrade;
-use crate::images::storages::Storage;
 use bootc_image_model::image::CommandImage;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::children::{Child, exit_code};
 use bootc_image_os::files::private_directory;
 use bootc_image_os::scratch::{self, Scratch};
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::host::writable_physical;
+use bootc_image_stores::images::full_disk::Room;
+use bootc_image_stores::images::local::{alone, fetching};
+use bootc_image_stores::images::needs::note_until_upgrade;
+use bootc_image_stores::images::storages::Storage;
 
 /// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
 /// it, and that of newer ones.
@@ -36,16 +37,16 @@ pub(crate) fn execute(
     command: &Command,
     images: &[CommandImage],
 ) -> Result<u8, Error> {
-    let settings = context.settings;
+    let settings = context.host.settings;
     let physical = writable_physical(settings)?;
-    let store = BootcStore::open_or_create(&physical, settings, context.talk)?;
+    let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
     // On a full disk names can be taken away as well.
     let room = (command.does() == Does::TakesNames).then(|| Room::make(settings, &physical, &store));
     let fetched = images.iter().filter_map(|image| match image {
         CommandImage::Registry { pinned, .. } => Some(pinned),
         CommandImage::Store { .. } => None,
     });
-    let _fetching = fetching(context, fetched.clone())?;
+    let _fetching = fetching(context.host, fetched.clone())?;
     let fetches = fetched.count() > 0;
     let asked = asked_of(command);
     let archive = NewArchive::of(command)?;
@@ -54,7 +55,7 @@ pub(crate) fn execute(
         refuse_needed(command, &Live(context))?;
     }
     let run = |stdin: Option<File>| {
-        let mut podman = store.podman(settings, context.talk)?;
+        let mut podman = store.podman(settings, context.host.talk)?;
         podman.arg("image").args(command.argv());
         let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
         let ended = match stdin {
@@ -79,7 +80,7 @@ pub(crate) fn execute(
     if code != 0
         && let Some(room) = room.filter(|room| !room.is_there())
     {
-        context.talk.note(&room.hint());
+        context.host.talk.note(&room.hint());
     }
     if code == 0 {
         archive.keep();
@@ -87,11 +88,12 @@ pub(crate) fn execute(
     let is_nameless = command.operands().len() == 1 || command.is_on_for(Purpose::EachImage);
     if code == 0 && command.does() == Does::Saves && is_nameless {
         context
+            .host
             .talk
             .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
     }
     // An operation that gives names waits for the one that gives or takes some now.
-    let _alone = if fetches { Some(alone(context, "bootc")?) } else { None };
+    let _alone = if fetches { Some(alone(context.host, "bootc")?) } else { None };
     let named = images.iter().map(|image| fetched::settle(context, &store, image, &asked));
     if code == 0 {
         named.collect::<Result<(), _>>()?;
@@ -100,7 +102,7 @@ pub(crate) fn execute(
             CommandImage::Store { .. } => None,
         };
         let fetched: Vec<Reference> = images.iter().filter_map(fetched).collect();
-        note_until_upgrade(context, &store, &fetched.iter().collect::<Vec<_>>());
+        note_until_upgrade(context.host, &store, &fetched.iter().collect::<Vec<_>>());
     } else {
         // What did arrive gets its name all the same; podman has said what didn't.
         named.for_each(drop);
@@ -114,7 +116,7 @@ fn check_whole(context: &Context<'_>, store: &BootcStore, images: &[CommandImage
     for image in images {
         if let CommandImage::Store { name, image, .. } = image {
             let name = name.as_ref().map_or_else(|| image.id.clone(), ToString::to_string);
-            Storage::Bootc(store).whole(context, &name, &image.id)?;
+            Storage::Bootc(store).whole(context.host, &name, &image.id)?;
         }
     }
     Ok(())

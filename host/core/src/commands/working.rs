@@ -45,19 +45,19 @@ impl Working {
                 return Ok(());
             }
             if is_used_for_long() {
-                context.talk.note(&format!(
+                context.host.talk.note(&format!(
                     "these containers may be left from the build; they weren't removed because another process uses bootc's storage: {}",
                     new.join(" ")
                 ));
                 return Ok(());
             }
-            let mut podman = store.podman(context.settings, context.talk)?;
+            let mut podman = store.podman(context.host.settings, context.host.talk)?;
             podman.args(["rm", "--force"]).args(new);
             Ok(podman.clean_up()?)
         });
         if let Err(error) = removed {
             let error = error.with_causes();
-            context.talk.note(&format!("can't remove containers that the build left: {error}"));
+            context.host.talk.note(&format!("can't remove containers that the build left: {error}"));
         }
     }
 

@@ -59,7 +59,7 @@ impl Request {
     /// A grant of the site's would be of what is there now: with the next image it would hold what the image approves.
     fn approved_by_image(&self, context: &Context<'_>, grant: &Grant, file: &str) -> Result<Resolved, Error> {
         let plugin = &grant.plugin;
-        let is_mandatory = grant.mandatory || context.settings.configuration.mandatory.contains(plugin);
+        let is_mandatory = grant.mandatory || context.host.settings.configuration.mandatory.contains(plugin);
         if self.mandatory && !is_mandatory {
             return Err(Error::Plugin {
                 plugin: plugin.to_string(),
@@ -69,7 +69,10 @@ impl Request {
                 fix: format!("say it in the configuration: [policy] mandatory = [\"{plugin}\"]"),
             });
         }
-        context.talk.note(&format!("{plugin} is approved by the OS image in {file}: there is nothing to do"));
+        context
+            .host
+            .talk
+            .note(&format!("{plugin} is approved by the OS image in {file}: there is nothing to do"));
         Ok(Resolved::default())
     }
 }

@@ -12,19 +12,21 @@ use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
-use bootc_image_stores::ostree::{ImageRef, Repository};
+use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::ostree::ImageRef;
 use bootc_image_stores::{podman, sysroot};
 use serde::Serialize;
 
 use super::seen::{self, Seen};
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical, writable_physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::heal::{Fetch, Source};
-use crate::images::local::{self, booted_image, host_image};
-use crate::images::names::{called, local_image, target_name};
-use crate::images::storages::Storage;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::local::{self, booted_image, host_image, host_refs};
+use bootc_image_stores::images::names::{called, local_image, target_name};
+use bootc_image_stores::images::storages::Storage;
 
 /// The name that a copied image gets if none is given, as in bootc.
 pub const DEFAULT_TARGET: &str = "localhost/bootc";
@@ -60,7 +62,7 @@ pub struct Copied {
 
 impl Request {
     fn target(&self) -> Result<Reference, Error> {
-        target_name(self.target.as_deref().unwrap_or(DEFAULT_TARGET))
+        Ok(target_name(self.target.as_deref().unwrap_or(DEFAULT_TARGET))?)
     }
 }
 
@@ -68,7 +70,7 @@ impl Ask for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let target = self.target()?;
         let source = match &self.source {
-            None => match booted_image(context.settings)? {
+            None => match booted_image(context.host.settings)? {
                 (image, false) => CopySource::Host(image),
                 (image, true) => return Err(Error::Layered { image: image.name }),
             },
@@ -102,7 +104,7 @@ impl Operate for CopyToStorage {
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         let Self { source, target } = self;
         let default = DefaultStore::find()?;
-        let _alone = local::alone(context, "default")?;
+        let _alone = local::alone(context.host, "default")?;
         if let Some(report) = unchanged(context, &default, &source, &target)? {
             return Ok(report);
         }
@@ -113,9 +115,10 @@ impl Operate for CopyToStorage {
             CopySource::Host(source) => copy_host(context, &default, source, &target, &scratch)?,
             CopySource::Unified(source) => copy_unified(context, &default, source, &target, &scratch)?,
         };
-        let image = Storage::Default(&default).check_written(context, &target, |image| image.id == id)?;
+        let image =
+            Storage::Default(&default).check_written(context.host, &target, |image| image.id == id)?;
         if let CopySource::Host(source) = &source {
-            Copies::new(&context.settings.state).remember(source, &id)?;
+            Copies::new(&context.host.settings.state).remember(source, &id)?;
         }
         Ok(Report::Copied(Copied { target, image, unchanged: false }))
     }
@@ -127,7 +130,7 @@ const LIST_WITH: &str = "bootc-image list";
 /// The image that a source names: with its transport, or without (D10.3). Host images come first; what is the same image
 /// in several places isn't ambiguous.
 fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
-    let physical = physical(context.settings)?;
+    let physical = physical(context.host.settings)?;
     let mut found = host_sources(&physical, name)?;
     if let Some(store) = BootcStore::open(&physical)? {
         found.extend(unified_sources(context, store.root(), name)?);
@@ -136,11 +139,11 @@ fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
     let Some(first) = found.next() else {
         // It may be there, where host images can't be read.
         if sysroot::is_composefs(&physical)? {
-            return Err(Error::Composefs);
+            return Err(StoresError::Composefs.into());
         }
         return Err(match Reference::parse_local(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) {
             Err(error @ InvalidReference::Malformed { .. }) => error.into(),
-            _ => Error::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH },
+            _ => StoresError::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH }.into(),
         });
     };
     let others: Vec<CopySource> = found.filter(|other| digest_of(other) != digest_of(&first)).collect();
@@ -148,7 +151,7 @@ fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
         return Ok(first);
     }
     let candidates = std::iter::once(&first).chain(&others).map(CopySource::name).collect();
-    Err(Error::Ambiguous { name: name.to_owned(), candidates })
+    Err(StoresError::Ambiguous { name: name.to_owned(), candidates }.into())
 }
 
 fn digest_of(source: &CopySource) -> &Digest {
@@ -159,30 +162,14 @@ fn digest_of(source: &CopySource) -> &Digest {
 }
 
 fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
-    let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
-    if !exists("ostree/repo")? {
-        return Ok(Vec::new());
-    }
-    let (refs, _) = Repository::open(physical)?.image_refs()?;
-    let named = refs.into_iter().filter(|image| image.name == name || means(&image.name, name));
-    let image = |image: ImageRef| host_image(physical, image.name, image.commit);
-    named.map(|found| image(found).map(CopySource::Host)).collect()
-}
-
-/// Whether a host image, listed with its transport, is what a bare name means.
-fn means(listed: &str, bare: &str) -> bool {
-    let Some((_, rest)) = listed.split_once(':') else { return false };
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
-        (Ok(listed), Ok(bare)) => listed.with_default_tag() == bare.with_default_tag(),
-        _ => false,
-    };
-    rest == bare || same_reference()
+    let image = |found: ImageRef| host_image(physical, found.name, found.commit);
+    let found = host_refs(physical, name)?.into_iter();
+    found.map(|found| Ok(CopySource::Host(image(found)?))).collect()
 }
 
 fn unified_sources(context: &Context<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
     let store = podman::open_store(root)?;
-    let images = store.images(context.settings.lock_limit, context.talk)?;
+    let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
     // What can't be a name here may be the name of a host image.
     let found = called(&images, name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)).unwrap_or_default();
     let source =
@@ -198,11 +185,11 @@ fn unchanged(
     target: &Reference,
 ) -> Result<Option<Report>, Error> {
     let id = match source {
-        CopySource::Host(source) => Copies::new(&context.settings.state).image_id(source),
+        CopySource::Host(source) => Copies::new(&context.host.settings.state).image_id(source),
         CopySource::Unified(source) => Some(source.image.id.clone()),
     };
     let Some(id) = id else { return Ok(None) };
-    let image = Storage::Default(default).held(context, target, |image| image.id == id)?;
+    let image = Storage::Default(default).held(context.host, target, |image| image.id == id)?;
     Ok(image.map(|image| Report::Copied(Copied { target: target.clone(), image, unchanged: true })))
 }
 
@@ -213,9 +200,9 @@ fn copy_host(
     target: &Reference,
     scratch: &Scratch,
 ) -> Result<String, Error> {
-    let exported = local::export(context, source, scratch, default.path())?;
-    default.touch(context.settings, context.talk)?;
-    context.talk.progress(&format!("copying to {target}"));
+    let exported = local::export(context.host, source, scratch, default.path())?;
+    default.touch(context.host.settings, context.host.talk)?;
+    context.host.talk.progress(&format!("copying to {target}"));
     Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Default(default),
@@ -223,7 +210,7 @@ fn copy_host(
         bytes: exported.bytes,
         scratch,
     }
-    .copy(context, target, &exported.diff_ids)?;
+    .copy(context.host, target, &exported.diff_ids)?;
     Ok(exported.id)
 }
 
@@ -234,41 +221,20 @@ fn copy_unified(
     target: &Reference,
     scratch: &Scratch,
 ) -> Result<String, Error> {
-    let store = BootcStore::open(&writable_physical(context.settings)?)?;
-    let store =
-        store.ok_or_else(|| Error::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
+    let store = BootcStore::open(&writable_physical(context.host.settings)?)?;
+    let store = store
+        .ok_or_else(|| StoresError::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
     let (from, id) = (Storage::Bootc(&store), source.image.id.as_str());
-    let diff_ids = from.whole(context, &source.name.to_string(), id)?.unwrap_or_default();
-    default.touch(context.settings, context.talk)?;
-    context.talk.progress(&format!("copying {} to {target}", source.name));
+    let diff_ids = from.whole(context.host, &source.name.to_string(), id)?.unwrap_or_default();
+    default.touch(context.host.settings, context.host.talk)?;
+    context.host.talk.progress(&format!("copying {} to {target}", source.name));
     Fetch {
         from: Source::Bootc(&store, id),
         to: Storage::Default(default),
         id,
-        bytes: from.size_of(context, id)?,
+        bytes: from.size_of(context.host, id)?,
         scratch,
     }
-    .copy(context, target, &diff_ids)?;
+    .copy(context.host, target, &diff_ids)?;
     Ok(id.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::means;
-
-    #[test]
-    fn a_bare_name_means_an_image_whatever_its_transport() {
-        for (listed, bare, expected) in [
-            ("docker://quay.io/a:1", "quay.io/a:1", true),
-            ("docker://quay.io/a", "quay.io/a:latest", true),
-            ("docker://quay.io/a:latest", "quay.io/a", true),
-            ("oci:/var/x:y", "/var/x:y", true),
-            ("containers-storage:localhost/a:1", "localhost/a:1", true),
-            ("docker://quay.io/a:1", "quay.io/a:2", false),
-            ("docker://quay.io/a:1", "a:1", false),
-            ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
-        ] {
-            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
-        }
-    }
 }

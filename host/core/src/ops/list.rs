@@ -1,5 +1,6 @@
 //! Listing: three places, read natively. What can't be read is named, and the rest is listed.
 
+use bootc_image_stores::error::Error as StoresError;
 use std::sync::Arc;
 
 use bootc_image_containers_storage::Image;
@@ -19,9 +20,10 @@ use serde::Serialize;
 use super::seen::Seen;
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical};
+use crate::context::Context;
 use crate::error::Error;
 use crate::listing::{ImageRow, Listing, More};
+use bootc_image_stores::host::physical;
 
 /// Lists images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,7 +61,7 @@ impl Operate for List {
     }
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
-        self.list(context.settings, context.talk).map(Report::Listing)
+        self.list(context.host.settings, context.host.talk).map(Report::Listing)
     }
 }
 
@@ -76,7 +78,7 @@ impl List {
             _ => match physical(settings) {
                 Ok(sysroot) => Some(sysroot),
                 Err(problem) => {
-                    listing.problems.push(problem);
+                    listing.problems.push(problem.into());
                     None
                 }
             },
@@ -137,7 +139,7 @@ impl Listing {
 
 fn host(physical: &RootDir, details: bool) -> Found {
     if sysroot::is_composefs(physical)? {
-        return Err(Error::Composefs);
+        return Err(StoresError::Composefs.into());
     }
     let repository = Repository::open(physical)?;
     let (refs, problems) = repository.image_refs()?;

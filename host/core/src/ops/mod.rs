@@ -5,6 +5,7 @@
 pub mod approve_plugin;
 pub mod cmd;
 pub mod copy_to_storage;
+pub mod exists;
 pub mod list;
 pub mod prune;
 pub mod pull_from_default_storage;
@@ -33,6 +34,8 @@ use seen::Seen;
 pub enum Request {
     /// List images.
     List(list::List),
+    /// Tell whether this host has an image.
+    Exists(exists::Exists),
     /// Copy an image of this host to podman's storage.
     CopyToStorage(copy_to_storage::Request),
     /// Copy images of podman's storage to bootc's.
@@ -59,6 +62,8 @@ pub enum Request {
 pub enum Operation {
     /// List images.
     List(list::List),
+    /// Tell whether this host has an image.
+    Exists(exists::Exists),
     /// Copy an image of this host to podman's storage.
     CopyToStorage(copy_to_storage::CopyToStorage),
     /// Copy an image of podman's storage to bootc's.
@@ -84,6 +89,8 @@ pub enum Operation {
 pub enum Report {
     /// Images.
     Listing(Listing),
+    /// Whether an image is there.
+    Existence(exists::Existence),
     /// An image was copied to podman's storage.
     Copied(copy_to_storage::Copied),
     /// An image was copied to bootc's storage.
@@ -203,6 +210,7 @@ impl Request {
     fn ask(&self) -> &dyn Ask {
         match self {
             Self::List(request) => request,
+            Self::Exists(request) => request,
             Self::CopyToStorage(request) => request,
             Self::PullFromDefaultStorage(request) => request,
             Self::SetUnified(request) => request,
@@ -234,6 +242,7 @@ macro_rules! with_each {
     ($operation:expr, $one:ident => $do:expr) => {
         match $operation {
             Operation::List($one) => $do,
+            Operation::Exists($one) => $do,
             Operation::CopyToStorage($one) => $do,
             Operation::PullFromDefaultStorage($one) => $do,
             Operation::SetUnified($one) => $do,
@@ -251,6 +260,7 @@ impl Operation {
     /// The kinds of those that policies judge, but for `cmd`: there it is a subcommand that counts.
     pub const JUDGED: &[&str] = &[
         list::List::KIND,
+        exists::Exists::KIND,
         copy_to_storage::CopyToStorage::KIND,
         pull_from_default_storage::PullFromDefaultStorage::KIND,
         set_unified::SetUnified::KIND,

@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::seen::{self, Seen};
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::in_use::InUse;
-use crate::images::needs::Needs;
-use crate::images::removing::{check_id, lists_of, needed_by, removal_of, remove};
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::in_use::InUse;
+use bootc_image_stores::images::needs::Needs;
+use bootc_image_stores::images::removing::{check_id, lists_of, needed_by, removal_of, remove};
 
 /// Removes what nobody needs from bootc's storage, as asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +37,12 @@ impl Ask for Request {
     /// Images without a name, or with `all` any.
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let all = self.all;
-        let settings = context.settings;
+        let settings = context.host.settings;
         let physical = physical(settings)?;
         let Some(store) = BootcStore::open(&physical)? else { return Ok(Resolved::default()) };
         let needs = Needs::find(&physical, settings)?;
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(settings.lock_limit, context.talk)?;
+        let images = contents.images(settings.lock_limit, context.host.talk)?;
         let used = InUse::find(&physical, settings, &contents, &images)?;
         let goes = |image: &Image| {
             (all || image.names.is_empty()) && needed_by(&needs, &used, image, &image.names, true).is_none()
@@ -55,7 +56,7 @@ impl Ask for Request {
         };
         let operations: Vec<Operation> = superfluous.into_iter().map(prune).collect();
         if operations.is_empty() {
-            context.talk.note(if all {
+            context.host.talk.note(if all {
                 "nothing to remove: every image is needed"
             } else {
                 "nothing to remove: every image has a name"
@@ -92,6 +93,6 @@ impl Operate for Prune {
     }
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
-        remove(context, self.image).map(Report::Removed)
+        Ok(Report::Removed(remove(context.host, self.image)?))
     }
 }

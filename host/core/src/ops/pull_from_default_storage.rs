@@ -8,17 +8,19 @@ use bootc_image_model::view::Role;
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::error::Error as StoresError;
 use serde::Serialize;
 
 use super::seen::{self, Seen};
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical, writable_physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::local;
-use crate::images::names::{called, first_meaning, local_image, meanings};
-use crate::images::needs::note_until_upgrade;
-use crate::images::storages::Storage;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::local;
+use bootc_image_stores::images::names::{called, first_meaning, local_image, meanings};
+use bootc_image_stores::images::needs::note_until_upgrade;
+use bootc_image_stores::images::storages::Storage;
 
 /// Copies images of podman's storage to bootc's, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,19 +79,19 @@ impl Operate for PullFromDefaultStorage {
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         let Self { source, name } = self;
-        let settings = context.settings;
+        let settings = context.host.settings;
         let physical = writable_physical(settings)?;
-        let _alone = local::alone(context, "bootc")?;
+        let _alone = local::alone(context.host, "bootc")?;
         let is_it = |found: &Image| found.id == source.id;
         if let Some(store) = BootcStore::open(&physical)?
-            && let Some(image) = Storage::Bootc(&store).held(context, &name, is_it)?
+            && let Some(image) = Storage::Bootc(&store).held(context.host, &name, is_it)?
         {
             return Ok(Report::Pulled(Pulled { name, image, unchanged: true }));
         }
-        let store = BootcStore::open_or_create(&physical, settings, context.talk)?;
-        local::pull(context, &store, &source, &name)?;
-        let image = Storage::Bootc(&store).check_written(context, &name, is_it)?;
-        note_until_upgrade(context, &store, &[&name]);
+        let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
+        local::pull(context.host, &store, &source, &name)?;
+        let image = Storage::Bootc(&store).check_written(context.host, &name, is_it)?;
+        note_until_upgrade(context.host, &store, &[&name]);
         Ok(Report::Pulled(Pulled { name, image, unchanged: false }))
     }
 }
@@ -101,7 +103,7 @@ fn resolve(context: &Context<'_>, image: &str) -> Result<PullFromDefaultStorage,
     if meanings(image)?.iter().any(|name| name.digest().is_some()) {
         return Err(InvalidReference::Digest(image.to_owned()).into());
     }
-    physical(context.settings)?;
+    physical(context.host.settings)?;
     let default = DefaultStore::find()?;
     if let Some(root) = default.open()?
         && let Some(pull) = find(context, &root, &default.store(&root)?, image)?
@@ -114,7 +116,7 @@ fn resolve(context: &Context<'_>, image: &str) -> Result<PullFromDefaultStorage,
             return Ok(pull);
         }
     }
-    Err(Error::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH })
+    Err(StoresError::ImageNotFound { name: image.to_owned(), list_with: LIST_WITH }.into())
 }
 
 fn find(
@@ -123,12 +125,12 @@ fn find(
     store: &Store<'_>,
     image: &str,
 ) -> Result<Option<PullFromDefaultStorage>, Error> {
-    let images = store.images(context.settings.lock_limit, context.talk)?;
+    let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
     let found = called(&images, image)?;
     let Some((first, name)) = found.first() else { return Ok(None) };
     if found.iter().any(|(image, _)| image.id != first.id) {
         let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
-        return Err(Error::Ambiguous { name: image.to_owned(), candidates });
+        return Err(StoresError::Ambiguous { name: image.to_owned(), candidates }.into());
     }
     Ok(Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() }))
 }

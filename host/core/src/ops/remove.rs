@@ -1,5 +1,6 @@
 //! Removing images from bootc's storage, by name or id. What a deployment or a container needs stays.
 
+use bootc_image_stores::error::Error as StoresError;
 use std::collections::BTreeMap;
 
 use bootc_image_containers_storage::Image;
@@ -14,12 +15,13 @@ use super::seen::{self, Seen};
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
-use crate::context::{Context, physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::in_use::InUse;
-use crate::images::names::{LIST_WITH, in_contents};
-use crate::images::needs::Needs;
-use crate::images::removing::{check_id, kept_by, removal_of, remove};
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::in_use::InUse;
+use bootc_image_stores::images::names::{LIST_WITH, in_contents};
+use bootc_image_stores::images::needs::Needs;
+use bootc_image_stores::images::removing::{check_id, kept_by, removal_of, remove};
 
 /// Removes images from bootc's storage, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,15 +47,17 @@ enum Named {
 
 impl Ask for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
-        let settings = context.settings;
+        let settings = context.host.settings;
         let physical = physical(settings)?;
-        let not_found = |name: &String| Error::ImageNotFound { name: name.clone(), list_with: LIST_WITH };
+        let not_found = |name: &String| {
+            Error::from(StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH })
+        };
         let Some(store) = BootcStore::open(&physical)? else {
             return Err(self.images.first().map_or(Error::NothingNamed, not_found));
         };
         let needs = Needs::find(&physical, settings)?;
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(settings.lock_limit, context.talk)?;
+        let images = contents.images(settings.lock_limit, context.host.talk)?;
         // Two names of one image are one removal, which takes both.
         let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut order: Vec<&Image> = Vec::new();
@@ -69,7 +73,7 @@ impl Ask for Request {
                 Some(Named::As(name)) => image.names_meaning(&name).cloned().collect(),
                 None if image.listed_names().nth(1).is_some() => {
                     let candidates = image.listed_names().map(str::to_owned).collect();
-                    return Err(Error::Ambiguous { name: text.clone(), candidates });
+                    return Err(StoresError::Ambiguous { name: text.clone(), candidates }.into());
                 }
                 None => image.names.clone(),
             };
@@ -123,7 +127,7 @@ impl Operate for Remove {
     }
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
-        remove(context, self.image).map(Report::Removed)
+        Ok(Report::Removed(remove(context.host, self.image)?))
     }
 }
 

@@ -14,6 +14,7 @@ use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::ostree::Repository;
 use bootc_image_stores::podman;
 use serde::Serialize;
@@ -22,12 +23,13 @@ use super::seen::{self, Seen};
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
-use crate::context::{Context, physical, writable_physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::heal::{Fetch, Source};
-use crate::images::local;
-use crate::images::names::{LIST_WITH, in_contents, local_image};
-use crate::images::storages::Storage;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::local;
+use bootc_image_stores::images::names::{LIST_WITH, in_contents, local_image};
+use bootc_image_stores::images::storages::Storage;
 
 /// Replaces the layers of images of bootc's storage by ones that are fetched anew, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,15 +61,17 @@ pub struct Repaired {
 impl Ask for Request {
     /// These images, or all of them; and why those can't be repaired that nobody named.
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
-        let physical = physical(context.settings)?;
+        let physical = physical(context.host.settings)?;
         let Some(store) = BootcStore::open(&physical)? else {
             return match self.images.first() {
-                Some(name) => Err(Error::ImageNotFound { name: name.clone(), list_with: LIST_WITH }),
+                Some(name) => {
+                    Err(StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH }.into())
+                }
                 None => Ok(Resolved::default()),
             };
         };
         let found =
-            Storage::Bootc(&store).images(context, |images, _| named(images, &self.images, self.all))?;
+            Storage::Bootc(&store).images(context.host, |images, _| named(images, &self.images, self.all))?;
         let sources = Sources { context, physical: &physical, store: &store };
         let (mut operations, mut failed) = (Vec::new(), Vec::new());
         for (image, manifests) in found {
@@ -78,7 +82,7 @@ impl Ask for Request {
             }
         }
         if self.all && operations.is_empty() && failed.is_empty() {
-            context.talk.note("nothing to repair: bootc's storage has no image");
+            context.host.talk.note("nothing to repair: bootc's storage has no image");
         }
         Ok(Resolved { operations, failed })
     }
@@ -131,41 +135,42 @@ impl Operate for Repair {
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         let Self { image, from } = self;
-        let physical = writable_physical(context.settings)?;
+        let physical = writable_physical(context.host.settings)?;
         let _alone = match &from {
             RepairSource::Registry { references } => {
-                local::Held::Fetching(local::fetching(context, references)?)
+                local::Held::Fetching(local::fetching(context.host, references)?)
             }
-            _ => local::Held::Store(local::alone(context, "bootc")?),
+            _ => local::Held::Store(local::alone(context.host, "bootc")?),
         };
-        let not_found = || Error::ImageNotFound { name: image.to_string(), list_with: LIST_WITH };
+        let not_found = || StoresError::ImageNotFound { name: image.to_string(), list_with: LIST_WITH };
         let store = BootcStore::open(&physical)?.ok_or_else(not_found)?;
         let storage = Storage::Bootc(&store);
         let is_there =
-            storage.images(context, |images, _| Ok(images.iter().any(|found| found.id == image.id)))?;
+            storage.images(context.host, |images, _| Ok(images.iter().any(|found| found.id == image.id)))?;
         if !is_there {
-            return Err(not_found());
+            return Err(not_found().into());
         }
         Program::Skopeo.find()?;
         let fetch = |from: Source<'_>, bytes: u64, scratch: &Scratch| {
-            Fetch { from, to: storage, id: &image.id, bytes, scratch }.replace(context, Which::All)
+            Fetch { from, to: storage, id: &image.id, bytes, scratch }.replace(context.host, Which::All)
         };
-        context.talk.progress(&format!("fetching {image} again"));
+        context.host.talk.progress(&format!("fetching {image} again"));
         let layers = match &from {
             RepairSource::DefaultStore(local) => {
                 let default = DefaultStore::find()?;
-                let bytes = Storage::Default(&default).size_of(context, &local.id)?;
+                let bytes = Storage::Default(&default).size_of(context.host, &local.id)?;
                 fetch(Source::Default(&default, &local.id), bytes, &Scratch::new()?)?
             }
             RepairSource::Host(host) => {
                 let scratch = Scratch::new()?;
-                let exported = local::export(context, host, &scratch, &store.root().path("."))?;
+                let exported = local::export(context.host, host, &scratch, &store.root().path("."))?;
                 fetch(Source::Exported(&exported.directory), exported.bytes, &scratch)?
             }
             RepairSource::Registry { references } => {
                 let mut fetched = Err(Error::NoSource { image: image.to_string() });
                 for reference in references {
-                    fetched = fetch(Source::Registry(reference, &[], &[]), 0, &Scratch::new()?);
+                    fetched = fetch(Source::Registry(reference, &[], &[]), 0, &Scratch::new()?)
+                        .map_err(Error::from);
                     // Another registry may have it; or it was an index, of which the image for this machine is another one.
                     if !matches!(
                         fetched,
@@ -181,8 +186,8 @@ impl Operate for Repair {
             }
         };
         storage
-            .whole(context, &image.to_string(), &image.id)
-            .map_err(|error| still_damaged(error, &image))?;
+            .whole(context.host, &image.to_string(), &image.id)
+            .map_err(|error| still_damaged(error.into(), &image))?;
         Ok(Report::Repaired(Repaired { image, layers }))
     }
 }
@@ -191,7 +196,7 @@ impl Operate for Repair {
 type Found = (StoredImage, Vec<Digest>);
 
 /// The images that are meant, each once.
-fn named(images: &Images<'_>, wanted: &[String], all: bool) -> Result<Vec<Found>, Error> {
+fn named(images: &Images<'_>, wanted: &[String], all: bool) -> Result<Vec<Found>, StoresError> {
     let stored = |image: &Image| {
         let (manifest_digest, names) = (image.digest.clone(), image.names.clone());
         (StoredImage { id: image.id.clone(), manifest_digest, names }, image.manifests())
@@ -240,20 +245,20 @@ impl Sources<'_> {
         let missing = missing_documents(&contents, None, &image.id)?;
         let default = DefaultStore::find()?;
         let Some(root) = default.open()? else { return Ok(None) };
-        Storage::Default(&default).images(self.context, |images, others| {
+        Ok(Storage::Default(&default).images(self.context.host, |images, others| {
             let Some(found) = images.iter().find(|found| found.id == image.id) else { return Ok(None) };
             let has = |digest: &Digest| found.has_document(digest) || *digest == Digest::of(b"");
             let is_whole = missing.iter().all(has)
                 && images.damage(found, others)?.is_none_or(|damage| damage.is_of_metadata());
             is_whole.then(|| local_image(&root, found)).transpose()
-        })
+        })?)
     }
 
     /// The host image that became this image. What can't be read became none.
     fn in_repository(&self, image: &StoredImage) -> Option<HostImage> {
         let repository = Repository::open(self.physical).ok()?;
-        let copies = Copies::new(&self.context.settings.state);
-        let booted = local::booted_image(self.context.settings).ok().map(|(image, _)| image);
+        let copies = Copies::new(&self.context.host.settings.state);
+        let booted = local::booted_image(self.context.host.settings).ok().map(|(image, _)| image);
         let (refs, _) = repository.image_refs().ok()?;
         let refs = refs.into_iter();
         let hosts = refs.filter_map(|found| local::host_image(self.physical, found.name, found.commit).ok());
@@ -281,11 +286,11 @@ fn in_registries(image: &StoredImage, manifests: &[Digest]) -> Vec<Reference> {
 /// What nobody could give: a document of another manifest.
 fn still_damaged(error: Error, image: &StoredImage) -> Error {
     match error {
-        Error::Damaged { image: name, what, .. } => {
+        Error::Stores(StoresError::Damaged { image: name, what, .. }) => {
             let hint = format!(
                 "the source has no copy of what is missing either; pull the image again with: bootc-image cmd pull {image}"
             );
-            Error::Damaged { image: name, what, hint }
+            StoresError::Damaged { image: name, what, hint }.into()
         }
         other => other,
     }

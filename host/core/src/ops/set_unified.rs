@@ -19,12 +19,13 @@ use super::pull_from_default_storage::Pulled;
 use super::seen::{self, Seen};
 use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
-use crate::context::{Context, physical, writable_physical};
+use crate::context::Context;
 use crate::error::Error;
-use crate::images::heal::{Fetch, Source};
-use crate::images::local::{self, booted_image};
-use crate::images::names::{local_image, name_in_storage};
-use crate::images::storages::Storage;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::local::{self, booted_image};
+use bootc_image_stores::images::names::{local_image, name_in_storage};
+use bootc_image_stores::images::storages::Storage;
 
 /// Gets the booted image into bootc's storage, as asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +44,9 @@ pub struct SetUnified {
 
 impl Ask for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
-        physical(context.settings)?;
+        physical(context.host.settings)?;
         // Of a deployment with layered packages it is the image below: that is what updates build on.
-        let (image, _) = booted_image(context.settings)?;
+        let (image, _) = booted_image(context.host.settings)?;
         let name = name_in_storage(&image.name)?;
         let from = match in_default_store(context, &image.manifest_digest)? {
             Some(local) => UnifiedSource::DefaultStore(local),
@@ -73,12 +74,12 @@ fn where_it_came_from(image: &HostImage, name: &Reference) -> UnifiedSource {
 fn in_default_store(context: &Context<'_>, manifest: &Digest) -> Result<Option<LocalImage>, Error> {
     let default = DefaultStore::find()?;
     let Some(root) = default.open()? else { return Ok(None) };
-    Storage::Default(&default).images(context, |images, others| {
+    Ok(Storage::Default(&default).images(context.host, |images, others| {
         let Some(image) = images.iter().find(|image| image.is_of(manifest)) else { return Ok(None) };
         // From one that is damaged nothing is to be had.
         let is_whole = images.damage(image, others)?.is_none();
         is_whole.then(|| local_image(&root, image)).transpose()
-    })
+    })?)
 }
 
 impl Operate for SetUnified {
@@ -98,13 +99,13 @@ impl Operate for SetUnified {
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         let Self { image, from, name } = self;
-        let settings = context.settings;
+        let settings = context.host.settings;
         let physical = writable_physical(settings)?;
         let _alone = match &from {
             UnifiedSource::Registry { reference } => {
-                local::Held::Fetching(local::fetching(context, [reference])?)
+                local::Held::Fetching(local::fetching(context.host, [reference])?)
             }
-            _ => local::Held::Store(local::alone(context, "bootc")?),
+            _ => local::Held::Store(local::alone(context.host, "bootc")?),
         };
         let copies = Copies::new(&settings.state);
         let known = copies.image_id(&image);
@@ -114,15 +115,15 @@ impl Operate for SetUnified {
             UnifiedSource::Host => known.as_ref() == Some(&found.id),
         };
         if let Some(store) = BootcStore::open(&physical)?
-            && let Some(image) = Storage::Bootc(&store).held(context, &name, is_it)?
+            && let Some(image) = Storage::Bootc(&store).held(context.host, &name, is_it)?
         {
             return Ok(Report::Pulled(Pulled { name, image, unchanged: true }));
         }
         Program::Skopeo.find()?;
-        let store = BootcStore::open_or_create(&physical, settings, context.talk)?;
+        let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
         let id = match &from {
             UnifiedSource::DefaultStore(local) => {
-                local::pull(context, &store, local, &name)?;
+                local::pull(context.host, &store, local, &name)?;
                 Some(local.id.clone())
             }
             UnifiedSource::Registry { reference } => {
@@ -135,7 +136,7 @@ impl Operate for SetUnified {
                 Some(id)
             }
         };
-        let image = Storage::Bootc(&store).check_written(context, &name, |found| match &id {
+        let image = Storage::Bootc(&store).check_written(context.host, &name, |found| match &id {
             Some(id) => found.id == *id,
             None => found.is_of(&image.manifest_digest),
         })?;
@@ -149,8 +150,8 @@ fn fetch(
     reference: &Reference,
     name: &Reference,
 ) -> Result<(), Error> {
-    context.talk.progress(&format!("fetching {reference} to bootc's storage"));
-    let configuration = registry::configuration(context.settings, reference, &[], &[])?;
+    context.host.talk.progress(&format!("fetching {reference} to bootc's storage"));
+    let configuration = registry::configuration(context.host.settings, reference, &[], &[])?;
     Fetch {
         from: Source::Registry(reference, &[], &[]),
         to: Storage::Bootc(store),
@@ -158,7 +159,8 @@ fn fetch(
         bytes: 0,
         scratch: &Scratch::new()?,
     }
-    .copy(context, name, &configuration.diff_ids)
+    .copy(context.host, name, &configuration.diff_ids)
+    .map_err(Error::from)
 }
 
 fn export(
@@ -168,8 +170,8 @@ fn export(
     name: &Reference,
 ) -> Result<String, Error> {
     let scratch = Scratch::new()?;
-    let exported = local::export(context, image, &scratch, &store.root().path("."))?;
-    context.talk.progress(&format!("copying to bootc's storage as {name}"));
+    let exported = local::export(context.host, image, &scratch, &store.root().path("."))?;
+    context.host.talk.progress(&format!("copying to bootc's storage as {name}"));
     Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Bootc(store),
@@ -177,6 +179,6 @@ fn export(
         bytes: exported.bytes,
         scratch: &scratch,
     }
-    .copy(context, name, &exported.diff_ids)?;
+    .copy(context.host, name, &exported.diff_ids)?;
     Ok(exported.id)
 }

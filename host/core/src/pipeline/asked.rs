@@ -13,13 +13,13 @@ use bootc_image_os::error::Error as OsError;
 
 use super::Pipeline;
 use crate::error::Error;
-use crate::images::names::{as_named_here, meanings};
 use crate::ops::copy_to_storage::{self, Copied, DEFAULT_TARGET};
 use crate::ops::list::List;
 use crate::ops::pull_from_default_storage::{self, Pulled};
 use crate::ops::{Report, Request};
 use crate::plugin::{Granted, Host, Wish};
 use crate::policy::Judged;
+use bootc_image_stores::images::names::{as_named_here, meanings};
 
 /// Here and now.
 pub(super) struct Here<'a> {
@@ -53,7 +53,7 @@ impl Here<'_> {
         }
         Ok(match done? {
             Report::Listing(listing) => {
-                listing.problems.iter().for_each(|problem| context.talk.note(&problem.with_causes()));
+                listing.problems.iter().for_each(|problem| context.host.talk.note(&problem.with_causes()));
                 Granted::Listing(listing)
             }
             Report::Copied(Copied { target: name, image, unchanged })
@@ -81,7 +81,7 @@ impl Here<'_> {
     }
 
     fn run(&self, judged: Judged, acts: bool) -> Result<Report, Error> {
-        let settings = self.pipeline.context.settings;
+        let settings = self.pipeline.context.host.settings;
         if settings.dry_run && acts {
             let denial = judged.denial().cloned();
             self.judged.borrow_mut().push(judged);

@@ -1,6 +1,7 @@
 //! The way of a command of a plugin: planned, judged as it is named, resolved, judged as what its names mean. What is refused
 //! as it is named isn't even looked up.
 
+use bootc_image_stores::error::Error as StoresError;
 use std::cell::{Cell, RefCell};
 
 use bootc_image_grammar::Does;
@@ -15,13 +16,13 @@ use crate::audit::Outcome;
 use crate::commands::planned::Planned;
 use crate::commands::resolver::{Live, Resolver};
 use crate::commands::spellings::{self, Own};
-use crate::context::physical;
 use crate::error::Error;
 use crate::frozen::Frozen;
 use crate::ops::cmd::{Cmd, Request as CommandRequest};
 use crate::ops::{Operation, Request, Resolved, prune, remove};
 use crate::plugin::{CommandClaim, Host, Plan, PlanError};
 use crate::policy::{Judged, validators};
+use bootc_image_stores::host::physical;
 
 /// Where names are looked up.
 enum World<'a> {
@@ -69,15 +70,15 @@ impl From<Error> for NotJudged {
 impl Pipeline<'_> {
     /// Asks the plugin that owns the command for a plan, which then goes the same way as everything else (D3.2).
     pub(super) fn command(&self, command: &CommandRequest, subject: Subject) -> Result<Answer, Error> {
-        physical(self.context.settings)?;
+        physical(self.context.host.settings)?;
         let is_delegated = subject.delegation.is_some();
         match self.judge_command(command, subject, &World::Live(Live(&self.context))) {
             Ok(JudgedCommand { judged, message }) => {
                 if !message.is_empty() {
-                    self.context.talk.note(&message);
+                    self.context.host.talk.note(&message);
                 }
                 // Who is root for another asks registries with root's credentials, also where nothing is to run.
-                if self.context.settings.dry_run && is_delegated {
+                if self.context.host.settings.dry_run && is_delegated {
                     let mut looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
                     looked_up.try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
                 }
@@ -134,13 +135,14 @@ impl Pipeline<'_> {
         };
         let Some(plan) = planned else {
             self.context
+                .host
                 .talk
                 .note("what would follow the copies isn't known: the plugin didn't plan on without them");
             return with_asked(Vec::new(), String::new());
         };
         let Some((subcommand, args)) = plan.argv.split_first() else {
             if !plan.message.is_empty() {
-                self.context.talk.note(&plan.message);
+                self.context.host.talk.note(&plan.message);
             }
             let judged = with_asked(Vec::new(), String::new())?;
             return if judged.judged.is_empty() { Err(NotJudged::Nothing) } else { Ok(judged) };
@@ -228,7 +230,7 @@ impl Pipeline<'_> {
         claims: &[CommandClaim],
         world: &World<'_>,
     ) -> Result<Judged, NotJudged> {
-        let settings = self.context.settings;
+        let settings = self.context.host.settings;
         let validators = validators(&settings.configuration, claims.to_vec(), self.context.plugins);
         let unresolved = Operation::Cmd(Cmd::unresolved(planned));
         let judged =
@@ -240,7 +242,9 @@ impl Pipeline<'_> {
             Err(Error::Denied(denial)) => {
                 return Err(NotJudged::Denied(Box::new((subject.clone(), denial))));
             }
-            Err(Error::ImageNotFound { .. }) if planned.command.does() == Does::TellsExistence => {
+            Err(Error::Stores(StoresError::ImageNotFound { .. }))
+                if planned.command.does() == Does::TellsExistence =>
+            {
                 return Err(NotJudged::Absent);
             }
             Err(error @ Error::LookUp { .. }) => return Err(NotJudged::LookUp(Box::new(judged), error)),

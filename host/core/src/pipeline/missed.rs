@@ -8,7 +8,7 @@ impl Pipeline<'_> {
     /// Says once which policies are gone; what is about one of them knows.
     pub(super) fn tell_missed(&self, request: &Request) {
         let (configured, of_grants) =
-            (&self.context.settings.configuration.mandatory, self.context.plugins.mandatory());
+            (&self.context.host.settings.configuration.mandatory, self.context.plugins.mandatory());
         for missed in self.context.plugins.missed() {
             let is_about_it = matches!(
                 request,
@@ -21,7 +21,7 @@ impl Pipeline<'_> {
             }
             let Missed { plugin, why, .. } = &missed;
             let denied = format!("policy {plugin} is mandatory and {why}, so everything is denied");
-            self.context.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
+            self.context.host.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
                 (false, false) => format!("{missed}: {}", missed.fix()),
                 (false, true) => format!("{denied}: {}", missed.fix()),
                 (true, _) => format!(

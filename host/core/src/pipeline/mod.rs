@@ -16,10 +16,10 @@ use crate::audit::{Outcome, Recorder};
 use crate::context::Context;
 use crate::error::{Error, interruption_first};
 use crate::frozen::Frozen;
-use crate::images::full_disk;
 use crate::ops::{Operation, Report, Request, Resolved};
 use crate::plugin::CommandClaim;
 use crate::policy::{Judged, delegated_denial, early_denial, validators};
+use bootc_image_stores::images::full_disk;
 
 /// The way of requests.
 pub struct Pipeline<'a> {
@@ -50,11 +50,11 @@ impl Pipeline<'_> {
     /// done, and recorded. An interruption outranks what went wrong after we were asked to end.
     pub fn run(&self, request: &Request) -> Result<Answer, Error> {
         let answer = self.answer(request).map_err(interruption_first);
-        if self.context.settings.root
-            && !self.context.settings.dry_run
+        if self.context.host.settings.root
+            && !self.context.host.settings.dry_run
             && let Some(waiting) = self.recorder.waiting()
         {
-            self.context.talk.note(&waiting);
+            self.context.host.talk.note(&waiting);
         }
         let answer = answer?;
         match &answer {
@@ -70,7 +70,7 @@ impl Pipeline<'_> {
 
     fn answer(&self, request: &Request) -> Result<Answer, Error> {
         self.refuse_early(request)?;
-        let subject = self.context.settings.subject.clone();
+        let subject = self.context.host.settings.subject.clone();
         if let Request::Cmd(command) = request {
             return self.command(command, subject);
         }
@@ -84,7 +84,7 @@ impl Pipeline<'_> {
 
     /// Refuses what can be refused before anything is looked at.
     fn refuse_early(&self, request: &Request) -> Result<(), Error> {
-        let settings = self.context.settings;
+        let settings = self.context.host.settings;
         if request.acts() || settings.dry_run {
             self.refuse_broken()?;
         }
@@ -103,7 +103,7 @@ impl Pipeline<'_> {
     /// # Errors
     /// The [`Denial`], which is recorded.
     pub fn refuse_delegated(&self, what: &str) -> Result<(), Error> {
-        let subject = &self.context.settings.subject;
+        let subject = &self.context.host.settings.subject;
         delegated_denial(subject, what).map_err(|denial| self.denied(subject, denial))
     }
 
@@ -121,7 +121,7 @@ impl Pipeline<'_> {
     }
 
     fn judge(&self, operations: Vec<Operation>, subject: &Subject, claims: &[CommandClaim]) -> Vec<Judged> {
-        let settings = self.context.settings;
+        let settings = self.context.host.settings;
         let validators = validators(&settings.configuration, claims.to_vec(), self.context.plugins);
         let frozen = |operation| Frozen::new(operation, subject.clone(), settings.sysroot.clone());
         operations.into_iter().map(|operation| validators.judge(frozen(operation))).collect()
@@ -129,8 +129,8 @@ impl Pipeline<'_> {
 
     /// Runs what was judged, unless one of them is denied; and tells of what couldn't even become an operation.
     fn act(&self, judged: Vec<Judged>, failed: Vec<Error>) -> Result<Answer, Error> {
-        if self.context.settings.dry_run {
-            failed.iter().for_each(|problem| self.context.talk.note(&problem.with_causes()));
+        if self.context.host.settings.dry_run {
+            failed.iter().for_each(|problem| self.context.host.talk.note(&problem.with_causes()));
             return Ok(Answer::Judged(judged));
         }
         judged.iter().try_for_each(|judged| self.refuse_denied(judged))?;
@@ -173,10 +173,10 @@ impl Pipeline<'_> {
         let outcome = Outcome::of(&result);
         let recorded =
             self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
-        full_disk::keep_reserve(self.context.settings);
+        full_disk::keep_reserve(self.context.host.settings);
         match (result, recorded) {
             (Err(error), Err(lost)) => {
-                self.context.talk.note(&lost.with_causes());
+                self.context.host.talk.note(&lost.with_causes());
                 Err(error)
             }
             (result, recorded) => result.and_then(|report| recorded.map(|()| report)),
@@ -190,12 +190,12 @@ impl Pipeline<'_> {
 
     /// A refusal holds whether or not it can be recorded.
     fn record_denial(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) {
-        if self.context.settings.dry_run {
+        if self.context.host.settings.dry_run {
             return;
         }
         if let Err(error) = self.recorder.denied(subject, denial, judged) {
             let note = format!("the refusal isn't in the audit record: {}", error.with_causes());
-            self.context.talk.note(&note);
+            self.context.host.talk.note(&note);
         }
     }
 }

@@ -12,13 +12,13 @@ impl Pipeline<'_> {
     /// # Errors
     /// [`Error::Configuration`] if it isn't whole.
     pub fn refuse_broken(&self) -> Result<(), Error> {
-        let broken = self.context.settings.configuration.broken.clone();
+        let broken = self.context.host.settings.configuration.broken.clone();
         broken.map_or(Ok(()), |why| Err(Error::Configuration(why)))
     }
 
     /// A read is judged, and recorded only if root asks and the configuration says so.
     pub(super) fn read(&self, judged: Vec<Judged>) -> Result<Answer, Error> {
-        let settings = self.context.settings;
+        let settings = self.context.host.settings;
         if settings.dry_run {
             return Ok(Answer::Judged(judged));
         }
@@ -44,7 +44,7 @@ impl Pipeline<'_> {
             let Some(reason) = &verdict.failed_open else { continue };
             // One that was interrupted would have had one.
             children::check_not_asked_to_end()?;
-            self.context.talk.note(&match &unknown {
+            self.context.host.talk.note(&match &unknown {
                 Some(_) => format!("{reason}; none of them judged this list"),
                 None => {
                     let policy = &verdict.validator;
@@ -69,6 +69,7 @@ pub(super) mod tests {
     use bootc_image_model::settings::{Place, Settings};
     use bootc_image_model::subject::Subject;
     use bootc_image_os::talk::doubles::Heard;
+    use bootc_image_stores::host::Host;
 
     use super::*;
     use crate::assumed::Assumed;
@@ -111,7 +112,7 @@ pub(super) mod tests {
         request: &Request,
     ) -> (Result<Answer, Error>, Vec<String>) {
         let talk = Heard::default();
-        let context = Context { settings, plugins, talk: &talk };
+        let context = Context { host: Host { settings, talk: &talk }, plugins };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let answer = pipeline.run(request);
         // Nobody could keep a record, and that was said.
@@ -161,7 +162,7 @@ pub(super) mod tests {
         let error = run(&settings, &alone(), &Request::SetUnified(set_unified::Request)).0.unwrap_err();
         assert_eq!(error.kind(), Kind::Unusable);
         let talk = Heard::default();
-        let context = Context { settings: &settings, plugins: &alone(), talk: &talk };
+        let context = Context { host: Host { settings: &settings, talk: &talk }, plugins: &alone() };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let assumed = Assumed {
             subject: Subject::new(Some(0), None),

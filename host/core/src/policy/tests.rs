@@ -1,17 +1,12 @@
 //! Policies that do as they are told, and what they lead to.
 
 use crate::ops::{list, remove};
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
 use crate::error::Error;
-use crate::listing::ImageRow;
-use crate::plugin::{
-    FormatClaim, FormatError, Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure,
-    Wanted,
-};
+use crate::plugin::{Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
 use bootc_image_model::capability::{Capability, LISTS_IMAGES};
 use bootc_image_model::columns::ListType;
 use bootc_image_model::grant::Grant;
@@ -97,19 +92,6 @@ impl Plugins for Only {
 
     fn plan(&self, plugin: &PluginId, _: &str, _: &[String], _: &dyn Host) -> Result<Plan, PlanError> {
         Err(PlanError::Unusable { plugin: plugin.clone(), reason: String::new() })
-    }
-
-    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
-        Ok(Vec::new())
-    }
-
-    fn format(
-        &self,
-        wanted: Wanted<'_>,
-        _: &Arc<Vec<ImageRow>>,
-        _: &mut dyn Write,
-    ) -> Result<(), FormatError> {
-        Err(FormatError::Unknown { name: wanted.format.to_owned() })
     }
 
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {

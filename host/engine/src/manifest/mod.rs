@@ -1,23 +1,31 @@
 //! `plugin.toml`: what a plugin is, what it is made of and what it claims. Read strictly: whatever isn't understood is an
 //! error that names the line, the key and, if one is near, the word that was probably meant.
 
+mod capabilities;
 pub(crate) mod raw;
 mod when;
 
-use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_extension::abi;
+use bootc_image_model::capability::Capability;
 use bootc_image_model::columns::Column;
-use bootc_image_model::pattern::Pattern;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::weakened::is_off;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
 use crate::limits::Wishes;
-use crate::strict::{Complaint, Source, one_of, sha256};
-use crate::{API_VERSION, NATIVE_API_VERSION, sanitize};
+use crate::sanitize;
+use crate::strict::{Complaint, Source, named, sha256};
+use capabilities::{Bounds, CAPABILITIES, KnownCapability};
 use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest, RawNative, RawWhen};
 
 pub use when::When;
+
+/// Version of the WIT packages that this host offers. A manifest's `api` must include it.
+pub const API_VERSION: Version = Version::new(0, 1, 0);
+
+/// Version of `bootc_image_extension.h` that this host offers. The `api` of native code must include it.
+pub const NATIVE_API_VERSION: Version = Version::new(abi::MAJOR as u64, abi::MINOR as u64, 0);
 
 /// The only form of manifests so far.
 const SCHEMA: i64 = 1;
@@ -170,8 +178,7 @@ impl Manifest {
             (&API_VERSION, "the version that this host offers")
         };
         Ok(Self {
-            id: source
-                .checked(&raw.id, "id", |text| PluginId::new(text).map_err(|error| error.to_string()))?,
+            id: source.id(&raw.id, "id")?,
             version: source.checked(&raw.version, "version", version)?,
             api: source.checked(&raw.api, "api", |text| api(text, offered))?,
             commands: commands(source, component.world, raw.command.as_ref())?,
@@ -233,20 +240,8 @@ fn part(
     libraries: Option<&Spanned<Vec<RawNative>>>,
 ) -> Result<Component, Complaint> {
     match (components, libraries) {
-        (Some(components), None) => match components.get_ref().as_slice() {
-            [one] => component(source, one),
-            all => {
-                let what = format!("a plugin has exactly one component, this one has {}", all.len());
-                Err(source.complain(components.span(), "component", what))
-            }
-        },
-        (None, Some(libraries)) => match libraries.get_ref().as_slice() {
-            [one] => library(source, one),
-            all => {
-                let what = format!("a plugin has exactly one library, this one has {}", all.len());
-                Err(source.complain(libraries.span(), "native", what))
-            }
-        },
+        (Some(components), None) => component(source, only(source, components, "component", "component")?),
+        (None, Some(libraries)) => library(source, only(source, libraries, "native", "library")?),
         (Some(_), Some(libraries)) => {
             let what = "a plugin has a component or a library, not both";
             Err(source.complain(libraries.span(), "native", what))
@@ -259,6 +254,21 @@ fn part(
     }
 }
 
+fn only<'a, T>(
+    source: Source<'_>,
+    given: &'a Spanned<Vec<T>>,
+    key: &str,
+    what: &str,
+) -> Result<&'a T, Complaint> {
+    match given.get_ref().as_slice() {
+        [one] => Ok(one),
+        all => {
+            let what = format!("a plugin has exactly one {what}, this one has {}", all.len());
+            Err(source.complain(given.span(), key, what))
+        }
+    }
+}
+
 fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Complaint> {
     let world = source.checked(&raw.world, "world", world)?;
     let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
@@ -266,7 +276,7 @@ fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Compla
         file: source.checked(&raw.file, "file", |text| file(text, ".wasm"))?,
         native: false,
         world,
-        sha256: raw.sha256.as_ref().map(|text| source.checked(text, "sha256", sha256)).transpose()?,
+        sha256: source.maybe(raw.sha256.as_ref(), "sha256", sha256)?,
         when,
         before_lookup,
     })
@@ -318,79 +328,12 @@ fn file(text: &str, ending: &str) -> Result<String, String> {
 }
 
 fn world(text: &str) -> Result<World, String> {
-    named(text, World::name, "a world that this host runs")
+    named(text, World::ALL, |world| world.name(), "a world that this host runs")
 }
 
 fn role(text: &str) -> Result<World, String> {
-    named(text, World::kind, "something that native code can be")
+    named(text, World::ALL, |world| world.kind(), "something that native code can be")
 }
-
-fn named(text: &str, name: fn(World) -> &'static str, what: &str) -> Result<World, String> {
-    let names: Vec<&str> = World::ALL.iter().map(|&world| name(world)).collect();
-    let found = one_of(text, &names, what)?;
-    let mut all = World::ALL.iter().copied();
-    all.find(|&world| name(world) == found).ok_or_else(|| format!("{found:?} isn't known"))
-}
-
-/// A capability that there is.
-pub(crate) struct KnownCapability {
-    pub(crate) name: &'static str,
-    /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
-    world: Option<World>,
-    pub(crate) bounds: Bounds,
-}
-
-/// What the scope of a capability is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bounds {
-    /// There is none.
-    Nothing,
-    /// Names of images.
-    Names,
-    /// A directory.
-    Directory,
-    /// An option of podman.
-    Option,
-}
-
-impl Bounds {
-    pub(crate) fn fit(self, scope: &str) -> bool {
-        match self {
-            Self::Nothing => scope.is_empty(),
-            Self::Names => {
-                let last = scope.rsplit('/').next().unwrap_or(scope);
-                let is_path = !scope.contains("://") && !scope.contains('@') && !last.contains(':');
-                is_path && !scope.is_empty() && Pattern::new(scope).is_ok()
-            }
-            Self::Directory => {
-                scope.starts_with('/') && scope.split('/').all(|part| part != ".." && part != ".")
-            }
-            Self::Option => {
-                !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-            }
-        }
-    }
-
-    pub(crate) fn what(self) -> &'static str {
-        match self {
-            Self::Nothing => "empty: this capability has no scope",
-            Self::Names => "a pattern of names without transport, tag and digest, such as quay.io/example/**",
-            Self::Directory => "an absolute path",
-            Self::Option => "the long name of an option",
-        }
-    }
-}
-
-/// All of them, sorted.
-pub(crate) const CAPABILITIES: &[KnownCapability] = &[
-    KnownCapability { name: "color", world: Some(World::FormatOutput), bounds: Bounds::Nothing },
-    KnownCapability { name: COPIES_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
-    KnownCapability { name: LISTS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
-    KnownCapability { name: "podman-machine", world: None, bounds: Bounds::Option },
-    KnownCapability { name: "podman-reads", world: None, bounds: Bounds::Directory },
-    KnownCapability { name: "podman-writes", world: None, bounds: Bounds::Directory },
-    KnownCapability { name: PULLS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
-];
 
 fn capabilities(
     source: Source<'_>,
@@ -433,34 +376,39 @@ fn summary(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("it is empty".to_owned()) } else { line(text) }
 }
 
+/// What a plugin offers: at least one if its kind `offers` such things, none otherwise.
+fn offered<'a, T>(
+    source: Source<'_>,
+    raw: Option<&'a Spanned<Vec<T>>>,
+    key: &str,
+    offers: bool,
+    none: &str,
+    others: &str,
+) -> Result<&'a [T], Complaint> {
+    match raw {
+        Some(raw) if !offers => Err(source.complain(raw.span(), key, others)),
+        None if !offers => Ok(&[]),
+        Some(raw) if !raw.get_ref().is_empty() => Ok(raw.get_ref()),
+        raw => Err(source.complain(raw.map_or(0..0, Spanned::span), key, none)),
+    }
+}
+
 fn commands(
     source: Source<'_>,
     world: World,
     raw: Option<&Spanned<Vec<RawCommand>>>,
 ) -> Result<Vec<Command>, Complaint> {
-    let raw = match (world, raw) {
-        (World::CommandWrapper, Some(raw)) if !raw.get_ref().is_empty() => raw,
-        (World::CommandWrapper, raw) => {
-            let span = raw.map_or(0..0, Spanned::span);
-            return Err(source.complain(
-                span,
-                "command",
-                "a plugin of this kind claims at least one command",
-            ));
-        }
-        (_, None) => return Ok(Vec::new()),
-        (_, Some(raw)) => {
-            return Err(source.complain(raw.span(), "command", "a plugin of this kind can't plan commands"));
-        }
-    };
+    let offers = world == World::CommandWrapper;
+    let (none, others) =
+        ("a plugin of this kind claims at least one command", "a plugin of this kind can't plan commands");
     let mut commands: Vec<Command> = Vec::new();
-    for raw in raw.get_ref() {
+    for raw in offered(source, raw, "command", offers, none, others)? {
         let name = source.checked(&raw.name, "name", command_name)?;
         if commands.iter().any(|earlier| earlier.name == name) {
             return Err(source.complain(raw.name.span(), "name", format!("{name:?} is claimed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
-        let args = raw.args.as_ref().map(|text| source.checked(text, "args", line)).transpose()?;
+        let args = source.maybe(raw.args.as_ref(), "args", line)?;
         commands.push(Command { name, summary, args: args.unwrap_or_default() });
     }
     Ok(commands)
@@ -474,19 +422,11 @@ fn formats(
     world: World,
     raw: Option<&Spanned<Vec<RawFormat>>>,
 ) -> Result<Vec<Format>, Complaint> {
-    let raw = match (world, raw) {
-        (World::FormatOutput, Some(raw)) if !raw.get_ref().is_empty() => raw,
-        (World::FormatOutput, raw) => {
-            let span = raw.map_or(0..0, Spanned::span);
-            return Err(source.complain(span, "format", "a plugin of this kind offers at least one format"));
-        }
-        (_, None) => return Ok(Vec::new()),
-        (_, Some(raw)) => {
-            return Err(source.complain(raw.span(), "format", "a plugin of this kind can't format"));
-        }
-    };
+    let offers = world == World::FormatOutput;
+    let (none, others) =
+        ("a plugin of this kind offers at least one format", "a plugin of this kind can't format");
     let mut formats: Vec<Format> = Vec::new();
-    for raw in raw.get_ref() {
+    for raw in offered(source, raw, "format", offers, none, others)? {
         let name = source.checked(&raw.name, "name", |text| {
             let name = command_name(text)?;
             if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is the host's own")) } else { Ok(name) }
@@ -495,8 +435,7 @@ fn formats(
             return Err(source.complain(raw.name.span(), "name", format!("{name:?} is offered twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
-        let argument =
-            raw.argument.as_ref().map(|text| source.checked(text, "argument", word)).transpose()?;
+        let argument = source.maybe(raw.argument.as_ref(), "argument", word)?;
         let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         if (1..columns.len()).any(|number| columns[..number].contains(&columns[number])) {
@@ -511,10 +450,7 @@ fn formats(
 }
 
 fn column(text: &str) -> Result<Column, String> {
-    let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
-    let name = one_of(text, &names, "a column that this host has")?;
-    let found = Column::ALL.iter().find(|column| column.name() == name);
-    found.copied().ok_or_else(|| format!("{name:?} isn't known"))
+    named(text, Column::ALL, |column| column.name(), "a column that this host has")
 }
 
 /// A name that can't be taken for an option or a path. The rule is that of [`PluginId`].

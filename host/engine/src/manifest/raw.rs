@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Bounds, CAPABILITIES};
+use super::capabilities::{Bounds, CAPABILITIES};
 use crate::limits::Wishes;
 use crate::sanitize;
-use crate::strict::{Complaint, Source, one_of};
+use crate::strict::{Complaint, Source, named};
 
 /// What a plugin is, what it is made of, and what it asks for.
 #[derive(Deserialize)]
@@ -189,12 +189,7 @@ impl RawLimits {
 impl RawCapability {
     pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Complaint> {
         let known = source.checked(&self.name, "name", |text| {
-            let names: Vec<&str> = CAPABILITIES.iter().map(|known| known.name).collect();
-            let name = one_of(text, &names, "a capability that this host has")?;
-            CAPABILITIES
-                .iter()
-                .find(|known| known.name == name)
-                .ok_or_else(|| format!("{text:?} isn't known"))
+            named(text, CAPABILITIES, |known| known.name, "a capability that this host has")
         })?;
         let bounds = known.bounds;
         let scope = match &self.scope {

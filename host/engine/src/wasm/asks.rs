@@ -7,6 +7,7 @@
 //! ```
 
 use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::error::Error as StoresError;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -29,6 +30,7 @@ use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::{Denial, Failure, Problem};
 use super::guest::Guest;
 use super::rows::Cursor;
+use super::texts::of_attrs;
 
 /// Room for a guest's deepest recursion, and for the host below it.
 const STACK: usize = 8 << 20;
@@ -97,7 +99,7 @@ impl Guest {
             ("unchanged", unchanged.to_string()),
         ];
         let told = told.map(|(key, value)| Attr { key: key.to_owned(), value }).to_vec();
-        self.budget().transfer(told.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]))?;
+        self.budget().transfer(of_attrs(&told))?;
         Ok(Ok(told))
     }
 
@@ -120,9 +122,9 @@ fn failure(error: &Error) -> Failure {
         return Failure::Denied(Denial { code: denial.code.clone(), message, hint, attrs: vec![by] });
     }
     let code = match (error, error.kind()) {
-        (Error::ImageNotFound { .. }, _) => "not-found",
-        (Error::Ambiguous { .. }, _) => "ambiguous",
-        (Error::Reference(_), _) => "invalid-reference",
+        (Error::Stores(StoresError::ImageNotFound { .. }), _) => "not-found",
+        (Error::Stores(StoresError::Ambiguous { .. }), _) => "ambiguous",
+        (Error::Stores(StoresError::Reference(_)), _) => "invalid-reference",
         (Error::DryRun, _) => "dry-run",
         (_, Kind::Usage) => "usage",
         (_, Kind::MissingProgram) => "missing-program",
@@ -195,8 +197,7 @@ impl images::Host for Guest {
         filter: Vec<Attr>,
     ) -> wasmtime::Result<Result<Resource<Cursor>, Failure>> {
         let given = columns.iter().map(String::as_str);
-        let given = given.chain(filter.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]));
-        self.budget().transfer(given)?;
+        self.budget().transfer(given.chain(of_attrs(&filter)))?;
         let known = |name: &String| Column::ALL.iter().copied().find(|column| column.name() == name);
         let wanted: Option<Vec<Column>> = columns.iter().map(known).collect();
         let once = |columns: &Vec<Column>| (1..columns.len()).all(|n| !columns[..n].contains(&columns[n]));

@@ -3,12 +3,12 @@
 use bootc_image_core::plugin::{Plan, PlanError};
 use wasmtime::Store;
 
-use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::Failure;
 use super::bindings::wrapper::Wrapper;
 use super::bindings::wrapper::exports::bootc_image::command::commands as wit;
 use super::guest::Guest;
-use crate::answers::{self, Words};
+use super::texts;
+use crate::run::answers;
 
 /// What a component answers.
 pub(super) type Outcome = Result<wit::Plan, Failure>;
@@ -28,18 +28,13 @@ pub(super) fn plan_run(
 }
 
 fn texts(outcome: &Outcome) -> Vec<&str> {
-    let (mut texts, attrs): (Vec<&str>, &[Attr]) = match outcome {
-        Ok(plan) => (plan.argv.iter().chain([&plan.message]).map(String::as_str).collect(), &plan.attrs),
-        Err(Failure::Denied(denial)) => {
-            (vec![&denial.code, &denial.message, denial.hint.as_deref().unwrap_or_default()], &denial.attrs)
+    match outcome {
+        Ok(plan) => {
+            let texts = plan.argv.iter().chain([&plan.message]).map(String::as_str);
+            texts.chain(texts::of_attrs(&plan.attrs)).collect()
         }
-        Err(Failure::Failed(problem)) => (
-            vec![&problem.code, &problem.message, problem.hint.as_deref().unwrap_or_default()],
-            &problem.attrs,
-        ),
-    };
-    texts.extend(attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]));
-    texts
+        Err(failure) => texts::of_failure(failure),
+    }
 }
 
 /// The plan for the core.
@@ -48,17 +43,9 @@ pub(super) fn plan(plan: wit::Plan) -> Plan {
 }
 
 /// The refusal or failure for the core.
-pub(super) fn failure(failure: Failure) -> PlanError {
+pub(super) fn failure(failure: &Failure) -> PlanError {
     match failure {
-        Failure::Denied(denial) => answers::denied(Words {
-            code: &denial.code,
-            message: &denial.message,
-            hint: denial.hint.as_deref(),
-        }),
-        Failure::Failed(problem) => answers::failed(Words {
-            code: &problem.code,
-            message: &problem.message,
-            hint: problem.hint.as_deref(),
-        }),
+        Failure::Denied(denial) => answers::denied(denial.into()),
+        Failure::Failed(problem) => answers::failed(problem.into()),
     }
 }

@@ -1,9 +1,8 @@
 //! `bootc-image:format/formatter`: a list in, bytes out, which are printed as they come.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::time::Instant;
 
-use bootc_image_core::plugin::Wanted;
 use bootc_image_model::weakened::is_off;
 use wasmtime::Store;
 use wasmtime::component::Resource;
@@ -12,9 +11,11 @@ use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::Problem;
 use super::bindings::output::Output;
 use super::guest::Guest;
-use super::limits::Exceeded;
 use super::rows::Cursor;
-use crate::lists;
+use crate::formats::Wanted;
+use crate::limits::Exceeded;
+use crate::run::caught::Printing;
+use crate::run::lists;
 
 /// The most that one call may return, in bytes.
 pub(super) const LARGEST_PIECE: usize = 1 << 20;
@@ -47,14 +48,13 @@ pub(super) struct Listed {
     pub(super) columns: Vec<String>,
 }
 
-/// Formats a list. `begun` is set before the first byte is written.
+/// Formats a list.
 pub(super) fn format(
     output: &Output,
     store: &mut Store<Guest>,
     wanted: Wanted<'_>,
     listed: Listed,
-    out: &mut dyn Write,
-    begun: &mut bool,
+    out: &mut Printing<'_>,
 ) -> Result<(), Stop> {
     let options: Vec<Attr> =
         lists::options(wanted).map(|(key, value)| Attr { key: key.to_owned(), value }).collect();
@@ -62,7 +62,7 @@ pub(super) fn format(
     store.data_mut().budget().transfer(texts)?;
     let formatter = output.bootc_image_format_formatter();
     let head = formatter.call_begin(&mut *store, wanted.format, &listed.columns, &options)?;
-    print(store, &head.map_err(Stop::Problem)?, false, out, begun)?;
+    print(store, &head.map_err(Stop::Problem)?, false, out)?;
 
     let cursor = store.data_mut().table_mut().push(listed.cursor).map_err(wasmtime::Error::from)?;
     loop {
@@ -74,7 +74,7 @@ pub(super) fn format(
             return Err(Stop::Plugin(wasmtime::Error::msg("it neither takes rows nor returns anything")));
         }
         // Before the end every piece of output costs rows; after it, it costs of what there is for an answer.
-        print(store, &bytes, before.1, out, begun)?;
+        print(store, &bytes, before.1, out)?;
     }
 }
 
@@ -87,8 +87,7 @@ fn print(
     store: &mut Store<Guest>,
     bytes: &[u8],
     after_the_end: bool,
-    out: &mut dyn Write,
-    begun: &mut bool,
+    out: &mut Printing<'_>,
 ) -> Result<(), Stop> {
     if bytes.len() > LARGEST_PIECE && !is_off("piece") {
         return Err(Exceeded::Output(LARGEST_PIECE).into());
@@ -99,7 +98,6 @@ fn print(
         budget.write_bytes(bytes.len())?;
     }
     if !bytes.is_empty() {
-        *begun = true;
         let start = Instant::now();
         out.write_all(bytes).map_err(Stop::Output)?;
         store.data_mut().clock_mut().pause(start.elapsed());

@@ -7,12 +7,12 @@ use bootc_image_model::plugin::PluginId;
 use bootc_image_model::weakened::is_off;
 use wasmtime::component::ResourceTable;
 
-use super::Identity;
 use super::asks::Line;
-use super::limits::Budget;
 use super::stopped::Ran;
 use super::wasi::Wasi;
 use super::watchdog::Clock;
+use crate::limits::Budget;
+use crate::run::Identity;
 
 /// The host's side of one run.
 pub(super) struct Guest {

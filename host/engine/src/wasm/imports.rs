@@ -10,6 +10,7 @@ use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PUL
 
 use super::{versions, wasi};
 use crate::manifest::World;
+use crate::unusable::Unusable;
 
 /// What a plugin must have been granted before it may import a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,15 @@ pub(super) enum Ungranted {
     /// It could be granted.
     #[error("it imports `{0}`, which needs the capability {1}, and its manifest doesn't ask for that")]
     NotAskedFor(String, &'static str),
+}
+
+impl From<Ungranted> for Unusable {
+    fn from(error: Ungranted) -> Self {
+        match error {
+            Ungranted::NotOffered(..) => Self::Other(error.to_string()),
+            Ungranted::NotAskedFor(..) => Self::NotAskedFor(error.to_string()),
+        }
+    }
 }
 
 impl Ungranted {

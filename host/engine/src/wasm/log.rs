@@ -5,7 +5,8 @@ use tracing::{Level as Kept, enabled};
 use super::bindings::imports::bootc_image::host::log::{Host, Level};
 use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::guest::Guest;
-use crate::answers;
+use super::texts::of_attrs;
+use crate::run::answers;
 use crate::sanitize::sanitize;
 
 /// Marks the words of a panic.
@@ -24,8 +25,7 @@ impl Host for Guest {
     }
 
     fn emit(&mut self, level: Level, message: String, attrs: Vec<Attr>) -> wasmtime::Result<()> {
-        let attr_texts = attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]);
-        self.budget().write(attr_texts.chain([message.as_str()]))?;
+        self.budget().write(of_attrs(&attrs).chain([message.as_str()]))?;
         let text = sanitize(&message);
         if let Some(place) = attrs.iter().find(|attr| attr.key == PANIC) {
             self.set_last_words(sanitize(&format!("{message} ({})", place.value)));

@@ -10,23 +10,14 @@ use wasmtime::Store;
 use wasmtime::component::Resource;
 
 use super::bindings::configurable::Configurable;
-use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::Problem;
 use super::bindings::validator::Validator;
 use super::bindings::validator::exports::bootc_image::policy::validate::{Decision, Verdict};
 use super::guest::Guest;
 use super::operations::Lent;
-use crate::answers::{self, Words};
+use super::texts::{key, of_attrs, of_denial, of_problem};
+use crate::run::{BadSetting, answers};
 use crate::sanitize::sanitize;
-
-/// A setting that a plugin doesn't accept, in its own words, already harmless.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadSetting {
-    /// Which one; empty if it doesn't say.
-    pub(crate) key: String,
-    /// What is wrong.
-    pub(crate) message: String,
-}
 
 /// Calls `evaluate` with the operation lent for this one call.
 pub(super) fn evaluate(
@@ -58,33 +49,15 @@ pub(super) fn check_settings(
     Ok(problems.into_iter().map(bad).collect())
 }
 
-fn key(problem: &Problem) -> &str {
-    problem.attrs.iter().find(|attr| attr.key == "key").map(|attr| attr.value.as_str()).unwrap_or_default()
-}
-
-fn of_problem(problem: &Problem) -> Vec<&str> {
-    let hint = problem.hint.as_deref().unwrap_or_default();
-    [problem.code.as_str(), &problem.message, hint].into_iter().chain(of_attrs(&problem.attrs)).collect()
-}
-
-fn of_attrs(attrs: &[Attr]) -> impl Iterator<Item = &str> {
-    attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()])
-}
-
 fn texts(outcome: &Result<Verdict, Problem>) -> Vec<&str> {
     match outcome {
-        Err(problem) => of_problem(problem),
+        Err(problem) => of_problem(problem).collect(),
         Ok(verdict) => {
-            let mut texts: Vec<&str> = of_attrs(&verdict.attrs).chain([verdict.reason.as_str()]).collect();
-            if let Decision::Deny(denial) = &verdict.decision {
-                texts.extend([
-                    denial.code.as_str(),
-                    &denial.message,
-                    denial.hint.as_deref().unwrap_or_default(),
-                ]);
-                texts.extend(of_attrs(&denial.attrs));
+            let texts = of_attrs(&verdict.attrs).chain([verdict.reason.as_str()]);
+            match &verdict.decision {
+                Decision::Allow => texts.collect(),
+                Decision::Deny(denial) => texts.chain(of_denial(denial)).collect(),
             }
-            texts
         }
     }
 }
@@ -93,17 +66,8 @@ fn texts(outcome: &Result<Verdict, Problem>) -> Vec<&str> {
 pub(super) fn opinion(plugin: &PluginId, verdict: &Verdict) -> Opinion {
     let denial = match &verdict.decision {
         Decision::Allow => None,
-        Decision::Deny(denial) => {
-            let hint = denial.hint.as_deref();
-            Some(Words { code: &denial.code, message: &denial.message, hint })
-        }
+        Decision::Deny(denial) => Some(denial.into()),
     };
     let attrs = verdict.attrs.iter().map(|attr| (attr.key.as_str(), attr.value.as_str()));
     answers::opinion(plugin, denial, &verdict.reason, attrs)
-}
-
-/// Why it has no opinion, in its own words.
-pub(super) fn failure(problem: &Problem) -> String {
-    let words = Words { code: &problem.code, message: &problem.message, hint: problem.hint.as_deref() };
-    answers::sentence(words, key(problem))
 }

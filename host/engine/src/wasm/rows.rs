@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::host::rows::{Chunk, Host, HostCursor};
 use super::guest::Guest;
-use crate::lists::{LARGEST_CHUNK, next_chunk};
+use crate::run::lists::{LARGEST_CHUNK, next_chunk};
 
 /// How far a formatter is. Generated code re-exports it.
 #[allow(unreachable_pub)]

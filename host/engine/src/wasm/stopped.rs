@@ -4,7 +4,7 @@ use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
-use super::limits::{Exceeded, Limits};
+use crate::limits::{Exceeded, Limits};
 use crate::sanitize::sanitize;
 
 /// What wasmtime says when one call moves more than its share. It has no type of its own to look for.

@@ -5,7 +5,7 @@ use semver::Version;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::API_VERSION;
+use crate::manifest::API_VERSION;
 
 /// A component for a host of another version.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

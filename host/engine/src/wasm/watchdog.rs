@@ -19,7 +19,7 @@ use signal_hook_registry::{SigId, register_sigaction, unregister};
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 
 use super::guest::Guest;
-use super::limits::Exceeded;
+use crate::limits::Exceeded;
 
 /// How often the time of a run is looked at.
 const TICK: Duration = Duration::from_millis(20);

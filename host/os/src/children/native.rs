@@ -9,11 +9,14 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use bootc_image_model::weakened::is_off;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::{SealFlags, fcntl_add_seals, ftruncate};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Child, Own, Running, check_not_asked_to_end, describe, signals};
+use super::attend::{Running, describe};
+use super::signals::check_not_asked_to_end;
+use super::{Child, Own, signals};
 use crate::error::Error;
+use crate::files::in_memory_sealable;
 
 /// How much of what it says on stdout and stderr is kept, in bytes.
 const MOST_SAID: u64 = 64 << 10;
@@ -96,7 +99,7 @@ impl Drop for Native {
 
 /// A file in memory that takes so many bytes and no more: whoever writes on is told so, and nobody has to read meanwhile.
 fn bounded() -> io::Result<File> {
-    let file = File::from(memfd_create("said", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    let file = in_memory_sealable("said")?;
     ftruncate(&file, MOST_SAID)?;
     fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file)

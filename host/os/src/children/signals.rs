@@ -9,6 +9,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook_registry::register_sigaction;
 
+use crate::error::Error;
+
 /// The child that runs, 0 if none does.
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// The signal that asked us to end, 0 if none has.
@@ -31,9 +33,25 @@ const LEFT_IGNORED: [Signal; 7] =
 /// `si_code` of a signal that the kernel itself sent: the terminal's, which the child has got as well.
 const SI_KERNEL: i32 = 0x80;
 
+/// From now on what asks us to end only says so: whoever waits must ask [`check_not_asked_to_end`].
+///
+/// # Errors
+/// The system's.
+pub fn heed_signals() -> Result<(), Error> {
+    take_over().map_err(Error::io("handle", "signals"))
+}
+
+/// Nothing more is begun once we were asked to end.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn check_not_asked_to_end() -> Result<(), Error> {
+    asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
+}
+
 /// From now on nothing but SIGKILL ends us while a child runs. What our caller wants ignored, as nohup does, stays ignored.
 #[allow(unsafe_code)]
-pub(super) fn take_over() -> io::Result<()> {
+fn take_over() -> io::Result<()> {
     static DONE: Once = Once::new();
     once(&DONE, || {
         hear_of_children()?;
@@ -74,7 +92,7 @@ pub(super) fn hear_of_children() -> io::Result<()> {
 
 /// A write beyond the caller's limit on the size of files is an error from now on, and not the end of us.
 #[allow(unsafe_code)]
-pub(super) fn survive_file_limits() {
+pub fn survive_file_limits() {
     // SAFETY: the handler does nothing. Without it everything is as before.
     let _ = unsafe { register_sigaction(Signal::XFSZ.as_raw(), |_| {}) };
 }
@@ -103,8 +121,9 @@ fn stop_together() -> io::Result<()> {
     Ok(())
 }
 
-/// From now on no signal is held back.
-pub(super) fn unblock() {
+/// Lets every signal through that the caller of this process has blocked: one that asks us to end would never arrive, nor the
+/// timer of plugins. What the caller ignores stays ignored.
+pub fn unblock_signals() {
     if !is_off("alarm") {
         // It fails for no set of signals that there is.
         let _ = SigSet::empty().thread_set_mask();
@@ -154,7 +173,7 @@ fn send_to_child(signal: Signal) {
 }
 
 /// The signal that asked us to end, if one has: then nothing new is started.
-pub(super) fn asked_to_end() -> Option<i32> {
+fn asked_to_end() -> Option<i32> {
     Some(ASKED.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
 }
 

@@ -1,15 +1,14 @@
 //! The reserve that a file system keeps for itself: ext4 and XFS hold back some blocks for what must not fail half-way, and root
 //! may say how many. For a moment they hold back half, or less if that isn't enough, but never less than an eighth.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock, fstatfs};
-use rustix::io::Errno;
+use rustix::fs::{OFlags, fstatfs};
 use rustix::ioctl::{Getter, Updater, ioctl, opcode};
 
 /// Where it is noted what the reserve was, until it is that again.
@@ -116,11 +115,14 @@ fn open_note(directory: &Path) -> io::Result<Option<(File, Option<u64>)>> {
     let mut note = options?;
     let start = Instant::now();
     loop {
-        match flock(&note, FlockOperation::NonBlockingLockExclusive) {
+        match note.try_lock() {
             Ok(()) => break,
-            Err(Errno::AGAIN | Errno::INTR) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(error);
+            }
+            // A signal, or another process.
+            Err(_) if start.elapsed() < LIMIT => std::thread::sleep(INTERVAL),
+            Err(_) => return Ok(None),
         }
     }
     let mut text = String::new();

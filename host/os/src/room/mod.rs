@@ -197,6 +197,16 @@ fn give_up_piece(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
+/// What to do on a file system that is full.
+pub fn make_room_on(path: &Path) -> String {
+    let mount = mount_point(path);
+    let files = if has_no_inodes(&mount) { " (it has no inodes left: remove files)" } else { "" };
+    format!(
+        "free room on the file system at {}{files}, e.g. with: bootc-image prune --all; or: journalctl --vacuum-size=100M",
+        mount.display()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ struct Engine {
 /// The images of all files, of which one counts.
 ///
 /// # Errors
-/// The system's; [`OsError::Corrupt`] if a file can't be understood.
+/// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file can't be understood.
 pub fn infra_images(system: &System) -> Result<Vec<String>, Error> {
     let hint = "podman can't read it either; see: man containers.conf";
     let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;

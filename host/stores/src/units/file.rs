@@ -1,4 +1,18 @@
-//! The text of a unit, by Quadlet's rules: continued lines, comments between them, quotes, groups that stand several times.
+//! A unit as a file: what counts as one, and its text by Quadlet's rules: continued lines, comments between them, quotes, groups
+//! that stand several times.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// Largest unit, and largest file of Kubernetes that one names.
+pub(super) const MAX_FILE: u64 = 1 << 20;
+
+/// Whether nothing is at a path, for Quadlet and for us: no file, one in the place of a directory, or links in a circle.
+pub(super) fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
 
 /// What stands in a unit and its drop-ins, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

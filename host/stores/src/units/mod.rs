@@ -1,6 +1,6 @@
 //! Units that start containers, read as Quadlet reads them: podman's generator, which makes services of them at boot.
 //!
-//! - [`file`]: the text of a unit
+//! - `file`: a unit as a file, and its text
 //! - [`Units`]: the units of a system, and the images that they start
 //! - [`ImageName`]: what a unit says of an image, as far as that is known before it starts
 
@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 use arguments::{image_of_mount, option};
 pub(super) use file::UnitFile;
+use file::{MAX_FILE, leads_nowhere};
 pub use name::ImageName;
-use search::{Manager, directories, drop_ins, leads_nowhere, names};
+use search::{Manager, directories, drop_ins, names};
 
 use crate::error::Error;
 use crate::system::System;
@@ -26,8 +27,6 @@ use crate::system::System;
 const KINDS: [&str; 6] = ["build", "container", "image", "kube", "pod", "volume"];
 /// The groups in them that say how they are started.
 const GROUPS: [&str; 6] = ["Build", "Container", "Image", "Kube", "Pod", "Volume"];
-/// Largest unit, and largest file of Kubernetes that one names.
-const MAX_FILE: u64 = 1 << 20;
 
 /// One unit, with its drop-ins.
 #[derive(Debug)]

@@ -5,8 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-
+use super::file::leads_nowhere;
 use super::{KINDS, kind};
 use crate::error::Error;
 use crate::system::System;
@@ -97,12 +96,6 @@ fn add_directory(
         add_directory(system, &path.join(name), counts, depth + 1, found)?;
     }
     Ok(())
-}
-
-/// Whether nothing is at a path, for Quadlet and for us: no file, one in the place of a directory, or links in a circle.
-pub(super) fn leads_nowhere(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 /// The names in a directory, sorted; none if it isn't there.

@@ -7,9 +7,8 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use super::MAX_FILE;
+use super::file::{MAX_FILE, leads_nowhere};
 use super::name::{ImageName, fits};
-use super::search::leads_nowhere;
 use crate::error::Error;
 use crate::system::System;
 

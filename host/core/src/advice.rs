@@ -1,0 +1,198 @@
+//! The one table from an error, of whichever layer, to its kind (and so to an exit code) and to what to do next.
+
+use std::io;
+
+use bootc_image_containers_storage::error::Error as StorageError;
+use bootc_image_model::denial::Kind;
+use bootc_image_model::reference::InvalidReference;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::room::{is_full, make_room_on};
+use bootc_image_stores::error::Error as StoresError;
+
+use crate::error::Error;
+use crate::plugin::PlanError;
+
+/// What an error means for its reader.
+pub(crate) struct Advice {
+    pub(crate) kind: Kind,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+}
+
+fn failed(hint: impl Into<String>) -> Advice {
+    Advice { kind: Kind::Failed, hint: Some(hint.into()) }
+}
+
+fn usage(hint: impl Into<String>) -> Advice {
+    Advice { kind: Kind::Usage, hint: Some(hint.into()) }
+}
+
+fn unusable(hint: impl Into<String>) -> Advice {
+    Advice { kind: Kind::Unusable, hint: Some(hint.into()) }
+}
+
+impl Advice {
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::Os(error) => of_os(error),
+            Error::Storage(error) => of_storage(error),
+            Error::Stores(error) => of_stores(error),
+            Error::Denied(denial) => Self { kind: Kind::Denied, hint: denial.hint.clone() },
+            Error::Plan(error) => of_plan(error),
+            Error::Plugins(_) => {
+                unusable("nothing runs through a plugin that can't be used; see: bootc-image plugin doctor")
+            }
+            Error::LookUp { source, .. } => Self::of(source),
+            Error::NeedsRoot => failed("run it with sudo"),
+            Error::NoDirectory => failed("change to another directory"),
+            Error::ListNotBooted => {
+                failed("list what this root names with --type logical, or name a system with --sysroot DIR")
+            }
+            Error::Layered { image } => {
+                failed(format!("copy the image below it with: bootc-image copy-to-storage --source {image}"))
+            }
+            Error::NoSource { image } => failed(format!(
+                "load it from an archive with: bootc-image cmd load; or build or pull it with podman, then: \
+                 bootc-image pull-from-default-storage {image}"
+            )),
+            Error::DryRun => failed("run it without --dry-run"),
+            Error::NothingNamed => usage("write its name or id; see what there is with: bootc-image list"),
+            Error::SeveralImages(_) => usage("several images need: --multi-image-archive"),
+            Error::DirectoryToStdout { .. } => usage(
+                "write the directory's name: --output DIR; to a pipe an archive can be written: --format oci-archive",
+            ),
+            Error::NoSuchPlugin { hint, .. } => usage(hint.clone()),
+            Error::NotAPolicy(_) => usage("approve it without --mandatory"),
+            Error::Plugin { fix, .. } => unusable(fix.clone()),
+            Error::Configuration(_) => unusable(
+                "until the configuration is corrected nothing runs but list, and what looks at plugins",
+            ),
+            Error::Audit(source) | Error::AuditOutcome(source) => match &**source {
+                Error::Os(OsError::Io { source, path, .. }) if is_full(source) => {
+                    unusable(make_room_on(path))
+                }
+                _ => unusable(
+                    "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full",
+                ),
+            },
+        }
+    }
+}
+
+fn of_plan(error: &PlanError) -> Advice {
+    match error {
+        PlanError::Denied { hint, .. } => Advice { kind: Kind::Denied, hint: hint.clone() },
+        PlanError::Failed { code, hint, .. } => {
+            let kind = if code == "usage" { Kind::Usage } else { Kind::Failed };
+            Advice { kind, hint: hint.clone() }
+        }
+        PlanError::Unusable { .. } => {
+            unusable("nothing runs through a plugin that can't be used; see: bootc-image plugin doctor")
+        }
+    }
+}
+
+fn of_os(error: &OsError) -> Advice {
+    match error {
+        OsError::Interrupted { signal } => Advice {
+            kind: Kind::Interrupted(*signal),
+            hint: Some("run the same command again; what it left half done does no harm".to_owned()),
+        },
+        OsError::MissingProgram { package, .. } => {
+            Advice { kind: Kind::MissingProgram, hint: Some(format!("install the package {package}")) }
+        }
+        OsError::Io { source, path, .. } if is_full(source) => failed(make_room_on(path)),
+        OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            failed("run it as root, e.g. with sudo")
+        }
+        OsError::Child { stderr, .. } if stderr.contains("no space left on device") => failed(
+            "see which file system is full with: df -h; free room there, e.g. with: bootc-image prune --all",
+        ),
+        OsError::Child { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: None },
+        OsError::Corrupt { hint, .. } => failed(*hint),
+        OsError::NotUtf8(_) => failed("rename it"),
+        OsError::Locked { .. } => failed("see who holds it with: fuser -v FILE; then try again"),
+        OsError::UnsafeProgram(_) => {
+            failed("give it and the directories above it to root, writable by root alone")
+        }
+        OsError::ReadOnlyDevice(_) => {
+            failed("nothing can be kept on this system; name another with --sysroot DIR")
+        }
+        OsError::Verification { .. } => {
+            failed("try again; if it happens again, another process changes this storage")
+        }
+    }
+}
+
+fn of_storage(error: &StorageError) -> Advice {
+    match error {
+        StorageError::Os(error) => of_os(error),
+        StorageError::SeveralDrivers { .. } => {
+            failed("write the driver into /etc/containers/storage.conf: [storage] driver = \"overlay\"")
+        }
+        StorageError::UnknownDriver { .. } => failed("ask podman instead: bootc-image cmd list"),
+        StorageError::OtherImage { .. } => {
+            failed("try again; if it happens again, another process changes this storage")
+        }
+    }
+}
+
+fn of_stores(error: &StoresError) -> Advice {
+    match error {
+        StoresError::Os(error) => of_os(error),
+        StoresError::Storage(error) => of_storage(error),
+        StoresError::ImageNotFound { list_with, .. } => {
+            failed(format!("see what there is with: {list_with}"))
+        }
+        StoresError::Full { path, .. } | StoresError::NoRoom { path, .. } => failed(make_room_on(path)),
+        StoresError::StorageUnavailable { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            failed("run it as root, e.g. with sudo")
+        }
+        StoresError::StorageUnavailable { .. } => {
+            failed("on a bootc host, any pull creates it; see: bootc status")
+        }
+        StoresError::Reference(InvalidReference::ShortName(_)) => {
+            usage("write the full name: REGISTRY/REPOSITORY")
+        }
+        StoresError::Reference(InvalidReference::Digest(_)) => {
+            usage("write it with a tag: REGISTRY/REPOSITORY:TAG")
+        }
+        StoresError::Reference(_) => {
+            usage("an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST")
+        }
+        StoresError::NoDestination(_) => {
+            usage("write where to as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG")
+        }
+        StoresError::Container => failed("run it on the host itself"),
+        StoresError::NotBooted => {
+            failed("run it on a bootc host, or name a system's root with --sysroot DIR")
+        }
+        StoresError::NoDeployment(_) => {
+            failed("is this the physical root of a bootc host? It has ostree/deploy")
+        }
+        StoresError::NoBootEntries { .. } => {
+            failed("if /boot of that system is a partition of its own, mount it at DIR/boot")
+        }
+        StoresError::NotFromImage(_) => failed("rebase the host to an image with: bootc switch"),
+        StoresError::NoName(_) => failed("switch the host to an image in a registry with: bootc switch"),
+        StoresError::Composefs => {
+            failed("images of bootc's storage can be listed and copied: bootc-image list --type unified")
+        }
+        StoresError::Ambiguous { .. } => failed("write one of the full names"),
+        StoresError::BoundImage { .. } => {
+            failed("bound images are links to .image or .container files; fix it in the OS image")
+        }
+        StoresError::Unit { .. } => {
+            failed("write the image's name in the unit, or in a file that it names by its path")
+        }
+        StoresError::OtherStore { .. } => {
+            failed("see which configuration podman uses with: podman system info")
+        }
+        StoresError::Damaged { hint, .. } => failed(hint.clone()),
+        StoresError::SelinuxCreate => failed("let bootc create it, e.g. with: bootc image set-unified"),
+        // That it isn't known is what failed, whatever it was.
+        StoresError::NeedsUnknown(source) => Advice { kind: Kind::Failed, ..of_stores(source) },
+    }
+}

@@ -1,0 +1,280 @@
+//! What one run may use (D6), and the account of what it has used.
+
+use std::time::Duration;
+
+use bootc_image_model::weakened::is_off;
+
+/// Limits of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory, all memories of the component together.
+    pub memory: usize,
+    /// How much of a processor's time the run may take.
+    pub guest_time: Duration,
+    /// How long it may take all in all, on a machine that has other things to do too.
+    pub wall_time: Duration,
+    /// Bytes that cross the boundary in either direction, results included, in the whole run.
+    pub(crate) transfer: usize,
+    /// The same in one call.
+    pub(crate) call: usize,
+    /// Resources, and handles to them.
+    pub(crate) handles: usize,
+    /// Bytes of text for people and of the plan.
+    pub(crate) output: usize,
+    /// Operations that it may ask the host for.
+    pub(crate) operations: usize,
+    /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
+    memory_ceiling: usize,
+}
+
+/// What a plugin asks for, or the configuration allows at most. What isn't said is the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Memory in MiB.
+    pub memory_mib: Option<u32>,
+    /// Processor time in ms.
+    pub guest_ms: Option<u32>,
+    /// Time in ms.
+    pub wall_ms: Option<u32>,
+}
+
+impl Limits {
+    /// For plugins that plan commands.
+    pub const COMMAND: Self = Self {
+        memory: 64 << 20,
+        guest_time: Duration::from_secs(2),
+        wall_time: Duration::from_secs(30),
+        transfer: 4 << 20,
+        call: 4 << 20,
+        handles: 1024,
+        output: 1 << 20,
+        operations: 64,
+        memory_ceiling: 256 << 20,
+    };
+
+    /// For policies.
+    pub const POLICY: Self = Self {
+        memory: 64 << 20,
+        guest_time: Duration::from_millis(250),
+        wall_time: Duration::from_secs(2),
+        transfer: 4 << 20,
+        call: 4 << 20,
+        handles: 1024,
+        output: 64 << 10,
+        operations: 0,
+        memory_ceiling: 256 << 20,
+    };
+
+    /// For plugins that format lists. To `transfer` comes what the rows that are taken make necessary; `output` is what may
+    /// follow the last one.
+    pub const FORMAT: Self = Self {
+        memory: 128 << 20,
+        guest_time: Duration::from_secs(2),
+        wall_time: Duration::from_secs(10),
+        transfer: 16 << 20,
+        call: 16 << 20,
+        handles: 256,
+        output: 1 << 20,
+        operations: 0,
+        memory_ceiling: 512 << 20,
+    };
+
+    /// What a plugin gets: what it wishes, or the default, but never more than the ceiling.
+    #[must_use]
+    pub fn granted(self, wished: Wishes, ceiling: Wishes) -> Self {
+        let memory = |mib: u32| usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let time = |ms: u32| Duration::from_millis(ms.into());
+        let most = |default: Duration, ceiling: Option<u32>| ceiling.map_or(default, time);
+        Self {
+            memory: wished
+                .memory_mib
+                .map_or(self.memory, memory)
+                .min(ceiling.memory_mib.map_or(self.memory_ceiling, memory)),
+            guest_time: wished
+                .guest_ms
+                .map_or(self.guest_time, time)
+                .min(most(self.guest_time, ceiling.guest_ms)),
+            wall_time: wished.wall_ms.map_or(self.wall_time, time).min(most(self.wall_time, ceiling.wall_ms)),
+            ..self
+        }
+    }
+}
+
+/// What a text costs beyond its bytes, so that a great many empty ones cost something.
+const PER_TEXT: usize = 16;
+
+/// Entries of all tables together: far above what a compiler makes for a plugin, far below what would hurt.
+pub(crate) const TABLE_ENTRIES: usize = 10_000;
+
+/// A limit that a run hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Exceeded {
+    #[error("used more than {} MiB of memory", .0 >> 20)]
+    Memory(usize),
+    #[error("used more than {0} table entries")]
+    Tables(usize),
+    #[error("took more than {} s of processor time", .0.as_secs_f32())]
+    GuestTime(Duration),
+    #[error("ran longer than {} s", .0.as_secs_f32())]
+    WallTime(Duration),
+    #[error("exchanged more than {} MiB with the host", .0 >> 20)]
+    Transfer(usize),
+    #[error("held more than {0} resources of the host's")]
+    Handles(usize),
+    #[error("wrote more than {} KiB of log and answer", .0 >> 10)]
+    Output(usize),
+    #[error("asked for more than {0} operations")]
+    Operations(usize),
+}
+
+/// What one run has used.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limits: Limits,
+    memory: usize,
+    table_entries: usize,
+    transferred: usize,
+    written: usize,
+    operations: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0, operations: 0 }
+    }
+
+    /// What the run may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Pays for memory that is added.
+    pub(crate) fn memory(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.memory = self.memory.saturating_add(bytes);
+        if self.memory > self.limits.memory && !is_off("memory") {
+            Err(Exceeded::Memory(self.limits.memory))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pays for entries of tables that are added.
+    pub(crate) fn table_entries(&mut self, count: usize) -> Result<(), Exceeded> {
+        self.table_entries = self.table_entries.saturating_add(count);
+        if self.table_entries > TABLE_ENTRIES && !is_off("tables") {
+            Err(Exceeded::Tables(TABLE_ENTRIES))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pays for texts that cross the boundary.
+    pub(crate) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
+        self.transfer_bytes(cost(texts))
+    }
+
+    /// Rows with so many bytes of cells are about to be taken: they may come out many times as long.
+    pub(crate) fn allow_output_of(&mut self, cells: usize) {
+        self.limits.transfer = self.limits.transfer.saturating_add(cells.saturating_mul(32));
+    }
+
+    /// Pays for an operation that the host is asked for.
+    pub(crate) fn operation(&mut self) -> Result<(), Exceeded> {
+        self.operations = self.operations.saturating_add(1);
+        if self.operations > self.limits.operations && !is_off("operations") {
+            Err(Exceeded::Operations(self.limits.operations))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pays for bytes that cross the boundary.
+    pub(crate) fn transfer_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.transferred = self.transferred.saturating_add(bytes);
+        if self.transferred > self.limits.transfer && !is_off("transfer") {
+            Err(Exceeded::Transfer(self.limits.transfer))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pays for texts that the guest writes; they cross the boundary too.
+    pub(crate) fn write<'a>(
+        &mut self,
+        texts: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Result<(), Exceeded> {
+        self.transfer(texts.clone())?;
+        self.write_bytes(cost(texts))
+    }
+
+    /// Pays for what the guest writes, beside what [`Budget::transfer_bytes`] takes.
+    pub(crate) fn write_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.written = self.written.saturating_add(bytes);
+        if self.written > self.limits.output && !is_off("output") {
+            Err(Exceeded::Output(self.limits.output))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn cost<'a>(texts: impl IntoIterator<Item = &'a str>) -> usize {
+    texts.into_iter().map(|text| text.len() + PER_TEXT).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_ends_before_transfer() {
+        let mut budget = Budget::new(Limits::COMMAND);
+        let line = "x".repeat((1 << 10) - PER_TEXT);
+        for _ in 0..1 << 10 {
+            budget.write([line.as_str()]).unwrap();
+        }
+        assert_eq!(budget.write([""]), Err(Exceeded::Output(1 << 20)));
+    }
+
+    #[test]
+    fn the_transfer_of_a_whole_run_is_counted() {
+        let mut budget = Budget::new(Limits::COMMAND);
+        let half = "x".repeat((2 << 20) - PER_TEXT);
+        budget.transfer([half.as_str()]).unwrap();
+        budget.transfer([half.as_str()]).unwrap();
+        assert_eq!(budget.transfer([""]), Err(Exceeded::Transfer(4 << 20)));
+    }
+
+    #[test]
+    fn memories_and_tables_are_counted_together() {
+        let mut budget = Budget::new(Limits::COMMAND);
+        budget.memory(40 << 20).unwrap();
+        budget.memory(24 << 20).unwrap();
+        assert_eq!(budget.memory(1), Err(Exceeded::Memory(64 << 20)));
+        budget.table_entries(TABLE_ENTRIES).unwrap();
+        assert_eq!(budget.table_entries(1), Err(Exceeded::Tables(TABLE_ENTRIES)));
+    }
+
+    #[test]
+    fn limits_are_told_in_plain_words() {
+        assert_eq!(Exceeded::Memory(64 << 20).to_string(), "used more than 64 MiB of memory");
+        assert_eq!(Exceeded::WallTime(Duration::from_secs(2)).to_string(), "ran longer than 2 s");
+        let time = Exceeded::GuestTime(Duration::from_millis(250)).to_string();
+        assert_eq!(time, "took more than 0.25 s of processor time");
+    }
+
+    #[test]
+    fn a_plugin_gets_what_it_wishes_up_to_the_ceiling() {
+        let wish = |memory, guest| Wishes { memory_mib: memory, guest_ms: guest, wall_ms: None };
+        let none = Wishes::default();
+        assert_eq!(Limits::POLICY.granted(none, none), Limits::POLICY);
+        let more = Limits::POLICY.granted(wish(Some(1000), Some(1000)), none);
+        assert_eq!((more.memory, more.guest_time), (256 << 20, Duration::from_millis(250)));
+        let less = Limits::POLICY.granted(wish(Some(8), Some(10)), none);
+        assert_eq!((less.memory, less.guest_time), (8 << 20, Duration::from_millis(10)));
+        let raised = Limits::POLICY.granted(wish(Some(1000), Some(900)), wish(Some(512), Some(1000)));
+        assert_eq!((raised.memory, raised.guest_time), (512 << 20, Duration::from_millis(900)));
+        let lowered = Limits::POLICY.granted(none, wish(Some(16), Some(50)));
+        assert_eq!((lowered.memory, lowered.guest_time), (16 << 20, Duration::from_millis(50)));
+    }
+}

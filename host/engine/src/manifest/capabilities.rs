@@ -1,0 +1,67 @@
+//! The capabilities that there are, and how far each can go.
+
+use bootc_image_model::capability::{COPIES_IMAGES, LISTS_IMAGES, PULLS_IMAGES};
+use bootc_image_model::pattern::Pattern;
+
+use super::World;
+
+/// A capability that there is.
+#[derive(Clone, Copy)]
+pub(super) struct KnownCapability {
+    pub(super) name: &'static str,
+    /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
+    pub(super) world: Option<World>,
+    pub(super) bounds: Bounds,
+}
+
+/// What the scope of a capability is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bounds {
+    /// There is none.
+    Nothing,
+    /// Names of images.
+    Names,
+    /// A directory.
+    Directory,
+    /// An option of podman.
+    Option,
+}
+
+impl Bounds {
+    pub(super) fn fit(self, scope: &str) -> bool {
+        match self {
+            Self::Nothing => scope.is_empty(),
+            Self::Names => {
+                let last = scope.rsplit('/').next().unwrap_or(scope);
+                let is_path = !scope.contains("://") && !scope.contains('@') && !last.contains(':');
+                is_path && !scope.is_empty() && Pattern::new(scope).is_ok()
+            }
+            Self::Directory => {
+                scope.starts_with('/') && scope.split('/').all(|part| part != ".." && part != ".")
+            }
+            Self::Option => {
+                !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            }
+        }
+    }
+
+    pub(super) fn what(self) -> &'static str {
+        match self {
+            Self::Nothing => "empty: this capability has no scope",
+            Self::Names => "a pattern of names without transport, tag and digest, such as quay.io/example/**",
+            Self::Directory => "an absolute path",
+            Self::Option => "the long name of an option",
+        }
+    }
+}
+
+/// All of them, sorted.
+pub(super) const CAPABILITIES: &[KnownCapability] = &[
+    KnownCapability { name: "color", world: Some(World::FormatOutput), bounds: Bounds::Nothing },
+    KnownCapability { name: COPIES_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+    KnownCapability { name: LISTS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+    KnownCapability { name: "podman-machine", world: None, bounds: Bounds::Option },
+    KnownCapability { name: "podman-reads", world: None, bounds: Bounds::Directory },
+    KnownCapability { name: "podman-writes", world: None, bounds: Bounds::Directory },
+    KnownCapability { name: PULLS_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },
+];

@@ -1,0 +1,59 @@
+//! A policy that is native code. Its process is kept for the next question.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bootc_image_core::plugin::Opinion;
+use bootc_image_model::view::View;
+use bootc_image_os::children;
+
+use super::{Process, Unanswered};
+use crate::manifest::World;
+use crate::run::caught::caught;
+use crate::run::{self, Identity, NoOpinion};
+use crate::trust::code::Code;
+
+/// A policy that is native code.
+pub(crate) struct Judge {
+    code: Code,
+    identity: Identity,
+    programs: Vec<PathBuf>,
+    /// Its process, unless none runs.
+    process: Mutex<Option<Box<Process>>>,
+}
+
+impl Judge {
+    pub(crate) fn new(code: Code, identity: Identity, programs: Vec<PathBuf>) -> Self {
+        Self { code, identity, programs, process: Mutex::new(None) }
+    }
+
+    fn start(&self) -> Result<Process, NoOpinion> {
+        let start =
+            || Process::start(&self.code, self.identity.clone(), World::PolicyValidator, &self.programs);
+        let started = caught(|| start().map_err(|unusable| unusable.to_string())).flatten();
+        started.map_err(|reason| NoOpinion { reason, fix: None, asked: false })
+    }
+}
+
+impl run::Judge for Judge {
+    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion> {
+        let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let ask = |process: Process| {
+            let panicked = |reason| (None, Err(Unanswered { reason, fix: None, hung_up: false }));
+            caught(|| process.evaluate(view)).unwrap_or_else(panicked)
+        };
+        let kept = place.take().filter(|process| process.listens()).map(|process| ask(*process));
+        let (process, opinion) = match kept {
+            // Whether it ended before it was asked or after, nobody can tell.
+            None | Some((None, Err(Unanswered { hung_up: true, .. }))) => ask(self.start()?),
+            Some(answered) => answered,
+        };
+        *place = process.map(Box::new);
+        opinion.map_err(|Unanswered { reason, fix, .. }| NoOpinion {
+            reason,
+            fix: Some(fix.unwrap_or_else(|| format!("who made {} can tell", self.identity.plugin))),
+            // Whoever interrupts us wants nothing to run.
+            asked: children::check_not_asked_to_end().is_ok(),
+        })
+    }
+}

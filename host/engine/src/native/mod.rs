@@ -1,0 +1,456 @@
+//! Runs native extensions, each in a process of its own (D8.3). What a process says is believed as little as what a component
+//! says, and it is asked the same things, from the same places.
+
+mod judge;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bootc_image_core::listing::ImageRow;
+use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
+use bootc_image_extension::abi;
+use bootc_image_model::columns::Column;
+use bootc_image_model::view::View;
+use bootc_image_model::weakened::is_off;
+use bootc_image_native_protocol::{
+    Answer, Command, Frame, LARGEST_ANSWER, LIBRARY, Load, Question, SOCKET, receive, send,
+};
+use bootc_image_os::children;
+use bootc_image_os::children::native::Native;
+use bootc_image_plugin_model::{self as plugin_model, Problem};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
+use tracing::Level;
+
+use crate::limits::{Budget, Exceeded};
+use crate::manifest::World;
+use crate::run::answers::{self, Words};
+use crate::run::caught::Printing;
+use crate::run::lists::{self, LARGEST_CHUNK, next_chunk};
+use crate::run::{BadSetting, Identity, List, Loaded, Unformatted};
+use crate::sanitize::sanitize;
+use crate::trust::code::Code;
+use crate::unusable::Unusable;
+
+pub(crate) use judge::Judge;
+
+/// What a process has besides what its extension may use: the program, and libraries of the system.
+const ADDRESS_SPACE: usize = 256 << 20;
+/// How long a process that has hung up may take to end.
+const GRACE: Duration = Duration::from_millis(500);
+/// The longest that is told of what a process said at its end, in characters.
+const LAST_WORDS: usize = 200;
+
+/// What a process is asked: an operation is sent as the host has it.
+type Ask<'a> = Question<&'a View>;
+
+/// A process in which an extension is loaded.
+pub(crate) struct Process {
+    native: Native,
+    socket: UnixStream,
+    identity: Identity,
+    budget: Budget,
+    deadline: Instant,
+}
+
+/// Why a policy has no opinion, and what to do about it, if it says so.
+struct Unanswered {
+    reason: String,
+    fix: Option<String>,
+    /// Its process ended, or closed the socket, without an answer.
+    hung_up: bool,
+}
+
+/// Why a process is of no use any more.
+enum Trouble {
+    Socket(io::Error),
+    /// It has nothing more to say.
+    HungUp,
+    Exceeded(Exceeded),
+    /// It says so, or it isn't what was asked.
+    Unusable(String),
+    /// Nobody takes what it wrote.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::HungUp
+            }
+            _ => Self::Socket(error),
+        }
+    }
+}
+
+impl From<Exceeded> for Trouble {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(exceeded)
+    }
+}
+
+/// The socket until a point in time.
+struct Until<'a>(&'a UnixStream, Instant);
+
+impl Until<'_> {
+    /// Does something again until it isn't disturbed.
+    fn patiently(
+        &self,
+        mut work: impl FnMut(&UnixStream, Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let rest = self.1.saturating_duration_since(Instant::now());
+            let rest = if is_off("deadline") { Duration::from_secs(3600) } else { rest };
+            if rest.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            children::check_not_asked_to_end().map_err(io::Error::other)?;
+            let disturbed = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
+            match work(self.0, rest) {
+                Err(error) if disturbed.contains(&error.kind()) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.patiently(|mut socket, rest| {
+            socket.set_read_timeout(Some(rest))?;
+            socket.read(buffer)
+        })
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.patiently(|mut socket, rest| {
+            socket.set_write_timeout(Some(rest))?;
+            socket.write(bytes)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Process {
+    /// Starts one, with the library as it was approved. An error says why that can't be.
+    pub(crate) fn start(
+        code: &Code,
+        identity: Identity,
+        world: World,
+        programs: &[PathBuf],
+    ) -> Result<Self, Unusable> {
+        let library = sealed(code)?;
+        let (ours, theirs) = UnixStream::pair().map_err(|error| format!("there is no socket: {error}"))?;
+        let native = start(programs, &theirs, &library)?;
+        drop(theirs);
+        let limits = identity.limits;
+        let (budget, deadline) = (Budget::new(limits), Instant::now() + limits.wall_time);
+        let mut process = Self { native, socket: ours, identity, budget, deadline };
+        let loaded = process.load(world);
+        match loaded {
+            Ok(()) => Ok(process),
+            Err(trouble) => Err(process.explain(trouble).into()),
+        }
+    }
+
+    fn load(&mut self, world: World) -> Result<(), Trouble> {
+        let limits = self.identity.limits;
+        let load = Load {
+            address_space: (limits.memory + ADDRESS_SPACE) as u64,
+            processor_seconds: processor_seconds(limits.guest_time),
+            texts: limits.output.min(1 << 20) as u64,
+            settings: self.identity.settings.to_string(),
+            may_start_processes: is_off("processes"),
+        };
+        self.send(&Ask::Load(load))?;
+        match self.next()? {
+            Frame::Message(Answer::Loaded { roles })
+                if roles.iter().any(|role| role.name() == world.kind()) =>
+            {
+                Ok(())
+            }
+            Frame::Message(Answer::Loaded { .. }) => {
+                let function = match world {
+                    World::CommandWrapper => "plan",
+                    World::FormatOutput => "format",
+                    World::PolicyValidator => "evaluate",
+                };
+                Err(Trouble::Unusable(format!(
+                    "its manifest calls it a {}, and its `{function}` is null",
+                    world.kind()
+                )))
+            }
+            Frame::Message(Answer::Unusable(reason)) => Err(Trouble::Unusable(sanitize(&reason))),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Whether it waits for a question: between two a process may end, and what it says unasked would answer the next one.
+    fn listens(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP | PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // One that can't be asked isn't asked.
+        poll(&mut socket, Some(&now)).is_ok_and(|ready| ready == 0)
+    }
+
+    /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
+    fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, Unanswered>) {
+        let asked = self.ask(&Ask::Evaluate(view));
+        let plugin = self.identity.plugin.clone();
+        match asked {
+            Ok(Answer::Verdict { reason, attrs }) => {
+                (Some(self), Ok(answers::opinion(&plugin, None, &reason, pairs(&attrs))))
+            }
+            Ok(Answer::Denied { problem, attrs }) => {
+                let denial = Some(words(&problem));
+                (Some(self), Ok(answers::opinion(&plugin, denial, "", pairs(&attrs))))
+            }
+            Ok(Answer::Failed(problem)) => {
+                let (reason, fix) = answers::reason(words(&problem));
+                (Some(self), Err(Unanswered { reason, fix, hung_up: false }))
+            }
+            Ok(other) => (None, Err(self.no_opinion(unexpected(&Frame::Message(other))))),
+            Err(trouble) => (None, Err(self.no_opinion(trouble))),
+        }
+    }
+
+    fn format_rows(
+        &mut self,
+        List { format, rows, wanted }: List<'_>,
+        out: &mut Printing<'_>,
+    ) -> Result<Answer, Trouble> {
+        let options = lists::options(wanted).map(|(key, value)| (key.to_owned(), value)).collect();
+        let columns = format.columns.iter().map(|column| column.name().to_owned()).collect();
+        self.begin();
+        self.send(&Ask::Format(plugin_model::List { format: format.name.clone(), columns, options }))?;
+        let mut rest = rows.as_slice();
+        loop {
+            match self.next()? {
+                Frame::Message(Answer::WantsRows) => {
+                    let chunk = chunk(&mut rest, &format.columns);
+                    self.budget.allow_output_of(chunk.iter().flatten().map(String::len).sum());
+                    self.send(&Ask::Rows(chunk))?;
+                }
+                Frame::Message(answer) => {
+                    self.budget.write(texts(&answer))?;
+                    return Ok(answer);
+                }
+                Frame::Output(bytes) => {
+                    self.budget.transfer_bytes(bytes.len())?;
+                    let start = Instant::now();
+                    out.write_all(&bytes).map_err(Trouble::Output)?;
+                    // Nobody knows how long a reader takes.
+                    self.deadline += start.elapsed();
+                }
+            }
+        }
+    }
+
+    /// A new question, with time and space of its own.
+    fn begin(&mut self) {
+        let limits = self.identity.limits;
+        self.budget = Budget::new(limits);
+        self.deadline = Instant::now() + limits.wall_time;
+    }
+
+    /// Asks something that is answered in one message.
+    fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, Trouble> {
+        self.begin();
+        self.send(question)?;
+        match self.next()? {
+            Frame::Message(answer) => {
+                self.budget.write(texts(&answer))?;
+                Ok(answer)
+            }
+            output @ Frame::Output(_) => Err(unexpected(&output)),
+        }
+    }
+
+    fn send(&mut self, question: &Ask<'_>) -> Result<(), Trouble> {
+        Ok(send(&mut Until(&self.socket, self.deadline), question)?)
+    }
+
+    /// The next that it says, except for its log.
+    fn next(&mut self) -> Result<Frame<Answer>, Trouble> {
+        let largest = if is_off("answer") { 1 << 30 } else { LARGEST_ANSWER };
+        loop {
+            match receive(&mut Until(&self.socket, self.deadline), largest)? {
+                None => return Err(Trouble::HungUp),
+                Some(Frame::Message(Answer::Log(level, text))) => {
+                    self.budget.write([text.as_str()])?;
+                    let level = match level {
+                        abi::LOG_ERROR => Level::ERROR,
+                        abi::LOG_WARN => Level::WARN,
+                        abi::LOG_INFO => Level::INFO,
+                        _ => Level::DEBUG,
+                    };
+                    answers::tell(level, &self.identity.plugin, &sanitize(&text), "");
+                }
+                Some(Frame::Message(Answer::Unusable(reason))) => {
+                    return Err(Trouble::Unusable(sanitize(&reason)));
+                }
+                Some(other) => return Ok(other),
+            }
+        }
+    }
+
+    fn no_opinion(self, trouble: Trouble) -> Unanswered {
+        let fix = format!("who made {} can tell; with -vv, what it said is shown", self.identity.plugin);
+        let hung_up = matches!(trouble, Trouble::HungUp);
+        Unanswered { reason: self.explain(trouble), fix: Some(fix), hung_up }
+    }
+
+    /// What happened, for a person. It is over.
+    fn explain(self, trouble: Trouble) -> String {
+        let has_hung_up = matches!(trouble, Trouble::HungUp);
+        let end = self.native.end(if has_hung_up { GRACE } else { Duration::ZERO });
+        tracing::debug!(plugin = %self.identity.plugin, said = sanitize(&end.said), "its process");
+        let what = match trouble {
+            Trouble::Unusable(reason) => reason,
+            Trouble::Exceeded(exceeded) => exceeded.to_string(),
+            Trouble::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Exceeded::WallTime(self.identity.limits.wall_time).to_string()
+            }
+            Trouble::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
+                format!("said what can't be understood: {}", sanitize(&error.to_string()))
+            }
+            Trouble::Socket(error) | Trouble::Output(error) => error.to_string(),
+            Trouble::HungUp => match end.by_itself {
+                Some(how) => format!("its process ended instead of answering: {how}"),
+                None => "its process hung up instead of answering".to_owned(),
+            },
+        };
+        match end.said.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+            Some(line) => {
+                format!("{what}; it said: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
+            }
+            None => what,
+        }
+    }
+}
+
+impl Loaded for Process {
+    fn plan(mut self: Box<Self>, name: &str, args: &[String], _: &dyn Host) -> Result<Plan, PlanError> {
+        let asked = self.ask(&Ask::Plan(Command { name: name.to_owned(), args: args.to_vec() }));
+        let plugin = self.identity.plugin.clone();
+        let unusable = |reason| Err(PlanError::Unusable { plugin, reason });
+        match asked {
+            Ok(Answer::Plan(plugin_model::Plan { argv, message })) => Ok(answers::plan(argv, &message)),
+            Ok(Answer::Denied { problem, .. }) => Err(answers::denied(words(&problem))),
+            Ok(Answer::Failed(problem)) => Err(answers::failed(words(&problem))),
+            Ok(other) => unusable(self.explain(unexpected(&Frame::Message(other)))),
+            Err(trouble) => unusable(self.explain(trouble)),
+        }
+    }
+
+    fn format(mut self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
+        match self.format_rows(list, out) {
+            Ok(Answer::Formatted) => Ok(()),
+            Ok(Answer::Failed(problem)) => Err(answers::unformatted(words(&problem), "")),
+            Ok(other) => Err(Unformatted::Failed(self.explain(unexpected(&Frame::Message(other))))),
+            Err(Trouble::Output(error)) => Err(Unformatted::Output(error)),
+            Err(trouble) => Err(Unformatted::Failed(self.explain(trouble))),
+        }
+    }
+
+    /// It was loaded, and native code has nothing that checks settings.
+    fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable> {
+        Ok(Vec::new())
+    }
+}
+
+/// A library in memory as it was approved, which nobody can change any more.
+fn sealed(code: &Code) -> Result<File, Unusable> {
+    let Code::File(code) = code else {
+        return Err("native code is never part of this program".to_owned().into());
+    };
+    let mut copy =
+        executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
+    code.copy(&mut copy)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;
+    Ok(copy)
+}
+
+/// A file that is nowhere, can be sealed, and may be executed; kernels before 6.3 know no others.
+fn executable_memory(name: &str) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        made => made,
+    };
+    Ok(File::from(made?))
+}
+
+/// As the kernel counts: in whole seconds.
+fn processor_seconds(time: Duration) -> u64 {
+    if is_off("deadline") { 3600 } else { u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) }
+}
+
+fn start(programs: &[PathBuf], socket: &impl AsFd, library: &impl AsFd) -> Result<Native, Unusable> {
+    Native::start(programs, &[(socket.as_fd(), SOCKET), (library.as_fd(), LIBRARY)])
+        .map_err(|error| Unusable::NoProcess(error.with_causes()))
+}
+
+fn unexpected(frame: &Frame<Answer>) -> Trouble {
+    let what = match frame {
+        Frame::Output(_) => "output",
+        Frame::Message(Answer::Verdict { .. }) => "a verdict",
+        Frame::Message(Answer::Denied { .. }) => "a denial",
+        Frame::Message(Answer::Failed(_)) => "a failure",
+        Frame::Message(Answer::Plan(_)) => "a plan",
+        Frame::Message(_) => "something else",
+    };
+    Trouble::Unusable(format!("answered {what} to another question"))
+}
+
+fn words(problem: &Problem) -> Words<'_> {
+    Words { code: &problem.code, message: &problem.message, hint: Some(&problem.hint) }
+}
+
+fn pairs(attrs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    attrs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+/// The texts of an answer, which are paid for.
+fn texts(answer: &Answer) -> Vec<&str> {
+    fn of_problem(problem: &Problem) -> [&str; 3] {
+        [&problem.code, &problem.message, &problem.hint]
+    }
+    fn of_pairs(attrs: &[(String, String)]) -> impl Iterator<Item = &str> {
+        pairs(attrs).flat_map(|(key, value)| [key, value])
+    }
+    match answer {
+        Answer::Verdict { reason, attrs } => of_pairs(attrs).chain([reason.as_str()]).collect(),
+        Answer::Denied { problem, attrs } => of_pairs(attrs).chain(of_problem(problem)).collect(),
+        Answer::Failed(problem) => of_problem(problem).to_vec(),
+        Answer::Plan(plugin_model::Plan { argv, message }) => {
+            argv.iter().chain([message]).map(String::as_str).collect()
+        }
+        Answer::Loaded { .. }
+        | Answer::Unusable(_)
+        | Answer::Log(..)
+        | Answer::WantsRows
+        | Answer::Formatted => Vec::new(),
+    }
+}
+
+/// The next rows, taken from `rest`.
+fn chunk(rest: &mut &[ImageRow], columns: &[Column]) -> Vec<Vec<String>> {
+    let mut cells = Vec::new();
+    let taken = next_chunk(rest, columns, LARGEST_CHUNK, |cell| cells.push(cell.to_owned()));
+    *rest = rest.get(taken..).unwrap_or_default();
+    let mut cells = cells.into_iter();
+    (0..taken).map(|_| cells.by_ref().take(columns.len()).collect()).collect()
+}

@@ -1,0 +1,138 @@
+//! What plugins answer, whatever they are made of, as the core takes it: texts for people lose what could deceive.
+
+use std::collections::BTreeMap;
+
+use bootc_image_core::plugin::{Opinion, Plan, PlanError};
+use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::plugin::{PluginId, Said};
+use tracing::{Level, event};
+
+use super::Unformatted;
+use crate::sanitize::sanitize;
+
+/// Most details of one verdict that are kept.
+const MOST_ATTRS: usize = 32;
+
+/// Stands for a code that isn't one.
+const NO_CODE: &str = "unspecified";
+
+/// Stands for a message that says nothing.
+const NO_MESSAGE: &str = "it gave no reason";
+
+/// A refusal or a failure in a plugin's own words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) hint: Option<&'a str>,
+}
+
+/// What a policy thinks; `denial` is its objection.
+pub(crate) fn opinion<'a>(
+    plugin: &PluginId,
+    denial: Option<Words<'_>>,
+    reason: &str,
+    attrs: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Opinion {
+    let denial = denial.map(|words| Denial {
+        by: By::Policy(plugin.clone()),
+        code: code(words.code),
+        message: message(words.message),
+        hint: hint(words.hint),
+    });
+    let attrs: BTreeMap<String, String> =
+        attrs.take(MOST_ATTRS).map(|(key, value)| (sanitize(key), sanitize(value))).collect();
+    Opinion { denial, said: Said { reason: sanitize(reason), attrs } }
+}
+
+/// What a command plans. Its arguments stay as they are, for they are data: the pipeline parses them.
+pub(crate) fn plan(argv: Vec<String>, message: &str) -> Plan {
+    Plan { argv, message: sanitize(message) }
+}
+
+/// A command's refusal.
+pub(crate) fn denied(words: Words<'_>) -> PlanError {
+    PlanError::Denied { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
+}
+
+/// A command's failure.
+pub(crate) fn failed(words: Words<'_>) -> PlanError {
+    PlanError::Failed { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
+}
+
+/// A failure as one sentence; `setting` is the one that is to blame, if one is.
+pub(crate) fn sentence(words: Words<'_>, setting: &str) -> String {
+    let at = if setting.is_empty() || words.message.contains(setting) {
+        String::new()
+    } else {
+        format!(" (setting {})", sanitize(setting))
+    };
+    let hint = hint(words.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{}{at}{hint}", message(words.message))
+}
+
+/// A formatter's failure.
+pub(crate) fn unformatted(words: Words<'_>, setting: &str) -> Unformatted {
+    let sentence = sentence(words, setting);
+    if words.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
+}
+
+/// Why a policy has no opinion, and what to do about it, if it says so.
+pub(crate) fn reason(words: Words<'_>) -> (String, Option<String>) {
+    (message(words.message), hint(words.hint))
+}
+
+/// A sentence, also of a plugin that says none.
+fn message(text: &str) -> String {
+    if text.trim().is_empty() { NO_MESSAGE.to_owned() } else { sanitize(text) }
+}
+
+fn hint(text: Option<&str>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty()).map(sanitize)
+}
+
+/// A line of a plugin's for the log, harmless already: its text in a field of its own and never as a format.
+pub(crate) fn tell(level: Level, plugin: &PluginId, text: &str, attrs: &str) {
+    /// One event of a level that is only known at run time; `tracing` wants it at compile time.
+    macro_rules! tell {
+        ($level:expr) => {
+            event!(target: "plugin", $level, plugin = %plugin, text, attrs)
+        };
+    }
+    match level {
+        Level::ERROR => tell!(Level::ERROR),
+        Level::WARN => tell!(Level::WARN),
+        Level::INFO => tell!(Level::INFO),
+        Level::DEBUG => tell!(Level::DEBUG),
+        Level::TRACE => tell!(Level::TRACE),
+    }
+}
+
+/// A code that isn't one changes nothing about what was said.
+fn code(code: &str) -> String {
+    let kebab = code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if kebab && (1..=64).contains(&code.len()) { code.to_owned() } else { NO_CODE.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_kebab_case_is_a_code() {
+        assert_eq!(code("not-in-allowlist"), "not-in-allowlist");
+        for text in ["", "Two Words", "a\u{1b}b", &"x".repeat(65)] {
+            assert_eq!(code(text), NO_CODE);
+        }
+    }
+
+    #[test]
+    fn a_denial_without_words_is_one_that_can_be_read() {
+        let plugin = PluginId::new("p").unwrap();
+        for (given, expected) in [("", NO_MESSAGE), (" \n", NO_MESSAGE), ("no", "no")] {
+            let words = Words { code: "", message: given, hint: Some("") };
+            let denial = opinion(&plugin, Some(words), "", std::iter::empty()).denial.unwrap();
+            assert_eq!((&*denial.code, &*denial.message, denial.hint), (NO_CODE, expected, None));
+        }
+    }
+}

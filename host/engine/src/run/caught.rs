@@ -1,0 +1,53 @@
+//! What fails within the host while it runs a plugin, and how far that had come.
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::sanitize::sanitize;
+
+/// Runs `work` and gives the words of its panic if there is one. What `work` leaves half-changed is never used again: the
+/// store of a component goes with it, and the runtime is not changed by running one.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
+        let words =
+            panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        sanitize(words.unwrap_or("a panic without words"))
+    })
+}
+
+/// Tells whether anything may have been printed.
+pub(crate) struct Printing<'a> {
+    out: &'a mut dyn Write,
+    pub(crate) begun: bool,
+}
+
+impl<'a> Printing<'a> {
+    pub(crate) fn to(out: &'a mut dyn Write) -> Self {
+        Self { out, begun: false }
+    }
+}
+
+impl Write for Printing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.begun = self.begun || !bytes.is_empty();
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_host_is_caught_with_its_words() {
+        assert_eq!(caught(|| 1), Ok(1));
+        assert_eq!(caught(|| panic!("literal")), Err::<(), _>("literal".to_owned()));
+        assert_eq!(caught(|| panic!("{}\u{1b}", "formatted")), Err::<(), _>("formatted\u{fffd}".to_owned()));
+        assert_eq!(caught(|| std::panic::panic_any(1)), Err::<(), _>("a panic without words".to_owned()));
+    }
+}

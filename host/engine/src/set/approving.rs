@@ -1,0 +1,346 @@
+//! Approving and revoking plugins.
+
+use std::path::{Path, PathBuf};
+
+use bootc_image_core::error::Error;
+use bootc_image_core::plugin::{CommandClaim, Plugins as _};
+use bootc_image_model::grant::{Grant, Role};
+use bootc_image_model::plugin::PluginId;
+
+use super::{PluginSet, problem};
+use crate::formats::{FormatClaim, Formats as _};
+use crate::manifest::World;
+use crate::places::Places;
+use crate::trust::code::Code;
+use crate::trust::grants::{self, Found};
+
+impl PluginSet {
+    pub(super) fn to_grant(&self, plugin: &str) -> Result<Grant, Error> {
+        let found = self.find(plugin)?;
+        let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
+        let Code::File(code) = &found.code else {
+            return Err(problem(
+                "it is part of this program and needs no grant".to_owned(),
+                "there is nothing to do",
+            ));
+        };
+        let role = role_of(found.manifest.component.world);
+        refuse_lost_policy(&self.look().grants, &found.manifest.id, role)?;
+        for claim in found.claims() {
+            let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
+            if let Some(other) = self.command_claims()?.iter().find(of_another) {
+                let reason = format!("it claims `{}`, which {} owns", claim.name, other.plugin);
+                return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
+            }
+        }
+        let claims = self.format_claims()?;
+        for format in &found.manifest.formats {
+            let of_another =
+                |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
+            if let Some(other) = claims.iter().find(of_another) {
+                let reason = format!("it offers the format {}, which {} offers", format.name, other.plugin);
+                return Err(problem(reason, "revoke or mask the other one first: a format has one owner"));
+            }
+        }
+        let now = self.component_digest(found)?.unwrap_or_default();
+        if now != code.sha256 {
+            let (named, sha256) = (code.file.named.display(), &code.sha256);
+            let reason = format!("{named} has the digest {now}, and its manifest says {sha256}");
+            return Err(problem(
+                reason,
+                &format!(
+                    "install it again, or write the digest into it: manifest and {} don't belong together",
+                    found.manifest.component.what()
+                ),
+            ));
+        }
+        let capabilities =
+            found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();
+        let was_mandatory = |grant: &Found| grant.mandatory && grant.plugin == found.manifest.id;
+        Ok(Grant {
+            plugin: found.manifest.id.clone(),
+            sha256: now,
+            manifest: found.manifest_sha256.clone(),
+            native: found.manifest.component.native,
+            role,
+            // An update that is approved takes no guard away.
+            mandatory: self.look().grants.iter().any(was_mandatory),
+            capabilities,
+        })
+    }
+
+    pub(super) fn write_grant(&self, grant: &Grant) -> Result<PathBuf, Error> {
+        let places = self.places();
+        let Some(path) = grants::file_of(places, &grant.plugin) else {
+            return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
+        };
+        if let Some(file) = self.approved_by_image(&grant.plugin) {
+            let reason = format!("the OS image approves it in {}", file.display());
+            return Err(problem(grant.plugin.as_str(), reason, "there is nothing to do"));
+        }
+        let granted = read_grants(places)?;
+        refuse_lost_policy(&granted, &grant.plugin, grant.role)?;
+        refuse_shared(&granted, &path, &grant.plugin)?;
+        grants::write(&path, grant).map_err(Error::io("write", &path))?;
+        Ok(path)
+    }
+
+    pub(super) fn remove_grant(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
+        let places = self.places();
+        let problem = |reason: String, fix: String| problem(plugin.as_str(), reason, fix);
+        let granted = read_grants(places)?;
+        let own = grants::file_of(places, plugin);
+        let mut of_plugin = granted.iter().filter(|grant| grant.plugin == *plugin);
+        if let Some(other) = of_plugin.find(|grant| Some(&grant.file) != own.as_ref()) {
+            let file = other.file.display();
+            return Err(problem(
+                format!("it is granted by {file}, which `plugin approve` didn't write"),
+                format!("take it out of {file}, or mask the plugin: [policy] masked in the configuration"),
+            ));
+        }
+        match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
+            Some(path) => {
+                refuse_shared(&granted, &path, plugin)?;
+                std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+                Ok(path)
+            }
+            None => {
+                self.find(plugin.as_str())?;
+                Err(problem(
+                    "nothing was granted to it".to_owned(),
+                    "see what there is with: bootc-image plugin list".to_owned(),
+                ))
+            }
+        }
+    }
+}
+
+fn role_of(world: World) -> Role {
+    match world {
+        World::CommandWrapper => Role::Command,
+        World::FormatOutput => Role::Format,
+        World::PolicyValidator => Role::Policy,
+    }
+}
+
+/// What is written down replaces or removes: nothing may be unknown.
+fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
+    let (found, problems) = grants::read(places);
+    problems.into_iter().next().map_or(Ok(found), |problem| Err(Error::Configuration(problem)))
+}
+
+/// What was approved as a policy is approved as nothing else: the guard would go without a word.
+fn refuse_lost_policy(granted: &[Found], plugin: &PluginId, role: Role) -> Result<(), Error> {
+    let lost = if role == Role::Policy { None } else { grants::was_policy(granted, plugin) };
+    lost.map_or(Ok(()), |(reason, fix)| Err(problem(plugin.as_str(), reason, fix)))
+}
+
+/// A file that grants something to others as well isn't ours to replace or to remove.
+fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
+    match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
+        None => Ok(()),
+        Some(other) => {
+            let reason = format!("{} is about {} as well", path.display(), other.plugin);
+            Err(problem(plugin.as_str(), reason, format!("give {} a file of its own", other.plugin)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bootc_image_core::plugin::Missed;
+
+    use super::*;
+    use crate::places::Place;
+    use crate::trust::code;
+    use crate::trust::configuration::Configuration;
+    use crate::trust::inventory::tests::{COMPONENT, manifest};
+    use crate::trust::surroundings::Surroundings;
+
+    /// A host with directories `usr` and `etc`.
+    struct Host(tempfile::TempDir);
+
+    impl Host {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+            fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        /// The plugin `p`, of this kind.
+        fn install(&self, place: &str, rest: &str) {
+            let manifest = manifest("p", rest).replace(COMPONENT, &code::hex(b"component"));
+            self.write(&format!("{place}/plugins/p/plugin.toml"), manifest);
+            self.write(&format!("{place}/plugins/p/p.wasm"), "component");
+        }
+
+        /// All that is there now, as a new process finds it.
+        fn set(&self, masked: Option<Place>) -> PluginSet {
+            let places = Places {
+                plugins: vec![
+                    (Place::Image, self.path("usr/plugins")),
+                    (Place::Site, self.path("etc/plugins")),
+                ],
+                grants: vec![
+                    (Place::Image, self.path("usr/grants.d")),
+                    (Place::Site, self.path("etc/grants.d")),
+                ],
+                ..Places::default()
+            };
+            let masked = masked.map(|place| (id(), place)).into_iter().collect();
+            let configuration = Configuration { masked, ..Configuration::default() };
+            PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() })
+        }
+    }
+
+    fn id() -> PluginId {
+        PluginId::new("p").unwrap()
+    }
+
+    const OWN: &str = "etc/grants.d/p.toml";
+    const FORMAT: &str = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
+
+    #[test]
+    fn what_the_os_image_approves_isnt_approved_again() {
+        let host = Host::new();
+        host.install("usr", "");
+        host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\n");
+        let set = host.set(None);
+        let grant = set.grant_for("p").unwrap();
+        assert_eq!((grant.role, grant.mandatory), (Role::Policy, false));
+        assert_eq!(set.approved_by_image(&id()), Some(host.path("usr/grants.d/image.toml")));
+        let error = set.approve(&grant).unwrap_err();
+        assert!(error.to_string().contains("the OS image approves it in"), "{error}");
+        assert!(!host.path(OWN).exists());
+        // One that the image only has is the site's to approve.
+        fs::remove_dir_all(host.path("usr/grants.d")).unwrap();
+        let set = host.set(None);
+        assert_eq!(set.approved_by_image(&id()), None);
+        assert_eq!(set.approve(&grant).unwrap(), host.path(OWN));
+        assert!(fs::read_to_string(host.path(OWN)).unwrap().contains("role = \"policy\"\n"));
+        assert_eq!(host.set(None).approved_by_image(&id()), None);
+    }
+
+    #[test]
+    fn a_policy_that_is_gone_is_missed_until_its_approval_is_revoked() {
+        let host = Host::new();
+        host.install("etc", "");
+        let set = host.set(None);
+        let grant = Grant { mandatory: true, ..set.grant_for("p").unwrap() };
+        set.approve(&grant).unwrap();
+        let set = host.set(None);
+        assert_eq!((set.missed(), set.mandatory()), (Vec::new(), vec![id()]));
+        assert_eq!(set.missing(), []);
+        // An update that is approved stays mandatory.
+        assert!(set.grant_for("p").unwrap().mandatory);
+
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        let set = host.set(None);
+        let missed = Missed { plugin: id(), file: host.path(OWN), why: "isn't installed" };
+        assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
+        let why = format!(
+            "{} approved it as mandatory, and it isn't installed: everything is denied",
+            missed.file.display()
+        );
+        assert_eq!(set.missing(), [(id(), why)]);
+        let what = "policy p is mandatory and isn't installed, so everything is denied".to_owned();
+        let findings = set.examine(None);
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &what, &missed.fix()));
+
+        assert_eq!(set.revoke(&id()).unwrap(), host.path(OWN));
+        let set = host.set(None);
+        assert_eq!((set.missed(), set.mandatory(), set.examine(None)), (vec![], vec![], vec![]));
+        assert!(matches!(set.revoke(&id()), Err(Error::NoSuchPlugin { .. })));
+    }
+
+    #[test]
+    fn one_that_is_no_policy_any_more_is_missed_and_one_that_denies_isnt() {
+        let host = Host::new();
+        host.install("etc", "");
+        let set = host.set(None);
+        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
+        assert_eq!(why(None), None);
+        host.install("etc", FORMAT);
+        assert_eq!(why(None), Some("isn't a policy any more"));
+        assert_eq!(why(Some(Place::Site)), Some("is there in another version only, which is masked"));
+        host.write("etc/plugins/p/plugin.toml", "nonsense");
+        assert_eq!(why(None), None, "one that can't be read denies");
+        host.write("etc/grants.d/z.toml", "nonsense");
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        assert_eq!(why(None), None, "nothing runs as it is");
+    }
+
+    #[test]
+    fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
+        let host = Host::new();
+        host.install("etc", "");
+        let as_policy = host.set(None).grant_for("p").unwrap();
+        host.install("etc", FORMAT);
+        let as_format = host.set(None).grant_for("p").unwrap();
+        assert_eq!(as_format.role, Role::Format);
+        let revoke = "if it is to guard nothing from now on: bootc-image plugin revoke p";
+        for mandatory in [false, true] {
+            let grant = Grant { mandatory, ..as_policy.clone() };
+            grants::write(&host.path(OWN), &grant).unwrap();
+            let set = host.set(None);
+            // The other one is refused too where the grant has come only since it was looked at.
+            for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
+                let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
+                let file = host.path(OWN);
+                let why = format!("{} approves it as a policy, and it isn't one any more", file.display());
+                assert_eq!((reason, &**fix), (&why, revoke));
+            }
+            let fixes: Vec<String> = set.examine(None).into_iter().map(|finding| finding.fix).collect();
+            assert!(fixes.iter().any(|fix| fix == revoke), "{fixes:?}");
+            assert!(fixes.iter().all(|fix| !fix.contains("plugin approve")), "{fixes:?}");
+            assert_eq!(set.mandatory().is_empty(), !mandatory, "as it was");
+        }
+        host.set(None).revoke(&id()).unwrap();
+        let set = host.set(None);
+        assert_eq!(set.approve(&set.grant_for("p").unwrap()).unwrap(), host.path(OWN));
+        // What no command wrote none removes.
+        host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\nmandatory = true\n");
+        let Error::Plugin { fix, .. } = host.set(None).grant_for("p").unwrap_err() else { panic!() };
+        let file = host.path("usr/grants.d/image.toml");
+        assert_eq!(fix, format!("if it is to guard nothing from now on: take it out of {}", file.display()));
+    }
+
+    #[test]
+    fn only_a_mask_of_the_copy_that_was_approved_excuses() {
+        let host = Host::new();
+        let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
+        host.install("etc", "");
+        let set = host.set(None);
+        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        assert_eq!(why(Some(Place::Site)), None, "whoever masks it knows");
+        // The image's is the same, and isn't the one that is gone.
+        host.install("usr", "");
+        assert_eq!(why(Some(Place::Image)), None, "the site's is asked");
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        assert_eq!(why(Some(Place::Image)), Some("isn't installed"));
+        assert_eq!(why(Some(Place::Site)), None, "the image's is asked");
+        fs::remove_dir_all(host.path("usr/plugins")).unwrap();
+        // One whose manifest can't be told is masked by its place.
+        host.write("etc/plugins/p/nothing", "");
+        assert_eq!(why(Some(Place::Site)), None);
+
+        // Of the image's grant the image's copy counts, whichever it is.
+        fs::remove_file(host.path(OWN)).unwrap();
+        host.write("usr/grants.d/p.toml", "[[grant]]\nplugin = \"p\"\nrole = \"policy\"\n");
+        assert_eq!(why(Some(Place::Site)), Some("isn't installed"));
+        host.install("usr", FORMAT);
+        fs::remove_dir_all(host.path("etc/plugins")).unwrap();
+        assert_eq!(why(Some(Place::Image)), None);
+    }
+}

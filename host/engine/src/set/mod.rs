@@ -1,0 +1,412 @@
+//! All plugins together: found, read, and compared with what was granted.
+
+mod approving;
+pub mod doctor;
+mod policy;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use bootc_image_core::error::Error;
+use bootc_image_core::listing::ImageRow;
+use bootc_image_core::plugin::{
+    CommandClaim, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
+};
+use bootc_image_model::capability::Capability;
+use bootc_image_model::grant::Grant;
+use bootc_image_model::plugin::PluginId;
+
+use crate::formats::{FormatClaim, FormatError, Formats, Wanted};
+use crate::limits::Limits;
+use crate::manifest::{Format, World};
+use crate::native::{self, Process};
+use crate::places::Places;
+use crate::run::caught::{Printing, caught};
+use crate::run::{Identity, Judge, List, Loaded, Unformatted};
+use crate::sanitize::sanitize;
+use crate::strict::nearest;
+use crate::trust::code::Code;
+use crate::trust::configuration::Configuration;
+use crate::trust::hidden::{self, Hidden};
+use crate::trust::inventory::{Inventory, Plugin, Standing};
+use crate::trust::missed;
+use crate::trust::standing::approved_by_image;
+use crate::trust::surroundings::Surroundings;
+use crate::unusable::Unusable;
+use crate::wasm::{self, Compiler, Workshop};
+use policy::JudgingPlugin;
+
+/// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
+/// wasmtime is started by the first plugin that runs: what needs no plugin pays for none.
+pub struct PluginSet {
+    surroundings: Surroundings,
+    inventory: OnceLock<Inventory>,
+    policies: OnceLock<Vec<JudgingPlugin>>,
+    workshop: Arc<Workshop>,
+}
+
+impl PluginSet {
+    /// A set of what is found there. What is wrong with a plugin is told when it is asked for.
+    pub fn new(surroundings: Surroundings) -> Self {
+        let compiler =
+            Compiler { cache: surroundings.places.cache.clone(), programs: surroundings.programs.clone() };
+        let workshop = Arc::new(Workshop::new(compiler));
+        Self { surroundings, inventory: OnceLock::new(), policies: OnceLock::new(), workshop }
+    }
+
+    /// Everything that was found.
+    ///
+    /// # Errors
+    /// [`PluginSetError`] if that can't be told.
+    pub fn inventory(&self) -> Result<&Inventory, PluginSetError> {
+        let inventory = self.look();
+        inventory.problems.first().map_or(Ok(inventory), |problem| Err(problem.clone()))
+    }
+
+    /// What could be found, for whoever only wants to see it: what couldn't is among the inventory's problems.
+    pub fn look(&self) -> &Inventory {
+        self.inventory.get_or_init(|| Inventory::take(&self.surroundings))
+    }
+
+    /// For whom a plugin's component runs.
+    fn identity(&self, plugin: &Plugin) -> Identity {
+        let configuration = &self.surroundings.configuration;
+        let (limits, ceiling) = match plugin.manifest.component.world {
+            World::CommandWrapper => (Limits::COMMAND, configuration.command_ceiling),
+            World::FormatOutput => (Limits::FORMAT, configuration.format_ceiling),
+            World::PolicyValidator => (Limits::POLICY, configuration.policy_ceiling),
+        };
+        Identity {
+            plugin: plugin.manifest.id.clone(),
+            settings: configuration.settings_of(&plugin.manifest.id).into(),
+            limits: limits.granted(plugin.manifest.limits, ceiling),
+            capabilities: plugin
+                .manifest
+                .capabilities
+                .iter()
+                .map(|wanted| wanted.capability.clone())
+                .collect(),
+        }
+    }
+
+    /// Loads a plugin's code for one question; `anew`: also what couldn't be compiled before.
+    fn load(&self, plugin: &Plugin, anew: bool) -> Result<Box<dyn Loaded + '_>, Unusable> {
+        let (identity, component) = (self.identity(plugin), &plugin.manifest.component);
+        if component.native {
+            let programs = &self.surroundings.programs;
+            Ok(Box::new(Process::start(&plugin.code, identity, component.world, programs)?))
+        } else {
+            Ok(Box::new(self.workshop.load(&plugin.code, identity, component.world, anew)?))
+        }
+    }
+
+    /// A policy, to be asked again and again.
+    fn judge(&self, plugin: &Plugin, identity: Identity) -> Box<dyn Judge> {
+        let code = plugin.code.clone();
+        if plugin.manifest.component.native {
+            Box::new(native::Judge::new(code, identity, self.surroundings.programs.clone()))
+        } else {
+            Box::new(wasm::Judge::new(code, identity, self.workshop.clone()))
+        }
+    }
+
+    /// The digest of a plugin's component as it is now, in lower-case hexadecimal; none of one that is built in.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    pub fn component_digest(&self, plugin: &Plugin) -> Result<Option<String>, Error> {
+        match &plugin.code {
+            Code::Embedded(_) => Ok(None),
+            Code::File(code) => code.sha256_now().map(Some).map_err(Error::io("read", &code.file.named)),
+        }
+    }
+
+    /// Whether native extensions may run here.
+    pub fn runs_native_code(&self) -> bool {
+        self.surroundings.configuration.native
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.surroundings.places
+    }
+
+    fn configuration(&self) -> &Configuration {
+        &self.surroundings.configuration
+    }
+
+    /// All files of configuration and grants that don't count.
+    pub fn hidden(&self) -> Vec<Hidden> {
+        // One that isn't there, or can't be read, may be a policy.
+        let may_be_policy = |id: &PluginId| {
+            let found = self.look().plugins.get(id);
+            found.is_none_or(|found| found.manifest.component.world == World::PolicyValidator)
+        };
+        hidden::all(self.places(), &may_be_policy)
+    }
+
+    /// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+    pub fn missing(&self) -> Vec<(PluginId, String)> {
+        missed::missing(self.look(), &self.configuration().judging.mandatory)
+    }
+
+    /// A plugin whose manifest is good, by its id.
+    ///
+    /// # Errors
+    /// [`Error`] that says what is wrong with it, or that there is none.
+    pub fn find(&self, name: &str) -> Result<&Plugin, Error> {
+        self.inventory()?;
+        self.look_for(name)
+    }
+
+    /// As [`Self::find`], among what could be found.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn look_for(&self, name: &str) -> Result<&Plugin, Error> {
+        let inventory = self.look();
+        if let Some(broken) = inventory.broken.iter().find(|broken| broken.id == name) {
+            return Err(problem(&broken.id, &*broken.reason, &*broken.fix));
+        }
+        let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
+        if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
+            let reason = format!("the configuration masks it in {}", masked.directory.display());
+            return Err(problem(name, reason, "take it out of [policy] masked"));
+        }
+        found.ok_or_else(|| {
+            let known = inventory.plugins.keys().map(PluginId::as_str);
+            let hint = nearest(name, known).map_or_else(
+                || "see what there is with: bootc-image plugin list".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            Error::NoSuchPlugin { name: name.to_owned(), hint }
+        })
+    }
+}
+
+impl PluginSet {
+    /// Who offers the format `name`: one that is held takes it from nobody. What can't be used is no typing error of the
+    /// user's.
+    fn formatter(&self, name: &str) -> Result<(&Plugin, &Format), FormatError> {
+        let unusable = |plugin: &PluginId, reason| FormatError::NotBegun { plugin: plugin.clone(), reason };
+        let inventory =
+            self.inventory().map_err(|error| unusable(&PluginId::unknown(), error.to_string()))?;
+        let offers = |plugin| {
+            let plugin: &Plugin = plugin;
+            let format = plugin.manifest.formats.iter().find(|format| format.name == name)?;
+            Some((plugin, format))
+        };
+        let offering = || inventory.plugins.values().filter_map(offers);
+        let mut enabled = offering().filter(|(plugin, _)| plugin.standing.is_enabled());
+        match (enabled.next(), enabled.next()) {
+            (Some(one), None) => Ok(one),
+            (Some((plugin, _)), Some((other, _))) => {
+                let reason = format!("{} offers the format {name}, too", other.manifest.id);
+                Err(unusable(&plugin.manifest.id, reason))
+            }
+            (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {
+                Some((id, Standing::Held { reason, fix })) => Err(unusable(id, format!("{reason}; {fix}"))),
+                _ => Err(FormatError::Unknown { name: name.to_owned() }),
+            },
+        }
+    }
+}
+
+impl Formats for PluginSet {
+    fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError> {
+        let enabled = self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled());
+        let claims = enabled.flat_map(|plugin| {
+            plugin.manifest.formats.iter().map(|format| FormatClaim {
+                plugin: plugin.manifest.id.clone(),
+                name: format.name.clone(),
+                summary: format.summary.clone(),
+                argument: format.argument.clone(),
+                columns: format.columns.clone(),
+                color: plugin.manifest.capabilities.iter().any(|wanted| wanted.capability.name == "color"),
+            })
+        });
+        let mut claims: Vec<FormatClaim> = claims.collect();
+        claims.sort_by(|a, b| (&a.name, &a.plugin).cmp(&(&b.name, &b.plugin)));
+        Ok(claims)
+    }
+
+    fn format(
+        &self,
+        wanted: Wanted<'_>,
+        rows: &Arc<Vec<ImageRow>>,
+        out: &mut dyn Write,
+    ) -> Result<(), FormatError> {
+        let (plugin, format) = self.formatter(wanted.format)?;
+        if format.argument.is_none() && wanted.argument.is_some() {
+            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
+        }
+        let list = List { format, rows, wanted };
+        let work = |out: &mut Printing<'_>| {
+            let loaded = self.load(plugin, false);
+            loaded.map_err(|unusable| Unformatted::Failed(unusable.to_string()))?.format(list, out)
+        };
+        printed(&plugin.manifest.id, out, work)
+    }
+}
+
+impl Plugins for PluginSet {
+    fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
+        let mut claims: Vec<CommandClaim> = Vec::new();
+        for plugin in self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled()) {
+            for claim in plugin.claims() {
+                if let Some(other) = claims.iter().find(|other| other.name == claim.name) {
+                    return Err(PluginSetError::ClaimedTwice {
+                        what: format!("command `{}`", claim.name),
+                        first: other.plugin.to_string(),
+                        second: claim.plugin.to_string(),
+                    });
+                }
+                claims.push(claim);
+            }
+        }
+        claims.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(claims)
+    }
+
+    fn held(&self, command: &str) -> Option<String> {
+        let inventory = self.inventory().ok()?;
+        let mut claiming = inventory
+            .plugins
+            .values()
+            .filter(|plugin| plugin.manifest.commands.iter().any(|claimed| claimed.name == command));
+        claiming.find_map(|plugin| match &plugin.standing {
+            Standing::Held { reason, fix } => {
+                Some(format!("plugin {} claims it, and is held: {reason}; {fix}", plugin.manifest.id))
+            }
+            Standing::Enabled => None,
+        })
+    }
+
+    fn granted(&self, plugin: &PluginId) -> Vec<Capability> {
+        let found = self.inventory().ok().and_then(|inventory| inventory.plugins.get(plugin));
+        let enabled = found.filter(|found| found.standing.is_enabled());
+        let wanted = enabled.into_iter().flat_map(|found| &found.manifest.capabilities);
+        wanted.map(|wanted| wanted.capability.clone()).collect()
+    }
+
+    fn broken(&self) -> Option<PluginSetError> {
+        let broken = match self.inventory() {
+            Ok(inventory) => inventory.broken.first()?,
+            Err(error) => return Some(error),
+        };
+        Some(PluginSetError::Manifest { plugin: broken.id.clone(), reason: broken.reason.clone() })
+    }
+
+    fn plan(
+        &self,
+        plugin: &PluginId,
+        name: &str,
+        args: &[String],
+        host: &dyn Host,
+    ) -> Result<Plan, PlanError> {
+        let unusable = |reason| PlanError::Unusable { plugin: plugin.clone(), reason };
+        let inventory = self.inventory().map_err(|error| unusable(error.to_string()))?;
+        let found = inventory.plugins.get(plugin).filter(|found| found.standing.is_enabled());
+        let found = found.ok_or_else(|| unusable("there is no such plugin".to_owned()))?;
+        if found.claims().all(|claim| claim.name != name) {
+            return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
+        }
+        let plan =
+            || self.load(found, false).map_err(|why| unusable(why.to_string()))?.plan(name, args, host);
+        caught(plan).unwrap_or_else(|panic| Err(unusable(Unusable::Panicked(panic).to_string())))
+    }
+
+    fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError> {
+        let inventory = self.inventory()?;
+        let policies = self.policies.get_or_init(|| {
+            let judging = |plugin: &&Plugin| plugin.manifest.component.world == World::PolicyValidator;
+            let plugins = inventory.plugins.values().filter(judging).map(|plugin| {
+                JudgingPlugin::new(plugin, self.identity(plugin), |identity| self.judge(plugin, identity))
+            });
+            let broken = inventory.broken.iter().filter_map(JudgingPlugin::broken);
+            plugins.chain(broken).collect()
+        });
+        Ok(policies.iter().map(|policy| policy as &dyn Policy).collect())
+    }
+
+    fn rest(&self) {
+        self.workshop.rest();
+    }
+
+    fn mandatory(&self) -> Vec<PluginId> {
+        let mandatory = self.look().grants.iter().filter(|grant| grant.mandatory);
+        mandatory.map(|grant| grant.plugin.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn missed(&self) -> Vec<Missed> {
+        missed::missed(self.look())
+    }
+
+    fn grant_for(&self, plugin: &str) -> Result<Grant, Error> {
+        self.to_grant(plugin)
+    }
+
+    fn approved_by_image(&self, plugin: &PluginId) -> Option<PathBuf> {
+        let inventory = self.look();
+        let found = inventory.plugins.get(plugin)?;
+        approved_by_image(found.place, &found.manifest, &found.manifest_sha256, &inventory.grants)
+    }
+
+    fn approve(&self, grant: &Grant) -> Result<PathBuf, Error> {
+        self.write_grant(grant)
+    }
+
+    fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
+        self.remove_grant(plugin)
+    }
+}
+
+fn problem(plugin: &str, reason: impl Into<String>, fix: impl Into<String>) -> Error {
+    Error::Plugin { plugin: plugin.to_owned(), reason: reason.into(), fix: fix.into() }
+}
+
+/// Has a list printed, and says how far that came.
+fn printed(
+    plugin: &PluginId,
+    out: &mut dyn Write,
+    work: impl FnOnce(&mut Printing<'_>) -> Result<(), Unformatted>,
+) -> Result<(), FormatError> {
+    let mut out = Printing::to(out);
+    let done = caught(|| work(&mut out));
+    let reason = match done {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(Unformatted::Output(error))) => return Err(FormatError::Output(error)),
+        Ok(Err(Unformatted::Usage(what))) if !out.begun => return Err(FormatError::Usage(what)),
+        Ok(Err(Unformatted::Usage(reason) | Unformatted::Failed(reason))) => reason,
+        Err(panic) => Unusable::Panicked(panic).to_string(),
+    };
+    let plugin = plugin.clone();
+    Err(if out.begun {
+        FormatError::Cut { plugin, reason }
+    } else {
+        FormatError::NotBegun { plugin, reason }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_cut_by_a_panic_only_if_it_had_begun() {
+        let id = PluginId::new("p").unwrap();
+        let print = |work: fn(&mut Printing<'_>)| {
+            let mut printed = Vec::new();
+            let done = super::printed(&id, &mut printed, |out| {
+                work(out);
+                panic!("of the host");
+            });
+            (done, printed)
+        };
+        let (done, printed) = print(|_| ());
+        assert!(matches!(done, Err(FormatError::NotBegun { .. })) && printed.is_empty(), "{done:?}");
+        let (done, printed) = print(|out| out.write_all(b"row").unwrap());
+        assert!(matches!(done, Err(FormatError::Cut { .. })) && printed == b"row", "{done:?}");
+    }
+}

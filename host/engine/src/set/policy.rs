@@ -1,0 +1,104 @@
+//! A plugin as the core's `Policy`: asked, or the reason why it can't be.
+
+use std::sync::{Arc, OnceLock};
+
+use bootc_image_core::plugin::{Opinion, Policy, PolicyFailure};
+use bootc_image_model::plugin::{Made, PluginId};
+use bootc_image_model::view::View;
+
+use crate::manifest::When;
+use crate::run::{Identity, Judge, NoOpinion};
+use crate::trust::code::hex;
+use crate::trust::inventory::{Broken, Plugin, Standing};
+
+/// A plugin that judges, or that might if it weren't broken.
+pub(crate) struct JudgingPlugin {
+    plugin: PluginId,
+    parts: Option<Parts>,
+    made: OnceLock<Option<Made>>,
+    when: When,
+    before_lookup: bool,
+    judge: Result<Box<dyn Judge>, PolicyFailure>,
+}
+
+/// What it is made of. Settings are hashed only of those that are asked.
+struct Parts {
+    version: String,
+    code: String,
+    manifest: String,
+    settings: Arc<str>,
+}
+
+impl JudgingPlugin {
+    pub(crate) fn new(
+        plugin: &Plugin,
+        identity: Identity,
+        judge: impl FnOnce(Identity) -> Box<dyn Judge>,
+    ) -> Self {
+        let parts = plugin.manifest.component.sha256.as_ref().map(|code| Parts {
+            version: plugin.manifest.version.to_string(),
+            code: code.clone(),
+            manifest: plugin.manifest_sha256.clone(),
+            settings: identity.settings.clone(),
+        });
+        let judge = match &plugin.standing {
+            Standing::Enabled => Ok(judge(identity)),
+            Standing::Held { reason, fix } => {
+                Err(PolicyFailure { reason: reason.clone(), fix: fix.clone(), asked: false })
+            }
+        };
+        let component = &plugin.manifest.component;
+        let (when, before_lookup) = if plugin.when_counts {
+            (component.when.clone(), component.before_lookup)
+        } else {
+            (When::default(), true)
+        };
+        Self { plugin: plugin.manifest.id.clone(), parts, made: OnceLock::new(), when, before_lookup, judge }
+    }
+
+    /// None if it can't have been a policy.
+    pub(crate) fn broken(broken: &Broken) -> Option<Self> {
+        let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone(), asked: false };
+        broken.may_be_policy.then(|| Self {
+            plugin: PluginId::new(&broken.id).unwrap_or_else(|_| PluginId::unknown()),
+            parts: None,
+            made: OnceLock::new(),
+            when: When::default(),
+            before_lookup: true,
+            judge: Err(failure),
+        })
+    }
+}
+
+impl Policy for JudgingPlugin {
+    fn plugin(&self) -> &PluginId {
+        &self.plugin
+    }
+
+    fn made(&self) -> Option<&Made> {
+        let made = |parts: &Parts| Made {
+            version: parts.version.clone(),
+            code: parts.code.clone(),
+            manifest: parts.manifest.clone(),
+            settings: hex(parts.settings.as_bytes()),
+        };
+        self.made.get_or_init(|| self.parts.as_ref().map(made)).as_ref()
+    }
+
+    fn concerns(&self, view: &View) -> bool {
+        self.when.concerns(view)
+    }
+
+    fn judges_unresolved(&self) -> bool {
+        self.before_lookup
+    }
+
+    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure> {
+        let judge = self.judge.as_ref().map_err(Clone::clone)?;
+        judge.evaluate(view).map_err(|NoOpinion { reason, fix, asked }| PolicyFailure {
+            reason,
+            fix: fix.unwrap_or_else(|| format!("see: bootc-image plugin doctor {}", self.plugin)),
+            asked,
+        })
+    }
+}

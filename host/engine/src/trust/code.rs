@@ -1,0 +1,80 @@
+//! Where a plugin's code is, and reading it (D7). What runs is what was hashed: a file is compared with the digest that was
+//! approved as it is read, and found by nothing else.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+
+use bootc_image_model::digest::Digest;
+use bootc_image_model::weakened::is_off;
+use sha2::{Digest as _, Sha256};
+
+use crate::builtin::Artefact;
+use crate::places::{Located, Owner, open_trusted};
+use crate::unusable::Unusable;
+
+/// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
+const LARGEST: u64 = 128 << 20;
+
+/// Where a plugin's code comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Code {
+    /// It is part of this executable.
+    Embedded(Artefact),
+    /// A component or a library next to a manifest.
+    File(CodeFile),
+}
+
+/// A component or a library next to a manifest.
+#[derive(Debug, Clone)]
+pub(crate) struct CodeFile {
+    pub(crate) file: Located,
+    /// What its digest must be.
+    pub(crate) sha256: String,
+    pub(crate) owner: Owner,
+}
+
+impl CodeFile {
+    /// Its digest as it is now, in lower-case hexadecimal.
+    pub(crate) fn sha256_now(&self) -> io::Result<String> {
+        pass_on(&mut open_trusted(&self.file.real, self.owner)?, &mut io::sink())
+    }
+
+    /// Copies it as it was approved. Gives the file, of which all was read, and its digest.
+    pub(crate) fn copy(&self, copy: &mut dyn Write) -> Result<(File, String), Unusable> {
+        let mut file = open_trusted(&self.file.real, self.owner).map_err(|error| self.unreadable(error))?;
+        let found = pass_on(&mut file, copy).map_err(|error| self.unreadable(error))?;
+        let Self { file: Located { named, .. }, sha256, .. } = self;
+        if found != *sha256 && !is_off("digest") {
+            let named = named.display();
+            return Err(format!("{named} has the digest {found}, and its manifest says {sha256}").into());
+        }
+        Ok((file, found))
+    }
+
+    pub(crate) fn unreadable(&self, error: io::Error) -> Unusable {
+        format!("{}: {error}", self.file.named.display()).into()
+    }
+}
+
+/// Digest in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    Digest::of(bytes).hex().to_owned()
+}
+
+/// Copies code, and returns its digest. Memory doesn't grow with it.
+pub(crate) fn pass_on(file: &mut File, copy: &mut dyn Write) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut rest = LARGEST;
+    loop {
+        let count = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(format!("{:x}", digest.finalize()));
+        };
+        rest = rest
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)))?;
+        digest.update(bytes);
+        copy.write_all(bytes)?;
+    }
+}

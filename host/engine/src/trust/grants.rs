@@ -1,0 +1,310 @@
+//! The administrator's yes to plugins: drop-in files, written by hand or by `plugin approve`.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use bootc_image_model::capability::Capability;
+use bootc_image_model::grant::{Grant, Role};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_os::files::replace;
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::manifest::raw::RawCapability;
+use crate::places::{Located, Place, Places, drop_ins, read_text};
+use crate::strict::{Complaint, Source, named, one_of, sha256 as sha256_text};
+
+/// A grants file.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawGrants {
+    /// Plugins that may run.
+    #[serde(default)]
+    grant: Vec<RawGrant>,
+}
+
+/// A plugin that may run.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct RawGrant {
+    /// Its id.
+    #[cfg_attr(test, schemars(with = "String"))]
+    plugin: Spanned<String>,
+    /// Digest of its component in lower-case hexadecimal. Only in the OS image it may be left out, and never of native code:
+    /// the image vouches for what is in it.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    sha256: Option<Spanned<String>>,
+    /// Digest of its manifest, likewise.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    manifest: Option<Spanned<String>>,
+    /// `native`, if it is native code: it runs with full authority.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    kind: Option<Spanned<String>>,
+    /// What it was approved as: `policy`, `format` or `command`. A policy that is gone is missed.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    role: Option<Spanned<String>>,
+    /// Of a policy: whether everything is denied where it isn't.
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    mandatory: Option<Spanned<bool>>,
+    /// What it may ask the host for.
+    #[serde(default)]
+    capability: Vec<RawCapability>,
+}
+
+/// A grant that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub(crate) plugin: PluginId,
+    /// None: whatever component the OS image has.
+    pub(crate) sha256: Option<String>,
+    pub(crate) manifest: Option<String>,
+    /// Whether it is about native code.
+    pub(crate) native: bool,
+    /// What it was approved as, if the grant says so.
+    pub(crate) role: Option<Role>,
+    /// Whether everything is denied where it isn't.
+    pub(crate) mandatory: bool,
+    pub(crate) capabilities: Vec<Capability>,
+    pub(crate) file: PathBuf,
+    /// Where it was found: a grant of the image is about plugins of the image alone.
+    pub(crate) place: Place,
+}
+
+impl Found {
+    /// Digest of the component that it is about, in lower-case hexadecimal; none: whatever component the OS image has.
+    pub fn sha256(&self) -> Option<&str> {
+        self.sha256.as_deref()
+    }
+
+    /// Digest of the manifest that it is about, likewise.
+    pub fn manifest(&self) -> Option<&str> {
+        self.manifest.as_deref()
+    }
+
+    /// Whether it approves a policy: nothing else can be mandatory.
+    pub(crate) fn is_of_policy(&self) -> bool {
+        self.mandatory || self.role == Some(Role::Policy)
+    }
+
+    /// Whether `plugin revoke` removes it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.place != Place::Image && self.file.file_stem() == Some(self.plugin.as_str().as_ref())
+    }
+
+    /// What to do with it if it isn't to be missed.
+    pub(crate) fn how_to_revoke(&self) -> String {
+        if self.is_own() {
+            format!("revoke the approval with: bootc-image plugin revoke {}", self.plugin)
+        } else {
+            format!("take it out of {}", self.file.display())
+        }
+    }
+}
+
+/// Why a plugin that is no policy isn't approved, if it was approved as one: the guard would go without a word. Beside it, what
+/// to do next.
+pub(crate) fn was_policy(grants: &[Found], plugin: &PluginId) -> Option<(String, String)> {
+    let grant = grants.iter().find(|grant| grant.plugin == *plugin && grant.is_of_policy())?;
+    let reason = format!("{} approves it as a policy, and it isn't one any more", grant.file.display());
+    Some((reason, as_guard_no_more(grant)))
+}
+
+/// What to do where a policy that was approved has become something else.
+pub(crate) fn as_guard_no_more(grant: &Found) -> String {
+    let how = if grant.is_own() {
+        format!("bootc-image plugin revoke {}", grant.plugin)
+    } else {
+        grant.how_to_revoke()
+    };
+    format!("if it is to guard nothing from now on: {how}")
+}
+
+/// Reads all grants that can be read. Beside them, why others can't.
+pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
+    let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
+    let mut problems: Vec<String> =
+        drop_ins.problems.iter().map(|error| format!("the grants can't be read: {error}")).collect();
+    let mut found = Vec::new();
+    for (place, file) in &drop_ins.files {
+        match read_file(places, **place, file) {
+            Ok(grants) => found.extend(grants),
+            Err(why) => problems.push(format!("{}: {why}", file.named.display())),
+        }
+    }
+    (found, problems)
+}
+
+/// Reads a grants file.
+pub(crate) fn read_file(places: &Places, place: Place, file: &Located) -> Result<Vec<Found>, String> {
+    let text = read_text(&file.real, places.owner(place)).map_err(|error| error.to_string())?;
+    parse(&text, place, &file.named).map_err(|complaint| complaint.to_string())
+}
+
+/// Reads the text of a grants file that was found in `place` as `file`.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Complaint> {
+    let source = Source(text);
+    let raw: RawGrants = toml::from_str(text).map_err(|error| source.syntax(&error))?;
+    let grant = |raw: &RawGrant| {
+        let plugin = source.id(&raw.plugin, "plugin")?;
+        let sha256 = source.maybe(raw.sha256.as_ref(), "sha256", sha256_text)?;
+        let manifest = source.maybe(raw.manifest.as_ref(), "manifest", sha256_text)?;
+        let kind = |text: &str| one_of(text, &["native"], "a kind of plugins").map(drop);
+        let native = source.maybe(raw.kind.as_ref(), "kind", kind)?.is_some();
+        let role = |text: &str| named(text, Role::ALL, |role| role.name(), "what a plugin is approved as");
+        let role = source.maybe(raw.role.as_ref(), "role", role)?;
+        let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
+        if let (Some(mandatory), Some(Role::Format | Role::Command)) = (mandatory, role) {
+            return Err(source.complain(mandatory.span(), "mandatory", "only a policy can be mandatory"));
+        }
+        let mandatory = mandatory.is_some();
+        for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
+            if given.is_none() && (place != Place::Image || native) {
+                let what = format!(
+                    "missing: say what of {plugin} may run, with sha256sum of its component or library and of its plugin.toml"
+                );
+                return Err(source.complain(raw.plugin.span(), key, what));
+            }
+        }
+        let mut capabilities =
+            raw.capability.iter().map(|raw| raw.capability(source)).collect::<Result<Vec<_>, _>>()?;
+        capabilities.sort();
+        Ok(Found {
+            plugin,
+            sha256,
+            manifest,
+            native,
+            role,
+            mandatory,
+            capabilities,
+            file: file.to_owned(),
+            place,
+        })
+    };
+    raw.grant.iter().map(grant).collect()
+}
+
+/// Where `plugin approve` writes.
+pub(crate) fn file_of(places: &Places, plugin: &PluginId) -> Option<PathBuf> {
+    let (_, directory) = places.grants.last()?;
+    Some(directory.join(format!("{plugin}.toml")))
+}
+
+/// Writes a grant, in the place of an earlier one. On disk when this returns.
+pub(crate) fn write(path: &Path, grant: &Grant) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    // Hidden, so that half a file is no grant.
+    let unfinished = directory.join(format!(".{}.unfinished", grant.plugin));
+    let text = text(grant)?;
+    replace(path, &unfinished, 0o644, |file| file.write_all(text.as_bytes()))?;
+    File::open(directory)?.sync_all()
+}
+
+/// A grants file as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    grant: [WrittenGrant<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct WrittenGrant<'a> {
+    plugin: &'a str,
+    sha256: &'a str,
+    manifest: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    role: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mandatory: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    capability: Vec<WrittenCapability<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenCapability<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+}
+
+fn text(grant: &Grant) -> io::Result<String> {
+    let Grant { plugin, sha256, manifest, native, role, mandatory, capabilities } = grant;
+    let capabilities =
+        capabilities.iter().map(|Capability { name, scope }| WrittenCapability { name, scope });
+    let written = Written {
+        grant: [WrittenGrant {
+            plugin: plugin.as_str(),
+            sha256,
+            manifest,
+            kind: native.then_some("native"),
+            role: role.name(),
+            mandatory: *mandatory,
+            capability: capabilities.collect(),
+        }],
+    };
+    let full_authority = if *native { "# It runs with full authority.\n" } else { "" };
+    let grant = toml::to_string(&written).map_err(io::Error::other)?;
+    Ok(format!("# Written by: bootc-image plugin approve {plugin}\n{full_authority}{grant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_granted() {
+        let capability =
+            |name: &str, scope: &str| Capability { name: name.to_owned(), scope: scope.to_owned() };
+        let awkward = "/srv/e\u{301} \"\\u{e9}' # ]";
+        for (native, role, mandatory, capabilities) in [
+            (false, Role::Policy, true, Vec::new()),
+            (false, Role::Command, false, Vec::new()),
+            (true, Role::Format, false, vec![capability("color", ""), capability("podman-reads", awkward)]),
+        ] {
+            let grant = Grant {
+                plugin: PluginId::new("p").unwrap(),
+                sha256: "0".repeat(64),
+                manifest: "1".repeat(64),
+                native,
+                role,
+                mandatory,
+                capabilities,
+            };
+            let file = Path::new("/etc/bootc-image/grants.d/p.toml");
+            let found = parse(&text(&grant).unwrap(), Place::Site, file).unwrap();
+            let [found] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!((found.sha256(), found.manifest()), (Some(&*grant.sha256), Some(&*grant.manifest)));
+            assert_eq!((&found.plugin, found.native), (&grant.plugin, native));
+            assert_eq!((found.role, found.mandatory), (Some(role), mandatory));
+            assert_eq!(found.capabilities, grant.capabilities);
+        }
+    }
+
+    #[test]
+    fn only_policies_are_mandatory_and_what_a_grant_is_for_may_be_left_out() {
+        let read = |rest: &str| {
+            let text = format!("[[grant]]\nplugin = \"p\"\n{rest}\n");
+            let found = parse(&text, Place::Image, Path::new("p.toml")).map_err(|error| error.to_string())?;
+            Ok::<_, String>((found[0].role, found[0].mandatory))
+        };
+        assert_eq!(read(""), Ok((None, false)));
+        assert_eq!(read("mandatory = true"), Ok((None, true)));
+        assert_eq!(read("role = \"policy\"\nmandatory = true"), Ok((Some(Role::Policy), true)));
+        assert_eq!(read("role = \"format\"\nmandatory = false"), Ok((Some(Role::Format), false)));
+        assert_eq!(
+            read("role = \"format\"\nmandatory = true").unwrap_err(),
+            "line 4: `mandatory`: only a policy can be mandatory"
+        );
+        let unknown = read("role = \"polcy\"").unwrap_err();
+        assert!(unknown.starts_with("line 3: `role`: \"polcy\"") && unknown.contains("policy"), "{unknown}");
+    }
+}

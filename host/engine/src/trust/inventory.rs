@@ -1,0 +1,344 @@
+//! What plugins there are: found in their places, their manifests read, and compared with what was granted. Nothing of a
+//! component is looked at here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bootc_image_core::plugin::{CommandClaim, PluginSetError};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::weakened::is_off;
+
+use super::code::{self, Code, CodeFile};
+use super::grants::{self, Found};
+use super::standing::{native_standing, standing, when_counts};
+use super::surroundings::Surroundings;
+use crate::builtin::Builtin;
+use crate::manifest::Manifest;
+use crate::places::{Located, Owner, Place, Places, read_text, trusted_directory, trusted_entry};
+use crate::sanitize::sanitize;
+
+pub use super::standing::Standing;
+
+/// A manifest's name.
+const MANIFEST: &str = "plugin.toml";
+
+/// All plugins, usable or not.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Those whose manifests are good and whose ids are theirs alone.
+    pub plugins: BTreeMap<PluginId, Plugin>,
+    /// The others.
+    pub broken: Vec<Broken>,
+    /// Those that the configuration masks.
+    pub masked: Vec<Masked>,
+    /// What was granted.
+    pub(crate) grants: Vec<Found>,
+    /// Which grants and directories can't be read: nothing runs then, as nobody knows what is missing.
+    pub problems: Vec<PluginSetError>,
+}
+
+/// A plugin that the configuration masks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Masked {
+    /// Its id, from its directory.
+    pub id: String,
+    /// Where it is.
+    pub place: Place,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Digest of its manifest in lower-case hexadecimal, if that can be read.
+    pub(crate) manifest_sha256: Option<String>,
+}
+
+/// A plugin whose manifest is good.
+#[derive(Debug)]
+pub struct Plugin {
+    /// Where it was found; none: it is part of this executable.
+    pub place: Option<Place>,
+    /// Its directory, or what stands for it.
+    pub origin: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Whether it may run.
+    pub standing: Standing,
+    /// Whether its manifest may say what it is asked about, if it is a policy.
+    pub(crate) when_counts: bool,
+    /// Digest of its manifest in lower-case hexadecimal.
+    pub manifest_sha256: String,
+    pub(crate) code: Code,
+}
+
+/// A plugin that can't be used at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Its id, from its directory.
+    pub id: String,
+    /// Its directory.
+    pub origin: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do next.
+    pub fix: String,
+    /// Whether it could have been a policy: then nothing that it might have judged runs.
+    pub may_be_policy: bool,
+}
+
+impl Plugin {
+    /// What its manifest claims.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = CommandClaim> {
+        let id = &self.manifest.id;
+        self.manifest.commands.iter().map(|command| CommandClaim {
+            plugin: id.clone(),
+            name: command.name.clone(),
+            summary: command.summary.clone(),
+        })
+    }
+}
+
+impl Inventory {
+    pub(crate) fn take(surroundings: &Surroundings) -> Self {
+        let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
+        let (grants, problems) = grants::read(&surroundings.places);
+        let mut of_plugins: BTreeMap<PluginId, Vec<Found>> = BTreeMap::new();
+        for grant in &grants {
+            of_plugins.entry(grant.plugin.clone()).or_default().push(grant.clone());
+        }
+        let problems = problems.into_iter().map(|reason| cannot("grants", reason)).collect();
+        let mut inventory = Self { grants, problems, ..Self::default() };
+        for builtin in &surroundings.builtins {
+            inventory.add(embedded(builtin));
+        }
+        for (place, directory) in &surroundings.places.plugins {
+            let found = directories(&surroundings.places, *place, directory).unwrap_or_else(|error| {
+                let what = directory.display().to_string();
+                inventory.problems.push(cannot(&what, error.to_string()));
+                Vec::new()
+            });
+            for located in found {
+                let name = located.real.file_name().unwrap_or_default();
+                let id = name.to_string_lossy().into_owned();
+                let masks = &surroundings.configuration.masked;
+                if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
+                    let manifest = manifest_text(&located, surroundings.places.owner(*place)).ok();
+                    let manifest_sha256 = manifest.map(|text| code::hex(text.as_bytes()));
+                    let directory = located.named;
+                    tracing::info!(plugin = id, directory = %directory.display(), "masked by the configuration");
+                    inventory.masked.push(Masked { id, place: *place, directory, manifest_sha256 });
+                } else {
+                    inventory.add(read(surroundings, *place, &id, &located, &of_plugins));
+                }
+            }
+        }
+        inventory
+    }
+
+    /// Whether a plugin of this id is there, in whatever state.
+    pub(crate) fn has(&self, id: &PluginId) -> bool {
+        self.plugins.contains_key(id)
+            || self.broken.iter().any(|broken| broken.id == id.as_str())
+            || self.masked.iter().any(|masked| masked.id == id.as_str())
+    }
+
+    /// Two of one id are none: nobody could tell which one is meant.
+    fn add(&mut self, read: Result<Plugin, Broken>) {
+        let (id, origin) = match &read {
+            Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
+            Err(broken) => (broken.id.clone(), broken.origin.clone()),
+        };
+        if is_off("equal-ids") && PluginId::new(&id).is_ok_and(|id| self.plugins.contains_key(&id)) {
+            return;
+        }
+        let earlier =
+            PluginId::new(&id).ok().and_then(|id| self.plugins.remove(&id)).map(|plugin| plugin.origin);
+        let earlier = earlier.or_else(|| {
+            self.broken.iter().find(|broken| broken.id == id).map(|broken| broken.origin.clone())
+        });
+        match (earlier, read) {
+            (None, Ok(plugin)) => {
+                self.plugins.insert(plugin.manifest.id.clone(), plugin);
+            }
+            (None, Err(broken)) => self.broken.push(broken),
+            (Some(first), _) => {
+                self.broken.retain(|broken| broken.id != id);
+                self.broken.push(Broken {
+                    reason: format!("plugin id `{id}` is claimed by both {first} and {origin}"),
+                    fix: "remove one, or say which one doesn't count: [policy] masked in the configuration"
+                        .to_owned(),
+                    origin,
+                    id,
+                    may_be_policy: true,
+                });
+            }
+        }
+    }
+}
+
+/// The directories of the plugins in a place, sorted.
+fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<Located>> {
+    let Some(real) = trusted_directory(directory, places.owner(place))? else { return Ok(Vec::new()) };
+    let located = Located { named: directory.to_owned(), real };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&located.real)? {
+        let entry = entry?;
+        // A file is no plugin, and a hidden directory is one that is being installed. A link is looked at, and refused.
+        let name = entry.file_name();
+        // Nor is a directory such as a file system's own lost+found.
+        let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
+            || entry.path().join(MANIFEST).exists();
+        if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
+            found.push(located.join(name));
+        }
+    }
+    found.sort_by(|a, b| a.real.cmp(&b.real));
+    Ok(found)
+}
+
+fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
+    let Builtin { origin, manifest: text, artefact, component_sha256 } = builtin;
+    let broken = |id: &str, reason: String| Broken {
+        id: id.to_owned(),
+        origin: origin.to_string(),
+        reason,
+        fix: "install bootc-image again".to_owned(),
+        may_be_policy: Manifest::may_be_policy(text),
+    };
+    let manifest = Manifest::parse(text).map_err(|error| broken(origin, error.to_string()))?;
+    match &manifest.component.sha256 {
+        Some(digest) if digest != component_sha256 => {
+            let reason = format!("it names component {digest}, but there is {component_sha256}");
+            Err(broken(manifest.id.as_str(), reason))
+        }
+        _ => Ok(Plugin {
+            place: None,
+            origin: origin.to_string(),
+            manifest,
+            standing: Standing::Enabled,
+            when_counts: true,
+            manifest_sha256: code::hex(text.as_bytes()),
+            code: Code::Embedded(artefact.clone()),
+        }),
+    }
+}
+
+/// Reads the manifest in a plugin's directory.
+fn manifest_text(directory: &Located, owner: Owner) -> io::Result<String> {
+    trusted_entry(&directory.real, owner)?;
+    read_text(&directory.join(MANIFEST).real, owner)
+}
+
+fn read(
+    surroundings: &Surroundings,
+    place: Place,
+    id: &str,
+    directory: &Located,
+    grants: &BTreeMap<PluginId, Vec<Found>>,
+) -> Result<Plugin, Broken> {
+    let owner = surroundings.places.owner(place);
+    let origin = directory.named.display().to_string();
+    let broken = |reason: String, fix: &str, may_be_policy| Broken {
+        id: sanitize(id),
+        origin: origin.clone(),
+        reason,
+        fix: fix.to_owned(),
+        may_be_policy,
+    };
+    let Located { named, .. } = directory.join(MANIFEST);
+    let text = manifest_text(directory, owner).map_err(|error| {
+        broken(format!("{}: {error}", named.display()), "mend it, or remove its directory", true)
+    })?;
+    let may_be_policy = Manifest::may_be_policy(&text);
+    let wrong = |what: String| {
+        broken(format!("{}: {what}", named.display()), "mend the manifest, or mask the plugin", may_be_policy)
+    };
+    let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    if manifest.id.as_str() != id {
+        let within = directory.named.parent().unwrap_or(Path::new("/")).display();
+        let fix = format!("call the directory {}, or move it out of {within}", manifest.id);
+        let what = format!("`id`: it is {}, and its directory is called {id}", manifest.id);
+        return Err(Broken { fix, ..wrong(what) });
+    }
+    let Some(sha256) = manifest.component.sha256.clone() else {
+        return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
+    };
+    let manifest_sha256 = code::hex(text.as_bytes());
+    let grants = grants.get(&manifest.id).map_or(&[][..], Vec::as_slice);
+    let is_mandatory = surroundings.configuration.judging.mandatory.contains(&manifest.id);
+    let standing = native_standing(surroundings, place, &manifest)
+        .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
+    let when_counts =
+        standing.is_enabled() || when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
+    let code = Code::File(CodeFile { file: directory.join(&manifest.component.file), sha256, owner });
+    Ok(Plugin { place: Some(place), origin, manifest, standing, when_counts, manifest_sha256, code })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::formats::{Formats as _, Wanted};
+    use crate::set::PluginSet;
+    use crate::trust::configuration::Configuration;
+
+    pub(crate) const COMPONENT: &str = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
+
+    pub(crate) fn manifest(id: &str, rest: &str) -> String {
+        let world = if rest.contains("[[format]]") { "format/output" } else { "policy/validator" };
+        format!(
+            "schema = 1\nid = {id:?}\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[component]]\nfile = \"p.wasm\"\n\
+             world = \"bootc-image:{world}\"\nsha256 = \"{COMPONENT}\"\n{rest}"
+        )
+    }
+
+    /// A set of plugins in a directory of the user's who runs the test.
+    fn set(plugins: &[(&str, String)], grants: &str) -> (PluginSet, tempfile::TempDir) {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        for (id, manifest) in plugins {
+            fs::create_dir_all(path("plugins").join(id)).unwrap();
+            fs::write(path("plugins").join(id).join(MANIFEST), manifest).unwrap();
+        }
+        fs::create_dir(path("grants.d")).unwrap();
+        fs::write(path("grants.d/a.toml"), grants).unwrap();
+        let places = Places {
+            plugins: vec![(Place::User, path("plugins"))],
+            grants: vec![(Place::User, path("grants.d"))],
+            user: Some(rustix::process::geteuid().as_raw()),
+            ..Places::default()
+        };
+        let configuration = Configuration::default();
+        (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
+    }
+
+    #[test]
+    fn a_directory_that_was_renamed_is_called_as_it_was_or_moved_away() {
+        let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
+        let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
+        let within = scratch.path().join("plugins");
+        assert!(renamed.reason.contains("`id`: it is p, and its directory is called p-old"), "{renamed:?}");
+        assert_eq!(renamed.fix, format!("call the directory p, or move it out of {}", within.display()));
+        assert_eq!(other.fix, "mend the manifest, or mask the plugin");
+    }
+
+    #[test]
+    fn a_format_that_is_held_takes_nothing_from_one_that_is_enabled() {
+        let offers = "[[format]]\nname = \"bars\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
+        let plugins = ["a", "b"].map(|id| (id, manifest(id, offers)));
+        let granted = |id: &str| {
+            let digest = code::hex(manifest(id, offers).as_bytes());
+            format!("[[grant]]\nplugin = {id:?}\nsha256 = \"{COMPONENT}\"\nmanifest = \"{digest}\"\n")
+        };
+        let says = |grants: &str| {
+            let (set, _scratch) = set(&plugins, grants);
+            let wanted = Wanted { format: "bars", argument: None, terminal: false, color: false };
+            set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
+        };
+        // It has no component, which is looked for only once it is chosen.
+        for enabled in ["a", "b"] {
+            let said = says(&granted(enabled));
+            assert!(said.contains(enabled) && said.contains("p.wasm"), "{said}");
+        }
+        assert!(says(&format!("{}{}", granted("a"), granted("b"))).contains("b offers the format bars, too"));
+        assert!(says("").contains("nobody has approved it"));
+    }
+}

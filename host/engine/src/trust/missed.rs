@@ -1,0 +1,73 @@
+//! Policies that were approved, or must be there, and aren't.
+
+use bootc_image_core::plugin::Missed;
+use bootc_image_model::plugin::PluginId;
+
+use super::grants::Found;
+use super::inventory::{Inventory, Masked};
+use crate::manifest::World;
+use crate::places::Place;
+use crate::sanitize::sanitize;
+
+/// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(PluginId, String)> {
+    let granted = inventory.grants.iter().filter(|grant| grant.mandatory);
+    let granted = granted.map(|grant| {
+        (&grant.plugin, format!("{} approved it as mandatory", sanitize(&grant.file.display().to_string())))
+    });
+    let configured = configured.iter().map(|id| (id, "[policy] mandatory names it".to_owned()));
+    let mut missing: Vec<(PluginId, String)> = Vec::new();
+    for (id, who) in configured.chain(granted) {
+        if !inventory.has(id) && missing.iter().all(|(other, _)| other != id) {
+            missing.push((id.clone(), format!("{who}, and it isn't installed: everything is denied")));
+        }
+    }
+    missing.sort();
+    missing
+}
+
+/// Policies that were approved, and are none any more. One that is held or broken denies, and isn't among them; one that is
+/// masked where it was approved isn't to be asked.
+pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
+    // Nothing runs, and what is there can't be told.
+    if !inventory.problems.is_empty() {
+        return Vec::new();
+    }
+    let mut all: Vec<Missed> = Vec::new();
+    for grant in inventory.grants.iter().filter(|grant| grant.is_of_policy()) {
+        let Found { plugin, file, .. } = grant;
+        let id = plugin.as_str();
+        let found = inventory.plugins.get(plugin).map(|found| found.manifest.component.world);
+        let broken =
+            inventory.broken.iter().find(|broken| broken.id == id).map(|broken| broken.may_be_policy);
+        let why = match (found, broken) {
+            (Some(World::PolicyValidator), _) | (_, Some(true)) => continue,
+            (Some(_), _) | (_, Some(false)) => "isn't a policy any more",
+            (None, None) if inventory.masked.iter().any(|masked| is_of_masked(grant, masked)) => continue,
+            (None, None) if inventory.masked.iter().any(|masked| is_in_place_of(grant, masked)) => {
+                "is there in another version only, which is masked"
+            }
+            (None, None) => "isn't installed",
+        };
+        if all.iter().all(|missed| missed.plugin != *plugin) {
+            all.push(Missed { plugin: plugin.clone(), file: file.clone(), why });
+        }
+    }
+    all
+}
+
+/// Whether a grant is about a copy that is masked.
+fn is_of_masked(grant: &Found, masked: &Masked) -> bool {
+    let differs = |masked: &String| grant.manifest().is_some_and(|granted| granted != masked);
+    is_in_place_of(grant, masked) && !masked.manifest_sha256.as_ref().is_some_and(differs)
+}
+
+/// Whether a copy that is masked is where the one would be that a grant is about: the same one somewhere else excuses nothing.
+fn is_in_place_of(grant: &Found, masked: &Masked) -> bool {
+    let place = match grant.place {
+        Place::Image => masked.place == Place::Image,
+        Place::User => masked.place == Place::User,
+        Place::Installed | Place::Site => matches!(masked.place, Place::Installed | Place::Site),
+    };
+    place && masked.id == grant.plugin.as_str()
+}

@@ -1,0 +1,261 @@
+//! Whether a plugin may run: what it asks for, compared with what was granted.
+
+use std::path::PathBuf;
+
+use bootc_image_model::capability::Capability;
+use bootc_image_model::weakened::is_off;
+
+use super::grants::{self, Found};
+use super::surroundings::Surroundings;
+use crate::manifest::{Manifest, World};
+use crate::places::Place;
+
+/// Whether a plugin may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It was granted what it asks for.
+    Enabled,
+    /// It wasn't, or not all of it.
+    Held {
+        /// Why.
+        reason: String,
+        /// What to do next.
+        fix: String,
+    },
+}
+
+impl Standing {
+    /// Whether it may run.
+    pub fn is_enabled(&self) -> bool {
+        *self == Self::Enabled
+    }
+}
+
+/// Why native code can't run whatever was granted to it, if it can't.
+pub(crate) fn native_standing(
+    surroundings: &Surroundings,
+    place: Place,
+    manifest: &Manifest,
+) -> Option<Standing> {
+    let held = |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
+    if !manifest.component.native {
+        None
+    } else if place == Place::User {
+        let fix = "have an administrator install it in /var/lib/bootc-image/plugins";
+        Some(held("it is native code, and only root's runs", fix))
+    } else if !surroundings.configuration.native && !is_off("native") {
+        let fix =
+            "if native code may run with full authority here: [native] enabled = true in the configuration";
+        Some(held("native extensions are off on this host", fix))
+    } else {
+        None
+    }
+}
+
+/// Whether a grant is about a plugin that is called so and is there.
+fn is_about(grant: &Found, place: Place, manifest: &Manifest) -> bool {
+    grant.plugin == manifest.id
+        && match grant.place {
+            Place::Image => place == Place::Image,
+            Place::User => place == Place::User,
+            Place::Installed | Place::Site => true,
+        }
+}
+
+fn is_of_manifest(grant: &Found, manifest_sha256: &str) -> bool {
+    grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256)
+}
+
+/// Whether a manifest may say what its policy is asked about while that is held. Where the administrator knows the policy,
+/// only one that was approved may: with a narrower `when` another would switch it off.
+pub(crate) fn when_counts(
+    place: Place,
+    manifest: &Manifest,
+    manifest_sha256: &str,
+    grants: &[Found],
+    is_mandatory: bool,
+) -> bool {
+    let approves = |grant: &Found| {
+        is_about(grant, place, manifest)
+            && grant.native == manifest.component.native
+            && is_of_manifest(grant, manifest_sha256)
+    };
+    let is_known = is_mandatory || grants.iter().any(|grant| grant.plugin == manifest.id);
+    !is_known || grants.iter().any(approves)
+}
+
+/// Compares what a plugin asks for with what was granted to it.
+pub(crate) fn standing(
+    place: Place,
+    manifest: &Manifest,
+    sha256: &str,
+    manifest_sha256: &str,
+    grants: &[Found],
+) -> Standing {
+    let id = &manifest.id;
+    let about = |grant: &&Found| is_about(grant, place, manifest);
+    let (of_plugin, of_another_kind): (Vec<&Found>, Vec<&Found>) =
+        grants.iter().filter(about).partition(|grant| grant.native == manifest.component.native);
+    let was_policy = match manifest.component.world {
+        World::PolicyValidator => None,
+        World::CommandWrapper | World::FormatOutput => grants::was_policy(grants, id),
+    };
+    // What isn't approved isn't recommended either.
+    let fix = was_policy.map_or_else(
+        || format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}"),
+        |(_, fix)| fix,
+    );
+    if is_off("grants") {
+        return Standing::Enabled;
+    }
+    if let ([], [grant, ..]) = (of_plugin.as_slice(), of_another_kind.as_slice()) {
+        let file = grant.file.display();
+        let reason = if grant.native {
+            format!("{file} is about native code, and it is a component")
+        } else {
+            format!("{file} doesn't say kind = \"native\", and it is native code")
+        };
+        return Standing::Held { reason, fix };
+    }
+    if of_plugin.is_empty() {
+        return Standing::Held { reason: "nobody has approved it".to_owned(), fix };
+    }
+    let of_component: Vec<&Found> = of_plugin
+        .into_iter()
+        .filter(|grant| grant.sha256.as_deref().is_none_or(|digest| digest == sha256))
+        .collect();
+    if of_component.is_empty() {
+        let reason = format!(
+            "another {} of it was approved than {sha256}, which is there now",
+            manifest.component.what()
+        );
+        return Standing::Held { reason, fix };
+    }
+    let (of_manifest, of_another): (Vec<&Found>, Vec<&Found>) =
+        of_component.into_iter().partition(|grant| is_of_manifest(grant, manifest_sha256));
+    // What was granted to another manifest counts for nothing; it tells what is new in this one.
+    let is_approved = !of_manifest.is_empty();
+    let compared = if is_approved { of_manifest } else { of_another };
+    let granted: Vec<&Capability> = compared.iter().flat_map(|grant| &grant.capabilities).collect();
+    let missing: Vec<String> = manifest
+        .capabilities
+        .iter()
+        .filter(|wanted| !granted.contains(&&wanted.capability))
+        .map(|wanted| format!("+ {} ({})", wanted.capability, wanted.reason))
+        .collect();
+    if missing.is_empty() && is_approved {
+        Standing::Enabled
+    } else if missing.is_empty() {
+        let reason =
+            "its manifest isn't the one that was approved: it may be asked less, or claim more".to_owned();
+        Standing::Held { reason, fix }
+    } else {
+        Standing::Held {
+            reason: format!("it asks for more than it was granted: {}", missing.join(", ")),
+            fix,
+        }
+    }
+}
+
+/// The file of the OS image that approves a plugin of its own, if what the image grants is enough.
+pub(crate) fn approved_by_image(
+    place: Option<Place>,
+    manifest: &Manifest,
+    manifest_sha256: &str,
+    grants: &[Found],
+) -> Option<PathBuf> {
+    let place = place.filter(|place| *place == Place::Image)?;
+    let of_image: Vec<Found> = grants
+        .iter()
+        .filter(|grant| grant.place == Place::Image && is_about(grant, place, manifest))
+        .cloned()
+        .collect();
+    let sha256 = manifest.component.sha256.as_deref()?;
+    let approves = standing(place, manifest, sha256, manifest_sha256, &of_image).is_enabled();
+    of_image.first().filter(|_| approves).map(|grant| grant.file.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::trust::code;
+    use crate::trust::inventory::tests::{COMPONENT, manifest};
+
+    fn grant(id: &str, manifest: &str, capabilities: &str) -> Found {
+        let digest = code::hex(manifest.as_bytes());
+        let text = format!(
+            "[[grant]]\nplugin = {id:?}\nsha256 = \"{COMPONENT}\"\nmanifest = \"{digest}\"\n{capabilities}"
+        );
+        grants::parse(&text, Place::Site, Path::new("p.toml")).unwrap().remove(0)
+    }
+
+    /// How a policy of the site stands with these grants, and whether its `when` counts.
+    fn stands(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
+        let (manifest, digest) = (Manifest::parse(text).unwrap(), code::hex(text.as_bytes()));
+        let counts = when_counts(Place::Site, &manifest, &digest, grants, is_mandatory);
+        (standing(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
+    }
+
+    #[test]
+    fn a_manifest_that_wasnt_approved_narrows_no_policy_that_the_administrator_knows() {
+        let (wide, narrow) =
+            (manifest("p", ""), manifest("p", "when = { operations = [\"set-unified\"] }\n"));
+        let approved = [grant("p", &wide, "")];
+        let of_another = [grant("q", &wide, "")];
+        assert_eq!(stands(&wide, &approved, true), (Standing::Enabled, true));
+        for (grants, is_mandatory, counts) in [
+            (&approved[..], false, false),
+            (&approved, true, false),
+            (&[], true, false),
+            (&[], false, true),
+            (&of_another, false, true),
+        ] {
+            let (standing, counted) = stands(&narrow, grants, is_mandatory);
+            assert!(!standing.is_enabled());
+            assert_eq!(counted, counts, "{grants:?} {is_mandatory}");
+        }
+    }
+
+    #[test]
+    fn what_was_granted_to_another_manifest_isnt_granted() {
+        let asks = |scope: &str| {
+            format!("[[capability]]\nname = \"podman-reads\"\nscope = {scope:?}\nreason = \"x\"\n")
+        };
+        let granted =
+            |scope: &str| format!("[[grant.capability]]\nname = \"podman-reads\"\nscope = {scope:?}\n");
+        let (earlier, now) = (manifest("p", &asks("/a")), manifest("p", &asks("/b")));
+        let earlier = grant("p", &earlier, &granted("/a"));
+        let reason = |grants: &[Found]| match stands(&now, grants, false).0 {
+            Standing::Held { reason, .. } => reason,
+            Standing::Enabled => String::new(),
+        };
+        let more = "it asks for more than it was granted: + podman-reads /b (x)";
+        assert_eq!(reason(std::slice::from_ref(&earlier)), more);
+        assert_eq!(reason(&[grant("p", &now, &granted("/b"))]), "");
+        // One grant names the manifest, and another the capability.
+        let of_another_manifest = grant("p", "another", &granted("/b"));
+        assert_eq!(reason(&[grant("p", &now, ""), of_another_manifest, earlier]), more);
+    }
+
+    #[test]
+    fn the_os_image_approves_what_is_its_own_and_asks_for_no_more() {
+        let asks = "[[capability]]\nname = \"podman-reads\"\nscope = \"/a\"\nreason = \"x\"\n";
+        let (plain, asking) = (manifest("p", ""), manifest("p", asks));
+        let of_image =
+            |text: &str| grants::parse(text, Place::Image, Path::new("/usr/p.toml")).unwrap().remove(0);
+        let granted = of_image("[[grant]]\nplugin = \"p\"\n");
+        let approved = |text: &str, place: Option<Place>, grants: &[Found]| {
+            let digest = code::hex(text.as_bytes());
+            approved_by_image(place, &Manifest::parse(text).unwrap(), &digest, grants).is_some()
+        };
+        assert!(approved(&plain, Some(Place::Image), std::slice::from_ref(&granted)));
+        assert!(!approved(&asking, Some(Place::Image), std::slice::from_ref(&granted)));
+        for place in [None, Some(Place::Installed), Some(Place::Site)] {
+            assert!(!approved(&plain, place, std::slice::from_ref(&granted)), "{place:?}");
+        }
+        let of_site = grant("p", &plain, "");
+        assert!(!approved(&plain, Some(Place::Image), &[of_site]));
+    }
+}

@@ -1,0 +1,72 @@
+//! A policy that is a component. It is loaded and linked once, and each run has a store of its own.
+
+use std::sync::{Arc, OnceLock};
+
+use bootc_image_core::plugin::Opinion;
+use bootc_image_model::view::View;
+
+use super::bindings::validator::ValidatorPre;
+use super::guest::Guest;
+use super::runtime::{Runs, Runtime, unlinked};
+use super::workshop::Workshop;
+use super::{policies, stopped, texts};
+use crate::manifest::World;
+use crate::run::caught::caught;
+use crate::run::{self, Identity, NoOpinion, answers};
+use crate::trust::code::Code;
+use crate::unusable::Unusable;
+
+/// A policy that is a component.
+pub(crate) struct Judge {
+    code: Code,
+    identity: Identity,
+    workshop: Arc<Workshop>,
+    ready: OnceLock<Result<Ready, Unusable>>,
+}
+
+/// What runs again and again.
+struct Ready {
+    pre: ValidatorPre<Guest>,
+    wasi: bool,
+}
+
+impl Judge {
+    pub(crate) fn new(code: Code, identity: Identity, workshop: Arc<Workshop>) -> Self {
+        Self { code, identity, workshop, ready: OnceLock::new() }
+    }
+
+    /// The runtime, and the policy in it, loaded if this is the first time.
+    fn ready(&self) -> Result<(&Runtime, &Ready), Unusable> {
+        let runtime = self.workshop.runtime(Runs::Again)?;
+        let make = || {
+            let component = self.workshop.component(runtime, &self.code, false)?;
+            let (pre, wasi) = runtime.link(&self.identity, &component, World::PolicyValidator)?;
+            Ok(Ready { pre: ValidatorPre::new(pre).map_err(unlinked)?, wasi })
+        };
+        let ready = self.ready.get_or_init(make).as_ref().map_err(Clone::clone)?;
+        Ok((runtime, ready))
+    }
+
+    /// Asks it once. An error says why it has no opinion.
+    fn ask(&self, runtime: &Runtime, ready: &Ready, view: &Arc<View>) -> Result<Opinion, String> {
+        let mut store = runtime.store(&self.identity, ready.wasi).map_err(|unusable| unusable.to_string())?;
+        let outcome = ready
+            .pre
+            .instantiate(&mut store)
+            .and_then(|validator| policies::evaluate(&validator, &mut store, view.clone()));
+        match outcome {
+            Ok(Ok(verdict)) => Ok(policies::opinion(&self.identity.plugin, &verdict)),
+            Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
+            Err(error) => Err(stopped::reason(&error, store.data().ran())),
+        }
+    }
+}
+
+impl run::Judge for Judge {
+    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion> {
+        let failed = |asked| move |reason| NoOpinion { reason, fix: None, asked };
+        let ready = || self.ready().map_err(|unusable| unusable.to_string());
+        let (runtime, ready) = caught(ready).flatten().map_err(failed(false))?;
+        caught(|| self.ask(runtime, ready, view)).flatten().map_err(failed(true))
+    }
+}

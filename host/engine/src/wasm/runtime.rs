@@ -1,0 +1,155 @@
+//! wasmtime, made ready: what components are linked with, and the store of a run.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bootc_image_model::weakened::is_off;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::{Engine, InstanceAllocationStrategy, Store};
+
+use super::bindings::imports::bootc_image::{host, policy};
+use super::guest::Guest;
+use super::stopped::{self, Ran};
+use super::watchdog::{self, Clock, Watchdog};
+use super::{imports, pool, versions, wasi};
+use crate::limits::Limits;
+use crate::manifest::World;
+use crate::run::Identity;
+use crate::unusable::Unusable;
+
+/// How often the components of a runtime run in one command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// Once: their memory is mapped for the run and unmapped after it.
+    Once,
+    /// Again and again: their memory is taken from a pool, and what a run has changed in it is undone when the run ends. Making
+    /// the pool costs more than mapping memory once, using it less than mapping memory twice.
+    Again,
+}
+
+impl Runs {
+    pub(super) fn of(world: World) -> Self {
+        match world {
+            World::CommandWrapper | World::FormatOutput => Self::Once,
+            World::PolicyValidator => Self::Again,
+        }
+    }
+}
+
+/// wasmtime with what this host offers to components.
+pub(super) struct Runtime {
+    engine: Engine,
+    /// The settings of the engine, and the limits of its instances.
+    settings: String,
+    linker: Linker<Guest>,
+    /// Runs while a component does, and until [`Runtime::rest`].
+    watchdog: Mutex<Option<Watchdog>>,
+    /// How many plugins may be waiting for something that they asked of the host: their time goes on when they have it.
+    pub(super) waiting: AtomicUsize,
+}
+
+impl Runtime {
+    pub(super) fn new(runs: Runs) -> wasmtime::Result<Self> {
+        let mut config = bootc_image_engine_config::engine_config();
+        if runs == Runs::Again {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool::pool()));
+        }
+        if is_off("stack") {
+            config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
+        }
+        let settings = format!("{config:?} {} {:?}", runs == Runs::Again, pool::pool());
+        let engine = Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::images::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::transfers::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        policy::operations::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        Ok(Self { engine, settings, linker, watchdog: Mutex::new(None), waiting: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Tells engines apart that may compile or take a component otherwise: by settings, limits and version.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.settings.hash(&mut hasher);
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// Links a component, and tells whether WASI is in it.
+    pub(super) fn link(
+        &self,
+        identity: &Identity,
+        component: &Component,
+        world: World,
+    ) -> Result<(InstancePre<Guest>, bool), Unusable> {
+        let (linker, wasi) = self.linker_for(identity, component, world)?;
+        Ok((linker.instantiate_pre(component).map_err(unlinked)?, wasi))
+    }
+
+    /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
+    pub(super) fn linker_for(
+        &self,
+        identity: &Identity,
+        component: &Component,
+        world: World,
+    ) -> Result<(Linker<Guest>, bool), Unusable> {
+        if !is_off("versions") {
+            versions::check(&self.engine, component).map_err(|error| error.to_string())?;
+        }
+        let wasi = imports::check(&self.engine, component, world, &identity.capabilities)?;
+        let mut linker = self.linker.clone();
+        if wasi {
+            wasi::link(&mut linker).map_err(unlinked)?;
+        }
+        Ok((linker, wasi))
+    }
+
+    /// Stops the clock, unless a plugin would go on without one. The next run starts it again.
+    pub(super) fn rest(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 && !is_off("rest") {
+            return;
+        }
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(watchdog.take());
+    }
+
+    fn start_clock(&self, limits: Limits) -> io::Result<Clock> {
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticks = match &*watchdog {
+            Some(watchdog) => watchdog.ticks(),
+            None => watchdog.insert(Watchdog::start(&self.engine)?).ticks(),
+        };
+        Ok(Clock::start(limits.guest_time, limits.wall_time, ticks))
+    }
+
+    /// A store whose limits hold from the first instruction on, those of its instantiation included. Without a clock there is
+    /// none.
+    pub(super) fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, Unusable> {
+        let limits = identity.limits;
+        let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
+        let guest = Guest::new(identity, clock, wasi);
+        let mut store = Store::new(&self.engine, guest);
+        store.limiter(|guest| guest.budget());
+        if !is_off("lifting") {
+            store.set_hostcall_fuel(limits.call);
+        }
+        if !is_off("handles") {
+            store.set_max_component_handles(limits.handles);
+        }
+        watchdog::obey(&mut store);
+        Ok(store)
+    }
+}
+
+/// Why a component can't be linked: nothing of it has run.
+pub(super) fn unlinked(error: wasmtime::Error) -> Unusable {
+    stopped::reason(&error, Ran::default()).into()
+}

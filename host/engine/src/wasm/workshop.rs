@@ -1,0 +1,69 @@
+//! What running components needs, made when the first one runs.
+
+use std::sync::OnceLock;
+
+use wasmtime::component::Component;
+
+use super::load::{Compiler, load};
+use super::loaded::Loaded;
+use super::runtime::{Runs, Runtime};
+use crate::manifest::World;
+use crate::run::Identity;
+use crate::trust::code::Code;
+use crate::unusable::Unusable;
+
+/// The runtimes, and what compiling needs.
+pub(crate) struct Workshop {
+    once: LazyRuntime,
+    again: LazyRuntime,
+    compiler: Compiler,
+}
+
+type LazyRuntime = OnceLock<Result<Runtime, Unusable>>;
+
+impl Workshop {
+    pub(crate) fn new(compiler: Compiler) -> Self {
+        Self { once: LazyRuntime::new(), again: LazyRuntime::new(), compiler }
+    }
+
+    pub(super) fn runtime(&self, runs: Runs) -> Result<&Runtime, Unusable> {
+        let start =
+            || Runtime::new(runs).map_err(|error| format!("wasmtime doesn't start: {error:#}").into());
+        let runtime = match runs {
+            Runs::Once => &self.once,
+            Runs::Again => &self.again,
+        };
+        runtime.get_or_init(start).as_ref().map_err(Clone::clone)
+    }
+
+    pub(super) fn component(
+        &self,
+        runtime: &Runtime,
+        code: &Code,
+        anew: bool,
+    ) -> Result<Component, Unusable> {
+        load(runtime, code, &self.compiler, anew)
+    }
+
+    /// Loads a component of this world for one question; `anew`: also one that couldn't be compiled before.
+    pub(crate) fn load(
+        &self,
+        code: &Code,
+        identity: Identity,
+        world: World,
+        anew: bool,
+    ) -> Result<Loaded<'_>, Unusable> {
+        let runtime = self.runtime(Runs::of(world))?;
+        let component = self.component(runtime, code, anew)?;
+        Ok(Loaded { runtime, component, identity, world })
+    }
+
+    /// Lets the clocks stop until the next run.
+    pub(crate) fn rest(&self) {
+        for runtime in [&self.once, &self.again] {
+            if let Some(Ok(runtime)) = runtime.get() {
+                runtime.rest();
+            }
+        }
+    }
+}

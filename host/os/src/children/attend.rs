@@ -1,0 +1,238 @@
+//! Starting a program and attending to it until it has ended: what it says, how it ends, and who asks us to end meanwhile.
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::child::Child;
+use super::signals::{self, check_not_asked_to_end, heed_signals};
+use crate::error::Error;
+use crate::files::in_memory;
+
+/// How much of a child's stderr is kept for an error.
+const MAX_STDERR: u64 = 64 << 10;
+
+/// How much of a child's stdout is taken for an answer: no manifest is larger.
+pub const MAX_OUTPUT: u64 = 16 << 20;
+
+impl Child {
+    /// Runs it on our own stdin, stdout and stderr. Its end is the answer, whatever it is, unless we were asked to end.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; the system's, if it can't be started.
+    pub fn run_in_place(mut self) -> Result<ExitStatus, Error> {
+        self.command.stdin(Stdio::inherit());
+        self.run(&mut Running::wait)
+    }
+
+    /// As [`Child::run_in_place`], but it reads this instead of our own stdin.
+    ///
+    /// # Errors
+    /// The system's, if it can't be started.
+    pub fn run_in_place_reading(mut self, stdin: File) -> Result<ExitStatus, Error> {
+        self.command.stdin(stdin);
+        self.run(&mut Running::wait)
+    }
+
+    /// Runs it without output.
+    ///
+    /// # Errors
+    /// [`Error::Child`] with the end of its stderr if it fails; [`Error::Interrupted`] if we were asked to end, however it
+    /// ended; the system's, if it can't be started.
+    pub fn run_quietly(mut self) -> Result<(), Error> {
+        self.command.stdout(Stdio::null());
+        self.run_to_success(&mut Running::wait)
+    }
+
+    /// As [`Child::run_quietly`], and `look` is called again and again while it runs. If that fails, so does all of it, and
+    /// the child is asked to end.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`]; what `look` returns.
+    pub fn run_watched<E: From<Error>>(
+        mut self,
+        look: &mut dyn FnMut(u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.command.stdout(Stdio::null());
+        self.run_to_success(&mut |running| {
+            loop {
+                if running.has_ended(LOOK_EVERY)? {
+                    return Ok(running.wait()?);
+                }
+                look(running.child.id())?;
+            }
+        })
+    }
+
+    /// As [`Child::run_quietly`], while `converse` writes to its stdin and reads its stdout, up to its end.
+    ///
+    /// # Errors
+    /// What `converse` returns; as [`Child::run_quietly`].
+    pub fn run_in_conversation<E: From<Error>>(
+        mut self,
+        converse: &mut dyn FnMut(ChildStdin, ChildStdout) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut said = Ok(());
+        let ended = self.run_to_success(&mut |running| {
+            if let (Some(stdin), Some(stdout)) = (running.child.stdin.take(), running.child.stdout.take()) {
+                said = converse(stdin, stdout);
+            }
+            running.wait()
+        });
+        match ended {
+            // What was heard of somebody who was interrupted doesn't count.
+            Err(interrupted @ Error::Interrupted { .. }) => Err(interrupted.into()),
+            ended => said.and(ended.map_err(E::from)),
+        }
+    }
+
+    /// As [`Child::run_quietly`]; its stdout is the answer, up to [`MAX_OUTPUT`] bytes of it.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`].
+    pub fn run_for_output(self) -> Result<Vec<u8>, Error> {
+        let (name, mut said) = (self.name, Vec::new());
+        self.run_in_conversation(&mut |_, stdout| {
+            let read = stdout.take(MAX_OUTPUT).read_to_end(&mut said);
+            read.map(drop).map_err(Error::io("read from", name))
+        })?;
+        Ok(said)
+    }
+
+    /// As [`Child::run_quietly`], also after we were asked to end, so that nothing is left behind: what asks us once more isn't
+    /// told to it. For what takes a moment.
+    ///
+    /// # Errors
+    /// As [`Child::run_quietly`], but for [`Error::Interrupted`].
+    pub fn clean_up(mut self) -> Result<(), Error> {
+        // What a terminal sends is for us.
+        self.command.stdout(Stdio::null()).process_group(0);
+        self.until_success(|child| {
+            signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+            child.prepare()?;
+            child.log();
+            child.command.status().map_err(Error::io("run", child.name))
+        })
+    }
+
+    fn run_to_success<E: From<Error>>(
+        self,
+        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
+    ) -> Result<(), E> {
+        self.until_success(|child| child.run(attend))
+    }
+
+    fn until_success<E: From<Error>>(
+        mut self,
+        run: impl FnOnce(&mut Self) -> Result<ExitStatus, E>,
+    ) -> Result<(), E> {
+        let mut stderr = in_memory("stderr").map_err(Error::io("create", "a file in memory"))?;
+        let copy = stderr.try_clone().map_err(Error::io("duplicate", "a file in memory"))?;
+        self.command.stderr(copy);
+        let name = self.name;
+        let status = run(&mut self)?;
+        if status.success() {
+            return Ok(());
+        }
+        let stderr = last_of(&mut stderr).unwrap_or_default();
+        Err(Error::Child { program: name, status: describe(status), stderr }.into())
+    }
+
+    /// Starts it and attends to it. It has ended when this returns. If we were asked to end meanwhile, that is how it ended,
+    /// whatever its status is: podman 4.3.1 exits with 0 after SIGTERM, with its work half done.
+    fn run<E: From<Error>>(
+        &mut self,
+        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
+    ) -> Result<ExitStatus, E> {
+        heed_signals()?;
+        check_not_asked_to_end()?;
+        self.prepare()?;
+        self.log();
+        signals::starting();
+        let child = self.command.spawn();
+        signals::started(child.as_ref().ok().map(std::process::Child::id));
+        let child = child.map_err(Error::io("run", self.name))?;
+        let mut running = Running::new(child, self.name).inspect_err(|_| signals::child_ended())?;
+        let result = attend(&mut running);
+        if result.is_err() {
+            running.end();
+        }
+        signals::child_ended();
+        check_not_asked_to_end()?;
+        result
+    }
+}
+
+/// How often a running child is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A child that runs.
+pub(super) struct Running {
+    pub(super) child: std::process::Child,
+    pub(super) process: OwnedFd,
+    name: &'static str,
+}
+
+impl Running {
+    pub(super) fn new(mut child: std::process::Child, name: &'static str) -> Result<Self, Error> {
+        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+            Ok(process) => Ok(Self { child, process, name }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(Error::io("attend to", name)(error.into()))
+            }
+        }
+    }
+
+    pub(super) fn wait(&mut self) -> Result<ExitStatus, Error> {
+        self.child.wait().map_err(Error::io("wait for", self.name))
+    }
+
+    /// Waits for its end, but not longer than `limit`.
+    pub(super) fn has_ended(&self, limit: Duration) -> Result<bool, Error> {
+        let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&self.process, PollFlags::IN)], Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(Error::io("wait for", self.name)(error.into())),
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = pidfd_send_signal(&self.process, Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+fn last_of(file: &mut File) -> io::Result<String> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_STDERR)))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_STDERR).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+pub(super) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "unknown end".to_owned(),
+    }
+}
+
+/// The exit code that stands for a child's end: its own, or 128 + N for signal N.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}

@@ -1,0 +1,109 @@
+//! Which programs there are, and where: in fixed places, whatever the caller's `PATH` says.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bootc_image_model::weakened::is_off;
+
+use crate::error::Error;
+use crate::trust::{Leeway, Policy, Untrusted};
+
+/// Where programs are looked for, whatever the caller's `PATH` says.
+pub(super) const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
+
+/// A program that we start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// podman, 4.3 or later.
+    Podman,
+    /// skopeo, 1.9 or later.
+    Skopeo,
+}
+
+impl Program {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Podman => "podman",
+            Self::Skopeo => "skopeo",
+        }
+    }
+
+    /// Its path.
+    ///
+    /// # Errors
+    /// [`Error::MissingProgram`].
+    pub fn find(self) -> Result<PathBuf, Error> {
+        let caller = std::env::var("PATH").ok().filter(|_| is_off("search")).unwrap_or_default();
+        let directories = caller.split(':').filter(|path| !path.is_empty()).chain(SEARCH);
+        let mut candidates = directories.map(|directory| Path::new(directory).join(self.name()));
+        candidates.find(|path| is_executable(path)).ok_or_else(|| Error::MissingProgram {
+            program: self.name(),
+            package: self.name(),
+            searched: SEARCH.join(", "),
+        })
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}
+
+/// A program of our own: it does what we don't do ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// What is heavy: libostree, and the compiler.
+    Helper,
+    /// What native extensions run in.
+    Native,
+}
+
+impl Own {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Helper => "bootc-image-helper",
+            Self::Native => "bootc-image-native",
+        }
+    }
+
+    /// Its path: the first of these directories in which it is, if nobody but root can replace it.
+    ///
+    /// # Errors
+    /// [`Error::MissingProgram`]; [`Error::UnsafeProgram`].
+    pub fn find(self, directories: &[PathBuf]) -> Result<PathBuf, Error> {
+        let candidates: Vec<PathBuf> =
+            directories.iter().map(|directory| directory.join(self.name())).collect();
+        let Some(path) = candidates.iter().find(|path| is_executable(path)) else {
+            let searched = candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+            return Err(Error::MissingProgram {
+                program: self.name(),
+                package: "bootc-image",
+                searched: searched.join(", "),
+            });
+        };
+        let path = fs::canonicalize(path).map_err(Error::io("examine", path))?;
+        match (Policy { leeway: Leeway::Sticky, ..Policy::ROOTS_ALONE }).walk(&path) {
+            Ok(()) => Ok(path),
+            Err(Untrusted::Broken { .. }) => Err(Error::UnsafeProgram(path)),
+            Err(Untrusted::Unknown { part, source }) => Err(Error::io("examine", part)(source)),
+        }
+    }
+}
+
+/// Where the real bootc is.
+const BOOTC: &str = "/usr/bin/bootc";
+
+/// Turns this process into the real bootc, with the caller's environment: it is the caller who runs it, not we. Returns only
+/// why that can't be.
+pub fn become_bootc(arguments: impl Iterator<Item = OsString>) -> Error {
+    let path = Path::new(BOOTC);
+    let file = |path: &str| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    if !is_executable(path) || file(BOOTC) == file("/proc/self/exe") {
+        return Error::MissingProgram { program: "bootc", package: "bootc", searched: BOOTC.to_owned() };
+    }
+    let source = Command::new(path).arg0("bootc").args(arguments).exec();
+    Error::Io { what: "run", path: path.to_owned(), source }
+}

@@ -1,0 +1,84 @@
+//! What becomes of us between fork and exec: a process that shares with us what it was given, and nothing else.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt as _;
+
+use bootc_image_model::weakened::is_off;
+use rustix::io::FdFlags;
+use rustix::process::Signal;
+
+use super::child::{Child, IN_MEMORY, Mounts, TEMPORARY, Temporary};
+use super::signals;
+use crate::error::Error;
+use crate::mounts::{be_private, bind_privately, mount_memory, protect};
+
+impl Child {
+    pub(super) fn log(&self) {
+        let argv: Vec<_> = self.command.get_args().map(|arg| arg.to_string_lossy()).collect();
+        tracing::debug!(program = self.name, argv = argv.join(" "), "starting");
+    }
+
+    /// What happens between fork and exec.
+    #[allow(unsafe_code)]
+    pub(super) fn prepare(&mut self) -> Result<(), Error> {
+        if !is_off("descriptors") {
+            close_on_exec()?;
+        }
+        let descriptors = std::mem::take(&mut self.descriptors);
+        let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
+        let (parent, home) = (rustix::process::getpid(), self.home);
+        let temporary = std::mem::replace(&mut self.temporary, Temporary::AsTold);
+        let ignored = signals::ignored_by_mistake();
+        let enter = move || -> io::Result<()> {
+            signals::reset(ignored)?;
+            // If we are killed, nobody is left to clean up after it: it must not go on.
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            match &mounts {
+                Mounts::Ours => {}
+                Mounts::Private => be_private()?,
+                Mounts::Bound(directory, target) => bind_privately(directory.as_fd(), target)?,
+            }
+            if let Some(home) = home {
+                protect(home)?;
+            }
+            match &temporary {
+                Temporary::AsTold => {}
+                Temporary::InMemory => mount_memory(IN_MEMORY)?,
+                Temporary::Directory(directory) => rustix::mount::mount_bind(directory, TEMPORARY)?,
+            }
+            for (file, number) in &descriptors {
+                // SAFETY: the number is only written to; forgetting the wrapper leaves it open for the program.
+                let mut slot = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(*number) });
+                rustix::io::dup2(file, &mut slot)?;
+            }
+            Ok(())
+        };
+        // SAFETY: `enter` makes system calls on memory that exists already; it neither allocates nor locks.
+        unsafe { self.command.pre_exec(enter) };
+        Ok(())
+    }
+}
+
+/// Whatever the caller has left open stays with us.
+#[allow(unsafe_code)]
+fn close_on_exec() -> Result<(), Error> {
+    const OPEN: &str = "/proc/self/fd";
+    for entry in fs::read_dir(OPEN).map_err(Error::io("read", OPEN))? {
+        let entry = entry.map_err(Error::io("read", OPEN))?;
+        let number: Option<RawFd> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|&number| number > 2) {
+            // SAFETY: the descriptor is borrowed for one call that only sets a flag; if it is gone, that fails.
+            let open = unsafe { BorrowedFd::borrow_raw(number) };
+            match rustix::io::fcntl_setfd(open, FdFlags::CLOEXEC) {
+                Ok(()) | Err(rustix::io::Errno::BADF) => {}
+                Err(error) => return Err(Error::io("protect", OPEN)(error.into())),
+            }
+        }
+    }
+    Ok(())
+}

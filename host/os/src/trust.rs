@@ -1,0 +1,347 @@
+//! Whether nobody but root can change what is at a path, nor lead the path elsewhere: the one rule, for everything that root runs,
+//! obeys, or has written for it.
+//!
+//! A path is trusted if every part of it is, from the file up to `/`: whoever can write to a directory can put another in the
+//! place of what is in it. What is examined is what was found by following links before ([`std::fs::canonicalize`]), and what
+//! is used afterwards must be that path and not the one that was followed.
+//!
+//! | rule | what it answers |
+//! |---|---|
+//! | [`Rule::Spelling`] | of a path that isn't absolute the parts above are never looked at, and what `..` leads to isn't the part before it |
+//! | [`Rule::Link`] | what a link leads to isn't what is looked at, and may be another thing by the time it is used |
+//! | [`Rule::Owner`] | an owner may write, and may let others write, whatever the mode is now |
+//! | [`Rule::Writable`] | group and others may write; with an access control list the group's bits are its mask, so it can't hide anybody |
+//! | a part that isn't there | who makes it first decides what is in it: see [`Leeway::Missing`] |
+//!
+//! Who may do what is said by the owner and the mode alone. That root itself is led astray, or that another mount is put over
+//! a directory, isn't answered here: only root can do that.
+//!
+//! The answer holds as long as nobody trusted changes something: then everything untrusted is shut out for good, and there is
+//! no moment between the look and the use.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// Who is trusted, and what is let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Somebody who is trusted beside root: the user whose own files these are.
+    pub user: Option<u32>,
+    /// What a walk lets pass.
+    pub leeway: Leeway,
+}
+
+/// What a walk lets pass. Two at once would be none: in a sticky directory anybody can make what is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leeway {
+    /// Nothing: each part is there, and nobody else can write to it. For what others must not even add something to.
+    None,
+    /// A directory above the last part may be written to by everybody if it is sticky, as `/tmp` is: in such a one only its owner
+    /// and that of an entry can replace the entry, and both are looked at. For what is there already.
+    Sticky,
+    /// Parts need not be there: below the last one that is, which is looked at, nobody else can make them. For what we write
+    /// ourselves.
+    Missing,
+}
+
+/// What a part of a path must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The path is absolute, and nothing in it leads upwards.
+    Spelling,
+    /// It is no link.
+    Link,
+    /// It belongs to somebody who is trusted.
+    Owner,
+    /// Only its owner may write to it.
+    Writable,
+}
+
+/// Why a path isn't trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum Untrusted {
+    /// A part of it isn't what it must be.
+    #[error("{} {}", part.display(), rule.broken())]
+    Broken {
+        /// Which part.
+        part: PathBuf,
+        /// Which of the rules: the first one in their order.
+        rule: Rule,
+    },
+    /// It can't be found out.
+    #[error("can't examine {}", part.display())]
+    Unknown {
+        /// Which part.
+        part: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Rule {
+    fn broken(self) -> &'static str {
+        match self {
+            Self::Spelling => "isn't an absolute path without `..`",
+            Self::Link => "is a link",
+            Self::Owner => "belongs to somebody else",
+            Self::Writable => "can be written to by others",
+        }
+    }
+}
+
+impl Policy {
+    /// Nobody but root, and nothing is let pass.
+    pub const ROOTS_ALONE: Self = Self { user: None, leeway: Leeway::None };
+
+    /// Examines every part of a path, from the last one up to `/`.
+    ///
+    /// # Errors
+    /// [`Untrusted`], about the first part that isn't as it must be.
+    pub fn walk(self, path: &Path) -> Result<(), Untrusted> {
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            return Err(Untrusted::Broken { part: path.to_owned(), rule: Rule::Spelling });
+        }
+        for (number, part) in path.ancestors().enumerate() {
+            let found = match fs::symlink_metadata(part) {
+                Err(error) if self.leeway == Leeway::Missing && error.kind() == io::ErrorKind::NotFound => {
+                    continue;
+                }
+                found => found.map_err(|source| Untrusted::Unknown { part: part.to_owned(), source })?,
+            };
+            let may_be_sticky = number > 0 && self.leeway == Leeway::Sticky && found.is_dir();
+            match self.broken_by(&found) {
+                None => {}
+                Some(Rule::Writable) if may_be_sticky && found.mode() & STICKY != 0 => {}
+                Some(rule) => return Err(Untrusted::Broken { part: part.to_owned(), rule }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Examines one part whose parents are trusted: a file that is open, or an entry of a directory that was walked to. Without
+    /// any leeway. `path` is what it is called in the error.
+    ///
+    /// # Errors
+    /// [`Untrusted::Broken`].
+    pub fn look(self, path: &Path, found: &Metadata) -> Result<(), Untrusted> {
+        match self.broken_by(found) {
+            None => Ok(()),
+            Some(rule) => Err(Untrusted::Broken { part: path.to_owned(), rule }),
+        }
+    }
+
+    fn broken_by(self, found: &Metadata) -> Option<Rule> {
+        if found.is_symlink() {
+            Some(Rule::Link)
+        } else if found.uid() != 0 && Some(found.uid()) != self.user {
+            Some(Rule::Owner)
+        } else {
+            (found.mode() & WRITABLE_BY_OTHERS != 0).then_some(Rule::Writable)
+        }
+    }
+}
+
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// These run as root and as anybody else. Where somebody who isn't trusted is needed, root gives a file away; everybody else is
+/// somebody who isn't trusted, as long as the policy doesn't name them.
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+    use super::*;
+
+    /// What breaks: which part, by its name, and which rule. None: nothing does.
+    fn broken(result: Result<(), Untrusted>) -> Option<(String, Rule)> {
+        match result {
+            Ok(()) => None,
+            Err(Untrusted::Broken { part, rule }) => {
+                Some((part.file_name().unwrap_or_default().to_string_lossy().into_owned(), rule))
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A directory with `above/below/file` in it that belongs to whoever runs the tests, and their own policy. It is below
+    /// `/tmp`, or what the environment has instead of it: that may be sticky, so only what breaks below it tells something, or
+    /// [`Leeway::Sticky`].
+    struct Tree {
+        scratch: tempfile::TempDir,
+        policy: Policy,
+    }
+
+    impl Tree {
+        fn new(leeway: Leeway) -> Self {
+            let scratch = tempfile::tempdir().unwrap();
+            fs::create_dir_all(scratch.path().join("above/below")).unwrap();
+            fs::write(scratch.path().join("above/below/file"), "").unwrap();
+            let user = Some(rustix::process::geteuid().as_raw());
+            let tree = Self { scratch, policy: Policy { user, leeway } };
+            for (name, bits) in [("above", 0o755), ("above/below", 0o755), ("above/below/file", 0o644)] {
+                mode(&tree.path(name), bits);
+            }
+            tree
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            fs::canonicalize(self.scratch.path()).unwrap().join(name)
+        }
+
+        fn walk(&self, name: &str) -> Option<(String, Rule)> {
+            broken(self.policy.walk(&self.path(name)))
+        }
+    }
+
+    const FILE: &str = "above/below/file";
+
+    fn found(name: &str, rule: Rule) -> Option<(String, Rule)> {
+        Some((name.to_owned(), rule))
+    }
+
+    #[test]
+    fn what_is_roots_alone_is_trusted() {
+        // Of every system, whoever asks.
+        for path in ["/", "/usr", "/usr/bin"] {
+            let path = fs::canonicalize(path).unwrap();
+            for leeway in [Leeway::None, Leeway::Sticky, Leeway::Missing] {
+                assert_eq!(broken(Policy { user: None, leeway }.walk(&path)), None, "{}", path.display());
+            }
+        }
+        assert_eq!(Tree::new(Leeway::Sticky).walk(FILE), None);
+    }
+
+    #[test]
+    fn nobody_else_may_write_to_any_part() {
+        for part in ["above", "above/below", FILE] {
+            for bits in [0o020, 0o002] {
+                let tree = Tree::new(Leeway::Sticky);
+                let path = tree.path(part);
+                mode(&path, fs::metadata(&path).unwrap().mode() | bits);
+                let name = part.rsplit('/').next().unwrap();
+                assert_eq!(tree.walk(FILE), found(name, Rule::Writable), "{part}");
+                let metadata = fs::symlink_metadata(&path).unwrap();
+                assert_eq!(broken(tree.policy.look(&path, &metadata)), found(name, Rule::Writable));
+            }
+        }
+    }
+
+    #[test]
+    fn each_part_belongs_to_root_or_to_the_user_who_is_named() {
+        for part in ["above", "above/below", FILE] {
+            let mut tree = Tree::new(Leeway::Sticky);
+            // Anybody but root is a stranger to root already.
+            let stranger = if tree.policy.user == Some(0) {
+                chown(tree.path(part), Some(65534), None).unwrap();
+                65534
+            } else {
+                tree.policy.user.unwrap()
+            };
+            tree.policy.user = None;
+            let name = if stranger == 65534 { part } else { FILE }.rsplit('/').next().unwrap();
+            assert_eq!(tree.walk(FILE), found(name, Rule::Owner), "{part}");
+            tree.policy.user = Some(stranger);
+            assert_eq!(tree.walk(FILE), None, "{part}");
+        }
+    }
+
+    #[test]
+    fn a_sticky_directory_passes_above_the_last_part_and_with_leeway_only() {
+        let tree = |leeway| {
+            let tree = Tree::new(leeway);
+            mode(&tree.path("above"), 0o1777);
+            tree
+        };
+        assert_eq!(tree(Leeway::Sticky).walk(FILE), None);
+        assert_eq!(tree(Leeway::Sticky).walk("above"), found("above", Rule::Writable));
+        assert_eq!(tree(Leeway::None).walk(FILE), found("above", Rule::Writable));
+        assert_eq!(tree(Leeway::Missing).walk(FILE), found("above", Rule::Writable));
+        assert_eq!(tree(Leeway::Missing).walk("above/new"), found("above", Rule::Writable));
+        let sticky = tree(Leeway::Sticky);
+        let above = sticky.path("above");
+        let metadata = fs::metadata(&above).unwrap();
+        assert_eq!(broken(sticky.policy.look(&above, &metadata)), found("above", Rule::Writable));
+        // It is about directories: on a file the bit says nothing.
+        let tree = Tree::new(Leeway::Sticky);
+        mode(&tree.path(FILE), 0o1666);
+        assert_eq!(tree.walk(FILE), found("file", Rule::Writable));
+    }
+
+    #[test]
+    fn a_sticky_directory_of_somebody_else_does_not_pass() {
+        let mut tree = Tree::new(Leeway::Sticky);
+        mode(&tree.path("above"), 0o1777);
+        if tree.policy.user == Some(0) {
+            chown(tree.path("above"), Some(65534), None).unwrap();
+            assert_eq!(tree.walk(FILE), found("above", Rule::Owner));
+        } else {
+            tree.policy.user = None;
+            assert_eq!(tree.walk("above"), found("above", Rule::Owner));
+        }
+    }
+
+    #[test]
+    fn a_link_is_never_trusted() {
+        let tree = Tree::new(Leeway::Sticky);
+        symlink("file", tree.path("above/below/link")).unwrap();
+        symlink("below", tree.path("above/aside")).unwrap();
+        symlink("nowhere", tree.path("above/dangling")).unwrap();
+        assert_eq!(tree.walk("above/below/link"), found("link", Rule::Link));
+        assert_eq!(tree.walk("above/aside/file"), found("aside", Rule::Link));
+        let writing = Policy { leeway: Leeway::Missing, ..tree.policy };
+        assert_eq!(broken(writing.walk(&tree.path("above/dangling"))), found("dangling", Rule::Link));
+    }
+
+    #[test]
+    fn what_is_missing_passes_with_leeway_only_and_what_is_above_it_counts() {
+        let missing = "above/below/not/there";
+        for leeway in [Leeway::None, Leeway::Sticky] {
+            let tree = Tree::new(leeway);
+            match tree.policy.walk(&tree.path(missing)) {
+                Err(Untrusted::Unknown { part, source }) => {
+                    assert_eq!((part, source.kind()), (tree.path(missing), io::ErrorKind::NotFound));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        // Not in a temporary directory, which is below a sticky one.
+        let writing = Policy { user: None, leeway: Leeway::Missing };
+        let usr = fs::canonicalize("/usr").unwrap();
+        assert_eq!(broken(writing.walk(&usr.join("not/there"))), None);
+        let tree = Tree::new(Leeway::Missing);
+        mode(&tree.path("above/below"), 0o777);
+        assert_eq!(tree.walk(missing), found("below", Rule::Writable));
+        // A file in the place of a directory isn't something that is missing.
+        let below_a_file = tree.policy.walk(&tree.path(FILE).join("x"));
+        assert!(matches!(below_a_file, Err(Untrusted::Unknown { .. })), "{below_a_file:?}");
+    }
+
+    #[test]
+    fn only_an_absolute_path_without_steps_upwards_is_examined() {
+        let writing = Policy { user: None, leeway: Leeway::Missing };
+        for path in ["usr/bin", "", ".", "/usr/../usr/bin", "/usr/not/../there"] {
+            for policy in [Policy::ROOTS_ALONE, writing] {
+                let broken = policy.walk(Path::new(path));
+                assert!(matches!(broken, Err(Untrusted::Broken { rule: Rule::Spelling, .. })), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_says_which_part_and_why() {
+        let tree = Tree::new(Leeway::Sticky);
+        mode(&tree.path("above"), 0o777);
+        let error = tree.policy.walk(&tree.path(FILE)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("{} can be written to by others", tree.path("above").display())
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! What plugins are asked and what they answer, as plain values, each defined once.
+//!
+//! | value | made by | for |
+//! |---|---|---|
+//! | [`Operation`], [`Image`], [`Reference`] | the host, of an operation before it runs (`host/core/src/view.rs`) | policies |
+//! | [`List`] | the host, of `list --format` | formatters |
+//! | [`Verdict`], [`Decision`] | policies | the host |
+//! | [`Plan`], [`Failure`] | commands | the host |
+//! | [`Denial`], [`Problem`] | plugins of every role | the host |
+//! | [`Level`] | native extensions | the host's log |
+//!
+//! `bootc-image-extension` publishes them to vendors who write in Rust: whatever changes here changes for them. The structs of
+//! the C header (`extension-sdk/src/abi.rs`) and the records of `wit/` say the same in other languages, and change with them.
+//! `bootc-image-native-protocol` sends these values as JSON, which the feature `serde` is for.
+//!
+//! Digests are `sha256:` and 64 lower-case hexadecimal digits. An open set may get new members with a newer host: whoever
+//! judges decides on those by a default. What plugins say for people is cleaned where the host takes it
+//! (`host/engine/src/answers.rs`), not here.
+
+#![warn(missing_docs)]
+
+mod answer;
+mod list;
+mod operation;
+mod role;
+
+pub use answer::{Decision, Denial, Failure, Level, Plan, Problem, Verdict};
+pub use list::List;
+pub use operation::{Image, ImageRole, Operation, Reference};
+pub use role::PluginRole;
+
+/// A key and its value.
+pub type Pair<Key = String> = (Key, String);
+
+fn find<'a, Key: AsRef<str>>(pairs: &'a [Pair<Key>], key: &str) -> Option<&'a str> {
+    pairs.iter().find(|(known, _)| known.as_ref() == key).map(|(_, value)| value.as_str())
+}

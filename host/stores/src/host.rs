@@ -1,0 +1,54 @@
+//! The host whose images an operation is about.
+
+use std::path::Path;
+
+use bootc_image_model::settings::{Place, Settings};
+use bootc_image_os::mounts::make_writable;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::talk::Talk;
+
+use crate::error::Error;
+use crate::export::Exporter;
+
+/// The physical root of a booted system.
+const SYSROOT: &str = "/sysroot";
+
+/// What working on a host's images takes.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// What the outside says.
+    pub settings: &'a Settings,
+    /// Who hears what is going on.
+    pub talk: &'a dyn Talk,
+}
+
+impl Host<'_> {
+    /// Who writes OCI directories.
+    pub(crate) fn exporter(self) -> Exporter {
+        Exporter { directories: self.settings.programs.clone() }
+    }
+}
+
+/// The physical root that an operation is about.
+pub fn physical(settings: &Settings) -> Result<RootDir, Error> {
+    let path = match (&settings.sysroot, settings.place) {
+        (Some(path), _) => path.as_str(),
+        (None, Place::Booted) => SYSROOT,
+        (None, Place::NotBooted) => return Err(Error::NotBooted),
+        (None, Place::Container) => return Err(Error::Container),
+    };
+    RootDir::open(path).map_err(Error::io("open", path))
+}
+
+/// As [`physical`], for operations that write to bootc's storage in it.
+pub fn writable_physical(settings: &Settings) -> Result<RootDir, Error> {
+    if settings.sysroot.is_none() && settings.place == Place::Booted {
+        make_writable(Path::new(SYSROOT))?;
+    }
+    physical(settings)
+}
+
+/// The running system's own root.
+pub fn running_root() -> Result<RootDir, Error> {
+    RootDir::open("/").map_err(Error::io("open", "/"))
+}

@@ -1,0 +1,244 @@
+//! Removing from bootc's storage on a full disk. podman tries out what the kernel can do and writes the storage's indexes anew
+//! before it removes anything, and for that it needs room (ADR 0011).
+
+use bootc_image_os::error::Error as OsError;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::bootc_store::{ALIAS, BootcStore, PARENT};
+use crate::default_store;
+use crate::error::Error;
+use crate::host::{Host, physical};
+use bootc_image_containers_storage::Store;
+use bootc_image_model::settings::Settings;
+use bootc_image_os::room::make_room_on;
+use bootc_image_os::room::{Lowered, Need, Reserve};
+use bootc_image_os::root::RootDir;
+
+/// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
+const OF_STATE: &str = "reserve";
+const OF_STORE: &str = ".bootc-image-reserve";
+/// A storage's indexes, all of which podman may write anew.
+const INDEXES: [&str; 6] = [
+    "overlay-images/images.json",
+    "overlay-layers/layers.json",
+    "vfs-images/images.json",
+    "vfs-layers/layers.json",
+    "libpod/bolt_state.db",
+    "db.sql",
+];
+/// What podman says where there is no room: the kernel's words, and that overlays don't work, since it couldn't try them out.
+const WORDS: [&str; 4] = [
+    "no space left on device",
+    "disk quota exceeded",
+    "does not support overlay fs",
+    "file system is unsupported",
+];
+
+/// What makes room in bootc's storage for as long as this lives.
+pub struct Room<'a> {
+    store: &'a BootcStore,
+    need: Need,
+    lowered: Option<Lowered>,
+    lent: Vec<Beside>,
+}
+
+impl<'a> Room<'a> {
+    /// Sees to it that podman has room to remove something, as far as reserves go; nothing is done where there is room.
+    pub fn make(settings: &Settings, physical: &RootDir, store: &'a BootcStore) -> Self {
+        let indexes = INDEXES.iter().filter_map(|index| store.root().stat(index).ok());
+        let indexes =
+            indexes.filter_map(|found| u64::try_from(found.st_size).ok()).fold(0, u64::saturating_add);
+        let directory = path_of(store.root());
+        let need = Need::of_podman(&directory, indexes);
+        let mut room = Self { store, need, lowered: None, lent: Vec::new() };
+        if room.is_there() {
+            return room;
+        }
+        tracing::info!(path = %store.root().path(".").display(), "there is too little room: reserves are used");
+        for beside in reserves(settings, physical, store) {
+            let mut is_there = false;
+            while !is_there && beside.reserve.give_up_some() {
+                is_there = room.is_there();
+            }
+            room.lent.push(beside);
+            if is_there {
+                return room;
+            }
+        }
+        let mut lowered = Lowered::below(&directory);
+        while let Some(lowered) = &mut lowered
+            && !room.is_there()
+            && lowered.further()
+        {}
+        room.lowered = lowered;
+        room
+    }
+
+    /// Whether what podman needs is there.
+    pub fn is_there(&self) -> bool {
+        self.need.is_met(&path_of(self.store.root()))
+    }
+
+    /// What to do where there isn't enough.
+    pub fn hint(&self) -> String {
+        let path = self.store.root().path(".");
+        format!("the file system of {} is full: {}", path.display(), make_room_on(&path))
+    }
+
+    /// What a failure of podman's means: that there was no room, if that is so.
+    pub fn explain(&self, error: Error) -> Error {
+        if !is_for_want_of_room(&error) || self.is_there() {
+            return error;
+        }
+        Error::Full { path: self.store.root().path("."), source: Box::new(error) }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.lowered = None;
+        // It was lent, and what podman wrote has taken the place of what there was.
+        self.lent.iter().for_each(|beside| beside.reserve.take_back());
+    }
+}
+
+fn is_for_want_of_room(error: &Error) -> bool {
+    let Error::Os(OsError::Child { stderr, .. }) = error else { return false };
+    let said = stderr.to_ascii_lowercase();
+    WORDS.iter().any(|words| said.contains(words))
+}
+
+/// Runs podman to remove an image, `attempt`; where there is too little room for it, the image's own files go first: they go
+/// anyway, and no other image has them. `whole` is the image, if it goes with its last name.
+pub fn remove(
+    host: Host<'_>,
+    room: &Room<'_>,
+    whole: Option<&str>,
+    attempt: &mut dyn FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let error = match attempt().map_err(|error| room.explain(error)) {
+        Err(error @ Error::Full { .. }) => error,
+        other => return other,
+    };
+    // It takes what it couldn't try out for something that the kernel can't do.
+    default_store::forget_missing_features();
+    let Some(id) = whole else { return Err(error) };
+    if !free_files_of(host, room, id)? {
+        return Err(error);
+    }
+    attempt().map_err(|error| room.explain(error))
+}
+
+/// Removes the files of the layers that an image alone has, until there is enough room. False: there are none.
+fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Error> {
+    let root = room.store.root();
+    let contents = Store::open(root)?;
+    let images = contents.images(host.settings.lock_limit, host.talk)?;
+    let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(false) };
+    let mounted = Path::new(ALIAS).join(format!("{}-layers/mountpoints.json", contents.driver()));
+    let mounted = fs::read_to_string(mounted).unwrap_or_default();
+    let mut freed = false;
+    for layer in images.own_layers(image)? {
+        // Its files may be in use.
+        if mounted.contains(&layer.id) {
+            break;
+        }
+        let Ok(directory) = root.open_root(&layer.directory) else { continue };
+        tracing::info!(image = id, layer = layer.id, "there is no room to remove it: its files go first");
+        freed |= empty(&path_of(&directory)).map_err(root.error("remove files of", &layer.directory))?;
+        if room.is_there() {
+            break;
+        }
+    }
+    if let Ok(open) = root.open_file(".") {
+        let _ = rustix::fs::syncfs(open);
+    }
+    Ok(freed)
+}
+
+/// Removes what is in a directory. False: there was nothing.
+fn empty(directory: &Path) -> io::Result<bool> {
+    let mut freed = false;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?
+        } else {
+            fs::remove_file(entry.path())?
+        }
+        freed = true;
+    }
+    Ok(freed)
+}
+
+/// A directory that is open, as a path for those who want one.
+fn path_of(directory: &RootDir) -> PathBuf {
+    format!("/proc/self/fd/{}/.", directory.as_fd().as_raw_fd()).into()
+}
+
+/// A reserve, and what keeps the directory open that it is in.
+struct Beside {
+    reserve: Reserve,
+    _directory: Option<OwnedFd>,
+}
+
+/// The reserves on the file system of bootc's storage.
+fn reserves(settings: &Settings, physical: &RootDir, store: &BootcStore) -> Vec<Beside> {
+    let mut found = Vec::new();
+    if is_on_the_file_system_of_state(settings, store) {
+        found.push(Beside { reserve: Reserve::new(settings.state.join(OF_STATE)), _directory: None });
+    }
+    found.extend(of_store(physical, store));
+    found
+}
+
+/// Beside the storage, or in it, where it has a file system of its own.
+fn of_store(physical: &RootDir, store: &BootcStore) -> Option<Beside> {
+    let parent = physical.open_file(PARENT).ok()?;
+    let (device, _) = store.root().identity().ok()?;
+    let is_its_own = parent.metadata().ok()?.dev() != device;
+    let directory: OwnedFd = if is_its_own { store.root().open_file(".").ok()? } else { parent }.into();
+    let path = format!("/proc/self/fd/{}/{OF_STORE}", directory.as_raw_fd());
+    Some(Beside { reserve: Reserve::new(path), _directory: Some(directory) })
+}
+
+fn is_on_the_file_system_of_state(settings: &Settings, store: &BootcStore) -> bool {
+    let of_state = fs::metadata(&settings.state).map(|metadata| metadata.dev()).ok();
+    store.root().identity().is_ok_and(|(device, _)| Some(device) == of_state)
+}
+
+/// After something was done: makes the reserve of bootc's storage, if the record's isn't on the same file system.
+pub fn keep_reserve(settings: &Settings) {
+    let Ok(physical) = physical(settings) else { return };
+    let Ok(Some(store)) = BootcStore::open(&physical) else { return };
+    Lowered::restore(&path_of(store.root()));
+    if !is_on_the_file_system_of_state(settings, &store)
+        && let Some(beside) = of_store(&physical, &store)
+    {
+        beside.reserve.keep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_failures_for_want_of_room_are_taken_for_that() {
+        let failed = |stderr: &str| {
+            is_for_want_of_room(&Error::Os(OsError::Child {
+                program: "podman",
+                status: "exit code 125".to_owned(),
+                stderr: stderr.to_owned(),
+            }))
+        };
+        assert!(failed("Error: mkdir /run/bootc/storage/overlay/compat1: no space left on device"));
+        assert!(failed("Error: kernel does not support overlay fs: 'overlay' is not supported over extfs"));
+        assert!(!failed("Error: image used by 1234: image is in use by a container"));
+        assert!(!is_for_want_of_room(&Error::NotBooted));
+    }
+}

@@ -1,0 +1,89 @@
+//! What stands on images of bootc's storage: containers, and what podman's own storage has made of them, which sees bootc's
+//! beside its own.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use super::systems::systems;
+use crate::error::Error;
+use crate::podman::{self, Configuration};
+use crate::units::Units;
+use bootc_image_containers_storage::{Image, Images, Store};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+
+/// Who uses which image, by its id.
+#[derive(Debug)]
+pub struct InUse(HashMap<String, String>);
+
+impl InUse {
+    /// Of these images of bootc's storage, which is `store`.
+    ///
+    /// # Errors
+    /// [`Error::NeedsUnknown`].
+    pub fn find(
+        physical: &RootDir,
+        settings: &Settings,
+        store: &Store<'_>,
+        images: &Images<'_>,
+    ) -> Result<Self, Error> {
+        Self::read(physical, settings, store, images).map_err(|error| Error::NeedsUnknown(Box::new(error)))
+    }
+
+    fn read(
+        physical: &RootDir,
+        settings: &Settings,
+        store: &Store<'_>,
+        images: &Images<'_>,
+    ) -> Result<Self, Error> {
+        let mut used = store.used_by_containers()?;
+        let mut borrowed = HashSet::new();
+        for root in podmans_storages(physical, settings)? {
+            // What another driver keeps can't stand on what this one has.
+            let other = Store::with_driver(&root, store.driver())?;
+            used.extend(other.used_by_containers()?);
+            borrowed.extend(other.borrowed_layers()?);
+        }
+        for id in images.with_layers(&borrowed)? {
+            used.entry(id).or_insert_with(|| "podman's own storage, which stands on its layers".to_owned());
+        }
+        Ok(Self(used))
+    }
+
+    /// Who uses this image.
+    pub fn by(&self, image: &Image) -> Option<&str> {
+        self.0.get(&image.id).map(String::as_str)
+    }
+}
+
+/// Every directory in which a podman of these systems may keep containers, or images that stand on bootc's.
+fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootDir>, Error> {
+    let systems = systems(physical, settings)?;
+    let mut places = BTreeSet::new();
+    let mut storages = Vec::new();
+    let mut known = HashSet::new();
+    let mut add = |storage: Option<RootDir>| {
+        let Some(storage) = storage else { return Ok(()) };
+        if known.insert(storage.identity().map_err(storage.error("examine", "."))?) {
+            storages.push(storage);
+        }
+        Ok::<_, Error>(())
+    };
+    for system in &systems {
+        let mut readings = podman::readings(system)?;
+        // What an older podman, or an older configuration, has kept there is started by nobody before it is configured again.
+        readings.push(Configuration::default());
+        let configured = readings.iter().flat_map(Configuration::places).map(Path::to_owned);
+        for place in configured.chain(Units::read(system)?.storages()?) {
+            add(system.open_root(&place)?)?;
+            places.insert(place);
+        }
+    }
+    // What is mounted now, on another disk, will be mounted in other deployments as well.
+    if let Some(running) = systems.iter().find(|system| system.is_running()) {
+        for place in places {
+            add(running.open_root(place)?)?;
+        }
+    }
+    Ok(storages)
+}

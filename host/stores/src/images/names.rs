@@ -1,0 +1,112 @@
+//! What names of images mean in a storage of this host.
+
+use bootc_image_containers_storage::{Image, Images};
+use bootc_image_model::digest::{Digest, is_hex};
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::root::RootDir;
+
+use crate::error::Error;
+
+/// How images of bootc's storage are listed.
+pub const LIST_WITH: &str = "bootc-image list --type unified";
+/// The fewest digits of an id that stand for it.
+pub const SHORT_ID: usize = 12;
+
+/// What the name of an image can mean in a containers-storage: a full name itself; a short one what podman's own names for
+/// local builds and for the registry without a name begin with.
+pub fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
+    let names = match Reference::parse(image) {
+        Err(InvalidReference::ShortName(_)) => {
+            vec![Reference::parse_local(image)?, Reference::parse_local(&format!("docker.io/{image}"))?]
+        }
+        _ => vec![Reference::parse_local(image)?],
+    };
+    Ok(names)
+}
+
+/// The images of a storage that a name can mean, each with the full name. One that is written just so there is meant: podman
+/// keeps capital letters, and so there can be two.
+pub fn called<'a>(images: &'a Images<'_>, text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
+    let just_so = images.iter().find(|image| image.names.iter().any(|name| name == text));
+    if let (Some(image), Ok(name)) = (just_so, Reference::parse_local(text)) {
+        return Ok(vec![(image, name)]);
+    }
+    let names = meanings(text)?.into_iter();
+    Ok(names.filter_map(|name| Some((images.meant(&name)?, name))).collect())
+}
+
+/// An image of bootc's storage, by one of its names, which comes back with it, or by its id.
+pub fn in_contents<'a>(images: &'a Images<'_>, text: &str) -> Result<(&'a Image, Option<Reference>), Error> {
+    let text = as_named_here(text);
+    let mut found: Vec<_> = match by_id(images, text) {
+        found if found.is_empty() => {
+            called(images, text)?.into_iter().map(|(image, name)| (image, Some(name))).collect()
+        }
+        found => found.into_iter().map(|image| (image, None)).collect(),
+    };
+    if found.is_empty() {
+        return Err(Error::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH });
+    }
+    let (first, name) = found.swap_remove(0);
+    if found.iter().any(|(image, _)| image.id != first.id) {
+        let name_of = |image: &Image, name: &Option<Reference>| {
+            name.as_ref().map_or_else(|| image.id.clone(), Reference::to_string)
+        };
+        let others = found.iter().map(|(image, name)| name_of(image, name));
+        let candidates = std::iter::once(name_of(first, &name)).chain(others).collect();
+        return Err(Error::Ambiguous { name: text.to_owned(), candidates });
+    }
+    Ok((first, name))
+}
+
+/// A name as lists of this host have it, without the transport that stands in front.
+pub fn as_named_here(text: &str) -> &str {
+    text.strip_prefix(CONTAINERS_STORAGE).or_else(|| text.strip_prefix(DOCKER)).unwrap_or(text)
+}
+
+fn by_id<'a>(images: &'a Images<'_>, text: &str) -> Vec<&'a Image> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_id = digits.len() >= SHORT_ID && is_hex(digits, digits.len());
+    images.iter().filter(|image| is_id && image.id.starts_with(digits)).collect()
+}
+
+/// The image itself, if the store knows enough of it.
+pub fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
+    let well_formed = Digest::new(format!("sha256:{}", image.id)).is_ok();
+    match (&image.digest, well_formed) {
+        (Some(digest), true) => Ok(LocalImage { id: image.id.clone(), manifest_digest: digest.clone() }),
+        _ => Err(OsError::Corrupt {
+            path: root.path("."),
+            why: format!("image {} has no manifest digest", image.id),
+            hint: "pull or build the image again with podman",
+        }
+        .into()),
+    }
+}
+
+/// A name under which something can be kept: a digest isn't ours to choose.
+pub fn target_name(text: &str) -> Result<Reference, Error> {
+    let reference = Reference::parse_local(text)?;
+    match reference.digest() {
+        Some(_) => Err(InvalidReference::Digest(text.to_owned()).into()),
+        None => Ok(reference),
+    }
+}
+
+/// Under which name a host image, named with its transport, is kept in a storage.
+pub fn name_in_storage(image: &str) -> Result<Reference, Error> {
+    if let Some(rest) = image.strip_prefix(DOCKER) {
+        return Ok(Reference::of_docker(rest)?.with_default_tag());
+    }
+    match image.strip_prefix(CONTAINERS_STORAGE) {
+        Some(rest) => Ok(Reference::parse_local(rest)?),
+        None => Err(Error::NoName(image.to_owned())),
+    }
+}
+
+/// The first of what a name can mean.
+pub fn first_meaning(name: &str) -> Result<Reference, Error> {
+    meanings(name)?.into_iter().next().ok_or_else(|| Error::NoDestination(name.to_owned()))
+}

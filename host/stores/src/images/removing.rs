@@ -1,0 +1,136 @@
+//! Removing an image, or names of one, from bootc's storage. What a deployment or a container needs stays.
+
+use crate::bootc_store::BootcStore;
+use crate::podman;
+use bootc_image_containers_storage::{Image, Images};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::Removal;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::root::RootDir;
+
+use super::full_disk::{self, Room};
+use super::in_use::InUse;
+use super::local;
+use super::needs::Needs;
+use crate::error::Error;
+use crate::host::{Host, writable_physical};
+
+/// podman is given ids as they stand in the index, which anybody may have written who could write there.
+pub fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
+    match Digest::new(format!("sha256:{}", image.id)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(OsError::Corrupt {
+            path: store.root().path("."),
+            why: format!("the index lists an image with the invalid id {:?}", image.id),
+            hint: "let podman look at that storage: bootc-image cmd list",
+        }
+        .into()),
+    }
+}
+
+/// The manifest lists that stand for an image: podman finds it by their names.
+pub fn lists_of<'a>(images: &'a Images<'_>, image: &'a Image) -> impl Iterator<Item = &'a Image> {
+    let others = images.iter().filter(|list| list.id != image.id);
+    others.filter(|list| images.instances(list).iter().any(|manifest| image.is_of(manifest)))
+}
+
+/// As [`needed_by`]; who needs a manifest list that stands for the image needs the whole image.
+pub fn kept_by<'a>(
+    needs: &'a Needs,
+    used: &'a InUse,
+    images: &Images<'_>,
+    image: &Image,
+    names: &[String],
+    whole: bool,
+) -> Option<&'a str> {
+    let of_list = || {
+        let mut lists = lists_of(images, image).filter(|_| whole);
+        lists.find_map(|list| needed_by(needs, used, list, &list.names, true))
+    };
+    needed_by(needs, used, image, names, whole).or_else(of_list)
+}
+
+/// Who needs that these names of an image stay, or, if the whole image would go, that it does.
+pub fn needed_by<'a>(
+    needs: &'a Needs,
+    used: &'a InUse,
+    image: &Image,
+    names: &[String],
+    whole: bool,
+) -> Option<&'a str> {
+    let of_names = names.iter().find_map(|name| needs.of_name(name, Some(image)));
+    let of_image = || needs.of_image(image).or_else(|| used.by(image));
+    of_names.or_else(|| if whole { of_image() } else { None })
+}
+
+pub fn removal_of(image: &Image, names: Vec<String>, whole: bool, needed_by: Option<String>) -> Removal {
+    Removal { id: image.id.clone(), manifest_digest: image.digest.clone(), names, whole, needed_by }
+}
+
+fn not_found(removal: &Removal) -> Error {
+    Error::ImageNotFound { name: removal.to_string(), list_with: "bootc-image list --type unified" }
+}
+
+/// Removes it, if everything is still as it was when that was judged.
+pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
+    let settings = host.settings;
+    let physical = writable_physical(settings)?;
+    let _alone = local::alone(host, "bootc")?;
+    let store = BootcStore::open(&physical)?.ok_or_else(|| not_found(&removal))?;
+    check(host, &physical, &store, &removal)?;
+    let room = Room::make(settings, &physical, &store);
+    let whole = removal.whole.then_some(removal.id.as_str());
+    let podman = |words: &[&str]| {
+        full_disk::remove(host, &room, whole, &mut || {
+            let mut podman = store.podman(settings, host.talk)?;
+            podman.arg("image").args(words.iter().copied());
+            Ok(podman.run_quietly()?)
+        })
+    };
+    // An image with several names can't be removed by its id, and by a name only if that still means it.
+    if !removal.whole || removal.names.len() > 1 {
+        let mut words = vec!["untag", "--", &removal.id];
+        words.extend(removal.names.iter().map(String::as_str));
+        podman(&words)?;
+    }
+    if removal.whole {
+        podman(&["rm", "--no-prune", "--", &removal.id])?;
+    }
+    let contents = podman::open_store(store.root())?;
+    let images = contents.images(settings.lock_limit, host.talk)?;
+    if is_left(&images, &removal) {
+        return Err(OsError::Verification {
+            what: removal.to_string(),
+            why: "podman says that it is gone, and bootc's storage still has it".to_owned(),
+        }
+        .into());
+    }
+    Ok(removal)
+}
+
+/// What was judged may have changed: then it isn't what was judged any more.
+fn check(host: Host<'_>, physical: &RootDir, store: &BootcStore, removal: &Removal) -> Result<(), Error> {
+    let needs = Needs::find(physical, host.settings)?;
+    let contents = podman::open_store(store.root())?;
+    let images = contents.images(host.settings.lock_limit, host.talk)?;
+    let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| not_found(removal))?;
+    let used = InUse::find(physical, host.settings, &contents, &images)?;
+    let has_others = image.names.iter().any(|name| !removal.names.contains(name));
+    let who = kept_by(&needs, &used, &images, image, &removal.names, removal.whole);
+    let why = if let Some(who) = who {
+        format!("{who} needs it now")
+    } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
+        "its names have changed since it was judged".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(OsError::Verification { what: removal.to_string(), why }.into())
+}
+
+fn is_left(images: &Images<'_>, removal: &Removal) -> bool {
+    let of_image = |image: &&Image| image.id == removal.id;
+    images
+        .iter()
+        .filter(of_image)
+        .any(|image| removal.whole || image.names.iter().any(|name| removal.names.contains(name)))
+}

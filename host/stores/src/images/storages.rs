@@ -1,0 +1,288 @@
+//! The storages of this host that images are copied to and from, and whether what is in them is whole.
+
+use crate::podman;
+use bootc_image_os::error::Error as OsError;
+use std::path::PathBuf;
+
+use super::names::local_image;
+use crate::bootc_store::BootcStore;
+use crate::default_store::DefaultStore;
+use crate::error::Error;
+use crate::host::Host;
+use crate::transfer::{End, Name};
+use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::children::{Child, Program};
+use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::root::RootDir;
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub enum Storage<'a> {
+    /// bootc's.
+    Bootc(&'a BootcStore),
+    /// podman's own.
+    Default(&'a DefaultStore),
+}
+
+impl<'a> Storage<'a> {
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Self::Bootc(store) => store.root().path("."),
+            Self::Default(store) => store.path().to_owned(),
+        }
+    }
+
+    /// An image of it, as an end of a transfer.
+    pub fn end(&self, name: Name<'a>) -> End<'a> {
+        match self {
+            Self::Bootc(store) => End::Bootc(store, name),
+            Self::Default(store) => End::Default(store, name),
+        }
+    }
+
+    /// podman on it.
+    pub fn podman(&self, host: Host<'_>) -> Result<Child, Error> {
+        let settings = host.settings;
+        match self {
+            Self::Bootc(store) => Ok(store.podman(settings, host.talk)?),
+            Self::Default(store) => {
+                LockWatch::new([store.path()], settings.change_limit).wait(host.talk)?;
+                Ok(Child::new(Program::Podman, &settings.proxies)?)
+            }
+        }
+    }
+
+    /// Hands over its contents, and the storages that it sees beside itself; nothing if there is nothing in it yet.
+    pub fn read<T: Default>(
+        &self,
+        work: impl FnOnce(&Store<'_>, &[Store<'_>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.open(|own, others| own.map_or_else(|| Ok(T::default()), |own| work(own, others)))
+    }
+
+    /// Hands over its contents, if there is anything in it yet, and the storages that it sees beside itself.
+    fn open<T>(
+        &self,
+        work: impl FnOnce(Option<&Store<'_>>, &[Store<'_>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self {
+            Self::Bootc(store) => work(Some(&podman::open_store(store.root())?), &[]),
+            Self::Default(default) => {
+                let others = default.others()?;
+                // What can't be read has no layers that anything here could stand on.
+                let others: Vec<Store<'_>> =
+                    others.iter().filter_map(|root| Store::open(root).ok()).collect();
+                let root = default.open()?;
+                let own = root.as_ref().map(|root| default.store(root)).transpose()?;
+                work(own.as_ref(), &others)
+            }
+        }
+    }
+
+    /// As [`Storage::read`], with its images; nobody adds or removes one meanwhile.
+    pub fn images<T: Default>(
+        &self,
+        host: Host<'_>,
+        work: impl FnOnce(&Images<'_>, &[Store<'_>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.read(|store, others| {
+            let images = store.images(host.settings.lock_limit, host.talk)?;
+            work(&images, others)
+        })
+    }
+
+    /// The image that it holds under this name, if it is the wanted one and all of it is there.
+    pub fn held(
+        &self,
+        host: Host<'_>,
+        name: &Reference,
+        wanted: impl Fn(&Image) -> bool,
+    ) -> Result<Option<LocalImage>, Error> {
+        self.images(host, |images, others| {
+            let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
+            match images.damage(image, others)? {
+                None => local_image(&self.root()?, image).map(Some),
+                Some(_) => Ok(None),
+            }
+        })
+    }
+
+    /// As [`Storage::held`], after something was written: that the name means something else, or that the image isn't whole, is
+    /// an error then.
+    pub fn check_written(
+        &self,
+        host: Host<'_>,
+        name: &Reference,
+        wanted: impl Fn(&Image) -> bool,
+    ) -> Result<LocalImage, Error> {
+        let found = self.images(host, |images, others| {
+            let Some(image) = images.named(name).filter(|image| wanted(image)) else { return Ok(None) };
+            match images.damage(image, others)? {
+                Some(damage) if !damage.is_of_metadata() => {
+                    Err(self.damaged(host, name.to_string(), &damage))
+                }
+                _ => local_image(&self.root()?, image).map(Some),
+            }
+        })?;
+        found
+            .ok_or_else(|| OsError::Verification {
+                what: name.to_string(),
+                why: format!("the storage at {} has no whole image under this name", self.path().display()),
+            })
+            .map_err(Error::from)
+    }
+
+    /// What the layers of an image are, by its id, if it is there and whole; podman also shows the images of the storages
+    /// beside its own.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn whole(&self, host: Host<'_>, name: &str, id: &str) -> Result<Option<Vec<Digest>>, Error> {
+        if let Some(diff_ids) = self.whole_itself(host, name, id)? {
+            return Ok(Some(diff_ids));
+        }
+        self.shown(host, id, |images, image, checker| match checker.image_of(images.store(), image)? {
+            Some(damage) if !damage.is_of_metadata() => Err(Error::Damaged {
+                image: name.to_owned(),
+                what: damage.to_string(),
+                hint: format!(
+                    "the image is in podman's additional image store {}, which podman only reads: replace it there \
+                     with the tool that wrote it",
+                    images.store().path().display()
+                ),
+            }),
+            _ => Ok(Some(images.diff_ids(image))),
+        })
+    }
+
+    /// As [`Storage::whole`], of its own images alone.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn whole_itself(&self, host: Host<'_>, name: &str, id: &str) -> Result<Option<Vec<Digest>>, Error> {
+        self.images(host, |images, others| {
+            let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(None) };
+            match images.damage(image, others)? {
+                // Owners and modes are read from what is kept of the archive, not from the files.
+                Some(damage) if !damage.is_of_metadata() => Err(self.damaged(host, name.to_owned(), &damage)),
+                _ => Ok(Some(images.diff_ids(image))),
+            }
+        })
+    }
+
+    /// What is damaged of what the storage's tools would use for an image with this id and these layers: they take it for
+    /// granted.
+    pub fn damage(
+        &self,
+        host: Host<'_>,
+        id: Option<&str>,
+        diff_ids: &[Digest],
+    ) -> Result<Option<Damage>, Error> {
+        self.images(host, |images, others| {
+            let mut checker = Checker::new(images.store(), others)?;
+            let image = images.iter().find(|image| Some(image.id.as_str()) == id);
+            match image.map(|image| checker.image(image)).transpose()?.flatten() {
+                Some(damage) => Ok(Some(damage)),
+                None => Ok(checker.layers_of(diff_ids)?),
+            }
+        })
+    }
+
+    /// What is damaged of anything in it.
+    pub fn any_damage(&self, host: Host<'_>) -> Result<Option<Damage>, Error> {
+        self.images(host, |images, others| {
+            let mut checker = Checker::new(images.store(), others)?;
+            for image in images.iter() {
+                if let Some(damage) = checker.image(image)? {
+                    return Ok(Some(damage));
+                }
+            }
+            Ok(checker.any_layer()?)
+        })
+    }
+
+    /// As [`Checker::would_get_worse`].
+    pub fn would_get_worse(&self) -> Result<bool, Error> {
+        self.read(|store, others| Checker::new(store, others)?.would_get_worse().map_err(Error::from))
+    }
+
+    /// How large an image is, wherever podman shows it; 0 if it is gone, which its user will find out.
+    pub fn size_of(&self, host: Host<'_>, id: &str) -> Result<u64, Error> {
+        self.shown(host, id, |images, image, _| images.size(image).map_err(Error::from))
+    }
+
+    /// Hands over an image by its id, its own first, then one of the storages beside it; nothing if none has it.
+    fn shown<T: Default>(
+        &self,
+        host: Host<'_>,
+        id: &str,
+        work: impl FnOnce(&Images<'_>, &Image, &mut Checker<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.open(|own, others| {
+            let stores = || own.into_iter().chain(others);
+            let images = stores().map(|store| store.images(host.settings.lock_limit, host.talk));
+            let all = images.collect::<Result<Vec<_>, _>>()?;
+            let found = all.iter().find_map(|images| {
+                let image = images.iter().find(|image| image.id == id)?;
+                Some((images, image))
+            });
+            let Some((images, image)) = found else { return Ok(T::default()) };
+            let mut checker = Checker::among(images.store().driver(), stores())?;
+            work(images, image, &mut checker)
+        })
+    }
+
+    /// Gives an image another name.
+    pub fn tag(&self, host: Host<'_>, id: &str, name: &Reference) -> Result<(), Error> {
+        let mut podman = self.podman(host)?;
+        podman.args(["image", "tag", id, &name.to_string()]);
+        Ok(podman.run_quietly()?)
+    }
+
+    /// Says what is about to be replaced, and why.
+    pub fn note(&self, host: Host<'_>, damage: &Damage) {
+        let storage = match self {
+            Self::Bootc(_) => "bootc's storage",
+            Self::Default(_) => "podman's storage",
+        };
+        host.talk.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
+    }
+
+    /// That an image isn't whole, and what to do.
+    pub fn damaged(&self, host: Host<'_>, image: String, damage: &Damage) -> Error {
+        let hint = match self {
+            Self::Bootc(_) => {
+                let sysroot = host.settings.sysroot.as_ref().map(|path| format!("--sysroot {path} "));
+                format!("replace its layers with: bootc-image {}repair {image}", sysroot.unwrap_or_default())
+            }
+            Self::Default(_) => {
+                let with_layer = damage.layer().and_then(|layer| self.names_with(host, layer, "").ok());
+                let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
+                format!(
+                    "podman doesn't replace a layer that it already has. Remove the images that use this layer with: \
+                     podman image rm {names}; then pull or build them again"
+                )
+            }
+        };
+        Error::Damaged { image, what: damage.to_string(), hint }
+    }
+
+    /// The images that have a layer, by one of their names, but for one.
+    pub fn names_with(&self, host: Host<'_>, layer: &str, but_for: &str) -> Result<String, Error> {
+        self.images(host, |images, _| {
+            let having = images.with_layers(&[layer.to_owned()].into())?;
+            let having = images.iter().filter(|image| having.contains(&image.id) && image.id != but_for);
+            let name = |image: &Image| image.listed_names().next().unwrap_or(&image.id).to_owned();
+            Ok(having.map(name).collect::<Vec<_>>().join(" "))
+        })
+    }
+
+    fn root(&self) -> Result<RootDir, Error> {
+        let path = self.path();
+        RootDir::open(&path).map_err(Error::io("open", path))
+    }
+}
