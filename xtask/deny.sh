@@ -8,8 +8,11 @@ tools=${CARGO_TARGET_DIR:-target}/tools
 PATH=$PATH:$tools/bin
 
 if ! cargo deny --version >/dev/null 2>&1; then
-    # Built for a quick build, not for quick running: a check takes 3 seconds all the same.
-    CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --version $version --locked --debug --root "$tools"
+    # Built for a quick build, not for quick running: a check takes 3 seconds all the same. In a directory of its own, so that no
+    # other cargo waits for it.
+    CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --version $version --locked --debug --root "$tools" \
+        --target-dir "$tools/build"
+    rm -rf "$tools/build"
 fi
 cargo deny --locked check --hide-inclusion-graph bans licenses sources
 

@@ -1,11 +1,19 @@
 #!/bin/bash
-# All tests. The workspace is tested a package at a time where its features must not unify with the others'.
+# All tests: of the host, with the tests of the workspace, which drive what `xtask/build.sh lab` built; of what others build
+# plugins and extensions with, and of our plugins; of the helper and of what builds plugins. A group at a time, where features
+# must not unify with the others'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# More at a time than there are processors: half of the time, a test waits for a disk or for a process that it has started.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 cargo test --locked
 # With Debian 13's programs: they have Quadlet, and a podman that reads its configuration otherwise.
 xtask/debian13.sh
 BOOTC_IMAGE_MACHINE=${CARGO_TARGET_DIR:-target}/debian13 cargo test --locked --test configuration --test hosts
-cargo test --locked -p bootc-image-plugin-sdk
-# As the helper was built: what both depend on isn't compiled a second time.
-cargo test --locked --release -p bootc-image-helper -p bootc-image-plugin-builder
+plugins=()
+for manifest in plugins/*/Cargo.toml; do
+    plugins+=(-p "$(basename "$(dirname "$manifest")")")
+done
+cargo test --locked -p bootc-image-extension -p bootc-image-plugin-sdk "${plugins[@]}"
+# With labtool, as the helper was built: what both depend on isn't compiled a second time.
+cargo test --locked -p bootc-image-helper -p labtool -p bootc-image-plugin-builder

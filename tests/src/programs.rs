@@ -15,15 +15,15 @@ pub fn machine() -> PathBuf {
     std::env::var_os(MACHINE).map_or_else(|| "/".into(), |machine| workspace.join(machine))
 }
 
-/// A program of this workspace as users get it, from the release profile, if it has been built.
-pub fn release(name: &str) -> Option<PathBuf> {
-    let directory = std::env::var_os(PROGRAMS).map_or_else(|| target().join("release"), PathBuf::from);
+/// A program of this workspace as users get it but for LTO (`xtask/build.sh lab`), if it has been built.
+pub fn lab(name: &str) -> Option<PathBuf> {
+    let directory = std::env::var_os(PROGRAMS).map_or_else(|| target().join("lab"), PathBuf::from);
     Some(directory.join(name)).filter(|program| program.exists())
 }
 
-/// As [`release`], for what a test can't do without.
+/// As [`lab`], for what a test can't do without.
 pub fn required(name: &str) -> PathBuf {
-    release(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make build` first"))
+    lab(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make lab` first"))
 }
 
 /// A program of this crate, which cargo puts next to the tests.

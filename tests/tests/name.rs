@@ -110,6 +110,7 @@ fn the_name_is_never_installed() {
     let output = Command::new("make")
         .args(["--old-file=build", "install"])
         .arg(format!("DESTDIR={}", root.path().display()))
+        .arg(format!("PROFILE={}", programs.file_name().unwrap().display()))
         .env("CARGO_TARGET_DIR", programs.parent().unwrap())
         .current_dir(WORKSPACE)
         .output()

@@ -19,8 +19,8 @@ fn main() {
 fn digests() -> Result<String, Box<dyn error::Error>> {
     let package = env::args().nth(1).unwrap_or_else(|| "podman-allowlist".to_owned());
     let workspace = env::current_dir()?;
-    let components =
-        Builder::new(&workspace, workspace.join("target/component-digest")).build(&[&package])?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), Into::into);
+    let components = Builder::new(&workspace, target.join("components")).build(&[&package])?;
     let lines = components.iter().map(|component| format!("{}  {}", component.sha256(), component.package()));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }

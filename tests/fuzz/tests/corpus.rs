@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bootc_image_fuzz::TARGETS;
 
@@ -10,18 +11,32 @@ fn corpus() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus"))
 }
 
+/// What somebody named is a file, what libFuzzer named by its digest is in an archive, see `xtask/fuzz.sh`.
+const ARCHIVE: &str = "found.tar.gz";
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
 #[test]
 fn whatever_is_kept_holds() {
     for target in TARGETS {
-        let mut replayed = 0;
-        for entry in fs::read_dir(corpus().join(target.name)).unwrap() {
-            let path = entry.unwrap().path();
-            let input = fs::read(&path).unwrap();
+        let (mut inputs, found) = (files(&corpus().join(target.name)), tempfile::tempdir().unwrap());
+        if let Some(at) = inputs.iter().position(|path| path.ends_with(ARCHIVE)) {
+            let archive = inputs.swap_remove(at);
+            let mut tar = Command::new("tar");
+            tar.args(["--extract", "--gzip", "--file"]).arg(archive).arg("--directory").arg(found.path());
+            assert!(tar.status().unwrap().success(), "{tar:?}");
+            let extracted = files(found.path());
+            assert!(extracted.len() >= 100, "{}: {}", target.name, extracted.len());
+            inputs.extend(extracted);
+        }
+        for path in &inputs {
+            let input = fs::read(path).unwrap();
             let outcome = std::panic::catch_unwind(|| (target.run)(&input));
             assert!(outcome.is_ok(), "{}", path.display());
-            replayed += 1;
         }
-        assert!(replayed >= 10, "{}: {replayed}", target.name);
+        assert!(inputs.len() >= 10, "{}: {}", target.name, inputs.len());
     }
 }
 

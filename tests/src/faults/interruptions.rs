@@ -298,7 +298,7 @@ impl Operation {
     /// With the plugin that most subcommands need.
     fn enter(&self, world: &World) -> Enter {
         let plugin = programs::required("plugins").join("podman-maintenance");
-        let files = fs::read_dir(plugin).expect("make build has packaged it").flatten();
+        let files = fs::read_dir(plugin).expect("`make lab` has packaged it").flatten();
         let enter = world.enter().registry(self.registry).program(&programs::ours("faulty"), FAULTY);
         let enter = enter.file("/etc/containers/containers.conf", BUILDS);
         let enter = enter.limit(Duration::from_secs(300));

@@ -84,10 +84,10 @@ pub fn world() -> World {
 fn enter(world: &World) -> Enter {
     let plugins = programs::required("plugins");
     ["podman-maintenance", "csv-format"].into_iter().fold(world.enter(), |enter, name| {
-        let files = std::fs::read_dir(plugins.join(name)).expect("make build has packaged it").flatten();
+        let files = std::fs::read_dir(plugins.join(name)).expect("`make lab` has packaged it").flatten();
         files.fold(enter, |enter, file| {
             let inside = format!("/run/plugins/{name}/{}", file.file_name().to_string_lossy());
-            enter.file(&inside, std::fs::read(file.path()).expect("make build has packaged it"))
+            enter.file(&inside, std::fs::read(file.path()).expect("`make lab` has packaged it"))
         })
     })
 }

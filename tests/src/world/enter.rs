@@ -40,7 +40,7 @@ impl Enter {
             ("bootc-image-helper", "/usr/libexec/bootc-image/bootc-image-helper"),
             ("bootc-image-native", "/usr/libexec/bootc-image/bootc-image-native"),
         ];
-        let built = |(name, inside): (&str, &str)| Some((programs::release(name)?, inside.into()));
+        let built = |(name, inside): (&str, &str)| Some((programs::lab(name)?, inside.into()));
         let environment =
             [("PATH", "/usr/bin:/usr/sbin"), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("SHELL", "/bin/sh")];
         Self {

@@ -41,7 +41,7 @@ pub fn grant(guest: &str) -> String {
     format!("[[grant]]\nplugin = \"{guest}\"\nsha256 = \"{component}\"\nmanifest = \"{manifest}\"\n")
 }
 
-/// The directory of a plugin that is shipped, as `make build` made it.
+/// The directory of a plugin that is shipped, as `make lab` made it.
 pub fn shipped(name: &str) -> std::path::PathBuf {
     programs::required("plugins").join(name)
 }
@@ -49,8 +49,8 @@ pub fn shipped(name: &str) -> std::path::PathBuf {
 /// A shipped plugin is part of the OS image, with its grant.
 pub fn ship_in_image(enter: Enter, name: &str) -> Enter {
     let directory = shipped(name);
-    let read = |path: &Path| std::fs::read(path).expect("make build has packaged it");
-    let entries = std::fs::read_dir(&directory).expect("make build has packaged it");
+    let read = |path: &Path| std::fs::read(path).expect("`make lab` has packaged it");
+    let entries = std::fs::read_dir(&directory).expect("`make lab` has packaged it");
     let enter = entries.flatten().fold(enter, |enter, entry| {
         let inside = format!("{IMAGE}/{name}/{}", entry.file_name().to_string_lossy());
         enter.file(&inside, read(&entry.path()))
