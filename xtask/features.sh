@@ -37,7 +37,7 @@ same . test "build -p bootc-image -p bootc-image-fuzz --features bootc-image-fuz
 same . test "test -p bootc-image-tests"
 # The helper links what compiles the plugins that are embedded.
 helper="build -p bootc-image-helper -p labtool"
-same cranelift-codegen "$helper" "build -p bootc-image"
-same cranelift-codegen "$helper" "test -p bootc-image-helper -p labtool -p bootc-image-plugin-builder"
-same cranelift-codegen "$helper" "check --workspace --all-targets"
+same wasmtime-internal-cranelift "$helper" "build -p bootc-image"
+same wasmtime-internal-cranelift "$helper" "test -p bootc-image-helper -p labtool -p bootc-image-plugin-builder"
+same wasmtime-internal-cranelift "$helper" "check --workspace --all-targets"
 [[ ! $failed ]]
