@@ -5,7 +5,7 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
+.PHONY: help setup build demo test mutants fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,7 +20,10 @@ demo: setup build ## show the main jobs on an emulated bootc host (root)
 	$(CARGO) build --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin demo
 
-test: setup build ## run all tests (root)
+mutants: ## build the program whose checks tests switch off one by one
+	xtask/mutants.sh
+
+test: setup build mutants ## run all tests (root)
 	xtask/test.sh
 
 fuzz: setup ## look for inputs that break what reads them, ten minutes each; FUZZ_SECONDS=15 for less
