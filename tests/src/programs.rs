@@ -26,6 +26,13 @@ pub fn required(name: &str) -> PathBuf {
     lab(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make lab` first"))
 }
 
+/// `bootc-image` with other plugins and with switches, from mutated sources (`xtask/mutants.sh`).
+pub fn with_switches() -> PathBuf {
+    let program = target().join("mutants/bootc-image-with");
+    assert!(program.exists(), "{} is missing: run `make mutants` first", program.display());
+    program
+}
+
 /// A program of this crate, which cargo puts next to the tests.
 pub fn ours(name: &str) -> PathBuf {
     built(profile().join(name))
