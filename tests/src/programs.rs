@@ -26,9 +26,10 @@ pub fn required(name: &str) -> PathBuf {
     lab(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make lab` first"))
 }
 
-/// `bootc-image` with other plugins and with switches, from mutated sources (`xtask/mutants.sh`).
-pub fn with_switches() -> PathBuf {
-    let program = target().join("mutants/bootc-image-with");
+/// A program with switches, from mutated sources (`xtask/mutants.sh`): `bootc-image-with` is `bootc-image`, also with other
+/// plugins, and `bootc-image-native-with` is what it starts instead of `bootc-image-native` for one of the switches.
+pub fn mutated(name: &str) -> PathBuf {
+    let program = target().join("mutants").join(name);
     assert!(program.exists(), "{} is missing: run `make mutants` first", program.display());
     program
 }

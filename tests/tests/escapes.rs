@@ -549,7 +549,7 @@ fn links_lead_nowhere() {
 fn without_its_check_each_attempt_succeeds() {
     let checks: BTreeSet<&str> = HARMS.iter().map(|(check, ..)| *check).collect();
     assert!(checks.len() >= 12, "{checks:?}");
-    let program = programs::with_switches();
+    let program = programs::mutated("bootc-image-with");
     for (check, words, harm) in HARMS {
         let run = |variable: &str| {
             let world = World::new();
