@@ -122,25 +122,30 @@ impl Mutant {
     }
 }
 
-/// The text of a file with all its switches.
-fn mutated(text: &str, mutants: &[&Mutant]) -> Result<String> {
-    let mut places =
-        mutants.iter().map(|mutant| Ok((mutant.place(text)?, *mutant))).collect::<Result<Vec<_>>>()?;
+/// The text of a file with all its switches; what doesn't fit is added to `problems`.
+fn mutated(text: &str, mutants: &[&Mutant], problems: &mut Vec<String>) -> String {
+    let mut places = Vec::new();
+    for mutant in mutants {
+        match mutant.place(text) {
+            Ok(place) => places.push((place, mutant)),
+            Err(problem) => problems.push(problem.to_string()),
+        }
+    }
     places.sort_by_key(|(place, _)| place.start);
     let (mut all, mut done) = (String::new(), 0);
     for (place, mutant) in places {
-        ensure!(
-            place.start >= done,
-            "{mutant}: changes lines that the entry before it changes: make them one"
-        );
+        if place.start < done {
+            problems.push(format!("{mutant}: changes lines that the entry before it changes: make them one"));
+            continue;
+        }
         all.extend([&text[done..place.start], &mutant.mutated]);
         done = place.end;
     }
     all.extend([&text[done..], IS_OFF]);
-    Ok(all)
+    all
 }
 
-/// The mutated files, by name. All that is wrong is told at once.
+/// The mutated files, by name. All that doesn't fit is told at once.
 pub fn apply(workspace: &Path, mutants: &[Mutant]) -> Result<BTreeMap<String, String>> {
     let mut by_file = BTreeMap::<&str, Vec<&Mutant>>::new();
     for mutant in mutants {
@@ -148,13 +153,12 @@ pub fn apply(workspace: &Path, mutants: &[Mutant]) -> Result<BTreeMap<String, St
     }
     let (mut files, mut problems) = (BTreeMap::new(), Vec::new());
     for (file, mutants) in by_file {
-        let text = fs::read_to_string(workspace.join(file)).with_context(|| format!("{}. {FIX}", mutants[0]));
-        match text.and_then(|text| mutated(&text, &mutants)) {
-            Ok(text) => drop(files.insert(file.to_owned(), text)),
-            Err(problem) => problems.push(format!("{problem:#}")),
+        match fs::read_to_string(workspace.join(file)) {
+            Ok(text) => drop(files.insert(file.to_owned(), mutated(&text, &mutants, &mut problems))),
+            Err(error) => problems.push(format!("{}: {error}", mutants[0])),
         }
     }
-    ensure!(problems.is_empty(), "{}", problems.join("\n\n"));
+    ensure!(problems.is_empty(), "{}\n\n{FIX}.", problems.join("\n\n"));
     Ok(files)
 }
 
