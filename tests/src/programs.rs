@@ -26,6 +26,14 @@ pub fn required(name: &str) -> PathBuf {
     lab(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make lab` first"))
 }
 
+/// A program with switches, from mutated sources (`xtask/mutants.sh`): `bootc-image-with` is `bootc-image`, also with other
+/// plugins, and `bootc-image-native-with` is what it starts instead of `bootc-image-native` for one of the switches.
+pub fn mutated(name: &str) -> PathBuf {
+    let program = target().join("mutants").join(name);
+    assert!(program.exists(), "{} is missing: run `make mutants` first", program.display());
+    program
+}
+
 /// A program of this crate, which cargo puts next to the tests.
 pub fn ours(name: &str) -> PathBuf {
     built(profile().join(name))

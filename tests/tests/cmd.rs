@@ -11,7 +11,7 @@ fn cmd(world: &World, arguments: &[&str]) -> Output {
 
 /// The same program with other plugins.
 fn with_plugins(world: &World, plugins: &str) -> Enter {
-    let program = programs::example("bootc-image-with");
+    let program = programs::mutated("bootc-image-with");
     world.enter().program(&program, "/usr/bin/bootc-image").env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
 }
 

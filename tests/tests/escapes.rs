@@ -1,7 +1,9 @@
 //! What a caller can try with `cmd` to leave bootc's store, to have a file written or read, or to be connected to something
 //! else. Each attempt runs against the real podman: either it is refused with 77 and nothing was started, contacted or
 //! changed, or what it tries has no effect. And each mechanism that holds is switched off once, to show that it is what
-//! holds: see host/grammar/src/weakened.rs.
+//! holds: see tests/mutants.
+
+mod harms;
 
 use std::collections::BTreeSet;
 
@@ -9,6 +11,7 @@ use bootc_image_grammar::{GLOBAL, Kind, TABLES};
 use bootc_image_tests::oracle::Store;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs};
+use harms::HARMS;
 
 /// Runs one attempt under strace: prints its exit code, how many programs were started beside it, how many connections were
 /// tried, and its last line on stderr.
@@ -544,48 +547,10 @@ fn links_lead_nowhere() {
 /// Every mechanism is what holds: with its check off, an attempt from above does its harm.
 #[test]
 fn without_its_check_each_attempt_succeeds() {
-    let harms: &[(&str, &str, &str)] = &[
-        ("table", "cmd list --cpu-profile=/var/tmp/x", "[ -e /var/tmp/x ]"),
-        ("table", "cmd list --root=/var/tmp/x --runroot=/var/tmp/r", "[ -d /var/tmp/x ]"),
-        (
-            "path-write",
-            "cmd push --digestfile=/var/tmp/x localhost/app:stable 127.0.0.1:5000/pushed/a",
-            "[ -e /var/tmp/x ]",
-        ),
-        ("path-write", "cmd build --iidfile=/var/tmp/x /tmp/context", "[ -e /var/tmp/x ]"),
-        ("path-read", "cmd pull --authfile=/etc/passwd IMAGE", "grep -q passwd /run/err"),
-        (
-            "filter",
-            "cmd list --filter since=containers-storage:[vfs@/var/tmp/x+/var/tmp/r]localhost/a",
-            "[ -d /var/tmp/x ]",
-        ),
-        ("secret", "cmd pull --creds=a:b IMAGE", "[ $code = 0 ]"),
-        ("machine", "cmd build --add-host=a:127.0.0.1 /tmp/context", "[ $code = 0 ]"),
-        ("reference", "cmd push localhost/app:stable dir:/var/tmp/x", "[ -e /var/tmp/x/manifest.json ]"),
-        ("reference", "cmd pull containers-storage:localhost/nothing", "grep -qv denied: /run/err"),
-        (
-            "source",
-            "cmd build -f /tmp/context/Containerfile,Other /tmp/context",
-            "grep -qi nonsense /run/err",
-        ),
-        (
-            "pinning",
-            "cmd pull --all-tags 127.0.0.1:5000/lab/app",
-            "bootc-image cmd list | grep -q '^127.0.0.1:5000/lab/app  *2 '",
-        ),
-        ("claims", "cmd list", "[ $code != 77 ]"),
-        ("delegation", "cmd build -t localhost/built:1 /tmp/context", "[ $code = 0 ]"),
-        ("delegation", "--sysroot /sysroot cmd list", "[ $code = 0 ]"),
-        ("text", "cmd list --format \"$(printf 'a\\tb')\"", "[ $code = 0 ]"),
-        ("environment", "cmd list", "grep -q vfs /run/err"),
-        ("search", "cmd list", "[ -e /var/mark ]"),
-        ("descriptors", "cmd list", "[ -s /run/descriptors ]"),
-        ("directory", "cmd list", "grep -q /tmp/context /run/directory"),
-    ];
-    let checks: BTreeSet<&str> = harms.iter().map(|(check, ..)| *check).collect();
+    let checks: BTreeSet<&str> = HARMS.iter().map(|(check, ..)| *check).collect();
     assert!(checks.len() >= 12, "{checks:?}");
-    let program = programs::example("bootc-image-with");
-    for (check, words, harm) in harms {
+    let program = programs::mutated("bootc-image-with");
+    for (check, words, harm) in HARMS {
         let run = |variable: &str| {
             let world = World::new();
             let real = programs::machine().join("usr/bin/podman");

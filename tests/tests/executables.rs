@@ -78,7 +78,8 @@ impl Drop for Clone {
 #[test]
 fn two_clones_at_different_paths_build_the_same_component() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let builder = ["-p", "bootc-image-plugin-builder", "--no-default-features", "--example", "component-digest"];
+    let builder =
+        ["-p", "bootc-image-plugin-builder", "--no-default-features", "--example", "component-digest"];
     output(Command::new("cargo").current_dir(root).args(["build", "--quiet", "--locked"]).args(builder));
     let tool = programs::ours("examples/component-digest");
     let digest = |directory: &Path, target: &Path| {

@@ -11,7 +11,7 @@ const EDGES: &[Row] = &[
     ("bootc-image-plugin-model", &[]),
     ("bootc-image-model", &["bootc-image-plugin-model"]),
     ("bootc-image-os", &["bootc-image-model"]),
-    ("bootc-image-grammar", &["bootc-image-model"]),
+    ("bootc-image-grammar", &[]),
     ("bootc-image-containers-storage", &["bootc-image-os", "bootc-image-model"]),
     ("bootc-image-stores", &["bootc-image-containers-storage", "bootc-image-os", "bootc-image-model"]),
     (

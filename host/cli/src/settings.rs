@@ -9,7 +9,6 @@ use bootc_image_engine::places::Places;
 use bootc_image_engine::{Builtin, Surroundings};
 use bootc_image_model::settings::{Place, Settings};
 use bootc_image_model::subject::{Caller, Subject, login_uid};
-use bootc_image_model::weakened::is_off;
 use bootc_image_os::children::PROXY_VARIABLES;
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::sysroot;
@@ -39,7 +38,7 @@ pub(crate) fn resolve(
         Some(sysroot) if about == About::Plugins && subject.delegation.is_none() => {
             (places_of(&sysroot)?, None)
         }
-        sysroot => (Places::of_system(if root && !is_off("root") { None } else { user() }), sysroot),
+        sysroot => (Places::of_system(if root { None } else { user() }), sysroot),
     };
     // What acts is refused if it isn't whole.
     let configuration = Configuration::read(&places);

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use bootc_image_model::weakened::is_off;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 /// No core file from here on, and nobody but root looks into this process. Returns the caller's limit.
@@ -27,8 +26,5 @@ pub(crate) fn give_back(core_limit: Rlimit) {
 /// Goes to `/`, where nobody but root has files. Returns the directory in which the caller started us, if it is still there.
 pub(crate) fn leave_directory() -> Option<PathBuf> {
     let directory = std::env::current_dir().ok();
-    if is_off("directory") {
-        return directory;
-    }
     std::env::set_current_dir("/").ok().and(directory)
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bootc_image_model::weakened::is_off;
-
 /// Limits of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -151,21 +149,13 @@ impl Budget {
     /// Pays for memory that is added.
     pub(crate) fn memory(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.memory = self.memory.saturating_add(bytes);
-        if self.memory > self.limits.memory && !is_off("memory") {
-            Err(Exceeded::Memory(self.limits.memory))
-        } else {
-            Ok(())
-        }
+        if self.memory > self.limits.memory { Err(Exceeded::Memory(self.limits.memory)) } else { Ok(()) }
     }
 
     /// Pays for entries of tables that are added.
     pub(crate) fn table_entries(&mut self, count: usize) -> Result<(), Exceeded> {
         self.table_entries = self.table_entries.saturating_add(count);
-        if self.table_entries > TABLE_ENTRIES && !is_off("tables") {
-            Err(Exceeded::Tables(TABLE_ENTRIES))
-        } else {
-            Ok(())
-        }
+        if self.table_entries > TABLE_ENTRIES { Err(Exceeded::Tables(TABLE_ENTRIES)) } else { Ok(()) }
     }
 
     /// Pays for texts that cross the boundary.
@@ -181,7 +171,7 @@ impl Budget {
     /// Pays for an operation that the host is asked for.
     pub(crate) fn operation(&mut self) -> Result<(), Exceeded> {
         self.operations = self.operations.saturating_add(1);
-        if self.operations > self.limits.operations && !is_off("operations") {
+        if self.operations > self.limits.operations {
             Err(Exceeded::Operations(self.limits.operations))
         } else {
             Ok(())
@@ -191,7 +181,7 @@ impl Budget {
     /// Pays for bytes that cross the boundary.
     pub(crate) fn transfer_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.transferred = self.transferred.saturating_add(bytes);
-        if self.transferred > self.limits.transfer && !is_off("transfer") {
+        if self.transferred > self.limits.transfer {
             Err(Exceeded::Transfer(self.limits.transfer))
         } else {
             Ok(())
@@ -210,11 +200,7 @@ impl Budget {
     /// Pays for what the guest writes, beside what [`Budget::transfer_bytes`] takes.
     pub(crate) fn write_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.written = self.written.saturating_add(bytes);
-        if self.written > self.limits.output && !is_off("output") {
-            Err(Exceeded::Output(self.limits.output))
-        } else {
-            Ok(())
-        }
+        if self.written > self.limits.output { Err(Exceeded::Output(self.limits.output)) } else { Ok(()) }
     }
 }
 

@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bootc_image_model::weakened::is_off;
 use bootc_image_os::files::read_at_most;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 use rustix::fs::OFlags;
@@ -145,9 +144,7 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
         Err(_) if owner.user.is_some() => return Ok(None),
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
-    if !is_off("owner") {
-        owner.policy().walk(&path).map_err(said)?;
-    }
+    owner.policy().walk(&path).map_err(said)?;
     Ok(Some(path))
 }
 
@@ -161,7 +158,7 @@ pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
 }
 
 fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
-    if is_off("owner") { Ok(()) } else { owner.policy().look(path, metadata).map_err(said) }
+    owner.policy().look(path, metadata).map_err(said)
 }
 
 /// With what to do about it.
@@ -184,8 +181,7 @@ pub(crate) fn open_file(path: &Path, flags: OFlags) -> io::Result<File> {
 
 /// Opens a file in a trusted directory: not through a link, and only if nobody else can change it.
 pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
-    let flags = if is_off("links") { OFlags::empty() } else { OFlags::NOFOLLOW };
-    let file = open_file(path, flags).map_err(|error| {
+    let file = open_file(path, OFlags::NOFOLLOW).map_err(|error| {
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
         if is_link { io::Error::other("it is a link, and must be a file") } else { error }
     })?;

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 
-use bootc_image_model::weakened::is_off;
 use unicode_width::UnicodeWidthChar as _;
 
 /// Longest text that is passed on, in characters. A sentence needs no more.
@@ -21,9 +20,6 @@ const MOST_MARKS: usize = 2;
 /// two of them, becomes U+FFFD; what is longer than 4,096 characters is cut, which an ellipsis shows. Clean text comes back as it
 /// is.
 pub fn sanitize(text: &str) -> String {
-    if is_off("clean-text") {
-        return shown(text);
-    }
     let mut clean = String::with_capacity(text.len());
     let (mut blank, mut marks) = (false, MOST_MARKS);
     for c in shown(text).chars() {
@@ -173,7 +169,6 @@ impl<W: Write> Write for ForTerminal<W> {
 
 fn harmless(c: char) -> char {
     match c {
-        c if is_off("clean-text") => c,
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
         c if c.is_control() || is_invisible(c) => REPLACEMENT,
         c => c,

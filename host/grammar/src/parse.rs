@@ -3,7 +3,6 @@
 use crate::command::{Command, FlagValue, SetFlag};
 use crate::table::{Arity, Flag, Table};
 use crate::tables::{GLOBAL, table};
-use bootc_image_model::weakened::is_off;
 
 /// Longest argument, in bytes: far above any image name or filter, far below what an exec takes.
 const MAX_ARGUMENT: usize = 4096;
@@ -105,9 +104,7 @@ fn check_text(args: &[String]) -> Result<(), Refusal> {
         return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "is one too many (at most 256)" });
     }
     for (index, argument) in args.iter().enumerate() {
-        let why = if is_off("text") {
-            continue;
-        } else if argument.len() > MAX_ARGUMENT {
+        let why = if argument.len() > MAX_ARGUMENT {
             "is longer than 4096 bytes"
         } else if argument.chars().any(char::is_control) {
             "has a control character"
@@ -127,7 +124,6 @@ fn check_operands(table: &Table, operands: &[String]) -> Result<(), Refusal> {
         return Err(Refusal::OperandCount { subcommand: table.subcommand, takes, given: operands.len() });
     }
     match operands.iter().find(|operand| operand.is_empty() || operand.starts_with('-')) {
-        Some(_) if is_off("text") => Ok(()),
         Some(bad) => Err(Refusal::BadOperand(bad.clone())),
         None => Ok(()),
     }
@@ -145,11 +141,6 @@ fn parse_long<'a>(
     };
     match table.long(name) {
         Some(flag) => set(command, flag, value, rest),
-        None if is_off("table") => {
-            let value = value.map_or(FlagValue::Alone, |text| FlagValue::Text(text.to_owned()));
-            command.flags.push(SetFlag { name: name.to_owned(), value });
-            Ok(())
-        }
         None => Err(unknown(table, format!("--{name}"))),
     }
 }

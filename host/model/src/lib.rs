@@ -20,4 +20,3 @@ pub mod reference;
 pub mod settings;
 pub mod subject;
 pub mod view;
-pub mod weakened;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::weakened::is_off;
 use glob::MatchOptions;
 
 use crate::reference::{InvalidReference, Reference, is_repository};
@@ -42,9 +41,6 @@ impl Pattern {
     /// Why no name can match it, or that it also matches names in registries of strangers, because of a wildcard in its
     /// registry; in words.
     pub fn check_names(&self) -> Result<(), String> {
-        if is_off("names") || is_off("patterns") {
-            return Ok(());
-        }
         let text = self.as_str();
         let (registry, rest) =
             text.split_once('/').map_or((text, None), |(registry, rest)| (registry, Some(rest)));
@@ -90,7 +86,7 @@ impl fmt::Display for Pattern {
 /// There is no limit on the time that comparing takes.
 fn quickly_compared(text: &str) -> Result<(), String> {
     // A class may hold the `/` that the parts below would be told apart by, and never match one.
-    if text.contains('[') && !is_off("patterns") {
+    if text.contains('[') {
         return Err(format!("{text:?} has a `[`, which patterns here can't have"));
     }
     let (crossing, others): (Vec<&str>, Vec<&str>) = text.split('/').partition(|part| *part == "**");

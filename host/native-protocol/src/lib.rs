@@ -53,8 +53,6 @@ pub struct Load {
     pub texts: u64,
     /// The extension's settings, a JSON object.
     pub settings: String,
-    /// Whether the process may start others, which no release of the host allows.
-    pub may_start_processes: bool,
 }
 
 /// A command to be planned.

@@ -94,9 +94,6 @@ pub(crate) fn obey(load: &Load) -> Result<(), String> {
     limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("descriptors can't be limited"))?;
     limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("memory can't be limited"))?;
     allow_processor_time(load.processor_seconds).map_err(failed("time can't be limited"))?;
-    if load.may_start_processes {
-        return Ok(());
-    }
     start_no_processes().map_err(|error| format!("new processes can't be refused: {error}"))
 }
 

@@ -65,13 +65,7 @@ impl Loader {
         let settings = "{\"known\": [1, \"\u{e4}\"]}".to_owned();
         // valgrind takes memory of its own.
         let (address_space, processor_seconds) = (u64::MAX >> 1, 60);
-        self.ask(&Ask::Load(Load {
-            address_space,
-            processor_seconds,
-            settings,
-            may_start_processes: true,
-            texts: 1 << 20,
-        }))
+        self.ask(&Ask::Load(Load { address_space, processor_seconds, settings, texts: 1 << 20 }))
     }
 
     fn ask(&mut self, ask: &Ask) -> Answer {

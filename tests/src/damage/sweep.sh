@@ -1,6 +1,6 @@
 # Damages each part of a stored image, one after the other, has it healed, and asks podman and skopeo whether it is whole: the
 # image, and another one that shares its lowest layer. Runs in bash in the booted system, with its registry, after
-# oracle/bootc-podman.sh. `driver` is the storage's driver, `every` and `first` which cases are tried, `heals` how.
+# world/bootc-podman.sh. `driver` is the storage's driver, `every` and `first` which cases are tried, `heals` how.
 storage=/sysroot/ostree/bootc/storage
 image=127.0.0.1:5000/lab/rich:1
 neighbour=127.0.0.1:5000/lab/rich:2

@@ -1,6 +1,6 @@
 # A full disk, and everything that takes something away. FS, SIZE and OPTIONS say what is made; HOLDS what of the host is on it:
 # `all`, only the `record` or only bootc's `store`; FULL of what it is: `room` or `inodes`; RESERVE which reserves there are: `none`, the `kernel`'s, or
-# `all`. Prints how each command ended, and the record in the end. Runs after oracle/bootc-podman.sh.
+# `all`. Prints how each command ended, and the record in the end. Runs after world/bootc-podman.sh.
 app=127.0.0.1:5000/lab/app:1
 store=/sysroot/ostree/bootc/storage
 disk=/run/disk

@@ -1,4 +1,4 @@
-# What the disks begin with, put into bootc's store. Runs after oracle/bootc-podman.sh.
+# What the disks begin with, put into bootc's store. Runs after world/bootc-podman.sh.
 mkdir /tmp/context
 cd /tmp/context
 # build NAME FROM KIBIBYTES

@@ -13,7 +13,7 @@ use crate::sandbox::{Sandbox, Step};
 pub(super) const FACTS: &str = "facts.json";
 
 const MAKE_HOST: &str = include_str!("make-host.sh");
-const FILL_STORES: &str = concat!(include_str!("../oracle/bootc-podman.sh"), include_str!("fill-stores.sh"));
+const FILL_STORES: &str = concat!(include_str!("bootc-podman.sh"), include_str!("fill-stores.sh"));
 const LIMIT: Duration = Duration::from_secs(300);
 
 const REGISTRY: &str = "\

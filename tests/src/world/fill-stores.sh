@@ -1,5 +1,5 @@
 # Fills podman's default store and bootc's own. Runs in the booted system, with its registry on 127.0.0.1:5000, after
-# oracle/bootc-podman.sh.
+# world/bootc-podman.sh.
 registry=127.0.0.1:5000
 
 mkdir /tmp/mine

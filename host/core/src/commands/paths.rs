@@ -8,7 +8,6 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::{Command, Kind, Refusal};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::denial::{By, Denial};
-use bootc_image_model::weakened::is_off;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 
 use crate::error::Error;
@@ -25,7 +24,7 @@ pub(super) fn source(directory: &Path, command: &Command, text: &str) -> Result<
     let path: PathBuf = fs::canonicalize(found).map_err(Error::io("find", found))?;
     let path = path.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
     // Some of podman's options are lists. A control character isn't written the same way by everybody.
-    if path.contains(|c: char| c.is_control() || [',', '"'].contains(&c)) && !is_off("source") {
+    if path.contains(|c: char| c.is_control() || [',', '"'].contains(&c)) {
         return Err(Refusal::BadOperand(path).into());
     }
     Ok(path)

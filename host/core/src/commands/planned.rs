@@ -6,7 +6,6 @@ use bootc_image_model::digest::Digest;
 use bootc_image_model::image::CommandImage;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
-use bootc_image_model::weakened::is_off;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::registry::Asked;
 
@@ -45,11 +44,9 @@ impl<'a> Planned<'a> {
         let command = parse(subcommand, args).map_err(not_in_table)?;
         // What a list or a search takes is a part of names. What isn't a name is denied later.
         let does = command.does();
-        let names_images = does != Does::Lists && !is_off("reference");
+        let names_images = does != Does::Lists;
         let spelt_out = command.rewrite(|kind, text| match kind {
-            Kind::Remote | Kind::Destination if !is_off("reference") => {
-                spell_out(text).map_err(Unspellable::Reference)
-            }
+            Kind::Remote | Kind::Destination => spell_out(text).map_err(Unspellable::Reference),
             // Of several stored names that mean the same, the one that is typed is taken away.
             Kind::Reference if does == Does::TakesNames => Ok(text.to_owned()),
             Kind::Reference if names_images => Ok(as_judged(Reference::parse_local(text), text)),
@@ -92,7 +89,7 @@ impl<'a> Planned<'a> {
         })?;
         let asked = asked_of(&command);
         command = command.rewrite(|kind, text| match kind {
-            Kind::Remote if !is_off("reference") => {
+            Kind::Remote => {
                 let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
                 let Meaning { digest, instance } = names.in_registry(&name, &asked)?;
                 let pinned = name.with_digest(digest);
@@ -218,7 +215,7 @@ pub(super) fn refuse_needed(command: &Command, names: &dyn Resolver) -> Result<(
         let Some(who) = names.needed_by(&name)? else { continue };
         let stays = command.does() == Does::GivesNames
             && names.in_store(&name.to_string()).is_ok_and(|now| now.image.id == image.id);
-        if !stays && !is_off("needs") {
+        if !stays {
             return Err(Error::Denied(Denial {
                 by: By::Host("needs"),
                 code: "needed".to_owned(),
@@ -240,7 +237,7 @@ fn refuse_strange(
 ) -> Result<(), Error> {
     let Some(platform) = &asked.named else { return Ok(()) };
     let Some(who) = names.needed_by(&name.clone().with_default_tag())? else { return Ok(()) };
-    if names.in_registry(pinned, &asked.here())?.instance == *instance || is_off("needs") {
+    if names.in_registry(pinned, &asked.here())?.instance == *instance {
         return Ok(());
     }
     Err(Error::Denied(Denial {

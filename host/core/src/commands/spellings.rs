@@ -1,7 +1,6 @@
 //! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
 
 use bootc_image_grammar::{OwnOperation, parse, table};
-use bootc_image_model::weakened::is_off;
 
 use bootc_image_model::denial::{By, Denial};
 
@@ -23,7 +22,7 @@ pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Resul
         message,
         hint: Some(hint),
     };
-    if subcommand != invoked && !is_off("claims") {
+    if subcommand != invoked {
         let message =
             format!("a plugin was asked for `cmd {}` and planned `{subcommand}`", invoked.escape_debug());
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();

@@ -8,7 +8,6 @@ use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::subject::Subject;
 use bootc_image_model::view::Name;
-use bootc_image_model::weakened::is_off;
 use bootc_image_os::error::Error as OsError;
 
 use super::Pipeline;
@@ -109,7 +108,7 @@ impl Here<'_> {
             Err(error) => vec![Name::of_host(written).ok_or(error)?],
         };
         let within = names.iter().any(|name| scopes.iter().any(|capability| capability.has_name(name)));
-        if within || is_off("capabilities") {
+        if within {
             return Ok(());
         }
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();

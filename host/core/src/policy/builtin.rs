@@ -7,7 +7,6 @@ use bootc_image_grammar::{Kind, OwnOperation, Value, own_spellings};
 
 use super::Validator;
 use bootc_image_model::configuration::Delegated;
-use bootc_image_model::weakened::is_off;
 
 use crate::frozen::Frozen;
 use crate::ops::cmd::Cmd;
@@ -36,7 +35,7 @@ impl Validator for Delegation {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        if frozen.subject().delegation.is_none() || is_off("delegation") {
+        if frozen.subject().delegation.is_none() {
             return Ok(());
         }
         early(self.0, frozen.subject(), frozen.sysroot())?;
@@ -61,8 +60,7 @@ impl Validator for Delegation {
 
 /// The same of a system that is named with `--sysroot`: also before anything of it is looked at.
 pub(super) fn early(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
-    let refused = subject.delegation.is_some() && sysroot.is_some() && !allowed.sysroot;
-    if refused && !is_off("delegation") {
+    if subject.delegation.is_some() && sysroot.is_some() && !allowed.sysroot {
         Err(not_delegated("--sysroot", "delegated-sysroot"))
     } else {
         Ok(())
@@ -102,12 +100,12 @@ impl Validator for Claims {
         let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
         let planned = command.name();
         let hint = "the plugin must plan what it was asked for, and its manifest must claim it";
-        if planned != invoked && !is_off("claims") {
+        if planned != invoked {
             let message = format!("plugin {plugin} was asked for `cmd {invoked}` and planned `{planned}`");
             return Err(denial(self.name(), "other-subcommand", message, hint));
         }
         let mut owners = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
-        let owned = is_off("claims") || owners.next() == Some(plugin) && owners.next().is_none();
+        let owned = owners.next() == Some(plugin) && owners.next().is_none();
         if !owned || frozen.subject().plugin.as_ref() != Some(plugin) {
             let message = format!("`cmd {planned}` isn't owned by plugin {plugin}");
             return Err(denial(self.name(), "unclaimed", message, hint));
@@ -123,7 +121,7 @@ impl Claims {
         let spellings = own_spellings().filter(|(_, own)| *own == operation);
         let subcommands: Vec<&str> = spellings.map(|(spelling, _)| spelling).collect();
         let owns = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
-        if is_off("claims") || subcommands.iter().any(owns) {
+        if subcommands.iter().any(owns) {
             return Ok(());
         }
         let message = format!("plugin {plugin} owns none of: {}", subcommands.join(", "));
@@ -180,9 +178,6 @@ impl Validator for Capabilities<'_> {
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
-        if is_off("capabilities") {
-            return Ok(());
-        }
         let needed = match frozen.operation().for_plugins() {
             ForPlugins::PlansIt | ForPlugins::Owns(_) => return Ok(()),
             ForPlugins::Needs(capability) => capability,
@@ -235,19 +230,6 @@ impl Granted {
     }
 }
 
-/// The name under which a test switches a check off.
-fn check_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Plain | Kind::Source => "source",
-        Kind::Filter => "filter",
-        Kind::PathRead => "path-read",
-        Kind::PathWrite => "path-write",
-        Kind::Machine => "machine",
-        Kind::Secret => "secret",
-        Kind::Local | Kind::Reference | Kind::Full | Kind::Remote | Kind::Destination => "reference",
-    }
-}
-
 struct Forbidden {
     code: &'static str,
     why: String,
@@ -260,9 +242,6 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         Some(option) => format!("option --{option}"),
         None => format!("{:?}", value.text),
     };
-    if is_off(check_of(value.kind)) {
-        return None;
-    }
     let needs = |code, why: &str| {
         let capability = value.kind.capability().unwrap_or_default();
         let scopes = granted.capabilities.iter().filter(|granted| granted.name == capability);
@@ -380,13 +359,13 @@ impl Validator for Needed {
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Some(image) = frozen.operation().removal() else { return Ok(()) };
         match &image.needed_by {
-            Some(who) if !is_off("needs") => {
+            Some(who) => {
                 let message = format!("{image} is needed by {who}");
                 let hint =
                     "it can go once nothing needs it any more; deployments are seen with: bootc status";
                 Err(denial(self.name(), "needed", message, hint))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
@@ -401,7 +380,7 @@ impl Validator for Pinning {
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd(Cmd { command, pinned: false, .. }) = frozen.operation() else { return Ok(()) };
-        if !command.has_operand_of(Kind::Remote) || is_off("pinning") {
+        if !command.has_operand_of(Kind::Remote) {
             return Ok(());
         }
         let names = command.operands().join(" ");

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bootc_image_model::weakened::is_off;
-
 use crate::frozen::Frozen;
 use crate::ops::Operation;
 use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
@@ -44,7 +42,6 @@ pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins
     let mandatory =
         configuration.mandatory.iter().map(|id| (id, true)).chain(of_grants.map(|id| (id, false)));
     let missing = mandatory.filter(|(id, _)| policies.iter().all(|policy| policy.plugin() != *id));
-    let missing = missing.filter(|_| !is_off("mandatory"));
     let missing: Vec<_> =
         missing.map(|(id, configured)| PolicyJudge::Missing { plugin: id.clone(), configured }).collect();
     let plugin = |policy: &'a dyn Policy| PolicyJudge::Plugin {
@@ -129,9 +126,7 @@ fn verdict(
 ) -> Verdict {
     match opinion {
         Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
-        Err(PolicyFailure { reason, asked, .. })
-            if (fail_open && (asked || is_off("asked"))) || is_off("failing") =>
-        {
+        Err(PolicyFailure { reason, asked, .. }) if fail_open && asked => {
             tracing::warn!(%plugin, reason, "a policy that may fail has failed");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }

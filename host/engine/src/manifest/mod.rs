@@ -9,7 +9,6 @@ use bootc_image_extension::abi;
 use bootc_image_model::capability::Capability;
 use bootc_image_model::columns::Column;
 use bootc_image_model::plugin::PluginId;
-use bootc_image_model::weakened::is_off;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
@@ -192,9 +191,6 @@ impl Manifest {
     /// Whether a text that isn't a good manifest could have been meant as one of a policy: unless it clearly names another
     /// world, yes.
     pub(crate) fn may_be_policy(text: &str) -> bool {
-        if is_off("broken") {
-            return false;
-        }
         let Ok(table) = text.parse::<toml::Table>() else { return true };
         let named = |parts: &str, key: &str| -> Vec<String> {
             let parts = table.get(parts).and_then(toml::Value::as_array).into_iter().flatten();
@@ -220,7 +216,7 @@ fn version(text: &str) -> Result<Version, String> {
 fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, String> {
     let requirement =
         VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
-    if requirement.matches(offered) || is_off("api") {
+    if requirement.matches(offered) {
         Ok(requirement)
     } else {
         let fix = match requirement.comparators.first() {
@@ -320,7 +316,7 @@ fn concerns(
 
 fn file(text: &str, ending: &str) -> Result<String, String> {
     let plain = !text.starts_with('.') && !text.contains(['/', '\\']) && sanitize::is_clean(text);
-    if plain && text.len() <= 255 && text.ends_with(ending) || is_off("file-name") {
+    if plain && text.len() <= 255 && text.ends_with(ending) {
         Ok(text.to_owned())
     } else {
         Err(format!("{text:?} isn't the plain name of a {ending} file next to the manifest"))

@@ -15,7 +15,6 @@ use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
 use bootc_image_extension::abi;
 use bootc_image_model::columns::Column;
 use bootc_image_model::view::View;
-use bootc_image_model::weakened::is_off;
 use bootc_image_native_protocol::{
     Answer, Command, Frame, LARGEST_ANSWER, LIBRARY, Load, Question, SOCKET, receive, send,
 };
@@ -106,7 +105,6 @@ impl Until<'_> {
     ) -> io::Result<usize> {
         loop {
             let rest = self.1.saturating_duration_since(Instant::now());
-            let rest = if is_off("deadline") { Duration::from_secs(3600) } else { rest };
             if rest.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -171,7 +169,6 @@ impl Process {
             processor_seconds: processor_seconds(limits.guest_time),
             texts: limits.output.min(1 << 20) as u64,
             settings: self.identity.settings.to_string(),
-            may_start_processes: is_off("processes"),
         };
         self.send(&Ask::Load(load))?;
         match self.next()? {
@@ -283,9 +280,8 @@ impl Process {
 
     /// The next that it says, except for its log.
     fn next(&mut self) -> Result<Frame<Answer>, Trouble> {
-        let largest = if is_off("answer") { 1 << 30 } else { LARGEST_ANSWER };
         loop {
-            match receive(&mut Until(&self.socket, self.deadline), largest)? {
+            match receive(&mut Until(&self.socket, self.deadline), LARGEST_ANSWER)? {
                 None => return Err(Trouble::HungUp),
                 Some(Frame::Message(Answer::Log(level, text))) => {
                     self.budget.write([text.as_str()])?;
@@ -395,7 +391,7 @@ fn executable_memory(name: &str) -> io::Result<File> {
 
 /// As the kernel counts: in whole seconds.
 fn processor_seconds(time: Duration) -> u64 {
-    if is_off("deadline") { 3600 } else { u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) }
+    u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 fn start(programs: &[PathBuf], socket: &impl AsFd, library: &impl AsFd) -> Result<Native, Unusable> {

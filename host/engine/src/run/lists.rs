@@ -2,7 +2,6 @@
 
 use bootc_image_core::listing::ImageRow;
 use bootc_image_model::columns::Column;
-use bootc_image_model::weakened::is_off;
 
 use crate::formats::Wanted;
 
@@ -29,7 +28,7 @@ pub(crate) fn next_chunk(
 ) -> usize {
     let (mut taken, mut bytes) = (0, 0);
     for row in rows.iter().take(most.clamp(1, LARGEST_CHUNK)) {
-        if bytes > LARGEST_DATA && !is_off("chunk") {
+        if bytes > LARGEST_DATA {
             break;
         }
         taken += 1;

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_core::plugin::{CommandClaim, PluginSetError};
 use bootc_image_model::plugin::PluginId;
-use bootc_image_model::weakened::is_off;
 
 use super::code::{self, Code, CodeFile};
 use super::grants::{self, Found};
@@ -147,9 +146,6 @@ impl Inventory {
             Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
             Err(broken) => (broken.id.clone(), broken.origin.clone()),
         };
-        if is_off("equal-ids") && PluginId::new(&id).is_ok_and(|id| self.plugins.contains_key(&id)) {
-            return;
-        }
         let earlier =
             PluginId::new(&id).ok().and_then(|id| self.plugins.remove(&id)).map(|plugin| plugin.origin);
         let earlier = earlier.or_else(|| {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use bootc_image_model::capability::Capability;
-use bootc_image_model::weakened::is_off;
 
 use super::grants::{self, Found};
 use super::surroundings::Surroundings;
@@ -43,7 +42,7 @@ pub(crate) fn native_standing(
     } else if place == Place::User {
         let fix = "have an administrator install it in /var/lib/bootc-image/plugins";
         Some(held("it is native code, and only root's runs", fix))
-    } else if !surroundings.configuration.native && !is_off("native") {
+    } else if !surroundings.configuration.native {
         let fix =
             "if native code may run with full authority here: [native] enabled = true in the configuration";
         Some(held("native extensions are off on this host", fix))
@@ -105,9 +104,6 @@ pub(crate) fn standing(
         || format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}"),
         |(_, fix)| fix,
     );
-    if is_off("grants") {
-        return Standing::Enabled;
-    }
     if let ([], [grant, ..]) = (of_plugin.as_slice(), of_another_kind.as_slice()) {
         let file = grant.file.display();
         let reason = if grant.native {

@@ -3,7 +3,6 @@
 use std::io::{self, Write as _};
 use std::time::Instant;
 
-use bootc_image_model::weakened::is_off;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 
@@ -70,7 +69,7 @@ pub(super) fn format(
         let piece = formatter.call_chunk(&mut *store, Resource::new_borrow(cursor.rep()))?;
         let Some(bytes) = piece.map_err(Stop::Problem)? else { return Ok(()) };
         let after = position(store, &cursor)?;
-        if bytes.is_empty() && before == after && !is_off("progress") {
+        if bytes.is_empty() && before == after {
             return Err(Stop::Plugin(wasmtime::Error::msg("it neither takes rows nor returns anything")));
         }
         // Before the end every piece of output costs rows; after it, it costs of what there is for an answer.
@@ -89,7 +88,7 @@ fn print(
     after_the_end: bool,
     out: &mut Printing<'_>,
 ) -> Result<(), Stop> {
-    if bytes.len() > LARGEST_PIECE && !is_off("piece") {
+    if bytes.len() > LARGEST_PIECE {
         return Err(Exceeded::Output(LARGEST_PIECE).into());
     }
     let budget = store.data_mut().budget();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
-use bootc_image_model::weakened::is_off;
 use wasmtime::component::ResourceTable;
 
 use super::asks::Line;
@@ -34,9 +33,7 @@ impl Guest {
     pub(super) fn new(identity: &Identity, clock: Clock, wasi: bool) -> Self {
         let Identity { plugin, settings, limits, capabilities } = identity.clone();
         let mut table = ResourceTable::new();
-        if !is_off("handles") {
-            table.set_max_capacity(limits.handles);
-        }
+        table.set_max_capacity(limits.handles);
         let wasi = wasi.then(Box::default);
         Self {
             plugin,

@@ -1,7 +1,6 @@
 //! What a component really imports, function by function, against what the host would give it. The manifest isn't asked:
 //! this is what the code wants.
 
-use bootc_image_model::weakened::is_off;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -91,9 +90,6 @@ pub(super) fn check(
         };
         wants_wasi |= wasi::is_wasi(interface);
         for (item, export) in instance.exports(engine) {
-            if is_off("imports") {
-                continue;
-            }
             match export.ty {
                 ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
                 ComponentItem::ComponentFunc(_) => is_granted(interface, item, world, granted)?,

@@ -8,7 +8,6 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use bootc_image_model::weakened::is_off;
 use bootc_image_os::children;
 use bootc_image_os::files::replace;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -56,7 +55,7 @@ pub(super) fn load(
     }
     let refused = format!("{found}.{}.refused", runtime.fingerprint());
     let remembered = cache.and_then(|cache| refusal(cache, &refused));
-    if let Some(reason) = remembered.filter(|_| !anew && !is_off("remembering")) {
+    if let Some(reason) = remembered.filter(|_| !anew) {
         return Err(reason.into());
     }
     let named = code.file.named.display();

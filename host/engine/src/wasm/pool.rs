@@ -1,6 +1,5 @@
 //! Memory and tables of runs, as wasmtime asks for them.
 
-use bootc_image_model::weakened::is_off;
 use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
 
 use crate::limits::{Budget, TABLE_ENTRIES};
@@ -17,7 +16,7 @@ pub(super) fn pool() -> PoolingAllocationConfig {
         .total_core_instances(INSTANCES)
         .total_tables(TABLES)
         .total_memories(MEMORIES)
-        .table_elements(if is_off("tables") { TABLE_ENTRIES << 8 } else { TABLE_ENTRIES })
+        .table_elements(TABLE_ENTRIES)
         // As far as it is reserved; how much of it a run gets is the budget's business.
         .max_memory_size(4 << 30)
         // Nothing is asynchronous.

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bootc_image_model::weakened::is_off;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
@@ -56,9 +55,6 @@ impl Runtime {
         if runs == Runs::Again {
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool::pool()));
         }
-        if is_off("stack") {
-            config.max_wasm_stack(1 << 30).async_stack_size(2 << 30);
-        }
         let settings = format!("{config:?} {} {:?}", runs == Runs::Again, pool::pool());
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
@@ -101,9 +97,7 @@ impl Runtime {
         component: &Component,
         world: World,
     ) -> Result<(Linker<Guest>, bool), Unusable> {
-        if !is_off("versions") {
-            versions::check(&self.engine, component).map_err(|error| error.to_string())?;
-        }
+        versions::check(&self.engine, component).map_err(|error| error.to_string())?;
         let wasi = imports::check(&self.engine, component, world, &identity.capabilities)?;
         let mut linker = self.linker.clone();
         if wasi {
@@ -114,7 +108,7 @@ impl Runtime {
 
     /// Stops the clock, unless a plugin would go on without one. The next run starts it again.
     pub(super) fn rest(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 && !is_off("rest") {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
             return;
         }
         let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,12 +132,8 @@ impl Runtime {
         let guest = Guest::new(identity, clock, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
-        if !is_off("lifting") {
-            store.set_hostcall_fuel(limits.call);
-        }
-        if !is_off("handles") {
-            store.set_max_component_handles(limits.handles);
-        }
+        store.set_hostcall_fuel(limits.call);
+        store.set_max_component_handles(limits.handles);
         watchdog::obey(&mut store);
         Ok(store)
     }

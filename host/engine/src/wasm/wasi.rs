@@ -2,14 +2,13 @@
 //! environment, no arguments, no directories, stdin at its end, output dropped, no network; leaving is a trap. Clocks and
 //! random numbers are real. Plugins that import no WASI never touch any of this.
 
-use bootc_image_model::weakened::is_off;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sync};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::guest::Guest;
 
@@ -21,12 +20,7 @@ const MOST_RANDOM: u64 = 64 << 10;
 
 impl Default for Wasi {
     fn default() -> Self {
-        let mut context = WasiCtx::builder();
-        if is_off("wasi") {
-            // Fails only for a directory that isn't there.
-            let _ = context.inherit_env().preopened_dir("/", "/", FsPerms::ReadWrite);
-        }
-        Self(context.max_random_size(MOST_RANDOM).build())
+        Self(WasiCtx::builder().max_random_size(MOST_RANDOM).build())
     }
 }
 
@@ -67,7 +61,7 @@ pub(super) fn is_wasi(interface: &str) -> bool {
 
 /// Whether this function may be imported.
 pub(super) fn is_inert(interface: &str, function: &str) -> bool {
-    INTERFACES.contains(&interface) && (!WAITING.contains(&(interface, function)) || is_off("waiting"))
+    INTERFACES.contains(&interface) && !WAITING.contains(&(interface, function))
 }
 
 struct Io;

@@ -8,8 +8,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bootc_image_model::weakened::is_off;
-
 use super::programs::{Own, Program, SEARCH};
 use crate::error::Error;
 use crate::files::{in_memory, private_directory};
@@ -68,11 +66,9 @@ impl Child {
     /// [`Error::MissingProgram`]; the system's.
     pub fn new(program: Program, proxies: &[(&'static str, OsString)]) -> Result<Self, Error> {
         let mut child = Self::with_path(program.name(), &program.find()?, proxies)?;
-        if !is_off("environment") {
-            let home = empty_home()?;
-            child.command.env("HOME", home);
-            child.home = Some(home);
-        }
+        let home = empty_home()?;
+        child.command.env("HOME", home);
+        child.home = Some(home);
         child.mounts = Mounts::Private;
         if program == Program::Podman {
             private_directory(Path::new(IN_MEMORY)).map_err(Error::io("create", IN_MEMORY))?;
@@ -96,18 +92,14 @@ impl Child {
         proxies: &[(&'static str, OsString)],
     ) -> Result<Self, Error> {
         let mut command = Command::new(path);
-        if !is_off("environment") {
-            command
-                .env_clear()
-                .env("PATH", SEARCH.join(":"))
-                .env("LANG", "C.UTF-8")
-                .env("TMPDIR", TEMPORARY)
-                .envs(proxies.iter().map(|(name, value)| (name, value)));
-        }
-        if !is_off("directory") {
-            command.current_dir("/");
-        }
-        command.stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("PATH", SEARCH.join(":"))
+            .env("LANG", "C.UTF-8")
+            .env("TMPDIR", TEMPORARY)
+            .envs(proxies.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null());
         Ok(Self {
             name,
             command,

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use bootc_image_model::weakened::is_off;
 use rustix::fs::{SealFlags, fcntl_add_seals, ftruncate};
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -48,9 +47,7 @@ impl Native {
         }
         let said = bounded().map_err(Error::io("create", "a file in memory"))?;
         let copy = || said.try_clone().map_err(Error::io("duplicate", "a file in memory"));
-        if !is_off("stdout") {
-            child.command.stdout(copy()?).stderr(copy()?);
-        }
+        child.command.stdout(copy()?).stderr(copy()?);
         // What a terminal sends is for us.
         child.command.process_group(0);
         signals::hear_of_children().map_err(Error::io("handle", "signals"))?;

@@ -7,8 +7,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bootc_image_model::weakened::is_off;
-
 use crate::error::Error;
 use crate::trust::{Leeway, Policy, Untrusted};
 
@@ -37,9 +35,7 @@ impl Program {
     /// # Errors
     /// [`Error::MissingProgram`].
     pub fn find(self) -> Result<PathBuf, Error> {
-        let caller = std::env::var("PATH").ok().filter(|_| is_off("search")).unwrap_or_default();
-        let directories = caller.split(':').filter(|path| !path.is_empty()).chain(SEARCH);
-        let mut candidates = directories.map(|directory| Path::new(directory).join(self.name()));
+        let mut candidates = SEARCH.iter().map(|directory| Path::new(directory).join(self.name()));
         candidates.find(|path| is_executable(path)).ok_or_else(|| Error::MissingProgram {
             program: self.name(),
             package: self.name(),

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use bootc_image_model::weakened::is_off;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook_registry::register_sigaction;
@@ -124,10 +123,8 @@ fn stop_together() -> io::Result<()> {
 /// Lets every signal through that the caller of this process has blocked: one that asks us to end would never arrive, nor the
 /// timer of plugins. What the caller ignores stays ignored.
 pub fn unblock_signals() {
-    if !is_off("alarm") {
-        // It fails for no set of signals that there is.
-        let _ = SigSet::empty().thread_set_mask();
-    }
+    // It fails for no set of signals that there is.
+    let _ = SigSet::empty().thread_set_mask();
 }
 
 /// The signals that a program which we start must not ignore though we do, a bit each.

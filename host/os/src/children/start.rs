@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 
-use bootc_image_model::weakened::is_off;
 use rustix::io::FdFlags;
 use rustix::process::Signal;
 
@@ -23,9 +22,7 @@ impl Child {
     /// What happens between fork and exec.
     #[allow(unsafe_code)]
     pub(super) fn prepare(&mut self) -> Result<(), Error> {
-        if !is_off("descriptors") {
-            close_on_exec()?;
-        }
+        close_on_exec()?;
         let descriptors = std::mem::take(&mut self.descriptors);
         let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
         let (parent, home) = (rustix::process::getpid(), self.home);
