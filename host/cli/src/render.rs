@@ -142,7 +142,7 @@ pub(crate) fn columns<const N: usize>(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(header);
+    table.load_style(NOTHING).set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| sanitize::sanitize(&cell)));
     }
