@@ -112,11 +112,8 @@ impl Mutant {
         let found: Vec<usize> =
             text.match_indices(&self.original).map(|(at, _)| at).filter(|at| begins_line(*at)).collect();
         let [start] = found[..] else {
-            bail!(
-                "{self}: the file has these lines {} times, not once:\n{}{FIX}.",
-                found.len(),
-                self.original
-            );
+            let lines = self.original.trim_end();
+            bail!("{self}: the file has these lines {} times, not once:\n{lines}", found.len());
         };
         Ok(start..start + self.original.len())
     }
