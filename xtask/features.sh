@@ -19,7 +19,7 @@ libraries() {
         | "\(.pkg_id | sub(".*[#/]"; "")) \(.features | sort | join(","))"' | sort -u
 }
 failed=
-# same ROOT BUILD OTHER: all that OTHER compiles for ROOT, BUILD compiles too. Our own packages differ in a switch of the tests.
+# same ROOT BUILD OTHER: all that OTHER compiles for ROOT, BUILD compiles too. Our own packages may differ in doubles for tests.
 same() {
     local build other others
     build=$(libraries "$1" $2)

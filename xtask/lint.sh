@@ -10,8 +10,7 @@ lint() {
     cargo clippy --quiet --locked "$@" -- -D warnings
 }
 lint --workspace --all-targets --features bootc-image-tests/bootc-image-test-guests,bootc-image-fuzz/libfuzzer
-# Without the switches of tests, and without what compiles plugins to machine code.
-lint -p bootc-image-grammar
+# Without what compiles plugins to machine code.
 lint -p bootc-image-plugin-builder --no-default-features --lib --examples
 
 guests=()
