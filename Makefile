@@ -7,7 +7,7 @@ SYSCONFDIR ?= /etc
 PROFILE ?= release
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build lab demo test mutants fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
+.PHONY: help setup build lab mutants demo test fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,11 +21,11 @@ build: ## build the programs as users get them
 lab: ## build them quickly, without LTO, as the tests and the demo run them
 	xtask/build.sh lab
 
+mutants: ## build the programs whose checks tests switch off one by one
+	xtask/mutants.sh
+
 demo: ## show the main jobs on an emulated bootc host (root)
 	@xtask/demo.sh
-
-mutants: ## build the program whose checks tests switch off one by one
-	xtask/mutants.sh
 
 test: setup lab mutants ## run all tests (root)
 	xtask/test.sh

@@ -19,7 +19,7 @@ libraries() {
         | "\(.pkg_id | sub(".*[#/]"; "")) \(.features | sort | join(","))"' | sort -u
 }
 failed=
-# same ROOT BUILD OTHER: all that OTHER compiles for ROOT, BUILD compiles too. Our own packages may differ in doubles for tests.
+# same ROOT BUILD OTHER: all that OTHER compiles for ROOT, BUILD compiles too. Our own packages differ in doubles for unit tests.
 same() {
     local build other others
     build=$(libraries "$1" $2)
@@ -32,6 +32,7 @@ same() {
 }
 ours='^bootc-image\|^libfuzzer-sys@'
 same . test "build -p bootc-image" "$ours"
+same . test "build -p bootc-image-with -p bootc-image-native" "$ours"
 same . test "build -p bootc-image -p bootc-image-fuzz --features bootc-image-fuzz/libfuzzer --bin fuzz" "$ours"
 # One test is built without building all.
 same . test "test -p bootc-image-tests"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the programs whose checks tests switch off, bootc-image-with and bootc-image-native-with in target/mutants, from a copy of
-# the sources to which tests/mutants/switches.diff is applied (docs/adr/0017-switches-of-tests.md). In the directory of the profile
+# the sources to which tests/mutants/switches.diff is applied (docs/adr/0018-switches-of-tests.md). In the directory of the profile
 # `dev`, so that what isn't ours is compiled once for this and the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
