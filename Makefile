@@ -1,4 +1,4 @@
-# Everything else is in cargo; what takes more than a line is in xtask/.
+# Everything else is in cargo; what takes more than a line is in scripts/.
 CARGO ?= cargo
 DESTDIR ?=
 PREFIX ?= /usr
@@ -13,25 +13,25 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## install what is missing to build and test on Debian 12 (root)
-	xtask/setup.sh
+	scripts/setup.sh
 
 build: ## build the programs as users get them
-	xtask/build.sh release
+	scripts/build.sh release
 
 lab: ## build them quickly, without LTO, as the tests and the demo run them
-	xtask/build.sh lab
+	scripts/build.sh lab
 
 mutants: ## build the programs whose checks tests switch off one by one
-	xtask/mutants.sh
+	scripts/mutants.sh
 
 demo: ## show the main jobs on an emulated bootc host (root)
-	@xtask/demo.sh
+	@scripts/demo.sh
 
 test: setup lab mutants ## run all tests (root)
-	xtask/test.sh
+	scripts/test.sh
 
 fuzz: setup ## look for inputs that break what reads them, ten minutes each; FUZZ_SECONDS=15 for less
-	xtask/fuzz.sh $(or $(FUZZ_SECONDS),600)
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 bench: setup build ## compare with podman, as ratios in one run (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
@@ -56,12 +56,12 @@ signals: setup lab ## ask every operation to end at twenty points, with each of 
 interop: setup lab ## take turns with bootc's podman on one store, with Debian 12's and 13's (root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin interop
-	xtask/debian13.sh
+	scripts/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin interop
 
 hosts: setup lab ## prune a thousand generated hosts, with Quadlet as the oracle (20 minutes; root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
-	xtask/debian13.sh
+	scripts/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin hosts
 
 operations: setup lab ## compare what policies are shown of a thousand generated operations with what becomes of them (20 minutes; root)
@@ -76,7 +76,7 @@ stress: setup lab ## fifty processes at once, and copies of small and large imag
 drift: setup lab ## write down what Debian 12's and 13's podman take, to compare the tables with (half an hour; root)
 	$(CARGO) build --quiet --locked -p bootc-image-tests --bins
 	$(CARGO) run --quiet --locked -p bootc-image-tests --bin drift
-	xtask/debian13.sh
+	scripts/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin drift
 
 fmt: ## format the sources
@@ -84,10 +84,10 @@ fmt: ## format the sources
 
 lint: ## check format and lints
 	$(CARGO) fmt --all --check
-	xtask/lint.sh
+	scripts/lint.sh
 
 deny: ## check the dependencies' licences and sources
-	xtask/deny.sh
+	scripts/deny.sh
 
 install: build ## install to DESTDIR
 	install -D -m 0755 $(TARGET)/$(PROFILE)/bootc-image $(DESTDIR)$(PREFIX)/bin/bootc-image

@@ -15,7 +15,7 @@ pub fn machine() -> PathBuf {
     std::env::var_os(MACHINE).map_or_else(|| "/".into(), |machine| workspace.join(machine))
 }
 
-/// A program of this workspace as users get it but for LTO (`xtask/build.sh lab`), if it has been built.
+/// A program of this workspace as users get it but for LTO (`scripts/build.sh lab`), if it has been built.
 pub fn lab(name: &str) -> Option<PathBuf> {
     let directory = std::env::var_os(PROGRAMS).map_or_else(|| target().join("lab"), PathBuf::from);
     Some(directory.join(name)).filter(|program| program.exists())
@@ -26,7 +26,7 @@ pub fn required(name: &str) -> PathBuf {
     lab(name).unwrap_or_else(|| panic!("{name} hasn't been built: run `make lab` first"))
 }
 
-/// A program with switches, from mutated sources (`xtask/mutants.sh`): `bootc-image-with` is `bootc-image`, also with other
+/// A program with switches, from mutated sources (`scripts/mutants.sh`): `bootc-image-with` is `bootc-image`, also with other
 /// plugins, and `bootc-image-native-with` is what it starts instead of `bootc-image-native` for one of the switches.
 pub fn mutated(name: &str) -> PathBuf {
     let program = target().join("mutants").join(name);

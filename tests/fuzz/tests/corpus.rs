@@ -11,7 +11,7 @@ fn corpus() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus"))
 }
 
-/// What somebody named is a file, what libFuzzer named by its digest is in an archive, see `xtask/fuzz.sh`.
+/// What somebody named is a file, what libFuzzer named by its digest is in an archive, see `scripts/fuzz.sh`.
 const ARCHIVE: &str = "found.tar.gz";
 
 fn files(directory: &Path) -> Vec<PathBuf> {

@@ -1,5 +1,5 @@
 //! `bootc-image` with other plugins than the built-in ones: those named in `BOOTC_IMAGE_TEST_PLUGINS`, separated by commas,
-//! `builtin` being the built-in ones. `xtask/mutants.sh` builds it from mutated sources (`../switches.diff`): the check that
+//! `builtin` being the built-in ones. `scripts/mutants.sh` builds it from mutated sources (`../switches.diff`): the check that
 //! `BOOTC_IMAGE_WITHOUT` names is off. Everything else is the program that users get.
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Writes the sources with switches: see `bootc_image_tests::mutants` and `xtask/mutants.sh`, which compiles them.
+//! Writes the sources with switches: see `bootc_image_tests::mutants` and `scripts/mutants.sh`, which compiles them.
 
 use std::path::Path;
 use std::process::ExitCode;

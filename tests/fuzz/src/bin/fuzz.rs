@@ -1,4 +1,4 @@
-//! libFuzzer for the target that the variable `TARGET` names; see `xtask/fuzz.sh`.
+//! libFuzzer for the target that the variable `TARGET` names; see `scripts/fuzz.sh`.
 
 #![no_main]
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 target=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")
 export MUTANTS=$target/mutants
 cargo run --quiet --locked -p bootc-image-tests --bin mutants "$MUTANTS"
-RUSTC_WORKSPACE_WRAPPER=$PWD/xtask/mutants-rustc cargo build --locked -p bootc-image-with -p bootc-image-native
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/mutants-rustc cargo build --locked -p bootc-image-with -p bootc-image-native
 
 # Another build may put programs without switches in their place.
 put() {

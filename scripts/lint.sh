@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-xtask/features.sh
+scripts/features.sh
 
 lint() {
     cargo clippy --quiet --locked "$@" -- -D warnings

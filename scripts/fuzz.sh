@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fuzzes: xtask/fuzz.sh SECONDS [TARGET...], all targets if none is named, as many at once as there are processors. What is
-# new stays in the target directory; `xtask/fuzz.sh merge` adds what reaches new code to the inputs that are kept: those that
+# Fuzzes: scripts/fuzz.sh SECONDS [TARGET...], all targets if none is named, as many at once as there are processors. What is
+# new stays in the target directory; `scripts/fuzz.sh merge` adds what reaches new code to the inputs that are kept: those that
 # libFuzzer named are in found.tar.gz, each target's in one, those that somebody named are files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ seconds=${1:?how many seconds for each}
 shift
 target=${CARGO_TARGET_DIR:-target}
 # With the host, whose features the tests were built with too: what both depend on isn't compiled a second time.
-RUSTC_WORKSPACE_WRAPPER=$PWD/xtask/fuzz-rustc \
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/fuzz-rustc \
     cargo build --quiet --locked -p bootc-image -p bootc-image-fuzz --features bootc-image-fuzz/libfuzzer --bin fuzz
 # Another build may put a program without coverage in its place.
 mkdir -p "$target/fuzz/found"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# All tests: of the host, with the tests of the workspace, which drive what `xtask/build.sh lab` built; of what others build
+# All tests: of the host, with the tests of the workspace, which drive what `scripts/build.sh lab` built; of what others build
 # plugins and extensions with, and of our plugins; of the helper and of what builds plugins. A group at a time, where features
 # must not unify with the others'.
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 cargo test --locked
 # With Debian 13's programs: they have Quadlet, and a podman that reads its configuration otherwise.
-xtask/debian13.sh
+scripts/debian13.sh
 BOOTC_IMAGE_MACHINE=${CARGO_TARGET_DIR:-target}/debian13 cargo test --locked --test configuration --test hosts
 plugins=()
 for manifest in plugins/*/Cargo.toml; do

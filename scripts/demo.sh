@@ -25,10 +25,10 @@ step() {
     fi
 }
 say "The first time takes about ten minutes on two processors. Details: $log"
-step "looking for system packages that are missing (up to 2 minutes)" xtask/setup.sh
-step "building the helper, with libostree and the compiler of plugins (4 minutes)" xtask/build.sh lab helper
-step "building the host (3 minutes)" xtask/build.sh lab host
-step "building the process of native extensions, and plugins (1 minute)" xtask/build.sh lab native plugins
+step "looking for system packages that are missing (up to 2 minutes)" scripts/setup.sh
+step "building the helper, with libostree and the compiler of plugins (4 minutes)" scripts/build.sh lab helper
+step "building the host (3 minutes)" scripts/build.sh lab host
+step "building the process of native extensions, and plugins (1 minute)" scripts/build.sh lab native plugins
 step "building the demo (half a minute)" cargo build --locked -p bootc-image-tests --bin demo --bin world-enter
 if [[ -t 2 ]]; then printf '\e[%dA\e[J' "$steps" >&2; fi
 exec "$target/debug/demo" "$@"

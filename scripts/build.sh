@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the programs, and the tool that makes test worlds: xtask/build.sh release|lab [PART...]. `release` is what users get,
+# Builds the programs, and the tool that makes test worlds: scripts/build.sh release|lab [PART...]. `release` is what users get,
 # in target/release; `lab` is the same but for LTO, in target/lab, for the tests and the demo. A part at a time: together,
 # cargo would unify features and link into the host what only the helper needs.
 set -euo pipefail
