@@ -59,6 +59,12 @@ fn where_nobody_can_look_it_is_78_with_the_reason() {
     let nobody = world.enter().as_uid(1000).run(&exists("localhost/nobody")).exits(78);
     assert!(nobody.stderr.contains("sudo"), "{nobody:#?}");
     world.enter().not_booted().run(&exists("localhost/app:stable")).exits(78);
+    // With a configuration that can't be read, neither 0 nor 1 is an answer.
+    for image in ["localhost/app:stable", "localhost/nobody"] {
+        let broken = world.enter().file("/etc/bootc-image/config.d/a.toml", "audit = [");
+        let unknown = broken.run(&exists(image)).exits(78);
+        assert!(unknown.stderr.contains("a.toml"), "{unknown:#?}");
+    }
 }
 
 #[test]

@@ -96,3 +96,34 @@ fn crates_depend_on_those_below_them_alone() {
 fn the_walk_through_the_code_leads_where_it_says() {
     assert_none("the walk", &house::walk(&project()));
 }
+
+/// What works on storages is public for core alone: whoever judges nothing may know errors, settings and deployments of `stores`.
+#[test]
+fn nothing_above_core_works_on_storages() {
+    let allowed = ["error", "host", "sysroot"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for room in ["host/cli/src", "host/engine/src"] {
+        sources(&root.join(room), &mut files);
+    }
+    assert!(files.len() > 50, "{}", files.len());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("bootc_image_containers_storage"), "{}", file.display());
+        for taken in text.split("bootc_image_stores::").skip(1) {
+            let module = taken.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+            assert!(allowed.contains(&module), "{} takes {module} of stores", file.display());
+        }
+    }
+}
+
+fn sources(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}

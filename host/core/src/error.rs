@@ -37,7 +37,7 @@ pub enum Error {
     /// The caller isn't root.
     #[error("Permission denied: this command must be executed as the root user")]
     NeedsRoot,
-    /// As [`Error::NotBooted`] and [`Error::Container`], for a listing.
+    /// As [`StoresError::NotBooted`] and [`StoresError::Container`], for a listing.
     #[error("Listing images: Listing host images requires a booted bootc system")]
     ListNotBooted,
     /// The booted deployment has a commit of its own on top of its image.
@@ -88,7 +88,7 @@ pub enum Error {
         /// A plugin with a similar name, or where plugins are looked for.
         hint: String,
     },
-    /// A plugin that is no policy was to be missed.
+    /// A plugin that is no policy was to be mandatory.
     #[error("plugin {0} is no policy, and only a policy can be mandatory")]
     NotAPolicy(PluginId),
     /// Something about one plugin isn't as it must be.

@@ -20,7 +20,7 @@ mod objects;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// A component can't be compiled, whichever machine tries. The host remembers that (`children.rs` in `host/core`).
+/// A component can't be compiled, whichever machine tries. The host remembers that (`host/os/src/children/helper.rs` has the same number).
 const UNCOMPILABLE: u8 = 65;
 
 fn main() -> ExitCode {

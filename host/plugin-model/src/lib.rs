@@ -2,7 +2,7 @@
 //!
 //! | value | made by | for |
 //! |---|---|---|
-//! | [`Operation`], [`Image`], [`Reference`] | the host, of an operation before it runs (`host/core/src/view.rs`) | policies |
+//! | [`Operation`], [`Image`], [`Reference`] | the host, of an operation before it runs (`host/core/src/ops/seen.rs`) | policies |
 //! | [`List`] | the host, of `list --format` | formatters |
 //! | [`Verdict`], [`Decision`] | policies | the host |
 //! | [`Plan`], [`Failure`] | commands | the host |
@@ -15,7 +15,7 @@
 //!
 //! Digests are `sha256:` and 64 lower-case hexadecimal digits. An open set may get new members with a newer host: whoever
 //! judges decides on those by a default. What plugins say for people is cleaned where the host takes it
-//! (`host/engine/src/answers.rs`), not here.
+//! (`host/engine/src/run/answers.rs`), not here.
 
 #![warn(missing_docs)]
 

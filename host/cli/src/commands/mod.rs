@@ -123,13 +123,23 @@ impl Operation {
         }
         let (request, format) = self.into_request(plugins)?;
         let goes_on = !request.acts() && !settings.dry_run;
+        // Of `exists` 1 is an answer, which a configuration that isn't whole doesn't allow.
+        let is_question = matches!(request, Request::Exists(_));
         let done = session.run(&request).and_then(|answer| {
             if matches!(answer, Answer::Done(Report::Exited { .. })) {
                 *origin = Origin::Podman;
             }
             show(ui, plugins, answer, &format)
         });
-        if goes_on { tell_broken(session, FAILED, done) } else { done }
+        match (goes_on, is_question) {
+            (false, _) => done,
+            (true, false) => tell_broken(session, FAILED, done),
+            (true, true) => {
+                let answered = |code| if code == FAILED { OK } else { code };
+                let code = if settings.configuration.broken.is_some() { done.map(answered) } else { done };
+                tell_broken(session, UNUSABLE, code)
+            }
+        }
     }
 }
 

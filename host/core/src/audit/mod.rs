@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::Error;
 use crate::ops::Report;
 use crate::ops::copy_to_storage::Copied;
+use crate::ops::exists::Existence;
 use crate::ops::pull_from_default_storage::Pulled;
 use crate::ops::repair::Repaired;
 use crate::policy::{Judged, Verdict};
@@ -80,6 +81,7 @@ impl Outcome {
                     .map(|manifest| LocalImage { id: image.id.clone(), manifest_digest: manifest.clone() }),
                 unchanged: None,
             },
+            Ok(Report::Existence(Existence::Unknown(error))) => Self::of_error(error),
             Ok(_) => Self::DONE,
             Err(error) => Self::of_error(error),
         }

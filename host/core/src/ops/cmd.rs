@@ -52,7 +52,7 @@ impl Cmd {
     }
 }
 
-/// Its plugin must plan it first: the pipeline sees to that.
+/// Its plugin must plan it first, so the pipeline never asks this: there is nothing that could run unplanned.
 impl Ask for Request {
     fn resolve(&self, _: &Context<'_>) -> Result<Resolved, Error> {
         Ok(Resolved::default())

@@ -163,7 +163,8 @@ fn digest_of(source: &CopySource) -> &Digest {
 
 fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
     let image = |found: ImageRef| host_image(physical, found.name, found.commit);
-    let found = host_refs(physical, name)?.into_iter();
+    let (found, _) = host_refs(physical, name)?;
+    let found = found.into_iter();
     found.map(|found| Ok(CopySource::Host(image(found)?))).collect()
 }
 

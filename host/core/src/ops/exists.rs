@@ -1,7 +1,8 @@
 //! Telling whether this host has an image: for scripts, which read an exit code.
 
-use bootc_image_model::digest::is_hex;
+use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER};
 use bootc_image_model::view::{Image, Name, Role};
+use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::podman;
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use bootc_image_stores::host::physical;
 use bootc_image_stores::images::local::host_refs;
-use bootc_image_stores::images::names::{SHORT_ID, as_named_here, in_contents, meanings};
+use bootc_image_stores::images::names::{as_named_here, id_digits, in_contents, meanings};
 
 /// Tells whether this host has an image, in the ostree repository or in bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,12 +37,8 @@ pub enum Existence {
 }
 
 impl Exists {
-    fn digits(&self) -> &str {
-        self.image.strip_prefix("sha256:").unwrap_or(&self.image)
-    }
-
     fn is_id(&self) -> bool {
-        self.digits().len() >= SHORT_ID && is_hex(self.digits(), self.digits().len())
+        id_digits(&self.image).is_some()
     }
 
     /// What can't be a name is a mistake, and no image that isn't there.
@@ -60,22 +57,32 @@ impl Exists {
 
     fn look(&self, context: &Context<'_>) -> Result<bool, Error> {
         let physical = physical(context.host.settings)?;
-        if !host_refs(&physical, &self.image)?.is_empty() {
-            return Ok(true);
+        let of_host = self.of_host(&physical);
+        // What is in one of the two is there, whatever is wrong with the other.
+        if matches!(of_host, Ok(true)) || self.in_store(context, &physical)? { Ok(true) } else { of_host }
+    }
+
+    fn of_host(&self, physical: &RootDir) -> Result<bool, Error> {
+        if sysroot::is_composefs(physical)? {
+            return Err(StoresError::Composefs.into());
         }
-        if let Some(store) = BootcStore::open(&physical)? {
-            let contents = podman::open_store(store.root())?;
-            let images = contents.images(context.host.settings.lock_limit, context.host.talk)?;
-            match in_contents(&images, &self.image) {
-                // A short id or a short name that means several images means one.
-                Ok(_) | Err(StoresError::Ambiguous { .. }) => return Ok(true),
-                // Of another transport, or of none: it is no name there.
-                Err(StoresError::ImageNotFound { .. } | StoresError::Reference(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
+        match host_refs(physical, &self.image)? {
+            (found, _) if !found.is_empty() => Ok(true),
+            (_, problems) => problems.into_iter().next().map_or(Ok(false), |problem| Err(problem.into())),
         }
-        // It may be there, where host images can't be read.
-        if sysroot::is_composefs(&physical)? { Err(StoresError::Composefs.into()) } else { Ok(false) }
+    }
+
+    fn in_store(&self, context: &Context<'_>, physical: &RootDir) -> Result<bool, Error> {
+        let Some(store) = BootcStore::open(physical)? else { return Ok(false) };
+        let contents = podman::open_store(store.root())?;
+        let images = contents.images(context.host.settings.lock_limit, context.host.talk)?;
+        match in_contents(&images, &self.image) {
+            // A short id or a short name that means several images means one.
+            Ok(_) | Err(StoresError::Ambiguous { .. }) => Ok(true),
+            // Of another transport, or of none: it is no name there.
+            Err(StoresError::ImageNotFound { .. } | StoresError::Reference(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -96,13 +103,23 @@ impl Ask for Exists {
 impl Operate for Exists {
     const KIND: &'static str = "exists";
 
+    /// An image for everything that the text can mean: a name of a registry, of a storage, of another transport, an id.
     fn seen(&self, _: bool) -> Option<Seen> {
-        let name = match meanings(as_named_here(&self.image)) {
-            _ if self.is_id() => None,
-            Ok(_) => Some(Name::in_storage(as_named_here(&self.image))),
-            Err(_) => Name::of_host(&self.image),
-        };
-        Some(Seen::images(vec![Image { role: Role::Image, name, digest: None, attrs: Vec::new() }]))
+        let bare = as_named_here(&self.image);
+        let of_store = meanings(bare).unwrap_or_default().into_iter().flat_map(|name| {
+            let of_registry = name.registry() != "localhost" && !self.image.starts_with(CONTAINERS_STORAGE);
+            let stored = Name::new(CONTAINERS_STORAGE, &name);
+            of_registry.then(|| Name::new(DOCKER, &name)).into_iter().chain([stored])
+        });
+        let of_host = Name::of_host(&self.image).filter(|_| !self.image.starts_with(CONTAINERS_STORAGE));
+        let mut names: Vec<Option<Name>> = Vec::new();
+        for name in of_store.chain(of_host).map(Some).chain(self.is_id().then_some(None)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let image = |name| Image { role: Role::Image, name, digest: None, attrs: Vec::new() };
+        Some(Seen::images(names.into_iter().map(image).collect()))
     }
 
     /// A plugin that may list images sees which there are.

@@ -9,6 +9,7 @@ use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::podman;
 use serde::Serialize;
 
 use super::seen::{self, Seen};
@@ -58,15 +59,14 @@ impl Ask for Request {
         }
         physical(context.host.settings)?;
         let default = DefaultStore::find()?;
-        let mut pulls = match default.open()? {
-            Some(root) => find(context, &root, &default.store(&root)?, &self.images)?,
-            None => vec![None; self.images.len()],
-        };
+        let mut pulls = vec![None; self.images.len()];
+        if let Some(root) = default.open()? {
+            find(context, &root, &default.store(&root)?, &self.images, &mut pulls)?;
+        }
         // podman shows the images of its additional storages, too.
         if pulls.contains(&None) {
             for root in default.others()? {
-                let found = find(context, &root, &Store::open(&root)?, &self.images)?;
-                pulls = pulls.into_iter().zip(found).map(|(before, found)| before.or(found)).collect();
+                find(context, &root, &podman::open_store(&root)?, &self.images, &mut pulls)?;
             }
         }
         let not_found =
@@ -121,22 +121,23 @@ impl Operate for PullFromDefaultStorage {
 /// How images of podman's storage are listed.
 const LIST_WITH: &str = "podman image list";
 
-/// What these names mean in a store, one by one.
+/// What those of the names mean in a store that meant nothing so far.
 fn find(
     context: &Context<'_>,
     root: &RootDir,
     store: &Store<'_>,
     names: &[String],
-) -> Result<Vec<Option<PullFromDefaultStorage>>, Error> {
+    pulls: &mut [Option<PullFromDefaultStorage>],
+) -> Result<(), Error> {
     let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
-    let find = |text: &String| {
+    for (text, pull) in names.iter().zip(pulls).filter(|(_, pull)| pull.is_none()) {
         let found = called(&images, text)?;
-        let Some((first, name)) = found.first() else { return Ok(None) };
+        let Some((first, name)) = found.first() else { continue };
         if found.iter().any(|(image, _)| image.id != first.id) {
             let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
             return Err(StoresError::Ambiguous { name: text.clone(), candidates }.into());
         }
-        Ok(Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() }))
-    };
-    names.iter().map(find).collect()
+        *pull = Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() });
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use bootc_image_model::view::Name;
 
 use super::*;
 use crate::frozen::Frozen;
+use bootc_image_model::columns::ListType;
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::*;
 use bootc_image_model::plugin::PluginId;
@@ -170,5 +171,48 @@ fn a_name_of_another_transport_has_no_registry() {
         ("nothing", None),
     ] {
         assert_eq!(path(host).as_deref(), expected, "{host}");
+    }
+}
+
+/// The one list of operations that no compiler checks: manifests (`when`) know kinds from it.
+#[test]
+fn every_kind_that_policies_judge_is_listed() {
+    let assumed = Assumed {
+        subject: subject(),
+        digest: Digest::of(b"m"),
+        commit: Commit::new("c".repeat(64)).unwrap(),
+        booted: "docker://quay.io/a:1".to_owned(),
+    };
+    let images = || vec!["localhost/a:1".to_owned()];
+    let plugin = || PluginId::new("p").unwrap();
+    let mut operations: Vec<Operation> = [
+        Request::List(list::List { image_type: ListType::All, details: false }),
+        Request::Exists(exists::Exists { image: "localhost/a:1".to_owned() }),
+        Request::CopyToStorage(copy_to_storage::Request { source: None, target: None }),
+        Request::PullFromDefaultStorage(pull_from_default_storage::Request { images: images() }),
+        Request::SetUnified(set_unified::Request),
+        Request::Remove(remove::Request { images: images() }),
+        Request::Prune(prune::Request { all: false }),
+        Request::Repair(repair::Request { images: images(), all: false }),
+    ]
+    .iter()
+    .flat_map(|request| request.assume(&assumed).unwrap())
+    .collect();
+    operations.push(cmd("list", &[], Vec::new()));
+    operations.push(Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: plugin() }));
+    for operation in operations {
+        // Whoever adds an operation is told here: it belongs into the list above and, if policies judge it, into `JUDGED`.
+        let is_listed = match &operation {
+            Operation::Cmd(_) | Operation::ApprovePlugin(_) | Operation::RevokePlugin(_) => false,
+            Operation::List(_)
+            | Operation::Exists(_)
+            | Operation::CopyToStorage(_)
+            | Operation::PullFromDefaultStorage(_)
+            | Operation::SetUnified(_)
+            | Operation::Remove(_)
+            | Operation::Prune(_)
+            | Operation::Repair(_) => true,
+        };
+        assert_eq!(Operation::JUDGED.contains(&operation.kind()), is_listed, "{}", operation.kind());
     }
 }

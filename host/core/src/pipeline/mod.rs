@@ -16,6 +16,7 @@ use crate::audit::{Outcome, Recorder};
 use crate::context::Context;
 use crate::error::{Error, interruption_first};
 use crate::frozen::Frozen;
+use crate::ops::exists::Existence;
 use crate::ops::{Operation, Report, Request, Resolved};
 use crate::plugin::CommandClaim;
 use crate::policy::{Judged, delegated_denial, early_denial, validators};
@@ -59,7 +60,9 @@ impl Pipeline<'_> {
         let answer = answer?;
         match &answer {
             // A policy that was interrupted has no opinion, and a storage that wasn't waited for has no fault.
-            Answer::Judged(_) => children::check_not_asked_to_end()?,
+            Answer::Judged(_) | Answer::Done(Report::Existence(Existence::Unknown(_))) => {
+                children::check_not_asked_to_end()?;
+            }
             Answer::Done(Report::Listing(listing)) if !listing.problems.is_empty() => {
                 children::check_not_asked_to_end()?;
             }

@@ -4,6 +4,7 @@ use bootc_image_os::children;
 
 use super::{Answer, Pipeline};
 use crate::error::Error;
+use crate::ops::Operation;
 use crate::policy::Judged;
 
 impl Pipeline<'_> {
@@ -40,15 +41,19 @@ impl Pipeline<'_> {
     /// Says who has no opinion of what is about to be shown all the same.
     fn tell_silent(&self, judged: &Judged) -> Result<(), Error> {
         let unknown = self.context.plugins.policies().err();
+        let this = match judged.frozen().operation() {
+            Operation::List(_) => "this list",
+            _ => "this",
+        };
         for verdict in judged.verdicts() {
             let Some(reason) = &verdict.failed_open else { continue };
             // One that was interrupted would have had one.
             children::check_not_asked_to_end()?;
             self.context.host.talk.note(&match &unknown {
-                Some(_) => format!("{reason}; none of them judged this list"),
+                Some(_) => format!("{reason}; none of them judged {this}"),
                 None => {
                     let policy = &verdict.validator;
-                    format!("policy {policy} couldn't be asked, and didn't judge this list: {reason}")
+                    format!("policy {policy} couldn't be asked, and didn't judge {this}: {reason}")
                 }
             });
         }

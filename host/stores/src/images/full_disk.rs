@@ -12,7 +12,7 @@ use crate::bootc_store::{ALIAS, BootcStore, PARENT};
 use crate::default_store;
 use crate::error::Error;
 use crate::host::{Host, physical};
-use bootc_image_containers_storage::Store;
+use crate::podman::open_store;
 use bootc_image_model::settings::Settings;
 use bootc_image_os::room::make_room_on;
 use bootc_image_os::room::{Lowered, Need, Reserve};
@@ -136,7 +136,7 @@ pub fn remove(
 /// Removes the files of the layers that an image alone has, until there is enough room. False: there are none.
 fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Error> {
     let root = room.store.root();
-    let contents = Store::open(root)?;
+    let contents = open_store(root)?;
     let images = contents.images(host.settings.lock_limit, host.talk)?;
     let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(false) };
     let mounted = Path::new(ALIAS).join(format!("{}-layers/mountpoints.json", contents.driver()));

@@ -1,4 +1,4 @@
-//! What operations on images of this host share: finding them, and getting them from one storage to another.
+//! Images of this host: which one is meant, who works on a storage alone, and how one gets from one storage to another.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -47,15 +47,15 @@ pub fn host_image(physical: &RootDir, name: String, commit: Commit) -> Result<Ho
     Ok(HostImage { name, commit, manifest_digest })
 }
 
-/// The refs of host images that a name means: with its transport, as listed, or without.
-pub fn host_refs(physical: &RootDir, name: &str) -> Result<Vec<ImageRef>, Error> {
+/// The refs of host images that a name means: with its transport, as listed, or without. Beside them, why others can't be read.
+pub fn host_refs(physical: &RootDir, name: &str) -> Result<(Vec<ImageRef>, Vec<Error>), Error> {
     let repository = "ostree/repo";
     if !physical.exists(repository).map_err(physical.error("examine", repository))? {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
-    let (refs, _) = Repository::open(physical)?.image_refs()?;
+    let (refs, problems) = Repository::open(physical)?.image_refs()?;
     let named = |image: &ImageRef| image.name == name || means(&image.name, name);
-    Ok(refs.into_iter().filter(named).collect())
+    Ok((refs.into_iter().filter(named).collect(), problems))
 }
 
 /// Whether a host image, listed with its transport, is what a bare name means.

@@ -12,7 +12,7 @@ use crate::error::Error;
 /// How images of bootc's storage are listed.
 pub const LIST_WITH: &str = "bootc-image list --type unified";
 /// The fewest digits of an id that stand for it.
-pub const SHORT_ID: usize = 12;
+const SHORT_ID: usize = 12;
 
 /// What the name of an image can mean in a containers-storage: a full name itself; a short one what podman's own names for
 /// local builds and for the registry without a name begin with.
@@ -67,9 +67,14 @@ pub fn as_named_here(text: &str) -> &str {
 }
 
 fn by_id<'a>(images: &'a [Image], text: &str) -> Vec<&'a Image> {
+    let digits = id_digits(text);
+    images.iter().filter(|image| digits.is_some_and(|digits| image.id.starts_with(digits))).collect()
+}
+
+/// The digits of what can be the id of an image, or its beginning.
+pub fn id_digits(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let is_id = digits.len() >= SHORT_ID && is_hex(digits, digits.len());
-    images.iter().filter(|image| is_id && image.id.starts_with(digits)).collect()
+    (digits.len() >= SHORT_ID && is_hex(digits, digits.len())).then_some(digits)
 }
 
 /// The image itself, if the store knows enough of it.

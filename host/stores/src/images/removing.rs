@@ -11,6 +11,7 @@ use bootc_image_os::root::RootDir;
 use super::full_disk::{self, Room};
 use super::in_use::InUse;
 use super::local;
+use super::names::LIST_WITH;
 use super::needs::Needs;
 use crate::error::Error;
 use crate::host::{Host, writable_physical};
@@ -68,7 +69,7 @@ pub fn removal_of(image: &Image, names: Vec<String>, whole: bool, needed_by: Opt
 }
 
 fn not_found(removal: &Removal) -> Error {
-    Error::ImageNotFound { name: removal.to_string(), list_with: "bootc-image list --type unified" }
+    Error::ImageNotFound { name: removal.to_string(), list_with: LIST_WITH }
 }
 
 /// Removes it, if everything is still as it was when that was judged.

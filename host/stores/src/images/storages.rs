@@ -75,7 +75,7 @@ impl<'a> Storage<'a> {
                 let others = default.others()?;
                 // What can't be read has no layers that anything here could stand on.
                 let others: Vec<Store<'_>> =
-                    others.iter().filter_map(|root| Store::open(root).ok()).collect();
+                    others.iter().filter_map(|root| podman::open_store(root).ok()).collect();
                 let root = default.open()?;
                 let own = root.as_ref().map(|root| default.store(root)).transpose()?;
                 work(own.as_ref(), &others)
