@@ -7,12 +7,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use bootc_image_os::root::RootDir;
 use rustix::fs::{FileType, Stat, fgetxattr, readlinkat};
 use rustix::io::Errno;
 
 use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::{Entry, Header, Kind};
-use bootc_image_os::root::RootDir;
 
 /// What stands in front of the name of a file that a layer takes away from those below.
 pub(super) const WHITEOUT: &[u8] = b".wh.";

@@ -10,6 +10,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bootc_image_model::digest::Digest;
+use bootc_image_model::oci;
 use rustix::fs::FileType;
 
 use super::contents::{Contents, Whiteouts};
@@ -19,8 +21,6 @@ use super::paths::is_damage;
 use super::records::{Image, Layer};
 use super::store::Store;
 use crate::error::Error;
-use bootc_image_model::digest::Digest;
-use bootc_image_model::oci;
 
 /// How many digits of an id stand for it in messages.
 const SHORT: usize = 12;

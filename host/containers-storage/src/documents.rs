@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bootc_image_model::digest::Digest;
 use serde_json::Value;
 
 use super::temporary::TemporaryStore;
 use super::writer::{Record, Writer, text};
 use super::{Image, Store};
 use crate::error::Error;
-use bootc_image_model::digest::Digest;
 
 /// The keys under which an index has names, digests and sizes of documents.
 const NAMES: &str = "big-data-names";

@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use bootc_image_os::root::RootDir;
 use rustix::fs::{FileType, Stat};
 
 use super::contents::{Contents, MAX_PROBLEMS, Place, Problem, WHITEOUT};
 use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::Entry;
-use bootc_image_os::root::RootDir;
 
 /// Directories below one another.
 const MAX_DEPTH: usize = 512;

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use super::records::{Image, Layer};
-use super::store::{Store, size_of_layers};
 use bootc_image_model::columns::{Column, Details};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::oci::Description;
 use bootc_image_os::root::RootDir;
+
+use super::records::{Image, Layer};
+use super::store::{Store, size_of_layers};
 
 /// The images of a store as they were at one moment, for those who want to know more of them later.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use bootc_image_os::root::RootDir;
 use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use bootc_image_os::root::RootDir;
 
 const LABEL: &str = "security.selinux";
 /// Longest label.

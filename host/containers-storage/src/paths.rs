@@ -5,10 +5,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use bootc_image_os::root::RootDir;
 use rustix::fs::{AtFlags, Stat, statat};
 use rustix::io::Errno;
-
-use bootc_image_os::root::RootDir;
 
 /// What is there, links not followed.
 pub(super) fn look(directory: &RootDir, name: &[u8]) -> io::Result<Option<Stat>> {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use bootc_image_model::digest::Digest;
 use bootc_image_model::reference::Reference;
+use serde::Deserialize;
 
 /// One image of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -8,6 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bootc_image_model::oci;
+use bootc_image_os::children;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::talk::Talk;
 use serde_json::Value;
 
 use super::label::label;
@@ -18,10 +22,6 @@ use super::temporary::TemporaryStore;
 use super::writer::{Record, Writer, sync, text};
 use super::{Checker, Image, Store, documents};
 use crate::error::Error;
-use bootc_image_model::oci;
-use bootc_image_os::children;
-use bootc_image_os::error::Error as OsError;
-use bootc_image_os::talk::Talk;
 
 /// What is replaced of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

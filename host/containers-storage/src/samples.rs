@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use bootc_image_model::digest::Digest;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::layout::base64;
-use bootc_image_model::digest::Digest;
 
 /// A file of a layer: its path, and what it is.
 pub(super) type File = (&'static str, What);

@@ -6,10 +6,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::error::Error;
 use bootc_image_os::files;
 use bootc_image_os::root::RootDir;
 use bootc_image_os::scratch::{self, Scratch};
+
+use crate::error::Error;
 
 /// The storage, and the names of the layers whose earlier contents are in it now.
 const STORE: &str = "store";

@@ -1,13 +1,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::error::Error;
-use super::samples::Sample;
-use super::*;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::root::RootDir;
 use bootc_image_os::talk::doubles::Silent;
+
+use super::error::Error;
+use super::samples::Sample;
+use super::*;
 
 fn images(driver: &str, index: Option<&[u8]>) -> Result<Vec<Image>, Error> {
     let scratch = tempfile::tempdir().unwrap();

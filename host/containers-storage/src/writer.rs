@@ -8,6 +8,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bootc_image_os::lock;
+use bootc_image_os::root::RootDir;
+use bootc_image_os::talk::Talk;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, renameat, renameat_with, statat, symlinkat, unlinkat};
@@ -16,9 +19,6 @@ use serde_json::{Map, Value};
 
 use super::store::{MAX_INDEX, Store};
 use crate::error::Error;
-use bootc_image_os::lock;
-use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".tmp-bootc-image";

@@ -5,9 +5,9 @@ use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::{CopySource, HostImage, LocalImage, UnifiedImage};
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use bootc_image_model::subject::Subject;
+use bootc_image_stores::images::names::first_meaning;
 
 use crate::error::Error;
-use bootc_image_stores::images::names::first_meaning;
 
 /// What is taken for granted.
 #[derive(Debug, Clone)]

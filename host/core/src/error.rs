@@ -4,17 +4,16 @@ use std::io;
 use std::path::PathBuf;
 
 use bootc_image_containers_storage::error::Error as StorageError;
+use bootc_image_grammar::Refusal;
 use bootc_image_model::denial::{By, Denial, Kind};
+use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::InvalidReference;
 use bootc_image_os::children::check_not_asked_to_end;
 use bootc_image_os::error::{Error as OsError, with_causes};
 use bootc_image_stores::error::Error as StoresError;
 
-use bootc_image_grammar::Refusal;
-
 use crate::advice::Advice;
 use crate::plugin::{PlanError, PluginSetError};
-use bootc_image_model::plugin::PluginId;
-use bootc_image_model::reference::InvalidReference;
 
 /// Why an operation didn't run or didn't succeed.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,14 @@
 //! The frozen form: JSON with sorted keys and no blanks. Its SHA-256 names the operation in verdicts and records, and anybody who
 //! has the record can compute it again.
 
+use bootc_image_model::digest::Digest;
+use bootc_image_model::subject::Subject;
 use bootc_image_model::view::View;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::ops::Operation;
 use crate::ops::seen::Seen;
-use bootc_image_model::digest::Digest;
-use bootc_image_model::subject::Subject;
 
 /// An operation with everything that it is judged by. It can't change any more.
 #[derive(Debug, Clone)]

@@ -9,8 +9,9 @@ use std::{io, thread};
 use bootc_image_core::plugin::{PlanError, PluginSetError, Plugins};
 use bootc_image_engine::{Artefact, Builtin, PluginSet, builtins};
 use bootc_image_test_guests::guest;
-use common::{Nobody, alone, id, unusable, words};
 use tracing_subscriber::fmt::MakeWriter;
+
+use common::{Nobody, alone, id, unusable, words};
 
 fn builtin_set() -> PluginSet {
     common::with(builtins())

@@ -20,6 +20,7 @@ use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::view::View;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_test_guests::guest;
+
 use common::{Nobody, alone, id, unusable, words};
 
 // A guest without a test of its name doesn't compile.

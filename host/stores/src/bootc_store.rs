@@ -10,11 +10,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use rustix::fs::{Mode, fchmod, fstat};
-use rustix::io::Errno;
-
-use crate::error::Error;
-use crate::podman;
 use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::settings::Settings;
 use bootc_image_os::children::{Child, Program};
@@ -22,6 +17,11 @@ use bootc_image_os::lock;
 use bootc_image_os::lock_watch::LockWatch;
 use bootc_image_os::root::RootDir;
 use bootc_image_os::talk::Talk;
+use rustix::fs::{Mode, fchmod, fstat};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::podman;
 
 /// Where the store is, in a physical root.
 pub const SUBPATH: &str = "ostree/bootc/storage";

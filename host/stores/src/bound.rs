@@ -5,13 +5,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bootc_image_os::root::Entry;
 use rustix::fs::FileType;
 
 use crate::error::Error;
 use crate::keyfile;
 use crate::system::System;
 use crate::units::{self, ImageName, Resolved, Said, UnitFile, Units};
-use bootc_image_os::root::Entry;
 
 /// Where the links are.
 const DIRECTORY: &str = "/usr/lib/bootc/bound-images.d";

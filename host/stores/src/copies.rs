@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use bootc_image_model::image::HostImage;
+use bootc_image_os::files::{private_directory, replace};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::export::EXPORTER;
-use bootc_image_model::image::HostImage;
-use bootc_image_os::files::{private_directory, replace};
 
 /// Where it is kept, below the state's directory.
 const DIRECTORY: &str = "copies";

@@ -5,16 +5,17 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bootc_store::ALIAS;
-use crate::error::Error;
-use crate::podman::{self, Configuration};
-use crate::system::System;
 use bootc_image_containers_storage::{Store, drivers};
 use bootc_image_model::settings::Settings;
 use bootc_image_os::children::{self, Child, Program};
 use bootc_image_os::lock_watch::LockWatch;
 use bootc_image_os::root::RootDir;
 use bootc_image_os::talk::Talk;
+
+use crate::bootc_store::ALIAS;
+use crate::error::Error;
+use crate::podman::{self, Configuration};
+use crate::system::System;
 
 /// Where it is.
 #[derive(Debug)]

@@ -1,17 +1,17 @@
 //! From a commit in the ostree repository to an OCI directory.
 
-use bootc_image_os::error::Error as OsError;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::oci::{self, Descriptor};
+use bootc_image_os::children::Child;
+use bootc_image_os::error::Error as OsError;
 use serde::Deserialize;
 
 use crate::error::Error;
 use crate::ostree::Repository;
-use bootc_image_model::digest::{Commit, Digest};
-use bootc_image_model::oci::{self, Descriptor};
-use bootc_image_os::children::Child;
 
 /// What an exported image looks like: differs whenever the same commit would give another image.
 pub const EXPORTER: u32 = 1;

@@ -1,14 +1,15 @@
 //! Images in an ostree repository: a ref per image, named by an escaped reference, and the commits that they point at.
 
-use bootc_image_os::error::Error as OsError;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
-use crate::gvariant;
 use bootc_image_model::columns::Details;
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::oci::{self, Description};
+use bootc_image_os::error::Error as OsError;
 use bootc_image_os::root::RootDir;
+
+use crate::error::Error;
+use crate::gvariant;
 
 /// Where image refs are, in a repository.
 const IMAGE_REFS: &str = "refs/heads/ostree/container/image";

@@ -1,13 +1,14 @@
 //! What a registry says of an image, asked with skopeo.
 
-use crate::bootc_store::with_credentials;
-use crate::error::Error;
 use bootc_image_model::digest::Digest;
 use bootc_image_model::oci;
 use bootc_image_model::reference::{DOCKER, Reference};
 use bootc_image_model::settings::Settings;
 use bootc_image_os::children::Program;
 use bootc_image_os::error::Error as OsError;
+
+use crate::bootc_store::with_credentials;
+use crate::error::Error;
 
 /// What an image is made of.
 pub struct Configuration {

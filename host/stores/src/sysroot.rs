@@ -3,12 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_os::root::{Entry, RootDir};
+
 use crate::error::Error;
 use crate::gvariant;
 use crate::keyfile;
 use crate::ostree::Repository;
-use bootc_image_model::digest::{Commit, Digest};
-use bootc_image_os::root::{Entry, RootDir};
 
 /// Largest origin file or boot entry.
 const MAX_TEXT: u64 = 1 << 20;

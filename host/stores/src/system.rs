@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use bootc_image_os::root::{Entry, RootDir};
+
 use crate::error::Error;
 use crate::sysroot::{self, Deployment};
-use bootc_image_os::root::{Entry, RootDir};
 
 /// The most links that one path leads through, as in the kernel.
 const MAX_LINKS: usize = 40;

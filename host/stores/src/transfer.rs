@@ -8,11 +8,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
-
-use crate::bootc_store::{BootcStore, with_credentials};
-use crate::default_store::DefaultStore;
-use crate::error::Error;
 use bootc_image_containers_storage::TemporaryStore;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use bootc_image_model::settings::Settings;
@@ -20,6 +15,11 @@ use bootc_image_os::children::{Child, Program};
 use bootc_image_os::lock_watch::LockWatch;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_os::talk::Talk;
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use crate::bootc_store::{BootcStore, with_credentials};
+use crate::default_store::DefaultStore;
+use crate::error::Error;
 
 /// What an image is called in a storage where it is the only one.
 const TEMPORARY_NAME: &str = "localhost/fetched:latest";

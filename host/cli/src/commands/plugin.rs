@@ -9,6 +9,7 @@ use bootc_image_core::plugin::Plugins as _;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::inventory::{Plugin as Found, Standing};
 use bootc_image_engine::manifest::World;
+use bootc_image_engine::sanitize;
 use bootc_image_model::grant::Role;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::settings::Settings;
@@ -21,7 +22,6 @@ use crate::exit::{self, Failure, OK, UNUSABLE};
 use crate::render::{self, Format, ListFormat};
 use crate::session::Session;
 use crate::ui::Ui;
-use bootc_image_engine::sanitize;
 
 /// See which plugins there are, and say which may run
 ///

@@ -6,19 +6,19 @@
 //! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
 //!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
 
-use bootc_image_os::error::Error as OsError;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Gid, OFlags};
-
-use crate::error::Error;
+use bootc_image_os::error::Error as OsError;
 use bootc_image_os::files::{private_directory, replace};
 use bootc_image_os::lock::holder;
 use bootc_image_os::room::{Lowered, Reserve, is_full};
+use rustix::fs::{Gid, OFlags};
+
+use crate::error::Error;
 
 /// The record's name in its directory.
 const NAME: &str = "audit.jsonl";

@@ -5,6 +5,11 @@ mod journal;
 use std::path::PathBuf;
 use std::{fs, io};
 
+use bootc_image_model::denial::Denial;
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::subject::{Subject, login_uid};
+use bootc_image_os::room::mount_point;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -17,12 +22,6 @@ use crate::ops::exists::Existence;
 use crate::ops::pull_from_default_storage::Pulled;
 use crate::ops::repair::Repaired;
 use crate::policy::{Judged, Verdict};
-use bootc_image_model::denial::Denial;
-use bootc_image_model::digest::Digest;
-use bootc_image_model::image::LocalImage;
-use bootc_image_model::subject::{Subject, login_uid};
-use bootc_image_os::room::mount_point;
-
 use journal::{Journal, Room};
 
 /// The version of a record's lines.

@@ -1,15 +1,16 @@
 //! `cmd build` on images that may be damaged: podman takes their layers for granted, and what it builds would be damaged as
 //! well. Such an image keeps no name, and a name that it took goes back to where it was.
 
-use bootc_image_stores::error::Error as StoresError;
 use std::collections::HashMap;
 
-use crate::context::Context;
-use crate::error::Error;
 use bootc_image_containers_storage::Damage;
 use bootc_image_model::reference::Reference;
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::images::storages::Storage;
+
+use crate::context::Context;
+use crate::error::Error;
 
 /// Which image has which name.
 type Names = HashMap<String, String>;

@@ -1,8 +1,6 @@
 //! What podman has fetched for `cmd pull`, and what it loads for `cmd load`: it is looked at before it gets a name, or before
 //! that is called a success. podman itself doesn't look at the layers that it has already.
 
-use crate::context::Context;
-use crate::error::Error;
 use bootc_image_containers_storage::{Image, Which, named};
 use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::reference::Reference;
@@ -12,6 +10,9 @@ use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::images::heal::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry::{self, Asked};
+
+use crate::context::Context;
+use crate::error::Error;
 
 /// Has podman fetch images: `run` is podman. Returns its exit code.
 pub(crate) fn pull(

@@ -6,13 +6,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bootc_image_grammar::Command;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-
-use crate::context::Context;
-use crate::error::Error;
 use bootc_image_containers_storage::{Damage, Store, TemporaryStore, Which};
+use bootc_image_grammar::Command;
 use bootc_image_model::digest::Digest;
 use bootc_image_os::children::{Child, Program, check_not_asked_to_end};
 use bootc_image_os::scratch::{self, Scratch};
@@ -20,6 +15,11 @@ use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::images::heal;
 use bootc_image_stores::images::local::alone;
 use bootc_image_stores::images::storages::Storage;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::context::Context;
+use crate::error::Error;
 
 /// podman's directory for what doesn't outlive it, in its `/var/tmp`.
 const RUN: &str = "run";

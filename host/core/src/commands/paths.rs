@@ -1,6 +1,5 @@
 //! Where paths of the caller's lead that podman is to read or to write.
 
-use bootc_image_os::error::Error as OsError;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -8,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::{Command, Kind, Refusal};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::denial::{By, Denial};
+use bootc_image_os::error::Error as OsError;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 
 use crate::error::Error;

@@ -1,6 +1,5 @@
 //! What the names in a command mean: here and now, or as a test of policies assumes.
 
-use bootc_image_stores::error::Error as StoresError;
 use std::cell::OnceCell;
 use std::path::Path;
 
@@ -11,6 +10,10 @@ use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::Reference;
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
+use bootc_image_stores::images::needs::Needs;
 use bootc_image_stores::podman;
 use bootc_image_stores::registry::{self, Asked};
 
@@ -18,9 +21,6 @@ use super::paths::{granted_path, source};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::physical;
-use bootc_image_stores::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
-use bootc_image_stores::images::needs::Needs;
 
 /// What a name means in its registry.
 pub(crate) struct Meaning {

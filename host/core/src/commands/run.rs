@@ -6,14 +6,6 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use bootc_image_grammar::{Command, Does, Purpose};
-
-use super::paths::exists_already;
-use super::planned::{asked_of, refuse_needed};
-use super::resolver::Live;
-use super::working::Working;
-use super::{built, fetched, loaded};
-use crate::context::Context;
-use crate::error::Error;
 use bootc_image_model::image::CommandImage;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::children::{Child, exit_code};
@@ -25,6 +17,14 @@ use bootc_image_stores::images::full_disk::Room;
 use bootc_image_stores::images::local::{alone, fetching};
 use bootc_image_stores::images::needs::note_until_upgrade;
 use bootc_image_stores::images::storages::Storage;
+
+use super::paths::exists_already;
+use super::planned::{asked_of, refuse_needed};
+use super::resolver::Live;
+use super::working::Working;
+use super::{built, fetched, loaded};
+use crate::context::Context;
+use crate::error::Error;
 
 /// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
 /// it, and that of newer ones.

@@ -1,7 +1,6 @@
 //! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
 
 use bootc_image_grammar::{OwnOperation, parse, table};
-
 use bootc_image_model::denial::{By, Denial};
 
 /// An operation of our own.

@@ -1,15 +1,16 @@
 //! The containers that a build works in. podman 4.3.1 leaves them in the storage when it is interrupted, with what was copied
 //! into them; and the images that they were made from could never be removed any more.
 
-use bootc_image_stores::podman;
 use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::context::Context;
-use crate::error::Error;
 use bootc_image_os::lock::INTERVAL;
 use bootc_image_stores::bootc_store::{ALIAS, BootcStore};
+use bootc_image_stores::podman;
+
+use crate::context::Context;
+use crate::error::Error;
 
 /// Those that were there before a build.
 pub(crate) struct Working(HashSet<String>);

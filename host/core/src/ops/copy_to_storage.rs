@@ -13,6 +13,11 @@ use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::local::{self, booted_image, host_image, host_refs};
+use bootc_image_stores::images::names::{called, local_image, target_name};
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::ostree::ImageRef;
 use bootc_image_stores::{podman, sysroot};
 use serde::Serialize;
@@ -22,11 +27,6 @@ use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::heal::{Fetch, Source};
-use bootc_image_stores::images::local::{self, booted_image, host_image, host_refs};
-use bootc_image_stores::images::names::{called, local_image, target_name};
-use bootc_image_stores::images::storages::Storage;
 
 /// The name that a copied image gets if none is given, as in bootc.
 pub const DEFAULT_TARGET: &str = "localhost/bootc";

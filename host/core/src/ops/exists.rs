@@ -5,6 +5,9 @@ use bootc_image_model::view::{Image, Name, Role};
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::local::host_refs;
+use bootc_image_stores::images::names::{as_named_here, id_digits, in_contents, meanings};
 use bootc_image_stores::podman;
 use bootc_image_stores::sysroot;
 use serde::Serialize;
@@ -14,9 +17,6 @@ use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::physical;
-use bootc_image_stores::images::local::host_refs;
-use bootc_image_stores::images::names::{as_named_here, id_digits, in_contents, meanings};
 
 /// Tells whether this host has an image, in the ostree repository or in bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

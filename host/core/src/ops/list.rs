@@ -1,6 +1,5 @@
 //! Listing: three places, read natively. What can't be read is named, and the rest is listed.
 
-use bootc_image_stores::error::Error as StoresError;
 use std::sync::Arc;
 
 use bootc_image_containers_storage::Image;
@@ -11,6 +10,8 @@ use bootc_image_os::root::RootDir;
 use bootc_image_os::talk::Talk;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::bound::{Bound, bound_images};
+use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::physical;
 use bootc_image_stores::ostree::Repository;
 use bootc_image_stores::podman;
 use bootc_image_stores::sysroot;
@@ -23,7 +24,6 @@ use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 use crate::listing::{ImageRow, Listing, More};
-use bootc_image_stores::host::physical;
 
 /// Lists images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

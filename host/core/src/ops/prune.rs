@@ -4,6 +4,10 @@ use bootc_image_containers_storage::Image;
 use bootc_image_grammar::OwnOperation;
 use bootc_image_model::image::{LocalImage, Removal};
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::in_use::InUse;
+use bootc_image_stores::images::needs::Needs;
+use bootc_image_stores::images::removing::{check_id, lists_of, needed_by, removal_of, remove};
 use bootc_image_stores::podman;
 use serde::Serialize;
 
@@ -12,10 +16,6 @@ use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::physical;
-use bootc_image_stores::images::in_use::InUse;
-use bootc_image_stores::images::needs::Needs;
-use bootc_image_stores::images::removing::{check_id, lists_of, needed_by, removal_of, remove};
 
 /// Removes what nobody needs from bootc's storage, as asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

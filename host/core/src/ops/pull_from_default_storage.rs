@@ -9,6 +9,11 @@ use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::local;
+use bootc_image_stores::images::names::{called, first_meaning, local_image, meanings};
+use bootc_image_stores::images::needs::note_until_upgrade;
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::podman;
 use serde::Serialize;
 
@@ -17,11 +22,6 @@ use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::local;
-use bootc_image_stores::images::names::{called, first_meaning, local_image, meanings};
-use bootc_image_stores::images::needs::note_until_upgrade;
-use bootc_image_stores::images::storages::Storage;
 
 /// Copies images of podman's storage to bootc's, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

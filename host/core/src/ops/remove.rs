@@ -1,6 +1,5 @@
 //! Removing images from bootc's storage, by name or id. What a deployment or a container needs stays.
 
-use bootc_image_stores::error::Error as StoresError;
 use std::collections::BTreeMap;
 
 use bootc_image_containers_storage::Image;
@@ -8,6 +7,12 @@ use bootc_image_grammar::OwnOperation;
 use bootc_image_model::image::{LocalImage, Removal};
 use bootc_image_model::reference::Reference;
 use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::physical;
+use bootc_image_stores::images::in_use::InUse;
+use bootc_image_stores::images::names::{LIST_WITH, in_contents};
+use bootc_image_stores::images::needs::Needs;
+use bootc_image_stores::images::removing::{check_id, kept_by, removal_of, remove};
 use bootc_image_stores::podman;
 use serde::Serialize;
 
@@ -17,11 +22,6 @@ use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::physical;
-use bootc_image_stores::images::in_use::InUse;
-use bootc_image_stores::images::names::{LIST_WITH, in_contents};
-use bootc_image_stores::images::needs::Needs;
-use bootc_image_stores::images::removing::{check_id, kept_by, removal_of, remove};
 
 /// Removes images from bootc's storage, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

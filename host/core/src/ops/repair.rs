@@ -15,6 +15,11 @@ use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::local;
+use bootc_image_stores::images::names::{LIST_WITH, in_contents, local_image};
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::ostree::Repository;
 use bootc_image_stores::podman;
 use serde::Serialize;
@@ -25,11 +30,6 @@ use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::heal::{Fetch, Source};
-use bootc_image_stores::images::local;
-use bootc_image_stores::images::names::{LIST_WITH, in_contents, local_image};
-use bootc_image_stores::images::storages::Storage;
 
 /// Replaces the layers of images of bootc's storage by ones that are fetched anew, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,11 @@ use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
+use bootc_image_stores::host::{physical, writable_physical};
+use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::local::{self, booted_image};
+use bootc_image_stores::images::names::{local_image, name_in_storage};
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry;
 use serde::Serialize;
 
@@ -21,11 +26,6 @@ use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
-use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::heal::{Fetch, Source};
-use bootc_image_stores::images::local::{self, booted_image};
-use bootc_image_stores::images::names::{local_image, name_in_storage};
-use bootc_image_stores::images::storages::Storage;
 
 /// Gets the booted image into bootc's storage, as asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! What policies see of operations.
 
 use bootc_image_grammar::parse;
-use bootc_image_model::reference::DOCKER;
-use bootc_image_model::view::Name;
-
-use super::*;
-use crate::frozen::Frozen;
 use bootc_image_model::columns::ListType;
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::*;
 use bootc_image_model::plugin::PluginId;
+use bootc_image_model::reference::DOCKER;
 use bootc_image_model::reference::Reference;
 use bootc_image_model::subject::{Delegation, Subject};
+use bootc_image_model::view::Name;
 use bootc_image_model::view::{Role, View};
+
+use super::*;
+use crate::frozen::Frozen;
 
 fn subject() -> Subject {
     Subject::new(Some(1000), Some(Delegation::Sudo))

@@ -9,6 +9,7 @@ use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::subject::Subject;
 use bootc_image_model::view::Name;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::images::names::{as_named_here, meanings};
 
 use super::Pipeline;
 use crate::error::Error;
@@ -18,7 +19,6 @@ use crate::ops::pull_from_default_storage::{self, Pulled};
 use crate::ops::{Report, Request};
 use crate::plugin::{Granted, Host, Wish};
 use crate::policy::Judged;
-use bootc_image_stores::images::names::{as_named_here, meanings};
 
 /// Here and now.
 pub(super) struct Here<'a> {

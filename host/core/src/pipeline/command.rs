@@ -1,13 +1,14 @@
 //! The way of a command of a plugin: planned, judged as it is named, resolved, judged as what its names mean. What is refused
 //! as it is named isn't even looked up.
 
-use bootc_image_stores::error::Error as StoresError;
 use std::cell::{Cell, RefCell};
 
 use bootc_image_grammar::Does;
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::subject::Subject;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::error::Error as StoresError;
+use bootc_image_stores::host::physical;
 
 use super::asked::{Here, Nowhere, shortened};
 use super::{Answer, Pipeline};
@@ -22,7 +23,6 @@ use crate::ops::cmd::{Cmd, Request as CommandRequest};
 use crate::ops::{Operation, Request, Resolved, prune, remove};
 use crate::plugin::{CommandClaim, Host, Plan, PlanError};
 use crate::policy::{Judged, validators};
-use bootc_image_stores::host::physical;
 
 /// Where names are looked up.
 enum World<'a> {

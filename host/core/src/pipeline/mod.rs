@@ -10,6 +10,7 @@ use bootc_image_model::subject::Subject;
 use bootc_image_os::children;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_stores::default_store;
+use bootc_image_stores::images::full_disk;
 
 use crate::assumed::Assumed;
 use crate::audit::{Outcome, Recorder};
@@ -20,7 +21,6 @@ use crate::ops::exists::Existence;
 use crate::ops::{Operation, Report, Request, Resolved};
 use crate::plugin::CommandClaim;
 use crate::policy::{Judged, delegated_denial, early_denial, validators};
-use bootc_image_stores::images::full_disk;
 
 /// The way of requests.
 pub struct Pipeline<'a> {

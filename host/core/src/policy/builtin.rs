@@ -4,19 +4,18 @@
 use std::path::Path;
 
 use bootc_image_grammar::{Kind, OwnOperation, Value, own_spellings};
-
-use super::Validator;
-use bootc_image_model::configuration::Delegated;
-
-use crate::frozen::Frozen;
-use crate::ops::cmd::Cmd;
-use crate::ops::{Delegated as Needs, ForPlugins, Operation};
-use crate::plugin::{CommandClaim, Plugins};
 use bootc_image_model::capability::Capability;
+use bootc_image_model::configuration::Delegated;
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
 use bootc_image_model::subject::Subject;
 use bootc_image_model::view::Name;
+
+use super::Validator;
+use crate::frozen::Frozen;
+use crate::ops::cmd::Cmd;
+use crate::ops::{Delegated as Needs, ForPlugins, Operation};
+use crate::plugin::{CommandClaim, Plugins};
 
 fn denial(by: &'static str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: By::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }

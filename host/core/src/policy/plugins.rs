@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::frozen::Frozen;
-use crate::ops::Operation;
-use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
-use crate::policy::Verdict;
 use bootc_image_model::configuration::Configuration;
 use bootc_image_model::denial::{By, Denial};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::subject::Subject;
+
+use crate::frozen::Frozen;
+use crate::ops::Operation;
+use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
+use crate::policy::Verdict;
 
 /// The code of every denial that is no policy's own.
 pub(super) const FAILED: &str = "policy-failed";

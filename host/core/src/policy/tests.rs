@@ -1,18 +1,19 @@
 //! Policies that do as they are told, and what they lead to.
 
-use crate::ops::{list, remove};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::*;
-use crate::error::Error;
-use crate::plugin::{Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
 use bootc_image_model::capability::{Capability, LISTS_IMAGES};
 use bootc_image_model::columns::ListType;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::image::Removal;
 use bootc_image_model::subject::Delegation;
 use bootc_image_model::view::View;
+
+use super::*;
+use crate::error::Error;
+use crate::ops::{list, remove};
+use crate::plugin::{Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
 
 /// A policy and what it thinks.
 pub(crate) struct Fixed {

@@ -6,8 +6,6 @@
 //! caller's thread:                      Host::ask -> pipeline -> judged, recorded, run
 //! ```
 
-use bootc_image_os::error::Error as OsError;
-use bootc_image_stores::error::Error as StoresError;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -23,6 +21,8 @@ use bootc_image_model::image::LocalImage;
 use bootc_image_model::pattern::Pattern;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, Reference};
 use bootc_image_model::view::Name;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_stores::error::Error as StoresError;
 use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::host::{images, transfers};

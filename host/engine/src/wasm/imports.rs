@@ -1,11 +1,10 @@
 //! What a component really imports, function by function, against what the host would give it. The manifest isn't asked:
 //! this is what the code wants.
 
+use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-
-use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 
 use super::{versions, wasi};
 use crate::manifest::World;

@@ -1,22 +1,23 @@
 //! Removing from bootc's storage on a full disk. podman tries out what the kernel can do and writes the storage's indexes anew
 //! before it removes anything, and for that it needs room (ADR 0011).
 
-use bootc_image_os::error::Error as OsError;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use bootc_image_model::settings::Settings;
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::room::make_room_on;
+use bootc_image_os::room::{Lowered, Need, Reserve};
+use bootc_image_os::root::RootDir;
+
 use crate::bootc_store::{ALIAS, BootcStore, PARENT};
 use crate::default_store;
 use crate::error::Error;
 use crate::host::{Host, physical};
 use crate::podman::open_store;
-use bootc_image_model::settings::Settings;
-use bootc_image_os::room::make_room_on;
-use bootc_image_os::room::{Lowered, Need, Reserve};
-use bootc_image_os::root::RootDir;
 
 /// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
 const OF_STATE: &str = "reserve";

@@ -4,6 +4,11 @@
 
 use std::path::Path;
 
+use bootc_image_containers_storage::{self as containers, TemporaryStore, Waiting, Which};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::scratch::Scratch;
+
 use super::storages::Storage;
 use crate::bootc_store::BootcStore;
 use crate::default_store::DefaultStore;
@@ -11,10 +16,6 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::registry;
 use crate::transfer::{End, Name, Transfer};
-use bootc_image_containers_storage::{self as containers, TemporaryStore, Waiting, Which};
-use bootc_image_model::digest::Digest;
-use bootc_image_model::reference::Reference;
-use bootc_image_os::scratch::Scratch;
 
 /// Where an image is taken from; more than once, if need be.
 #[derive(Debug, Clone, Copy)]

@@ -4,13 +4,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+use bootc_image_containers_storage::{Image, Images, Store};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+
 use super::systems::systems;
 use crate::error::Error;
 use crate::podman::{self, Configuration};
 use crate::units::Units;
-use bootc_image_containers_storage::{Image, Images, Store};
-use bootc_image_model::settings::Settings;
-use bootc_image_os::root::RootDir;
 
 /// Who uses which image, by its id.
 #[derive(Debug)]

@@ -4,6 +4,15 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use bootc_image_containers_storage::remove_abandoned;
+use bootc_image_model::digest::{Commit, Digest};
+use bootc_image_model::image::{HostImage, LocalImage};
+use bootc_image_model::reference::Reference;
+use bootc_image_model::settings::Settings;
+use bootc_image_os::lock::{self, Passing};
+use bootc_image_os::root::RootDir;
+use bootc_image_os::scratch::{self, Scratch};
+
 use super::heal::{Fetch, Source};
 use super::storages::Storage;
 use crate::bootc_store::{BootcStore, SUBPATH};
@@ -14,14 +23,6 @@ use crate::host::{Host, physical, running_root};
 use crate::ostree::{ImageRef, Repository};
 use crate::sysroot::{self, Deployed};
 use crate::transfer::check_room;
-use bootc_image_containers_storage::remove_abandoned;
-use bootc_image_model::digest::{Commit, Digest};
-use bootc_image_model::image::{HostImage, LocalImage};
-use bootc_image_model::reference::Reference;
-use bootc_image_model::settings::Settings;
-use bootc_image_os::lock::{self, Passing};
-use bootc_image_os::root::RootDir;
-use bootc_image_os::scratch::{self, Scratch};
 
 /// The image of the deployment that is booted, or stands for it with `--sysroot`; and whether packages are layered on it, so
 /// that what is booted is no image itself.

@@ -3,6 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use bootc_image_containers_storage::{Image, named};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::reference::{InvalidReference, Reference};
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+
 use super::names::{as_named_here, name_in_storage};
 use super::systems::systems;
 use crate::aliases::aliases;
@@ -14,11 +20,6 @@ use crate::podman;
 use crate::sysroot::{self, Deployed};
 use crate::system::System;
 use crate::units::{ImageName, Units};
-use bootc_image_containers_storage::{Image, named};
-use bootc_image_model::digest::Digest;
-use bootc_image_model::reference::{InvalidReference, Reference};
-use bootc_image_model::settings::Settings;
-use bootc_image_os::root::RootDir;
 
 /// Who needs what.
 #[derive(Debug, Default)]

@@ -1,7 +1,5 @@
 //! Removing an image, or names of one, from bootc's storage. What a deployment or a container needs stays.
 
-use crate::bootc_store::BootcStore;
-use crate::podman;
 use bootc_image_containers_storage::{Image, Images};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::Removal;
@@ -13,8 +11,10 @@ use super::in_use::InUse;
 use super::local;
 use super::names::LIST_WITH;
 use super::needs::Needs;
+use crate::bootc_store::BootcStore;
 use crate::error::Error;
 use crate::host::{Host, writable_physical};
+use crate::podman;
 
 /// podman is given ids as they stand in the index, which anybody may have written who could write there.
 pub fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {

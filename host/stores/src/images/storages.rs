@@ -1,22 +1,23 @@
 //! The storages of this host that images are copied to and from, and whether what is in them is whole.
 
-use crate::podman;
-use bootc_image_os::error::Error as OsError;
 use std::path::PathBuf;
+
+use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store, named};
+use bootc_image_model::digest::Digest;
+use bootc_image_model::image::LocalImage;
+use bootc_image_model::reference::Reference;
+use bootc_image_os::children::{Child, Program};
+use bootc_image_os::error::Error as OsError;
+use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::root::RootDir;
 
 use super::names::local_image;
 use crate::bootc_store::BootcStore;
 use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::host::Host;
+use crate::podman;
 use crate::transfer::{End, Name};
-use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store, named};
-use bootc_image_model::digest::Digest;
-use bootc_image_model::image::LocalImage;
-use bootc_image_model::reference::Reference;
-use bootc_image_os::children::{Child, Program};
-use bootc_image_os::lock_watch::LockWatch;
-use bootc_image_os::root::RootDir;
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]

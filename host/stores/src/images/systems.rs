@@ -1,10 +1,11 @@
 //! The systems that use bootc's storage and podman's: the one that runs, and every deployment that may run after it.
 
+use bootc_image_model::settings::Settings;
+use bootc_image_os::root::RootDir;
+
 use crate::error::Error;
 use crate::sysroot;
 use crate::system::System;
-use bootc_image_model::settings::Settings;
-use bootc_image_os::root::RootDir;
 
 /// All of them; without the running one if the operation is about another physical root.
 ///

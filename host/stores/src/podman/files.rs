@@ -1,9 +1,9 @@
 //! Files of the containers tools that are read all together, whichever of them counts in the end.
 
-use bootc_image_os::error::Error as OsError;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bootc_image_os::error::Error as OsError;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;

@@ -6,10 +6,11 @@
 pub(super) mod files;
 mod infra;
 
-use bootc_image_os::error::Error as OsError;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use bootc_image_os::error::Error as OsError;
 
 pub use infra::infra_images;
 use toml::{Table, Value};
