@@ -41,23 +41,23 @@ impl Loader {
         let (theirs, library) = (inherited(theirs.into()), inherited(library.into()));
         fcntl_setfd(&theirs, FdFlags::empty()).unwrap();
         fcntl_setfd(&library, FdFlags::empty()).unwrap();
-        let valgrind = match under {
-            Under::Nothing => "exec",
-            Under::Valgrind => {
-                // It lets nobody change how many descriptors there can be; so many are there already.
-                "ulimit -Sn 256; exec valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
-            }
+        let shipped = PathBuf::from(env!("CARGO_BIN_EXE_bootc-image-native"));
+        let (program, valgrind) = match under {
+            Under::Nothing => (shipped, "exec"),
+            // It knows nothing of seccomp, so new processes aren't refused there. And it lets nobody change how many descriptors
+            // there can be; so many are there already.
+            Under::Valgrind => (
+                without_seccomp(),
+                "export BOOTC_IMAGE_WITHOUT=processes; ulimit -Sn 256; exec valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite",
+            ),
         };
         let script = format!(
             "exec 3<&{0} 4<&{1} {0}<&- {1}<&-; {valgrind} \"$0\"",
             theirs.as_raw_fd(),
             library.as_raw_fd()
         );
-        let process = Command::new("bash")
-            .args(["-euc", &script, env!("CARGO_BIN_EXE_bootc-image-native")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let process =
+            Command::new("bash").args(["-euc", &script]).arg(program).stderr(Stdio::piped()).spawn().unwrap();
         Self { process, socket: ours, log: Vec::new() }
     }
 
@@ -99,6 +99,13 @@ impl Loader {
         assert!(status.success(), "{status}: {said}");
         assert_eq!(said, "");
     }
+}
+
+/// The program with switches, which `make mutants` builds.
+fn without_seccomp() -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../mutants/bootc-image-native-with");
+    assert!(program.exists(), "{} is missing: run make mutants", program.display());
+    program
 }
 
 fn compiled(options: &[&str]) -> Vec<u8> {
