@@ -41,13 +41,21 @@ impl Exists {
         id_digits(&self.image).is_some()
     }
 
+    /// Whether it begins as names with a transport do, such as `oci:`.
+    fn has_transport(&self) -> bool {
+        let is_transport = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        self.image
+            .split_once(':')
+            .is_some_and(|(transport, rest)| is_transport(transport) && !rest.is_empty())
+    }
+
     /// What can't be a name is a mistake, and no image that isn't there.
     fn operation(&self) -> Result<Operation, Error> {
         if !self.is_id() {
             let meant = meanings(as_named_here(&self.image));
             // Of another transport it means something, too.
             if let Err(error) = meant
-                && Name::of_host(&self.image).is_none()
+                && !self.has_transport()
             {
                 return Err(error.into());
             }
@@ -111,7 +119,8 @@ impl Operate for Exists {
             let stored = Name::new(CONTAINERS_STORAGE, &name);
             of_registry.then(|| Name::new(DOCKER, &name)).into_iter().chain([stored])
         });
-        let of_host = Name::of_host(&self.image).filter(|_| !self.image.starts_with(CONTAINERS_STORAGE));
+        let of_host = Name::of_host(&self.image)
+            .filter(|_| self.has_transport() && !self.image.starts_with(CONTAINERS_STORAGE));
         let mut names: Vec<Option<Name>> = Vec::new();
         for name in of_store.chain(of_host).map(Some).chain(self.is_id().then_some(None)) {
             if !names.contains(&name) {
