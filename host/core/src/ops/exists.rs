@@ -18,6 +18,10 @@ use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
+/// Transports of the tools that make host images.
+const TRANSPORTS: &[&str] =
+    &["containers-storage", "dir", "docker", "docker-archive", "docker-daemon", "oci", "oci-archive"];
+
 /// Tells whether this host has an image, in the ostree repository or in bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Exists {
@@ -41,12 +45,9 @@ impl Exists {
         id_digits(&self.image).is_some()
     }
 
-    /// Whether it begins as names with a transport do, such as `oci:`.
+    /// Whether it begins with a transport.
     fn has_transport(&self) -> bool {
-        let is_transport = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        self.image
-            .split_once(':')
-            .is_some_and(|(transport, rest)| is_transport(transport) && !rest.is_empty())
+        self.image.split_once(':').is_some_and(|(word, rest)| TRANSPORTS.contains(&word) && !rest.is_empty())
     }
 
     /// What can't be a name is a mistake, and no image that isn't there.
