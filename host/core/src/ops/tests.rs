@@ -216,3 +216,25 @@ fn every_kind_that_policies_judge_is_listed() {
         assert_eq!(Operation::JUDGED.contains(&operation.kind()), is_listed, "{}", operation.kind());
     }
 }
+
+#[test]
+fn what_may_exist_is_seen_as_all_that_it_can_mean() {
+    let names = |text: &str| {
+        let view = seen(Operation::Exists(exists::Exists { image: text.to_owned() }));
+        let canonical =
+            |image: &bootc_image_model::view::Image| image.name.as_ref().map(|name| name.canonical.clone());
+        view.images.iter().map(canonical).collect::<Vec<_>>()
+    };
+    let some = |names: &[&str]| names.iter().map(|&name| Some(name.to_owned())).collect::<Vec<_>>();
+    let both = ["docker://docker.io/library/app:1", "containers-storage:docker.io/library/app:1"];
+    assert_eq!(names("app:1"), some(&["containers-storage:localhost/app:1", both[0], both[1]]));
+    let fetched = ["docker://quay.io/a:1", "containers-storage:quay.io/a:1"];
+    assert_eq!(names("quay.io/a:1"), some(&fetched));
+    assert_eq!(names("docker://quay.io/a:1"), some(&fetched));
+    assert_eq!(names("containers-storage:quay.io/a:1"), some(&fetched[1..]));
+    assert_eq!(names("oci:/x:y"), some(&["oci:/x:y"]));
+    let id = "0123456789ab";
+    assert!(
+        names(id).contains(&None) && names(id).contains(&Some(format!("containers-storage:localhost/{id}")))
+    );
+}
