@@ -235,6 +235,7 @@ fn what_may_exist_is_seen_as_all_that_it_can_mean() {
     assert_eq!(names("oci:/x:y"), some(&["oci:/x:y"]));
     let id = "0123456789ab";
     assert!(
-        names(id).contains(&None) && names(id).contains(&Some(format!("containers-storage:localhost/{id}")))
+        names(id).contains(&None)
+            && names(id).contains(&Some(format!("containers-storage:localhost/{id}:latest")))
     );
 }
