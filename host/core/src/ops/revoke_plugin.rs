@@ -64,6 +64,10 @@ impl Operate for RevokePlugin {
         vec![Delegated::Plugins]
     }
 
+    fn only_takes_away(&self) -> bool {
+        true
+    }
+
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         let file = context.plugins.revoke(&self.plugin)?;
         Ok(Report::Revoked(Revoked { plugin: self.plugin, file }))
