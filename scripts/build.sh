@@ -48,6 +48,8 @@ for part; do
     native)
         cargo build "${options[@]}" -p bootc-image-native
         put bootc-image-native
+        # What tests have it load that is written in Rust.
+        [[ $profile == release ]] || cargo build "${options[@]}" -p bootc-image-extension --example vendor
         ;;
     plugins)
         # Shipped beside the program; installing one is the administrator's decision.

@@ -45,7 +45,11 @@ pub fn example(name: &str) -> PathBuf {
 }
 
 fn built(program: PathBuf) -> PathBuf {
-    assert!(program.exists(), "{} is missing: run `cargo test -p bootc-image-tests`", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: run `make lab`, then `cargo test -p bootc-image-tests`",
+        program.display()
+    );
     program
 }
 
