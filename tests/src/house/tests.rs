@@ -226,7 +226,7 @@ fn an_edge_that_isnt_in_the_table_is_found() {
 const SECTION: &str = "# A\n\n## One operation, from argv to report\n\nIt goes so.\n\n";
 
 fn complaints_of(document: &str) -> Vec<String> {
-    let mut house = house(&[("lib.rs", "//! Gone\nfn run() -> Report<u8> { todo!(Inner) }")]);
+    let mut house = house(&[("lib.rs", "//! Gone\nfn run() -> Report<u8> { made!(Inner) }")]);
     house.files.insert("docs/architecture.md".to_owned(), document.to_owned());
     walk(&house)
 }
