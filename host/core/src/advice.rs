@@ -1,6 +1,8 @@
 //! The one table from an error, of whichever layer, to its kind (and so to an exit code) and to what to do next.
 
+use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 use bootc_image_containers_storage::error::Error as StorageError;
 use bootc_image_model::denial::Kind;
@@ -13,31 +15,57 @@ use crate::error::Error;
 use crate::plugin::PlanError;
 
 /// What an error means for its reader.
-pub(crate) struct Advice {
+pub(crate) struct Advice<'a> {
     pub(crate) kind: Kind,
-    /// What to do next.
-    pub(crate) hint: Option<String>,
+    hint: Hint<'a>,
 }
 
-fn failed(hint: impl Into<String>) -> Advice {
-    Advice { kind: Kind::Failed, hint: Some(hint.into()) }
+/// What to do next.
+enum Hint<'a> {
+    Nothing,
+    Text(Cow<'a, str>),
+    /// On the file system on which this is: which one that is has to be found out.
+    MakeRoomOn(&'a Path),
 }
 
-fn usage(hint: impl Into<String>) -> Advice {
-    Advice { kind: Kind::Usage, hint: Some(hint.into()) }
+fn failed<'a>(hint: impl Into<Cow<'a, str>>) -> Advice<'a> {
+    Advice { kind: Kind::Failed, hint: Hint::Text(hint.into()) }
 }
 
-fn unusable(hint: impl Into<String>) -> Advice {
-    Advice { kind: Kind::Unusable, hint: Some(hint.into()) }
+fn usage<'a>(hint: impl Into<Cow<'a, str>>) -> Advice<'a> {
+    Advice { kind: Kind::Usage, hint: Hint::Text(hint.into()) }
 }
 
-impl Advice {
-    pub(crate) fn of(error: &Error) -> Self {
+fn unusable<'a>(hint: impl Into<Cow<'a, str>>) -> Advice<'a> {
+    Advice { kind: Kind::Unusable, hint: Hint::Text(hint.into()) }
+}
+
+fn make_room(kind: Kind, path: &Path) -> Advice<'_> {
+    Advice { kind, hint: Hint::MakeRoomOn(path) }
+}
+
+impl<'a> From<&'a Option<String>> for Hint<'a> {
+    fn from(hint: &'a Option<String>) -> Self {
+        hint.as_deref().map_or(Self::Nothing, |hint| Self::Text(hint.into()))
+    }
+}
+
+impl<'a> Advice<'a> {
+    /// What to do next, in words.
+    pub(crate) fn hint(self) -> Option<String> {
+        match self.hint {
+            Hint::Nothing => None,
+            Hint::Text(text) => Some(text.into_owned()),
+            Hint::MakeRoomOn(path) => Some(make_room_on(path)),
+        }
+    }
+
+    pub(crate) fn of(error: &'a Error) -> Self {
         match error {
             Error::Os(error) => of_os(error),
             Error::Storage(error) => of_storage(error),
             Error::Stores(error) => of_stores(error),
-            Error::Denied(denial) => Self { kind: Kind::Denied, hint: denial.hint.clone() },
+            Error::Denied(denial) => Self { kind: Kind::Denied, hint: (&denial.hint).into() },
             Error::Plan(error) => of_plan(error),
             Error::Plugins(_) => {
                 unusable("nothing runs through a plugin that can't be used; see: bootc-image plugin doctor")
@@ -61,15 +89,15 @@ impl Advice {
             Error::DirectoryToStdout { .. } => usage(
                 "write the directory's name: --output DIR; to a pipe an archive can be written: --format oci-archive",
             ),
-            Error::NoSuchPlugin { hint, .. } => usage(hint.clone()),
+            Error::NoSuchPlugin { hint, .. } => usage(hint),
             Error::NotAPolicy(_) => usage("approve it without --mandatory"),
-            Error::Plugin { fix, .. } => unusable(fix.clone()),
+            Error::Plugin { fix, .. } => unusable(fix),
             Error::Configuration(_) => unusable(
                 "until the configuration is corrected nothing runs but list, and what looks at plugins",
             ),
             Error::Audit(source) | Error::AuditOutcome(source) => match &**source {
                 Error::Os(OsError::Io { source, path, .. }) if is_full(source) => {
-                    unusable(make_room_on(path))
+                    make_room(Kind::Unusable, path)
                 }
                 _ => unusable(
                     "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full",
@@ -79,12 +107,12 @@ impl Advice {
     }
 }
 
-fn of_plan(error: &PlanError) -> Advice {
+fn of_plan(error: &PlanError) -> Advice<'_> {
     match error {
-        PlanError::Denied { hint, .. } => Advice { kind: Kind::Denied, hint: hint.clone() },
+        PlanError::Denied { hint, .. } => Advice { kind: Kind::Denied, hint: hint.into() },
         PlanError::Failed { code, hint, .. } => {
             let kind = if code == "usage" { Kind::Usage } else { Kind::Failed };
-            Advice { kind, hint: hint.clone() }
+            Advice { kind, hint: hint.into() }
         }
         PlanError::Unusable { .. } => {
             unusable("nothing runs through a plugin that can't be used; see: bootc-image plugin doctor")
@@ -92,23 +120,24 @@ fn of_plan(error: &PlanError) -> Advice {
     }
 }
 
-fn of_os(error: &OsError) -> Advice {
+fn of_os(error: &OsError) -> Advice<'_> {
     match error {
         OsError::Interrupted { signal } => Advice {
             kind: Kind::Interrupted(*signal),
-            hint: Some("run the same command again; what it left half done does no harm".to_owned()),
+            hint: Hint::Text("run the same command again; what it left half done does no harm".into()),
         },
-        OsError::MissingProgram { package, .. } => {
-            Advice { kind: Kind::MissingProgram, hint: Some(format!("install the package {package}")) }
-        }
-        OsError::Io { source, path, .. } if is_full(source) => failed(make_room_on(path)),
+        OsError::MissingProgram { package, .. } => Advice {
+            kind: Kind::MissingProgram,
+            hint: Hint::Text(format!("install the package {package}").into()),
+        },
+        OsError::Io { source, path, .. } if is_full(source) => make_room(Kind::Failed, path),
         OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             failed("run it as root, e.g. with sudo")
         }
         OsError::Child { stderr, .. } if stderr.contains("no space left on device") => failed(
             "see which file system is full with: df -h; free room there, e.g. with: bootc-image prune --all",
         ),
-        OsError::Child { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: None },
+        OsError::Child { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
         OsError::Corrupt { hint, .. } => failed(*hint),
         OsError::NotUtf8(_) => failed("rename it"),
         OsError::Locked { .. } => failed("see who holds it with: fuser -v FILE; then try again"),
@@ -124,7 +153,7 @@ fn of_os(error: &OsError) -> Advice {
     }
 }
 
-fn of_storage(error: &StorageError) -> Advice {
+fn of_storage(error: &StorageError) -> Advice<'_> {
     match error {
         StorageError::Os(error) => of_os(error),
         StorageError::SeveralDrivers { .. } => {
@@ -137,14 +166,14 @@ fn of_storage(error: &StorageError) -> Advice {
     }
 }
 
-fn of_stores(error: &StoresError) -> Advice {
+fn of_stores(error: &StoresError) -> Advice<'_> {
     match error {
         StoresError::Os(error) => of_os(error),
         StoresError::Storage(error) => of_storage(error),
         StoresError::ImageNotFound { list_with, .. } => {
             failed(format!("see what there is with: {list_with}"))
         }
-        StoresError::Full { path, .. } | StoresError::NoRoom { path, .. } => failed(make_room_on(path)),
+        StoresError::Full { path, .. } | StoresError::NoRoom { path, .. } => make_room(Kind::Failed, path),
         StoresError::StorageUnavailable { source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
@@ -190,7 +219,7 @@ fn of_stores(error: &StoresError) -> Advice {
         StoresError::OtherStore { .. } => {
             failed("see which configuration podman uses with: podman system info")
         }
-        StoresError::Damaged { hint, .. } => failed(hint.clone()),
+        StoresError::Damaged { hint, .. } => failed(hint),
         StoresError::SelinuxCreate => failed("let bootc create it, e.g. with: bootc image set-unified"),
         // That it isn't known is what failed, whatever it was.
         StoresError::NeedsUnknown(source) => Advice { kind: Kind::Failed, ..of_stores(source) },

@@ -179,7 +179,7 @@ impl Error {
 
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
-        Advice::of(self).hint
+        Advice::of(self).hint()
     }
 }
 
