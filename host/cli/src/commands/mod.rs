@@ -88,11 +88,9 @@ pub(crate) enum Operation {
     Cmd(cmd::Cmd),
 }
 
-/// What an operation of the command line asks for, and how a listing shall look.
-type Asked = (Request, ListFormat);
-
 impl Operation {
-    fn into_request(self, plugins: &PluginSet) -> Result<Asked, Failure> {
+    /// The request that was typed, and the format in which a list is printed.
+    fn into_request(self, plugins: &PluginSet) -> Result<(Request, ListFormat), Failure> {
         Ok(match self {
             Self::List(list) => list.into_request(plugins),
             Self::Exists(exists) => (exists.into(), ListFormat::default()),
@@ -123,23 +121,15 @@ impl Operation {
         }
         let (request, format) = self.into_request(plugins)?;
         let goes_on = !request.acts() && !settings.dry_run;
-        // Of `exists` 1 is an answer, which a configuration that isn't whole doesn't allow.
-        let is_question = matches!(request, Request::Exists(_));
+        // Of `exists` 1 is an answer.
+        let broken = if matches!(request, Request::Exists(_)) { UNUSABLE } else { FAILED };
         let done = session.run(&request).and_then(|answer| {
             if matches!(answer, Answer::Done(Report::Exited { .. })) {
                 *origin = Origin::Podman;
             }
             show(ui, plugins, answer, &format)
         });
-        match (goes_on, is_question) {
-            (false, _) => done,
-            (true, false) => tell_broken(session, FAILED, done),
-            (true, true) => {
-                let answered = |code| if code == FAILED { OK } else { code };
-                let code = if settings.configuration.broken.is_some() { done.map(answered) } else { done };
-                tell_broken(session, UNUSABLE, code)
-            }
-        }
+        if goes_on { tell_broken(session, broken, done) } else { done }
     }
 }
 
@@ -165,7 +155,7 @@ fn tell_broken(session: &Session<'_>, code: u8, done: Result<u8, Failure>) -> Re
     let Some(why) = &session.settings.configuration.broken else { return done };
     let error = Error::Configuration(why.clone());
     session.ui.error(&error, error.hint().as_deref());
-    done.map(|done| if matches!(done, OK | PRINTED_INSTEAD) { code } else { done })
+    done.map(|done| if matches!(done, OK | FAILED | PRINTED_INSTEAD) { code } else { done })
 }
 
 /// Shows what became of a request; returns the exit code.

@@ -14,7 +14,7 @@ use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::physical;
 use bootc_image_stores::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
 use bootc_image_stores::images::needs::Needs;
-use bootc_image_stores::podman;
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry::{self, Asked};
 
 use super::paths::{granted_path, source};
@@ -92,8 +92,7 @@ impl<'a> Live<'a> {
         once(&self.stored, || {
             let host = self.context.host;
             let Some(store) = BootcStore::open(&physical(host.settings)?)? else { return Ok(None) };
-            let contents = podman::open_store(store.root())?;
-            let images = contents.images(host.settings.lock_limit, host.talk)?.to_vec();
+            let images = Storage::Bootc(&store).images(host, |images, _| Ok(images.to_vec()))?;
             Ok(Some(StoredImages { store, images }))
         })
         .map(Option::as_ref)

@@ -8,7 +8,7 @@ use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::physical;
 use bootc_image_stores::images::local::host_refs;
 use bootc_image_stores::images::names::{as_named_here, id_digits, in_contents, meanings};
-use bootc_image_stores::podman;
+use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::sysroot;
 use serde::Serialize;
 
@@ -83,15 +83,16 @@ impl Exists {
 
     fn in_store(&self, context: &Context<'_>, physical: &RootDir) -> Result<bool, Error> {
         let Some(store) = BootcStore::open(physical)? else { return Ok(false) };
-        let contents = podman::open_store(store.root())?;
-        let images = contents.images(context.host.settings.lock_limit, context.host.talk)?;
-        match in_contents(&images, &self.image) {
-            // A short id or a short name that means several images means one.
-            Ok(_) | Err(StoresError::Ambiguous { .. }) => Ok(true),
-            // Of another transport, or of none: it is no name there.
-            Err(StoresError::ImageNotFound { .. } | StoresError::Reference(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let is_there = Storage::Bootc(&store).images(context.host, |images, _| {
+            match in_contents(images, &self.image) {
+                // A short id or a short name that means several images means one.
+                Ok(_) | Err(StoresError::Ambiguous { .. }) => Ok(true),
+                // Of another transport, or of none: it is no name there.
+                Err(StoresError::ImageNotFound { .. } | StoresError::Reference(_)) => Ok(false),
+                Err(error) => Err(error),
+            }
+        });
+        Ok(is_there?)
     }
 }
 

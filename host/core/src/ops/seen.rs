@@ -1,6 +1,7 @@
 //! An operation in the words in which plugins' policies see it: names taken apart, every image with the part that it plays.
 
 use bootc_image_grammar::{Command, Kind, Purpose, Value};
+use bootc_image_model::digest::Digest;
 use bootc_image_model::image::{CommandImage, HostImage, LocalImage, Removal, StoredImage};
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use bootc_image_model::view::{Image, Name, Role};
@@ -45,14 +46,15 @@ pub(super) fn named(name: Name, image: &LocalImage) -> Image {
     Image { name: Some(name), ..local(None, image) }
 }
 
+/// An image of bootc's storage, which may be damaged.
+fn kept(role: Role, name: Option<Name>, id: &str, manifest: Option<&Digest>) -> Image {
+    let digest = manifest.map(ToString::to_string);
+    Image { role, name, digest, attrs: vec![("id", id.to_owned())] }
+}
+
 /// An image for each name that goes; of one without a name, only the digest.
 pub(super) fn removed(removal: &Removal) -> Vec<Image> {
-    let image = |name: Option<Name>| Image {
-        role: Role::Image,
-        name,
-        digest: removal.manifest_digest.as_ref().map(ToString::to_string),
-        attrs: vec![("id", removal.id.clone())],
-    };
+    let image = |name| kept(Role::Image, name, &removal.id, removal.manifest_digest.as_ref());
     let named = |name: &String| image(Some(Name::in_storage(name)));
     if removal.names.is_empty() { vec![image(None)] } else { removal.names.iter().map(named).collect() }
 }
@@ -69,25 +71,17 @@ pub(super) fn of_command(image: &CommandImage) -> Vec<Image> {
                 .collect(),
         }],
         CommandImage::Store { name, names, image } if names.is_empty() => vec![local(name.as_ref(), image)],
-        CommandImage::Store { names, image, .. } => names
-            .iter()
-            .map(|name| Image { name: Some(Name::in_storage(name)), ..local(None, image) })
-            .collect(),
+        CommandImage::Store { names, image, .. } => {
+            names.iter().map(|name| named(Name::in_storage(name), image)).collect()
+        }
     }
 }
 
 /// An image for each name that stays.
 pub(super) fn repaired(image: &StoredImage) -> Vec<Image> {
-    let of_name = |name: &String| {
-        let known = Reference::parse_local(name).map(|name| Name::new(CONTAINERS_STORAGE, &name));
-        Image {
-            role: Role::Target,
-            name: Some(known.unwrap_or_else(|_| Name::unusual(name))),
-            digest: image.manifest_digest.as_ref().map(ToString::to_string),
-            attrs: vec![("id", image.id.clone())],
-        }
-    };
-    image.names.iter().map(of_name).collect()
+    let manifest = image.manifest_digest.as_ref();
+    let named = |name: &String| kept(Role::Target, Some(Name::in_storage(name)), &image.id, manifest);
+    image.names.iter().map(named).collect()
 }
 
 /// An image of a registry, by digest.

@@ -20,7 +20,7 @@ use crate::commands::spellings::{self, Own};
 use crate::error::Error;
 use crate::frozen::Frozen;
 use crate::ops::cmd::{Cmd, Request as CommandRequest};
-use crate::ops::{Operation, Request, Resolved, prune, remove};
+use crate::ops::{Operation, Report, Request, Resolved, prune, remove};
 use crate::plugin::{CommandClaim, Host, Plan, PlanError};
 use crate::policy::{Judged, validators};
 
@@ -86,7 +86,7 @@ impl Pipeline<'_> {
             }
             Err(NotJudged::Nothing) => Ok(Answer::NothingToDo),
             // As podman says it.
-            Err(NotJudged::Absent) => Ok(Answer::Done(crate::ops::Report::Exited { code: 1 })),
+            Err(NotJudged::Absent) => Ok(Answer::Done(Report::Exited { code: 1 })),
             Err(NotJudged::Denied(denied)) => Err(self.denied(&denied.0, denied.1)),
             Err(NotJudged::Failed(error)) => Err(error),
             Err(NotJudged::LookUp(judged, error)) => {
