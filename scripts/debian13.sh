@@ -8,6 +8,7 @@ root=${CARGO_TARGET_DIR:-target}/debian13
 command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install --yes debootstrap
 mirror=$(sed -nE 's/^(deb|URIs:) *(\[[^]]*\] *)?(https?:[^ ]+).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
 rm -rf "$root"
+mkdir -p "$root"
 debootstrap --variant=minbase \
     --include=podman,crun,skopeo,buildah,ostree,docker-registry,netavark,strace,perl,util-linux,procps,libseccomp2,ca-certificates,e2fsprogs,xfsprogs,jq \
     trixie "$root" "${mirror:-http://deb.debian.org/debian}"
