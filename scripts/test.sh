@@ -6,7 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # More at a time than there are processors: half of the time, a test waits for a disk or for a process that it has started.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
+rm -rf "${CARGO_TARGET_DIR:-target}/messages"
 cargo test --locked
+scripts/messages.sh
 # With Debian 13's programs: they have Quadlet, and a podman that reads its configuration otherwise.
 scripts/debian13.sh
 BOOTC_IMAGE_MACHINE=${CARGO_TARGET_DIR:-target}/debian13 cargo test --locked --test configuration --test hosts

@@ -17,6 +17,7 @@
 //! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
 //! - [`drift`]: what podman's argument parser knows
+//! - [`messages`]: what the program tells people, as snapshots
 //! - [`mutants`]: sources in which tests can switch a check off
 //! - [`programs`]: where the programs under test are
 
@@ -28,6 +29,7 @@ pub mod hostile;
 pub mod hosts;
 pub mod house;
 pub mod machine;
+pub mod messages;
 pub mod mutants;
 pub mod operations;
 pub mod programs;

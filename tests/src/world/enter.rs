@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::programs;
+use crate::{messages, programs};
 use crate::sandbox::{Output, Sandbox, Service, Step};
 
 /// Where the harness keeps its own things inside; nothing under test looks there.
@@ -151,12 +151,16 @@ impl Enter {
     }
 
     /// Runs a program, found on the `PATH` inside.
+    #[track_caller]
     pub fn run<S: AsRef<str>>(self, command: &[S]) -> Output {
         let limit = self.limit;
-        self.sandbox(command).run(limit)
+        let output = self.sandbox(command).run(limit);
+        messages::observe(&output.stderr);
+        output
     }
 
     /// Runs a script that stops at its first failing command.
+    #[track_caller]
     pub fn sh(self, script: &str) -> Output {
         self.run(&["sh", "-euc", script])
     }
