@@ -157,9 +157,11 @@ impl MakeWriter<'_> for Captured {
 fn what_a_guest_logs_stands_in_a_field_of_its_own() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(captured.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        alone("command-escapes").plan(&id("command-escapes"), "list", &[], &Nobody).unwrap();
-    });
+    let plan = || alone("command-escapes").plan(&id("command-escapes"), "list", &[], &Nobody).unwrap();
+    // tracing asks a subscriber which lines it wants when it comes to a line for the first time. A test on another thread, which has
+    // no subscriber, may come to this line first and have it switched off: from now on it is known, and this subscriber is asked.
+    plan();
+    tracing::subscriber::with_default(subscriber, plan);
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(log.contains("\"level\":\"ERROR\"") && log.contains("\"target\":\"plugin\""), "{log}");

@@ -21,12 +21,14 @@ mod sizes;
 mod style;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod walk;
 
 pub use circles::circles;
 pub use edges::{Row, edges};
 pub use sizes::sizes;
 pub use style::style;
+pub use texts::{Text, texts};
 pub use walk::walk;
 
 /// Below these are crates of ours.
