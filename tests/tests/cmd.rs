@@ -216,8 +216,8 @@ fn the_status_says_whose_code_it_is() {
     }
     for (bad, why) in [
         ("7", "Bad file descriptor"),
-        ("1", "it must be 3 or more"),
-        ("-1", "it must be 3"),
+        ("1", "the number must be 3 or more"),
+        ("-1", "the number must be 3"),
         ("x", "invalid value"),
     ] {
         let output =

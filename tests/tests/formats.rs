@@ -145,7 +145,7 @@ fn help_offers_formats_and_loads_nothing() {
     let output = ship_in_image(world.enter(), "csv-format").run(&["bootc-image", "list", "--format", "cvs"]);
     let output = output.exits(2);
     assert!(output.stderr.contains("there is no format \"cvs\""), "{output:#?}");
-    assert!(output.stderr.contains("there are: table, json, csv"), "{output:#?}");
+    assert!(output.stderr.contains("available formats: table, json, csv"), "{output:#?}");
     assert_eq!(output.stdout, "");
 }
 
@@ -245,7 +245,7 @@ fn a_list_that_cant_be_delivered_is_an_error_whoever_formats_it() {
     let world = World::new();
     let output = ship_in_image(world.enter(), "csv-format").sh("bootc-image list --format csv >/dev/full");
     let output = output.exits(1);
-    assert!(output.stderr.starts_with("error: can't write to standard output: "), "{output:#?}");
+    assert!(output.stderr.starts_with("error: cannot write to standard output: "), "{output:#?}");
 }
 
 #[test]

@@ -202,8 +202,8 @@ fn help_is_that_of_the_manifest_and_the_tables() {
         );
         let help = cmd(&world, &[name, "--help"]).ok().stdout;
         assert!(help.contains(&format!("Usage: bootc-image cmd {name} ")), "{help}");
-        assert!(help.contains("Owned by plugin podman-maintenance."), "{help}");
+        assert!(help.contains("Provided by plugin podman-maintenance."), "{help}");
     }
     let save = cmd(&world, &["save", "--help"]).ok().stdout;
-    assert!(save.contains("-o, --output VALUE") && !save.contains("Refused"), "{save}");
+    assert!(save.contains("-o, --output VALUE") && !save.contains("denied because the plugin has not been granted"), "{save}");
 }
