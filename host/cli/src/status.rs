@@ -36,7 +36,7 @@ impl StatusFile {
         if number < 3 {
             return Err(refused(io::Error::other("the number must be 3 or more")));
         }
-        // SAFETY: borrowed for one call, which fails if the number isn't open.
+        // SAFETY: borrowed for one call, which fails if no such descriptor is open.
         let given = unsafe { BorrowedFd::borrow_raw(number) };
         let copy = rustix::io::fcntl_dupfd_cloexec(given, 3).map_err(|error| refused(error.into()))?;
         Ok(Self(copy.into()))
