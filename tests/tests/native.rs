@@ -30,7 +30,7 @@ fn the_example_judges_real_copies() {
         .enabled(world.enter(), &registry("quay.io"))
         .sh("bootc-image copy-to-storage || echo $?; bootc-image list")
         .ok();
-    let reason = "denied: policy one-registry: images come from one registry only, and this isn't it (see the setting registry of one-registry)";
+    let reason = "denied: policy one-registry: this image is not from the only allowed registry (change the setting registry of one-registry to allow another registry)";
     assert!(denied.stderr.contains(reason), "{denied:#?}");
     assert!(denied.stdout.starts_with("77\n") && !denied.stdout.contains("localhost/bootc"), "{denied:#?}");
     let said = &world.record().into_iter().find(|line| line.to_string().contains("other-registry")).unwrap();
@@ -60,7 +60,7 @@ fn a_library_in_rust_judges() {
     let pull = "bootc-image cmd pull 127.0.0.1:5000/lab/app:1";
     let denied = enter("").sh(&format!("bootc-image copy-to-storage; {pull} || echo $?")).ok();
     assert!(
-        denied.stderr.contains("denied: policy vendor: what is fetched must be named by its digest"),
+        denied.stderr.contains("denied: policy vendor: images must be fetched by digest"),
         "{denied:#?}"
     );
     assert!(denied.stdout.ends_with("77\n"), "{denied:#?}");
