@@ -258,7 +258,7 @@ fn an_allowlist_with_one_entry_less_refuses_that_subcommand() {
     let pinned = format!("127.0.0.1:5000/lab/app@{}", world.facts().app1.digest);
     let enter = || with_plugins(&world, "allowlist-without-pull").registry(true);
     let output = with_marking_podman(enter()).run(&["bootc-image", "cmd", "pull", &pinned]);
-    refused(&output, "`pull` isn't an allowed podman image subcommand");
+    refused(&output, "the podman image subcommand `pull` is not allowed");
     assert!(!podman_ran(&world));
     enter().run(&["bootc-image", "cmd", "list"]).ok();
 }
