@@ -121,8 +121,76 @@ fn usage(claim: &CommandClaim, table: &Table, granted: &[Capability]) -> String 
             let _ = writeln!(text, "  {capability}\n      {}", wrapped(&names));
         }
     }
-    let _ = write!(text, "\nProvided by plugin {}.\n", claim.plugin);
+    let _ = writeln!(text, "\nProvided by plugin {}.", claim.plugin);
+    if let Some(examples) = examples(&claim.name) {
+        let _ = write!(text, "\nExamples:\n{examples}");
+    }
     text
+}
+
+/// Examples for the subcommands of the shipped plugins.
+fn examples(subcommand: &str) -> Option<&'static str> {
+    Some(match subcommand {
+        "build" => {
+            "  # Build an image from the Containerfile in this directory\n  \
+             bootc-image cmd build --tag localhost/app:1 .\n"
+        }
+        "exists" => {
+            "  # Check whether an image exists\n  \
+             bootc-image cmd exists localhost/app:1 && echo yes\n"
+        }
+        "history" => {
+            "  # Show the layers of an image and the commands that created them\n  \
+             bootc-image cmd history localhost/app:1\n"
+        }
+        "inspect" => {
+            "  # Show the configuration of an image as JSON\n  \
+             bootc-image cmd inspect localhost/app:1\n"
+        }
+        "list" => {
+            "  # List all images\n  \
+             bootc-image cmd list\n  \
+             # List only the IDs of images without a name\n  \
+             bootc-image cmd list --quiet --filter dangling=true\n"
+        }
+        "load" => {
+            "  # Load an image from an archive in the current directory\n  \
+             bootc-image cmd load <app.tar\n"
+        }
+        "prune" => {
+            "  # Show which images would be removed\n  \
+             bootc-image --dry-run cmd prune --all\n"
+        }
+        "pull" => {
+            "  # Pull an image by tag\n  \
+             bootc-image cmd pull quay.io/example/app:1\n  \
+             # Show who allows or denies the pull, without running it\n  \
+             bootc-image policy explain cmd pull quay.io/example/app:1\n"
+        }
+        "push" => {
+            "  # Push an image under another name\n  \
+             bootc-image cmd push localhost/app:1 registry.example.com/app:1\n"
+        }
+        "rm" => "  # Remove an image by name\n  bootc-image cmd rm localhost/app:1\n",
+        "rmi" => "  # Remove an image by name\n  bootc-image cmd rmi localhost/app:1\n",
+        "save" => {
+            "  # Write an image to an archive in the current directory\n  \
+             bootc-image cmd save localhost/app:1 >app.tar\n"
+        }
+        "tag" => {
+            "  # Add a name to an image\n  \
+             bootc-image cmd tag localhost/app:1 localhost/app:stable\n"
+        }
+        "tree" => {
+            "  # Show the layers of an image\n  \
+             bootc-image cmd tree localhost/app:1\n"
+        }
+        "untag" => {
+            "  # Remove one name from an image\n  \
+             bootc-image cmd untag localhost/app:1 localhost/app:stable\n"
+        }
+        _ => return None,
+    })
 }
 
 /// Breaks the words into lines of at most 90 characters, with the indentation.
