@@ -265,8 +265,7 @@ fn a_template_makes_a_line_of_every_image() {
     }
     let typo = run("{{ imgae }}").exits(2);
     assert_eq!(typo.stdout, "", "nobody takes a table for what was wanted");
-    let reason =
-        "the template uses the unknown variable \"imgae\"; known variables: image, image_type,";
+    let reason = "the template uses the unknown variable \"imgae\"; known variables: image, image_type,";
     assert!(typo.stderr.contains(reason), "{typo:#?}");
     // A template has the same limits as any plugin.
     let endless = run("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}");

@@ -205,5 +205,9 @@ fn help_is_that_of_the_manifest_and_the_tables() {
         assert!(help.contains("Provided by plugin podman-maintenance."), "{help}");
     }
     let save = cmd(&world, &["save", "--help"]).ok().stdout;
-    assert!(save.contains("-o, --output VALUE") && !save.contains("denied because the plugin has not been granted"), "{save}");
+    assert!(
+        save.contains("-o, --output VALUE")
+            && !save.contains("denied because the plugin has not been granted"),
+        "{save}"
+    );
 }

@@ -59,10 +59,7 @@ fn a_library_in_rust_judges() {
     let enter = |settings: &str| extension.enabled(world.enter().registry(true), settings);
     let pull = "bootc-image cmd pull 127.0.0.1:5000/lab/app:1";
     let denied = enter("").sh(&format!("bootc-image copy-to-storage; {pull} || echo $?")).ok();
-    assert!(
-        denied.stderr.contains("denied: policy vendor: images must be fetched by digest"),
-        "{denied:#?}"
-    );
+    assert!(denied.stderr.contains("denied: policy vendor: images must be fetched by digest"), "{denied:#?}");
     assert!(denied.stdout.ends_with("77\n"), "{denied:#?}");
     enter("[settings.vendor]\ntrusted = \"lab/app\"\n").sh(pull).ok();
 }
@@ -167,7 +164,10 @@ fn who_approves_native_code_is_told_what_that_means() {
     let approved = enter()
         .sh("bootc-image plugin approve one-registry && cat /etc/bootc-image/grants.d/one-registry.toml")
         .ok();
-    assert!(approved.stdout.contains("This plugin is native code: it runs with full authority."), "{approved:#?}");
+    assert!(
+        approved.stdout.contains("This plugin is native code: it runs with full authority."),
+        "{approved:#?}"
+    );
     assert!(approved.stdout.contains("kind = \"native\""), "{approved:#?}");
     let record = world.record();
     let approval = record.iter().find(|line| line.to_string().contains("approve-plugin")).unwrap();

@@ -121,7 +121,10 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
             USAGE
         }
         Failure::StatusFd { .. } => {
-            ui.error(failure, Some("open it for writing in the shell, for example with: --status-fd 3 3>FILE"));
+            ui.error(
+                failure,
+                Some("open it for writing in the shell, for example with: --status-fd 3 3>FILE"),
+            );
             USAGE
         }
         Failure::Stdout(_) | Failure::Status(_) => {

@@ -12,8 +12,11 @@ pub struct PodmanMaintenance;
 impl Command for PodmanMaintenance {
     fn plan(name: &str, args: &[String]) -> Result<Plan, Failure> {
         if !SUBCOMMANDS.contains(&name) {
-            return Err(Failure::denied("not-maintenance", format!("`{name}` is not a subcommand of this plugin"))
-                .with_hint(format!("subcommands of this plugin: {}", SUBCOMMANDS.join(", "))));
+            return Err(Failure::denied(
+                "not-maintenance",
+                format!("`{name}` is not a subcommand of this plugin"),
+            )
+            .with_hint(format!("subcommands of this plugin: {}", SUBCOMMANDS.join(", "))));
         }
         if name == "untag" && operands(args) == 1 {
             return Err(Failure::usage("`untag` without a name would remove all names from the image")

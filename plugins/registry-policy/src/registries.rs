@@ -44,9 +44,7 @@ fn check(text: &str) -> Result<(), String> {
     if let (host, Some(port)) = host_and_port(text) {
         let short = port.trim_start_matches('0');
         if short == "443" {
-            return Err(format!(
-                "{text:?} cannot match: the default port 443 is left out; write {host:?}"
-            ));
+            return Err(format!("{text:?} cannot match: the default port 443 is left out; write {host:?}"));
         }
         if short.len() < port.len() && port.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("{text:?} cannot match: a port has no leading zeros"));

@@ -94,7 +94,9 @@ fn unusable(error: &minijinja::Error) -> Problem {
             Some("use Jinja syntax, for example: {{ image }}, {% if size %}{{ size }}{% endif %}".to_owned())
         }
         ErrorKind::UnknownFilter => Some("available filters: those of Jinja, and filesizeformat".to_owned()),
-        ErrorKind::UndefinedError => Some("for values that may be missing, write for example: {{ x | default('-') }}".to_owned()),
+        ErrorKind::UndefinedError => {
+            Some("for values that may be missing, write for example: {{ x | default('-') }}".to_owned())
+        }
         _ => None,
     };
     Problem {

@@ -51,7 +51,9 @@ impl Cmd {
             Some(table) => usage(claim, table, &plugins.granted(&claim.plugin)),
             None => {
                 let CommandClaim { plugin, name, summary } = claim;
-                format!("{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nProvided by plugin {plugin}.\n")
+                format!(
+                    "{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nProvided by plugin {plugin}.\n"
+                )
             }
         };
         Ok(claim.map(usage))

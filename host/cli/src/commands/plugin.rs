@@ -341,7 +341,10 @@ fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u
     }
     for format in &manifest.formats {
         let columns: Vec<&str> = format.columns.iter().map(|column| column.name()).collect();
-        line("format", &format!("{}: {}; gets the columns {}", format.spelling(), format.summary, columns.join(", ")));
+        line(
+            "format",
+            &format!("{}: {}; gets the columns {}", format.spelling(), format.summary, columns.join(", ")),
+        );
     }
     if manifest.capabilities.is_empty() {
         line("requests", "no capabilities");

@@ -143,8 +143,9 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
     let mut failed = 0;
     let mut text = String::new();
     for (number, case) in cases.iter().enumerate() {
-        let operation = operation(case)
-            .map_err(|problem| Failure::Cases(format!("{}: case {}: {problem}", file.display(), number + 1)))?;
+        let operation = operation(case).map_err(|problem| {
+            Failure::Cases(format!("{}: case {}: {problem}", file.display(), number + 1))
+        })?;
         let (request, _) = operation.into_request(plugins)?;
         let judged = pipeline.suppose(&request, &case.assumed);
         // An interrupted policy gave no verdict.

@@ -72,12 +72,7 @@ fn a_wrong_value_is_told_with_its_key() {
         ("effect", json!(1), "effect", "must be a string, not a number"),
         ("name", json!(["a"]), "name", "must be a string, not a list"),
         ("name", json!(" "), "name", "a name must not be empty; to use the default name, remove the key"),
-        (
-            "name",
-            json!("default"),
-            "name",
-            "the name \"default\" is reserved; choose another name",
-        ),
+        ("name", json!("default"), "name", "the name \"default\" is reserved; choose another name"),
         ("name", json!("rule 7"), "name", "the name \"rule 7\" is reserved; choose another name"),
         ("operations", json!("cmd *"), "operations", "must be a list, not a string"),
         (
@@ -141,7 +136,12 @@ fn a_wrong_value_is_told_with_its_key() {
             "registry[0]",
             "\"evil\" cannot match: a registry has a dot or a port, or is localhost",
         ),
-        ("registry", json!(["qu ay"]), "registry[0]", "\"qu ay\" cannot match: this is not a valid registry name"),
+        (
+            "registry",
+            json!(["qu ay"]),
+            "registry[0]",
+            "\"qu ay\" cannot match: this is not a valid registry name",
+        ),
         (
             "digest",
             json!(["sha265:*"]),
@@ -161,7 +161,12 @@ fn a_wrong_value_is_told_with_its_key() {
             "\"cmd rm\" is judged as \"remove\", which this policy does not judge",
         ),
         ("registry", json!([""]), "registry[0]", "an empty pattern matches nothing"),
-        ("registry", json!(["a.b", "[b"]), "registry[1]", "\"[b\" is not a valid pattern: invalid range pattern"),
+        (
+            "registry",
+            json!(["a.b", "[b"]),
+            "registry[1]",
+            "\"[b\" is not a valid pattern: invalid range pattern",
+        ),
         (
             "repository",
             json!(["a**"]),

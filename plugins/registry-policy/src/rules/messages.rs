@@ -32,26 +32,34 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
     let (code, what) = match denied.why {
         Why::Rule => ("denied-by-rule", format!("denied by {rule}")),
         Why::Default => ("denied-by-default", format!("denied by {rule}: no rule matches it")),
-        Why::Unnamed => {
-            ("unnamed-image", format!("denied by {rule}: it was requested by ID, so rules about names do not match it"))
-        }
-        Why::Unseen => {
-            ("unseen-images", format!("denied by {rule}: it can bring in images that are not named, and no rule allows that"))
-        }
+        Why::Unnamed => (
+            "unnamed-image",
+            format!("denied by {rule}: it was requested by ID, so rules about names do not match it"),
+        ),
+        Why::Unseen => (
+            "unseen-images",
+            format!("denied by {rule}: it can bring in images that are not named, and no rule allows that"),
+        ),
         Why::NotByDigest(Demand::Rule) => {
             ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
         }
-        Why::NotByDigest(Demand::All) => {
-            ("not-by-digest", format!("allowed by {rule}, but images from registries must be named by digest"))
+        Why::NotByDigest(Demand::All) => (
+            "not-by-digest",
+            format!("allowed by {rule}, but images from registries must be named by digest"),
+        ),
+        Why::Latest(Demand::Rule) => {
+            ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`"))
         }
-        Why::Latest(Demand::Rule) => ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`")),
-        Why::Latest(Demand::All) => {
-            ("latest-tag", format!("allowed by {rule}, but images from registries must not have the tag `latest`"))
-        }
+        Why::Latest(Demand::All) => (
+            "latest-tag",
+            format!("allowed by {rule}, but images from registries must not have the tag `latest`"),
+        ),
     };
     let hint = match denied.why {
         Why::Rule | Why::Default => offers(asked),
-        Why::Unnamed => format!("use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; {}", offers(asked)),
+        Why::Unnamed => {
+            format!("use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; {}", offers(asked))
+        }
         Why::Unseen => format!(
             "a rule in [settings.registry-policy] without registry, repository, tag and digest can allow it: \
              effect = \"allow\", operations = [\"{}\"]",

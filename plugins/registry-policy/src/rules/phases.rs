@@ -110,15 +110,15 @@ fn before_resolution_rules_about_digests_are_undecided() {
     let elsewhere = json!({ "effect": "allow", "registry": ["own.io"], "digest": [digest('a')] });
     let nothing = json!({ "effect": "deny" });
     for (what, default, rules, expected) in [
-        ("it may be the one that is allowed", "deny", vec![&allow], ""),
-        ("it may be another than the one that is denied", "allow", vec![&deny], ""),
-        ("it may be the one that is allowed, after another", "deny", vec![&deny, &allow], ""),
-        ("nothing else is allowed", "deny", vec![&deny], "denied-by-default"),
-        ("the rule that may match demands what it hasn't", "deny", vec![&strict], "denied-by-default"),
-        ("the registry is another", "deny", vec![&elsewhere], "denied-by-default"),
-        ("a rule before it denies everything", "allow", vec![&nothing, &allow], "denied-by-rule"),
-        ("a rule after it denies everything", "allow", vec![&deny, &nothing], "denied-by-rule"),
-        ("what another rule denies may be allowed here", "deny", vec![&allow, &nothing], ""),
+        ("it may have the allowed digest", "deny", vec![&allow], ""),
+        ("it may have another digest than the denied one", "allow", vec![&deny], ""),
+        ("it may have the digest that a later rule allows", "deny", vec![&deny, &allow], ""),
+        ("no rule allows anything", "deny", vec![&deny], "denied-by-default"),
+        ("the rule that may match requires a digest in the name", "deny", vec![&strict], "denied-by-default"),
+        ("the registry differs", "deny", vec![&elsewhere], "denied-by-default"),
+        ("an earlier rule denies everything", "allow", vec![&nothing, &allow], "denied-by-rule"),
+        ("a later rule denies everything", "allow", vec![&deny, &nothing], "denied-by-rule"),
+        ("an earlier rule may allow what a later one denies", "deny", vec![&allow, &nothing], ""),
     ] {
         let text = json!({ "default": default, "rule": rules }).to_string();
         let settings = read::settings(&text).unwrap();
@@ -136,10 +136,7 @@ fn a_verdict_that_depends_on_the_digest_says_so() {
     let settings = read::settings(&text).unwrap();
     let mut operation = operation("cmd pull", vec![source("quay.io/a:1")]);
     operation.attrs.push(attr("resolved", "false"));
-    assert_eq!(
-        judge(&settings, &operation).reason,
-        "quay.io/a:1: allowed by good, depending on its digest"
-    );
+    assert_eq!(judge(&settings, &operation).reason, "quay.io/a:1: allowed by good, depending on its digest");
 }
 
 /// The digest of an index stands only for the manifest that this host chooses from it.

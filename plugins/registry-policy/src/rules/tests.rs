@@ -384,10 +384,7 @@ fn a_rule_can_forbid_latest() {
     assert_eq!(code(pull(&settings, by_id())), "");
     let denied = denial(pull(&settings, source("quay.io/a:latest"))).unwrap();
     assert_eq!(denied.message, "quay.io/a:latest: allowed by own, but not with the tag `latest`");
-    assert_eq!(
-        denied.hint.as_deref(),
-        Some("use another tag, or only the digest: quay.io/a@sha256:DIGEST")
-    );
+    assert_eq!(denied.hint.as_deref(), Some("use another tag, or only the digest: quay.io/a@sha256:DIGEST"));
 }
 
 #[test]
