@@ -1,5 +1,5 @@
-//! A native extension in Rust that is all three: a policy, a formatter and a command. A plugin has one role, so three manifests
-//! can name this library.
+//! A native extension in Rust that has all three parts: a policy, a formatter and a command. A plugin has one role, so this library
+//! can be used by three manifests.
 
 use std::io::Write as _;
 
@@ -8,27 +8,27 @@ use bootc_image_extension::{
     export_extension,
 };
 
-/// What is fetched must be named by its digest, unless its repository is the setting `trusted`.
+/// Images must be fetched by digest, unless their repository is the one in the setting `trusted`.
 struct Pinned;
 
 impl Policy for Pinned {
     fn evaluate(&self, host: &Host<'_>, operation: &Operation) -> Result<Verdict, Problem> {
         let trusted = host.setting("trusted").unwrap_or_default();
         let is_trusted = |repository: &str| trusted.trim_matches('"') == repository;
-        // What is read from a registry is fetched; what is sent to one isn't.
+        // Only sources are fetched; targets are pushed.
         let read = operation.images.iter().filter(|image| image.role == "source");
         let mut fetched =
             read.filter_map(|image| image.name.as_ref()).filter(|name| name.transport == "docker");
         let unpinned = fetched.find(|name| name.digest.is_none() && !is_trusted(&name.repository));
         Ok(match unpinned {
-            Some(name) => Verdict::deny("not-pinned", "what is fetched must be named by its digest")
+            Some(name) => Verdict::deny("not-pinned", "images must be fetched by digest")
                 .with_attr("image", &name.canonical),
-            None => Verdict::allow("everything is named by its digest, or trusted"),
+            None => Verdict::allow("every image is fetched by digest or trusted"),
         })
     }
 }
 
-/// One row a line: its cells with a bar between them, and their number at the end.
+/// Prints one row per line, with a bar between its cells, and then the number of rows.
 struct Bars;
 
 impl Formatter for Bars {
@@ -39,17 +39,17 @@ impl Formatter for Bars {
         rows: &mut Rows<'_>,
         out: &mut Out<'_>,
     ) -> Result<(), Problem> {
-        let between = match list.option("argument") {
+        let separator = match list.option("argument") {
             None => " | ",
-            Some(between) if between.chars().count() == 1 => between,
-            Some(_) => return Err(Problem::usage("what stands between the cells is one character")),
+            Some(separator) if separator.chars().count() == 1 => separator,
+            Some(_) => return Err(Problem::usage("the separator between cells must be one character")),
         };
         let mut count = 0;
         let mut print =
             |line: String| writeln!(out, "{line}").map_err(|error| Problem::new("output", error.to_string()));
-        print(list.columns.join(between))?;
+        print(list.columns.join(separator))?;
         for row in rows {
-            print(row.join(between))?;
+            print(row.join(separator))?;
             count += 1;
         }
         host.log(Level::Debug, &format!("{count} rows"));
@@ -57,7 +57,7 @@ impl Formatter for Bars {
     }
 }
 
-/// podman's `history` of one image, with nothing cut off.
+/// podman's `history` of one image, without truncation.
 struct History;
 
 impl Command for History {

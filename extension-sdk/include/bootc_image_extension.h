@@ -1,30 +1,31 @@
-/* Native extensions of bootc-image: what is exchanged with them.
+/* The binary interface of native extensions of bootc-image.
  *
  * Generated from extension-sdk/src/abi.rs. How to write, ship and enable one: docs/native-extensions.md
  *
- * An extension is a shared library that exports one function,
+ * An extension is a shared library that exports one function:
  *
  *     const bootc_image_extension *bootc_image_extension_entry(const bootc_image_host *host);
  *
- * which returns the extension's table. It is called once, in a process that runs this extension and nothing else.
+ * It returns the extension's table of functions. The host calls it once, in a process that runs only this extension.
  *
- * Versions. Both tables begin with `size`, `major` and `minor`. Majors must be the same. Within a major, structs only grow at
- * their end, and what an older side doesn't know is as if it were null: an extension checks `size` before it reads what was
- * added after version MAJOR.0, and leaves out nothing of its own table that its header has.
+ * Versions. The tables of the host and of the extension start with `size`, `major` and `minor`. The major versions must be equal.
+ * Within a major version, fields are only added at the end of structs. A field that the older side does not have counts as null.
+ * An extension must check `size` before it reads a field that was added after version MAJOR.0, and must return a table with all
+ * fields of its own header.
  *
- * Ownership. Nothing changes hands. What is passed in either direction belongs to whoever passed it: arguments are valid until
- * the function returns that they were passed to, and are copied by whoever wants to keep them. Each side frees what it
- * allocated. The two tables stay where they are as long as the process lives.
+ * Ownership. Passing a pointer never transfers ownership. Arguments belong to the side that passed them and are valid until the
+ * called function returns; copy what you need longer. Each side frees what it allocated. Both tables must stay at the same address
+ * while the process lives.
  *
- * Threads. The host calls from one thread, and never while another call is going on. An extension may have threads, but uses a
- * call only on the thread that was called, and only until the function returns.
+ * Threads. The host calls from one thread, and makes one call at a time. An extension may create threads, but may use a call only on
+ * the thread that was called, and only until the called function returns.
  *
- * Errors. Functions of the host return BOOTC_IMAGE_OK or why they did nothing. An extension says what is wrong with `fail`.
- * Nothing may unwind across the edge: catch exceptions before you return. If the process ends, hangs or says nonsense, a policy
- * has failed, which denies unless the administrator lets it fail, a command isn't planned, and a list is printed by the host
- * itself.
+ * Errors. Functions of the host return BOOTC_IMAGE_OK, or an error code if they did nothing. An extension reports its own errors with
+ * `fail`. Nothing may unwind across the interface: catch exceptions before you return. If the process exits, hangs or sends invalid
+ * data, that is a failure: a policy denies the operation, unless the administrator listed it under `fail-open`; a command does not
+ * run; and the host prints a list in its built-in table format.
  *
- * Texts are UTF-8 with a length, and end with no NUL. Sizes are in bytes.
+ * Texts are UTF-8 with a length, without a terminating NUL. Sizes are in bytes.
  */
 
 
@@ -32,75 +33,75 @@
 
 #include <stddef.h>
 #include <stdint.h>
-// What an extension exports is marked with this.
+// Marks what an extension exports.
 #define BOOTC_IMAGE_EXTENSION_EXPORT __attribute__((visibility("default")))
 
-// One call of the host's into an extension. Valid until the called function returns, on the thread that was called.
+// A call from the host into an extension. It is valid only on the thread that was called, and only until the called function returns.
 typedef struct bootc_image_call bootc_image_call;
 
 
-// The major version of these definitions. Host and extension must have the same one.
+// The major version of this interface. Host and extension must have the same major version.
 #define BOOTC_IMAGE_EXTENSION_MAJOR 1
 
-// The minor version. A newer one has more at the end of structs; either side may be the newer one.
+// The minor version of this interface. Newer minor versions add fields at the end of structs. Either side may be the newer one.
 #define BOOTC_IMAGE_EXTENSION_MINOR 0
 
-// The function was carried out.
+// The function succeeded.
 #define BOOTC_IMAGE_OK 0
 
-// There is none: no such setting, or no further row.
+// The setting is not set, or there are no more rows.
 #define BOOTC_IMAGE_ABSENT 1
 
-// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; or an answer was
-// given before. The call is as it was.
+// An argument is null where that is not allowed, or is not valid UTF-8; or the function is not available in this kind of call; or the
+// call has an answer already. The state of the call is unchanged.
 #define BOOTC_IMAGE_INVALID 2
 
-// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all, of which 256 bytes
-// are kept for `deny` and `fail`. The call is as it was.
+// The text of this call would exceed the host's limit: 64 KiB in total for a policy, 1 MiB in total for a formatter or a command. 256
+// bytes of it are reserved for `deny` and `fail`. The state of the call is unchanged.
 #define BOOTC_IMAGE_TOO_LARGE 3
 
-// The host doesn't listen any more. Return.
+// The host has ended this call. Return from the function.
 #define BOOTC_IMAGE_GONE 4
 
-// A level of `log`: something failed.
+// A level of `log`: the extension failed.
 #define BOOTC_IMAGE_LOG_ERROR 0
 
-// A level of `log`: something may be wrong.
+// A level of `log`: the extension succeeded, but the administrator should check something.
 #define BOOTC_IMAGE_LOG_WARN 1
 
-// A level of `log`: what an administrator may want to know.
+// A level of `log`: what the extension did.
 #define BOOTC_IMAGE_LOG_INFO 2
 
-// A level of `log`: what whoever looks for an error wants to know.
+// A level of `log`: details for debugging.
 #define BOOTC_IMAGE_LOG_DEBUG 3
 
-// UTF-8 text: `length` bytes, without a NUL at the end. `data` may be null if `length` is 0.
+// UTF-8 text of `length` bytes, not terminated by NUL. `data` may be null if `length` is 0.
 typedef struct bootc_image_text {
-  // Its first byte.
+  // Pointer to the first byte.
   const char *data;
-  // How many bytes it has.
+  // Length in bytes.
   size_t length;
 } bootc_image_text;
 
-// The name of an image, taken apart.
+// The name of an image, split into its parts.
 typedef struct bootc_image_reference {
   // Size of this struct, in bytes.
   size_t size;
-  // All of it, with the transport.
+  // The full name with its transport.
   struct bootc_image_text canonical;
-  // `docker` for registries.
+  // The transport: `docker` for registries.
   struct bootc_image_text transport;
-  // Host name and port; empty if the transport knows none.
+  // Host name of the registry, with its port if there is one. Empty if the transport has no registries.
   struct bootc_image_text registry;
-  // Path within the registry; else all that follows the transport.
+  // Path within the registry. If the transport has no registries: all text after the transport.
   struct bootc_image_text repository;
-  // The tag; empty if there is none.
+  // Tag. Empty if there is none.
   struct bootc_image_text tag;
-  // The digest in the name; empty if there is none.
+  // Digest in the name. Empty if there is none.
   struct bootc_image_text digest;
 } bootc_image_reference;
 
-// A key and what belongs to it.
+// A key and its value.
 typedef struct bootc_image_pair {
   // The key.
   struct bootc_image_text key;
@@ -108,95 +109,97 @@ typedef struct bootc_image_pair {
   struct bootc_image_text value;
 } bootc_image_pair;
 
-// An image that an operation is about.
+// An image that an operation uses.
 typedef struct bootc_image_image {
   // Size of this struct, in bytes.
   size_t size;
-  // `source` is read or fetched, `target` is written or sent to, `image` is named otherwise. An open set.
+  // The role of the image: `source` if it is read or fetched, `target` if it is written or pushed, `image` if it is used in another
+  // way. More roles may be added.
   struct bootc_image_text role;
-  // Its name as asked for; null if it was asked for by its id.
+  // The requested name. Null if the image was requested by its ID.
   const struct bootc_image_reference *name;
-  // The manifest's digest that will run; empty of targets, and before names are looked up.
+  // Digest of the manifest that will be used. Empty for targets, and before names are resolved.
   struct bootc_image_text digest;
-  // What else is known: `id`, `commit`, `instance`, `option`, `platform`.
+  // Attributes, if they are known: `id`, `commit`, `instance`, `option`, `platform`. More may be added.
   const struct bootc_image_pair *attrs;
-  // How many there are.
+  // Number of elements in `attrs`.
   size_t attr_count;
 } bootc_image_image;
 
-// What a policy judges.
+// The operation that a policy judges.
 typedef struct bootc_image_operation {
   // Size of this struct, in bytes.
   size_t size;
-  // `list`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, `repair`, or `cmd` with a
-  // blank and podman's subcommand. An open set: decide on what you don't know by your default.
+  // The kind: `list`, `exists`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, `repair`, or `cmd`,
+  // a space and podman's subcommand. More kinds may be added: apply your default to kinds that you do not recognise.
   struct bootc_image_text kind;
-  // Names this operation in verdicts and in the audit record.
+  // The operation digest, which identifies the operation in verdicts and in the audit record.
   struct bootc_image_text digest;
-  // Of `cmd`: what podman would get after the subcommand.
+  // For `cmd`: the arguments that podman would get after the subcommand. Empty for all other kinds.
   const struct bootc_image_text *argv;
-  // How many there are.
+  // Number of elements in `argv`.
   size_t argv_count;
-  // The images that it is about.
+  // The images that the operation uses.
   const struct bootc_image_image *const *images;
-  // How many there are.
+  // Number of elements in `images`.
   size_t image_count;
-  // What else is known, sorted by key: `caller.uid`, `caller.via`, `plugin`, `pinned`, `resolved`, `sysroot`.
+  // Attributes, sorted by key: `caller.uid`, `caller.via`, `plugin`, `pinned`, `resolved`, `sysroot`. More may be added.
   const struct bootc_image_pair *attrs;
-  // How many there are.
+  // Number of elements in `attrs`.
   size_t attr_count;
 } bootc_image_operation;
 
-// A list that is to be formatted. Its rows come from `next_row`.
+// A list to be formatted. `next_row` returns its rows.
 typedef struct bootc_image_list {
   // Size of this struct, in bytes.
   size_t size;
-  // The format that the user asked for, one of those in the manifest.
+  // The format that the user asked for, one of those listed in the manifest.
   struct bootc_image_text format;
-  // The columns that the manifest names for it, in that order.
+  // The columns that the manifest lists for this format. Cells have the same order.
   const struct bootc_image_text *columns;
-  // How many there are.
+  // Number of elements in `columns`.
   size_t column_count;
-  // What else is known: `terminal` and `color`, `true` or `false`; `argument`, if one was typed, which may be empty.
+  // Properties of the output: `terminal` and `color`, each `true` or `false`; `argument`, if the user typed one, which may be empty.
   const struct bootc_image_pair *options;
-  // How many there are.
+  // Number of elements in `options`.
   size_t option_count;
 } bootc_image_list;
 
-// A subcommand of `cmd` as the user typed it.
+// A subcommand of `cmd`, as the user typed it.
 typedef struct bootc_image_command {
   // Size of this struct, in bytes.
   size_t size;
-  // The subcommand, one of those in the manifest.
+  // The subcommand, one of those listed in the manifest.
   struct bootc_image_text name;
-  // What followed it, untouched.
+  // The unchanged words that followed the subcommand.
   const struct bootc_image_text *args;
-  // How many there are.
+  // Number of elements in `args`.
   size_t arg_count;
 } bootc_image_command;
 
-// What an extension offers. It is the extension's, and stays where it is. What it doesn't do is null: a manifest with the role
-// `policy` needs `evaluate`, `format` needs `format`, `command` needs `plan`.
+// The functions of an extension. The table belongs to the extension and stays at the same address while the process lives. Functions
+// that the extension does not have are null. A manifest with the role `policy` requires `evaluate`, `format` requires `format`,
+// `command` requires `plan`.
 typedef struct bootc_image_extension {
   // Size of this struct, in bytes.
   size_t size;
-  // The major version that it was built with.
+  // The major version of the interface that the extension was built with.
   uint32_t major;
-  // The minor version.
+  // The minor version of the interface that the extension was built with.
   uint32_t minor;
-  // Given back in every call; may be null.
+  // Passed to every function of the extension. May be null.
   void *state;
-  // Judges an operation. It answers with `allow`, `deny` or `fail`, once. Without an answer it has failed, which denies, unless
-  // the administrator lets this policy fail.
+  // Judges an operation. Must answer once, with `allow`, `deny` or `fail`. No answer is a failure. A failure denies the operation,
+  // unless the administrator listed the plugin under `fail-open`.
   void (*evaluate)(void *state, bootc_image_call *call, const struct bootc_image_operation *operation);
-  // Formats a list with `next_row` and `write`; it has come to its end when this returns, unless it called `fail`.
+  // Formats a list with `next_row` and `write`. The list is complete when this function returns, unless it called `fail`.
   void (*format)(void *state, bootc_image_call *call, const struct bootc_image_list *list);
-  // Plans a command. It answers with `plan`, `deny` or `fail`, once.
+  // Plans a command. Must answer once, with `plan`, `deny` or `fail`.
   void (*plan)(void *state, bootc_image_call *call, const struct bootc_image_command *command);
 } bootc_image_extension;
 
-// What the host offers to an extension. It stays where it is. Every function takes the call that it belongs to, copies what it
-// is given, and returns 0, or why it did nothing.
+// The functions that the host provides to an extension. The table stays at the same address while the process lives. Every function
+// takes the call to which it belongs and copies its arguments. It returns `OK` (0), or an error code if it did nothing.
 typedef struct bootc_image_host {
   // Size of this struct, in bytes.
   size_t size;
@@ -204,32 +207,33 @@ typedef struct bootc_image_host {
   uint32_t major;
   // The host's minor version.
   uint32_t minor;
-  // Writes a line to the host's log, which is seen with `-v` and `-vv`. A level beyond those above is that of `LOG_DEBUG`.
+  // Writes a line to the host's log, which `-v` and `-vv` show. Unknown levels are treated like `LOG_DEBUG`.
   int32_t (*log)(bootc_image_call *call, uint32_t level, struct bootc_image_text message);
-  // A setting of the extension's, as JSON: a string has its quotes. `json` is valid as long as the call.
+  // Reads one of the extension's settings as JSON text (a string has its quotes). The text is valid until the call ends.
   int32_t (*setting)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text *json);
-  // A policy's: adds a detail to `allow` or `deny`, for the audit record, which keeps 32.
+  // For policies: adds an attribute to `allow` or `deny`, for the audit record. The audit record keeps 32 of them.
   int32_t (*detail)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text value);
-  // The answer: this can't be done. `code` is a stable name such as `no-session`, 1 to 64 lower-case letters, digits and `-`;
-  // `usage` if what the user typed makes no sense. `message` is a sentence for a person. `hint` says what to do next, and may be
-  // empty. Texts that can't be taken, being too long or no UTF-8, are replaced, as is a code that isn't one: it fails all the same.
+  // Answers the call with a failure. `code` is a stable name such as `no-session`, of 1 to 64 lower-case letters, digits and `-`. The
+  // code `usage` means a usage error. `message` is one sentence for a person. `hint` is what the person can do next, and may be empty.
+  // Invalid codes and texts (too long, or not UTF-8) are replaced; the answer is a failure in any case.
   int32_t (*fail)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
-  // A policy's answer: no objection. `reason` may be empty.
+  // For policies: answers that the operation is allowed. `reason` may be empty.
   int32_t (*allow)(bootc_image_call *call, struct bootc_image_text reason);
-  // A policy's or a command's answer: this must not run. `code`, `message` and `hint` as of `fail`: whatever they are, it is denied.
+  // For policies and commands: answers that the operation is denied. `code`, `message` and `hint` are treated as by `fail`; the answer
+  // is a denial in any case.
   int32_t (*deny)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
-  // Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for. Whoever
-  // returns before the last one has made a list of those that were taken.
+  // For formatters: returns the next row, with one cell per column of the list. The cells are valid until the next row is requested. A
+  // formatter may return before the last row; the list then has only the rows that were taken.
   int32_t (*next_row)(bootc_image_call *call, const struct bootc_image_text **cells);
-  // Of a formatter: what is printed next.
+  // For formatters: prints these bytes.
   int32_t (*write)(bootc_image_call *call, const void *bytes, size_t length);
-  // A command's answer: what is asked of podman. The first argument is the subcommand that the user typed, the others follow;
-  // none at all: nothing is left to do. It is a request: the host parses it, asks every policy, and records it. `message` is
-  // shown before anything runs, and may be empty.
+  // For commands: answers with the podman command to run. The first argument is the subcommand that the user typed. Without arguments,
+  // there is nothing to run. The host treats the plan as if the user had typed it: it parses the plan, has every policy judge it, and
+  // records it. `message` is shown before anything runs, and may be empty.
   int32_t (*plan)(bootc_image_call *call, const struct bootc_image_text *argv, size_t argv_count, struct bootc_image_text message);
 } bootc_image_host;
 
-// The one function that an extension exports.
+// The only function that an extension must export.
 #ifdef __cplusplus
 extern "C"
 #endif

@@ -1,52 +1,53 @@
-//! What crosses the edge between bootc-image and a native extension. The C header `include/bootc_image_extension.h` is generated
-//! from this file; the rules of the edge are at its head (`cbindgen.toml`).
+//! The binary interface between bootc-image and a native extension. The C header `include/bootc_image_extension.h` is generated from
+//! this file. The header starts with the rules of the interface, which are kept in `cbindgen.toml`.
 //!
-//! Every struct begins with its size and only ever grows at its end, so what an older side doesn't know lies beyond what it reads.
+//! Most structs start with their size, and new fields are only added at the end. An older side never reads the fields that it does
+//! not know.
 
 use core::ffi::{c_char, c_void};
 
-/// The major version of these definitions. Host and extension must have the same one.
+/// The major version of this interface. Host and extension must have the same major version.
 pub const MAJOR: u32 = 1;
 
-/// The minor version. A newer one has more at the end of structs; either side may be the newer one.
+/// The minor version of this interface. Newer minor versions add fields at the end of structs. Either side may be the newer one.
 pub const MINOR: u32 = 0;
 
-/// The one symbol that an extension exports: a function of the type [`Entry`].
+/// The only symbol that an extension must export: a function of the type [`Entry`].
 pub const ENTRY: &str = "bootc_image_extension_entry";
 
-/// The function was carried out.
+/// The function succeeded.
 pub const OK: i32 = 0;
-/// There is none: no such setting, or no further row.
+/// The setting is not set, or there are no more rows.
 pub const ABSENT: i32 = 1;
-/// An argument is null where it mustn't be, isn't UTF-8, or the function doesn't belong to this kind of call; or an answer was
-/// given before. The call is as it was.
+/// An argument is null where that is not allowed, or is not valid UTF-8; or the function is not available in this kind of call; or the
+/// call has an answer already. The state of the call is unchanged.
 pub const INVALID: i32 = 2;
-/// With it a call would have more text than the host takes: 64 KiB of a policy, a mebibyte of others, all in all, of which 256 bytes
-/// are kept for `deny` and `fail`. The call is as it was.
+/// The text of this call would exceed the host's limit: 64 KiB in total for a policy, 1 MiB in total for a formatter or a command. 256
+/// bytes of it are reserved for `deny` and `fail`. The state of the call is unchanged.
 pub const TOO_LARGE: i32 = 3;
-/// The host doesn't listen any more. Return.
+/// The host has ended this call. Return from the function.
 pub const GONE: i32 = 4;
 
-/// A level of `log`: something failed.
+/// A level of `log`: the extension failed.
 pub const LOG_ERROR: u32 = 0;
-/// A level of `log`: something may be wrong.
+/// A level of `log`: the extension succeeded, but the administrator should check something.
 pub const LOG_WARN: u32 = 1;
-/// A level of `log`: what an administrator may want to know.
+/// A level of `log`: what the extension did.
 pub const LOG_INFO: u32 = 2;
-/// A level of `log`: what whoever looks for an error wants to know.
+/// A level of `log`: details for debugging.
 pub const LOG_DEBUG: u32 = 3;
 
-/// UTF-8 text: `length` bytes, without a NUL at the end. `data` may be null if `length` is 0.
+/// UTF-8 text of `length` bytes, not terminated by NUL. `data` may be null if `length` is 0.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Text {
-    /// Its first byte.
+    /// Pointer to the first byte.
     pub data: *const c_char,
-    /// How many bytes it has.
+    /// Length in bytes.
     pub length: usize,
 }
 
-/// A key and what belongs to it.
+/// A key and its value.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Pair {
@@ -56,110 +57,111 @@ pub struct Pair {
     pub value: Text,
 }
 
-/// One call of the host's into an extension. Valid until the called function returns, on the thread that was called.
+/// A call from the host into an extension. It is valid only on the thread that was called, and only until the called function returns.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Call {
     _opaque: [u8; 0],
 }
 
-/// The name of an image, taken apart.
+/// The name of an image, split into its parts.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Reference {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// All of it, with the transport.
+    /// The full name with its transport.
     pub canonical: Text,
-    /// `docker` for registries.
+    /// The transport: `docker` for registries.
     pub transport: Text,
-    /// Host name and port; empty if the transport knows none.
+    /// Host name of the registry, with its port if there is one. Empty if the transport has no registries.
     pub registry: Text,
-    /// Path within the registry; else all that follows the transport.
+    /// Path within the registry. If the transport has no registries: all text after the transport.
     pub repository: Text,
-    /// The tag; empty if there is none.
+    /// Tag. Empty if there is none.
     pub tag: Text,
-    /// The digest in the name; empty if there is none.
+    /// Digest in the name. Empty if there is none.
     pub digest: Text,
 }
 
-/// An image that an operation is about.
+/// An image that an operation uses.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Image {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// `source` is read or fetched, `target` is written or sent to, `image` is named otherwise. An open set.
+    /// The role of the image: `source` if it is read or fetched, `target` if it is written or pushed, `image` if it is used in another
+    /// way. More roles may be added.
     pub role: Text,
-    /// Its name as asked for; null if it was asked for by its id.
+    /// The requested name. Null if the image was requested by its ID.
     pub name: *const Reference,
-    /// The manifest's digest that will run; empty of targets, and before names are looked up.
+    /// Digest of the manifest that will be used. Empty for targets, and before names are resolved.
     pub digest: Text,
-    /// What else is known: `id`, `commit`, `instance`, `option`, `platform`.
+    /// Attributes, if they are known: `id`, `commit`, `instance`, `option`, `platform`. More may be added.
     pub attrs: *const Pair,
-    /// How many there are.
+    /// Number of elements in `attrs`.
     pub attr_count: usize,
 }
 
-/// What a policy judges.
+/// The operation that a policy judges.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Operation {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// `list`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, `repair`, or `cmd` with a
-    /// blank and podman's subcommand. An open set: decide on what you don't know by your default.
+    /// The kind: `list`, `exists`, `copy-to-storage`, `pull-from-default-storage`, `set-unified`, `remove`, `prune`, `repair`, or `cmd`,
+    /// a space and podman's subcommand. More kinds may be added: apply your default to kinds that you do not recognise.
     pub kind: Text,
-    /// Names this operation in verdicts and in the audit record.
+    /// The operation digest, which identifies the operation in verdicts and in the audit record.
     pub digest: Text,
-    /// Of `cmd`: what podman would get after the subcommand.
+    /// For `cmd`: the arguments that podman would get after the subcommand. Empty for all other kinds.
     pub argv: *const Text,
-    /// How many there are.
+    /// Number of elements in `argv`.
     pub argv_count: usize,
-    /// The images that it is about.
+    /// The images that the operation uses.
     pub images: *const *const Image,
-    /// How many there are.
+    /// Number of elements in `images`.
     pub image_count: usize,
-    /// What else is known, sorted by key: `caller.uid`, `caller.via`, `plugin`, `pinned`, `resolved`, `sysroot`.
+    /// Attributes, sorted by key: `caller.uid`, `caller.via`, `plugin`, `pinned`, `resolved`, `sysroot`. More may be added.
     pub attrs: *const Pair,
-    /// How many there are.
+    /// Number of elements in `attrs`.
     pub attr_count: usize,
 }
 
-/// A list that is to be formatted. Its rows come from `next_row`.
+/// A list to be formatted. `next_row` returns its rows.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct List {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// The format that the user asked for, one of those in the manifest.
+    /// The format that the user asked for, one of those listed in the manifest.
     pub format: Text,
-    /// The columns that the manifest names for it, in that order.
+    /// The columns that the manifest lists for this format. Cells have the same order.
     pub columns: *const Text,
-    /// How many there are.
+    /// Number of elements in `columns`.
     pub column_count: usize,
-    /// What else is known: `terminal` and `color`, `true` or `false`; `argument`, if one was typed, which may be empty.
+    /// Properties of the output: `terminal` and `color`, each `true` or `false`; `argument`, if the user typed one, which may be empty.
     pub options: *const Pair,
-    /// How many there are.
+    /// Number of elements in `options`.
     pub option_count: usize,
 }
 
-/// A subcommand of `cmd` as the user typed it.
+/// A subcommand of `cmd`, as the user typed it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Command {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// The subcommand, one of those in the manifest.
+    /// The subcommand, one of those listed in the manifest.
     pub name: Text,
-    /// What followed it, untouched.
+    /// The unchanged words that followed the subcommand.
     pub args: *const Text,
-    /// How many there are.
+    /// Number of elements in `args`.
     pub arg_count: usize,
 }
 
-/// What the host offers to an extension. It stays where it is. Every function takes the call that it belongs to, copies what it
-/// is given, and returns 0, or why it did nothing.
+/// The functions that the host provides to an extension. The table stays at the same address while the process lives. Every function
+/// takes the call to which it belongs and copies its arguments. It returns `OK` (0), or an error code if it did nothing.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Host {
@@ -169,54 +171,56 @@ pub struct Host {
     pub major: u32,
     /// The host's minor version.
     pub minor: u32,
-    /// Writes a line to the host's log, which is seen with `-v` and `-vv`. A level beyond those above is that of `LOG_DEBUG`.
+    /// Writes a line to the host's log, which `-v` and `-vv` show. Unknown levels are treated like `LOG_DEBUG`.
     pub log: unsafe extern "C" fn(call: *mut Call, level: u32, message: Text) -> i32,
-    /// A setting of the extension's, as JSON: a string has its quotes. `json` is valid as long as the call.
+    /// Reads one of the extension's settings as JSON text (a string has its quotes). The text is valid until the call ends.
     pub setting: unsafe extern "C" fn(call: *mut Call, key: Text, json: *mut Text) -> i32,
-    /// A policy's: adds a detail to `allow` or `deny`, for the audit record, which keeps 32.
+    /// For policies: adds an attribute to `allow` or `deny`, for the audit record. The audit record keeps 32 of them.
     pub detail: unsafe extern "C" fn(call: *mut Call, key: Text, value: Text) -> i32,
-    /// The answer: this can't be done. `code` is a stable name such as `no-session`, 1 to 64 lower-case letters, digits and `-`;
-    /// `usage` if what the user typed makes no sense. `message` is a sentence for a person. `hint` says what to do next, and may be
-    /// empty. Texts that can't be taken, being too long or no UTF-8, are replaced, as is a code that isn't one: it fails all the same.
+    /// Answers the call with a failure. `code` is a stable name such as `no-session`, of 1 to 64 lower-case letters, digits and `-`. The
+    /// code `usage` means a usage error. `message` is one sentence for a person. `hint` is what the person can do next, and may be empty.
+    /// Invalid codes and texts (too long, or not UTF-8) are replaced; the answer is a failure in any case.
     pub fail: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
-    /// A policy's answer: no objection. `reason` may be empty.
+    /// For policies: answers that the operation is allowed. `reason` may be empty.
     pub allow: unsafe extern "C" fn(call: *mut Call, reason: Text) -> i32,
-    /// A policy's or a command's answer: this must not run. `code`, `message` and `hint` as of `fail`: whatever they are, it is denied.
+    /// For policies and commands: answers that the operation is denied. `code`, `message` and `hint` are treated as by `fail`; the answer
+    /// is a denial in any case.
     pub deny: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
-    /// Of a formatter: the next row, as many cells as the list has columns. They are valid until the next row is asked for. Whoever
-    /// returns before the last one has made a list of those that were taken.
+    /// For formatters: returns the next row, with one cell per column of the list. The cells are valid until the next row is requested. A
+    /// formatter may return before the last row; the list then has only the rows that were taken.
     pub next_row: unsafe extern "C" fn(call: *mut Call, cells: *mut *const Text) -> i32,
-    /// Of a formatter: what is printed next.
+    /// For formatters: prints these bytes.
     pub write: unsafe extern "C" fn(call: *mut Call, bytes: *const c_void, length: usize) -> i32,
-    /// A command's answer: what is asked of podman. The first argument is the subcommand that the user typed, the others follow;
-    /// none at all: nothing is left to do. It is a request: the host parses it, asks every policy, and records it. `message` is
-    /// shown before anything runs, and may be empty.
+    /// For commands: answers with the podman command to run. The first argument is the subcommand that the user typed. Without arguments,
+    /// there is nothing to run. The host treats the plan as if the user had typed it: it parses the plan, has every policy judge it, and
+    /// records it. `message` is shown before anything runs, and may be empty.
     pub plan:
         unsafe extern "C" fn(call: *mut Call, argv: *const Text, argv_count: usize, message: Text) -> i32,
 }
 
-/// What an extension offers. It is the extension's, and stays where it is. What it doesn't do is null: a manifest with the role
-/// `policy` needs `evaluate`, `format` needs `format`, `command` needs `plan`.
+/// The functions of an extension. The table belongs to the extension and stays at the same address while the process lives. Functions
+/// that the extension does not have are null. A manifest with the role `policy` requires `evaluate`, `format` requires `format`,
+/// `command` requires `plan`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Extension {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// The major version that it was built with.
+    /// The major version of the interface that the extension was built with.
     pub major: u32,
-    /// The minor version.
+    /// The minor version of the interface that the extension was built with.
     pub minor: u32,
-    /// Given back in every call; may be null.
+    /// Passed to every function of the extension. May be null.
     pub state: *mut c_void,
-    /// Judges an operation. It answers with `allow`, `deny` or `fail`, once. Without an answer it has failed, which denies, unless
-    /// the administrator lets this policy fail.
+    /// Judges an operation. Must answer once, with `allow`, `deny` or `fail`. No answer is a failure. A failure denies the operation,
+    /// unless the administrator listed the plugin under `fail-open`.
     pub evaluate:
         Option<unsafe extern "C" fn(state: *mut c_void, call: *mut Call, operation: *const Operation)>,
-    /// Formats a list with `next_row` and `write`; it has come to its end when this returns, unless it called `fail`.
+    /// Formats a list with `next_row` and `write`. The list is complete when this function returns, unless it called `fail`.
     pub format: Option<unsafe extern "C" fn(state: *mut c_void, call: *mut Call, list: *const List)>,
-    /// Plans a command. It answers with `plan`, `deny` or `fail`, once.
+    /// Plans a command. Must answer once, with `plan`, `deny` or `fail`.
     pub plan: Option<unsafe extern "C" fn(state: *mut c_void, call: *mut Call, command: *const Command)>,
 }
 
-/// Called once, before anything else. Returns null if the extension can't work with this host.
+/// The type of the entry function. It is called once, before anything else. It returns null if the extension cannot work with this host.
 pub type Entry = unsafe extern "C" fn(host: *const Host) -> *const Extension;

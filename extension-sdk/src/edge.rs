@@ -1,4 +1,4 @@
-//! The edge: from the binary interface to values and back. Nothing unwinds across it.
+//! Converts between the binary interface and Rust values. Nothing unwinds across the interface.
 
 // The host is on the other side of every function here.
 #![allow(unsafe_code)]
@@ -15,35 +15,32 @@ use crate::{
     Command, Decision, Denial, Failure, Formatter, Level, List, Operation, Policy, Problem, Verdict,
 };
 
-/// What an extension has.
+/// The parts of an extension.
 pub struct Parts {
-    /// A policy.
     pub policy: Option<&'static dyn Policy>,
-    /// A formatter.
     pub formatter: Option<&'static dyn Formatter>,
-    /// A command.
     pub command: Option<&'static dyn Command>,
 }
 
 impl Parts {
-    /// Nothing.
+    /// No parts.
     pub const NONE: Self = Self { policy: None, formatter: None, command: None };
 }
 
-/// Size of the host's table in version 1.0: what this crate uses is in every host.
+/// Size of the host's table in version 1.0. This crate uses only functions of that version, which every host has.
 const HOST_SIZE: usize = std::mem::offset_of!(abi::Host, plan) + size_of::<usize>();
 
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(ptr::null_mut());
 
-/// Makes the table of an extension; null if it can't work with this host.
+/// Creates the table of an extension. Returns null if the extension cannot work with this host.
 ///
 /// # Safety
-/// `host` is null, or what the header says.
+/// `host` must be null or a table as described in the header.
 pub unsafe fn entry(host: *const abi::Host, parts: &'static Parts) -> *const abi::Extension {
     if host.is_null() {
         return ptr::null();
     }
-    // SAFETY: every version of the table begins with these.
+    // SAFETY: every version of the table starts with these fields.
     let (size, major) = unsafe { ((&raw const (*host).size).read(), (&raw const (*host).major).read()) };
     if major != abi::MAJOR || size < HOST_SIZE {
         return ptr::null();
@@ -60,10 +57,10 @@ pub unsafe fn entry(host: *const abi::Host, parts: &'static Parts) -> *const abi
     }))
 }
 
-/// `deny` or `fail` of the host.
+/// The host's `deny` or `fail`.
 type Refuse = unsafe extern "C" fn(*mut Call, Text, Text, Text) -> i32;
 
-/// What the host offers during one call.
+/// The host's functions during one call.
 pub struct Host<'a> {
     call: *mut Call,
     host: &'a abi::Host,
@@ -79,16 +76,16 @@ impl Host<'_> {
             Level::Info => abi::LOG_INFO,
             Level::Debug => abi::LOG_DEBUG,
         };
-        // SAFETY: the call goes on. If it isn't taken there is nothing to do about it.
+        // SAFETY: the call has not ended. If the host rejects the line, nothing can be done about it.
         let _ = unsafe { (self.host.log)(self.call, level, lend(message)) };
     }
 
-    /// A setting of the extension's, as JSON.
+    /// Returns one of the extension's settings as JSON text (a string keeps its quotes), or none if it is not set.
     pub fn setting(&self, key: &str) -> Option<String> {
         let mut json = lend("");
-        // SAFETY: the call goes on, and `json` is ours.
+        // SAFETY: the call has not ended, and `json` is a local variable.
         let found = unsafe { (self.host.setting)(self.call, lend(key), &raw mut json) };
-        // SAFETY: what is found is valid as long as the call.
+        // SAFETY: the text is valid until the call ends.
         (found == abi::OK).then(|| unsafe { take(json) })
     }
 
@@ -100,34 +97,34 @@ impl Host<'_> {
         self.refuse(self.host.deny, [&denial.code, &denial.message, &denial.hint]);
     }
 
-    /// A refusal must arrive, if need be without its words.
+    /// A denial or failure must reach the host, even if the host rejects its texts.
     fn refuse(&self, how: Refuse, words: [&str; 3]) {
-        for [code, message, hint] in [words, ["not-taken", "the host hasn't taken the reason", ""]] {
-            // SAFETY: the call goes on.
+        for [code, message, hint] in [words, ["not-taken", "the host did not accept the reason", ""]] {
+            // SAFETY: the call has not ended.
             if unsafe { how(self.call, lend(code), lend(message), lend(hint)) } == abi::OK {
                 return;
             }
         }
     }
 
-    /// An answer that isn't taken is a failure: silence would say less.
+    /// Reports a rejected answer as a failure, so that the user sees a reason.
     fn answered(&self, taken: i32) {
         if taken != abi::OK {
-            self.fail(&Problem::new("not-taken", "the host hasn't taken the answer"));
+            self.fail(&Problem::new("not-taken", "the host did not accept the answer"));
         }
     }
 
-    fn say(&self, verdict: &Verdict) {
+    fn send(&self, verdict: &Verdict) {
         match &verdict.decision {
-            // SAFETY: the call goes on.
+            // SAFETY: the call has not ended.
             Decision::Allow(reason) => {
                 self.answered(unsafe { (self.host.allow)(self.call, lend(reason)) });
             }
             Decision::Deny(denial) => self.deny(denial),
         }
-        // Afterwards, so that too many of them can't keep the decision out.
+        // After the decision, so that too many attributes cannot crowd it out.
         for (key, value) in &verdict.attrs {
-            // SAFETY: the call goes on.
+            // SAFETY: the call has not ended.
             let _ = unsafe { (self.host.detail)(self.call, lend(key), lend(value)) };
         }
     }
@@ -142,22 +139,22 @@ pub struct Rows<'a> {
 impl Iterator for Rows<'_> {
     type Item = Vec<String>;
 
-    /// The cells of the next row, one a column.
+    /// Returns the cells of the next row, one per column.
     fn next(&mut self) -> Option<Vec<String>> {
         let mut cells = ptr::null();
-        // SAFETY: the call goes on, and `cells` is ours.
+        // SAFETY: the call has not ended, and `cells` is a local variable.
         let found = unsafe { (self.host.host.next_row)(self.host.call, &raw mut cells) };
-        // SAFETY: as many cells as there are columns, until the next row is asked for.
+        // SAFETY: there is one cell per column, valid until the next row is requested.
         (found == abi::OK).then(|| unsafe { all(cells, self.columns, |cell| take(*cell)) })
     }
 }
 
-/// Where a formatter writes.
+/// The output of a formatter.
 pub struct Out<'a>(&'a Host<'a>);
 
 impl std::io::Write for Out<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        // SAFETY: the call goes on.
+        // SAFETY: the call has not ended.
         let taken = unsafe { (self.0.host.write)(self.0.call, bytes.as_ptr().cast(), bytes.len()) };
         if taken == abi::OK { Ok(bytes.len()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
     }
@@ -168,12 +165,12 @@ impl std::io::Write for Out<'_> {
 }
 
 unsafe extern "C" fn evaluate(state: *mut c_void, call: *mut Call, operation: *const abi::Operation) {
-    // SAFETY: the header says what is passed.
+    // SAFETY: the host passes the arguments that the header describes.
     unsafe {
         answer(state, call, |parts, host| {
             let Some(policy) = parts.policy else { return };
             match policy.evaluate(host, &of_operation(&*operation)) {
-                Ok(verdict) => host.say(&verdict),
+                Ok(verdict) => host.send(&verdict),
                 Err(problem) => host.fail(&problem),
             }
         });
@@ -181,7 +178,7 @@ unsafe extern "C" fn evaluate(state: *mut c_void, call: *mut Call, operation: *c
 }
 
 unsafe extern "C" fn format(state: *mut c_void, call: *mut Call, list: *const abi::List) {
-    // SAFETY: the header says what is passed.
+    // SAFETY: the host passes the arguments that the header describes.
     unsafe {
         answer(state, call, |parts, host| {
             let Some(formatter) = parts.formatter else { return };
@@ -200,7 +197,7 @@ unsafe extern "C" fn format(state: *mut c_void, call: *mut Call, list: *const ab
 }
 
 unsafe extern "C" fn plan(state: *mut c_void, call: *mut Call, command: *const abi::Command) {
-    // SAFETY: the header says what is passed.
+    // SAFETY: the host passes the arguments that the header describes.
     unsafe {
         answer(state, call, |parts, host| {
             let Some(planner) = parts.command else { return };
@@ -218,46 +215,46 @@ unsafe extern "C" fn plan(state: *mut c_void, call: *mut Call, command: *const a
     }
 }
 
-/// Runs `work`; its panic is a failure.
+/// Runs `work`, and reports its panic as a failure.
 unsafe fn answer(state: *mut c_void, call: *mut Call, work: impl FnOnce(&Parts, &Host<'_>)) {
-    // SAFETY: the state is what `entry` put there, and the host's table stays where it is.
+    // SAFETY: `entry` set the state, and the host's table stays at its address.
     let (parts, host) = unsafe { (&*state.cast_const().cast::<Parts>(), &*HOST.load(Ordering::SeqCst)) };
     let host = Host { call, host, of_this_call: PhantomData };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(parts, &host))) {
-        let said = words(panic.as_ref()).to_owned();
-        // What a panic was raised with can panic again when it is dropped.
+        let message = message(panic.as_ref()).to_owned();
+        // Dropping the payload of a panic can panic again.
         std::mem::forget(panic);
-        host.fail(&Problem::new("panic", format!("panicked: {said}")));
+        host.fail(&Problem::new("panic", format!("panicked: {message}")));
     }
 }
 
-fn words(panic: &(dyn Any + Send)) -> &str {
+fn message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
         .or(panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without words")
+        .unwrap_or("no message")
 }
 
 fn lend(text: &str) -> Text {
     Text { data: text.as_ptr().cast(), length: text.len() }
 }
 
-/// Copies a text of the host's.
+/// Copies a text of the host.
 unsafe fn take(text: Text) -> String {
     if text.data.is_null() {
         return String::new();
     }
-    // SAFETY: the host vouches for as many bytes.
+    // SAFETY: the host guarantees this number of bytes.
     String::from_utf8_lossy(unsafe { slice::from_raw_parts(text.data.cast(), text.length) }).into_owned()
 }
 
-/// Copies an array of the host's.
+/// Copies an array of the host.
 unsafe fn all<T, U>(first: *const T, count: usize, copy: impl Fn(&T) -> U) -> Vec<U> {
     if first.is_null() {
         return Vec::new();
     }
-    // SAFETY: the host vouches for as many.
+    // SAFETY: the host guarantees this number of elements.
     unsafe { slice::from_raw_parts(first, count) }.iter().map(copy).collect()
 }
 
@@ -266,7 +263,7 @@ unsafe fn pairs(first: *const abi::Pair, count: usize) -> Vec<(String, String)> 
     unsafe { all(first, count, |pair| (take(pair.key), take(pair.value))) }
 }
 
-/// A text that is empty if there is none.
+/// Copies a text of the host; an empty one means none.
 unsafe fn optional(text: Text) -> Option<String> {
     // SAFETY: as above.
     Some(unsafe { take(text) }).filter(|text| !text.is_empty())
@@ -311,12 +308,12 @@ mod tests {
     use super::*;
 
     thread_local! {
-        /// What the host was told, and the longest text that it takes.
+        /// What the host received, and the longest text that it accepts.
         static TOLD: RefCell<(Vec<String>, usize)> = const { RefCell::new((Vec::new(), 0)) };
     }
 
     fn told(what: &str, texts: &[Text]) -> i32 {
-        // SAFETY: they are the tested code's.
+        // SAFETY: the tested code passes valid texts.
         let texts: Vec<String> = texts.iter().map(|text| unsafe { take(*text) }).collect();
         TOLD.with_borrow_mut(|(told, longest)| {
             if texts.iter().any(|text| text.len() > *longest) {
@@ -355,7 +352,7 @@ mod tests {
         told("plan", &[message])
     }
 
-    /// What a host that takes texts of up to 64 bytes is told of this verdict.
+    /// What a host that accepts texts of up to 64 bytes receives for this verdict.
     fn said(verdict: &Verdict) -> Vec<String> {
         let host = abi::Host {
             size: size_of::<abi::Host>(),
@@ -372,16 +369,16 @@ mod tests {
             plan,
         };
         TOLD.set((Vec::new(), 64));
-        Host { call: ptr::null_mut(), host: &host, of_this_call: PhantomData }.say(verdict);
+        Host { call: ptr::null_mut(), host: &host, of_this_call: PhantomData }.send(verdict);
         TOLD.take().0
     }
 
     #[test]
-    fn a_denial_arrives_whatever_the_host_takes_of_its_words() {
+    fn a_denial_reaches_the_host_even_if_its_texts_are_rejected() {
         let long = "x".repeat(65);
         assert_eq!(said(&Verdict::deny("no", "not today")), ["deny: no, not today, "]);
         let short = said(&Verdict::deny("no", &long).with_attr("a", "b"));
-        assert_eq!(short, ["deny: not-taken, the host hasn't taken the reason, ", "detail: a, b"]);
-        assert_eq!(said(&Verdict::allow(&long)), ["fail: not-taken, the host hasn't taken the answer, "]);
+        assert_eq!(short, ["deny: not-taken, the host did not accept the reason, ", "detail: a, b"]);
+        assert_eq!(said(&Verdict::allow(&long)), ["fail: not-taken, the host did not accept the answer, "]);
     }
 }

@@ -1,6 +1,6 @@
-//! What a native extension of bootc-image is written with, in Rust. In other languages, use `include/bootc_image_extension.h`.
+//! The SDK for writing native extensions of bootc-image in Rust. In other languages, use `include/bootc_image_extension.h`.
 //!
-//! An extension is a library crate of type `cdylib` that implements one trait or more and exports them:
+//! An extension is a library crate of type `cdylib` that implements one or more traits and exports them:
 //!
 //! ```
 //! use bootc_image_extension::{Host, Operation, Policy, Problem, Verdict, export_extension};
@@ -10,8 +10,8 @@
 //! impl Policy for Pinned {
 //!     fn evaluate(&self, _: &Host<'_>, operation: &Operation) -> Result<Verdict, Problem> {
 //!         Ok(match operation.attr("pinned") {
-//!             Some("false") => Verdict::deny("not-pinned", "what is fetched must be named by its digest"),
-//!             _ => Verdict::allow("everything is named by its digest"),
+//!             Some("false") => Verdict::deny("not-pinned", "images must be fetched by digest"),
+//!             _ => Verdict::allow("everything is fetched by digest"),
 //!         })
 //!     }
 //! }
@@ -20,12 +20,13 @@
 //! # fn main() {}
 //! ```
 //!
-//! It runs in a process of its own with full authority: nothing confines what it does. The process may be asked again, and may be
-//! killed at any time. A panic is caught and told to the host. `docs/native-extensions.md` says how to ship it.
+//! An extension runs in a process of its own with full authority: no sandbox confines it. The host may call it again in the same
+//! process, and may kill the process at any time. A panic is caught and reported to the host as a failure.
+//! `docs/native-extensions.md` describes how to ship an extension.
 
 #![warn(missing_docs)]
 
-// The export macro names this crate by its name, also when it expands inside it.
+// The export macro refers to this crate by its name, even if it expands inside it.
 extern crate self as bootc_image_extension;
 
 pub mod abi;
@@ -38,27 +39,29 @@ pub use bootc_image_plugin_model::{
 };
 pub use edge::{Host, Out, Rows};
 
-/// What is judged.
+/// The operation that a policy judges.
 pub type Operation = bootc_image_plugin_model::Operation;
 
-/// An image that an operation is about.
+/// An image that an operation uses.
 pub type Image = bootc_image_plugin_model::Image;
 
 /// Judges operations.
 pub trait Policy: Sync {
-    /// Judges one. The same operation and the same settings must give the same verdict.
+    /// Judges one operation. The same operation and the same settings must give the same verdict.
     ///
     /// # Errors
-    /// A [`Problem`] if it can't decide. That denies, unless the administrator lets this policy fail.
+    /// A [`Problem`] if the policy cannot decide. That denies the operation, unless the administrator listed the plugin under
+    /// `fail-open`.
     fn evaluate(&self, host: &Host<'_>, operation: &Operation) -> Result<Verdict, Problem>;
 }
 
 /// Formats lists.
 pub trait Formatter: Sync {
-    /// Formats one: takes the rows and writes what is printed.
+    /// Formats one list: takes its rows and writes the output.
     ///
     /// # Errors
-    /// A [`Problem`]: if nothing was written, the host prints the list in a format of its own, unless its code is `usage`.
+    /// A [`Problem`]. If nothing was written before, the host prints the list in its built-in table format; if the code is `usage`, it
+    /// prints only the error.
     fn format(
         &self,
         host: &Host<'_>,
@@ -70,22 +73,22 @@ pub trait Formatter: Sync {
 
 /// Plans subcommands of `bootc-image cmd`.
 pub trait Command: Sync {
-    /// Plans one: `name` is the subcommand, `args` what followed it.
+    /// Plans one invocation. `name` is the subcommand that the user typed, `args` are the unchanged words that followed it.
     ///
     /// # Errors
-    /// A [`Failure`] if it refuses, or can't.
+    /// A [`Failure`] that denies the invocation, or reports that it cannot be planned.
     fn plan(&self, host: &Host<'_>, name: &str, args: &[String]) -> Result<Plan, Failure>;
 }
 
-/// Exports an extension, once a crate: `export_extension!(policy: P, formatter: F, command: C)`, any of the three. Each is an
-/// expression that can stand in a `static`.
+/// Exports an extension. Use it once per crate, with one or more of the three parts:
+/// `export_extension!(policy: P, formatter: F, command: C)`. Each value must be an expression that is allowed in a `static`.
 #[macro_export]
 macro_rules! export_extension {
     ($($part:ident: $value:expr),+ $(,)?) => {
         /// Called by bootc-image.
         ///
         /// # Safety
-        /// `host` is what `bootc_image_extension.h` says.
+        /// `host` must be null or a table as described in `bootc_image_extension.h`.
         #[allow(unsafe_code)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn bootc_image_extension_entry(
@@ -94,7 +97,7 @@ macro_rules! export_extension {
             #[allow(clippy::needless_update)]
             static PARTS: $crate::edge::Parts =
                 $crate::edge::Parts { $($part: Some(&$value),)+ ..$crate::edge::Parts::NONE };
-            // SAFETY: it is passed on as it came.
+            // SAFETY: the caller fulfils the requirements of `entry`.
             unsafe { $crate::edge::entry(host, &PARTS) }
         }
     };

@@ -1,6 +1,6 @@
-//! The C header is what `src/abi.rs` says: `BLESS=1 cargo test -p bootc-image-extension --test header` writes it.
+//! The C header is generated from `src/abi.rs`. `BLESS=1 cargo test -p bootc-image-extension --test header` writes it.
 
-// Helpers of tests are tests, which clippy doesn't see.
+// Clippy does not treat helpers of tests as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;

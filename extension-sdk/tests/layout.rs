@@ -1,6 +1,6 @@
-//! What version 1.0 laid down stays where it is: in Rust, in C, and in what was released.
+//! The layout of version 1.0 stays the same: in Rust, in C, and in the released layout file.
 
-// Helpers of tests are tests, which clippy doesn't see.
+// Clippy does not treat helpers of tests as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use bootc_image_extension::abi::{self, Extension, Host, Image, List, Operation, Pair, Reference, Text};
 
-/// Lines of `STRUCT FIELD OFFSET`, and a C program that prints the same.
+/// Lines of `STRUCT FIELD OFFSET`, and the body of a C program that prints the same lines.
 macro_rules! layouts {
     ($($of:ident $name:literal: $($field:ident)*;)*) => {{
         let (mut rust, mut c) = (String::new(), String::new());
@@ -51,11 +51,11 @@ fn what_version_1_0_laid_down_stays_where_it_is() {
     let kept = std::fs::read_to_string(root.join("tests/layout-1.0.txt")).unwrap();
     let now: Vec<&str> = rust.lines().collect();
     for line in kept.lines() {
-        // Structs may have grown.
+        // Structs may grow, so sizes may change.
         let is_size = line.split(' ').count() == 2;
         assert!(is_size || now.contains(&line), "{line} has changed:\n{rust}");
     }
-    assert_eq!((abi::MAJOR, abi::MINOR), (1, 0), "then the sizes are compared, too");
+    assert_eq!((abi::MAJOR, abi::MINOR), (1, 0), "for version 1.0 the sizes must be the same, too");
     assert_eq!(rust, kept);
 
     let directory = tempfile::tempdir().unwrap();

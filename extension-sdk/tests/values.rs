@@ -1,11 +1,10 @@
-//! What the crate publishes under these names can be made, taken apart and left out of as version 1.0 promised, wherever it is
-//! defined.
+//! The published types can be constructed and destructured as in version 1.0, wherever they are defined.
 
 use bootc_image_extension::{
     Decision, Denial, Failure, Image, Level, List, Operation, Plan, Problem, Reference, Verdict,
 };
 
-/// A vendor may have traits of its own on what it gets.
+/// A vendor can implement its own traits for the published types.
 trait Local {
     fn kinds(&self) -> usize;
 }
@@ -34,7 +33,7 @@ fn what_is_asked_can_be_made_for_a_test() {
     let operation = Operation { kind: text("list"), images: vec![image], attrs, ..Operation::default() };
     assert_eq!((operation.attr("pinned"), operation.attr("plugin")), (Some("true"), None));
     assert_eq!(operation.kinds(), 2);
-    // Nothing says of which texts a default is, so the type must.
+    // The type must be inferred without a type argument.
     assert_eq!(Operation::default().attr("pinned"), None);
     let Operation { kind, digest, argv, images, attrs } = operation.clone();
     assert_eq!(Operation { kind, digest, argv, images, attrs }, operation);

@@ -1,11 +1,11 @@
 //! Generated from `wit/`; not part of the stable interface.
 
-// Generated code: its documentation is that of the WIT, and crossing the boundary takes `unsafe`.
+// Generated code: it is documented in the WIT, and calls across the boundary need `unsafe`.
 #![allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 
 pub use wit_bindgen;
 
-/// Every import, once, so that all worlds share one set of types.
+/// All imports in one place, so that all worlds share one set of types.
 pub mod imports {
     wit_bindgen::generate!({
         path: ["wit/types", "wit/host", "wit/policy"],
@@ -96,7 +96,7 @@ pub mod output {
     });
 }
 
-/// What a plugin that checks its settings exports as well.
+/// The additional export of plugins that check their settings.
 pub mod configurable {
     wit_bindgen::generate!({
         path: ["wit/types", "wit/host"],

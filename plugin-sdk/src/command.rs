@@ -8,27 +8,27 @@ pub use commands::Plan;
 /// A plugin that turns the arguments of a subcommand into a [`Plan`]. Export it with
 /// [`export_command!`](crate::export_command).
 pub trait Command {
-    /// Plans one invocation. `name` is the subcommand that the user typed, one of those that the manifest claims; `args` is
-    /// what followed it, untouched. Called once in the life of an instance.
+    /// Plans one invocation. `name` is the subcommand that the user typed, one of those listed in the manifest. `args` are the
+    /// unchanged words that followed it. Called once per instance.
     ///
     /// # Errors
-    /// [`Failure::Denied`] refuses the invocation. [`Failure::Failed`] says that it can't be planned; with
-    /// [`Failure::usage`] because the arguments make no sense.
+    /// [`Failure::Denied`] denies the invocation. [`Failure::Failed`] reports that it cannot be planned; use [`Failure::usage`] for
+    /// usage errors.
     fn plan(name: &str, args: &[String]) -> Result<Plan, Failure>;
 }
 
 impl Plan {
-    /// Asks the host to run a subcommand of `podman image`. `argv` starts with the name of the subcommand.
+    /// A plan that runs a subcommand of `podman image`. `argv` starts with the name of the subcommand.
     pub fn run(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { argv: argv.into_iter().map(Into::into).collect(), message: String::new(), attrs: Vec::new() }
     }
 
-    /// Nothing is left to do.
+    /// A plan that runs nothing.
     pub fn nothing() -> Self {
         Self::run([] as [String; 0])
     }
 
-    /// Shows the user a line before anything runs.
+    /// Sets a line that is shown to the user before anything runs.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
@@ -43,14 +43,15 @@ impl<T: Command> commands::Guest for T {
     }
 }
 
-/// Makes a type that implements [`Command`](crate::command::Command) the plugin of this crate. Once a crate, where the type is in scope.
+/// Exports a type that implements [`Command`](crate::command::Command) as the plugin of this crate. Use it once per crate, where
+/// the type is in scope.
 #[macro_export]
 macro_rules! export_command {
     ($plugin:ident) => {
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::wrapper::export_wrapper!($plugin);
 
-        // Natively nothing is exported, but a type that doesn't fit should be an error there too.
+        // Nothing is exported in a native build, but a type that does not implement the trait must be an error there, too.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn(&str, &[String]) -> Result<$crate::command::Plan, $crate::Failure> =
             <$plugin as $crate::command::Command>::plan;

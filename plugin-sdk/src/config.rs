@@ -1,30 +1,31 @@
-//! The plugin's own settings, as raw JSON text: which parser reads it is the plugin's choice.
+//! The plugin's own settings as JSON text. The plugin chooses its JSON parser.
 
 use crate::bindings::configurable::exports::bootc_image::host::settings as exported;
 use crate::bindings::imports::bootc_image::host::config as host;
 use crate::{Attr, Problem, panics};
 
-/// All settings as the text of one JSON object. Natively `{}`.
+/// Returns all settings as the text of one JSON object. Returns `{}` in a native build.
 pub fn settings() -> String {
     if cfg!(target_arch = "wasm32") { host::settings() } else { "{}".to_owned() }
 }
 
-/// One setting of the outermost level as JSON text (a string keeps its quotes), if it is set. Natively none.
+/// Returns one top-level setting as JSON text (a string keeps its quotes), or none if it is not set. Returns none in a native
+/// build.
 pub fn get(key: &str) -> Option<String> {
     if cfg!(target_arch = "wasm32") { host::get(key) } else { None }
 }
 
-/// A plugin that can tell what is wrong with settings before they are put to use. Export it with
-/// [`export_settings!`](crate::export_settings) beside its own export.
+/// A plugin that checks settings before they are used. Export it with [`export_settings!`](crate::export_settings), in addition
+/// to the plugin itself.
 pub trait Settings {
-    /// Looks at settings: the text of a JSON object. The answer depends on `json` alone.
+    /// Checks settings. `json` is the text of a JSON object. The result must depend only on `json`.
     ///
     /// # Errors
-    /// Every problem that was found; make them with [`problem`].
+    /// Every problem that was found. Create them with [`problem`].
     fn check(json: &str) -> Result<(), Vec<Problem>>;
 }
 
-/// What is wrong with the setting `key`, such as `rule[0].registry`.
+/// Creates a problem with the setting `key`, such as `rule[0].registry`.
 pub fn problem(key: impl Into<String>, message: impl Into<String>) -> Problem {
     let attrs = vec![Attr { key: "key".to_owned(), value: key.into() }];
     Problem { code: "bad-setting".to_owned(), message: message.into(), hint: None, attrs }
@@ -37,7 +38,7 @@ impl<T: Settings> exported::Guest for T {
     }
 }
 
-/// Makes a type that implements [`Settings`](crate::config::Settings) the judge of this plugin's settings. Once a crate.
+/// Exports a type that implements [`Settings`](crate::config::Settings) to check this plugin's settings. Use it once per crate.
 #[macro_export]
 macro_rules! export_settings {
     ($plugin:ident) => {

@@ -4,7 +4,7 @@
 //! use bootc_image_plugin_sdk::format::{Format, List, Row};
 //! use bootc_image_plugin_sdk::{Problem, export_format};
 //!
-//! /// One name a line, and how many there were.
+//! /// Prints one name per line, and then the number of names.
 //! struct Names(usize);
 //!
 //! impl Format for Names {
@@ -34,52 +34,52 @@ use crate::bindings::imports::bootc_image::host::rows;
 use crate::bindings::output::exports::bootc_image::format::formatter;
 use crate::{Attr, Problem, panics};
 
-/// A list that begins.
+/// The list that is to be formatted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct List {
-    /// The format that the user asked for, one of those that the manifest offers.
+    /// The format that the user asked for, one of those listed in the manifest.
     pub name: String,
-    /// The columns that the manifest names for it, in this order; so are the cells of each row.
+    /// The columns that the manifest lists for this format. The cells of each row have the same order.
     pub columns: Vec<String>,
-    /// What is known of the output.
+    /// Properties of the output: `terminal`, `color` and `argument`. The WIT describes them at `formatter.begin`.
     pub options: Vec<Attr>,
 }
 
 impl List {
-    /// What is said under this key, if anything is.
+    /// Returns the value of an option, or none if it is absent.
     pub fn option(&self, key: &str) -> Option<&str> {
         self.options.iter().find(|option| option.key == key).map(|option| option.value.as_str())
     }
 
-    /// Whether the output is a terminal.
+    /// Returns whether the output is a terminal.
     pub fn on_terminal(&self) -> bool {
         self.option("terminal") == Some("true")
     }
 
-    /// Whether colour gets to that terminal: only if the plugin was granted the capability `color`.
+    /// Returns whether colour reaches the terminal. It requires the capability `color`.
     pub fn in_color(&self) -> bool {
         self.option("color") == Some("true")
     }
 }
 
-/// A row of the list: a cell for each column.
+/// A row of the list, with one cell per column.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     data: &'a str,
-    /// Where the first cell begins.
+    /// The offset at which the first cell begins.
     start: usize,
     ends: &'a [u32],
 }
 
 impl<'a> Row<'a> {
-    /// The cell of a column, by its number; empty if its value isn't known, or there is no such column.
+    /// Returns the cell with the index `column`, counted from 0. It is empty if its value is unknown or there is no such column.
     pub fn cell(&self, column: usize) -> &'a str {
         let end = self.ends.get(column).map_or(0, |&end| end as usize);
         let start = column.checked_sub(1).and_then(|before| self.ends.get(before));
         self.data.get(start.map_or(self.start, |&start| start as usize)..end).unwrap_or_default()
     }
 
-    /// All of them.
+    /// Returns all cells, in the order of the columns.
     pub fn cells(self) -> impl Iterator<Item = &'a str> {
         (0..self.ends.len()).map(move |column| self.cell(column))
     }
@@ -87,29 +87,29 @@ impl<'a> Row<'a> {
 
 /// A plugin that formats one list. Export it with [`export_format!`](crate::export_format).
 pub trait Format: Sized {
-    /// Begins a list, and writes what comes before its rows.
+    /// Begins a list and writes the output before the first row, for example a header.
     ///
     /// # Errors
-    /// A [`Problem`]: then the host prints the list in a format of its own.
+    /// A [`Problem`]. The host then prints the list in its built-in table format; if the code is `usage`, it prints only the error.
     fn begin(list: &List, out: &mut Vec<u8>) -> Result<Self, Problem>;
 
-    /// Writes a row.
+    /// Writes one row.
     ///
     /// # Errors
-    /// A [`Problem`]: then the list isn't whole, and the exit code says so.
+    /// A [`Problem`]. The list is then incomplete, and the exit code tells so.
     fn row(&mut self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), Problem>;
 
-    /// Writes what comes after the rows.
+    /// Writes the output after the last row.
     ///
     /// # Errors
     /// As for [`Format::row`].
     fn end(self, out: &mut Vec<u8>) -> Result<(), Problem>;
 }
 
-/// What a format makes of some rows, for native tests.
+/// Formats these rows and returns the output, for native tests.
 ///
 /// # Errors
-/// What the format returns.
+/// The [`Problem`] that the format returns.
 pub fn formatted<F: Format>(list: &List, rows: &[&[&str]]) -> Result<Vec<u8>, Problem> {
     let mut out = Vec::new();
     let mut format = F::begin(list, &mut out)?;
@@ -125,18 +125,18 @@ pub fn formatted<F: Format>(list: &List, rows: &[&[&str]]) -> Result<Vec<u8>, Pr
     Ok(out)
 }
 
-/// A format in the middle of its list. An instance has one.
+/// The state of a format between two calls. An instance formats one list, so it has one state.
 #[doc(hidden)]
 pub struct Underway<F>(RefCell<Option<(F, usize)>>);
 
 impl<F: Format> Underway<F> {
-    /// None has begun.
+    /// The state before `begin`.
     #[expect(clippy::new_without_default, reason = "for the macro alone")]
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// As the world has it.
+    /// Implements `formatter.begin`.
     pub fn begin(&self, name: String, columns: Vec<String>, options: Vec<Attr>) -> Result<Vec<u8>, Problem> {
         panics::forward();
         let list = List { name, columns, options };
@@ -146,7 +146,7 @@ impl<F: Format> Underway<F> {
         Ok(out)
     }
 
-    /// As the world has it.
+    /// Implements `formatter.chunk`.
     pub fn chunk(&self, cursor: &rows::Cursor) -> Result<Option<Vec<u8>>, Problem> {
         let Some((mut format, width)) = self.0.borrow_mut().take() else { return Ok(None) };
         let chunk = cursor.next(0);
@@ -157,7 +157,7 @@ impl<F: Format> Underway<F> {
         }
         let data = std::str::from_utf8(&chunk.data).map_err(|error| Problem {
             code: "not-text".to_owned(),
-            message: format!("the host's rows aren't text: {error}"),
+            message: format!("the rows from the host are not valid UTF-8: {error}"),
             hint: None,
             attrs: Vec::new(),
         })?;
@@ -171,13 +171,14 @@ impl<F: Format> Underway<F> {
     }
 }
 
-/// What the macro implements for a plugin.
+/// Implemented by the macro for a plugin.
 #[doc(hidden)]
 pub use formatter::Guest;
 #[doc(hidden)]
 pub use rows::Cursor;
 
-/// Makes a type that implements [`Format`](crate::format::Format) the plugin of this crate. Once a crate, where the type is in scope.
+/// Exports a type that implements [`Format`](crate::format::Format) as the plugin of this crate. Use it once per crate, where the
+/// type is in scope.
 #[macro_export]
 macro_rules! export_format {
     ($plugin:ident) => {

@@ -1,5 +1,5 @@
-//! Images of the host, for plugins that plan commands: listing them and having them copied. Each call is an operation of its own,
-//! which the host judges and records; each needs a capability that the manifest asks for.
+//! Listing and copying images of the host, for plugins that plan commands. Each call is an operation of its own, which policies
+//! judge and the host records. Each call requires a capability that the manifest requests.
 //!
 //! ```
 //! use bootc_image_plugin_sdk::command::{Command, Plan};
@@ -11,7 +11,7 @@
 //!     fn plan(name: &str, _: &[String]) -> Result<Plan, Failure> {
 //!         let apps = images::list(&["image"], &[("type", "unified"), ("image", "quay.io/example/*")])?;
 //!         let Some([app]) = apps.first().map(Vec::as_slice) else {
-//!             return Err(Failure::failed("no-app", "there is no application of ours on this host"));
+//!             return Err(Failure::failed("no-app", "there is no image of quay.io/example on this host"));
 //!         };
 //!         images::copy_to_storage(Some(app), Some("localhost/example:before"))?;
 //!         Ok(Plan::run([name, app]).with_message(format!("copied {app} first")))
@@ -24,14 +24,14 @@
 use crate::bindings::imports::bootc_image::host::{images, rows, transfers};
 use crate::{Attr, Failure};
 
-/// A row of a list: a cell for each of the columns that were asked for.
+/// A row of a list, with one cell per requested column.
 pub type Row = Vec<String>;
 
-/// Lists images: these columns of those that match each filter, such as `("type", "unified")` or
-/// `("image", "quay.io/example/*")`. Needs the capability `lists-images`. Natively there is no host, and nothing is listed.
+/// Lists the images that match every filter, such as `("type", "unified")` or `("image", "quay.io/example/*")`, with these columns.
+/// Requires the capability `lists-images`. Returns no rows in a native build.
 ///
 /// # Errors
-/// [`Failure::Denied`] if that isn't allowed; [`Failure::Failed`] with the code `usage` for columns and filters that there aren't.
+/// [`Failure::Denied`] if the list is denied. [`Failure::Failed`] with the code `usage` if a column or a filter is unknown.
 pub fn list(columns: &[&str], filter: &[(&str, &str)]) -> Result<Vec<Row>, Failure> {
     if !cfg!(target_arch = "wasm32") {
         return Ok(Vec::new());
@@ -50,7 +50,7 @@ pub fn list(columns: &[&str], filter: &[(&str, &str)]) -> Result<Vec<Row>, Failu
     }
 }
 
-/// The rows of a chunk.
+/// Unpacks the rows of a chunk.
 fn unpacked(chunk: &rows::Chunk, width: usize) -> Vec<Row> {
     let mut start = 0;
     let cells = chunk.ends.iter().map(|&end| {
@@ -62,23 +62,23 @@ fn unpacked(chunk: &rows::Chunk, width: usize) -> Vec<Row> {
     cells.chunks(width.max(1)).map(<[String]>::to_vec).collect()
 }
 
-/// An image that is where it was to be.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Copied {
-    /// Its name there.
+    /// The name of the copy.
     pub name: String,
-    /// Digest of its manifest.
+    /// The digest of the copy's manifest: `sha256:` and 64 hexadecimal digits.
     pub digest: String,
-    /// Its id.
+    /// The ID of the copy.
     pub id: String,
-    /// Whether it was there before.
+    /// Whether the image was there already, so that nothing was copied.
     pub unchanged: bool,
 }
 
 impl Copied {
-    fn of(told: Vec<Attr>) -> Self {
+    fn of(attrs: Vec<Attr>) -> Self {
         let mut copied = Self::default();
-        for Attr { key, value } in told {
+        for Attr { key, value } in attrs {
             match key.as_str() {
                 "name" => copied.name = value,
                 "digest" => copied.digest = value,
@@ -92,14 +92,15 @@ impl Copied {
 }
 
 fn no_host() -> Failure {
-    Failure::failed("no-host", "there is no host to copy images")
+    Failure::failed("no-host", "images can be copied only by the host, and this is a native build")
 }
 
-/// Copies an image of the host to podman's storage: the booted one if none is named, as `localhost/bootc` if no other name is
-/// given. Needs the capability `copies-images`. Natively it fails.
+/// Copies an image of the host to podman's storage. If `source` is none, the booted image is copied. If `target` is none, the copy
+/// is named `localhost/bootc`. Requires the capability `copies-images`. Fails in a native build.
 ///
 /// # Errors
-/// [`Failure::Denied`] if that isn't allowed; then nothing was touched. [`Failure::Failed`].
+/// [`Failure::Denied`] if the copy is denied; nothing was changed then. [`Failure::Failed`] if the copy fails; the name then still
+/// refers to the same image as before.
 pub fn copy_to_storage(source: Option<&str>, target: Option<&str>) -> Result<Copied, Failure> {
     if cfg!(target_arch = "wasm32") {
         transfers::copy_to_storage(source, target).map(Copied::of)
@@ -108,10 +109,10 @@ pub fn copy_to_storage(source: Option<&str>, target: Option<&str>) -> Result<Cop
     }
 }
 
-/// Copies an image of podman's storage to bootc's. Needs the capability `pulls-images`. Natively it fails.
+/// Copies an image from podman's storage to bootc's storage. Requires the capability `pulls-images`. Fails in a native build.
 ///
 /// # Errors
-/// As [`copy_to_storage`].
+/// As for [`copy_to_storage`].
 pub fn pull_from_default_storage(image: &str) -> Result<Copied, Failure> {
     if cfg!(target_arch = "wasm32") {
         transfers::pull_from_default_storage(image).map(Copied::of)

@@ -1,7 +1,7 @@
-//! What a plugin of bootc-image is written with.
+//! The SDK for writing WebAssembly plugins of bootc-image.
 //!
-//! A plugin is a library crate of type `cdylib`, built for `wasm32-unknown-unknown` and turned into a component. It
-//! implements one trait and exports it:
+//! A plugin is a library crate of type `cdylib` that is built for `wasm32-unknown-unknown` and then packaged as a WebAssembly
+//! component. It implements one trait and exports it:
 //!
 //! ```
 //! use bootc_image_plugin_sdk::command::{Command, Plan};
@@ -24,17 +24,17 @@
 //! - [`command`]: plugins that add a subcommand to `bootc-image cmd`
 //! - [`policy`]: plugins that allow or deny operations
 //! - [`format`](mod@format): plugins that add formats of lists
-//! - [`images`]: listing images and having them copied, for those that add subcommands
-//! - [`config`]: the plugin's own settings, and checking them before they are put to use
+//! - [`images`]: listing and copying images, for plugins that add subcommands
+//! - [`config`]: the plugin's own settings, and checking them before they are used
 //! - [`log`]: messages for the administrator
-//! - [`Failure`], [`Denial`], [`Problem`]: how to refuse and how to fail
+//! - [`Failure`], [`Denial`], [`Problem`]: denying and failing
 //!
-//! Everything also compiles natively, where the host is absent: logging does nothing and there are no settings. So the
-//! logic of a plugin is tested with a plain `cargo test`.
+//! Everything also compiles for the build machine, where there is no host: logging does nothing, and there are no settings. The
+//! logic of a plugin can therefore be tested with a plain `cargo test`.
 
 #![warn(missing_docs)]
 
-// The export macros name this crate by its name, also when they expand inside it.
+// The export macros refer to this crate by its name, even if they expand inside it.
 extern crate self as bootc_image_plugin_sdk;
 
 pub mod command;
@@ -49,7 +49,7 @@ mod problems;
 #[doc(hidden)]
 pub mod bindings;
 
-/// The examples of the documentation compile as well as those of this crate.
+/// Compiles the examples of the documentation together with those of this crate.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/wrappers.md")]
 mod pages {}

@@ -1,4 +1,4 @@
-//! Messages for the administrator. They never reach standard output, and count against the plugin's output limit.
+//! Log messages for the administrator. They never reach standard output. They count towards the plugin's output limit.
 
 use std::fmt::Display;
 
@@ -7,39 +7,39 @@ use crate::bindings::imports::bootc_image::host::log as host;
 
 pub use host::Level;
 
-/// The plugin couldn't do its work.
+/// Logs an error: the plugin failed.
 pub fn error(message: impl Display) {
     emit(Level::Error, message, &[]);
 }
 
-/// The work was done, but the administrator should look at something.
+/// Logs a warning: the plugin succeeded, but the administrator should check something.
 pub fn warn(message: impl Display) {
     emit(Level::Warn, message, &[]);
 }
 
-/// What the plugin did.
+/// Logs what the plugin did.
 pub fn info(message: impl Display) {
     emit(Level::Info, message, &[]);
 }
 
-/// How it did it.
+/// Logs how the plugin did it.
 pub fn debug(message: impl Display) {
     emit(Level::Debug, message, &[]);
 }
 
-/// Everything else.
+/// Logs details for debugging.
 pub fn trace(message: impl Display) {
     emit(Level::Trace, message, &[]);
 }
 
-/// Writes one message with details, if its level is kept; else it isn't even put together.
+/// Logs one message with attributes. If its level is not logged, the message is not even formatted.
 pub fn emit(level: Level, message: impl Display, attrs: &[Attr]) {
     if enabled(level) {
         host::emit(level, &message.to_string(), attrs);
     }
 }
 
-/// Whether a message of this level would be kept. Natively never.
+/// Returns whether messages of this level are written to the log. Always `false` in a native build.
 pub fn enabled(level: Level) -> bool {
     cfg!(target_arch = "wasm32") && host::enabled(level)
 }

@@ -9,8 +9,8 @@
 //! impl Policy for OfficeHours {
 //!     fn evaluate(operation: &Operation) -> Result<Verdict, Problem> {
 //!         Ok(match operation.attr("caller.via") {
-//!             Some(_) => Verdict::deny("not-by-sudo", "operators don't change images"),
-//!             None => Verdict::allow("root itself asks"),
+//!             Some(_) => Verdict::deny("not-by-sudo", "operators must not change images"),
+//!             None => Verdict::allow("the caller is not delegated"),
 //!         })
 //!     }
 //! }
@@ -26,33 +26,33 @@ pub use crate::bindings::imports::bootc_image::types::references::Reference;
 pub use operations::Image;
 pub use validate::{Decision, Verdict};
 
-/// What is being judged: a copy of all that the host tells, so that a native test can make one.
+/// The operation that is judged. It is a copy of everything that the host provides, so that native tests can create one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Operation {
-    /// Such as `copy-to-storage` or `cmd pull`; an open set.
+    /// The kind, such as `copy-to-storage` or `cmd pull`. More kinds may be added.
     pub kind: String,
-    /// Of `cmd`: what podman would get after the subcommand.
+    /// For `cmd`: the arguments that podman would get after the subcommand. Empty for all other kinds.
     pub argv: Vec<String>,
-    /// The images that it is about.
+    /// The images that the operation uses.
     pub images: Vec<Image>,
-    /// Names the operation in records: `sha256:` and 64 hexadecimal digits.
+    /// The operation digest, as in the audit record: `sha256:` and 64 hexadecimal digits.
     pub digest: String,
-    /// Everything else, sorted by key; the keys are described with `operations.attrs` in the WIT.
+    /// All attributes, sorted by key. The WIT describes the keys at `operations.attrs`.
     pub attrs: Vec<Attr>,
 }
 
 impl Operation {
-    /// One attribute, none if it isn't known.
+    /// Returns the value of an attribute, or none if it is absent.
     pub fn attr(&self, key: &str) -> Option<&str> {
         self.attrs.iter().find(|attr| attr.key == key).map(|attr| attr.value.as_str())
     }
 
-    /// Whether names have been looked up, so that what will run has its digest.
+    /// Returns whether names are resolved, so that every image that will be used has its digest.
     pub fn resolved(&self) -> bool {
         self.attr("resolved") != Some("false")
     }
 
-    /// The user who asks, none if that can't be told.
+    /// Returns the user ID of the caller, or none if it is unknown. For a delegated caller, it is that of the user who became root.
     pub fn uid(&self) -> Option<u32> {
         self.attr("caller.uid")?.parse().ok()
     }
@@ -70,27 +70,27 @@ impl Operation {
 
 /// A plugin that judges operations. Export it with [`export_policy!`](crate::export_policy).
 pub trait Policy {
-    /// Judges one operation. Called once in the life of an instance; the same operation and the same settings must give the
-    /// same verdict.
+    /// Judges one operation. Called once per instance. The same operation and the same settings must give the same verdict.
     ///
     /// # Errors
-    /// A [`Problem`] if it can't decide, which counts as a denial.
+    /// A [`Problem`] if the policy cannot decide. That denies the operation, unless the administrator listed the plugin under
+    /// `fail-open`.
     fn evaluate(operation: &Operation) -> Result<Verdict, Problem>;
 }
 
 impl Verdict {
-    /// No objection. `reason` is one sentence for a person, or empty.
+    /// Allows the operation. `reason` is one sentence for a person, or empty.
     pub fn allow(reason: impl Into<String>) -> Self {
         Self { decision: Decision::Allow, reason: reason.into(), attrs: Vec::new() }
     }
 
-    /// The operation must not run. `code` is a stable name in kebab case, `message` one sentence for a person.
+    /// Denies the operation. `code` is a stable name in kebab case, `message` one sentence for a person.
     pub fn deny(code: impl Into<String>, message: impl Into<String>) -> Self {
         let denial = Denial { code: code.into(), message: message.into(), hint: None, attrs: Vec::new() };
         Self { decision: Decision::Deny(denial), reason: String::new(), attrs: Vec::new() }
     }
 
-    /// Says what the person can do next, of a denial.
+    /// Sets what the person can do next. It has an effect only on a denial.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         if let Decision::Deny(denial) = &mut self.decision {
@@ -99,7 +99,7 @@ impl Verdict {
         self
     }
 
-    /// A detail for the audit record.
+    /// Adds an attribute for the audit record.
     #[must_use]
     pub fn with_attr(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attrs.push(Attr { key: key.into(), value: value.into() });
@@ -114,14 +114,15 @@ impl<T: Policy> validate::Guest for T {
     }
 }
 
-/// Makes a type that implements [`Policy`](crate::policy::Policy) the plugin of this crate. Once a crate, where the type is in scope.
+/// Exports a type that implements [`Policy`](crate::policy::Policy) as the plugin of this crate. Use it once per crate, where the
+/// type is in scope.
 #[macro_export]
 macro_rules! export_policy {
     ($plugin:ident) => {
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::validator::export_validator!($plugin);
 
-        // Natively nothing is exported, but a type that doesn't fit should be an error there too.
+        // Nothing is exported in a native build, but a type that does not implement the trait must be an error there, too.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn(&$crate::policy::Operation) -> Result<$crate::policy::Verdict, $crate::Problem> =
             <$plugin as $crate::policy::Policy>::evaluate;

@@ -1,24 +1,24 @@
-//! Short ways to refuse and to fail.
+//! Constructors for denials and failures.
 
 use crate::{Denial, Failure, Problem};
 
 impl Failure {
-    /// Refuses. `code` is a stable name in kebab case, `message` one sentence for a person.
+    /// A denial. `code` is a stable name in kebab case, `message` one sentence for a person.
     pub fn denied(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Denied(Denial { code: code.into(), message: message.into(), hint: None, attrs: Vec::new() })
     }
 
-    /// Fails. `code` is a stable name in kebab case, `message` one sentence for a person.
+    /// A failure. `code` is a stable name in kebab case, `message` one sentence for a person.
     pub fn failed(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Failed(Problem { code: code.into(), message: message.into(), hint: None, attrs: Vec::new() })
     }
 
-    /// Fails because the arguments make no sense.
+    /// A failure because of a usage error.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::failed("usage", message)
     }
 
-    /// Says what the person can do next.
+    /// Sets what the person can do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         match &mut self {

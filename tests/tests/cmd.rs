@@ -216,8 +216,8 @@ fn the_status_says_whose_code_it_is() {
     }
     for (bad, why) in [
         ("7", "Bad file descriptor"),
-        ("1", "it must be 3 or more"),
-        ("-1", "it must be 3"),
+        ("1", "the number must be 3 or more"),
+        ("-1", "the number must be 3"),
         ("x", "invalid value"),
     ] {
         let output =
@@ -258,7 +258,7 @@ fn an_allowlist_with_one_entry_less_refuses_that_subcommand() {
     let pinned = format!("127.0.0.1:5000/lab/app@{}", world.facts().app1.digest);
     let enter = || with_plugins(&world, "allowlist-without-pull").registry(true);
     let output = with_marking_podman(enter()).run(&["bootc-image", "cmd", "pull", &pinned]);
-    refused(&output, "`pull` isn't an allowed podman image subcommand");
+    refused(&output, "the podman image subcommand `pull` is not allowed");
     assert!(!podman_ran(&world));
     enter().run(&["bootc-image", "cmd", "list"]).ok();
 }

@@ -141,11 +141,11 @@ fn help_offers_formats_and_loads_nothing() {
         .run(&["bootc-image", "list", "--help"])
         .ok()
         .stdout;
-    assert!(help.contains("  csv  Comma-separated values, with a header [csv-format]\n"), "{help}");
+    assert!(help.contains("  csv  Comma-separated values with a header [csv-format]\n"), "{help}");
     let output = ship_in_image(world.enter(), "csv-format").run(&["bootc-image", "list", "--format", "cvs"]);
     let output = output.exits(2);
     assert!(output.stderr.contains("there is no format \"cvs\""), "{output:#?}");
-    assert!(output.stderr.contains("there are: table, json, csv"), "{output:#?}");
+    assert!(output.stderr.contains("available formats: table, json, csv"), "{output:#?}");
     assert_eq!(output.stdout, "");
 }
 
@@ -245,7 +245,7 @@ fn a_list_that_cant_be_delivered_is_an_error_whoever_formats_it() {
     let world = World::new();
     let output = ship_in_image(world.enter(), "csv-format").sh("bootc-image list --format csv >/dev/full");
     let output = output.exits(1);
-    assert!(output.stderr.starts_with("error: can't write to standard output: "), "{output:#?}");
+    assert!(output.stderr.starts_with("error: cannot write to standard output: "), "{output:#?}");
 }
 
 #[test]
@@ -265,10 +265,9 @@ fn a_template_makes_a_line_of_every_image() {
     }
     let typo = run("{{ imgae }}").exits(2);
     assert_eq!(typo.stdout, "", "nobody takes a table for what was wanted");
-    let reason =
-        "the template has a variable \"imgae\", and an image has none; an image has: image, image_type,";
+    let reason = "the template uses the unknown variable \"imgae\"; known variables: image, image_type,";
     assert!(typo.stderr.contains(reason), "{typo:#?}");
-    // A template can't do more than any guest.
+    // A template has the same limits as any plugin.
     let endless = run("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}");
     let stderr = endless.exits(79).stderr;
     assert!(stderr.contains("took more than 2 s of processor time") || stderr.contains(LATE), "{stderr}");
@@ -287,7 +286,7 @@ fn a_template_can_be_set_and_is_checked() {
     let none = with("").run(&["bootc-image", "list", "--format", "template"]).exits(2);
     assert!(none.stderr.contains("no template is given; write --format template="), "{none:#?}");
     let doctor = with("template = '{{ image'").run(&["bootc-image", "plugin", "doctor"]);
-    assert!(doctor.stdout.contains("the template can't be used"), "{doctor:#?}");
+    assert!(doctor.stdout.contains("the template cannot be used"), "{doctor:#?}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
         let expected = format!(": {of_site} hides {of_image}, {lost}\n  fix: {fix}\n");
         assert!(output.stdout.ends_with(&expected), "{output:#?}");
     }
-    assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "nothing is wrong\n");
+    assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "no problems found\n");
     let holds =
         "and all that it says holds: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
     let output = enter(guard).run(PLUGINS).ok();
@@ -109,7 +109,7 @@ fn a_policy_that_was_approved_and_is_gone_is_missed_at_every_act() {
     assert_eq!(output.stdout, format!("Revoked: policy-does, removed {OWN_GRANT}\n"));
     assert_eq!(output.stderr, "");
     assert!(!world.enter().run(COPY).ok().stderr.contains("policy-does"));
-    assert_eq!(world.enter().run(DOCTOR).ok().stdout, "nothing is wrong\n");
+    assert_eq!(world.enter().run(DOCTOR).ok().stdout, "no problems found\n");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
     let mandatory = ["bootc-image", "plugin", "approve", "--mandatory", "policy-does"];
     let output = enter().run(&mandatory).ok();
     assert!(
-        output.stdout.ends_with("It is mandatory: without it everything is denied.\n")
+        output.stdout.ends_with("This policy is mandatory: without it, operations are denied.\n")
             && !output.stderr.contains("--mandatory"),
         "{output:#?}"
     );
@@ -129,7 +129,7 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
     let written = std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap();
     assert!(written.contains("mandatory = true\n"), "{written}");
     let shown = enter().run(&["bootc-image", "plugin", "show", "policy-does"]).ok().stdout;
-    assert!(shown.contains("mandatory   without it everything is denied\n"), "{shown}");
+    assert!(shown.contains("mandatory   without this policy, operations are denied\n"), "{shown}");
     assert_eq!(of_list(&enter().run(PLUGINS).ok().json(), "policy-does", "mandatory"), true);
     let table = enter().run(&["bootc-image", "plugin", "list"]).ok().stdout;
     assert!(table.contains("mandatory policy"), "{table}");
@@ -228,7 +228,7 @@ fn with_a_configuration_that_cant_be_read_nothing_acts_and_what_looks_still_look
         assert!(output.stdout.contains("127.0.0.1:5000/lab/app:1"), "{output:#?}");
         for (command, shows) in [
             ("plugin list", "podman-allowlist"),
-            ("plugin show policy-does", "state       enabled"),
+            ("plugin show policy-does", "status      enabled"),
             ("completion bash", "_bootc"),
             ("list --help", "Usage:"),
         ] {
@@ -264,7 +264,7 @@ fn with_a_grant_that_cant_be_read_nothing_acts_and_what_looks_still_looks() {
     let why = format!("{bad}: line 2: `plgin`: unknown key");
     for (command, code, shows) in [
         (PLUGINS, 78, "policy-does"),
-        (&["bootc-image", "plugin", "show", "policy-does"], 78, "state       enabled"),
+        (&["bootc-image", "plugin", "show", "policy-does"], 78, "status      enabled"),
         (DOCTOR, 78, "mend that first"),
         (LIST, 0, "127.0.0.1:5000/lab/app:1"),
     ] {

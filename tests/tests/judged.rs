@@ -113,7 +113,7 @@ fn a_policy_that_cant_be_asked_passes_no_test() {
     let run = |enter: Enter, expected: &str| enter.file("/tmp/cases.toml", cases(expected)).run(&TEST);
     let unapproved = || install(world.enter(), "policy-does", "/etc/bootc-image/plugins");
     let output = run(unapproved(), "expect = \"deny\"\nby = \"policy-does\"\n").exits(1);
-    assert!(output.stdout.contains("policy-does couldn't be asked: "), "{output:#?}");
+    assert!(output.stdout.contains("policy-does gave no verdict: "), "{output:#?}");
     // That it can't be asked may be what is expected.
     let failed = "expect = \"deny\"\nby = \"policy-does\"\ncode = \"policy-failed\"\n";
     run(unapproved(), failed).ok();
@@ -124,7 +124,7 @@ fn a_policy_that_cant_be_asked_passes_no_test() {
         let enter = install_in_image(world.enter(), "policy-does");
         run(enter.file("/usr/lib/bootc-image/config.d/50-test.toml", open), "expect = \"allow\"\n")
     };
-    assert!(may_fail().exits(1).stdout.contains("policy-does couldn't be asked: "));
+    assert!(may_fail().exits(1).stdout.contains("policy-does gave no verdict: "));
 }
 
 /// The report as it was given: with `--sysroot` the policies of the wrong system were tested.

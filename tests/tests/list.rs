@@ -428,7 +428,7 @@ fn a_full_or_closed_stdout_is_an_error_and_not_a_panic() {
         ),
     ] {
         let output = world.enter().sh(script).exits(1);
-        assert!(output.stderr.starts_with("error: can't write to standard output"), "{script}: {output:#?}");
+        assert!(output.stderr.starts_with("error: cannot write to standard output"), "{script}: {output:#?}");
         assert!(output.stderr.contains(why) && !output.stderr.contains("panic"), "{script}: {output:#?}");
     }
     world.enter().sh("bootc-image list >/dev/null 2>&-").ok();

@@ -54,7 +54,7 @@ fn names_are_given_and_taken_but_for_those_that_are_needed() {
     cmd(&world, &["untag", "app:stable", "Quay.io/x/cap:1"]).ok();
     assert!(!oracle::podman_names(&world, Store::Bootc).contains(&"Quay.io/x/cap:1".to_owned()));
     let usage = cmd(&world, &["untag", "app:stable"]).exits(2);
-    assert!(usage.stderr.contains("would take all names from the image"), "{usage:#?}");
+    assert!(usage.stderr.contains("would remove all names from the image"), "{usage:#?}");
     // The bound image is what the host starts: its name stays with it.
     let app2 = &world.facts().app2.id;
     for words in [&["tag", app2, APP][..], &["untag", APP, APP]] {
@@ -202,8 +202,12 @@ fn help_is_that_of_the_manifest_and_the_tables() {
         );
         let help = cmd(&world, &[name, "--help"]).ok().stdout;
         assert!(help.contains(&format!("Usage: bootc-image cmd {name} ")), "{help}");
-        assert!(help.contains("Owned by plugin podman-maintenance."), "{help}");
+        assert!(help.contains("Provided by plugin podman-maintenance."), "{help}");
     }
     let save = cmd(&world, &["save", "--help"]).ok().stdout;
-    assert!(save.contains("-o, --output VALUE") && !save.contains("Refused"), "{save}");
+    assert!(
+        save.contains("-o, --output VALUE")
+            && !save.contains("denied because the plugin has not been granted"),
+        "{save}"
+    );
 }

@@ -30,7 +30,7 @@ fn the_example_judges_real_copies() {
         .enabled(world.enter(), &registry("quay.io"))
         .sh("bootc-image copy-to-storage || echo $?; bootc-image list")
         .ok();
-    let reason = "denied: policy one-registry: images come from one registry only, and this isn't it (see the setting registry of one-registry)";
+    let reason = "denied: policy one-registry: this image is not from the only allowed registry (change the setting registry of one-registry to allow another registry)";
     assert!(denied.stderr.contains(reason), "{denied:#?}");
     assert!(denied.stdout.starts_with("77\n") && !denied.stdout.contains("localhost/bootc"), "{denied:#?}");
     let said = &world.record().into_iter().find(|line| line.to_string().contains("other-registry")).unwrap();
@@ -59,10 +59,7 @@ fn a_library_in_rust_judges() {
     let enter = |settings: &str| extension.enabled(world.enter().registry(true), settings);
     let pull = "bootc-image cmd pull 127.0.0.1:5000/lab/app:1";
     let denied = enter("").sh(&format!("bootc-image copy-to-storage; {pull} || echo $?")).ok();
-    assert!(
-        denied.stderr.contains("denied: policy vendor: what is fetched must be named by its digest"),
-        "{denied:#?}"
-    );
+    assert!(denied.stderr.contains("denied: policy vendor: images must be fetched by digest"), "{denied:#?}");
     assert!(denied.stdout.ends_with("77\n"), "{denied:#?}");
     enter("[settings.vendor]\ntrusted = \"lab/app\"\n").sh(pull).ok();
 }
@@ -137,9 +134,9 @@ fn nothing_native_runs_until_it_is_approved_and_enabled() {
     };
     let component = extension.grant().replace("kind = \"native\"\n", "");
     let installed = || extension.install(world.enter());
-    assert_eq!(state(installed()), "held: native extensions are off on this host");
-    assert_eq!(state(installed().file(CONFIG, ENABLED)), "held: nobody has approved it");
-    let reason = format!("held: {GRANT} doesn't say kind = \"native\", and it is native code");
+    assert_eq!(state(installed()), "disabled: native extensions are off on this host");
+    assert_eq!(state(installed().file(CONFIG, ENABLED)), "disabled: nobody has approved it");
+    let reason = format!("disabled: {GRANT} doesn't say kind = \"native\", and it is native code");
     assert_eq!(state(installed().file(GRANT, component)), reason);
     assert_eq!(state(installed().file(GRANT, extension.grant())), "enabled: ");
     // What was changed since is told before it is asked.
@@ -147,7 +144,7 @@ fn nothing_native_runs_until_it_is_approved_and_enabled() {
     let changed = state(installed().file(&library, "changed"));
     assert!(changed.starts_with("broken: extension.so has the digest "), "{changed}");
     let off = installed().file(CONFIG, "");
-    assert_eq!(state(off), "held: native extensions are off on this host");
+    assert_eq!(state(off), "disabled: native extensions are off on this host");
     // A policy that is held denies, and no process is started for it.
     let held = world.enter().sh("bootc-image copy-to-storage || echo $?").ok();
     assert!(held.stdout == "77\n" && held.stderr.contains("native extensions are off"), "{held:#?}");
@@ -167,13 +164,16 @@ fn who_approves_native_code_is_told_what_that_means() {
     let approved = enter()
         .sh("bootc-image plugin approve one-registry && cat /etc/bootc-image/grants.d/one-registry.toml")
         .ok();
-    assert!(approved.stdout.contains("It is native code and runs with full authority."), "{approved:#?}");
+    assert!(
+        approved.stdout.contains("This plugin is native code: it runs with full authority."),
+        "{approved:#?}"
+    );
     assert!(approved.stdout.contains("kind = \"native\""), "{approved:#?}");
     let record = world.record();
     let approval = record.iter().find(|line| line.to_string().contains("approve-plugin")).unwrap();
     assert!(approval.to_string().contains("\"native\":true"), "{approval}");
     let well = world.enter().sh("bootc-image plugin doctor && bootc-image plugin list").ok().stdout;
-    assert!(well.starts_with("nothing is wrong"), "{well}");
+    assert!(well.starts_with("no problems found"), "{well}");
     assert!(well.contains("native policy"), "{well}");
 }
 

@@ -488,7 +488,7 @@ expect = "allow"
     let lines: Vec<&str> = output.stdout.lines().collect();
     assert_eq!(lines[0], "ok      ours");
     assert!(
-        lines.contains(&"FAILED  wrong (case 5)") && lines.contains(&"4 of 5 as expected"),
+        lines.contains(&"FAILED  wrong (case 5)") && lines.contains(&"4 of 5 cases passed"),
         "{output:#?}"
     );
     let good = enter().file("/tmp/cases.toml", cases.rsplit_once("[[case]]").unwrap().0);
@@ -499,7 +499,7 @@ expect = "allow"
 fn doctor_finds_what_is_wrong_before_an_operation_does() {
     let world = World::new();
     let well = does(world.enter(), "allow").run(&["bootc-image", "plugin", "doctor"]).ok();
-    assert_eq!(well.stdout, "nothing is wrong\n");
+    assert_eq!(well.stdout, "no problems found\n");
     let configuration = "[settings.policy-does]\ndo = \"allow\"\ncolour = 1\n[settings.gone]\nx = 1\n[policy]\nmandatory = [\"podman-allowlist\"]\n";
     let ill = install(does(world.enter(), "allow"), "wasi-policy", SITE)
         .file(CONFIGURATION, configuration)
@@ -537,7 +537,7 @@ fn plugins_are_listed_whatever_state_they_are_in() {
             ("broken", "broken"),
             ("podman-allowlist", "enabled"),
             ("policy-does", "enabled"),
-            ("wasi-policy", "held")
+            ("wasi-policy", "disabled")
         ]
     );
     let table = enter().run(&["bootc-image", "plugin", "list"]).ok().stdout;

@@ -1,4 +1,4 @@
-//! `docs/cli.md` is what the program says of itself. After a change: `BLESS=1 cargo test --test reference`.
+//! `docs/cli.md` has the help texts of the program. After a change: `BLESS=1 cargo test --test reference`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use bootc_image_tests::World;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
 
 const HEAD: &str = "# Command line\n\n\
-    What `--help` says, command by command. The tests compare this page with the program.\n";
+    The help text of every command, as `--help` prints it. A test compares this page with the program.\n";
 
 #[test]
 fn the_page_is_what_the_program_says() {
@@ -38,7 +38,7 @@ fn the_page_is_what_the_program_says() {
         std::fs::write(PAGE, &page).unwrap();
     }
     let kept = std::fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(kept == page, "docs/cli.md isn't what the program says: BLESS=1 cargo test --test reference");
+    assert!(kept == page, "docs/cli.md is out of date; update it with: BLESS=1 cargo test --test reference");
 }
 
 /// The first words of the lines below a heading.

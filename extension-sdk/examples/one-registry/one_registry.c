@@ -1,4 +1,4 @@
-// A native policy in plain C: images are fetched from one registry only, the one in its setting `registry`.
+// A native policy in plain C: images may be fetched only from the registry in its setting `registry`.
 //
 //     cc -std=c11 -Wall -Wextra -O2 -fPIC -shared -fvisibility=hidden -I../../include -o one_registry.so one_registry.c
 
@@ -23,27 +23,27 @@ static void evaluate(void *state, bootc_image_call *call, const bootc_image_oper
     (void)state;
     bootc_image_text registry;
     int32_t found = host->setting(call, text("registry"), &registry);
-    // Settings are JSON: a string has quotes around it.
+    // Settings are JSON: a string is enclosed in quotes.
     if (found != BOOTC_IMAGE_OK || registry.length < 2 || registry.data[0] != '"') {
-        host->fail(call, text("settings"), text("the setting `registry` names no registry"),
-                   text("settings.one-registry.registry = \"quay.io\" in the configuration"));
+        host->fail(call, text("settings"), text("the setting `registry` is missing or is not a string"),
+                   text("set it in the configuration, for example: settings.one-registry.registry = \"quay.io\""));
         return;
     }
     registry.data += 1;
     registry.length -= 2;
     for (size_t i = 0; i < operation->image_count; i++) {
         const bootc_image_image *image = operation->images[i];
-        // What is read from a registry is fetched. Images in a storage have names of registries, too, and aren't.
+        // Only sources with the transport `docker` are fetched. Images in a storage have registry names, too, but are not fetched.
         if (image->name == NULL || !equal(image->role, text("source")) || !equal(image->name->transport, text("docker")))
             continue;
         if (!equal(image->name->registry, registry)) {
             host->detail(call, text("image"), image->name->canonical);
-            host->deny(call, text("other-registry"), text("images come from one registry only, and this isn't it"),
-                       text("see the setting registry of one-registry"));
+            host->deny(call, text("other-registry"), text("this image is not from the only allowed registry"),
+                       text("change the setting registry of one-registry to allow another registry"));
             return;
         }
     }
-    host->allow(call, text("every image is from the one registry"));
+    host->allow(call, text("every image is from the allowed registry"));
 }
 
 static const bootc_image_extension table = {

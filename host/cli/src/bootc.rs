@@ -1,5 +1,5 @@
-//! Under the name `bootc` (D10.5): `bootc image` is ours, everything else is the real bootc's. The name is never installed;
-//! a site that wants it makes a link.
+//! Running under the name `bootc`: we handle `bootc image` and pass everything else to the real bootc. The name is never
+//! installed; a site that wants it creates a link.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::exit::{self, Failure};
 use crate::start;
 use crate::ui::Ui;
 
-/// The name that we were started under.
+/// The program name under which this applies.
 const NAME: &str = "bootc";
 
-/// What is left of the arguments for us, with our own name in front. Doesn't return if they are the real bootc's.
+/// Returns our own arguments, with the program name in front. Does not return if the arguments are for the real bootc.
 pub(crate) fn ours(mut arguments: Vec<OsString>, core_limit: Rlimit) -> Result<Vec<OsString>, u8> {
     if arguments.first().and_then(|program| Path::new(program).file_name()).is_none_or(|name| name != NAME) {
         return Ok(arguments);

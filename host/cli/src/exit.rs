@@ -1,4 +1,4 @@
-//! From errors to messages and exit codes: the one table (D10.6).
+//! The exit codes, and the only place where an error gets one.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,25 +11,24 @@ use clap::error::ErrorKind;
 
 use crate::ui::Ui;
 
-/// Everything worked.
 pub(crate) const OK: u8 = 0;
-/// It failed, or a part of it.
+/// The operation failed, or a part of it.
 pub(crate) const FAILED: u8 = 1;
-/// The arguments make no sense.
+/// Usage error.
 pub(crate) const USAGE: u8 = 2;
-/// A program that is needed isn't installed.
+/// A required program is not installed.
 pub(crate) const MISSING_PROGRAM: u8 = 69;
-/// Refused.
+/// Denied by a policy or by the host.
 pub(crate) const DENIED: u8 = 77;
-/// The configuration, a plugin or the record can't be used.
+/// The configuration, a plugin or the audit record cannot be used.
 pub(crate) const UNUSABLE: u8 = 78;
 
-/// Printed by the built-in format instead of a plugin's.
+/// The plugin's format failed, and the built-in table was printed instead.
 pub(crate) const PRINTED_INSTEAD: u8 = 79;
-/// Beyond this: the number of the signal that asked us to end.
+/// Added to the number of the signal that ended the program.
 const INTERRUPTED: u8 = 128;
 
-/// What the layers below the core say goes through the core's own table.
+/// Errors of the crates below the core get their kind and hint from the core's error.
 impl From<OsError> for Failure {
     fn from(error: OsError) -> Self {
         Self::Core(error.into())
@@ -42,43 +41,33 @@ impl From<StoresError> for Failure {
     }
 }
 
-/// What can go wrong here, beside the core's errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The core's.
     #[error(transparent)]
     Core(#[from] Error),
-    /// Names and options are text.
-    #[error("argument {0:?} isn't UTF-8 text")]
+    #[error("argument {0:?} is not valid UTF-8")]
     NotUtf8(OsString),
-    /// There is nowhere to write how it ended.
-    #[error("--status-fd {number} can't be used")]
+    #[error("cannot use the file descriptor {number} given with --status-fd")]
     StatusFd {
-        /// The descriptor.
         number: i32,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// How it ended couldn't be told.
-    #[error("can't write to the descriptor of --status-fd")]
+    #[error("cannot write the result to the file descriptor given with --status-fd")]
     Status(#[source] io::Error),
-    /// A table of cases can't be read.
+    /// The file of test cases cannot be used.
     #[error("{0}")]
     Cases(String),
-    /// There is no such format.
     #[error("there is no format {name:?}")]
     Format {
-        /// As typed.
         name: String,
-        /// Those that there are.
+        /// The names of the formats that exist.
         known: String,
     },
-    /// A format was given an argument that it doesn't take.
+    /// The argument of a format is missing, unexpected or invalid.
     #[error("{0}")]
     FormatUsage(String),
-    /// The list couldn't be delivered.
-    #[error("can't write to standard output")]
+    #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }
 
@@ -93,8 +82,8 @@ fn code(kind: Kind) -> u8 {
     }
 }
 
-/// Of several operations: what all that failed have in common. `interrupted` is the code of one that was asked to end, after
-/// which no other was begun.
+/// The exit code of several operations: the one that all failed operations share, or else `FAILED`. `interrupted` is the code of
+/// an operation that a signal ended; no other operation was started after it.
 pub(crate) fn of_several(codes: &[u8], interrupted: Option<u8>) -> u8 {
     if let Some(code) = interrupted {
         return code;
@@ -107,7 +96,7 @@ pub(crate) fn of_several(codes: &[u8], interrupted: Option<u8>) -> u8 {
     }
 }
 
-/// Says what went wrong; returns the exit code.
+/// Prints the error and returns the exit code.
 pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
     match failure {
         Failure::Core(error) => {
@@ -124,15 +113,18 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
             USAGE
         }
         Failure::Format { known, .. } => {
-            ui.error(failure, Some(&format!("there are: {known}")));
+            ui.error(failure, Some(&format!("available formats: {known}")));
             USAGE
         }
         Failure::FormatUsage(_) => {
-            ui.error(failure, Some("see which formats take one with: bootc-image list --help"));
+            ui.error(failure, Some("see which formats take an argument with: bootc-image list --help"));
             USAGE
         }
         Failure::StatusFd { .. } => {
-            ui.error(failure, Some("open it for writing, e.g. with: --status-fd 3 3>FILE"));
+            ui.error(
+                failure,
+                Some("open it for writing in the shell, for example with: --status-fd 3 3>FILE"),
+            );
             USAGE
         }
         Failure::Stdout(_) | Failure::Status(_) => {
@@ -142,7 +134,7 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
     }
 }
 
-/// Help and version are answers and go to stdout; what clap can't make sense of is a usage error.
+/// Help and version go to stdout with exit code 0; everything else that clap reports is a usage error.
 pub(crate) fn of_parser(ui: &Ui, error: &clap::Error) -> u8 {
     let text = error.render().to_string();
     match error.kind() {

@@ -1,4 +1,4 @@
-//! The command line of bootc-image: arguments become a request, the core's report becomes output. Nothing is decided here.
+//! The command line of bootc-image. It turns arguments into a request and the core's report into output; it decides nothing.
 //!
 //! ```text
 //! argv --commands--> Request --core's Pipeline--> Answer --commands--> Ui --> stdout
@@ -36,9 +36,9 @@ use crate::settings::About;
 use crate::status::{Origin, StatusFile};
 use crate::ui::Ui;
 
-/// Runs the program with the plugins that are built into it.
+/// Runs the program with these built-in plugins.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin>) -> ExitCode {
-    // Before anything that may need more stack than the caller leaves us.
+    // First: everything else may need more stack than the caller's limit allows.
     let core_limit = start::leave_no_core_file();
     start(arguments.into_iter().collect(), builtins, core_limit)
 }
@@ -52,7 +52,7 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
     let directory = start::leave_directory();
     children::unblock_signals();
     limits::reset();
-    // The caller's would end up in images: what an archive doesn't name is made with it.
+    // The caller's umask would end up in images: directories that an archive does not list are created with it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -63,7 +63,7 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
         None => run(ui, arguments, builtins, directory).1,
         Some(Err(failure)) => exit::of_error(ui, &failure),
         Some(Ok(status)) => {
-            // The reader of that descriptor learns of every end. If it can't be, a signal is one without a word.
+            // Signals are handled, so that a result is written after one, too. If that fails, nothing is written.
             let _ = children::heed_signals();
             let (origin, code) = run(ui, arguments, builtins, directory);
             match status.write(origin, code) {
@@ -74,13 +74,13 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
     })
 }
 
-/// Runs what was asked for; returns the exit code, and whose it is.
+/// Runs the command; returns the exit code and where it comes from.
 fn run(ui: &Ui, arguments: Arguments, builtins: Vec<Builtin>, directory: Option<PathBuf>) -> (Origin, u8) {
     let mut origin = Origin::Host;
     let about = arguments.command.about();
     let result = settings::resolve(&arguments.global, builtins, directory, about).and_then(
         |(settings, surroundings)| {
-            // It ends with the process: to take a runtime apart, and to wait for its clock, would take a tenth of a millisecond.
+            // Leaked on purpose: dropping the runtimes and stopping their timer takes a tenth of a millisecond.
             let plugins: &PluginSet = Box::leak(Box::new(PluginSet::new(surroundings)));
             let session = Session { ui, settings: &settings, plugins };
             if about == About::Plugins && settings.sysroot.is_some() {

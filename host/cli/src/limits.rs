@@ -1,18 +1,18 @@
-//! The caller's resource limits aren't ours: with few bytes to write the record would be cut off, and a signal would end us
-//! before a word is said.
+//! Replaces the resource limits that the caller set. With a small file size limit, a line of the audit record could be cut off, or a
+//! signal could end the program before it prints an error.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The fewest open files with which everything works.
+/// The smallest limit of open files with which everything works.
 const OPEN_FILES: u64 = 1024;
 
-/// The fewest pending signals: the clock of plugins needs one.
+/// The smallest limit of pending signals: the timer for plugins needs one.
 const SIGNALS: u64 = 64;
 
-/// The smallest stack that is enough for what components may use of it.
+/// The smallest stack that is enough for components.
 const STACK: u64 = 8 << 20;
 
-/// As root, makes them what the host's own services have. What can't be changed stays: whoever isn't root changes nothing.
+/// As root, sets the limits that the host's own services have. Limits that cannot be changed stay; other users change nothing.
 pub(crate) fn reset() {
     if !rustix::process::geteuid().is_root() {
         return;
@@ -21,7 +21,7 @@ pub(crate) fn reset() {
     for resource in [Resource::Fsize, Resource::Cpu, Resource::As, Resource::Data] {
         let given = getrlimit(resource);
         if given != none && setrlimit(resource, none).is_err() {
-            // In a container root may not be allowed more than that.
+            // In a container, root may not be allowed to raise the hard limit.
             let _ = setrlimit(resource, Rlimit { current: given.maximum, ..given });
         }
     }

@@ -4,31 +4,40 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+/// The section of the help that has them, below a command's own options.
+const HEADING: &str = "Global options";
+
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Physical root of another system; its default deployment stands for the booted one
-    #[arg(long, value_name = "DIR", global = true)]
+    /// Use the system whose physical root is DIR, not the running host; its default deployment is treated as the booted one
+    #[arg(long, value_name = "DIR", global = true, help_heading = HEADING)]
     pub(crate) sysroot: Option<PathBuf>,
-    /// Print what would be judged and how, as JSON, and run nothing; what a tag means is asked of its registry
-    #[arg(long, global = true)]
+    /// Show the resolved operation and each verdict as JSON, without running it (tags are still resolved in their registry)
+    #[arg(long, global = true, help_heading = HEADING)]
     pub(crate) dry_run: bool,
-    /// No progress on stderr
-    #[arg(long, short, global = true)]
+    /// Hide progress; errors, warnings and notes are still shown
+    #[arg(long, short, global = true, help_heading = HEADING)]
     pub(crate) quiet: bool,
-    /// Say more on stderr; twice: still more. RUST_LOG has the last word
-    #[arg(long, short, action = ArgAction::Count, global = true)]
+    /// Increase log verbosity (-v info, -vv debug, -vvv trace); RUST_LOG overrides it
+    #[arg(long, short, action = ArgAction::Count, global = true, help_heading = HEADING)]
     pub(crate) verbose: u8,
-    /// How log lines look
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", global = true)]
+    /// Choose the format of log lines on stderr
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT",
+        global = true,
+        help_heading = HEADING
+    )]
     pub(crate) log_format: LogFormat,
 }
 
-/// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Lines for people
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }

@@ -1,4 +1,4 @@
-//! Lists and verdicts as text.
+//! Lists and verdicts as tables and JSON.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
@@ -18,7 +18,6 @@ use crate::exit::{DENIED, Failure, OK, PRINTED_INSTEAD};
 use crate::settings::wants_no_color;
 use crate::ui::Ui;
 
-/// How a list looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Columns for people
@@ -28,16 +27,14 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How a list of images looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ListFormat {
-    /// As we do it.
+    /// A built-in format.
     Own(Format),
-    /// As a plugin does it.
+    /// A plugin's format.
     OfPlugin {
-        /// Name of its format.
         name: String,
-        /// What was typed after `=`.
+        /// The text after `=`.
         argument: Option<String>,
     },
 }
@@ -59,7 +56,7 @@ impl From<&str> for ListFormat {
     }
 }
 
-/// Shows a list, and what is missing from it; returns the exit code.
+/// Prints a list and the errors that made it incomplete; returns the exit code.
 pub(crate) fn listing(
     ui: &Ui,
     plugins: &dyn Formats,
@@ -79,7 +76,7 @@ pub(crate) fn listing(
     })
 }
 
-/// Has a plugin print the list, or prints it as a table if that isn't to be had.
+/// Prints the list with a plugin's format, or as a table if the plugin fails before it printed anything.
 fn formatted(
     ui: &Ui,
     plugins: &dyn Formats,
@@ -105,7 +102,7 @@ fn formatted(
         Ok(())
     })?;
     if outcome.is_err() {
-        // It has failed because of that, and a table in its place is wanted no more.
+        // A signal made the format fail: the user no longer wants a table either.
         children::check_not_asked_to_end()?;
     }
     match outcome {
@@ -169,7 +166,7 @@ struct Judgement<'a> {
     verdicts: &'a [Verdict],
 }
 
-/// Shows what was judged and how; returns the exit code.
+/// Prints the canonical form of an operation and its verdicts; returns the exit code.
 pub(crate) fn judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
     let frozen =
         serde_json::from_str(judged.frozen().json()).map_err(|error| Failure::Stdout(error.into()))?;
@@ -222,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cant_drive_the_terminal() {
+    fn a_name_cannot_control_the_terminal() {
         let shown = rendered(table, &["\u{1b}[2Jevil\u{202e}x"]);
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
     }
 
     #[test]
-    fn json_is_bootcs_and_ends_in_a_newline() {
+    fn json_is_the_same_as_bootcs_and_ends_in_a_newline() {
         let json_rows = |rows: &[ImageRow], out: &mut dyn Write| json(rows, out);
         assert_eq!(
             rendered(json_rows, &["docker://quay.io/a:1"]),

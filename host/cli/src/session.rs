@@ -1,4 +1,4 @@
-//! One run of the program: what it was started with, and the way to the pipeline.
+//! What every command needs, and how it runs a request.
 
 use bootc_image_core::audit::Recorder;
 use bootc_image_core::context::Context;
@@ -11,24 +11,19 @@ use bootc_image_stores::host::Host;
 use crate::exit::Failure;
 use crate::ui::Ui;
 
-/// What every command gets.
 #[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
-    /// Where it speaks.
     pub(crate) ui: &'a Ui,
-    /// What the outside says.
     pub(crate) settings: &'a Settings,
-    /// The plugins that there are.
     pub(crate) plugins: &'a PluginSet,
 }
 
 impl Session<'_> {
-    /// The only way to do anything.
+    /// Runs a request. Commands have no other way to act.
     pub(crate) fn run(&self, request: &Request) -> Result<Answer, Failure> {
         self.with_pipeline(|pipeline| Ok(pipeline.run(request)?))
     }
 
-    /// Puts the pipeline together.
     pub(crate) fn with_pipeline<T>(&self, work: impl FnOnce(&Pipeline<'_>) -> T) -> T {
         let Self { ui, settings, plugins } = *self;
         let recorder = Recorder::new(settings.state.join("audit"));

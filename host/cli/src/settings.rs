@@ -1,4 +1,4 @@
-//! What the environment says, read once.
+//! Reads the environment, once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use bootc_image_stores::sysroot;
 use crate::exit::Failure;
 use crate::options::Global;
 
-/// How long to wait for somebody else's lock in order to read.
+/// How long a read waits for another process's lock.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
-/// How long to wait for somebody who copies.
+/// How long a change waits for another process that copies.
 const CHANGE_LIMIT: Duration = Duration::from_secs(600);
-/// Where is kept what must last: the audit record, and what has been copied.
+/// The directory of the audit record and of the list of copies.
 pub(crate) const STATE: &str = "/var/lib/bootc-image";
 
-/// `directory` is the one in which the caller started us.
+/// `directory` is the caller's working directory.
 pub(crate) fn resolve(
     global: &Global,
     builtins: Vec<Builtin>,
@@ -34,13 +34,13 @@ pub(crate) fn resolve(
     let sysroot = global.sysroot.as_deref().map(|path| absolute(path, directory.as_deref())).transpose()?;
     let subject = subject();
     let (places, sysroot) = match sysroot {
-        // What is judged there is judged as on that system itself. A delegated caller may have made it.
+        // Plugins of that system are judged as on that system itself. Delegated callers cannot do that: they may have created it.
         Some(sysroot) if about == About::Plugins && subject.delegation.is_none() => {
             (places_of(&sysroot)?, None)
         }
         sysroot => (Places::of_system(if root { None } else { user() }), sysroot),
     };
-    // What acts is refused if it isn't whole.
+    // If it is broken, the pipeline refuses every operation that changes something.
     let configuration = Configuration::read(&places);
     let settings = Settings {
         place: place(),
@@ -60,26 +60,26 @@ pub(crate) fn resolve(
     Ok((settings, Surroundings { builtins, places, configuration, programs }))
 }
 
-/// Which log lines `RUST_LOG` asks for.
+/// The log filter in `RUST_LOG`.
 pub(crate) fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG").ok()
 }
 
-/// Whether `NO_COLOR` asks for text without colours.
+/// Whether `NO_COLOR` is set.
 pub(crate) fn wants_no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// What a command looks at.
+/// The subject of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum About {
     /// Images, with the plugins of the running system.
     Images,
-    /// Plugins: with `--sysroot` those of that system.
+    /// Plugins, with `--sysroot` those of that system.
     Plugins,
 }
 
-/// Where the plugins of another system are: those of the deployment that would be started next.
+/// The plugin directories of another system's default deployment, the one that would be booted next.
 fn places_of(sysroot: &str) -> Result<Places, Failure> {
     let physical = RootDir::open(sysroot).map_err(Error::io("open", sysroot))?;
     let deployment = sysroot::default(&physical)?;
@@ -89,7 +89,7 @@ fn places_of(sysroot: &str) -> Result<Places, Failure> {
     Ok(Places::of_other_system(&root, &etc, &physical.path(deployment.stateroot().join("var"))))
 }
 
-/// The user's own directories. As root nothing of the caller's world counts (D5.3): this isn't asked then.
+/// The user's own directories. Not used for root, who must not be affected by files or variables of a caller.
 fn user() -> Option<(u32, PathBuf, PathBuf)> {
     let directory = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = directory("HOME");
@@ -98,7 +98,7 @@ fn user() -> Option<(u32, PathBuf, PathBuf)> {
     Some((rustix::process::geteuid().as_raw(), data, configuration))
 }
 
-/// Whoever is root on another's behalf doesn't choose where root's credentials are sent.
+/// A delegated caller must not choose the proxy to which root's credentials are sent.
 fn proxies(subject: &Subject) -> Vec<(&'static str, std::ffi::OsString)> {
     let passed = PROXY_VARIABLES.iter().filter(|_| subject.delegation.is_none());
     passed.filter_map(|&name| Some((name, std::env::var_os(name)?))).collect()
@@ -113,7 +113,7 @@ fn absolute(path: &Path, directory: Option<&Path>) -> Result<String, Failure> {
     path.into_os_string().into_string().map_err(Failure::NotUtf8)
 }
 
-/// What a name of the caller's leads to: one that doesn't begin at the root begins in the caller's directory, which we have left.
+/// Resolves a relative path against the caller's working directory, which the program has left.
 pub(crate) fn from_directory(path: &Path, directory: Option<&Path>) -> Result<PathBuf, Failure> {
     match directory {
         _ if path.is_absolute() => Ok(path.to_owned()),
@@ -122,7 +122,7 @@ pub(crate) fn from_directory(path: &Path, directory: Option<&Path>) -> Result<Pa
     }
 }
 
-/// The signs that bootc goes by.
+/// Checks the same files and variables as bootc.
 fn place() -> Place {
     let named = std::env::var_os("container").is_some_and(|value| !value.is_empty());
     if named || Path::new("/run/.containerenv").exists() || Path::new("/.dockerenv").exists() {
@@ -134,19 +134,20 @@ fn place() -> Place {
     }
 }
 
-/// A composefs host has no ostree, and nobody to say that it was booted.
+/// A composefs host has no `/run/ostree-booted`.
 fn is_composefs_host() -> bool {
     let text = |path| std::fs::read_to_string(path).unwrap_or_default();
     Path::new("/sysroot/composefs").is_dir()
         && (boots_composefs(&text("/proc/cmdline")) || mounts_composefs(&text("/proc/self/mountinfo")))
 }
 
-/// `composefs=ID`, or `composefs=?ID` where the kernel needn't verify it.
+/// `composefs=ID`, or `composefs=?ID` if verification is optional.
 fn boots_composefs(command_line: &str) -> bool {
     command_line.split_ascii_whitespace().any(|argument| argument.starts_with("composefs="))
 }
 
-/// After a soft reboot only what is mounted on `/` tells: `composefs:ID`, or `transient:composefs=ID`.
+/// After a soft reboot the kernel arguments are outdated, and the source of `/` counts: `composefs:ID`, or
+/// `transient:composefs=ID`.
 fn mounts_composefs(mounts: &str) -> bool {
     let root = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/"));
     let source = root.and_then(|line| line.split_once(" - ")).and_then(|(_, rest)| rest.split(' ').nth(1));
@@ -154,7 +155,7 @@ fn mounts_composefs(mounts: &str) -> bool {
         .is_some_and(|source| source.starts_with("composefs:") || source.starts_with("transient:composefs="))
 }
 
-/// Where users are: image-based hosts have those of their image in the second.
+/// The files of user accounts. Image-based hosts have the accounts of their image in the second.
 const USERS: [&str; 2] = ["/etc/passwd", "/usr/lib/passwd"];
 
 fn subject() -> Subject {
@@ -170,19 +171,19 @@ fn subject() -> Subject {
         doas_user,
         users,
     };
-    // Most callers claim nothing that it could contradict.
+    // Read only if a variable names another user: it is needed to check that claim.
     if caller.is_claimed() {
         caller.login_uid = login_uid();
     }
     Subject::of_caller(&caller)
 }
 
-/// A variable as text. Bytes that aren't text are kept as something that is set, but means nobody.
+/// A variable as text. Invalid UTF-8 counts as set, but matches no user.
 fn text(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// As installed, then as built: beside us.
+/// The directories of our helper programs: as installed, then as built (beside this program).
 fn own_programs() -> Vec<PathBuf> {
     let Ok(program) = std::env::current_exe() else { return Vec::new() };
     let directory = program.parent().unwrap_or(Path::new("/"));
@@ -210,7 +211,7 @@ mod tests {
         for (source, expected) in [
             ("composefs:abc", true),
             ("transient:composefs=abc", true),
-            // As ostree mounts it, which is another thing.
+            // ostree's own use of composefs.
             ("composefs", false),
             ("/dev/vda1", false),
         ] {

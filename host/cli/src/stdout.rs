@@ -1,15 +1,15 @@
-//! Whether stdout was open when the program was started. Rust's runtime opens `/dev/null` in the place of a closed one before
-//! `main`, and a list written there would be lost without a word (D11.4).
+//! Whether stdout was open when the program was started. Before `main`, Rust's runtime replaces a closed stdout with `/dev/null`.
+//! A list written there would be lost without an error.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// The C runtime calls what stands in this section before Rust's own runtime starts.
+/// The C runtime calls the functions in this section before Rust's runtime starts.
 #[allow(unsafe_code)]
 #[used]
-// SAFETY: the section holds pointers to functions of this type, and `look` needs nothing to be initialised.
+// SAFETY: the section holds pointers to functions of this type, and `look` needs no initialised runtime.
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 

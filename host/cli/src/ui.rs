@@ -1,4 +1,4 @@
-//! The only door to the terminal: stdout is data, stderr is talk.
+//! All output goes through here: data to stdout, messages to stderr.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -20,18 +20,17 @@ use crate::options::LogFormat;
 use crate::stdout;
 use crate::streams::Stoppable;
 
-/// What is said where there is no terminal: how far it is, every so many bytes.
-const SAY_EVERY: u64 = 256 << 20;
+/// Without a terminal, progress is printed once per this many bytes.
+const REPORT_EVERY: u64 = 256 << 20;
 
-/// Says things.
 pub(crate) struct Ui {
     quiet: bool,
-    /// On a terminal, how far the current step is.
+    /// Progress of the current step, on a terminal.
     bar: ProgressBar,
-    /// Elsewhere, how far it was when that was said.
-    said: Cell<u64>,
-    /// Whether stderr could be written so far; if not there is nobody left to tell.
-    deaf: Cell<bool>,
+    /// Bytes of the current step that were reported last, without a terminal.
+    reported: Cell<u64>,
+    /// Whether writing to stderr failed; then nothing more is written to it.
+    stderr_failed: Cell<bool>,
 }
 
 impl Ui {
@@ -41,10 +40,9 @@ impl Ui {
         } else {
             ProgressBar::no_length().with_style(bar_style())
         };
-        Self { quiet, bar, said: Cell::new(0), deaf: Cell::new(false) }
+        Self { quiet, bar, reported: Cell::new(0), stderr_failed: Cell::new(false) }
     }
 
-    /// Runs the program's body; what it returns becomes the exit code.
     pub(crate) fn finish(&self, body: impl FnOnce(&Self) -> u8) -> ExitCode {
         ExitCode::from(body(self))
     }
@@ -54,7 +52,7 @@ impl Ui {
         stdout::check_open().map_err(Failure::Stdout)?;
         let mut out = io::BufWriter::new(Stoppable::stdout());
         let written = write(&mut out).and_then(|()| out.flush());
-        // What is left of it isn't written when the buffer is dropped.
+        // Taken apart, so that dropping the buffer does not try to write the rest.
         drop(out.into_parts());
         written.map_err(|error| match children::check_not_asked_to_end() {
             Err(interrupted) => interrupted.into(),
@@ -62,12 +60,12 @@ impl Ui {
         })
     }
 
-    /// Writes a text that was asked for to stdout.
+    /// Writes text to stdout.
     pub(crate) fn text(&self, text: &str) -> Result<u8, Failure> {
         self.data(|out| out.write_all(text.as_bytes())).map(|()| OK)
     }
 
-    /// An error with its causes, and what to do next.
+    /// Prints an error with its causes, and a hint what to do next.
     pub(crate) fn error(&self, error: &dyn Error, hint: Option<&str>) {
         self.line(&format!("error: {}", with_causes(error)));
         if let Some(hint) = hint {
@@ -75,24 +73,24 @@ impl Ui {
         }
     }
 
-    /// Something that went differently than it was asked for.
+    /// Prints a warning, and what was done instead.
     pub(crate) fn warning(&self, warning: &dyn Error, instead: &str) {
         self.line(&format!("warning: {}; {instead}", with_causes(warning)));
     }
 
-    /// A part of the answer that is missing.
+    /// Prints an error that makes the answer incomplete; returns the exit code.
     pub(crate) fn problem(&self, error: &dyn Error, hint: Option<&str>) -> u8 {
         self.error(error, hint);
         FAILED
     }
 
-    /// A refusal: one line, the last, so that it can be told from podman's own words (D10.6).
+    /// Prints a denial as one last line, whose prefix distinguishes it from podman's own messages.
     pub(crate) fn denied(&self, error: &dyn Error, hint: Option<&str>) {
         let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         self.line(&format!("bootc-image: denied: {}{hint}", with_causes(error)));
     }
 
-    /// Text as it is.
+    /// Prints text without a prefix.
     pub(crate) fn plain(&self, text: &str) {
         self.write(&sanitize::lines(text.trim_end()));
     }
@@ -106,8 +104,8 @@ impl Ui {
 
     fn write(&self, text: &str) {
         self.bar.finish_and_clear();
-        if !self.deaf.get() && Stoppable::stderr().write_all(text.as_bytes()).is_err() {
-            self.deaf.set(true);
+        if !self.stderr_failed.get() && Stoppable::stderr().write_all(text.as_bytes()).is_err() {
+            self.stderr_failed.set(true);
         }
     }
 }
@@ -122,15 +120,15 @@ impl Talk for Ui {
             self.line(message);
         }
         self.bar.reset();
-        self.said.set(0);
+        self.reported.set(0);
     }
 
     fn advance(&self, done: u64, total: u64) {
         if !self.bar.is_hidden() {
             self.bar.set_length(total.max(done));
             self.bar.set_position(done);
-        } else if !self.quiet && done >= self.said.get() + SAY_EVERY {
-            self.said.set(done);
+        } else if !self.quiet && done >= self.reported.get() + REPORT_EVERY {
+            self.reported.set(done);
             let of = if total > done { format!(" of {}", size(total)) } else { String::new() };
             self.line(&format!("  {}{of}", size(done)));
         }
@@ -149,7 +147,7 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("#> ")
 }
 
-/// Log lines, which may have a plugin's text in them, broken as everything else is that is said.
+/// Log lines can contain a plugin's text, so they are wrapped like messages.
 struct LogLines;
 
 impl Write for LogLines {
@@ -170,7 +168,7 @@ impl Write for LogLines {
     }
 }
 
-/// How many columns the terminal has to which is talked, if there is one.
+/// The number of columns of the terminal on stderr, if there is one.
 fn width() -> Option<usize> {
     if !io::stderr().is_terminal() {
         return None;
@@ -179,12 +177,12 @@ fn width() -> Option<usize> {
     Some(usize::from(columns)).filter(|columns| *columns >= NARROWEST)
 }
 
-/// On less nothing can be read anyway.
+/// In a narrower terminal, lines are not wrapped.
 const NARROWEST: usize = 20;
-/// In front of what doesn't fit into one line: only the host begins a line at its start, whatever a plugin's text has in it.
+/// Indents continuation lines: a plugin's text must not produce a line that looks like one of the host's.
 const CONTINUED: &str = "    ";
 
-/// The text in lines of at most so many columns, broken at blanks where that is possible.
+/// Wraps the text to at most `width` columns, at spaces where possible.
 fn continued(text: &str, width: usize) -> String {
     let mut lines = String::new();
     let (mut line, mut columns) = (String::new(), 0);
@@ -208,7 +206,7 @@ fn continued(text: &str, width: usize) -> String {
     lines + line.trim_end()
 }
 
-/// Log lines go to stderr: warnings, with `-v` more, or what `filter` asks for.
+/// Starts logging to stderr: warnings, or more with `-v`, or what `filter` (`RUST_LOG`) selects.
 pub(crate) fn start_logging(verbose: u8, format: LogFormat, filter: Option<String>) {
     let level = match verbose {
         0 => LevelFilter::WARN,
@@ -216,15 +214,15 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat, filter: Option<Strin
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let wanted = filter.and_then(|text| text.parse::<Targets>().ok());
-    let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
+    let selected = filter.and_then(|text| text.parse::<Targets>().ok());
+    let targets = selected.unwrap_or_else(|| Targets::new().with_default(level));
     let registry = tracing_subscriber::registry().with(targets);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false);
     let started = match format {
         LogFormat::Text => registry.with(lines.with_writer(|| LogLines).without_time()).try_init(),
         LogFormat::Json => registry.with(lines.with_writer(Stoppable::stderr).json()).try_init(),
     };
-    // Somebody else's subscriber is as good.
+    // Fails only if a subscriber is installed already, which is fine.
     drop(started);
 }
 

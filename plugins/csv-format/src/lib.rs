@@ -1,10 +1,9 @@
-//! Lists as comma-separated values (RFC 4180, but lines end as everywhere else on the host).
+//! Lists as comma-separated values (RFC 4180, but lines end in a newline only).
 
 use bootc_image_plugin_sdk::format::{Format, List, Row};
 use bootc_image_plugin_sdk::{Problem, export_format};
 use csv::Writer;
 
-/// The plugin.
 pub struct Csv;
 
 impl Format for Csv {
@@ -42,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_part_a_record_is_quoted() {
+    fn separators_in_cells_are_quoted() {
         let list = List { columns: vec!["image".to_owned(), "image_type".to_owned()], ..List::default() };
         let rows: &[&[&str]] = &[&["quay.io/a:1", "host"], &["a,\"b\"\nc", "logical"], &["", ""]];
         let out = String::from_utf8(formatted::<Csv>(&list, rows).unwrap()).unwrap();

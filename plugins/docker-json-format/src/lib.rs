@@ -1,7 +1,7 @@
-//! Lists as `docker image ls --format json` prints them: one JSON object a line, every value a text.
+//! Lists in the format of `docker image ls --format json`: one JSON object per line, all values strings.
 //!
-//! The fields and what they hold are those of Docker's command-line reference ("docker image ls", section "Format the output").
-//! What isn't known is `<none>` where Docker has that, else `N/A`.
+//! The fields and their values are those of Docker's command-line reference ("docker image ls", section "Format the output").
+//! Unknown values are `<none>` where Docker uses that, otherwise `N/A`.
 
 use bootc_image_plugin_sdk::format::{Format, List, Row};
 use bootc_image_plugin_sdk::{Problem, export_format};
@@ -9,10 +9,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The plugin.
 pub struct DockerJson;
 
-/// A line. Docker's fields in Docker's order.
+/// A line, with Docker's fields in Docker's order.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Line<'a> {
@@ -32,7 +31,7 @@ struct Line<'a> {
 
 const NONE: &str = "<none>";
 const UNKNOWN: &str = "N/A";
-/// As many digits of an id as Docker shows.
+/// The number of digits of an ID that Docker shows.
 const SHORT: usize = 12;
 
 impl Format for DockerJson {
@@ -42,12 +41,12 @@ impl Format for DockerJson {
 
     fn row(&mut self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
         let [image, digest, id, size, created] = [0, 1, 2, 3, 4].map(|column| row.cell(column));
-        let (repository, tag) = parted(image);
+        let (repository, tag) = split(image);
         let size = size.parse().map_or_else(|_| UNKNOWN.to_owned(), human);
         let line = Line {
             containers: UNKNOWN,
             created_at: created_at(created),
-            // It would change with every run; Docker's own has no more to offer than the time above.
+            // A relative time would change with every run, and `created_at` has the same information.
             created_since: UNKNOWN,
             digest: or(digest, NONE),
             id: or(id.get(..SHORT).unwrap_or(id), NONE),
@@ -77,8 +76,8 @@ fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     if text.is_empty() { otherwise } else { text }
 }
 
-/// Repository and tag. A name with a digest has no tag, unless one is written.
-fn parted(image: &str) -> (&str, &str) {
+/// Splits a name into repository and tag. A name with a digest may have no tag.
+fn split(image: &str) -> (&str, &str) {
     let name = image.split_once('@').map_or(image, |(name, _)| name);
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
@@ -93,7 +92,7 @@ fn created_at(created: &str) -> String {
     format!("{} {:02}:{:02}:{:02} +0000 UTC", time.date(), time.hour(), time.minute(), time.second())
 }
 
-/// A size as Docker writes it: powers of 1,000, three significant digits.
+/// Formats a size like Docker: powers of 1,000, three significant digits.
 fn human(size: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     let mut size = size as f64;

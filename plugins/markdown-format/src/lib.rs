@@ -1,9 +1,8 @@
-//! Lists as tables for Markdown documents, in the form that GitHub and others have added to it.
+//! Lists as tables for Markdown documents, in the syntax of GitHub Flavored Markdown.
 
 use bootc_image_plugin_sdk::format::{Format, List, Row};
 use bootc_image_plugin_sdk::{Problem, export_format};
 
-/// The plugin.
 pub struct Markdown;
 
 impl Format for Markdown {
@@ -33,8 +32,8 @@ fn line<'a>(cells: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"|\n");
 }
 
-/// A text that a reader of Markdown shows as it is: every ASCII punctuation mark may be escaped by a backslash. Those that
-/// names are made of, and that mean nothing within a line, stay.
+/// Escapes a text so that Markdown shows it unchanged: a backslash escapes any ASCII punctuation. The characters that are common in
+/// names and have no meaning within a line are not escaped.
 fn literal(cell: &str) -> String {
     let mut text = String::with_capacity(cell.len());
     for c in cell.chars() {
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_markdown_would_read_is_escaped() {
+    fn characters_with_a_meaning_in_markdown_are_escaped() {
         let list = List { columns: vec!["image".to_owned(), "image_type".to_owned()], ..List::default() };
         let rows: &[&[&str]] = &[&["quay.io/a_b-c:1", "host"], &["a|b*<i>\nc", "logical"]];
         let out = String::from_utf8(formatted::<Markdown>(&list, rows).unwrap()).unwrap();

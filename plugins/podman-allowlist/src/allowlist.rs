@@ -1,16 +1,16 @@
-//! Planning against a list of allowed names. Knows no list itself, so that a test can build a plugin with another one.
+//! Plans subcommands from a list of allowed names. The list is a parameter, so that a test can build a plugin with another list.
 
 use bootc_image_plugin_sdk::Failure;
 use bootc_image_plugin_sdk::command::Plan;
 
-/// Plans `name` with its arguments untouched if `allowed` has it, and refuses it otherwise.
+/// Plans `name` with unchanged arguments if it is in `allowed`, and denies it otherwise.
 pub(crate) fn plan_with(allowed: &[&str], name: &str, args: &[String]) -> Result<Plan, Failure> {
     if !allowed.contains(&name) {
         return Err(Failure::denied(
             "not-in-allowlist",
-            format!("`{name}` isn't an allowed podman image subcommand"),
+            format!("the podman image subcommand `{name}` is not allowed"),
         )
-        .with_hint(format!("allowed: {}", allowed.join(", "))));
+        .with_hint(format!("allowed subcommands: {}", allowed.join(", "))));
     }
     Ok(Plan::run(std::iter::once(name).chain(args.iter().map(String::as_str))))
 }
@@ -36,8 +36,8 @@ mod tests {
             panic!("not denied")
         };
         assert_eq!(denial.code, "not-in-allowlist");
-        assert_eq!(denial.message, "`rm` isn't an allowed podman image subcommand");
-        assert_eq!(denial.hint.as_deref(), Some("allowed: list, pull"));
+        assert_eq!(denial.message, "the podman image subcommand `rm` is not allowed");
+        assert_eq!(denial.hint.as_deref(), Some("allowed subcommands: list, pull"));
     }
 
     #[test]

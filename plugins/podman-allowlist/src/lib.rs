@@ -1,11 +1,11 @@
-//! The allowlist of `bootc-image cmd`. It lives here and nowhere else.
+//! The allowlist of `bootc-image cmd`. The host has no list of its own.
 
 mod allowlist;
 
 use bootc_image_plugin_sdk::command::{Command, Plan};
 use bootc_image_plugin_sdk::{Failure, export_command};
 
-/// The subcommands of `podman image` that may be used on bootc's storage. `plugin.toml` claims the same.
+/// The subcommands of `podman image` that are allowed on bootc's storage. `plugin.toml` lists the same ones.
 const ALLOWED: &[&str] = &["build", "list", "pull", "push"];
 
 struct PodmanAllowlist;

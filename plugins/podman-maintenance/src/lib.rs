@@ -1,30 +1,32 @@
-//! What maintenance of bootc's container storage takes: looking at images, naming them, saving, loading and removing them.
+//! Subcommands for the maintenance of bootc's storage: inspecting, naming, saving, loading and removing images.
 
 use bootc_image_plugin_sdk::command::{Command, Plan};
 use bootc_image_plugin_sdk::{Failure, export_command};
 
-/// The subcommands that `plugin.toml` claims.
+/// The subcommands that `plugin.toml` lists.
 const SUBCOMMANDS: &[&str] =
     &["exists", "history", "inspect", "load", "prune", "rm", "rmi", "save", "tag", "tree", "untag"];
 
-/// The plugin.
 pub struct PodmanMaintenance;
 
 impl Command for PodmanMaintenance {
     fn plan(name: &str, args: &[String]) -> Result<Plan, Failure> {
         if !SUBCOMMANDS.contains(&name) {
-            return Err(Failure::denied("not-maintenance", format!("`{name}` isn't maintenance"))
-                .with_hint(format!("it is: {}", SUBCOMMANDS.join(", "))));
+            return Err(Failure::denied(
+                "not-maintenance",
+                format!("`{name}` is not a subcommand of this plugin"),
+            )
+            .with_hint(format!("subcommands of this plugin: {}", SUBCOMMANDS.join(", "))));
         }
         if name == "untag" && operands(args) == 1 {
-            return Err(Failure::usage("`untag` without a name would take all names from the image")
-                .with_hint("list the names to remove, or remove the image with: bootc-image cmd rm IMAGE"));
+            return Err(Failure::usage("`untag` without a name would remove all names from the image")
+                .with_hint("name what to remove, or remove the image with: bootc-image cmd rm IMAGE"));
         }
         Ok(Plan::run(std::iter::once(name).chain(args.iter().map(String::as_str))))
     }
 }
 
-/// How many of these aren't options; none of `untag` takes a value.
+/// The number of arguments that are not options. No option of `untag` takes a value.
 fn operands(args: &[String]) -> usize {
     let mut all = false;
     args.iter()
@@ -48,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn every_claimed_subcommand_is_planned_as_typed() {
+    fn every_listed_subcommand_is_planned_as_typed() {
         let manifest = include_str!("../plugin.toml");
         let claims = manifest.split("[[command]]").skip(1);
         let claims: Vec<&str> = claims.filter_map(|claim| claim.split('"').nth(1)).collect();

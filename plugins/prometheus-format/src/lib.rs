@@ -1,4 +1,4 @@
-//! Lists as metrics, in Prometheus' text format, for the textfile collector of the node exporter.
+//! Lists as metrics in the Prometheus text format, for the textfile collector of the node exporter.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use bootc_image_plugin_sdk::{Problem, export_format};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The plugin: metrics stand together, so the rows are gone through once for each.
+/// Collects the lines of each metric separately, because the text format requires them to be grouped.
 #[derive(Default)]
 pub struct Prometheus {
     info: String,
@@ -39,9 +39,9 @@ impl Format for Prometheus {
 
     fn end(self, out: &mut Vec<u8>) -> Result<(), Problem> {
         for (name, help, values) in [
-            ("bootc_image_info", "Images of this host; always 1.", self.info),
-            ("bootc_image_size_bytes", "Size of an image, unpacked.", self.size),
-            ("bootc_image_created_timestamp_seconds", "When an image was made.", self.created),
+            ("bootc_image_info", "Images of this host (always 1).", self.info),
+            ("bootc_image_size_bytes", "Unpacked size of an image in bytes.", self.size),
+            ("bootc_image_created_timestamp_seconds", "Time of creation of an image.", self.created),
         ] {
             out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} gauge\n{values}").as_bytes());
         }
@@ -49,7 +49,7 @@ impl Format for Prometheus {
     }
 }
 
-/// The value of a label.
+/// Escapes the value of a label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -63,21 +63,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_stand_together_and_say_what_they_are() {
+    fn metrics_are_grouped_and_described() {
         let rows: &[&[&str]] = &[
             &["host", "docker://quay.io/a:1", "sha256:0", "", "1970-01-01T00:01:00Z"],
             &["unified", "a\"b\\c\n", "", "12", ""],
         ];
         let out = String::from_utf8(formatted::<Prometheus>(&List::default(), rows).unwrap()).unwrap();
         let expected = "\
-# HELP bootc_image_info Images of this host; always 1.
+# HELP bootc_image_info Images of this host (always 1).
 # TYPE bootc_image_info gauge
 bootc_image_info{type=\"host\",image=\"docker://quay.io/a:1\",digest=\"sha256:0\"} 1
 bootc_image_info{type=\"unified\",image=\"a\\\"b\\\\c\\n\",digest=\"\"} 1
-# HELP bootc_image_size_bytes Size of an image, unpacked.
+# HELP bootc_image_size_bytes Unpacked size of an image in bytes.
 # TYPE bootc_image_size_bytes gauge
 bootc_image_size_bytes{type=\"unified\",image=\"a\\\"b\\\\c\\n\"} 12
-# HELP bootc_image_created_timestamp_seconds When an image was made.
+# HELP bootc_image_created_timestamp_seconds Time of creation of an image.
 # TYPE bootc_image_created_timestamp_seconds gauge
 bootc_image_created_timestamp_seconds{type=\"host\",image=\"docker://quay.io/a:1\"} 60
 ";

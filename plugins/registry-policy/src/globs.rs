@@ -1,4 +1,5 @@
-//! Patterns of names: `*` and `?` stay within a part of a path, `**` doesn't, `[...]` is one of several characters.
+//! Patterns of names: `*` and `?` match within one part of a path, `**` matches any number of parts, `[...]` matches one of several
+//! characters.
 
 use std::borrow::Cow;
 
@@ -10,17 +11,18 @@ const OPTIONS: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// A pattern. Settings are read anew for every operation, and most patterns are never compared: they are taken apart only then.
+/// A pattern. It is compiled only when it is compared: settings are parsed for every operation, and most patterns are never
+/// compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Glob<'a> {
-    /// A name.
+    /// A name without wildcards.
     Plain(Cow<'a, str>),
-    /// With wildcards; [`Pattern`] accepts it.
+    /// A pattern with wildcards, which [`Pattern`] accepts.
     Wild(Cow<'a, str>),
 }
 
 impl<'a> Glob<'a> {
-    /// Reads a pattern, or says what is wrong with it.
+    /// Parses a pattern, or returns what is wrong with it.
     pub(crate) fn new(text: Cow<'a, str>) -> Result<Self, String> {
         if text.is_empty() {
             return Err("an empty pattern matches nothing".to_owned());
@@ -31,7 +33,7 @@ impl<'a> Glob<'a> {
         if !is_surely_good(&text)
             && let Err(error) = Pattern::new(&text)
         {
-            return Err(format!("{text:?} isn't a pattern: {}", error.msg));
+            return Err(format!("{text:?} is not a valid pattern: {}", error.msg));
         }
         Ok(Self::Wild(text))
     }
@@ -49,7 +51,7 @@ impl<'a> Glob<'a> {
         }
     }
 
-    /// The whole text that it stands for, if it has no wildcards.
+    /// The name that it matches, if it has no wildcards.
     pub(crate) fn plain(&self) -> Option<&str> {
         match self {
             Self::Plain(plain) => Some(plain),
@@ -64,8 +66,8 @@ impl<'a> Glob<'a> {
     }
 }
 
-/// A pattern with one character for each list of them; the first in a list isn't its end, whatever it is. `stand_in` gets what
-/// stands between the brackets.
+/// Replaces each list of characters in a pattern by one character. `stand_in` gets the text between the brackets and returns that
+/// character. As in the glob syntax, `]` as the first character does not end a list.
 pub(crate) fn without_lists(mut text: &str, stand_in: impl Fn(&str) -> char) -> String {
     let mut without = String::with_capacity(text.len());
     while let Some((before, list)) = text.split_once('[') {
@@ -79,12 +81,12 @@ pub(crate) fn without_lists(mut text: &str, stand_in: impl Fn(&str) -> char) -> 
     without + text
 }
 
-/// Whether a pattern can be told to be good without taking it apart: `**` only as a whole part, and no list of characters.
+/// Whether a pattern is valid for certain, so that it need not be compiled: `**` only as a whole part, and no list of characters.
 fn is_surely_good(text: &str) -> bool {
     !text.contains('[') && text.split('/').all(|part| part == "**" || !part.contains("**"))
 }
 
-/// What stands before and after the only wildcard, if that is one `*`.
+/// The text before and after the wildcard, if the pattern has exactly one, a `*`.
 fn one_star(text: &str) -> Option<(&str, &str)> {
     let (before, after) = text.split_once('*')?;
     (!after.contains('*') && !text.contains(['?', '['])).then_some((before, after))

@@ -1,5 +1,4 @@
-//! JSON that borrows from its text and keeps tables in their order. Settings are read anew for every operation, so that they
-//! are read at all shouldn't show.
+//! JSON that borrows from its text and keeps the order of tables. Settings are parsed for every operation, so parsing must be fast.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +11,7 @@ pub(crate) enum Json<'a> {
     Null,
     Truth(bool),
     Whole(u64),
-    /// A number that settings have no use for.
+    /// A negative number or a fraction, which no setting takes.
     Number,
     Text(Cow<'a, str>),
     List(Vec<Self>),
@@ -20,11 +19,11 @@ pub(crate) enum Json<'a> {
 }
 
 impl Json<'_> {
-    /// What it is, with its article.
+    /// The type of the value with its article, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Null => "nothing",
-            Self::Truth(_) => "true or false",
+            Self::Null => "null",
+            Self::Truth(_) => "a boolean",
             Self::Whole(_) | Self::Number => "a number",
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
@@ -93,7 +92,7 @@ impl<'de> Visitor<'de> for Any {
     }
 }
 
-/// Serde's own way to read a [`Cow`] never borrows.
+/// A key that borrows: Serde's own implementation for [`Cow`] never does.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {

@@ -1,4 +1,4 @@
-//! Which images may be used: by registry, repository, tag and digest, per operation and caller.
+//! A policy that allows or denies images by registry, repository, tag and digest, per operation and caller.
 //!
 //! ```text
 //! JSON --read--> Settings --+
@@ -12,7 +12,7 @@ mod read;
 mod registries;
 mod rules;
 mod settings;
-mod words;
+mod suggest;
 
 use bootc_image_plugin_sdk::config::{self, Settings};
 use bootc_image_plugin_sdk::policy::{Operation, Policy, Verdict};
@@ -39,7 +39,7 @@ export_settings!(RegistryPolicy);
 /// Judges with these settings, the text of a JSON object.
 ///
 /// # Errors
-/// The first thing that is wrong with the settings: whoever can't read them can't decide.
+/// The first problem with the settings: without valid settings, the policy cannot decide.
 pub fn evaluate_with(settings: &str, operation: &Operation) -> Result<Verdict, Problem> {
     match read::settings(settings) {
         Ok(settings) => Ok(rules::judge(&settings, operation)),
@@ -50,9 +50,13 @@ pub fn evaluate_with(settings: &str, operation: &Operation) -> Result<Verdict, P
 fn first(problems: Vec<Problem>) -> Problem {
     let more = problems.len().saturating_sub(1);
     let mut first =
-        problems.into_iter().next().unwrap_or_else(|| config::problem("", "the settings can't be read"));
-    let more = if more == 0 { String::new() } else { format!("; {more} more settings are wrong") };
-    first.hint = Some(format!("correct [settings.registry-policy] in the configuration{more}"));
+        problems.into_iter().next().unwrap_or_else(|| config::problem("", "the settings cannot be read"));
+    let more = match more {
+        0 => String::new(),
+        1 => "; 1 more setting is wrong".to_owned(),
+        more => format!("; {more} more settings are wrong"),
+    };
+    first.hint = Some(format!("fix [settings.registry-policy] in the configuration{more}"));
     first
 }
 
@@ -61,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_has_no_settings_cant_decide() {
+    fn without_settings_the_policy_cannot_decide() {
         let problem = RegistryPolicy::evaluate(&Operation::default()).unwrap_err();
         assert_eq!(problem.code, "bad-setting");
         assert_eq!(problem.message, "`default`: missing; it must be \"allow\" or \"deny\"");
@@ -76,7 +80,7 @@ mod tests {
         let problem = evaluate_with(json, &Operation::default()).unwrap_err();
         assert_eq!(
             problem.hint.as_deref(),
-            Some("correct [settings.registry-policy] in the configuration; 1 more settings are wrong")
+            Some("fix [settings.registry-policy] in the configuration; 1 more setting is wrong")
         );
     }
 }

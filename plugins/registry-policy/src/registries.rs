@@ -1,15 +1,15 @@
-//! Registries: how they are compared, and which patterns of them match nothing, or strangers.
+//! Registries: how they are compared, and which patterns match no registry or registries of other owners.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::globs::{Glob, without_lists};
 
-/// The registry that has several names, and what it is called here.
+/// The name under which Docker Hub is compared; it has several.
 pub(crate) const HUB: &str = "docker.io";
 const OTHER_NAMES_OF_HUB: &[&str] = &["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
-/// As it is compared: in lower case, and with the shortest of the many spellings of an IPv6 address.
+/// The form in which a registry is compared: in lower case, with the shortest spelling of an IPv6 address.
 pub(crate) fn compared(mut text: Cow<'_, str>) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         text.to_mut().make_ascii_lowercase();
@@ -18,55 +18,53 @@ pub(crate) fn compared(mut text: Cow<'_, str>) -> Cow<'_, str> {
     shortest.map_or(text, Cow::Owned)
 }
 
-/// Reads a pattern; an IPv6 address in brackets is no list of characters.
+/// Parses a pattern of registries. An IPv6 address in brackets is not a list of characters.
 pub(crate) fn registry(text: Cow<'_, str>) -> Result<Glob<'_>, String> {
     let text = compared(text);
     check(&text)?;
     let glob = if ipv6(&text).is_some() { Glob::Plain(text) } else { Glob::new(text)? };
     match glob.plain() {
         Some(plain) if !names_registry(plain) => {
-            Err(format!("{plain:?} can't match: a registry has a dot or a port, or is localhost"))
+            Err(format!("{plain:?} cannot match: a registry has a dot or a port, or is localhost"))
         }
         Some(plain) if !is_registry(plain) => {
-            Err(format!("{plain:?} can't match: no registry has such a name"))
+            Err(format!("{plain:?} cannot match: this is not a valid registry name"))
         }
         _ => Ok(glob),
     }
 }
 
-/// Whether some registry is called so.
+/// Checks that a registry can have such a name.
 fn check(text: &str) -> Result<(), String> {
     if text.contains('/') {
         return Err(format!(
-            "{text:?} can't match: a registry is HOST or HOST:PORT, and what follows is `repository`"
+            "{text:?} cannot match: a registry is HOST or HOST:PORT; put the rest into `repository`"
         ));
     }
     if let (host, Some(port)) = host_and_port(text) {
         let short = port.trim_start_matches('0');
         if short == "443" {
-            return Err(format!(
-                "{text:?} can't match: the port 443, which every registry has, isn't compared; write {host:?}"
-            ));
+            return Err(format!("{text:?} cannot match: the default port 443 is left out; write {host:?}"));
         }
         if short.len() < port.len() && port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(format!("{text:?} can't match: a port has no zeros before it"));
+            return Err(format!("{text:?} cannot match: a port has no leading zeros"));
         }
         if ipv6(text).is_some() && port.contains(['*', '?', '[']) {
-            return Err(format!("{text:?} can't match: behind an IPv6 address, write the port in full"));
+            return Err(format!("{text:?} cannot match: after an IPv6 address, write the port in full"));
         }
     }
     if OTHER_NAMES_OF_HUB.contains(&text) {
-        return Err(format!("{text:?} can't match: this registry is compared as {HUB:?}"));
+        return Err(format!("{text:?} cannot match: this registry is called {HUB:?} here"));
     }
     let is_possible = |c: char| c.is_ascii_alphanumeric() || "-.:*?[]!".contains(c);
     if !text.is_empty() && !text.chars().all(is_possible) {
-        return Err(format!("{text:?} can't match: no registry has such a name"));
+        return Err(format!("{text:?} cannot match: this is not a valid registry name"));
     }
     Ok(())
 }
 
-/// Whether a stranger could have a registry that is like this one. Whoever owns the last two labels of a name owns all that end
-/// in them; who owns one number of an address doesn't own the others.
+/// Whether the pattern also matches registries of other owners. The owner of the last two labels of a domain name owns all names
+/// below it; this does not hold for the numbers of an IP address.
 pub(crate) fn is_open(glob: &Glob<'_>) -> bool {
     if glob.plain().is_some() || ["*", "**"].contains(&glob.as_str()) {
         return false;
@@ -79,7 +77,7 @@ pub(crate) fn is_open(glob: &Glob<'_>) -> bool {
     is_wild(host) && (last.is_some_and(is_number) || !is_kept(last) || !is_kept(other))
 }
 
-/// A registry that is like this one, and could be a stranger's.
+/// An example of a registry of another owner that the pattern matches.
 pub(crate) fn stranger(glob: &Glob<'_>) -> Option<String> {
     let one_of = |list: &str| list.chars().next_back().filter(|_| !list.starts_with('!')).unwrap_or('9');
     let text = without_lists(glob.as_str(), one_of);
@@ -92,12 +90,12 @@ pub(crate) fn stranger(glob: &Glob<'_>) -> Option<String> {
     named.find(|name| glob.matches(name) && names_registry(name) && is_registry(name))
 }
 
-/// What is in front of a repository is a registry only if it looks like one.
+/// Whether the first part of an image name counts as a registry.
 fn names_registry(text: &str) -> bool {
     text == "localhost" || text.contains(['.', ':'])
 }
 
-/// Whether it is the name of a host, or an address, with an optional port.
+/// Whether it is a host name or an IP address, with an optional port.
 fn is_registry(text: &str) -> bool {
     let (host, port) = host_and_port(text);
     let label = |label: &str| {
@@ -124,7 +122,7 @@ fn host_and_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The IPv6 address in brackets that a registry begins with, and its port with the colon.
+/// The IPv6 address in brackets at the start of a registry, and the rest: its port with the colon, or nothing.
 fn ipv6(text: &str) -> Option<(Ipv6Addr, &str)> {
     let (address, rest) = text.strip_prefix('[')?.split_once(']')?;
     let address = address.parse().ok()?;
@@ -136,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_can_only_be_told_by_the_end_of_a_name() {
+    fn only_the_end_of_a_name_shows_who_owns_it() {
         for (pattern, expected) in [
             ("*", None),
             ("**", None),
@@ -163,7 +161,7 @@ mod tests {
             ("127.0.0.*", Some("127.0.0.example.net")),
             ("127.0.0.?:5000", Some("127.0.0.9:5000")),
             ("*.0.0.1", Some("9.0.0.1")),
-            // Its list goes on behind the colon.
+            // The list of characters contains the colon.
             ("a[b.example.com:]*", Some("a:9")),
         ] {
             let glob = registry(pattern.into()).unwrap();
@@ -193,23 +191,23 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_registry_has_are_told() {
+    fn names_that_no_registry_can_have_are_errors() {
         for (pattern, expected) in [
             ("evil", "a dot or a port"),
-            ("-a.example", "no registry has such a name"),
-            ("a..example", "no registry has such a name"),
-            ("a.example:", "no registry has such a name"),
-            ("a.example:x", "no registry has such a name"),
-            ("127.1", "no registry has such a name"),
-            ("10.0.0.1:05000", "no zeros before it"),
-            ("*.example.com:05000", "no zeros before it"),
-            ("[0::1]:05000", "no zeros before it"),
+            ("-a.example", "this is not a valid registry name"),
+            ("a..example", "this is not a valid registry name"),
+            ("a.example:", "this is not a valid registry name"),
+            ("a.example:x", "this is not a valid registry name"),
+            ("127.1", "this is not a valid registry name"),
+            ("10.0.0.1:05000", "no leading zeros"),
+            ("*.example.com:05000", "no leading zeros"),
+            ("[0::1]:05000", "no leading zeros"),
             ("quay.io:0443", "write \"quay.io\""),
             ("[0::1]:443", "write \"[::1]\""),
             ("[::1]:*", "write the port in full"),
         ] {
             let told = registry(pattern.into()).unwrap_err();
-            assert!(told.contains("can't match") && told.contains(expected), "{told}");
+            assert!(told.contains("cannot match") && told.contains(expected), "{told}");
         }
         for possible in
             ["localhost", "LOCALHOST:5000", "a:1", "127.0.0.1", "a.b", "0x.example", "*.example.com"]

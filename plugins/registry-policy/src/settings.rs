@@ -1,4 +1,4 @@
-//! What the administrator has set, already checked. The descriptions are those of the published schema.
+//! The checked settings. The doc comments are the descriptions in the published schema.
 
 use std::borrow::Cow;
 
@@ -7,45 +7,45 @@ use schemars::JsonSchema;
 
 use crate::globs::Glob;
 
-/// Settings of the plugin `registry-policy`: which images may be used.
+/// Settings of the plugin `registry-policy`, which allows or denies images.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(JsonSchema), schemars(rename_all = "kebab-case", deny_unknown_fields))]
 pub(crate) struct Settings<'a> {
-    /// What happens to an image that no rule matches.
+    /// The effect on an image that no rule matches.
     pub(crate) default: Effect,
-    /// Whether every image that is fetched from a registry must be named by digest, whatever rule allows it.
+    /// Whether every image that is fetched from a registry must be named by digest, no matter which rule allows it.
     #[cfg_attr(test, schemars(default))]
     pub(crate) require_digest: bool,
-    /// Whether no image may be fetched from a registry as `latest`, whatever rule allows it.
+    /// Whether images with the tag `latest`, or with neither tag nor digest, must not be fetched from a registry.
     #[cfg_attr(test, schemars(default))]
     pub(crate) no_latest: bool,
-    /// The rules. The first that matches an image decides about it.
+    /// The rules. The first rule that matches an image decides.
     #[cfg_attr(test, schemars(rename = "rule", default, length(min = 1)))]
     pub(crate) rules: Vec<Rule<'a>>,
 }
 
-/// A rule. It matches an image if everything that it names does; of a list one entry is enough.
+/// A rule. It matches an image if all of its keys match. A list matches if one of its entries matches.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(JsonSchema), schemars(rename_all = "kebab-case", deny_unknown_fields))]
 pub(crate) struct Rule<'a> {
-    /// Its place, from 1.
+    /// The number of the rule, counted from 1.
     #[cfg_attr(test, schemars(skip))]
     pub(crate) number: usize,
-    /// What happens to an image that it matches.
+    /// The effect on an image that the rule matches.
     pub(crate) effect: Effect,
-    /// What reasons and records call it; without a name it is `rule 1`, `rule 2` and so on.
+    /// The name of the rule in reasons and in the audit record. The default is `rule 1`, `rule 2` and so on.
     #[cfg_attr(
         test,
         schemars(with = "String", default, skip_serializing_if = "Option::is_none", length(min = 1))
     )]
     pub(crate) name: Option<Cow<'a, str>>,
-    /// Patterns of operations: `copy-to-storage`, `cmd pull`, `cmd *`.
+    /// Patterns of operations, such as `copy-to-storage`, `cmd pull` or `cmd *`.
     #[cfg_attr(test, schemars(with = "Vec<String>", default, length(min = 1)))]
     pub(crate) operations: Vec<Glob<'a>>,
-    /// The parts that an image plays: it is read or fetched, written or sent to, or named otherwise.
+    /// Roles of images: `source` is read or fetched, `target` is written or pushed, `image` is used in another way.
     #[cfg_attr(test, schemars(default, length(min = 1)))]
     pub(crate) roles: Vec<Role>,
-    /// Numbers of the users who ask. A caller who can't be told matches none.
+    /// User IDs of callers. An unknown caller matches none.
     #[cfg_attr(
         test,
         schemars(
@@ -56,50 +56,50 @@ pub(crate) struct Rule<'a> {
         )
     )]
     pub(crate) callers: Vec<u32>,
-    /// Patterns of registries, with the port if there is one; upper and lower case are the same.
+    /// Patterns of registries, with the port if there is one. Upper and lower case are not distinguished.
     #[cfg_attr(test, schemars(with = "Vec<String>", default, length(min = 1)))]
     pub(crate) registry: Vec<Glob<'a>>,
-    /// Patterns of repositories: `*` stays within a part of the path, `**` doesn't.
+    /// Patterns of repositories. `*` matches within one part of the path, `**` matches any number of parts.
     #[cfg_attr(test, schemars(with = "Vec<String>", default, length(min = 1)))]
     pub(crate) repository: Vec<Glob<'a>>,
     /// Patterns of tags. An image without a tag matches none.
     #[cfg_attr(test, schemars(with = "Vec<String>", default, length(min = 1)))]
     pub(crate) tag: Vec<Glob<'a>>,
-    /// Patterns of digests of manifests, compared with what the name means, and else with the digest in the name.
+    /// Patterns of digests of manifests. They are compared with the digest to which the name is resolved, or else with the one in the name.
     #[cfg_attr(test, schemars(with = "Vec<String>", default, length(min = 1)))]
     pub(crate) digest: Vec<Glob<'a>>,
-    /// Whether an image that it allows must be named by digest. Only of a rule that allows.
+    /// Whether an image that the rule allows must be named by digest. Only for rules with the effect `allow`.
     #[cfg_attr(test, schemars(default))]
     pub(crate) require_digest: bool,
-    /// Whether an image that it allows must not be named `latest`, nor without tag and digest. Only of a rule that allows.
+    /// Whether an image that the rule allows must have a tag or a digest, and not the tag `latest`. Only for rules with the effect `allow`.
     #[cfg_attr(test, schemars(default))]
     pub(crate) no_latest: bool,
 }
 
-/// What happens to an image.
+/// The effect of a rule on an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(JsonSchema), schemars(rename_all = "kebab-case"))]
 pub(crate) enum Effect {
-    /// It may be used.
+    /// The image is allowed.
     Allow,
-    /// It may not.
+    /// The image is denied.
     Deny,
 }
 
-/// The part that an image plays.
+/// The role of an image in an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(JsonSchema), schemars(rename_all = "kebab-case"))]
 pub(crate) enum Role {
-    /// It is read or fetched.
+    /// The image is read or fetched.
     Source,
-    /// It is written or sent to.
+    /// The image is written or pushed.
     Target,
-    /// It is named otherwise.
+    /// The image is used in another way.
     Image,
 }
 
 impl Role {
-    /// As the host calls it.
+    /// The name of the role in operations.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -110,7 +110,7 @@ impl Role {
 }
 
 impl Rule<'_> {
-    /// What reasons and records call it.
+    /// The name of the rule in reasons and in the audit record.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match &self.name {
             Some(name) => Cow::Borrowed(name),
@@ -139,11 +139,11 @@ mod tests {
         of["properties"].as_object().unwrap().keys().cloned().collect()
     }
 
-    /// What the reader says it knows.
+    /// The keys that the parser's message lists.
     fn known(json: &Value) -> BTreeSet<String> {
         let problems = read::settings(&json.to_string()).unwrap_err();
         let message = &problems.last().unwrap().message;
-        let (_, known) = message.split_once("; known are ").unwrap();
+        let (_, known) = message.split_once("; expected one of: ").unwrap();
         known.split(", ").map(str::to_owned).collect()
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let committed: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
         assert!(
             committed == generated(),
-            "settings.schema.json is out of date; renew it with: UPDATE=1 cargo test -p registry-policy schema"
+            "settings.schema.json is out of date; update it with: UPDATE=1 cargo test -p registry-policy schema"
         );
     }
 

@@ -1,4 +1,4 @@
-//! Lists as a template says: a line for each image. Templates are Jinja's, as the crate `minijinja` understands them.
+//! Lists from a Jinja template, one line per image. The crate `minijinja` renders them.
 
 use std::collections::BTreeMap;
 
@@ -8,27 +8,26 @@ use bootc_image_plugin_sdk::{Problem, export_format, export_settings};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use serde::Deserialize;
 
-/// The plugin.
 pub struct Template {
     environment: Environment<'static>,
     columns: Vec<String>,
 }
 
-/// What the administrator may set.
+/// The plugin's settings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Setting {
-    /// For those who type none.
+    /// The template if the user gives none.
     template: Option<String>,
 }
 
-/// Name of the only template.
+/// The name of the only template in the environment.
 const NAME: &str = "template";
 
 impl Template {
     fn new(text: &str, columns: Vec<String>) -> Result<Self, Problem> {
         let mut environment = Environment::new();
-        // What isn't known is none; what isn't there at all is a typing error.
+        // Unknown values are none, so an undefined variable is a typing error.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_filter("filesizeformat", file_size);
@@ -45,8 +44,8 @@ impl Template {
         if let Some(name) = unknown.first() {
             return Err(Problem {
                 code: "unknown-variable".to_owned(),
-                message: format!("the template has a variable {name:?}, and an image has none"),
-                hint: Some(format!("an image has: {}", columns.join(", "))),
+                message: format!("the template uses the unknown variable {name:?}"),
+                hint: Some(format!("known variables: {}", columns.join(", "))),
                 attrs: Vec::new(),
             });
         }
@@ -65,7 +64,7 @@ impl Template {
     }
 }
 
-/// As the crate's own filter; what isn't known stays so.
+/// Like the filter of `minijinja_contrib`, but passes an unknown size through.
 fn file_size(value: Value) -> Result<Value, minijinja::Error> {
     match f64::try_from(value.clone()) {
         Ok(size) => Ok(minijinja_contrib::filters::filesizeformat(size, None).into()),
@@ -74,7 +73,7 @@ fn file_size(value: Value) -> Result<Value, minijinja::Error> {
     }
 }
 
-/// What a cell is in a template; none if it isn't known.
+/// Converts a cell to a value for the template: none if it is unknown.
 fn value(column: &str, cell: &str) -> Value {
     match column {
         "labels" => {
@@ -92,15 +91,17 @@ fn unusable(error: &minijinja::Error) -> Problem {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let hint = match error.kind() {
         ErrorKind::SyntaxError => {
-            Some("templates are Jinja's: {{ image }}, {% if size %}{{ size }}{% endif %}".to_owned())
+            Some("use Jinja syntax, for example: {{ image }}, {% if size %}{{ size }}{% endif %}".to_owned())
         }
-        ErrorKind::UnknownFilter => Some("the filters are Jinja's, and filesizeformat".to_owned()),
-        ErrorKind::UndefinedError => Some("write {{ x | default('-') }} for what may be missing".to_owned()),
+        ErrorKind::UnknownFilter => Some("available filters: those of Jinja, and filesizeformat".to_owned()),
+        ErrorKind::UndefinedError => {
+            Some("for values that may be missing, write for example: {{ x | default('-') }}".to_owned())
+        }
         _ => None,
     };
     Problem {
         code: "template".to_owned(),
-        message: format!("the template can't be used{line}: {detail}"),
+        message: format!("the template cannot be used{line}: {detail}"),
         hint,
         attrs: Vec::new(),
     }
@@ -119,14 +120,14 @@ impl Format for Template {
                 code: "usage".to_owned(),
                 message: "no template is given".to_owned(),
                 hint: Some(
-                    "write --format template='{{ image }}', or set one: [settings.template-format] template"
+                    "write --format template='{{ image }}', or set template in [settings.template-format]"
                         .to_owned(),
                 ),
                 attrs: Vec::new(),
             })?,
         };
         let template = Self::new(&text, list.columns.clone());
-        // What was typed is its user's to mend, what was set the administrator's.
+        // The user must fix a typed template, the administrator one in the settings.
         let code = if typed.is_some() { "usage" } else { "template" };
         template.map_err(|problem| Problem { code: code.to_owned(), ..problem })
     }
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_image_makes_a_line() {
+    fn every_image_produces_a_line() {
         for (template, expected) in [
             ("{{ image }} {{ image_type }}", "quay.io/a:1 unified\nquay.io/b logical\n"),
             ("{{ size | default('-', true) }}", "2500000\n-\n"),
@@ -204,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_template_is_said_before_anything_is_printed() {
+    fn errors_in_a_template_are_reported_before_anything_is_printed() {
         let problem = made_of("{{ imgae }}").unwrap_err();
-        assert_eq!(problem.message, "the template has a variable \"imgae\", and an image has none");
-        assert!(problem.hint.unwrap().starts_with("an image has: image, image_type, "));
+        assert_eq!(problem.message, "the template uses the unknown variable \"imgae\"");
+        assert!(problem.hint.unwrap().starts_with("known variables: image, image_type, "));
         for template in ["{{ image", "{% for x in %}", "{{ image | frobnicate }}", "{% include 'x' %}"] {
             let problem = made_of(template).unwrap_err();
-            assert!(problem.message.starts_with("the template can't be used"), "{template}: {problem:?}");
+            assert!(problem.message.starts_with("the template cannot be used"), "{template}: {problem:?}");
         }
     }
 

@@ -12,23 +12,33 @@ use clap::Args;
 
 use crate::exit::Failure;
 
-/// Run a podman image subcommand on bootc's container storage
+const EXAMPLES: &str = "\
+Examples:
+  # Pull an image into bootc's storage
+  bootc-image cmd pull quay.io/example/app:1
+  # Build an image in bootc's storage from the Containerfile in this directory
+  bootc-image cmd build --tag localhost/app:1 .
+  # Show the options of a subcommand
+  bootc-image cmd build --help";
+
+/// Run a podman image subcommand on bootc's storage
 ///
-/// Which subcommands there are is what the enabled plugins claim; `bootc-image cmd --help` lists them. What podman
-/// is given is checked option by option and can't lead out of that storage. podman's own exit code is passed on.
+/// Enabled plugins provide the subcommands; `bootc-image cmd --help` lists them. Every option is checked before podman runs, and
+/// podman works on bootc's storage only. podman's exit code is passed on.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_long_help = EXAMPLES)]
 pub(crate) struct Cmd {
-    /// Write how it ended to this open descriptor: {"origin":"host","code":77}; the origin of podman's own codes is "podman"
+    /// Write the result as JSON to the open file descriptor N, for example {"origin":"host","code":77}; the origin is "podman" if
+    /// the exit code is podman's own
     #[arg(long, value_name = "N")]
     pub(super) status_fd: Option<RawFd>,
-    /// The subcommand and its arguments
+    /// Run this subcommand with these arguments
     #[arg(value_name = "SUBCOMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 }
 
 impl Cmd {
-    /// The help that was asked for, if it was. Needs no plugin to be loaded: manifests and tables say it all (D3.12).
+    /// The help text, if the user asked for it. Loads no plugin: manifests and the grammar's tables have everything it shows.
     pub(super) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
         let words: Vec<_> = self.words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
         let claims = match words.as_slice() {
@@ -41,7 +51,9 @@ impl Cmd {
             Some(table) => usage(claim, table, &plugins.granted(&claim.plugin)),
             None => {
                 let CommandClaim { plugin, name, summary } = claim;
-                format!("{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nOwned by plugin {plugin}.\n")
+                format!(
+                    "{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nProvided by plugin {plugin}.\n"
+                )
             }
         };
         Ok(claim.map(usage))
@@ -57,21 +69,25 @@ impl Cmd {
     }
 }
 
-/// Before `--`, as podman itself would take it.
+/// Only words before `--` count, as in podman.
 fn asks_for_help(words: &[&str]) -> bool {
     words.iter().take_while(|&&word| word != "--").any(|&word| matches!(word, "--help" | "-h"))
 }
 
 fn overview(claims: &[CommandClaim]) -> String {
-    let mut text = "Run a podman image subcommand on bootc's container storage\n\n\
+    let mut text = "Run a podman image subcommand on bootc's storage\n\n\
                     Usage: bootc-image cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
+                    Options:\n  \
+                    --status-fd N  Write the result as JSON to the open file descriptor N, for example\n                 \
+                    {\"origin\":\"host\",\"code\":77}; the origin is \"podman\" if the exit code is podman's own\n\n\
                     Subcommands of enabled plugins:\n"
         .to_owned();
     text.push_str(&offered(claims.iter().map(|claim| (&claim.plugin, &*claim.name, &*claim.summary))));
+    let _ = writeln!(text, "\n{EXAMPLES}");
     text
 }
 
-/// What plugins offer, a line each: name and summary.
+/// What plugins provide, one line each: name, summary and plugin.
 pub(super) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &'a str)> + Clone) -> String {
     let width = claims.clone().map(|(_, name, _)| name.len()).max().unwrap_or(0);
     let text: String =
@@ -79,7 +95,7 @@ pub(super) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &
     if text.is_empty() { "  none\n".to_owned() } else { text }
 }
 
-/// Whether a plugin that was granted this may give podman this option.
+/// Whether a plugin with these capabilities may pass this option to podman.
 pub(super) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
     let has = |needed| granted.iter().any(|capability| capability.name == needed);
     flag.kind != Kind::Secret && flag.kind.capability().is_none_or(has)
@@ -97,21 +113,89 @@ fn usage(claim: &CommandClaim, table: &Table, granted: &[Capability]) -> String 
         let _ = writeln!(text, "  {:width$}  {}", spelling(flag), flag.help);
     }
     if !refused.is_empty() {
-        text.push_str("\nRefused, as long as the plugin hasn't been granted the capability:\n");
+        text.push_str("\nOptions that are denied because the plugin has not been granted the capability:\n");
     }
     for kind in [Kind::PathRead, Kind::PathWrite, Kind::Machine, Kind::Secret] {
         let flags = refused.iter().filter(|flag| flag.kind == kind);
         let names: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
-        let capability = kind.capability().unwrap_or("none is enough");
+        let capability = kind.capability().unwrap_or("always denied");
         if !names.is_empty() {
             let _ = writeln!(text, "  {capability}\n      {}", wrapped(&names));
         }
     }
-    let _ = write!(text, "\nOwned by plugin {}.\n", claim.plugin);
+    let _ = writeln!(text, "\nProvided by plugin {}.", claim.plugin);
+    if let Some(examples) = examples(&claim.name) {
+        let _ = write!(text, "\nExamples:\n{examples}");
+    }
     text
 }
 
-/// Words in lines of some 90 characters, below each other.
+/// Examples for the subcommands of the shipped plugins.
+fn examples(subcommand: &str) -> Option<&'static str> {
+    Some(match subcommand {
+        "build" => {
+            "  # Build an image from the Containerfile in this directory\n  \
+             bootc-image cmd build --tag localhost/app:1 .\n"
+        }
+        "exists" => {
+            "  # Check whether an image exists\n  \
+             bootc-image cmd exists localhost/app:1 && echo yes\n"
+        }
+        "history" => {
+            "  # Show the layers of an image and the commands that created them\n  \
+             bootc-image cmd history localhost/app:1\n"
+        }
+        "inspect" => {
+            "  # Show the configuration of an image as JSON\n  \
+             bootc-image cmd inspect localhost/app:1\n"
+        }
+        "list" => {
+            "  # List all images\n  \
+             bootc-image cmd list\n  \
+             # List only the IDs of images without a name\n  \
+             bootc-image cmd list --quiet --filter dangling=true\n"
+        }
+        "load" => {
+            "  # Load an image from an archive in the current directory\n  \
+             bootc-image cmd load <app.tar\n"
+        }
+        "prune" => {
+            "  # Show which images would be removed\n  \
+             bootc-image --dry-run cmd prune --all\n"
+        }
+        "pull" => {
+            "  # Pull an image by tag\n  \
+             bootc-image cmd pull quay.io/example/app:1\n  \
+             # Show who allows or denies the pull, without running it\n  \
+             bootc-image policy explain cmd pull quay.io/example/app:1\n"
+        }
+        "push" => {
+            "  # Push an image under another name\n  \
+             bootc-image cmd push localhost/app:1 registry.example.com/app:1\n"
+        }
+        "rm" => "  # Remove an image by name\n  bootc-image cmd rm localhost/app:1\n",
+        "rmi" => "  # Remove an image by name\n  bootc-image cmd rmi localhost/app:1\n",
+        "save" => {
+            "  # Write an image to an archive in the current directory\n  \
+             bootc-image cmd save localhost/app:1 >app.tar\n"
+        }
+        "tag" => {
+            "  # Add a name to an image\n  \
+             bootc-image cmd tag localhost/app:1 localhost/app:stable\n"
+        }
+        "tree" => {
+            "  # Show the layers of an image\n  \
+             bootc-image cmd tree localhost/app:1\n"
+        }
+        "untag" => {
+            "  # Remove one name from an image\n  \
+             bootc-image cmd untag localhost/app:1 localhost/app:stable\n"
+        }
+        _ => return None,
+    })
+}
+
+/// Breaks the words into lines of at most 90 characters, with the indentation.
 fn wrapped(words: &[String]) -> String {
     let mut text = String::new();
     let mut column = 0;

@@ -11,29 +11,37 @@ use crate::exit::Failure;
 use crate::render::Format;
 use crate::ui::Ui;
 
-/// Print a script that completes this program's words in a shell
+const EXAMPLES: &str = "\
+Examples:
+  # Complete commands in this bash session
+  source <(bootc-image completion bash)
+  # Install the completion for fish
+  bootc-image completion fish >~/.config/fish/completions/bootc-image.fish";
+
+/// Print a shell completion script
 ///
-/// It has the formats and subcommands of the plugins that are enabled now.
+/// The script includes the formats and subcommands of the plugins that are enabled now. Print it again after plugins change.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Completion {
-    /// Which shell
+    /// Choose the shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Shells in whose scripts what plugins say of themselves stays what it is.
+/// Shells for which clap quotes the text of plugins correctly in the script.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Shell {
-    /// In ~/.bashrc: source <(bootc-image completion bash)
+    /// Add to ~/.bashrc: source <(bootc-image completion bash)
     Bash,
-    /// bootc-image completion fish >~/.config/fish/completions/bootc-image.fish
+    /// Save as ~/.config/fish/completions/bootc-image.fish
     Fish,
-    /// Into a directory of $fpath, as _bootc-image
+    /// Save as _bootc-image in a directory of $fpath
     Zsh,
 }
 
 impl Completion {
-    /// Prints it. Reads manifests only; what a broken set of plugins would offer isn't completed.
+    /// Reads only manifests. If the set of plugins is broken, what they provide is left out.
     pub(crate) fn run(&self, ui: &Ui, plugins: &PluginSet) -> Result<u8, Failure> {
         let mut command = with_plugins(plugins);
         let mut script = Vec::new();
@@ -47,7 +55,7 @@ impl Completion {
     }
 }
 
-/// The command line with what plugins add to it.
+/// The command line, with the formats and subcommands of plugins.
 fn with_plugins(plugins: &PluginSet) -> clap::Command {
     let own = Format::value_variants().iter().filter_map(Format::to_possible_value);
     let of_plugins = plugins.format_claims().unwrap_or_default().into_iter().map(|claim| {

@@ -5,15 +5,24 @@ use clap::Args;
 use crate::exit::Failure;
 use crate::ui::Ui;
 
+const EXAMPLES: &str = "\
+Examples:
+  # Copy the booted image to podman's storage as localhost/bootc
+  bootc-image copy-to-storage
+  # Copy another image under a name of its own
+  bootc-image copy-to-storage --source quay.io/example/app:1 --target app:1";
+
 /// Copy an image of this host to podman's storage
 ///
-/// The same image copied twice is the same image: nothing is done the second time.
+/// If podman's storage already has the same image under the target name, nothing is copied.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct CopyToStorage {
-    /// Which host or unified image, as listed or without its transport [default: the booted commit, whatever its name means by now]
+    /// Copy this host or unified image, named as in `list`, with or without its transport [default: the image of the booted
+    /// commit, even if its tag has moved since]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Its name there; a short one means localhost/NAME [default: localhost/bootc]
+    /// Give the copy this name in podman's storage; a short name becomes localhost/NAME [default: localhost/bootc]
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 }

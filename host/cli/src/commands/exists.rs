@@ -5,13 +5,22 @@ use clap::Args;
 use crate::exit::{FAILED, Failure, OK, UNUSABLE};
 use crate::ui::Ui;
 
-/// Tell by the exit code whether this host has an image
+const EXAMPLES: &str = "\
+Examples:
+  # Copy an image to podman's storage if this host has it
+  if bootc-image exists localhost/app:stable; then
+      bootc-image copy-to-storage --source localhost/app:stable --target app:stable
+  fi";
+
+/// Check whether this host has an image, for use in scripts
 ///
-/// For scripts: 0 means that it is there, 1 that it isn't, 78 that a store can't be read, which a message explains. The ostree
-/// repository and bootc's container storage are looked at; bound images that are only named somewhere aren't there.
+/// Searches the ostree repository and bootc's storage. A bound image that is only named in the OS image, and not stored, does not
+/// count. The exit code is 0 if the image exists, 1 if it does not, 77 if a policy denies the question, and 78 if a storage or
+/// the configuration cannot be read; a message then says why.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Exists {
-    /// Its name, as listed or without its transport, or its id (12 digits at least)
+    /// Look for this image: a name as in `list`, with or without its transport, or an ID (at least 12 digits)
     #[arg(value_name = "IMAGE")]
     image: String,
 }

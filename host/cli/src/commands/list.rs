@@ -8,58 +8,71 @@ use super::Arguments;
 use super::cmd::offered;
 use crate::render::ListFormat;
 
+const EXAMPLES: &str = "\
+Examples:
+  # List all images of this host
+  bootc-image list
+  # List only the images in bootc's storage, as JSON
+  bootc-image list --type unified --format json
+  # List the images that a mounted system names as bound
+  bootc-image list --sysroot /mnt --type logical";
+
 /// List the images of this host
 ///
-/// Reads the stores themselves: it starts no other program, and needs root only for what only root can read.
+/// Reads the ostree repository, bootc's storage and /usr/lib/bootc/bound-images.d directly, without running podman or skopeo.
+/// Without root, bootc's storage usually cannot be read: the other images are then listed, with an error and exit code 1.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_long_help = EXAMPLES)]
 pub(crate) struct List {
-    /// Which images
+    /// Select the images to list
     #[arg(long = "type", value_enum, default_value_t = Type::All, value_name = "TYPE")]
     image_type: Type,
-    /// How the list looks: table, json (bootc's own), or what a plugin offers
+    /// Choose the output format: table, json (the same JSON as bootc's), or a format of an enabled plugin
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: ListFormat,
-    /// Print help, with the formats that plugins offer
+    /// Print help, with the formats of enabled plugins
     #[arg(long, short = 'h')]
     help: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Type {
-    /// Everything
+    /// All images
     All,
-    /// In the ostree repository and in bootc's container storage
+    /// Images in the ostree repository and in bootc's storage
     Host,
-    /// In bootc's container storage
+    /// Images in bootc's storage
     Unified,
-    /// Named in /usr/lib/bootc/bound-images.d
+    /// Bound images: those named in /usr/lib/bootc/bound-images.d
     Logical,
 }
 
 impl List {
-    /// The help that was asked for, if it was. Reads manifests only.
+    /// The help text, if the user asked for it. Reads only the manifests of plugins.
     pub(crate) fn help(&self, plugins: &dyn Formats) -> Result<Option<String>, Error> {
         if !self.help {
             return Ok(None);
         }
-        let mut command = Arguments::command();
+        let command = Arguments::command();
+        // Plugins' text is added below, where clap does not interpret it.
+        let mut command = command.mut_subcommand("list", |list| list.after_long_help(None::<&'static str>));
         command.build();
         let list = command.find_subcommand_mut("list");
         let mut text = list.map(|list| list.render_long_help().to_string()).unwrap_or_default();
         text.push_str("\nFormats of enabled plugins:\n");
         let claims = plugins.format_claims()?;
-        let spelt = |claim: &FormatClaim| match &claim.argument {
+        let spelling = |claim: &FormatClaim| match &claim.argument {
             Some(argument) => format!("{}={argument}", claim.name),
             None => claim.name.clone(),
         };
-        let names: Vec<String> = claims.iter().map(spelt).collect();
+        let names: Vec<String> = claims.iter().map(spelling).collect();
         let lines = claims.iter().zip(&names).map(|(claim, name)| (&claim.plugin, &**name, &*claim.summary));
         text.push_str(&offered(lines));
+        text.push_str(&format!("\n{EXAMPLES}\n"));
         Ok(Some(text))
     }
 
-    /// What is asked for. Manifests say what a plugin's format needs to know.
+    /// The request, and the format in which the list is printed. A plugin's format declares in its manifest which columns it needs.
     pub(crate) fn into_request(self, plugins: &dyn Formats) -> (Request, ListFormat) {
         let image_type = match self.image_type {
             Type::All => ListType::All,

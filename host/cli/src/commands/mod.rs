@@ -1,5 +1,5 @@
-//! What can be typed. One file a command: its arguments, whose comments are its help, how they become a request, and how what
-//! became of it is shown.
+//! The commands, one file each: the arguments, whose doc comments are the help texts, how they become a request, and how the
+//! report is shown.
 
 mod cmd;
 mod completion;
@@ -30,13 +30,22 @@ use crate::settings::About;
 use crate::status::Origin;
 use crate::ui::Ui;
 
-/// The images of a bootc host: list, copy, pull, and podman under policy.
+const EXAMPLES: &str = "\
+Examples:
+  # List all images of this host
+  bootc-image list
+  # Copy the booted image to podman's storage
+  bootc-image copy-to-storage
+  # Show which policies allow a pull, without running it
+  bootc-image policy explain cmd pull quay.io/example/app:1";
+
+/// List, copy, pull and remove the images of a bootc host, and run podman under policy
 ///
-/// A bootc host keeps container images in its ostree repository (host), in bootc's own container storage (unified), and
-/// names some that it needs (logical). bootc-image works on these stores beside bootc. Every operation is judged before it
-/// runs, and every operation that changes something is recorded.
+/// A bootc host keeps container images in its ostree repository (type `host`) and in bootc's own container storage (type
+/// `unified`), and names the images that are bound to it (type `logical`). bootc-image works on these storages alongside bootc.
+/// Policies judge every operation before it runs. Every operation that changes something is written to the audit record.
 #[derive(Debug, Parser)]
-#[command(name = "bootc-image", version, max_term_width = 100)]
+#[command(name = "bootc-image", version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -45,7 +54,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Where how it ended is to be written, if anywhere.
+    /// The descriptor to which the result is written, if the user named one.
     pub(crate) fn status_fd(&self) -> Option<RawFd> {
         match &self.command {
             Command::Operation(Operation::Cmd(cmd)) => cmd.status_fd,
@@ -64,7 +73,6 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What it looks at.
     pub(crate) fn about(&self) -> About {
         match self {
             Self::Plugin(plugin) if plugin.only_looks() => About::Plugins,
@@ -74,7 +82,7 @@ impl Command {
     }
 }
 
-/// What policies judge.
+/// The commands that policies judge.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operation {
     List(list::List),
@@ -89,7 +97,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// The request that was typed, and the format in which a list is printed.
+    /// The request, and the format in which a list is printed.
     fn into_request(self, plugins: &PluginSet) -> Result<(Request, ListFormat), Failure> {
         Ok(match self {
             Self::List(list) => list.into_request(plugins),
@@ -104,7 +112,7 @@ impl Operation {
         })
     }
 
-    /// The help that was asked for, if it was one that plugins have a part in.
+    /// The help text, if the user asked for one that includes what plugins provide.
     fn help(&self, plugins: &PluginSet) -> Result<Option<String>, Error> {
         match self {
             Self::Cmd(cmd) => cmd.help(plugins),
@@ -113,15 +121,14 @@ impl Operation {
         }
     }
 
-    /// Does what policies judge.
     fn run(self, session: &Session<'_>, origin: &mut Origin) -> Result<u8, Failure> {
         let Session { ui, settings, plugins } = *session;
         if let Some(help) = self.help(plugins)? {
-            return tell_broken(session, UNUSABLE, ui.text(&help));
+            return report_broken(session, UNUSABLE, ui.text(&help));
         }
         let (request, format) = self.into_request(plugins)?;
-        let goes_on = !request.acts() && !settings.dry_run;
-        // Of `exists` 1 is an answer.
+        let continues = !request.acts() && !settings.dry_run;
+        // The exit code 1 of `exists` is an answer.
         let broken = if matches!(request, Request::Exists(_)) { UNUSABLE } else { FAILED };
         let done = session.run(&request).and_then(|answer| {
             if matches!(answer, Answer::Done(Report::Exited { .. })) {
@@ -129,7 +136,7 @@ impl Operation {
             }
             show(ui, plugins, answer, &format)
         });
-        if goes_on { tell_broken(session, broken, done) } else { done }
+        if continues { report_broken(session, broken, done) } else { done }
     }
 }
 
@@ -138,10 +145,10 @@ impl Command {
         match self {
             Self::Operation(operation) => operation.run(session, origin),
             Self::Completion(completion) => {
-                tell_broken(session, UNUSABLE, completion.run(session.ui, session.plugins))
+                report_broken(session, UNUSABLE, completion.run(session.ui, session.plugins))
             }
             Self::Plugin(plugin) if plugin.only_looks() => {
-                tell_broken(session, UNUSABLE, plugin.run(session))
+                report_broken(session, UNUSABLE, plugin.run(session))
             }
             Self::Plugin(plugin) => plugin.run(session),
             Self::Policy(policy) => policy.run(session),
@@ -149,22 +156,22 @@ impl Command {
     }
 }
 
-/// What only looks goes on with what could be read of the configuration, and says what is wrong with it. `code` is its exit code
-/// then, if nothing else went wrong. Everything else the pipeline refuses.
-fn tell_broken(session: &Session<'_>, code: u8, done: Result<u8, Failure>) -> Result<u8, Failure> {
+/// Commands that change nothing continue with the configuration that could be read, and report what is wrong with it. They then
+/// exit with `code`, unless something else went wrong. The pipeline refuses all other commands.
+fn report_broken(session: &Session<'_>, code: u8, done: Result<u8, Failure>) -> Result<u8, Failure> {
     let Some(why) = &session.settings.configuration.broken else { return done };
     let error = Error::Configuration(why.clone());
     session.ui.error(&error, error.hint().as_deref());
     done.map(|done| if matches!(done, OK | FAILED | PRINTED_INSTEAD) { code } else { done })
 }
 
-/// Shows what became of a request; returns the exit code.
+/// Shows the answer to a request; returns the exit code.
 fn show(ui: &Ui, plugins: &PluginSet, answer: Answer, format: &ListFormat) -> Result<u8, Failure> {
     match answer {
         Answer::NothingToDo => Ok(OK),
         Answer::Done(report) => show_report(ui, plugins, report, format),
         Answer::Several(reports) => {
-            // What can't be shown is told in the end: of the others each says how it went.
+            // A report that cannot be shown must not keep the others from being shown: its failure is returned at the end.
             let (mut codes, mut interrupted, mut unshown) = (Vec::new(), None, None);
             for report in reports {
                 match report {
@@ -182,7 +189,7 @@ fn show(ui: &Ui, plugins: &PluginSet, answer: Answer, format: &ListFormat) -> Re
             }
             unshown.map_or(Ok(exit::of_several(&codes, interrupted)), Err)
         }
-        // A JSON document each: the caller of a command that takes several names knows how many.
+        // One JSON document per operation: whoever named several images knows how many documents to expect.
         Answer::Judged(judged) => {
             let codes = judged.iter().map(|judged| render::judged(ui, judged));
             codes.collect::<Result<Vec<_>, _>>().map(|codes| codes.into_iter().max().unwrap_or(OK))

@@ -23,11 +23,53 @@ use crate::render::{self, Format, ListFormat};
 use crate::session::Session;
 use crate::ui::Ui;
 
-/// See which plugins there are, and say which may run
+const EXAMPLES: &str = "\
+Examples:
+  # List all plugins and their status
+  bootc-image plugin list
+  # Review a plugin, approve it, and check that it works
+  bootc-image plugin show registry-policy
+  bootc-image plugin approve registry-policy
+  bootc-image plugin doctor registry-policy";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  # List all plugins, and why one is disabled
+  bootc-image plugin list
+  # List them for a script
+  bootc-image plugin list --format json";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  # Review what a plugin requests before approving it
+  bootc-image plugin show registry-policy";
+
+const APPROVE_EXAMPLES: &str = "\
+Examples:
+  # Show what would be approved
+  bootc-image --dry-run plugin approve registry-policy
+  # Approve a policy, and deny operations whenever it is not available
+  bootc-image plugin approve --mandatory registry-policy";
+
+const REVOKE_EXAMPLES: &str = "\
+Examples:
+  # Remove the grant of a plugin, so that it no longer runs
+  bootc-image plugin revoke registry-policy";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  # Check all plugins, grants and settings
+  bootc-image plugin doctor
+  # Check one plugin
+  bootc-image plugin doctor registry-policy";
+
+/// List, review, approve and check plugins
 ///
-/// Plugins are found in /usr/lib/bootc-image/plugins (of the OS image), /var/lib/bootc-image/plugins (installed) and
-/// /etc/bootc-image/plugins (of the site). Each needs a grant: a file in grants.d, which `approve` writes.
+/// Plugins are directories in /usr/lib/bootc-image/plugins (shipped in the OS image), /var/lib/bootc-image/plugins (installed on
+/// this host) and /etc/bootc-image/plugins (added by the site). Each of them needs a grant, a file in grants.d, before it runs;
+/// `plugin approve` writes one.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Plugin {
     #[command(subcommand)]
     action: Action,
@@ -35,33 +77,43 @@ pub(crate) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List all plugins, usable or not
+    /// List all plugins and their status
+    #[command(after_long_help = LIST_EXAMPLES)]
     List {
-        /// How the list looks
+        /// Choose the output format
         #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
         format: Format,
     },
-    /// Show what a plugin says of itself, what it asks for, and whether it may run
+    /// Show what a plugin provides, which capabilities it requests, and its status
+    #[command(after_long_help = SHOW_EXAMPLES)]
     Show {
-        /// Its id
+        /// Show the plugin with this ID
         plugin: String,
     },
-    /// Let a plugin run: its component as it is now, with all that it asks for
+    /// Approve a plugin, with all capabilities that it requests
+    ///
+    /// Writes a grant for the plugin's manifest and component as they are now. If either changes, the plugin is disabled until it
+    /// is approved again. Review the plugin with `plugin show` first.
+    #[command(after_long_help = APPROVE_EXAMPLES)]
     Approve {
-        /// Its id
+        /// Approve the plugin with this ID
         plugin: String,
-        /// Of a policy: deny everything where it isn't, until the approval is revoked
+        /// Deny operations whenever this policy is not available, until its approval is revoked (only for policies)
         #[arg(long)]
         mandatory: bool,
     },
-    /// Take back what `approve` has granted
+    /// Revoke an approval by removing the grant that `plugin approve` wrote
+    #[command(after_long_help = REVOKE_EXAMPLES)]
     Revoke {
-        /// Its id
+        /// Revoke the approval of the plugin with this ID
         plugin: String,
     },
-    /// Find what is wrong with plugins, their grants and their settings, before an operation does
+    /// Check plugins, grants and settings, and show how to fix what is wrong
+    ///
+    /// The exit code is 78 if anything is wrong.
+    #[command(after_long_help = DOCTOR_EXAMPLES)]
     Doctor {
-        /// Only this one
+        /// Check only the plugin with this ID
         plugin: Option<String>,
     },
 }
@@ -74,7 +126,7 @@ struct Line {
     kind: &'static str,
     /// Whether it runs with full authority.
     native: bool,
-    /// Whether everything is denied where it isn't.
+    /// Whether operations are denied while it is not available.
     mandatory: bool,
     place: &'static str,
     state: &'static str,
@@ -103,11 +155,12 @@ impl Plugin {
 }
 
 pub(super) fn show_approved(ui: &Ui, Granted { grant, file }: &Granted) -> Result<u8, Failure> {
-    let native = if grant.native { "It is native code and runs with full authority.\n" } else { "" };
+    let native = if grant.native { "This plugin is native code: it runs with full authority.\n" } else { "" };
     let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
     let granted = sanitize::lines(&granted.collect::<String>());
     let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
-    let mandatory = if grant.mandatory { "It is mandatory: without it everything is denied.\n" } else { "" };
+    let mandatory =
+        if grant.mandatory { "This policy is mandatory: without it, operations are denied.\n" } else { "" };
     ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{mandatory}{granted}"))
 }
 
@@ -125,29 +178,29 @@ fn approve(session: &Session<'_>, plugin: String, mandatory: bool) -> Result<u8,
         _ => None,
     };
     let code = super::show(ui, plugins, answer, &ListFormat::default())?;
-    // It would have been, or is already.
+    // Nothing was approved: it was a dry run, or the OS image approves the plugin already.
     let Some(grant) = grant else { return Ok(code) };
     ui.note(&match (grant.native, plugins.runs_native_code()) {
-        (false, _) => format!("look at its settings with: {doctor}"),
-        (true, true) => format!("see whether it loads with: {doctor}"),
-        (true, false) => {
-            "native extensions are off on this host: [native] enabled = true in the configuration".to_owned()
-        }
+        (false, _) => format!("check its settings with: {doctor}"),
+        (true, true) => format!("check that it loads with: {doctor}"),
+        (true, false) => "the plugin does not run yet, because native extensions are disabled on this host; \
+                          to enable them, set [native] enabled = true in the configuration"
+            .to_owned(),
     });
     let is_mandatory = grant.mandatory || settings.configuration.mandatory.contains(&grant.plugin);
     if grant.role == Role::Policy && !is_mandatory {
-        ui.note(&format!("if everything is to be denied where it isn't, make it mandatory with: {again}"));
+        ui.note(&format!("to deny operations whenever this policy is not available, run: {again}"));
     }
     Ok(code)
 }
 
-/// Policies without which everything is denied, as the configuration or a grant says.
+/// The policies that the configuration or a grant makes mandatory.
 fn mandatory(settings: &Settings, plugins: &PluginSet) -> Vec<PluginId> {
     [settings.configuration.mandatory.clone(), plugins.mandatory()].concat()
 }
 
-/// Says which grants and directories of plugins can't be read; then that is the exit code.
-fn tell_problems(ui: &Ui, plugins: &PluginSet) -> Option<u8> {
+/// Reports which grants and plugin directories cannot be read, and returns the exit code if there are any.
+fn report_problems(ui: &Ui, plugins: &PluginSet) -> Option<u8> {
     let problems = plugins
         .look()
         .problems
@@ -170,7 +223,7 @@ fn lines(settings: &Settings, plugins: &PluginSet) -> Vec<Line> {
                 None => ("enabled", String::new()),
                 Some(why) => ("broken", why),
             },
-            Standing::Held { reason, .. } => ("held", reason.clone()),
+            Standing::Held { reason, .. } => ("disabled", reason.clone()),
         };
         let component = &plugin.manifest.component;
         let (kind, native) = (component.world.kind(), component.native);
@@ -222,7 +275,7 @@ fn list(ui: &Ui, settings: &Settings, plugins: &PluginSet, format: Format) -> Re
                     texts.map(|text| if text.is_empty() { "-".to_owned() } else { text });
                 [line.id, version, kind, place, state, line.reason]
             });
-            render::columns(["ID", "VERSION", "KIND", "PLACE", "STATE", "WHY"], rows, out)
+            render::columns(["ID", "VERSION", "KIND", "PLACE", "STATUS", "REASON"], rows, out)
         }
     })?;
     for missed in plugins.examine_missed() {
@@ -234,12 +287,12 @@ fn list(ui: &Ui, settings: &Settings, plugins: &PluginSet, format: Format) -> Re
             ui.note(&format!("fix: {}", hidden.fix()));
         }
     }
-    Ok(tell_problems(ui, plugins).unwrap_or(OK))
+    Ok(report_problems(ui, plugins).unwrap_or(OK))
 }
 
 fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
-    // Where something can't be read it isn't known whether it is there.
-    let problems = tell_problems(ui, plugins);
+    // Reported first: a plugin that seems to be missing may be in a directory that cannot be read.
+    let problems = report_problems(ui, plugins);
     let plugin = plugins.look_for(id)?;
     let manifest = &plugin.manifest;
     let component = &manifest.component;
@@ -268,42 +321,45 @@ fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u
     line("manifest", &plugin.manifest_sha256);
     match &plugin.standing {
         Standing::Enabled if mismatch.is_some() => {
-            line("state", &format!("broken: manifest and {} don't belong together", component.what()));
+            line("status", &format!("broken: the manifest and the {} do not match", component.what()));
         }
-        Standing::Enabled => line("state", "enabled"),
+        Standing::Enabled => line("status", "enabled"),
         Standing::Held { reason, fix } => {
-            line("state", &format!("held: {reason}"));
+            line("status", &format!("disabled: {reason}"));
             line("", fix);
         }
     }
     if is_mandatory(&mandatory(settings, plugins), id) {
-        line("mandatory", "without it everything is denied");
+        line("mandatory", "without this policy, operations are denied");
     }
     if component.world == World::PolicyValidator {
-        let early = if component.before_lookup { ", also before names are looked up" } else { "" };
-        line("asked about", &format!("{}{early}", component.when));
+        let early = if component.before_lookup { ", also before references are resolved" } else { "" };
+        line("judges", &format!("{}{early}", component.when));
     }
     for command in &manifest.commands {
         line("command", &format!("{} {}: {}", command.name, command.args, command.summary));
     }
     for format in &manifest.formats {
         let columns: Vec<&str> = format.columns.iter().map(|column| column.name()).collect();
-        line("format", &format!("{}: {}; sees {}", format.spelling(), format.summary, columns.join(", ")));
+        line(
+            "format",
+            &format!("{}: {}; gets the columns {}", format.spelling(), format.summary, columns.join(", ")),
+        );
     }
     if manifest.capabilities.is_empty() {
-        line("asks for", "nothing");
+        line("requests", "no capabilities");
     }
     for wanted in &manifest.capabilities {
-        line("asks for", &format!("{}: {}", wanted.capability, wanted.reason));
+        line("requests", &format!("{}: {}", wanted.capability, wanted.reason));
     }
     let code = ui.text(&sanitize::lines(&text))?;
     Ok(problems.unwrap_or(code))
 }
 
 fn doctor(ui: &Ui, settings: &Settings, plugins: &PluginSet, only: Option<&str>) -> Result<u8, Failure> {
-    let problems = tell_problems(ui, plugins);
+    let problems = report_problems(ui, plugins);
     if let Some(only) = only {
-        // A name that nobody has isn't well.
+        // An unknown ID must not be reported as free of problems.
         let known = lines(settings, plugins).iter().any(|line| line.id == only);
         let is_missed = plugins.missed().iter().any(|missed| missed.plugin.as_str() == only);
         if !known && !is_missed {
@@ -311,10 +367,10 @@ fn doctor(ui: &Ui, settings: &Settings, plugins: &PluginSet, only: Option<&str>)
         }
     }
     let findings = plugins.examine(only);
-    // What was interrupted isn't wrong.
+    // A check that was interrupted must not be reported as a problem.
     children::check_not_asked_to_end()?;
     if findings.is_empty() && problems.is_none() {
-        return ui.text("nothing is wrong\n");
+        return ui.text("no problems found\n");
     }
     let mut text = String::new();
     for finding in &findings {

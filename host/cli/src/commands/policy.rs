@@ -16,8 +16,30 @@ use crate::session::Session;
 use crate::settings::from_directory;
 use crate::ui::Ui;
 
-/// See what policies say, before it matters
+const EXAMPLES: &str = "\
+Examples:
+  # Show who would deny a pull, and why
+  bootc-image policy explain cmd pull quay.io/example/app:1
+  # Run the test cases of a site's policies
+  bootc-image policy test cases.toml";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  # Show who would deny a pull, and why
+  bootc-image policy explain cmd pull quay.io/example/app:1
+  # Show what still needs an image
+  bootc-image policy explain remove quay.io/example/old:1";
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  # Test the policies of this host
+  bootc-image policy test cases.toml
+  # Test the policies of a mounted system
+  bootc-image policy test --sysroot /mnt cases.toml";
+
+/// Explain and test the verdicts of policies
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Policy {
     #[command(subcommand)]
     action: Action,
@@ -25,21 +47,28 @@ pub(crate) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say who allows or denies an operation, and why; nothing runs, but what a tag means is asked of its registry
+    /// Show which validators and policies allow or deny an operation, and why
+    ///
+    /// Nothing is run, but tags are resolved in their registry. The exit code is 77 if the operation is denied.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain {
         #[command(subcommand)]
         operation: Operation,
     },
-    /// Compare verdicts with a table of expected ones; needs neither root nor a bootc host. With --sysroot the policies of that
-    /// system's default deployment are tested
+    /// Compare the verdicts of policies with expected verdicts
+    ///
+    /// Needs neither root nor a bootc host nor a registry. With --sysroot, the policies of that system's default deployment are
+    /// tested. The exit code is 1 if a verdict differs from the expected one.
+    #[command(after_long_help = TEST_EXAMPLES)]
     Test {
-        /// TOML: [[case]] with run, expect, and if need be by, code, caller, via, digest, booted
+        /// Read the cases from this TOML file: each [[case]] has run and expect, and optionally name, by, code, caller, via, digest
+        /// and booted
         file: PathBuf,
     },
 }
 
 impl Policy {
-    /// Whether it is about policies alone, and no system's images.
+    /// Whether it looks only at policies, not at images.
     pub(super) fn is_test(&self) -> bool {
         matches!(self.action, Action::Test { .. })
     }
@@ -60,8 +89,8 @@ fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
     let settings = Settings { dry_run: true, ..session.settings.clone() };
     let judged = match (Session { settings: &settings, ..*session }).run(&request)? {
         Answer::Judged(judged) => judged,
-        // A plugin that has nothing to do is asked nothing more.
-        _ => return ui.text("nothing would run\n"),
+        // There was nothing to judge, for example because a plugin planned no command.
+        _ => return ui.text("nothing would run: there is nothing to do\n"),
     };
     let mut code = OK;
     for judged in &judged {
@@ -73,11 +102,11 @@ fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
             let others = judged.unconcerned().iter().map(|plugin| {
                 [
                     plugin.to_string(),
-                    "not asked".to_owned(),
-                    "its manifest says that this doesn't concern it".to_owned(),
+                    "skipped".to_owned(),
+                    "the plugin's manifest does not cover this operation".to_owned(),
                 ]
             });
-            render::columns(["VALIDATOR", "VERDICT", "WHY"], asked.chain(others), out)
+            render::columns(["VALIDATOR", "VERDICT", "REASON"], asked.chain(others), out)
         })?;
         if let Some(denial) = judged.denial() {
             ui.denied(denial, denial.hint.as_deref());
@@ -87,7 +116,7 @@ fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// A verdict, and below it the details that a policy gives.
+/// A verdict, and below it the attributes that the policy gave.
 fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
     let word = match (&verdict.failed_open, verdict.allowed) {
         (Some(_), _) => "failed open",
@@ -114,11 +143,12 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
     let mut failed = 0;
     let mut text = String::new();
     for (number, case) in cases.iter().enumerate() {
-        let operation = operation(case)
-            .map_err(|what| Failure::Cases(format!("{}: case {}: {what}", file.display(), number + 1)))?;
+        let operation = operation(case).map_err(|problem| {
+            Failure::Cases(format!("{}: case {}: {problem}", file.display(), number + 1))
+        })?;
         let (request, _) = operation.into_request(plugins)?;
         let judged = pipeline.suppose(&request, &case.assumed);
-        // A policy that was interrupted has said nothing.
+        // An interrupted policy gave no verdict.
         children::check_not_asked_to_end()?;
         let wrong = compare(case, judged);
         let name = case.name.clone().unwrap_or_else(|| case.run.join(" "));
@@ -133,21 +163,21 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
             }
         }
     }
-    text.push_str(&format!("{} of {} as expected\n", cases.len() - failed, cases.len()));
+    text.push_str(&format!("{} of {} cases passed\n", cases.len() - failed, cases.len()));
     ui.text(&bootc_image_engine::sanitize::lines(&text))?;
     Ok(if failed == 0 { OK } else { FAILED })
 }
 
-/// Why a policy couldn't be asked, if it couldn't.
-fn unasked(verdict: &Verdict) -> Option<String> {
+/// Why a policy gave no verdict, if it did not.
+fn no_verdict(verdict: &Verdict) -> Option<String> {
     let denial = verdict.denial.as_ref().filter(|denial| denial.code == POLICY_FAILED);
     let why = denial.map(|denial| &denial.message).or(verdict.failed_open.as_ref())?;
-    Some(format!("{} couldn't be asked: {why}", verdict.validator))
+    Some(format!("{} gave no verdict: {why}", verdict.validator))
 }
 
 fn expected(verdict: &Expected) -> String {
     match verdict {
-        Expected::Allow => "allowed by everyone".to_owned(),
+        Expected::Allow => "allowed".to_owned(),
         Expected::Deny { by, code } => {
             let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
             let code = code.as_deref().map(|code| format!(" [{code}]")).unwrap_or_default();
@@ -156,45 +186,45 @@ fn expected(verdict: &Expected) -> String {
     }
 }
 
-/// What a case would type.
+/// The operation on the command line of a case.
 fn operation(case: &Case) -> Result<Operation, String> {
     let words = std::iter::once("bootc-image").chain(case.run.iter().map(String::as_str));
     match Arguments::try_parse_from(words) {
         Ok(Arguments { global, .. }) if global.sysroot.is_some() || global.dry_run => {
-            Err("it can't have --sysroot or --dry-run: it is about no system, and nothing runs".to_owned())
+            Err("a case cannot use --sysroot or --dry-run: no system is read and nothing runs".to_owned())
         }
         Ok(Arguments { command: Command::Operation(operation), .. }) => Ok(operation),
-        Ok(_) => Err("only operations on images are judged by policies".to_owned()),
+        Ok(_) => Err("policies judge only operations on images".to_owned()),
         Err(error) => Err(error.render().to_string().lines().next().unwrap_or_default().to_owned()),
     }
 }
 
-/// What isn't as expected.
+/// How the verdict differs from the expected one, if it does.
 fn compare(case: &Case, judged: Result<Vec<Judged>, Error>) -> Option<String> {
     let denial = match &judged {
         Ok(judged) => judged.iter().find_map(Judged::denial),
         Err(Error::Denied(denial)) => Some(denial),
-        Err(error) => return Some(format!("it can't be judged: {error}")),
+        Err(error) => return Some(format!("the operation cannot be judged: {error}")),
     };
-    // A policy that couldn't be asked has said nothing, whatever was expected of it.
+    // A policy that gave no verdict passes no test, unless that is what the case expects.
     let wants_failure =
         matches!(&case.expect, Expected::Deny { code: Some(code), .. } if code == POLICY_FAILED);
     let verdicts = judged.iter().flatten().flat_map(Judged::verdicts);
-    if let Some(unasked) = verdicts.into_iter().find_map(unasked).filter(|_| !wants_failure) {
-        return Some(unasked);
+    if let Some(missing) = verdicts.into_iter().find_map(no_verdict).filter(|_| !wants_failure) {
+        return Some(missing);
     }
     match (&case.expect, denial) {
         (Expected::Allow, None) => None,
         (Expected::Allow, Some(denial)) => {
-            Some(format!("denied by {} [{}]: {}", denial.by, denial.code, denial.message))
+            Some(format!("got:      denied by {} [{}]: {}", denial.by, denial.code, denial.message))
         }
-        (Expected::Deny { .. }, None) => Some("allowed by everyone".to_owned()),
+        (Expected::Deny { .. }, None) => Some("got:      allowed".to_owned()),
         (Expected::Deny { by, code }, Some(denial)) => {
             let other = |wanted: &Option<String>, found: &str| {
                 wanted.as_deref().is_some_and(|wanted| wanted != found)
             };
             (other(by, &denial.by.to_string()) || other(code, &denial.code))
-                .then(|| format!("denied by {} [{}]: {}", denial.by, denial.code, denial.message))
+                .then(|| format!("got:      denied by {} [{}]: {}", denial.by, denial.code, denial.message))
         }
     }
 }

@@ -1,13 +1,22 @@
 use bootc_image_core::ops::{Request, prune};
 use clap::Args;
 
-/// Remove images that nobody needs from bootc's container storage
+const EXAMPLES: &str = "\
+Examples:
+  # Show which images would be removed
+  bootc-image --dry-run prune --all
+  # Remove the images without a name
+  bootc-image prune";
+
+/// Remove images that nothing needs from bootc's storage
 ///
-/// Without --all those that have no name. What a deployment, a bound image, a unit or a container needs stays; if that can't be
-/// determined, nothing is removed. Nobody is asked: look first with --dry-run.
+/// Without --all, only images without a name are removed. Images that a deployment, a bound image, a unit or a container needs
+/// are kept; if it cannot be determined what is needed, nothing is removed. There is no confirmation prompt: run it with
+/// --dry-run first.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Prune {
-    /// Also those that have a name
+    /// Remove images that have a name, too
     #[arg(long, short)]
     all: bool,
 }

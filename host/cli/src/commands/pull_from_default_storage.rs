@@ -5,10 +5,19 @@ use clap::Args;
 use crate::exit::Failure;
 use crate::ui::Ui;
 
-/// Copy images of podman's storage to bootc's
+const EXAMPLES: &str = "\
+Examples:
+  # Copy an image that was built with podman
+  bootc-image pull-from-default-storage localhost/app:stable";
+
+/// Copy images from podman's storage to bootc's storage
+///
+/// All images must exist and be allowed before the first one is copied. The next `bootc upgrade` removes copied images that are
+/// neither bound nor the image of a deployment.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct PullFromDefaultStorage {
-    /// Their names, as in `podman image list`; all must be there and allowed before the first one is copied
+    /// Copy these images, named as in `podman image list`
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }

@@ -6,13 +6,22 @@ use clap::Args;
 use crate::exit::Failure;
 use crate::ui::Ui;
 
-/// Remove images from bootc's container storage
+const EXAMPLES: &str = "\
+Examples:
+  # Show whether the image is needed, without removing it
+  bootc-image policy explain remove quay.io/example/old:1
+  # Remove the name, and the image if that is its last name
+  bootc-image remove quay.io/example/old:1";
+
+/// Remove images from bootc's storage
 ///
-/// An image with several names loses those that are named, and is gone with its last one. What a deployment, a bound image, a
-/// unit or a container needs stays.
+/// If an image has several names, only the given names are removed; the image is deleted with its last name. Removing an image
+/// that a deployment, a bound image, a unit or a container needs is denied. All images must exist and their removal must be
+/// allowed before the first one is removed.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Remove {
-    /// Their names or ids (12 digits at least); all must be there and allowed before the first one is removed
+    /// Remove these images, given by name or ID (at least 12 digits)
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }

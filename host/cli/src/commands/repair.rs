@@ -6,17 +6,25 @@ use clap::Args;
 use crate::exit::Failure;
 use crate::ui::Ui;
 
-/// Fetch the layers of images in bootc's container storage again and replace them
+const EXAMPLES: &str = "\
+Examples:
+  # Repair one image
+  bootc-image repair quay.io/example/app:1
+  # Repair every image in bootc's storage, for example after a disk error
+  bootc-image repair --all";
+
+/// Fetch the layers of images in bootc's storage again and replace them
 ///
-/// This also works for an image that looks whole, since file contents aren't compared. The image is fetched from podman's
-/// storage if that has a whole copy, from the ostree repository if it was made from a host image, otherwise from the registries
-/// of its names, by digest.
+/// Every layer is replaced, whether or not damage is visible: the contents of files are not compared. An image is fetched from
+/// podman's storage if a complete copy is there, from the ostree repository if it was made from a host image, and otherwise by
+/// digest from the registries of its names. All images must exist and be allowed before the first one is repaired.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Repair {
-    /// Their names or ids (12 digits at least); all must be there and allowed before the first one is repaired
+    /// Repair these images, given by name or ID (at least 12 digits)
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "IMAGE")]
     images: Vec<String>,
-    /// Every image of the storage
+    /// Repair every image in bootc's storage
     #[arg(long)]
     all: bool,
 }

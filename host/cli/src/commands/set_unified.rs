@@ -1,11 +1,18 @@
 use bootc_image_core::ops::{Request, set_unified};
 use clap::Args;
 
-/// Get the booted image into bootc's storage, so that bootc updates the host by way of it
+const EXAMPLES: &str = "\
+Examples:
+  # Show what would be copied and from where, then copy it
+  bootc-image --dry-run set-unified
+  bootc-image set-unified";
+
+/// Copy the booted image into bootc's storage, so that bootc updates the host from there
 ///
-/// It is taken from podman's storage if that has it, else from its registry, by the digest that is booted; an image that was
-/// built on this host and is gone there is taken from the ostree repository.
+/// The image is identified by the digest that is booted. It is taken from podman's storage if it is there, otherwise from its
+/// registry. An image that was built on this host and is no longer in podman's storage is taken from the ostree repository.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct SetUnified {}
 
 impl From<SetUnified> for Request {

@@ -1,5 +1,5 @@
-//! Reading settings, strictly: whatever isn't understood is a problem, since a rule that is read otherwise than it was meant
-//! allows what it shouldn't. All problems are told at once.
+//! Parsing settings, strictly: everything unknown is a problem, because a misread rule could allow what it should not. All problems
+//! are reported at once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,24 +11,24 @@ use crate::globs::Glob;
 use crate::json::Json;
 use crate::registries;
 use crate::settings::{Effect, Role, Rule, Settings};
-use crate::words::suggest;
+use crate::suggest::suggest;
 
 mod patterns;
 
 const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::Deny)];
 const ROLES: &[(&str, Role)] = &[("source", Role::Source), ("target", Role::Target), ("image", Role::Image)];
 
-/// The largest number that a user can have; the one above says that nobody is meant.
+/// The largest user ID; the one above stands for no user.
 const LARGEST_UID: u32 = u32::MAX - 1;
 
-/// Reads the text of a JSON object, or says everything that is wrong with it.
+/// Parses the text of a JSON object, or returns all problems with it.
 pub(crate) fn settings(json: &str) -> Result<Settings<'_>, Vec<Problem>> {
     let entries = match serde_json::from_str(json) {
         Ok(Json::Table(entries)) => entries,
         Ok(other) => {
             return Err(vec![problem("", format!("the settings must be a table, not {}", other.kind()))]);
         }
-        Err(_) => return Err(vec![problem("", "the settings aren't JSON")]),
+        Err(_) => return Err(vec![problem("", "the settings are not valid JSON")]),
     };
     let mut problems = Vec::new();
     let mut table = Table::new(None, entries, &mut problems);
@@ -49,7 +49,7 @@ fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>>
         Json::List(items) => items,
         other => {
             let what = format!(
-                "must be a list of tables, not {}; a rule begins with [[settings.registry-policy.rule]]",
+                "must be a list of tables, not {}; start each rule with [[settings.registry-policy.rule]]",
                 other.kind()
             );
             problems.push(bad("rule".to_owned(), &what));
@@ -57,7 +57,7 @@ fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>>
         }
     };
     if items.is_empty() {
-        problems.push(bad("rule".to_owned(), "the list is empty; leave the key out"));
+        problems.push(bad("rule".to_owned(), "the list is empty; remove the key"));
     }
     let mut rules = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
@@ -71,7 +71,7 @@ fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>>
             }
         }
     }
-    tell_names_apart(&rules, problems);
+    check_names(&rules, problems);
     rules
 }
 
@@ -79,7 +79,7 @@ fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
     let effect = table.effect("effect");
     let rule = Rule {
         number: index + 1,
-        // Without one there is a problem, and the rule is never put to use.
+        // If it is missing, that is a problem, and the rule is never used.
         effect: effect.unwrap_or(Effect::Deny),
         name: table.name("name"),
         operations: table.list("operations", operation),
@@ -94,7 +94,7 @@ fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
     };
     for (key, given) in [("require-digest", rule.require_digest), ("no-latest", rule.no_latest)] {
         if given && effect == Some(Effect::Deny) {
-            table.complain(key, "only a rule with effect \"allow\" can ask for it");
+            table.complain(key, "is valid only in a rule with effect \"allow\"");
         }
     }
     for (key, what) in patterns::check_rule(&rule, effect) {
@@ -109,21 +109,21 @@ fn bad(key: String, what: &str) -> Problem {
     problem(key, message)
 }
 
-/// Two rules of one name couldn't be told apart in reasons and records.
-fn tell_names_apart(rules: &[Rule<'_>], problems: &mut Vec<Problem>) {
+/// Two rules with the same name could not be distinguished in reasons and in the audit record.
+fn check_names(rules: &[Rule<'_>], problems: &mut Vec<Problem>) {
     let mut seen = BTreeMap::new();
     for rule in rules {
         let Some(name) = &rule.name else { continue };
         if let Some(first) = seen.insert(name, rule.number) {
-            let what = format!("{name:?} is the name of rule {first} already");
+            let what = format!("rule {first} already has the name {name:?}");
             problems.push(bad(format!("rule[{}].name", rule.number - 1), &what));
         }
     }
 }
 
-/// A table whose keys are taken out one after the other: what is left wasn't understood.
+/// A table from which known keys are taken one after the other. Keys that are left are unknown.
 struct Table<'p, 'a> {
-    /// Which rule it is, of a rule.
+    /// The index of the rule, if the table is one.
     rule: Option<usize>,
     left: Vec<(Cow<'a, str>, Json<'a>)>,
     known: Vec<&'static str>,
@@ -175,7 +175,7 @@ impl<'p, 'a> Table<'p, 'a> {
         }
     }
 
-    /// A list; none is one without entries, so an empty one would say the contrary of what it looks like.
+    /// Takes a list. A missing list matches everything, so an empty list is an error: it would look as if it matched nothing.
     fn list<T>(&mut self, key: &'static str, read: impl Fn(Json<'a>) -> Result<T, String>) -> Vec<T> {
         let items = match self.take(key) {
             None => return Vec::new(),
@@ -186,7 +186,7 @@ impl<'p, 'a> Table<'p, 'a> {
             }
         };
         if items.is_empty() {
-            self.complain(key, "the list is empty; leave the key out if it makes no difference");
+            self.complain(key, "the list is empty; to match any value, remove the key");
         }
         let mut entries = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
@@ -223,18 +223,18 @@ fn one_of<T: Copy>(value: &Json<'_>, words: &[(&str, T)]) -> Result<T, String> {
     };
     let found = words.iter().find(|(known, _)| *known == word.as_ref()).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
-        format!("{word:?} isn't known here{}", suggest(word, words.iter().map(|(known, _)| *known)))
+        format!("{word:?} is not a valid value{}", suggest(word, words.iter().map(|(known, _)| *known)))
     })
 }
 
-/// A name that reasons and records give to nothing else.
+/// The name of a rule. The names that reasons and the audit record use otherwise are reserved.
 fn name(value: Json<'_>) -> Result<Cow<'_, str>, String> {
     let name = text(value)?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if name.trim().is_empty() {
-        Err("a name must not be empty; leave the key out".to_owned())
+        Err("a name must not be empty; to use the default name, remove the key".to_owned())
     } else if name == "default" || name.strip_prefix("rule ").is_some_and(is_number) {
-        Err(format!("{name:?} is what something else is called; choose another name"))
+        Err(format!("the name {name:?} is reserved; choose another name"))
     } else {
         Ok(name)
     }
@@ -242,10 +242,10 @@ fn name(value: Json<'_>) -> Result<Cow<'_, str>, String> {
 
 fn uid(value: Json<'_>) -> Result<u32, String> {
     let Json::Whole(number) = value else {
-        return Err(format!("must be a user's number, 0 to {LARGEST_UID}"));
+        return Err(format!("must be a user ID from 0 to {LARGEST_UID}"));
     };
     let uid = u32::try_from(number).ok().filter(|uid| *uid <= LARGEST_UID);
-    uid.ok_or_else(|| format!("must be a user's number, 0 to {LARGEST_UID}, not {number}"))
+    uid.ok_or_else(|| format!("must be a user ID from 0 to {LARGEST_UID}, not {number}"))
 }
 
 fn glob(value: Json<'_>) -> Result<Glob<'_>, String> {
@@ -265,7 +265,7 @@ fn registry(value: Json<'_>) -> Result<Glob<'_>, String> {
 fn tag(value: Json<'_>) -> Result<Glob<'_>, String> {
     let text = text(value)?;
     if text.contains(['/', ':', '@']) {
-        return Err(format!("{text:?} can't match: a tag is what follows the colon"));
+        return Err(format!("{text:?} cannot match: a tag is only the part after the colon"));
     }
     Glob::new(text)
 }
@@ -285,10 +285,10 @@ fn digest(value: Json<'_>) -> Result<Glob<'_>, String> {
     };
     match glob.plain() {
         Some(plain) if !is_digest(plain) => {
-            Err(format!("{plain:?} can't match: a digest is sha256: and 64 lower-case hexadecimal digits"))
+            Err(format!("{plain:?} cannot match: a digest is sha256: and 64 lower-case hexadecimal digits"))
         }
         None if !could_be(glob.as_str()) => {
-            Err(format!("{:?} can't match: a digest begins with sha256:, in lower case", glob.as_str()))
+            Err(format!("{:?} cannot match: a digest starts with sha256:, in lower case", glob.as_str()))
         }
         _ => Ok(glob),
     }

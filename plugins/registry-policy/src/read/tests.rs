@@ -51,12 +51,12 @@ fn everything_that_can_be_set_is_read() {
 #[test]
 fn what_isnt_a_table_is_one_problem() {
     for (json, message) in [
-        ("", "the settings aren't JSON"),
-        ("{", "the settings aren't JSON"),
-        ("{} {}", "the settings aren't JSON"),
+        ("", "the settings are not valid JSON"),
+        ("{", "the settings are not valid JSON"),
+        ("{} {}", "the settings are not valid JSON"),
         ("[]", "the settings must be a table, not a list"),
-        (r#"{"default": "deny"} {}"#, "the settings aren't JSON"),
-        ("null", "the settings must be a table, not nothing"),
+        (r#"{"default": "deny"} {}"#, "the settings are not valid JSON"),
+        ("null", "the settings must be a table, not null"),
         ("1", "the settings must be a table, not a number"),
     ] {
         let problems = settings(json).unwrap_err();
@@ -67,114 +67,120 @@ fn what_isnt_a_table_is_one_problem() {
 #[test]
 fn a_wrong_value_is_told_with_its_key() {
     for (key, value, told_key, message) in [
-        ("effect", json!("alow"), "effect", "\"alow\" isn't known here; did you mean \"allow\"?"),
-        ("effect", json!("maybe"), "effect", "\"maybe\" isn't known here; known are allow, deny"),
+        ("effect", json!("alow"), "effect", "\"alow\" is not a valid value; did you mean \"allow\"?"),
+        ("effect", json!("maybe"), "effect", "\"maybe\" is not a valid value; expected one of: allow, deny"),
         ("effect", json!(1), "effect", "must be a string, not a number"),
         ("name", json!(["a"]), "name", "must be a string, not a list"),
-        ("name", json!(" "), "name", "a name must not be empty; leave the key out"),
-        (
-            "name",
-            json!("default"),
-            "name",
-            "\"default\" is what something else is called; choose another name",
-        ),
-        ("name", json!("rule 7"), "name", "\"rule 7\" is what something else is called; choose another name"),
+        ("name", json!(" "), "name", "a name must not be empty; to use the default name, remove the key"),
+        ("name", json!("default"), "name", "the name \"default\" is reserved; choose another name"),
+        ("name", json!("rule 7"), "name", "the name \"rule 7\" is reserved; choose another name"),
         ("operations", json!("cmd *"), "operations", "must be a list, not a string"),
         (
             "operations",
             json!(["set-unify"]),
             "operations[0]",
-            "\"set-unify\" is no operation that is judged; did you mean \"set-unified\"?",
+            "\"set-unify\" is not an operation that this policy judges; did you mean \"set-unified\"?",
         ),
         (
             "operations",
             json!(["cmd *", "list"]),
             "operations[1]",
-            "\"list\" is no operation that is judged; known are copy-to-storage, pull-from-default-storage, set-unified, repair, cmd SUBCOMMAND",
+            "\"list\" is not an operation that this policy judges; expected one of: copy-to-storage, \
+             pull-from-default-storage, set-unified, repair, cmd SUBCOMMAND",
         ),
         (
             "operations",
             json!(["cmd rmi"]),
             "operations[0]",
-            "\"cmd rmi\" is judged as \"remove\", which this policy isn't asked about",
+            "\"cmd rmi\" is judged as \"remove\", which this policy does not judge",
         ),
         (
             "operations",
             json!(["cmd load", "cmd prune"]),
             "operations[1]",
-            "\"cmd prune\" is judged as \"prune\", which this policy isn't asked about",
+            "\"cmd prune\" is judged as \"prune\", which this policy does not judge",
         ),
-        ("roles", json!(["sorce"]), "roles[0]", "\"sorce\" isn't known here; did you mean \"source\"?"),
-        ("roles", json!([true]), "roles[0]", "must be a string, not true or false"),
-        ("callers", json!([0, -1]), "callers[1]", "must be a user's number, 0 to 4294967294"),
-        ("callers", json!([1.5]), "callers[0]", "must be a user's number, 0 to 4294967294"),
+        ("roles", json!(["sorce"]), "roles[0]", "\"sorce\" is not a valid value; did you mean \"source\"?"),
+        ("roles", json!([true]), "roles[0]", "must be a string, not a boolean"),
+        ("callers", json!([0, -1]), "callers[1]", "must be a user ID from 0 to 4294967294"),
+        ("callers", json!([1.5]), "callers[0]", "must be a user ID from 0 to 4294967294"),
         (
             "callers",
             json!([4_294_967_295_u32]),
             "callers[0]",
-            "must be a user's number, 0 to 4294967294, not 4294967295",
+            "must be a user ID from 0 to 4294967294, not 4294967295",
         ),
-        ("callers", json!(["root"]), "callers[0]", "must be a user's number, 0 to 4294967294"),
+        ("callers", json!(["root"]), "callers[0]", "must be a user ID from 0 to 4294967294"),
         ("callers", json!(0), "callers", "must be a list, not a number"),
         (
             "registry",
             json!(["quay.io/a"]),
             "registry[0]",
-            "\"quay.io/a\" can't match: a registry is HOST or HOST:PORT, and what follows is `repository`",
+            "\"quay.io/a\" cannot match: a registry is HOST or HOST:PORT; put the rest into `repository`",
         ),
         (
             "registry",
             json!(["quay.io", "INDEX.docker.io"]),
             "registry[1]",
-            "\"index.docker.io\" can't match: this registry is compared as \"docker.io\"",
+            "\"index.docker.io\" cannot match: this registry is called \"docker.io\" here",
         ),
         (
             "registry",
             json!(["quay.io:443"]),
             "registry[0]",
-            "\"quay.io:443\" can't match: the port 443, which every registry has, isn't compared; write \"quay.io\"",
+            "\"quay.io:443\" cannot match: the default port 443 is left out; write \"quay.io\"",
         ),
         (
             "registry",
             json!(["evil"]),
             "registry[0]",
-            "\"evil\" can't match: a registry has a dot or a port, or is localhost",
+            "\"evil\" cannot match: a registry has a dot or a port, or is localhost",
         ),
-        ("registry", json!(["qu ay"]), "registry[0]", "\"qu ay\" can't match: no registry has such a name"),
+        (
+            "registry",
+            json!(["qu ay"]),
+            "registry[0]",
+            "\"qu ay\" cannot match: this is not a valid registry name",
+        ),
         (
             "digest",
             json!(["sha265:*"]),
             "digest[0]",
-            "\"sha265:*\" can't match: a digest begins with sha256:, in lower case",
+            "\"sha265:*\" cannot match: a digest starts with sha256:, in lower case",
         ),
         (
             "operations",
             json!(["cmd pul"]),
             "operations[0]",
-            "\"cmd pul\" is no operation that is judged; did you mean \"cmd pull\"?",
+            "\"cmd pul\" is not an operation that this policy judges; did you mean \"cmd pull\"?",
         ),
         (
             "operations",
             json!(["cmd rm*"]),
             "operations[0]",
-            "\"cmd rm\" is judged as \"remove\", which this policy isn't asked about",
+            "\"cmd rm\" is judged as \"remove\", which this policy does not judge",
         ),
         ("registry", json!([""]), "registry[0]", "an empty pattern matches nothing"),
-        ("registry", json!(["a.b", "[b"]), "registry[1]", "\"[b\" isn't a pattern: invalid range pattern"),
+        (
+            "registry",
+            json!(["a.b", "[b"]),
+            "registry[1]",
+            "\"[b\" is not a valid pattern: invalid range pattern",
+        ),
         (
             "repository",
             json!(["a**"]),
             "repository[0]",
-            "\"a**\" isn't a pattern: recursive wildcards must form a single path component",
+            "\"a**\" is not a valid pattern: recursive wildcards must form a single path component",
         ),
-        ("repository", json!([null]), "repository[0]", "must be a string, not nothing"),
-        ("tag", json!([":1"]), "tag[0]", "\":1\" can't match: a tag is what follows the colon"),
+        ("repository", json!([null]), "repository[0]", "must be a string, not null"),
+        ("tag", json!([":1"]), "tag[0]", "\":1\" cannot match: a tag is only the part after the colon"),
         ("tag", json!([9.1]), "tag[0]", "must be a string, not a number"),
         (
             "digest",
             json!(["sha256:abc"]),
             "digest[0]",
-            "\"sha256:abc\" can't match: a digest is sha256: and 64 lower-case hexadecimal digits",
+            "\"sha256:abc\" cannot match: a digest is sha256: and 64 lower-case hexadecimal digits",
         ),
         ("require-digest", json!("yes"), "require-digest", "must be true or false, not a string"),
         ("no-latest", json!(0), "no-latest", "must be true or false, not a number"),
@@ -206,23 +212,23 @@ fn names_that_nothing_has_and_names_of_strangers_are_problems() {
         ("allow", "docker.io", "library/*", ""),
         ("allow", "docker.io", "**", ""),
         ("deny", "quay.io*", "a/b", ""),
-        ("allow", "quay.io*", "a/b", "registries of strangers, such as quay.io.example.net:"),
+        ("allow", "quay.io*", "a/b", "registries of other owners, such as quay.io.example.net:"),
         ("deny", "*quay.io", "a/b", ""),
         ("deny", "127.0.0.*", "a/b", ""),
-        ("allow", "*quay.io", "a/b", "registries of strangers, such as evilquay.io:"),
-        ("allow", "q?ay.io", "a/b", "registries of strangers, such as q9ay.io:"),
-        ("allow", "[pq]uay.io", "a/b", "registries of strangers, such as quay.io:"),
-        ("allow", "*.io", "a/b", "registries of strangers, such as evil.io:"),
+        ("allow", "*quay.io", "a/b", "registries of other owners, such as evilquay.io:"),
+        ("allow", "q?ay.io", "a/b", "registries of other owners, such as q9ay.io:"),
+        ("allow", "[pq]uay.io", "a/b", "registries of other owners, such as quay.io:"),
+        ("allow", "*.io", "a/b", "registries of other owners, such as evil.io:"),
         ("allow", "example.com:*", "a/b", ""),
         ("allow", "[0:0::1]:5000", "a/b", ""),
         ("allow", "quay.io", "**/[a-c]?/*-x", ""),
         ("allow", "quay.io", "-x", "lower-case letters and digits"),
         ("deny", "quay.io", "a/x y", "lower-case letters and digits"),
         ("allow", "quay.io", "*/.x", "lower-case letters and digits"),
-        ("allow", "127.0.0.?:5000", "a/b", "registries of strangers"),
+        ("allow", "127.0.0.?:5000", "a/b", "registries of other owners"),
         ("allow", "quay.io", "A/b", "in lower case"),
-        ("allow", "quay.io", "a/b:1", "keys of their own"),
-        ("allow", "quay.io", "/a/b", "without slashes at its ends"),
+        ("allow", "quay.io", "a/b:1", "belongs into the key `tag` or `digest`"),
+        ("allow", "quay.io", "/a/b", "no slash at its start or end"),
         ("deny", "docker.io", "nginx", "in library/"),
         ("allow", "docker.io", "*", "in library/"),
     ] {
@@ -240,14 +246,14 @@ fn an_empty_list_is_a_problem_since_it_would_match_everything() {
         assert!(message.contains("the list is empty"), "{message}");
     }
     let told = problems(&json!({ "default": "deny", "rule": [] }));
-    assert_eq!(told, [("rule".to_owned(), "`rule`: the list is empty; leave the key out".to_owned())]);
+    assert_eq!(told, [("rule".to_owned(), "`rule`: the list is empty; remove the key".to_owned())]);
 }
 
 #[test]
 fn rules_must_be_a_list_of_tables() {
     let told = problems(&json!({ "default": "deny", "rule": { "effect": "deny" } }));
     assert!(
-        told[0].1.contains("not a table; a rule begins with [[settings.registry-policy.rule]]"),
+        told[0].1.contains("not a table; start each rule with [[settings.registry-policy.rule]]"),
         "{told:?}"
     );
     let told = problems(&json!({ "default": "deny", "rule": [{ "effect": "deny" }, 3] }));
@@ -262,7 +268,7 @@ fn only_a_rule_that_allows_makes_demands() {
             problems(&rule(true)),
             [(
                 format!("rule[0].{key}"),
-                format!("`rule[0].{key}`: only a rule with effect \"allow\" can ask for it")
+                format!("`rule[0].{key}`: is valid only in a rule with effect \"allow\"")
             )]
         );
         assert!(settings(&rule(false).to_string()).is_ok());
@@ -275,7 +281,7 @@ fn no_two_rules_have_one_name() {
     let told = problems(&json!({ "default": "deny", "rule": [rule("a"), rule("b"), rule("a")] }));
     assert_eq!(
         told,
-        [("rule[2].name".to_owned(), "`rule[2].name`: \"a\" is the name of rule 1 already".to_owned())]
+        [("rule[2].name".to_owned(), "`rule[2].name`: rule 1 already has the name \"a\"".to_owned())]
     );
 }
 

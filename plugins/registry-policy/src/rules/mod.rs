@@ -1,6 +1,6 @@
-//! Judging an operation by its images. A pure function of settings and operation.
+//! Judges an operation by its images. The verdict depends only on the settings and the operation.
 
-mod words;
+mod messages;
 
 use bootc_image_plugin_sdk::policy::{Image, Operation, Verdict};
 
@@ -8,46 +8,46 @@ use crate::globs::Glob;
 use crate::registries::compared;
 use crate::settings::{Effect, Role, Rule, Settings};
 
-/// Judges. One image that is denied denies the operation.
+/// Judges an operation. One denied image denies the operation.
 pub(crate) fn judge(settings: &Settings<'_>, operation: &Operation) -> Verdict {
     let unseen = brings_unseen(operation).then(unseen);
     let images: Vec<&Image> = operation.images.iter().chain(&unseen).collect();
     if images.is_empty() {
-        return Verdict::allow(format!("`{}` is about no image", operation.kind));
+        return Verdict::allow(format!("`{}` uses no images", operation.kind));
     }
     let (mut reasons, mut by) = (Vec::new(), Vec::new());
     for image in images {
         let asked = Asked::new(settings, operation, image);
         match asked.decide() {
             Ok(allowed) => {
-                let reason = words::reason(&asked, &allowed);
+                let reason = messages::reason(&asked, &allowed);
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
-                let name = words::name(allowed.by).into_owned();
+                let name = messages::name(allowed.by).into_owned();
                 if !by.contains(&name) {
                     by.push(name);
                 }
             }
-            Err(denied) => return words::denial(&asked, &denied),
+            Err(denied) => return messages::denial(&asked, &denied),
         }
     }
     Verdict::allow(reasons.join("; ")).with_attr("rule", by.join(", "))
 }
 
-/// Whether podman gets images that nobody names: what a build fetches, or an archive holds. Before names are looked up nothing
-/// is pinned.
+/// Whether the operation brings in images that are not named: those that a build fetches or an archive contains. Cannot be determined
+/// before names are resolved, because nothing is pinned then.
 fn brings_unseen(operation: &Operation) -> bool {
     operation.resolved() && operation.attr("pinned") == Some("false")
 }
 
-/// Stands for these: only rules that say nothing of a name match it.
+/// Stands for images that are not named. Only rules without registry, repository, tag and digest match it.
 fn unseen() -> Image {
     Image { role: Role::Source.as_str().to_owned(), name: None, digest: None, attrs: Vec::new() }
 }
 
 impl Rule<'_> {
-    /// Whether it is about such operations and callers at all.
+    /// Whether the rule applies to this operation and its caller.
     fn is_about(&self, operation: &Operation) -> bool {
         let caller = || operation.uid().is_some_and(|uid| self.callers.contains(&uid));
         matches(&self.operations, Some(&operation.kind)) && (self.callers.is_empty() || caller())
@@ -56,38 +56,37 @@ impl Rule<'_> {
 
 /// Why an image may be used.
 struct Allowed<'a> {
-    /// The rule, none if it is the default.
+    /// The rule, or none for the default.
     by: Option<&'a Rule<'a>>,
-    /// Whether that depends on a digest that isn't known yet.
+    /// Whether that depends on a digest that is not known yet.
     perhaps: bool,
 }
 
 /// Why an image may not be used.
 struct Denied<'a> {
-    /// The rule, none if it is the default.
+    /// The rule, or none for the default.
     by: Option<&'a Rule<'a>>,
     why: Why,
 }
 
-/// The kinds of denials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
     Rule,
     Default,
-    /// The default, of an image that was asked for by its id.
+    /// The default, for an image that was requested by its ID.
     Unnamed,
-    /// The default, of images that nobody names.
+    /// The default, for images that are not named.
     Unseen,
     NotByDigest(Demand),
     Latest(Demand),
 }
 
-/// Who makes a demand on an image that is allowed otherwise.
+/// The origin of a requirement (`require-digest` or `no-latest`) that an otherwise allowed image does not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Demand {
     /// The rule that allows it.
     Rule,
-    /// The settings, of all that is fetched.
+    /// The top level of the settings, for everything that is fetched.
     All,
 }
 
@@ -95,25 +94,25 @@ enum Demand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     No,
-    /// That depends on the digest that the name turns out to have.
+    /// That depends on the digest to which the name will be resolved.
     Perhaps,
     Yes,
 }
 
-/// An image in an operation, and what is compared with rules.
+/// An image of an operation, with the values that are compared with rules.
 struct Asked<'a> {
     settings: &'a Settings<'a>,
     operation: &'a Operation,
     image: &'a Image,
-    /// As the settings have registries. None if the image has no name or its transport knows no registries.
+    /// In the form in which registries are compared. None if the image has no name or its transport has no registries.
     registry: Option<String>,
     repository: Option<&'a str>,
     tag: Option<&'a str>,
-    /// What will run if that is known, else what the name says.
+    /// The digest that will be used if it is known, otherwise the one in the name.
     digest: Option<&'a str>,
-    /// Of an index: which of its manifests will run.
+    /// If the digest is that of an index: the digest of the manifest that will be used.
     instance: Option<&'a str>,
-    /// Whether that is for a platform that was asked for, and not for this machine.
+    /// Whether another platform than the host's was requested.
     of_another_platform: bool,
 }
 
@@ -134,16 +133,15 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Before names are looked up, denies only what would be denied whatever a name turns out to mean: what another digest
-    /// would save is looked up and judged again.
+    /// Before names are resolved, denies only what would be denied with every digest. Everything else is resolved and judged again.
     fn decide(&self) -> Result<Allowed<'a>, Denied<'a>> {
         for rule in &self.settings.rules {
             match self.fit(rule) {
                 Fit::No => {}
                 Fit::Yes => return self.outcome(Some(rule), false),
                 Fit::Perhaps => {
-                    // If it denies, the rules after it can still allow what it doesn't match. If they deny as well, nothing is
-                    // left to look up.
+                    // If this rule denies, later rules can still allow other digests. If they deny as well, there is nothing to
+                    // resolve.
                     if let Ok(allowed) = self.outcome(Some(rule), true) {
                         return Ok(allowed);
                     }
@@ -169,20 +167,20 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Whether a rule is about such operations, callers and parts at all.
+    /// Whether the rule applies to this operation, its caller and the role of the image.
     fn concerns(&self, rule: &Rule<'_>) -> bool {
         let role = |role: &Role| role.as_str() == self.image.role;
         rule.is_about(self.operation) && (rule.roles.is_empty() || rule.roles.iter().any(role))
     }
 
-    /// Whether the rule has a digest of what will run. The digest of an index allows what this machine takes from it; for another
-    /// platform the manifest itself must be allowed.
+    /// Whether the rule has the digest of the image that will be used. The digest of an index allows the manifest that this host chooses
+    /// from it; for another platform, the digest of the manifest itself must be allowed.
     fn has_digest_of(&self, rule: &Rule<'_>) -> bool {
         let index = self.digest.filter(|_| rule.effect == Effect::Deny || !self.of_another_platform);
         matches(&rule.digest, index) || self.instance.is_some() && matches(&rule.digest, self.instance)
     }
 
-    /// Targets never get one.
+    /// Whether the name will still be resolved to a digest. Targets never are.
     fn digest_is_to_come(&self) -> bool {
         self.digest.is_none() && !self.operation.resolved() && !self.is(Role::Target)
     }
@@ -195,7 +193,7 @@ impl<'a> Asked<'a> {
         self.image.role == role.as_str()
     }
 
-    /// What follows if this rule, or else the default, decides.
+    /// The outcome if this rule decides, or the default if there is none.
     fn outcome(&self, by: Option<&'a Rule<'a>>, perhaps: bool) -> Result<Allowed<'a>, Denied<'a>> {
         let denied = |why| Err(Denied { by, why });
         if by.map_or(self.settings.default, |rule| rule.effect) == Effect::Deny {
@@ -223,7 +221,7 @@ impl<'a> Asked<'a> {
         Ok(Allowed { by, perhaps })
     }
 
-    /// Whether it comes from a registry.
+    /// Whether the image is fetched from a registry.
     fn is_fetched(&self) -> bool {
         self.is(Role::Source) && self.image.name.as_ref().is_some_and(|name| name.transport == "docker")
     }
@@ -232,7 +230,7 @@ impl<'a> Asked<'a> {
         self.image.name.as_ref().is_some_and(|name| name.digest.is_some())
     }
 
-    /// An id isn't: it means the same tomorrow.
+    /// Whether the image has the tag `latest`, or neither tag nor digest. An ID is not `latest`: it always names the same image.
     fn is_latest(&self) -> bool {
         self.image.name.as_ref().is_some_and(|name| match &name.tag {
             Some(tag) => tag == "latest",
@@ -245,7 +243,7 @@ fn attr<'a>(image: &'a Image, key: &str) -> Option<&'a str> {
     image.attrs.iter().find(|attr| attr.key == key).map(|attr| attr.value.as_str())
 }
 
-/// Whether one of the patterns matches, or there are none to match. What isn't known matches no pattern.
+/// Whether one of the patterns matches, or there are no patterns. An unknown value matches no pattern.
 fn matches(globs: &[Glob<'_>], text: Option<&str>) -> bool {
     globs.is_empty() || text.is_some_and(|text| globs.iter().any(|glob| glob.matches(text)))
 }

@@ -1,5 +1,5 @@
-//! Before and after names are looked up: what is denied before would be denied afterwards whatever the digest, and the other
-//! way round.
+//! Verdicts before and after names are resolved: an image is denied before if and only if it would be denied afterwards with every
+//! digest.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::tests::{attr, denial, digest, image, operation, pull, source};
 use super::*;
 use crate::read;
 
-/// What rules may say beside effect and digest.
+/// Keys of rules other than effect and digest.
 const KEYS: &[&str] =
     &[r#"{}"#, r#"{ "registry": ["quay.io"] }"#, r#"{ "tag": ["1"] }"#, r#"{ "callers": [0] }"#];
 
@@ -17,7 +17,7 @@ fn denied(settings: &Settings<'_>, image: Image, resolved: bool) -> bool {
     denial(judge(settings, &operation)).is_some()
 }
 
-/// Every rule that can stand at a place. Each place has a digest of its own, so that a name can mean any of them.
+/// Every rule that is tried at a position. Each position has its own digest, so that a name can be resolved to any of them.
 fn rules_at(place: char) -> Vec<Value> {
     let mut rules = Vec::new();
     for keys in KEYS {
@@ -69,7 +69,7 @@ fn all_settings() -> Vec<String> {
 }
 
 #[test]
-fn before_the_lookup_exactly_that_is_denied_which_no_digest_would_save() {
+fn before_resolution_exactly_what_every_digest_would_deny_is_denied() {
     let meanings = [Some('a'), Some('b'), Some('c'), Some('d'), None].map(|digit| digit.map(digest));
     let (mut early, mut late) = (0, 0);
     for text in all_settings() {
@@ -89,7 +89,7 @@ fn before_the_lookup_exactly_that_is_denied_which_no_digest_would_save() {
 }
 
 #[test]
-fn what_is_named_by_digest_or_never_has_one_is_judged_the_same_both_times() {
+fn names_with_a_digest_and_targets_get_the_same_verdict_both_times() {
     for text in all_settings() {
         let settings = read::settings(&text).unwrap();
         for digit in ['a', 'b', 'd'] {
@@ -103,22 +103,22 @@ fn what_is_named_by_digest_or_never_has_one_is_judged_the_same_both_times() {
 }
 
 #[test]
-fn before_the_lookup_each_rule_about_digests_is_left_open() {
+fn before_resolution_rules_about_digests_are_undecided() {
     let allow = json!({ "effect": "allow", "name": "good", "digest": [digest('a')] });
     let deny = json!({ "effect": "deny", "name": "bad", "digest": [digest('b')] });
     let strict = json!({ "effect": "allow", "digest": [digest('a')], "require-digest": true });
     let elsewhere = json!({ "effect": "allow", "registry": ["own.io"], "digest": [digest('a')] });
     let nothing = json!({ "effect": "deny" });
     for (what, default, rules, expected) in [
-        ("it may be the one that is allowed", "deny", vec![&allow], ""),
-        ("it may be another than the one that is denied", "allow", vec![&deny], ""),
-        ("it may be the one that is allowed, after another", "deny", vec![&deny, &allow], ""),
-        ("nothing else is allowed", "deny", vec![&deny], "denied-by-default"),
-        ("the rule that may match demands what it hasn't", "deny", vec![&strict], "denied-by-default"),
-        ("the registry is another", "deny", vec![&elsewhere], "denied-by-default"),
-        ("a rule before it denies everything", "allow", vec![&nothing, &allow], "denied-by-rule"),
-        ("a rule after it denies everything", "allow", vec![&deny, &nothing], "denied-by-rule"),
-        ("what another rule denies may be allowed here", "deny", vec![&allow, &nothing], ""),
+        ("it may have the allowed digest", "deny", vec![&allow], ""),
+        ("it may have another digest than the denied one", "allow", vec![&deny], ""),
+        ("it may have the digest that a later rule allows", "deny", vec![&deny, &allow], ""),
+        ("no rule allows anything", "deny", vec![&deny], "denied-by-default"),
+        ("the rule that may match requires a digest in the name", "deny", vec![&strict], "denied-by-default"),
+        ("the registry differs", "deny", vec![&elsewhere], "denied-by-default"),
+        ("an earlier rule denies everything", "allow", vec![&nothing, &allow], "denied-by-rule"),
+        ("a later rule denies everything", "allow", vec![&deny, &nothing], "denied-by-rule"),
+        ("an earlier rule may allow what a later one denies", "deny", vec![&allow, &nothing], ""),
     ] {
         let text = json!({ "default": default, "rule": rules }).to_string();
         let settings = read::settings(&text).unwrap();
@@ -136,13 +136,10 @@ fn a_verdict_that_depends_on_the_digest_says_so() {
     let settings = read::settings(&text).unwrap();
     let mut operation = operation("cmd pull", vec![source("quay.io/a:1")]);
     operation.attrs.push(attr("resolved", "false"));
-    assert_eq!(
-        judge(&settings, &operation).reason,
-        "quay.io/a:1: allowed by good, if its digest is the right one"
-    );
+    assert_eq!(judge(&settings, &operation).reason, "quay.io/a:1: allowed by good, depending on its digest");
 }
 
-/// The digest of an index stands for what this machine takes from it, and for nothing else.
+/// The digest of an index stands only for the manifest that this host chooses from it.
 #[test]
 fn an_index_allows_no_other_platform() {
     let fetched = |platform: Option<&str>| {

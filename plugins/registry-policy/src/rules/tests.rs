@@ -19,18 +19,18 @@ pub(super) fn image(role: &str, canonical: &str) -> Image {
     Image { role: role.to_owned(), name: Some(name(canonical)), digest: None, attrs: Vec::new() }
 }
 
-/// An image of a registry, to be fetched.
+/// An image that is fetched from a registry.
 pub(super) fn source(name: &str) -> Image {
     image("source", &format!("docker://{name}"))
 }
 
-/// An image that was asked for by its id.
+/// An image that was requested by its ID.
 fn by_id() -> Image {
     let attrs = vec![attr("id", &"c".repeat(64))];
     Image { role: "source".to_owned(), name: None, digest: Some(digest('d')), attrs }
 }
 
-/// Takes a name apart as the host does.
+/// Splits a name as the host does.
 fn name(canonical: &str) -> Reference {
     let (transport, rest) = canonical.split_once(':').unwrap();
     let has_registry = ["docker", "containers-storage"].contains(&transport);
@@ -64,7 +64,7 @@ fn judged(settings: &Value, operation: &Operation) -> Verdict {
     evaluate_with(&settings.to_string(), operation).unwrap()
 }
 
-/// What is said of a pull of this image.
+/// The verdict on a pull of this image.
 pub(super) fn pull(settings: &Value, image: Image) -> Verdict {
     judged(settings, &operation("cmd pull", vec![image]))
 }
@@ -200,7 +200,7 @@ fn every_rule_that_allowed_something_is_recorded() {
     assert_eq!(verdict.attrs, [attr("rule", "in, default")]);
 }
 
-/// An operation that podman gets images in which nobody names.
+/// An operation that brings in images that are not named.
 fn unpinned(kind: &str, images: Vec<Image>) -> Operation {
     let mut operation = operation(kind, images);
     operation.attrs.push(attr("pinned", "false"));
@@ -212,8 +212,8 @@ fn what_is_about_no_image_is_allowed() {
     let settings = json!({ "default": "deny", "rule": [{ "effect": "deny" }] });
     let verdict = judged(&settings, &operation("cmd list", vec![]));
     assert_eq!(verdict.decision, Decision::Allow);
-    assert_eq!((&*verdict.reason, verdict.attrs), ("`cmd list` is about no image", vec![]));
-    // What is pushed isn't known yet.
+    assert_eq!((&*verdict.reason, verdict.attrs), ("`cmd list` uses no images", vec![]));
+    // Before resolution, it is unknown what is pushed.
     let mut push = unpinned("cmd push", vec![]);
     push.attrs.push(attr("resolved", "false"));
     assert_eq!(judged(&settings, &push).decision, Decision::Allow);
@@ -225,7 +225,7 @@ fn images_that_nobody_names_are_matched_by_rules_that_say_nothing_of_a_name() {
         judged(&json!({ "default": default, "rule": rules }), &unpinned("cmd load", vec![]))
     };
     for effect in ["allow", "deny"] {
-        // Rules about names, other operations and other callers have no say.
+        // Rules about names, other operations and other callers do not apply.
         for rule in [
             json!({ "effect": effect, "registry": ["*"] }),
             json!({ "effect": effect, "repository": ["**"] }),
@@ -261,7 +261,7 @@ fn that_the_name_of_what_is_built_is_allowed_says_nothing_of_what_is_fetched() {
     assert_eq!(denial.code, "unseen-images");
     assert_eq!(
         denial.message,
-        "`cmd build`: denied by default: it may bring any image, and no rule allows that"
+        "`cmd build`: denied by default: it can bring in images that are not named, and no rule allows that"
     );
     let settings =
         json!({ "default": "deny", "rule": [names, { "effect": "allow", "operations": ["cmd build"] }] });
@@ -300,13 +300,13 @@ fn an_image_by_its_id_matches_only_rules_without_names() {
     assert_eq!(denial.code, "unnamed-image");
     assert_eq!(
         denial.message,
-        "image cccccccccccc: denied by default: it has no name that a rule could match"
+        "image cccccccccccc: denied by default: it was requested by ID, so rules about names do not match it"
     );
     assert!(
         denial
             .hint
             .unwrap()
-            .starts_with("name it as REGISTRY/REPOSITORY:TAG instead of by its id; allowed as ")
+            .starts_with("use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; allowed as ")
     );
     assert_eq!(code(pull(&json!({ "default": "allow" }), by_id())), "");
 }
@@ -358,7 +358,7 @@ fn a_rule_can_demand_a_digest_in_the_name() {
     assert_eq!(
         unknown.hint.as_deref(),
         Some(
-            "name it by digest: quay.io/a@sha256:DIGEST; skopeo inspect --format '{{.Digest}}' docker://quay.io/a:1 tells it"
+            "name it by digest: quay.io/a@sha256:DIGEST; find the digest with: skopeo inspect --format '{{.Digest}}' docker://quay.io/a:1"
         )
     );
     for name in [format!("quay.io/a@{}", digest('a')), format!("quay.io/a:1@{}", digest('a'))] {
@@ -383,11 +383,8 @@ fn a_rule_can_forbid_latest() {
     }
     assert_eq!(code(pull(&settings, by_id())), "");
     let denied = denial(pull(&settings, source("quay.io/a:latest"))).unwrap();
-    assert_eq!(denied.message, "quay.io/a:latest: allowed by own, but not as `latest`");
-    assert_eq!(
-        denied.hint.as_deref(),
-        Some("name another tag, or its digest alone: quay.io/a@sha256:DIGEST")
-    );
+    assert_eq!(denied.message, "quay.io/a:latest: allowed by own, but not with the tag `latest`");
+    assert_eq!(denied.hint.as_deref(), Some("use another tag, or only the digest: quay.io/a@sha256:DIGEST"));
 }
 
 #[test]
@@ -440,7 +437,7 @@ fn a_hint_lists_a_few_rules_of_those_that_could_help() {
     );
 }
 
-/// Settings of the README: what each caller gets for each operation.
+/// The examples in the README: the verdict for each caller and operation.
 #[test]
 fn the_examples_of_the_readme_do_what_they_say() {
     let own = json!({ "default": "deny", "rule": [

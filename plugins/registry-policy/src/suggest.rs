@@ -1,19 +1,19 @@
-//! Which word was probably meant.
+//! Suggestions for misspelled words.
 
-/// `; did you mean ...?` if a word of `known` is near, else all that are known.
+/// `; did you mean ...?` if a word of `known` is similar, otherwise all words of `known`.
 pub(crate) fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let nearest =
         known.clone().map(|known| (distance(word, known), known)).min_by_key(|(distance, _)| *distance);
     match nearest {
-        // Up to a third of the letters may be wrong; beyond that it is a guess.
+        // Up to a third of the letters may differ; anything beyond that would be a guess.
         Some((distance, near)) if distance <= near.len().max(word.len()).max(3) / 3 => {
             format!("; did you mean {near:?}?")
         }
-        _ => format!("; known are {}", known.collect::<Vec<_>>().join(", ")),
+        _ => format!("; expected one of: {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 
-/// How many letters must be inserted, deleted or replaced to get from one word to the other.
+/// The Levenshtein distance: the number of letters to insert, delete or replace to turn one word into the other.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (i, a) in from.chars().enumerate() {
@@ -47,10 +47,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_near_word_is_suggested() {
+    fn only_a_similar_word_is_suggested() {
         let known = ["allow", "deny"].into_iter();
         assert_eq!(suggest("alow", known.clone()), "; did you mean \"allow\"?");
-        assert_eq!(suggest("maybe", known), "; known are allow, deny");
+        assert_eq!(suggest("maybe", known), "; expected one of: allow, deny");
         assert_eq!(suggest("registries", ["registry", "tag"].into_iter()), "; did you mean \"registry\"?");
     }
 }

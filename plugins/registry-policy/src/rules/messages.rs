@@ -1,4 +1,4 @@
-//! What a verdict says.
+//! The messages of verdicts.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,22 @@ use super::{Allowed, Asked, Demand, Denied, Why};
 use crate::globs::Glob;
 use crate::settings::{Effect, Rule};
 
-/// How many rules a hint lists.
+/// The number of rules that a hint lists.
 const MOST_OFFERS: usize = 5;
 
-/// What can be done about what no rule allows.
+/// The hint if no rule could allow the image.
 const UNOFFERED: &str = "an administrator can allow it in [settings.registry-policy] of the configuration";
 
-/// How many digits of an id are shown.
+/// The number of digits of an ID that are shown.
 const SHORT_ID: usize = 12;
 
-/// What a rule is called; none is the default.
+/// The name of a rule, or `default` if there is none.
 pub(super) fn name<'a>(rule: Option<&'a Rule<'_>>) -> Cow<'a, str> {
     rule.map_or(Cow::Borrowed("default"), Rule::name)
 }
 
 pub(super) fn reason(asked: &Asked<'_>, allowed: &Allowed<'_>) -> String {
-    let perhaps = if allowed.perhaps { ", if its digest is the right one" } else { "" };
+    let perhaps = if allowed.perhaps { ", depending on its digest" } else { "" };
     format!("{}: allowed by {}{perhaps}", subject(asked), name(allowed.by))
 }
 
@@ -32,42 +32,51 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
     let (code, what) = match denied.why {
         Why::Rule => ("denied-by-rule", format!("denied by {rule}")),
         Why::Default => ("denied-by-default", format!("denied by {rule}: no rule matches it")),
-        Why::Unnamed => {
-            ("unnamed-image", format!("denied by {rule}: it has no name that a rule could match"))
-        }
-        Why::Unseen => {
-            ("unseen-images", format!("denied by {rule}: it may bring any image, and no rule allows that"))
-        }
+        Why::Unnamed => (
+            "unnamed-image",
+            format!("denied by {rule}: it was requested by ID, so rules about names do not match it"),
+        ),
+        Why::Unseen => (
+            "unseen-images",
+            format!("denied by {rule}: it can bring in images that are not named, and no rule allows that"),
+        ),
         Why::NotByDigest(Demand::Rule) => {
             ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
         }
-        Why::NotByDigest(Demand::All) => {
-            ("not-by-digest", format!("allowed by {rule}, but images of registries must be named by digest"))
+        Why::NotByDigest(Demand::All) => (
+            "not-by-digest",
+            format!("allowed by {rule}, but images from registries must be named by digest"),
+        ),
+        Why::Latest(Demand::Rule) => {
+            ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`"))
         }
-        Why::Latest(Demand::Rule) => ("latest-tag", format!("allowed by {rule}, but not as `latest`")),
-        Why::Latest(Demand::All) => {
-            ("latest-tag", format!("allowed by {rule}, but images of registries must not be `latest`"))
-        }
+        Why::Latest(Demand::All) => (
+            "latest-tag",
+            format!("allowed by {rule}, but images from registries must not have the tag `latest`"),
+        ),
     };
     let hint = match denied.why {
         Why::Rule | Why::Default => offers(asked),
-        Why::Unnamed => format!("name it as REGISTRY/REPOSITORY:TAG instead of by its id; {}", offers(asked)),
+        Why::Unnamed => {
+            format!("use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; {}", offers(asked))
+        }
         Why::Unseen => format!(
-            "a rule of [settings.registry-policy] that says nothing of a name can allow it: effect = \"allow\", operations = [\"{}\"]",
+            "a rule in [settings.registry-policy] without registry, repository, tag and digest can allow it: \
+             effect = \"allow\", operations = [\"{}\"]",
             asked.operation.kind
         ),
         Why::NotByDigest(_) => format!("name it by digest: {}{}", by_digest(asked), how_to_find(asked)),
-        Why::Latest(_) => format!("name another tag, or its digest alone: {}", by_digest(asked)),
+        Why::Latest(_) => format!("use another tag, or only the digest: {}", by_digest(asked)),
     };
     Verdict::deny(code, format!("{image}: {what}")).with_hint(hint).with_attr("rule", rule)
 }
 
-/// What is judged: an image, or an operation that brings some.
+/// The subject of a message: an image, or an operation that brings in images.
 fn subject(asked: &Asked<'_>) -> String {
     if asked.is_unseen() { format!("`{}`", asked.operation.kind) } else { shown(asked.image) }
 }
 
-/// An image as a person would call it: registries need no transport in front.
+/// The name of an image as users write it: without `docker://`.
 fn shown(image: &Image) -> String {
     match &image.name {
         Some(name) => name.canonical.strip_prefix("docker://").unwrap_or(&name.canonical).to_owned(),
@@ -79,7 +88,7 @@ fn shown(image: &Image) -> String {
     }
 }
 
-/// The name with its digest, or with a word where it would stand.
+/// The name with its digest, or with a placeholder for the digest.
 fn by_digest(asked: &Asked<'_>) -> String {
     let digest = asked.digest.unwrap_or("sha256:DIGEST");
     match (&asked.registry, asked.repository) {
@@ -88,17 +97,17 @@ fn by_digest(asked: &Asked<'_>) -> String {
     }
 }
 
-/// Where the digest comes from, if it isn't told already.
+/// How to find the digest, if it is unknown.
 fn how_to_find(asked: &Asked<'_>) -> String {
     match &asked.image.name {
         Some(name) if asked.digest.is_none() && name.transport == "docker" => {
-            format!("; skopeo inspect --format '{{{{.Digest}}}}' {} tells it", name.canonical)
+            format!("; find the digest with: skopeo inspect --format '{{{{.Digest}}}}' {}", name.canonical)
         }
         _ => String::new(),
     }
 }
 
-/// What such a caller may do in such an operation with some other image.
+/// The rules that allow this caller other images in this operation.
 fn offers(asked: &Asked<'_>) -> String {
     let allows = |rule: &&Rule<'_>| rule.effect == Effect::Allow && asked.concerns(rule);
     let offers: Vec<String> = asked.settings.rules.iter().filter(allows).map(offer).collect();
@@ -113,7 +122,7 @@ fn offers(asked: &Asked<'_>) -> String {
     }
 }
 
-/// A rule and what it takes.
+/// A rule and its conditions.
 fn offer(rule: &Rule<'_>) -> String {
     let list = |what: &str, globs: &[Glob<'_>]| {
         let globs: Vec<&str> = globs.iter().map(Glob::as_str).collect();
