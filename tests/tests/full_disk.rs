@@ -46,7 +46,7 @@ fn without_any_reserve_an_image_makes_its_own_room() {
     assert_eq!(codes, [78, 1, 0, 0, 0], "{:#?}", ended.commands);
     let (_, _, of_a_name) = &ended.commands[1];
     for part in
-        ["its file system is full", "/sysroot/ostree/bootc/storage, e.g. with: bootc-image prune --all"]
+        ["its file system is full", "/sysroot/ostree/bootc/storage, for example with: bootc-image prune --all"]
     {
         assert!(of_a_name.contains(part), "{of_a_name}");
     }

@@ -303,7 +303,7 @@ fn opaque(directory: &RootDir, path: &[u8], whiteouts: Whiteouts) -> io::Result<
         }
     }
     let what =
-        format!("doesn't hide the lower layers' files in {} (the opaque attribute is missing)", shown(path));
+        format!("does not hide the lower layers' files in {} (the opaque attribute is missing)", shown(path));
     Ok(Some(Problem { what, is_of_metadata: false }))
 }
 
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(problem(|_| {}, &entries[..1]).unwrap().0, "has no whiteout .wh.gone");
         assert_eq!(problem(|_| {}, &entries[1..]).unwrap().0, "has no directory gone");
         let opaque = [file("a/.wh..wh..opq", 0)];
-        let shows = "doesn't hide the lower layers' files in a (the opaque attribute is missing)";
+        let shows = "does not hide the lower layers' files in a (the opaque attribute is missing)";
         assert_eq!(problem(|root| fs::create_dir(root.join("a")).unwrap(), &opaque).unwrap().0, shows);
     }
 

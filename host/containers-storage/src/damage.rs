@@ -145,7 +145,7 @@ impl<'a> Checker<'a> {
             return Ok((!is_list).then(|| Damage::of_image("its configuration is missing")));
         };
         let Ok(diff_ids) = oci::diff_ids(&configuration) else {
-            return Ok(Some(Damage::of_image("its configuration can't be parsed")));
+            return Ok(Some(Damage::of_image("its configuration cannot be parsed")));
         };
         let mut next = image.layer.clone().filter(|id| !id.is_empty());
         let mut chain = Vec::with_capacity(diff_ids.len());
@@ -158,17 +158,17 @@ impl<'a> Checker<'a> {
                 ))));
             };
             let Some((_, layer)) = self.find(&id) else {
-                return Ok(Some(Damage::of_layer(&id, "isn't in the storage's index")));
+                return Ok(Some(Damage::of_layer(&id, "is not in the storage's index")));
             };
             if !layer.is(diff_id) {
-                let what = format!("has other contents than the image's configuration names ({diff_id})");
+                let what = format!("does not have the contents that the image's configuration names ({diff_id})");
                 return Ok(Some(Damage::of_layer(&id, what)));
             }
             next = layer.parent().map(str::to_owned);
             chain.push(id);
         }
         if let Some(id) = next {
-            return Ok(Some(Damage::of_layer(&id, "isn't named in the image's configuration")));
+            return Ok(Some(Damage::of_layer(&id, "is not named in the image's configuration")));
         }
         chain.reverse();
         match self.worst(&chain)? {
@@ -271,10 +271,10 @@ impl<'a> Checker<'a> {
 
     fn look_at(&self, id: &str) -> Result<Option<Damage>, Error> {
         let Some((store, layer)) = self.find(id) else {
-            return Ok(Some(Damage::of_layer(id, "isn't in the storage's index")));
+            return Ok(Some(Damage::of_layer(id, "is not in the storage's index")));
         };
         if layer.is_incomplete() {
-            return Ok(Some(Damage::of_layer(id, "was never unpacked to its end")));
+            return Ok(Some(Damage::of_layer(id, "was not unpacked completely")));
         }
         // A name that could lead elsewhere is none of the tools'.
         if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
@@ -346,7 +346,7 @@ impl<'a> Checker<'a> {
                 return Ok(Some(Damage::of_layer(id, "has no file tar-split.gz")));
             }
             Err(error) if is_damage(&error) => {
-                let what = format!("has a file tar-split.gz that can't be read to its end: {error}");
+                let what = format!("has a damaged or incomplete file tar-split.gz: {error}");
                 return Ok(Some(Damage::of_layer(id, what)));
             }
             Err(error) => return Err(root.error("read", path)(error).into()),

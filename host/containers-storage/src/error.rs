@@ -12,7 +12,7 @@ pub enum Error {
     #[error(transparent)]
     Os(#[from] OsError),
     /// A containers-storage whose layout this program doesn't read.
-    #[error("{path} uses the storage driver {driver}, which bootc-image can't read itself")]
+    #[error("{path} uses the storage driver {driver}, which bootc-image cannot read")]
     UnknownDriver {
         /// The store.
         path: PathBuf,
@@ -21,14 +21,14 @@ pub enum Error {
     },
     /// A containers-storage in which several drivers have kept something, and nobody says which one counts.
     #[error(
-        "{path} has images of several storage drivers, and storage.conf doesn't say which of them podman uses"
+        "{path} has images of more than one storage driver, and storage.conf does not name the one that podman uses"
     )]
     SeveralDrivers {
         /// The store.
         path: PathBuf,
     },
     /// Where an image was asked for by its id, there is another one.
-    #[error("another image was fetched than the one that was asked for ({id})")]
+    #[error("the fetched image is not the requested one ({id})")]
     OtherImage {
         /// The id.
         id: String,

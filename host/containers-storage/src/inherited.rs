@@ -78,7 +78,7 @@ impl Inherited {
                 None => Some((format!("has no {}", shown(path.as_os_str().as_bytes())), false)),
                 Some(found) if kind(found) != kind(&expected) => {
                     let path = shown(path.as_os_str().as_bytes());
-                    Some((format!(": {path} is of another kind (file, directory or link)"), false))
+                    Some((format!(": {path} has the wrong type (file, directory or link)"), false))
                 }
                 Some(found) if kind(found) != FileType::Directory && found.st_size != expected.st_size => {
                     let (is, should) = (found.st_size, expected.st_size);

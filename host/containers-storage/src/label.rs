@@ -32,7 +32,7 @@ pub(super) fn label(new_root: &RootDir, new: &Path, old_root: &RootDir, old: &Pa
             _ => Ok(()),
         }
     };
-    set().map_err(Error::io("label", new.clone()))
+    set().map_err(Error::io("set the SELinux label of", new.clone()))
 }
 
 fn of(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -83,7 +83,7 @@ pub fn replace(
 
 /// The image of a storage with this id, if it is whole.
 fn whole<'a>(fresh: &Store<'_>, images: &'a [Image], id: &str) -> Result<&'a Image, Error> {
-    let unlike = |why: String| OsError::Verification { what: "what was fetched".to_owned(), why };
+    let unlike = |why: String| OsError::Verification { what: "the fetched image".to_owned(), why };
     let Some(image) = images.iter().find(|image| image.id == id) else {
         return Err(Error::OtherImage { id: id.to_owned() });
     };

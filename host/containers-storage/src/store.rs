@@ -98,7 +98,7 @@ impl<'a> Store<'a> {
         serde_json::from_slice(&contents).map_err(|error| OsError::Corrupt {
             path: self.root.path(name),
             why: error.to_string(),
-            hint: "let podman look at that storage: bootc-image cmd list for bootc's, podman image list for its own",
+            hint: "check that storage with podman: bootc-image cmd list for bootc's storage, podman image list for podman's",
         }).map_err(Error::from)
     }
 

@@ -118,7 +118,7 @@ fn name(line: &Line<'_>) -> io::Result<Vec<u8>> {
         (Some(name), _) => Ok(serde_json::from_str::<String>(name.get()).map_err(invalid)?.into_bytes()),
         (None, raw) => {
             let mut name = Vec::new();
-            decode(text(raw), &mut name).ok_or_else(|| invalid("it has a name that can't be read"))?;
+            decode(text(raw), &mut name).ok_or_else(|| invalid("it has a name that cannot be decoded"))?;
             Ok(name)
         }
     }
@@ -147,7 +147,7 @@ impl Between {
             self.bytes.clear();
         }
         let before = self.bytes.len();
-        decode(base64, &mut self.bytes).ok_or_else(|| invalid("it has bytes that can't be read"))?;
+        decode(base64, &mut self.bytes).ok_or_else(|| invalid("it has data that cannot be decoded"))?;
         Ok((self.bytes.len() - before) as u64)
     }
 

@@ -56,7 +56,7 @@ impl TemporaryStore {
 impl Drop for TemporaryStore {
     fn drop(&mut self) {
         if is_mounted(self.scratch.path()) {
-            tracing::info!(path = %self.scratch.path().display(), "earlier contents of layers are mounted, and stay for now");
+            tracing::info!(path = %self.scratch.path().display(), "the replaced contents of layers are still mounted and stay for now");
             self.scratch.leave();
         }
     }

@@ -203,7 +203,7 @@ fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
                 let bytes = std::fs::read(&path).unwrap();
                 std::fs::write(path, &bytes[..bytes.len() * half / 3]).unwrap();
             });
-            assert!(cut.unwrap().contains("has a file tar-split.gz that can't be read to its end"));
+            assert!(cut.unwrap().contains("has a damaged or incomplete file tar-split.gz"));
         }
     }
 }
@@ -217,24 +217,24 @@ fn what_is_wrong_with_the_records_is_said() {
         let layers = |from: &str, to: &str| edited("layers/layers.json", from, to);
         assert_eq!(
             layers(r#""flags":{}"#, r#""flags":{"incomplete":true}"#),
-            "layer 0 was never unpacked to its end"
+            "layer 0 was not unpacked completely"
         );
         assert_eq!(layers(r#""parent":"#, r#""no":"#), "it has 1 layers, but its configuration names 2");
         assert!(
             layers(r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)
-                .starts_with("layer 0 has other contents than")
+                .starts_with("layer 0 does not have the contents that")
         );
         assert!(
             layers(r#""diff-size":"#, r#""diff-size":1"#)
                 .starts_with("layer 0: the index gives its size as 1")
         );
         let images = |from: &str, to: &str| edited("images/images.json", from, to);
-        assert!(images(r#""layer":""#, r#""layer":"x"#).ends_with("isn't in the storage's index"));
+        assert!(images(r#""layer":""#, r#""layer":"x"#).ends_with("is not in the storage's index"));
         assert!(images(":0}", ":7}").starts_with("its document signature-"));
         let gone = damage(driver, |sample| {
             std::fs::remove_file(sample.path(&format!("{driver}-layers/layers.json"))).unwrap();
         });
-        assert_eq!(gone.as_deref(), Some("layer 1 isn't in the storage's index"));
+        assert_eq!(gone.as_deref(), Some("layer 1 is not in the storage's index"));
     }
 }
 

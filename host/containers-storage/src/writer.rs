@@ -128,7 +128,7 @@ impl<'a> Writer<'a> {
             }
             Ok(symlinkat(target, &directory, &name)?)
         };
-        link().map_err(|error| self.root.error("link", path)(error)).map_err(Error::from)
+        link().map_err(|error| self.root.error("create the link", path)(error)).map_err(Error::from)
     }
 
     /// Makes a directory, and those above it, where there is none.
@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
     pub(super) fn exchange(&self, other: &RootDir, from: &Path, to: &Path) -> Result<(), Error> {
         let (source, source_name) = open_parent(other, from)?;
         let (target, target_name) = open_parent(self.root, to)?;
-        let failed = |error: Errno| self.root.error("put in its place", to)(error.into());
+        let failed = |error: Errno| self.root.error("replace", to)(error.into());
         let exchange = RenameFlags::EXCHANGE;
         match renameat_with(&source, &source_name, &target, &target_name, exchange) {
             Ok(()) => Ok(()),

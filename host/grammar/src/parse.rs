@@ -13,10 +13,10 @@ const MAX_ARGUMENTS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no table for it.
-    #[error("podman image {0} isn't known here")]
+    #[error("`podman image {0}` is not supported")]
     UnknownSubcommand(String),
     /// An option that the table doesn't list.
-    #[error("option {option} isn't known for {subcommand}")]
+    #[error("option {option} is not supported by `podman image {subcommand}`")]
     UnknownFlag {
         /// As typed, without its value.
         option: String,
@@ -24,13 +24,13 @@ pub enum Refusal {
         subcommand: &'static str,
     },
     /// An option of podman itself.
-    #[error("option {0} belongs to podman itself, and the host sets what it needs of these")]
+    #[error("option {0} is a global option of podman, which only bootc-image itself may set")]
     GlobalFlag(String),
     /// An option that needs a value stands last.
     #[error("option --{0} needs a value")]
     MissingValue(&'static str),
     /// A switch was given something other than a boolean.
-    #[error("option --{name} is on or off, not {value:?}")]
+    #[error("option --{name} takes true or false, not {value:?}")]
     NotABoolean {
         /// The option.
         name: &'static str,
@@ -38,7 +38,7 @@ pub enum Refusal {
         value: String,
     },
     /// Too few or too many operands.
-    #[error("{subcommand} takes {takes}, not {given} operands")]
+    #[error("`podman image {subcommand}` takes {takes}, but {given} operands were given")]
     OperandCount {
         /// Of which subcommand.
         subcommand: &'static str,
@@ -48,7 +48,7 @@ pub enum Refusal {
         given: usize,
     },
     /// An operand that is empty, begins with a dash behind `--`, or would be more than one.
-    #[error("{0:?} can't be an operand: podman would take it for something else")]
+    #[error("{0:?} cannot be an operand: podman would read it as something else")]
     BadOperand(String),
     /// A control character, or a text or list beyond the limits.
     #[error("argument {index} {why}")]
@@ -101,13 +101,13 @@ fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a
 
 fn check_text(args: &[String]) -> Result<(), Refusal> {
     if args.len() > MAX_ARGUMENTS {
-        return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "is one too many (at most 256)" });
+        return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "exceeds the limit of 256 arguments" });
     }
     for (index, argument) in args.iter().enumerate() {
         let why = if argument.len() > MAX_ARGUMENT {
             "is longer than 4096 bytes"
         } else if argument.chars().any(char::is_control) {
-            "has a control character"
+            "contains a control character"
         } else {
             continue;
         };
@@ -120,7 +120,7 @@ fn check_operands(table: &Table, operands: &[String]) -> Result<(), Refusal> {
     let least: usize = table.operands.iter().map(|operand| operand.min).sum();
     let most: usize = table.operands.iter().map(|operand| operand.max).sum();
     if !(least..=most).contains(&operands.len()) {
-        let takes = if most == 0 { "none".to_owned() } else { table.to_string() };
+        let takes = if most == 0 { "no operands".to_owned() } else { table.to_string() };
         return Err(Refusal::OperandCount { subcommand: table.subcommand, takes, given: operands.len() });
     }
     match operands.iter().find(|operand| operand.is_empty() || operand.starts_with('-')) {

@@ -12,7 +12,7 @@ pub struct Digest(String);
 
 /// Why a text isn't a [`Digest`] or a [`Commit`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} isn't {expected}")]
+#[error("{text:?} is not {expected}")]
 pub struct InvalidDigest {
     text: String,
     expected: &'static str,
@@ -46,7 +46,7 @@ impl Digest {
         } else {
             Err(InvalidDigest {
                 text,
-                expected: "sha256:<64 hexadecimal digits> or sha512:<128 hexadecimal digits>",
+                expected: "a digest (sha256:<64 hexadecimal digits> or sha512:<128 hexadecimal digits>)",
             })
         }
     }

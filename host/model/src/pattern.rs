@@ -24,7 +24,7 @@ impl Pattern {
     /// Why it isn't one, in words.
     pub fn new(text: &str) -> Result<Self, String> {
         let pattern =
-            glob::Pattern::new(text).map_err(|error| format!("{text:?} isn't a pattern: {}", error.msg))?;
+            glob::Pattern::new(text).map_err(|error| format!("{text:?} is not a valid pattern: {}", error.msg))?;
         quickly_compared(text)?;
         Ok(Self(pattern))
     }
@@ -46,21 +46,21 @@ impl Pattern {
             text.split_once('/').map_or((text, None), |(registry, rest)| (registry, Some(rest)));
         let of_no_registry = registry.is_empty();
         let fix = if text.contains("://") {
-            "names are compared without their transport: leave it out"
+            "names are matched without their transport: remove it"
         } else if text.contains('@') || (!of_no_registry && rest.is_some_and(|rest| rest.contains(':'))) {
-            "names are compared without tag and digest: leave them out"
+            "names are matched without tag and digest: remove them"
         } else if !of_no_registry && text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            "names are compared in lower case"
+            "names are matched in lower case: write the pattern in lower case"
         } else if rest.is_none() && !registry.contains("**") {
-            "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for all of a registry"
+            "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for every image of a registry"
         } else if registry == "docker.io" && rest.is_some_and(|rest| !rest.contains('/') && rest != "**") {
-            "an image of Docker Hub without a namespace is compared as docker.io/library/NAME"
+            "an image of Docker Hub without a namespace is matched as docker.io/library/NAME"
         } else if let Some(fix) = is_called_otherwise(registry) {
             return Err(format!("no image name can match {text:?}: {fix}"));
         } else if is_open(registry) {
             let example = stranger(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
             return Err(format!(
-                "{text:?} also matches names in other registries{example}: write the registry in full, or as in *.example.com"
+                "{text:?} also matches names in other registries{example}: write the registry in full, or with a fixed domain as in *.example.com"
             ));
         } else if let Some(fix) = rest.filter(|_| !of_no_registry).and_then(|rest| is_no_name(registry, rest))
         {
@@ -87,20 +87,20 @@ impl fmt::Display for Pattern {
 fn quickly_compared(text: &str) -> Result<(), String> {
     // A class may hold the `/` that the parts below would be told apart by, and never match one.
     if text.contains('[') {
-        return Err(format!("{text:?} has a `[`, which patterns here can't have"));
+        return Err(format!("{text:?} contains `[`, which is not allowed in these patterns"));
     }
     let (crossing, others): (Vec<&str>, Vec<&str>) = text.split('/').partition(|part| *part == "**");
     if crossing.len() <= 2 && others.iter().all(|part| part.matches('*').count() <= 1) {
         Ok(())
     } else {
-        Err(format!("{text:?} has more than one `*` in a part, or more than two `**`"))
+        Err(format!("{text:?} has more than one `*` between two slashes, or more than two `**`"))
     }
 }
 
 /// How a registry is really compared, if it isn't as this pattern has it.
 fn is_called_otherwise(registry: &str) -> Option<String> {
     let name = Reference::parse(&format!("{registry}/a/b")).ok()?;
-    (name.registry() != registry).then(|| format!("this registry is compared as {}", name.registry()))
+    (name.registry() != registry).then(|| format!("this registry is matched as {}", name.registry()))
 }
 
 /// Whether a stranger could have a registry that is like this one. The owner of the last two labels of a name owns all names that
@@ -138,7 +138,7 @@ fn host(registry: &str) -> &str {
 fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
     if !is_repository(&repository.replace("**", "*").replace(['*', '?'], "a")) {
         return Some(
-            "a repository has lower-case letters and digits, with '.', '_', '-' or one '/' between them",
+            "a repository consists of lower-case letters and digits, separated by '.', '_', '-' or a single '/'",
         );
     }
     if ["*", "**", "localhost"].contains(&registry) {
@@ -152,7 +152,7 @@ fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
         Ok(_) => None,
         Err(InvalidReference::Malformed { why, .. }) => Some(why),
         Err(InvalidReference::Transport(_)) => Some("it begins with a transport"),
-        Err(_) => Some("it has no registry, such as quay.io, in front"),
+        Err(_) => Some("it does not begin with a registry such as quay.io"),
     }
 }
 
@@ -197,22 +197,22 @@ mod tests {
             ("localhost/**", None),
             ("localhost:*/**", None),
             ("quay.io/**/x-*/?", None),
-            ("fedora/*", Some("it has no registry")),
-            ("quay.io/", Some("between them")),
-            ("quay.io/x/", Some("between them")),
-            ("quay.io//x", Some("between them")),
-            ("*//x", Some("between them")),
-            ("quay.io/-x", Some("between them")),
-            ("quay.io/x y", Some("between them")),
-            ("quay.io/*-/x", Some("between them")),
-            (" quay.io/x", Some("isn't a host name")),
-            ("quay..io/x", Some("isn't a host name")),
+            ("fedora/*", Some("does not begin with a registry")),
+            ("quay.io/", Some("separated by")),
+            ("quay.io/x/", Some("separated by")),
+            ("quay.io//x", Some("separated by")),
+            ("*//x", Some("separated by")),
+            ("quay.io/-x", Some("separated by")),
+            ("quay.io/x y", Some("separated by")),
+            ("quay.io/*-/x", Some("separated by")),
+            (" quay.io/x", Some("is not a host name")),
+            ("quay..io/x", Some("is not a host name")),
             ("127.1/**", Some("four decimal numbers")),
-            ("10.0.0.1:05000/x", Some("compared as 10.0.0.1:5000")),
-            ("10.0.0.1:0*/x", Some("without zeros")),
+            ("10.0.0.1:05000/x", Some("matched as 10.0.0.1:5000")),
+            ("10.0.0.1:0*/x", Some("without leading zeros")),
             ("10.0.0.1:70000/x", Some("from 1 to 65535")),
-            ("quay.io:443/x", Some("compared as quay.io")),
-            ("index.docker.io/x/*", Some("compared as docker.io")),
+            ("quay.io:443/x", Some("matched as quay.io")),
+            ("index.docker.io/x/*", Some("matched as docker.io")),
             ("docker.io/library/a", None),
             ("docker.io/**", None),
             ("docker.io/a", Some("docker.io/library/NAME")),

@@ -12,7 +12,7 @@ pub struct PluginId(String);
 
 /// Why a text isn't a [`PluginId`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("plugin id {0:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")]
+#[error("invalid plugin id {0:?}: use lower-case letters, digits and '-', starting with a letter (at most 64 bytes)")]
 pub struct InvalidPluginId(String);
 
 impl PluginId {

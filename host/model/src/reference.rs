@@ -32,16 +32,16 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
     /// No registry stands in front.
-    #[error("{0:?} is a short name: write it with its registry, e.g. quay.io/{0}")]
+    #[error("{0:?} is a short name: write it with its registry, for example quay.io/{0}")]
     ShortName(String),
     /// A transport stands in front.
-    #[error("{0:?} names a transport: only images in registries can be named here")]
+    #[error("{0:?} begins with a transport: only images in registries are accepted here")]
     Transport(String),
     /// It has a digest where a tag is needed.
-    #[error("{0:?} can't be used here: a digest isn't ours to choose, so an image is kept under a tag")]
+    #[error("{0:?} has a digest, but a tag is expected here: a copy gets its own digest")]
     Digest(String),
     /// Some part has characters that it can't have, or is missing or too long.
-    #[error("{text:?} isn't an image reference: {why}")]
+    #[error("{text:?} is not an image reference: {why}")]
     Malformed {
         /// As typed.
         text: String,
@@ -85,7 +85,7 @@ impl Reference {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
                 let digest = Digest::new(digest)
-                    .map_err(|_| malformed("the digest isn't sha256:<64 digits> or sha512:<128 digits>"))?;
+                    .map_err(|_| malformed("the digest is not sha256:<64 digits> or sha512:<128 digits>"))?;
                 (name, Some(digest))
             }
             None => (text, None),
@@ -100,14 +100,14 @@ impl Reference {
             });
         };
         if !is_registry(registry) {
-            return Err(malformed("the registry isn't a host name with an optional port"));
+            return Err(malformed("the registry is not a host name with an optional port"));
         }
         let (repository, tag) = match path.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
+            return Err(malformed("a tag consists of letters, digits, '.', '_' and '-' (at most 128 characters)"));
         }
         // As the tools do it: one registry has a second name, and a namespace for images without one.
         let written = registry.to_ascii_lowercase();
@@ -122,7 +122,7 @@ impl Reference {
         };
         if !is_repository(&repository) {
             return Err(malformed(
-                "the repository has lower-case letters, digits, '.', '_', '-' and '/' only (255 at most)",
+                "a repository consists of lower-case letters, digits, '.', '_', '-' and '/' (at most 255 characters)",
             ));
         }
         let written = Some(written).filter(|written| *written != registry);
@@ -159,17 +159,17 @@ impl Reference {
     /// [`InvalidReference`] if it is such a name.
     pub fn in_registry(self) -> Result<Self, InvalidReference> {
         if self.registry == "localhost" {
-            let why = "localhost/ is for images of this host, not of a registry; one on this host is written with its port";
+            let why = "localhost/ names images in this host's storages: for a registry on this host, add its port";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         let written = self.written.as_ref().unwrap_or(&self.registry);
         let is_port = |port: &str| !port.starts_with('0') && port.parse::<u16>().is_ok();
         if !host_and_port(written).1.is_none_or(is_port) {
-            let why = "no registry can be reached at this port: a port is a number from 1 to 65535 without zeros before it";
+            let why = "the port of a registry is a number from 1 to 65535 without leading zeros";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         if is_unusual_address(host_and_port(written).0) {
-            let why = "some programs take this registry for an IP address: write it as four decimal numbers with dots";
+            let why = "some programs read this registry as an IP address: write it as four decimal numbers with dots";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         Ok(self)

@@ -8,10 +8,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file's name isn't text.
-    #[error("the name of {0} isn't UTF-8 text")]
+    #[error("the file name {0} is not valid UTF-8")]
     NotUtf8(PathBuf),
     /// A system call failed.
-    #[error("can't {what} {path}")]
+    #[error("cannot {what} {path}")]
     Io {
         /// A verb, e.g. `read`.
         what: &'static str,
@@ -22,7 +22,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file has contents that it can't have.
-    #[error("{path} is damaged or half-written: {why}")]
+    #[error("{path} is damaged or incomplete: {why}")]
     Corrupt {
         /// Which file.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// Another process holds a lock for too long.
-    #[error("{path} stayed locked by {holder} for {} s", limit.as_secs())]
+    #[error("gave up waiting for {path} after {} s: it is locked by {holder}", limit.as_secs())]
     Locked {
         /// The lock's file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum Error {
         limit: Duration,
     },
     /// A program isn't installed.
-    #[error("{program} isn't installed: none in {searched}")]
+    #[error("{program} is not installed (searched {searched})")]
     MissingProgram {
         /// Its name.
         program: &'static str,
@@ -52,7 +52,7 @@ pub enum Error {
         searched: String,
     },
     /// A program that root would run could be replaced by somebody else.
-    #[error("{0} isn't safe to run as root: it, or a directory above, can be written by others")]
+    #[error("refusing to run {0} as root: it and every directory above it must be owned by root and not writable by others")]
     UnsafeProgram(PathBuf),
     /// A child failed where its exit code isn't the answer.
     #[error("{program} failed ({status}){}", tail(stderr))]
@@ -71,10 +71,10 @@ pub enum Error {
         signal: i32,
     },
     /// `/sysroot` is on something that can't be written.
-    #[error("{0} is on a read-only block device (e.g. a live ISO)")]
+    #[error("{0} is on a read-only block device (for example a live ISO)")]
     ReadOnlyDevice(PathBuf),
     /// A child said that it succeeded, but the result isn't what was judged.
-    #[error("{what} isn't what was asked for: {why}")]
+    #[error("{what} is not as expected: {why}")]
     Verification {
         /// The result.
         what: String,

@@ -89,7 +89,7 @@ impl LockWatch {
         self.files.iter().find_map(|(path, opening)| {
             let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(way(*opening))).ok()??;
             let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
-                None => "a process outside".to_owned(),
+                None => "a process in another PID namespace".to_owned(),
                 Some(pid) if pid.unsigned_abs() == child => return None,
                 // Locks of open files, as newer tools take them, don't say whose they are: they may be the process's own.
                 Some(pid) if pid < 0 && child != std::process::id() && has_lock_of(child, path) => {

@@ -58,7 +58,7 @@ pub fn protect(directory: &str) -> io::Result<()> {
 /// opened before stays as it was.
 pub fn make_writable(path: &Path) -> Result<(), Error> {
     if is_read_only(path)? {
-        let failed = |error: io::Error| Error::io("make writable", path)(error);
+        let failed = |error: io::Error| Error::io("make a writable mount of", path)(error);
         be_private().map_err(failed)?;
         rustix::mount::mount_remount(path, MountFlags::BIND, c"").map_err(|error| failed(error.into()))?;
         // The mount isn't any more; what is mounted may be.

@@ -94,7 +94,7 @@ impl RootDir {
         let file = self.open_file(inside)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it isn't a regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
         }
         let too_large =
             || io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max} bytes"));
@@ -107,7 +107,7 @@ impl RootDir {
     /// As [`RootDir::read`]; other bytes are `InvalidData`.
     pub fn read_text(&self, inside: impl AsRef<Path>, max: u64) -> io::Result<String> {
         String::from_utf8(self.read(inside, max)?)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it isn't UTF-8 text"))
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
     }
 
     /// The entries of a directory, sorted by name, without `.` and `..`.

@@ -78,7 +78,7 @@ impl Drop for Scratch {
             return;
         }
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "can't remove");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the temporary directory");
         }
     }
 }
@@ -133,7 +133,7 @@ pub fn remove_abandoned_in(parent: &Path, is_needed: &dyn Fn(&Path) -> bool) {
             && let Ok(Some(_lock)) = lock_unused(&entry.path())
             && !is_needed(&entry.path())
         {
-            tracing::info!(path = %entry.path().display(), "removing what a killed process left");
+            tracing::info!(path = %entry.path().display(), "removing a temporary directory that a killed process left behind");
             // What can't be removed now is there for the next one.
             let _ = fs::remove_dir_all(entry.path());
         }

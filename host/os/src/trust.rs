@@ -71,7 +71,7 @@ pub enum Untrusted {
         rule: Rule,
     },
     /// It can't be found out.
-    #[error("can't examine {}", part.display())]
+    #[error("cannot examine {}", part.display())]
     Unknown {
         /// Which part.
         part: PathBuf,
@@ -84,10 +84,10 @@ pub enum Untrusted {
 impl Rule {
     fn broken(self) -> &'static str {
         match self {
-            Self::Spelling => "isn't an absolute path without `..`",
-            Self::Link => "is a link",
-            Self::Owner => "belongs to somebody else",
-            Self::Writable => "can be written to by others",
+            Self::Spelling => "is not an absolute path without `..`",
+            Self::Link => "is a symbolic link",
+            Self::Owner => "is owned by another user",
+            Self::Writable => "is writable by others",
         }
     }
 }
@@ -341,7 +341,7 @@ mod tests {
         let error = tree.policy.walk(&tree.path(FILE)).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("{} can be written to by others", tree.path("above").display())
+            format!("{} is writable by others", tree.path("above").display())
         );
     }
 }

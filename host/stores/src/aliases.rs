@@ -34,7 +34,7 @@ struct Configuration {
 /// # Errors
 /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file can't be understood.
 pub fn aliases(system: &System) -> Result<Vec<(String, String)>, Error> {
-    let hint = "podman can't read it either; see: man containers-registries.conf";
+    let hint = "fix the file, which podman cannot read either; see: man containers-registries.conf";
     let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;
     Ok(all.into_iter().flat_map(|configuration| configuration.aliases).collect())
 }

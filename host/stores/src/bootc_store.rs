@@ -79,7 +79,7 @@ impl BootcStore {
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
         }
-        talk.progress("creating bootc's container storage");
+        talk.progress("creating bootc's storage");
         let created = Self::create(&parent, settings, talk);
         // bootc itself doesn't know our lock: it may have been faster.
         match (Self::open(physical)?, created) {
@@ -197,7 +197,7 @@ fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
             make("ostree")?;
             match rustix::fs::symlinkat("../composefs/bootc", physical, PARENT) {
                 Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(Error::io("link", physical.path(PARENT))(error.into())),
+                Err(error) => return Err(Error::io("create the link", physical.path(PARENT))(error.into())),
             }
         } else {
             make(PARENT)?;

@@ -124,7 +124,7 @@ fn bound_image(system: &System, entry: &Entry) -> Result<String, Box<Problem>> {
 
 /// The image that an `.image` or `.build` unit makes available: beside the unit that a link leads to, else where Quadlet looks.
 fn resolve(system: &System, link: &Path, unit: &str) -> Result<Option<String>, Error> {
-    let target = system.canonical(link).map_err(system.error("follow", link))?;
+    let target = system.canonical(link).map_err(system.error("resolve the path", link))?;
     let beside = target.parent().unwrap_or(Path::new("/")).join(unit);
     if !unit.contains('/')
         && let Some(file) = units::read(system, &beside)?

@@ -143,7 +143,7 @@ pub fn remove_half_made_locks() {
     // Another podman may be making them now.
     std::thread::sleep(MAKING);
     if is_half_made() {
-        tracing::info!(path = LOCKS, "removed: podman was interrupted while it made them");
+        tracing::info!(path = LOCKS, "removed podman's incomplete locks: podman was interrupted while creating them");
         // If they can't be removed, podman says so.
         let _ = fs::remove_file(LOCKS);
     }

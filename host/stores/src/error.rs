@@ -55,7 +55,7 @@ pub enum Error {
         why: String,
     },
     /// There is too little room for what is about to be written.
-    #[error("{path} has too little room: {need} are needed, {available} are free", need = size(*need), available = size(*available))]
+    #[error("not enough free space in {path}: {need} needed, {available} free", need = size(*need), available = size(*available))]
     NoRoom {
         /// Something on the file system.
         path: PathBuf,
@@ -65,7 +65,7 @@ pub enum Error {
         available: u64,
     },
     /// podman has its storage somewhere else.
-    #[error("podman has its images in {podman}, but its configuration says {configured}", podman = podman.display(), configured = configured.display())]
+    #[error("podman keeps its images in {podman}, but its configuration names {configured}", podman = podman.display(), configured = configured.display())]
     OtherStore {
         /// Where podman says it has them.
         podman: PathBuf,
@@ -74,7 +74,7 @@ pub enum Error {
     },
     /// A store would have to be made where labels matter.
     #[error(
-        "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
+        "bootc's storage does not exist yet, and SELinux is enabled: bootc must create and label it"
     )]
     SelinuxCreate,
     /// Not started from a deployment.
@@ -84,13 +84,13 @@ pub enum Error {
     #[error("Detected container; this command requires a booted host system.")]
     Container,
     /// The deployment wasn't made from a container image.
-    #[error("deployment {0} isn't from a container image")]
+    #[error("deployment {0} was not made from a container image")]
     NotFromImage(String),
     /// The booted image's name is of no registry and of no storage.
-    #[error("{0} can't be kept in a container storage: its name is of another transport")]
+    #[error("cannot keep {0} in a containers-storage: only docker:// and containers-storage: names can be kept there")]
     NoName(String),
     /// A composefs host has no ostree repository.
-    #[error("host images of a composefs system can't be read yet")]
+    #[error("reading the images of a composefs host is not supported yet")]
     Composefs,
     /// No image of that name.
     #[error("Source image not found: {name}")]
@@ -101,7 +101,7 @@ pub enum Error {
         list_with: &'static str,
     },
     /// The name fits several images.
-    #[error("{name} is ambiguous: it means {}", candidates.join(" or "))]
+    #[error("{name} is ambiguous: it could be {}", candidates.join(" or "))]
     Ambiguous {
         /// As asked for.
         name: String,
@@ -109,10 +109,10 @@ pub enum Error {
         candidates: Vec<String>,
     },
     /// It can't be told what must stay.
-    #[error("nothing was removed: the images that this host needs can't be determined")]
+    #[error("nothing was removed: the images that this host needs cannot be determined")]
     NeedsUnknown(#[source] Box<Error>),
     /// Not even something that is there can be removed.
-    #[error("nothing can be removed from {}: its file system is full", path.display())]
+    #[error("cannot remove anything from {}: its file system is full", path.display())]
     Full {
         /// Something on the file system.
         path: PathBuf,
@@ -131,7 +131,7 @@ pub enum Error {
         hint: String,
     },
     /// An image that is pushed by its id has no name to be pushed to.
-    #[error("{0} has no name in a registry, so the push needs a destination")]
+    #[error("no destination to push {0} to: the image has no registry name")]
     NoDestination(String),
     /// An image name that can't be one.
     #[error(transparent)]

@@ -64,7 +64,7 @@ impl Exporter {
             for line in BufReader::new(stdout).lines() {
                 let line = line.map_err(Error::io("read from", "bootc-image-helper"))?;
                 let said: Said = serde_json::from_str(&line).map_err(|error| OsError::Verification {
-                    what: "what bootc-image-helper says".to_owned(),
+                    what: "the output of bootc-image-helper".to_owned(),
                     why: error.to_string(),
                 })?;
                 let begins = matches!(said, Said::Planned { .. });
@@ -112,7 +112,7 @@ pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let text = fs::read(&path).map_err(Error::io("read", &path))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let [manifest] = index.manifests.as_slice() else {
-        return Err(wrong(format!("it has {} manifests", index.manifests.len())).into());
+        return Err(wrong(format!("it has {} manifests instead of one", index.manifests.len())).into());
     };
     let text = read_blob(directory, &manifest.digest)?;
     let document: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
@@ -120,7 +120,7 @@ pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?;
     let layers = document.layers.len();
     if layers == 0 || layers != diff_ids.len() {
-        return Err(wrong(format!("{layers} layers against {} diff_ids", diff_ids.len())).into());
+        return Err(wrong(format!("it has {layers} layers, but its configuration lists {} diff_ids", diff_ids.len())).into());
     }
     Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest, diff_ids })
 }
@@ -166,7 +166,7 @@ mod tests {
         let image = read_oci(good.path()).unwrap();
         assert_ne!(image.manifest, image.configuration);
         let error = read_oci(directory(2, 4).path()).unwrap_err().to_string();
-        assert!(error.contains("2 layers against 4 diff_ids"), "{error}");
+        assert!(error.contains("it has 2 layers, but its configuration lists 4 diff_ids"), "{error}");
         assert!(read_oci(directory(0, 0).path()).is_err());
     }
 

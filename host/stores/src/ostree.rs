@@ -90,7 +90,7 @@ impl Repository {
                 if depth < MAX_DEPTH {
                     self.walk(&path, depth + 1, refs, problems)?;
                 } else {
-                    problems.push(self.damaged(&directory, "it is nested too deeply"));
+                    problems.push(self.damaged(&directory, "its directories are nested too deeply"));
                 }
             } else {
                 match self.image_ref(&path) {
@@ -114,7 +114,7 @@ impl Repository {
         let name = below
             .to_str()
             .and_then(unescape)
-            .ok_or_else(|| self.damaged(&path, "its name isn't an escaped reference"))?;
+            .ok_or_else(|| self.damaged(&path, "its name is not an escaped image reference"))?;
         Ok(Some(ImageRef { name, commit }))
     }
 
@@ -188,7 +188,7 @@ impl Repository {
 
     fn manifest_of(&self, path: &Path, object: &[u8]) -> Result<Digest, Error> {
         let digest = text(object, MANIFEST_DIGEST)
-            .ok_or_else(|| self.damaged(path, "its metadata names no manifest"))?;
+            .ok_or_else(|| self.damaged(path, "its metadata does not name a manifest"))?;
         Digest::new(digest).map_err(|error| self.damaged(path, &error.to_string()))
     }
 

@@ -74,7 +74,7 @@ pub fn instance(
     }
     Err(OsError::Verification {
         what: pinned.to_string(),
-        why: "its index doesn't name the image that is chosen for this platform".to_owned(),
+        why: "its index does not list the image that podman selects for this platform".to_owned(),
     }
     .into())
 }

@@ -188,7 +188,7 @@ impl Running {
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(Error::io("attend to", name)(error.into()))
+                Err(Error::io("watch the process of", name)(error.into()))
             }
         }
     }
@@ -227,7 +227,7 @@ pub(super) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "unknown end".to_owned(),
+        (None, None) => "unknown exit status".to_owned(),
     }
 }
 

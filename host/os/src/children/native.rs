@@ -111,7 +111,7 @@ fn words(status: ExitStatus) -> String {
         Some(8) => "SIGFPE",
         Some(9) => "SIGKILL",
         Some(11) => "SIGSEGV",
-        Some(24) => "SIGXCPU: it used up its processor time",
+        Some(24) => "SIGXCPU: it exceeded its CPU time limit",
         _ => return describe(status),
     };
     format!("{} ({name})", describe(status))

@@ -73,7 +73,7 @@ fn close_on_exec() -> Result<(), Error> {
             let open = unsafe { BorrowedFd::borrow_raw(number) };
             match rustix::io::fcntl_setfd(open, FdFlags::CLOEXEC) {
                 Ok(()) | Err(rustix::io::Errno::BADF) => {}
-                Err(error) => return Err(Error::io("protect", OPEN)(error.into())),
+                Err(error) => return Err(Error::io("set close-on-exec for the descriptors in", OPEN)(error.into())),
             }
         }
     }

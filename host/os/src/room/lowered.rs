@@ -61,7 +61,7 @@ impl Lowered {
             Ok(self.knob.get()? < now)
         };
         halve()
-            .inspect_err(|error| tracing::info!(%error, "can't lower the file system's reserve"))
+            .inspect_err(|error| tracing::info!(%error, "cannot lower the file system's reserve"))
             .unwrap_or(false)
     }
 
@@ -86,14 +86,14 @@ impl Drop for Lowered {
             .get()
             .and_then(|now| if now < self.before { self.knob.set(self.before) } else { Ok(()) });
         if let Err(error) = restored {
-            tracing::warn!(%error, "can't restore the file system's reserve");
+            tracing::warn!(%error, "cannot restore the file system's reserve");
         }
         let _ = self.note.set_len(0);
     }
 }
 
 fn say(directory: &Path, error: &io::Error) {
-    tracing::info!(path = %directory.display(), %error, "can't lower the file system's reserve");
+    tracing::info!(path = %directory.display(), %error, "cannot lower the file system's reserve");
 }
 
 fn name(directory: &Path) -> io::Result<PathBuf> {

@@ -117,7 +117,7 @@ impl Reserve {
 
     fn say(&self, filled: io::Result<()>) {
         if let Err(error) = filled {
-            tracing::debug!(reserve = %self.directory.display(), %error, "isn't filled up");
+            tracing::debug!(reserve = %self.directory.display(), %error, "cannot refill the space reserve");
         }
     }
 
@@ -200,9 +200,9 @@ fn give_up_piece(path: &Path) -> io::Result<()> {
 /// What to do on a file system that is full.
 pub fn make_room_on(path: &Path) -> String {
     let mount = mount_point(path);
-    let files = if has_no_inodes(&mount) { " (it has no inodes left: remove files)" } else { "" };
+    let files = if has_no_inodes(&mount) { " (no inodes are left: remove files)" } else { "" };
     format!(
-        "free room on the file system at {}{files}, e.g. with: bootc-image prune --all; or: journalctl --vacuum-size=100M",
+        "free space on the file system at {}{files}, for example with: bootc-image prune --all; or with: journalctl --vacuum-size=100M",
         mount.display()
     )
 }

@@ -59,7 +59,7 @@ impl<'a> Room<'a> {
         if room.is_there() {
             return room;
         }
-        tracing::info!(path = %store.root().path(".").display(), "there is too little room: reserves are used");
+        tracing::info!(path = %store.root().path(".").display(), "not enough free space: using the space reserves");
         for beside in reserves(settings, physical, store) {
             let mut is_there = false;
             while !is_there && beside.reserve.give_up_some() {
@@ -149,7 +149,7 @@ fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Erro
             break;
         }
         let Ok(directory) = root.open_root(&layer.directory) else { continue };
-        tracing::info!(image = id, layer = layer.id, "there is no room to remove it: its files go first");
+        tracing::info!(image = id, layer = layer.id, "not enough free space to remove the image: removing the files of its layer first");
         freed |= empty(&path_of(&directory)).map_err(root.error("remove files of", &layer.directory))?;
         if room.is_there() {
             break;

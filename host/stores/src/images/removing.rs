@@ -23,7 +23,7 @@ pub fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
         Err(_) => Err(OsError::Corrupt {
             path: store.root().path("."),
             why: format!("the index lists an image with the invalid id {:?}", image.id),
-            hint: "let podman look at that storage: bootc-image cmd list",
+            hint: "check that storage with podman: bootc-image cmd list",
         }
         .into()),
     }
@@ -102,7 +102,7 @@ pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
     if is_left(&images, &removal) {
         return Err(OsError::Verification {
             what: removal.to_string(),
-            why: "podman says that it is gone, and bootc's storage still has it".to_owned(),
+            why: "podman reported success, but bootc's storage still has it".to_owned(),
         }
         .into());
     }
@@ -119,9 +119,9 @@ fn check(host: Host<'_>, physical: &RootDir, store: &BootcStore, removal: &Remov
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
     let who = kept_by(&needs, &used, &images, image, &removal.names, removal.whole);
     let why = if let Some(who) = who {
-        format!("{who} needs it now")
+        format!("it is now needed by {who}")
     } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
-        "its names have changed since it was judged".to_owned()
+        "its names changed since the removal was judged".to_owned()
     } else {
         return Ok(());
     };

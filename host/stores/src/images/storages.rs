@@ -132,7 +132,7 @@ impl<'a> Storage<'a> {
         found
             .ok_or_else(|| OsError::Verification {
                 what: name.to_string(),
-                why: format!("the storage at {} has no whole image under this name", self.path().display()),
+                why: format!("the storage at {} has no complete image with this name", self.path().display()),
             })
             .map_err(Error::from)
     }
@@ -264,7 +264,7 @@ impl<'a> Storage<'a> {
                 let with_layer = damage.layer().and_then(|layer| self.names_with(host, layer, "").ok());
                 let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
                 format!(
-                    "podman doesn't replace a layer that it already has. Remove the images that use this layer with: \
+                    "podman does not replace a layer that it already has. Remove the images that use this layer with: \
                      podman image rm {names}; then pull or build them again"
                 )
             }

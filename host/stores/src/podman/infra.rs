@@ -35,7 +35,7 @@ struct Engine {
 /// # Errors
 /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file can't be understood.
 pub fn infra_images(system: &System) -> Result<Vec<String>, Error> {
-    let hint = "podman can't read it either; see: man containers.conf";
+    let hint = "fix the file, which podman cannot read either; see: man containers.conf";
     let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;
     let images = all.into_iter().filter_map(|configuration| configuration.engine.infra_image);
     Ok(images.filter(|image| !image.is_empty()).collect())

@@ -225,7 +225,7 @@ impl Place {
 }
 
 fn corrupt(path: &Path, why: String) -> Error {
-    let hint = "podman can't read it either; see: man containers-storage.conf";
+    let hint = "fix the file, which podman cannot read either; see: man containers-storage.conf";
     OsError::Corrupt { path: path.to_owned(), why, hint }.into()
 }
 
@@ -244,14 +244,14 @@ impl Written {
         let section = |table: &Table, name: &str| match table.get(name) {
             None => Ok(empty.clone()),
             Some(Value::Table(section)) => Ok(section.clone()),
-            Some(_) => Err(corrupt(format!("{name} isn't a table"))),
+            Some(_) => Err(corrupt(format!("`{name}` is not a table"))),
         };
         let storage = section(&table, "storage")?;
         let options = section(&storage, "options")?;
         let text = |name: &str| match storage.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(corrupt(format!("{name} isn't a text"))),
+            Some(_) => Err(corrupt(format!("`{name}` is not a string"))),
         };
         if let Some(driver) = text("driver")? {
             self.driver = Some(if driver == "overlay2" { "overlay".to_owned() } else { driver });
@@ -273,7 +273,7 @@ impl Written {
     }
 
     fn add_stores(&mut self, value: &Value) -> Result<(), String> {
-        let wrong = || "additionalimagestores isn't a list of paths".to_owned();
+        let wrong = || "`additionalimagestores` is not a list of paths".to_owned();
         let mut stores = Vec::new();
         for value in value.as_array().ok_or_else(wrong)? {
             match value {
@@ -312,7 +312,7 @@ impl Written {
 fn expand(text: &str) -> Result<PathBuf, String> {
     let text = text.replace("$UID", "0").replace("${HOME}", "/root").replace("$HOME", "/root");
     if text.contains('$') {
-        return Err(format!("{text:?} names a variable of podman's environment, which isn't known here"));
+        return Err(format!("{text:?} uses an environment variable of podman whose value is unknown here"));
     }
     Ok(text.into())
 }

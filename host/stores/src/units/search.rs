@@ -41,7 +41,7 @@ pub(super) enum Manager {
 pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathBuf>, Error> {
     let users = match system.canonical(USERS) {
         Err(error) if leads_nowhere(&error) => PathBuf::from(USERS),
-        users => users.map_err(system.error("follow", USERS))?,
+        users => users.map_err(system.error("resolve the path", USERS))?,
     };
     let mut found = Vec::new();
     let mut add = |path: &str, counts: &dyn Fn(&Path) -> bool| {
@@ -81,14 +81,14 @@ fn add_directory(
     let path = match system.canonical(path) {
         Ok(path) => path,
         Err(error) if leads_nowhere(&error) => return Ok(()),
-        Err(error) => return Err(system.error("follow", path)(error)),
+        Err(error) => return Err(system.error("resolve the path", path)(error)),
     };
     let is_of_drop_ins = path.extension().is_some_and(|extension| extension == "d");
     if found.contains(&path) || is_of_drop_ins || !counts(&path) || !system.is_directory(&path) {
         return Ok(());
     }
     if depth > MAX_DEPTH {
-        let source = io::Error::other("directories of units are nested too deeply");
+        let source = io::Error::other("unit directories are nested too deeply");
         return Err(system.error("read", &path)(source));
     }
     found.push(path.clone());
@@ -114,7 +114,7 @@ pub(super) fn names(system: &System, directory: &Path) -> Result<Vec<String>, Er
             Ok(name) => names.push(name),
             Err(name) if entry.file_type.is_file() && !ends_like_a_unit(&name) => {}
             Err(name) => {
-                let source = io::Error::new(io::ErrorKind::InvalidData, "its name isn't UTF-8 text");
+                let source = io::Error::new(io::ErrorKind::InvalidData, "its name is not valid UTF-8");
                 return Err(system.error("read", directory.join(name))(source));
             }
         }

@@ -30,12 +30,12 @@ pub(super) fn of_unit(
     let place = |text: &str| {
         let unknown = |why: &str| Error::Unit {
             unit: system.path(&unit.path),
-            why: format!("it isn't known where its podman keeps containers: {text} {why}"),
+            why: format!("cannot determine where its podman keeps containers: {text} {why}"),
         };
         let path = filled_in(text, manager)
             .map(PathBuf::from)
-            .ok_or_else(|| unknown("has a part that systemd fills in when it starts"))?;
-        if path.is_absolute() { Ok(path) } else { Err(unknown("is no absolute path")) }
+            .ok_or_else(|| unknown("has a part that systemd expands only when the unit starts"))?;
+        if path.is_absolute() { Ok(path) } else { Err(unknown("is not an absolute path")) }
     };
     let mut places = BTreeSet::new();
     // podman takes its own options among those of its commands as well.

@@ -23,14 +23,14 @@ pub(super) fn images(system: &System, unit: &Path, yaml: &str) -> Result<Vec<Str
     let unknown = |why: String| Error::Unit { unit: system.path(unit), why };
     if yaml.starts_with("http://") || yaml.starts_with("https://") {
         return Err(unknown(format!(
-            "its file {yaml} is fetched when it starts: store the file and name it by its path, or mask the unit"
+            "its file {yaml} is downloaded when the unit starts: store the file on this host and name it by its path, or mask the unit"
         )));
     }
     let files = match files(unit, yaml) {
         Some(Files::One(file)) => vec![file],
         Some(Files::Fitting { directory, parts }) => fitting(system, &directory, &parts)?,
         None => {
-            return Err(unknown(format!("systemd fills in where its file {yaml} is when it starts")));
+            return Err(unknown(format!("the path of its file, {yaml}, has a part that systemd expands only when the unit starts")));
         }
     };
     let mut images = Vec::new();
@@ -43,9 +43,9 @@ pub(super) fn images(system: &System, unit: &Path, yaml: &str) -> Result<Vec<Str
         };
         let file = system.path(&path);
         let text =
-            String::from_utf8(text).map_err(|_| unknown(format!("{} isn't UTF-8 text", file.display())))?;
+            String::from_utf8(text).map_err(|_| unknown(format!("{} is not valid UTF-8", file.display())))?;
         images.extend(text::images(&text).map_err(|line| {
-            unknown(format!("line {line} of {} doesn't say its image in one place", file.display()))
+            unknown(format!("cannot determine the image in line {line} of {}", file.display()))
         })?);
     }
     Ok(images)
