@@ -1,4 +1,4 @@
-//! Patterns of names, compared by the host itself: each is one that takes no time.
+//! Patterns of names, which the host matches itself. Patterns that are slow to match are rejected.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use glob::MatchOptions;
 
 use crate::reference::{InvalidReference, Reference, is_repository};
 
-/// `*` stays within a part of a name, `**` doesn't.
+/// `*` does not match `/`, `**` does.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -18,10 +18,10 @@ const OPTIONS: MatchOptions = MatchOptions {
 pub struct Pattern(glob::Pattern);
 
 impl Pattern {
-    /// Reads one.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// Why it isn't one, in words.
+    /// Why it is not a valid pattern, in words.
     pub fn new(text: &str) -> Result<Self, String> {
         let pattern =
             glob::Pattern::new(text).map_err(|error| format!("{text:?} is not a valid pattern: {}", error.msg))?;
@@ -29,17 +29,16 @@ impl Pattern {
         Ok(Self(pattern))
     }
 
-    /// Whether all of `name` is like this.
+    /// Whether it matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
         self.0.matches_with(name, OPTIONS)
     }
 
-    /// Whether it fits names of images: they are compared in lower case, without transport, tag and digest, and have a registry
-    /// in front.
+    /// Checks that it can match names of images, which begin with a registry, and are in lower case and without transport, tag and
+    /// digest.
     ///
     /// # Errors
-    /// Why no name can match it, or that it also matches names in registries of strangers, because of a wildcard in its
-    /// registry; in words.
+    /// In words, why no name can match it, or that a wildcard in its registry also matches registries of other owners.
     pub fn check_names(&self) -> Result<(), String> {
         let text = self.as_str();
         let (registry, rest) =
@@ -60,7 +59,8 @@ impl Pattern {
         } else if is_open(registry) {
             let example = stranger(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
             return Err(format!(
-                "{text:?} also matches names in other registries{example}: write the registry in full, or with a fixed domain as in *.example.com"
+                "{text:?} also matches names in other registries{example}: write the registry in full, \
+                 or with a fixed domain as in *.example.com"
             ));
         } else if let Some(fix) = rest.filter(|_| !of_no_registry).and_then(|rest| is_no_name(registry, rest))
         {
@@ -71,7 +71,7 @@ impl Pattern {
         Err(format!("no image name can match {text:?}: {fix}"))
     }
 
-    /// As it was written.
+    /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -83,9 +83,9 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// There is no limit on the time that comparing takes.
+/// Rejects patterns that are slow to match, because matching has no time limit.
 fn quickly_compared(text: &str) -> Result<(), String> {
-    // A class may hold the `/` that the parts below would be told apart by, and never match one.
+    // A class could contain the `/` at which the pattern is split below, without ever matching one.
     if text.contains('[') {
         return Err(format!("{text:?} contains `[`, which is not allowed in these patterns"));
     }
@@ -97,14 +97,14 @@ fn quickly_compared(text: &str) -> Result<(), String> {
     }
 }
 
-/// How a registry is really compared, if it isn't as this pattern has it.
+/// The name under which a registry is matched, if it is not the one in the pattern.
 fn is_called_otherwise(registry: &str) -> Option<String> {
     let name = Reference::parse(&format!("{registry}/a/b")).ok()?;
     (name.registry() != registry).then(|| format!("this registry is matched as {}", name.registry()))
 }
 
-/// Whether a stranger could have a registry that is like this one. The owner of the last two labels of a name owns all names that
-/// end in them; the owner of one number of an address doesn't own the others.
+/// Whether the pattern of a registry could match somebody else's registry. The owner of a domain's last two labels owns all names
+/// below it, but the owner of one IP address does not own similar ones.
 fn is_open(registry: &str) -> bool {
     let (host, is_wild) = (host(registry), |text: &str| text.contains(['*', '?']));
     if ["*", "**"].contains(&registry) || !is_wild(host) {
@@ -117,7 +117,7 @@ fn is_open(registry: &str) -> bool {
     is_address || !is_kept(last) || !is_kept(other)
 }
 
-/// A registry that is like this one, and could be a stranger's.
+/// An example of somebody else's registry that the pattern matches.
 fn stranger(registry: &str) -> Option<String> {
     let ends_openly = host(registry).rsplit('.').next().is_some_and(|last| last.contains('*'));
     let stars: &[&str] = if ends_openly { &[".example.net", "example.net", "9"] } else { &["evil", "9"] };
@@ -134,7 +134,7 @@ fn host(registry: &str) -> &str {
     registry.split(':').next().unwrap_or(registry)
 }
 
-/// Why nothing in a registry can be called so: the wildcards are put out of the way by what could always stand for them.
+/// Why no image can have such a name. Wildcards are replaced by text that they always match.
 fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
     if !is_repository(&repository.replace("**", "*").replace(['*', '?'], "a")) {
         return Some(
