@@ -1,17 +1,17 @@
-//! What can go wrong with a containers-storage.
+//! Errors of a containers-storage.
 
 use std::io;
 use std::path::PathBuf;
 
 use bootc_image_os::error::Error as OsError;
 
-/// Why a containers-storage can't be read or changed.
+/// Why a containers-storage cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system's.
+    /// An error of the operating system.
     #[error(transparent)]
     Os(#[from] OsError),
-    /// A containers-storage whose layout this program doesn't read.
+    /// The driver is not supported.
     #[error("{path} uses the storage driver {driver}, which bootc-image cannot read")]
     UnknownDriver {
         /// The store.
@@ -19,7 +19,7 @@ pub enum Error {
         /// Its driver.
         driver: String,
     },
-    /// A containers-storage in which several drivers have kept something, and nobody says which one counts.
+    /// More than one driver has stored images, and the configuration does not name one.
     #[error(
         "{path} has images of more than one storage driver, and storage.conf does not name the one that podman uses"
     )]
@@ -27,10 +27,10 @@ pub enum Error {
         /// The store.
         path: PathBuf,
     },
-    /// Where an image was asked for by its id, there is another one.
+    /// An image with another id was fetched.
     #[error("the fetched image is not the requested one ({id})")]
     OtherImage {
-        /// The id.
+        /// The requested id.
         id: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Whether a layer's directory that has everything, as vfs makes them, has what the layer below has.
+//! With the vfs driver, whose directories are complete: whether a layer's directory has the files of the layer below.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -12,11 +12,11 @@ use super::contents::{Contents, MAX_PROBLEMS, Place, Problem, WHITEOUT};
 use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::Entry;
 
-/// Directories below one another.
+/// The maximum depth of directories.
 const MAX_DEPTH: usize = 512;
 
-/// Compares a layer's directory that has everything with that of the layer below: what isn't there as it is there, in the
-/// directories that aren't opaque. The entries of the layer's own archive are then taken off: of those it says more itself.
+/// Compares a layer's directory with that of the layer below, except in opaque directories. Entries of the layer's own archive are
+/// then removed from the problems, because the archive itself defines them.
 pub(super) struct Inherited {
     problems: HashMap<Place, Problem>,
 }
@@ -30,12 +30,12 @@ impl Inherited {
         Ok(inherited)
     }
 
-    /// Whether there is nothing to be taken off.
+    /// Whether there are no problems.
     pub(super) fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// What the layer's own archive says something of isn't the other's any more.
+    /// Removes the problem of a file that the layer's own archive defines.
     ///
     /// # Errors
     /// The system's.
@@ -49,7 +49,7 @@ impl Inherited {
         Ok(())
     }
 
-    /// One of what is left.
+    /// One of the remaining problems.
     pub(super) fn finish(self) -> Option<Problem> {
         self.problems
             .into_values()

@@ -1,4 +1,4 @@
-//! SELinux's labels: what takes a layer's place has the label of what was there.
+//! SELinux labels: a replaced layer gets the label of the previous one.
 
 use std::ffi::CString;
 use std::fs;
@@ -13,13 +13,13 @@ use rustix::io::Errno;
 use crate::error::Error;
 
 const LABEL: &str = "security.selinux";
-/// Longest label.
+/// The maximum length of a label.
 const MAX_LABEL: usize = 4096;
-/// Directories below one another.
+/// The maximum depth of directories.
 const MAX_DEPTH: usize = 512;
 
-/// Gives the directory `new`, and all that is in it, the label of `old`, or of the directory above if there is none. Without
-/// labels, or where they are right, nothing is done.
+/// Gives the directory `new` and everything in it the label of `old`, or of the nearest existing parent. Does nothing if there are
+/// no labels or they are right.
 ///
 /// # Errors
 /// The system's.

@@ -66,7 +66,7 @@ fn a_digest_name_is_listed_only_without_a_tag() {
     assert!(rows(&image(&[])).is_empty());
 }
 
-/// What is wrong with the image of a sample, changed by `change` before it is looked at.
+/// The damage of a sample's image after `change`.
 fn damage(driver: &'static str, change: impl FnOnce(&Sample)) -> Option<String> {
     let sample = Sample::new(driver);
     change(&sample);
@@ -88,7 +88,7 @@ fn an_image_is_whole() {
     assert_eq!(damage("vfs", |_| {}), None);
 }
 
-/// A hard link forgives its file only what the link has itself.
+/// A hard link excuses only the metadata that the link has itself.
 #[test]
 fn a_wrong_mode_of_a_file_with_two_names_is_said() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -162,7 +162,7 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
     let whiteout =
         damage("overlay", |sample| std::fs::remove_file(sample.directory(1).join(".wh.gone")).unwrap());
     assert_eq!(whiteout.as_deref(), Some("layer 1 has no whiteout .wh.gone"));
-    // What an image gets from the layers below is in each of vfs's directories.
+    // Each directory of vfs includes the files of the layers below.
     let inherited = damage("vfs", |sample| std::fs::remove_file(sample.directory(1).join("usr/a")).unwrap());
     assert_eq!(inherited.as_deref(), Some("layer 1 has no usr/a"));
     let inherited = damage("vfs", |sample| std::fs::write(sample.directory(1).join("usr/a"), "x").unwrap());
@@ -257,8 +257,8 @@ fn what_is_wrong_with_a_document_is_said() {
     }
 }
 
-/// What is wrong with the image of a store that sees another one, with the image of the other one, and with what the tools would
-/// take for their layers. Both have the same image, and are changed before they are looked at.
+/// Whether damage is found in the image of a store with an additional store, in the image of the additional store, and in the layers
+/// that podman would use for them. Both have the same image, and `change` is applied first.
 fn damage_beside(change: impl FnOnce(&Sample, &Sample)) -> [bool; 3] {
     let samples = [Sample::new("overlay"), Sample::new("overlay")];
     change(&samples[0], &samples[1]);
@@ -299,9 +299,9 @@ fn layers_of_a_store_beside_count_where_the_tools_use_them() {
         (spoil, |_| {}, [true; 3]),
         (forget, |_| {}, [false; 3]),
         (forget, spoil, [true; 3]),
-        // A layer hides those with the same id in the stores beside.
+        // A layer hides those with the same id in additional stores.
         (|_| {}, spoil, [false; 3]),
-        // Of those with the same contents it is the one that is read; but what is needed by its id is looked for everywhere.
+        // podman reads it instead of others with the same contents; but it looks for a layer by its id in all stores.
         (rename, spoil, [false, false, true]),
     ];
     for (number, (own, other, expected)) in changes.into_iter().enumerate() {
