@@ -101,7 +101,7 @@ impl Documents {
 /// documents that it may lack.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn replace(
     writer: &Writer<'_>,
     fresh: &Store<'_>,

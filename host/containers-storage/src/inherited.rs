@@ -23,7 +23,7 @@ pub(super) struct Inherited {
 
 impl Inherited {
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn compare(below: &RootDir, contents: &Contents<'_>) -> io::Result<Self> {
         let mut inherited = Self { problems: HashMap::new() };
         inherited.walk(below, contents.directory, Path::new(""), &contents.opaque, 0)?;
@@ -38,7 +38,7 @@ impl Inherited {
     /// Removes the problem of a file that the layer's own archive defines.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn take_off(&mut self, directory: &RootDir, entry: &Entry) -> io::Result<()> {
         let Some(path) = clean(&entry.name) else { return Ok(()) };
         let (parent, name) = split(&path);

@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 512;
 /// no labels or they are right.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn label(new_root: &RootDir, new: &Path, old_root: &RootDir, old: &Path) -> Result<(), Error> {
     let (new, old) = (new_root.path(new), old_root.path(old));
     let wanted = old.ancestors().take(3).find_map(|path| of(path).ok().flatten());

@@ -74,7 +74,7 @@ impl<'a> Store<'a> {
     /// A consistent snapshot of all images, in the store's order.
     ///
     /// # Errors
-    /// The system's; [`OsError::Locked`]; [`OsError::Corrupt`].
+    /// Any I/O error; [`OsError::Locked`]; [`OsError::Corrupt`].
     pub fn images(&self, lock_limit: Duration, talk: &dyn Talk) -> Result<Images<'_>, Error> {
         let Some(driver) = self.driver else {
             return Ok(Images { store: self, images: Vec::new(), _lock: None });
@@ -199,7 +199,7 @@ impl<'a> Store<'a> {
 /// The drivers that have stored images in a store.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn drivers(root: &RootDir) -> Result<Vec<String>, Error> {
     let entries = root.entries(".").map_err(root.error("read", "."))?;
     let names = entries.iter().filter_map(|entry| entry.name.to_str()?.strip_suffix("-images"));

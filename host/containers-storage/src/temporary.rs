@@ -27,7 +27,7 @@ impl TemporaryStore {
     /// Creates an empty one in `storage`.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn new(storage: &Path) -> Result<Self, Error> {
         let scratch = Scratch::in_directory(storage)?;
         let path = scratch.directory(STORE)?;
@@ -43,7 +43,7 @@ impl TemporaryStore {
     /// Records the names by which layers are mounted whose previous contents are about to be moved here.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn will_have(&self, names: &[String]) -> Result<(), Error> {
         let path = self.scratch.path().join(NAMES);
         let unfinished = path.with_extension("unfinished");

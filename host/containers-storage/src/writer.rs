@@ -46,7 +46,7 @@ impl<'a> Writer<'a> {
     /// Takes the storage's locks in the same order as podman.
     ///
     /// # Errors
-    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); the system's.
+    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); any I/O error.
     pub(super) fn lock(store: &'a Store<'a>, limit: Duration, talk: &dyn Talk) -> Result<Self, Error> {
         let root = store.root;
         let lock = |kind: &str| {
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
     /// The entries of an index, `layers` or `images`.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
+    /// Any I/O error; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
     pub(super) fn index(&self, kind: &str) -> Result<Vec<Record>, Error> {
         self.store.index(&format!("{}-{kind}/{kind}.json", self.store.driver()))
     }
@@ -74,7 +74,7 @@ impl<'a> Writer<'a> {
     /// Writes the entries of an index, and a new token to its lock file.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn write_index(&self, kind: &str, records: &[Record]) -> Result<(), Error> {
         let path = PathBuf::from(format!("{}-{kind}/{kind}.json", self.store.driver()));
         let failed = |error: io::Error| self.root.error("write", &path)(error);
@@ -93,7 +93,7 @@ impl<'a> Writer<'a> {
     /// Writes a file atomically and syncs it.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32) -> Result<(), Error> {
         let (directory, name) = open_parent(self.root, path)?;
         let write = || -> io::Result<()> {
@@ -116,7 +116,7 @@ impl<'a> Writer<'a> {
     /// Creates a symbolic link, and replaces an existing file.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn link(&self, path: &Path, target: &str) -> Result<(), Error> {
         let (directory, name) = open_parent(self.root, path)?;
         let link = || -> io::Result<()> {
@@ -134,7 +134,7 @@ impl<'a> Writer<'a> {
     /// Creates a directory and its parents, if they are missing.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<(), Error> {
         let mut made = PathBuf::new();
         for part in path {
@@ -152,7 +152,7 @@ impl<'a> Writer<'a> {
     /// Exchanges a file or directory with one of another storage on the same file system.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn exchange(&self, other: &RootDir, from: &Path, to: &Path) -> Result<(), Error> {
         let (source, source_name) = open_parent(other, from)?;
         let (target, target_name) = open_parent(self.root, to)?;
@@ -185,7 +185,7 @@ impl<'a> Writer<'a> {
     /// Syncs everything that was written.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn sync(&self) -> Result<(), Error> {
         sync(self.root)
     }
@@ -194,7 +194,7 @@ impl<'a> Writer<'a> {
 /// Syncs the file system of a storage.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn sync(root: &RootDir) -> Result<(), Error> {
     let open = root.open_file(".").map_err(root.error("open", "."))?;
     rustix::fs::syncfs(open).map_err(|error| root.error("sync", ".")(error.into())).map_err(Error::from)

@@ -1,4 +1,4 @@
-//! Where Quadlet looks for units: for the system's manager, and for root's own, which starts root's sessions.
+//! Quadlet's directories: for the system manager, and for root's user manager.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,34 +10,34 @@ use super::{KINDS, kind};
 use crate::error::Error;
 use crate::system::System;
 
-/// The first unit of a name counts.
+/// The directories of the system manager. The first unit of a name counts.
 const OF_SYSTEM: [&str; 3] =
     ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
-/// Below it are units of users, which root's Quadlet passes over.
+/// The directory of users' units, which Quadlet ignores for the system manager.
 const USERS: &str = "/etc/containers/systemd/users";
-/// What root has of its own, before what all users have.
+/// Root's own directories, which have precedence over those for all users.
 const OF_ROOT: [&str; 2] = ["/run/user/0/containers/systemd", "/root/.config/containers/systemd"];
-/// Units of all users, and of root among them.
+/// The directories for all users, each with the one for root in it.
 const OF_USERS: [(&str, &str); 2] = [
     (USERS, "/etc/containers/systemd/users/0"),
     ("/usr/share/containers/systemd/users", "/usr/share/containers/systemd/users/0"),
 ];
-/// Deepest directory of units.
+/// The maximum depth of unit directories.
 const MAX_DEPTH: usize = 32;
 
-/// Who starts units.
+/// The manager that starts units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manager {
-    /// The manager of the system.
+    /// The system manager.
     System,
-    /// The manager of root's sessions, which is one of a user.
+    /// Root's user manager.
     Root,
 }
 
-/// A manager's directories and those below them, in the order in which Quadlet looks, each once.
+/// A manager's directories and their subdirectories, in Quadlet's search order, each once.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathBuf>, Error> {
     let users = match system.canonical(USERS) {
         Err(error) if leads_nowhere(&error) => PathBuf::from(USERS),
@@ -57,7 +57,7 @@ pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathB
             for directory in OF_ROOT {
                 add(directory, &|_| true)?;
             }
-            // A directory whose name is a number is that user's.
+            // A directory whose name is a number is for the user with that id.
             let is_of_all = |path: &Path| {
                 let below = path.strip_prefix(&users).ok().and_then(|below| below.iter().next());
                 below.is_none_or(|first| !first.as_encoded_bytes().iter().all(u8::is_ascii_digit))
@@ -98,10 +98,10 @@ fn add_directory(
     Ok(())
 }
 
-/// The names in a directory, sorted; none if it isn't there.
+/// The names in a directory, sorted; empty if it does not exist.
 ///
 /// # Errors
-/// The system's; a unit or a directory whose name isn't UTF-8, which couldn't be named to anybody.
+/// Any I/O error; `InvalidData` for a unit or directory whose name is not UTF-8.
 pub(super) fn names(system: &System, directory: &Path) -> Result<Vec<String>, Error> {
     let entries = match system.entries(directory) {
         Ok(entries) => entries,
@@ -127,7 +127,7 @@ fn ends_like_a_unit(name: &OsStr) -> bool {
     ending.is_none_or(|ending| ending == "conf" || KINDS.contains(&ending))
 }
 
-/// The drop-ins of a unit, in the order of their names: of two with one name the one in the more specific directory counts.
+/// The drop-ins of a unit, sorted by name. Of two with the same name, the one in the more specific directory counts.
 ///
 /// # Errors
 /// As [`names`].
