@@ -384,7 +384,7 @@ mod tests {
         for name in ["up/etc/passwd", "../etc/passwd", "up/../../etc/passwd"] {
             assert!(problem(make, &[file(name, 0)]).unwrap().0.starts_with("has no "), "{name}");
         }
-        // What is the layer itself is nobody's file.
+        // The path of the layer itself is ignored.
         assert_eq!(problem(|_| {}, &[file("../..", 0), entry("./", Kind::Directory, 0, "", 0o700)]), None);
     }
 

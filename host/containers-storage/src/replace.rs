@@ -311,7 +311,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
     const WAITING: Waiting<'static> = Waiting { limit: LIMIT, talk: &Silent };
 
-    /// The same image, as it was fetched anew: with links of its own.
+    /// The same image as if it were fetched again, with other link names.
     fn fetched(sample: &Sample) -> TemporaryStore {
         let fresh = Sample::new(sample.driver);
         if sample.driver == "overlay" {
@@ -354,7 +354,7 @@ mod tests {
             Command::new("find").arg(sample.scratch.path()).args(["-mindepth", "2"]).output().unwrap();
         let text = String::from_utf8(found.stdout).unwrap();
         let files = text.lines().map(std::path::PathBuf::from);
-        // The indexes and locks are the storage's; what is in one of its directories is nobody's.
+        // The storage needs its indexes and locks; everything inside its directories may be missing.
         let is_index = |path: &Path| path.extension().is_some_and(|end| end == "json" || end == "lock");
         files.filter(|path| !is_index(path)).collect()
     }

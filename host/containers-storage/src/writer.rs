@@ -226,7 +226,7 @@ mod tests {
     use crate::samples::Sample;
     use bootc_image_os::talk::doubles::Silent;
 
-    /// Whether somebody else who asks as the tools do is kept out.
+    /// Whether a lock that another process takes in the same way as podman conflicts.
     fn is_locked(path: &Path) -> bool {
         let program = "use Fcntl; open(F, '+<', $ARGV[0]); $lock = pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0); \
                        exit(fcntl(F, F_SETLK, $lock) ? 0 : 1);";

@@ -259,7 +259,7 @@ mod tests {
         let unknown = Command { subcommand: "mount".to_owned(), flags, operands: Vec::new() };
         assert_eq!((unknown.does(), unknown.needs_scratch()), (Does::Builds, true));
         assert!(unknown.has_operand_of(Kind::Source) && unknown.has_operand_of(Kind::Remote));
-        assert_eq!(unknown.given_for(Purpose::AsksRegistry).count(), 0, "skopeo doesn't get it");
+        assert_eq!(unknown.given_for(Purpose::AsksRegistry).count(), 0, "it is not passed to skopeo");
         assert_eq!(unknown.does().own(), None);
         assert!(!unknown.does().has_known_images());
     }

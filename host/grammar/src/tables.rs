@@ -477,7 +477,7 @@ mod tests {
             ("build", Builds, true),
             // It compares the contents of images, which may be large.
             ("diff", Shows, true),
-            // Its exit code 1 means that the image isn't there.
+            // Its exit code 1 means that the image does not exist.
             ("exists", TellsExistence, false),
             ("history", Shows, false),
             ("inspect", Shows, false),

@@ -41,7 +41,7 @@ pub enum Error {
         /// How long we waited.
         limit: Duration,
     },
-    /// A program isn't installed.
+    /// A program is not installed.
     #[error("{program} is not installed (searched {searched})")]
     MissingProgram {
         /// Its name.

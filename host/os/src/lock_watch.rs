@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::talk::doubles::Heard;
 
-    /// Somebody who holds a lock on a file until killed.
+    /// A process that holds a lock on a file until it is killed.
     fn holder(file: &Path) -> Child {
         let program = "use Fcntl; open(F, '>', $ARGV[0]); $lock = pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0); \
                        fcntl(F, F_SETLK, $lock) or die; $| = 1; print 1; sleep 60";
@@ -141,7 +141,7 @@ mod tests {
         let mut watch = LockWatch::new([scratch.path()], Duration::from_secs(600));
         let mut look = |child, done| watch.look(child, done, &heard);
         look(1, 0).unwrap();
-        // Its own locks are nobody's business, and as long as it gets on there is nothing to say.
+        // Nothing is reported for its own locks, or while it makes progress.
         std::thread::sleep(QUIET);
         look(holder.id(), 0).unwrap();
         look(1, 0).unwrap();

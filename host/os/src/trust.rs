@@ -169,7 +169,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A directory with `above/below/file` in it that belongs to whoever runs the tests, and their own policy. It is below
+    /// A directory with `above/below/file` in it, owned by the user who runs the tests, and a policy that trusts that user. It is below
     /// `/tmp`, or what the environment has instead of it: that may be sticky, so only what breaks below it tells something, or
     /// [`Leeway::Sticky`].
     struct Tree {
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_roots_alone_is_trusted() {
-        // Of every system, whoever asks.
+        // These hold on every system, for every user.
         for path in ["/", "/usr", "/usr/bin"] {
             let path = fs::canonicalize(path).unwrap();
             for leeway in [Leeway::None, Leeway::Sticky, Leeway::Missing] {
@@ -267,7 +267,7 @@ mod tests {
         let above = sticky.path("above");
         let metadata = fs::metadata(&above).unwrap();
         assert_eq!(broken(sticky.policy.look(&above, &metadata)), found("above", Rule::Writable));
-        // It is about directories: on a file the bit says nothing.
+        // The sticky bit only matters on directories.
         let tree = Tree::new(Leeway::Sticky);
         mode(&tree.path(FILE), 0o1666);
         assert_eq!(tree.walk(FILE), found("file", Rule::Writable));
@@ -317,7 +317,7 @@ mod tests {
         let tree = Tree::new(Leeway::Missing);
         mode(&tree.path("above/below"), 0o777);
         assert_eq!(tree.walk(missing), found("below", Rule::Writable));
-        // A file in the place of a directory isn't something that is missing.
+        // A file in place of a directory is not a missing part.
         let below_a_file = tree.policy.walk(&tree.path(FILE).join("x"));
         assert!(matches!(below_a_file, Err(Untrusted::Unknown { .. })), "{below_a_file:?}");
     }

@@ -45,7 +45,7 @@ pub enum MayMean {
     Nothing,
     /// These.
     Images(Vec<ImageName>),
-    /// It can't be determined.
+    /// They cannot be determined.
     Anything,
 }
 
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes `unit` and links to it as `link`; then what is found.
+    /// Writes `unit`, links to it as `link`, and returns the bound images.
     fn found(link: &str, unit: &str) -> (Vec<String>, Vec<String>) {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join(DIRECTORY.trim_start_matches('/'));

@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(merged.read_text("/etc/site", 10).unwrap(), "site");
         assert_eq!(own.read_text("/sysroot/boot/file", 10).unwrap(), "physical");
         assert_eq!(own.canonical("/absolute/c").unwrap(), Path::new("/var/data/c"));
-        // It leads to a file of its own, which it hasn't.
+        // The link refers to the deployment's own file, which does not exist.
         assert!(own.read_text("/var/data/out", 10).is_err());
         assert!(own.read_text("/loop/x", 10).is_err());
         assert!(own.open_root("/nowhere").unwrap().is_none());

@@ -409,7 +409,7 @@ mod tests {
         assert_eq!((old.driver.as_deref(), old.images()), (Some("vfs"), Path::new("/i")));
         assert_eq!(new, Configuration::default());
         assert!(matches!(found(text), Err(Error::Os(OsError::Corrupt { .. }))));
-        // Only the file that counts says what isn't known.
+        // The error names the file that has precedence.
         let unknown = format!("{}/w.conf", DROP_INS[0]);
         let found = super::tests::found(&[(&unknown, text), (&drop_in, nothing)]).unwrap();
         assert_eq!(found, [Configuration::default()]);

@@ -208,7 +208,7 @@ mod tests {
         fs::write(path(b"a.container"), "").unwrap();
         assert_eq!(names(&system, Path::new("/")).unwrap(), ["a.container"]);
         fs::write(path(b"\xff.kube"), "").unwrap();
-        assert!(names(&system, Path::new("/")).unwrap_err().with_causes().contains("isn't UTF-8"));
+        assert!(names(&system, Path::new("/")).unwrap_err().with_causes().contains("is not valid UTF-8"));
         fs::remove_file(path(b"\xff.kube")).unwrap();
         fs::create_dir(path(b"\xff.txt2")).unwrap();
         assert!(names(&system, Path::new("/")).is_err());

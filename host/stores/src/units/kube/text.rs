@@ -169,7 +169,7 @@ mod tests {
             ("{image:\nquay.io/a:1, name: x}", vec!["quay.io/a:1"]),
             ("- image:\n  name: a\n- image:\n- image:\n", vec![]),
             ("- image:\n  \"name\": a\n- image: null\n- image: ''\n- image: &base\n", vec![]),
-            // What looks like a comment needn't be one.
+            // A `#` does not always begin a comment.
             (
                 "{\"metadata\":{\"annotations\":{\"note\":\"see issue #12\"}},\"spec\":{\"containers\":[{\"image\":\"quay.io/a:1\"}]}}",
                 vec!["quay.io/a:1"],
