@@ -730,7 +730,9 @@ fn another_subcommand_of_our_own() {
 
 #[test]
 fn megabytes_of_arguments() {
-    attack!().command(78).must_be_refused("wrote more than 1024 KiB", Harm::Says("exceeds the limit of 256 arguments"));
+    attack!()
+        .command(78)
+        .must_be_refused("wrote more than 1024 KiB", Harm::Says("exceeds the limit of 256 arguments"));
 }
 
 #[test]

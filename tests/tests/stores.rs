@@ -170,9 +170,7 @@ fn too_little_room_is_found_before_anything_is_written() {
         bootc-image copy-to-storage && exit 1
         ls -A /var/tmp /var/lib/containers";
     let output = world.enter().sh(script).ok();
-    assert!(
-        output.stderr.contains("error: not enough free space in /var/tmp/bootc-image.")
-    );
+    assert!(output.stderr.contains("error: not enough free space in /var/tmp/bootc-image."));
     assert!(output.stderr.contains("error: not enough free space in /var/lib/containers: "), "{output:#?}");
     assert!(!output.stdout.contains("bootc-image") && !output.stdout.contains("storage"), "{output:#?}");
 }

@@ -33,7 +33,7 @@ pub(super) enum Whiteouts {
     /// As devices and attributes of overlayfs, or as files if a mount program is used.
     Kept,
     /// Not at all: a layer's directory is complete and includes the files of the layers below.
-    Done,
+    Applied,
 }
 
 /// A problem of a file.
@@ -82,7 +82,7 @@ impl<'a> Contents<'a> {
         let (parent, name) = split(&path);
         if !self.enter(parent)? {
             // A whiteout below a directory that the layer removes as well is not stored anywhere.
-            if !(name.starts_with(WHITEOUT) && self.is_taken_away(parent)?) {
+            if !(name.starts_with(WHITEOUT) && self.is_removed(parent)?) {
                 let what = format!("has no directory {}", shown(parent));
                 self.problem(Place::Nowhere(path.clone()), Problem { what, is_of_metadata: false });
             }
@@ -97,7 +97,7 @@ impl<'a> Contents<'a> {
             }
             // Metadata of aufs, which not every tool unpacks.
             (Some(rest), _) if rest.starts_with(WHITEOUT) => return Ok(()),
-            (Some(rest), Whiteouts::Done) => (None, rest.to_vec()),
+            (Some(rest), Whiteouts::Applied) => (None, rest.to_vec()),
             (Some(rest), Whiteouts::Kept) => (whiteout(directory, rest, &path)?, rest.to_vec()),
             (None, _) => (self.file(directory, &name, &path, entry)?, name),
         };
@@ -108,7 +108,7 @@ impl<'a> Contents<'a> {
             None => {
                 self.problems.remove(&place);
                 if let Some(header) = header.filter(|header| header.kind == Kind::HardLink) {
-                    self.forgive(&header.link)?;
+                    self.excuse_link_metadata(&header.link)?;
                 }
             }
         }
@@ -117,7 +117,7 @@ impl<'a> Contents<'a> {
 
     /// A hard link has its own owner and mode in the archive, which the file has after unpacking. So a wrong owner or mode of the
     /// target is not a problem.
-    fn forgive(&mut self, target: &[u8]) -> io::Result<()> {
+    fn excuse_link_metadata(&mut self, target: &[u8]) -> io::Result<()> {
         let Some(path) = clean(target) else { return Ok(()) };
         let (parent, name) = split(&path);
         if let Some(directory) = if_there(self.directory.open_root(path_of(parent)))? {
@@ -153,7 +153,7 @@ impl<'a> Contents<'a> {
     }
 
     /// Whether a part of the path is a whiteout in this layer.
-    fn is_taken_away(&self, path: &[u8]) -> io::Result<bool> {
+    fn is_removed(&self, path: &[u8]) -> io::Result<bool> {
         for end in
             path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([path.len()])
         {
@@ -293,7 +293,7 @@ fn whiteout(directory: &RootDir, name: &[u8], path: &[u8]) -> io::Result<Option<
 
 /// Checks that a directory hides the layers below.
 fn opaque(directory: &RootDir, path: &[u8], whiteouts: Whiteouts) -> io::Result<Option<Problem>> {
-    if whiteouts == Whiteouts::Done || look(directory, OPAQUE)?.is_some() {
+    if whiteouts == Whiteouts::Applied || look(directory, OPAQUE)?.is_some() {
         return Ok(None);
     }
     let open = directory.open_file(".")?;

@@ -161,7 +161,8 @@ impl<'a> Checker<'a> {
                 return Ok(Some(Damage::of_layer(&id, "is not in the storage's index")));
             };
             if !layer.is(diff_id) {
-                let what = format!("does not have the contents that the image's configuration names ({diff_id})");
+                let what =
+                    format!("does not have the contents that the image's configuration names ({diff_id})");
                 return Ok(Some(Damage::of_layer(&id, what)));
             }
             next = layer.parent().map(str::to_owned);
@@ -335,7 +336,7 @@ impl<'a> Checker<'a> {
         let directory = store.directory_of(id);
         let root = store.root;
         let tree = root.open_root(&directory).map_err(root.error("open", &directory))?;
-        let whiteouts = if store.driver() == "vfs" { Whiteouts::Done } else { Whiteouts::Kept };
+        let whiteouts = if store.driver() == "vfs" { Whiteouts::Applied } else { Whiteouts::Kept };
         let mut contents = Contents::new(&tree, whiteouts);
         let length = match store.read_archive(id, &mut |entry| contents.check(entry))? {
             Ok(length) => length,
@@ -351,7 +352,7 @@ impl<'a> Checker<'a> {
             Err(error) => return Err(root.error("read", path)(error).into()),
         };
         let mut problem = None;
-        if whiteouts == Whiteouts::Done
+        if whiteouts == Whiteouts::Applied
             && let Some(parent) = layer.parent()
         {
             problem = inherited(store, id, parent, &tree, &contents)?;
@@ -394,7 +395,7 @@ fn inherited(
         Err(error) => return Err(failed(error).into()),
     };
     if !inherited.is_empty() {
-        store.read_archive(id, &mut |entry| inherited.take_off(tree, entry))?.map_err(failed)?;
+        store.read_archive(id, &mut |entry| inherited.remove_listed(tree, entry))?.map_err(failed)?;
     }
     Ok(inherited.finish())
 }

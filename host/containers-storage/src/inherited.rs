@@ -39,7 +39,7 @@ impl Inherited {
     ///
     /// # Errors
     /// Any I/O error.
-    pub(super) fn take_off(&mut self, directory: &RootDir, entry: &Entry) -> io::Result<()> {
+    pub(super) fn remove_listed(&mut self, directory: &RootDir, entry: &Entry) -> io::Result<()> {
         let Some(path) = clean(&entry.name) else { return Ok(()) };
         let (parent, name) = split(&path);
         if let Some(directory) = if_there(directory.open_root(path_of(parent)))? {

@@ -185,7 +185,7 @@ impl Replacement<'_> {
                 names.push(format!("l/{}", links.name_of(id, self.fresh, &new.id)?));
             }
         }
-        temporary.will_have(&names)?;
+        temporary.record_names(&names)?;
         let mut lower = String::new();
         for (number, (id, new)) in self.ids.iter().zip(&self.new.layers).enumerate() {
             let link = links.as_ref().map(|links| links.name_of(id, self.fresh, &new.id)).transpose()?;

@@ -44,7 +44,7 @@ impl TemporaryStore {
     ///
     /// # Errors
     /// Any I/O error.
-    pub(super) fn will_have(&self, names: &[String]) -> Result<(), Error> {
+    pub(super) fn record_names(&self, names: &[String]) -> Result<(), Error> {
         let path = self.scratch.path().join(NAMES);
         let unfinished = path.with_extension("unfinished");
         let text = names.join("\n");
@@ -115,7 +115,7 @@ mod tests {
     fn it_goes_with_its_owner() {
         let storage = tempfile::tempdir().unwrap();
         let temporary = TemporaryStore::new(storage.path()).unwrap();
-        temporary.will_have(&["l/NONE".to_owned()]).unwrap();
+        temporary.record_names(&["l/NONE".to_owned()]).unwrap();
         let entries = || fs::read_dir(storage.path()).unwrap().count();
         remove_abandoned(storage.path());
         assert_eq!(entries(), 1);

@@ -90,7 +90,7 @@ fn an_image_is_whole() {
 
 /// A hard link excuses only the metadata that the link has itself.
 #[test]
-fn a_wrong_mode_of_a_file_with_two_names_is_said() {
+fn a_wrong_mode_of_a_file_with_two_names_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let found = damage("overlay", |sample| {
         let file = sample.directory(0).join("usr/b");
@@ -100,7 +100,7 @@ fn a_wrong_mode_of_a_file_with_two_names_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_of_a_layer_is_said() {
+fn what_is_wrong_with_a_file_of_a_layer_is_reported() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     type Change = fn(&Path);
     let changes: [(usize, Change, &str); 12] = [
@@ -170,7 +170,7 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
+fn what_is_wrong_with_what_a_driver_keeps_beside_is_reported() {
     let layer = |file: &'static str, change: fn(&Path)| {
         damage("overlay", |sample| change(&sample.path(&format!("overlay/{}/{file}", sample.layers[1]))))
     };
@@ -209,7 +209,7 @@ fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_the_records_is_said() {
+fn what_is_wrong_with_the_records_is_reported() {
     for driver in ["overlay", "vfs"] {
         let edited = |index: &str, from: &str, to: &str| {
             damage(driver, |sample| sample.edit(&format!("{driver}-{index}"), from, to)).unwrap_or_default()
@@ -239,7 +239,7 @@ fn what_is_wrong_with_the_records_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_a_document_is_said() {
+fn what_is_wrong_with_a_document_is_reported() {
     for driver in ["overlay", "vfs"] {
         let documents = |sample: &Sample| {
             let directory =

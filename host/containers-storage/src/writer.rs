@@ -102,7 +102,7 @@ impl<'a> Writer<'a> {
                 File::from(rustix::fs::openat(&directory, UNFINISHED, flags, Mode::from_raw_mode(mode))?);
             file.write_all(contents)?;
             file.sync_all()?;
-            self.make_way(&directory, &name)?;
+            self.remove_directory_at(&directory, &name)?;
             Ok(renameat(&directory, UNFINISHED, &directory, &name)?)
         };
         write()
@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
     pub(super) fn link(&self, path: &Path, target: &str) -> Result<(), Error> {
         let (directory, name) = open_parent(self.root, path)?;
         let link = || -> io::Result<()> {
-            self.make_way(&directory, &name)?;
+            self.remove_directory_at(&directory, &name)?;
             // Remove the old one first instead of renaming over it: podman would use a temporary name that is left behind.
             match unlinkat(&directory, &name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Removes a directory that is in the place of a file, because a rename cannot replace it. podman never creates one there.
-    fn make_way(&self, directory: &RootDir, name: &Path) -> io::Result<()> {
+    fn remove_directory_at(&self, directory: &RootDir, name: &Path) -> io::Result<()> {
         let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
         let is_directory = found.is_ok_and(|found| {
             rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Directory

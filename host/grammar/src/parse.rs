@@ -101,7 +101,10 @@ fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a
 
 fn check_text(args: &[String]) -> Result<(), Refusal> {
     if args.len() > MAX_ARGUMENTS {
-        return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "exceeds the limit of 256 arguments" });
+        return Err(Refusal::BadArgument {
+            index: MAX_ARGUMENTS + 1,
+            why: "exceeds the limit of 256 arguments",
+        });
     }
     for (index, argument) in args.iter().enumerate() {
         let why = if argument.len() > MAX_ARGUMENT {

@@ -23,9 +23,9 @@ impl Pattern {
     /// # Errors
     /// Why it is not a valid pattern, in words.
     pub fn new(text: &str) -> Result<Self, String> {
-        let pattern =
-            glob::Pattern::new(text).map_err(|error| format!("{text:?} is not a valid pattern: {}", error.msg))?;
-        quickly_compared(text)?;
+        let pattern = glob::Pattern::new(text)
+            .map_err(|error| format!("{text:?} is not a valid pattern: {}", error.msg))?;
+        check_complexity(text)?;
         Ok(Self(pattern))
     }
 
@@ -54,15 +54,17 @@ impl Pattern {
             "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for every image of a registry"
         } else if registry == "docker.io" && rest.is_some_and(|rest| !rest.contains('/') && rest != "**") {
             "an image of Docker Hub without a namespace is matched as docker.io/library/NAME"
-        } else if let Some(fix) = is_called_otherwise(registry) {
+        } else if let Some(fix) = matched_as(registry) {
             return Err(format!("no image name can match {text:?}: {fix}"));
-        } else if is_open(registry) {
-            let example = stranger(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
+        } else if matches_foreign_registries(registry) {
+            let example =
+                foreign_example(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
             return Err(format!(
                 "{text:?} also matches names in other registries{example}: write the registry in full, \
                  or with a fixed domain as in *.example.com"
             ));
-        } else if let Some(fix) = rest.filter(|_| !of_no_registry).and_then(|rest| is_no_name(registry, rest))
+        } else if let Some(fix) =
+            rest.filter(|_| !of_no_registry).and_then(|rest| why_impossible(registry, rest))
         {
             fix
         } else {
@@ -84,7 +86,7 @@ impl fmt::Display for Pattern {
 }
 
 /// Rejects patterns that are slow to match, because matching has no time limit.
-fn quickly_compared(text: &str) -> Result<(), String> {
+fn check_complexity(text: &str) -> Result<(), String> {
     // A class could contain the `/` at which the pattern is split below, without ever matching one.
     if text.contains('[') {
         return Err(format!("{text:?} contains `[`, which is not allowed in these patterns"));
@@ -98,14 +100,14 @@ fn quickly_compared(text: &str) -> Result<(), String> {
 }
 
 /// The name under which a registry is matched, if it is not the one in the pattern.
-fn is_called_otherwise(registry: &str) -> Option<String> {
+fn matched_as(registry: &str) -> Option<String> {
     let name = Reference::parse(&format!("{registry}/a/b")).ok()?;
     (name.registry() != registry).then(|| format!("this registry is matched as {}", name.registry()))
 }
 
 /// Whether the pattern of a registry could match somebody else's registry. The owner of a domain's last two labels owns all names
 /// below it, but the owner of one IP address does not own similar ones.
-fn is_open(registry: &str) -> bool {
+fn matches_foreign_registries(registry: &str) -> bool {
     let (host, is_wild) = (host(registry), |text: &str| text.contains(['*', '?']));
     if ["*", "**"].contains(&registry) || !is_wild(host) {
         return false;
@@ -118,7 +120,7 @@ fn is_open(registry: &str) -> bool {
 }
 
 /// An example of somebody else's registry that the pattern matches.
-fn stranger(registry: &str) -> Option<String> {
+fn foreign_example(registry: &str) -> Option<String> {
     let ends_openly = host(registry).rsplit('.').next().is_some_and(|last| last.contains('*'));
     let stars: &[&str] = if ends_openly { &[".example.net", "example.net", "9"] } else { &["evil", "9"] };
     let mut named =
@@ -135,7 +137,7 @@ fn host(registry: &str) -> &str {
 }
 
 /// Why no image can have such a name. Wildcards are replaced by text that they always match.
-fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
+fn why_impossible(registry: &str, repository: &str) -> Option<&'static str> {
     if !is_repository(&repository.replace("**", "*").replace(['*', '?'], "a")) {
         return Some(
             "a repository consists of lower-case letters and digits, separated by '.', '_', '-' or a single '/'",

@@ -12,7 +12,9 @@ pub struct PluginId(String);
 
 /// An invalid [`PluginId`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("invalid plugin id {0:?}: use lower-case letters, digits and '-', starting with a letter (at most 64 bytes)")]
+#[error(
+    "invalid plugin id {0:?}: use lower-case letters, digits and '-', starting with a letter (at most 64 bytes)"
+)]
 pub struct InvalidPluginId(String);
 
 impl PluginId {

@@ -107,7 +107,9 @@ impl Reference {
             None => (path, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(malformed("a tag consists of letters, digits, '.', '_' and '-' (at most 128 characters)"));
+            return Err(malformed(
+                "a tag consists of letters, digits, '.', '_' and '-' (at most 128 characters)",
+            ));
         }
         // podman normalises one other name of Docker Hub, and adds a namespace to its images without one.
         let written = registry.to_ascii_lowercase();
@@ -160,7 +162,8 @@ impl Reference {
     /// [`InvalidReference`] if it cannot, or if its port or address is written in an unusual way.
     pub fn in_registry(self) -> Result<Self, InvalidReference> {
         if self.registry == "localhost" {
-            let why = "localhost/ names images in this host's storages: for a registry on this host, add its port";
+            let why =
+                "localhost/ names images in this host's storages: for a registry on this host, add its port";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         let written = self.written.as_ref().unwrap_or(&self.registry);
@@ -452,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_beside_a_digest_is_nobodys_word() {
+    fn a_tag_beside_a_digest_is_dropped() {
         let name = Reference::parse(&format!("quay.io/a:9.4@sha256:{HEX}")).unwrap().as_fetched();
         assert_eq!(name.to_string(), format!("quay.io/a@sha256:{HEX}"));
         let name = Reference::parse("quay.io/a:9.4").unwrap().as_fetched();

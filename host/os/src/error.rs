@@ -52,7 +52,9 @@ pub enum Error {
         searched: String,
     },
     /// Somebody other than root could replace a program that root would run.
-    #[error("refusing to run {0} as root: it and every directory above it must be owned by root and not writable by others")]
+    #[error(
+        "refusing to run {0} as root: it and every directory above it must be owned by root and not writable by others"
+    )]
     UnsafeProgram(PathBuf),
     /// A process failed whose exit code is not passed on to the caller.
     #[error("{program} failed ({status}){}", tail(stderr))]

@@ -21,7 +21,7 @@ const PREFIX: &str = "bootc-image.";
 pub struct Scratch {
     path: PathBuf,
     /// Whether it is kept when this is dropped.
-    stays: bool,
+    is_kept: bool,
     _lock: File,
 }
 
@@ -44,7 +44,7 @@ impl Scratch {
             DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
             // Until it is locked, another process may take it for abandoned and remove it.
             if let Some(lock) = lock_unused(&path).map_err(Error::io("lock", &path))? {
-                return Ok(Self { path, stays: false, _lock: lock });
+                return Ok(Self { path, is_kept: false, _lock: lock });
             }
         }
     }
@@ -68,13 +68,13 @@ impl Scratch {
 impl Scratch {
     /// Keeps it when this is dropped. A later [`remove_abandoned_in`] may remove it.
     pub fn leave(&mut self) {
-        self.stays = true;
+        self.is_kept = true;
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.stays {
+        if self.is_kept {
             return;
         }
         if let Err(error) = fs::remove_dir_all(&self.path) {

@@ -338,9 +338,6 @@ mod tests {
         let tree = Tree::new(Leeway::Sticky);
         mode(&tree.path("above"), 0o777);
         let error = tree.policy.walk(&tree.path(FILE)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{} is writable by others", tree.path("above").display())
-        );
+        assert_eq!(error.to_string(), format!("{} is writable by others", tree.path("above").display()));
     }
 }

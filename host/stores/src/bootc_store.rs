@@ -151,7 +151,7 @@ impl BootcStore {
     }
 
     fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
-        self.shut()?;
+        self.restrict_access()?;
         let runroot = make_directory(Path::new(ALIAS))?;
         let mut child = with_credentials(program, settings)?;
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
@@ -159,7 +159,7 @@ impl BootcStore {
     }
 
     /// Makes the storage accessible to root only. bootc creates it with wider permissions.
-    fn shut(&self) -> Result<(), Error> {
+    fn restrict_access(&self) -> Result<(), Error> {
         let failed = |what| move |error: Errno| Error::io(what, self.root.path("."))(error.into());
         let mode = Mode::from_raw_mode(fstat(&self.root).map_err(failed("examine"))?.st_mode);
         if (mode & Mode::from_raw_mode(0o077)).is_empty() {

@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use crate::error::Error;
 use crate::keyfile;
 use crate::system::System;
-use crate::units::{self, ImageName, Resolved, Said, UnitFile, Units};
+use crate::units::{self, ImageName, ImageValue, Resolved, UnitFile, Units};
 
 /// The directory of the links.
 const DIRECTORY: &str = "/usr/lib/bootc/bound-images.d";
@@ -129,7 +129,7 @@ fn resolve(system: &System, link: &Path, unit: &str) -> Result<Option<String>, E
     let beside = target.parent().unwrap_or(Path::new("/")).join(unit);
     if !unit.contains('/')
         && let Some(file) = units::read(system, &beside)?
-        && let Some(image) = units::made(unit, &file)
+        && let Some(image) = units::provided_image(unit, &file)
     {
         return Ok(Some(image));
     }
@@ -171,8 +171,8 @@ fn named(value: &str) -> Result<String, (String, MayMean)> {
 fn of_other_unit(system: &System, name: &str, path: &Path) -> Option<MayMean> {
     let Some(file) = units::read(system, path).ok()? else { return Some(MayMean::Nothing) };
     let target = system.canonical(path).ok()?;
-    let said = units::said(system, name, &target, &file).ok()?;
-    Some(MayMean::Images(said.into_iter().map(Said::image).collect()))
+    let values = units::image_values(system, name, &target, &file).ok()?;
+    Some(MayMean::Images(values.into_iter().map(ImageValue::image).collect()))
 }
 
 /// The images of a link whose target is missing. If the target is a glob pattern that no shell has expanded, all matching files count.

@@ -143,7 +143,10 @@ pub fn remove_half_made_locks() {
     // Another podman may be creating them now.
     std::thread::sleep(MAKING);
     if is_half_made() {
-        tracing::info!(path = LOCKS, "removed podman's incomplete locks: podman was interrupted while creating them");
+        tracing::info!(
+            path = LOCKS,
+            "removed podman's incomplete locks: podman was interrupted while creating them"
+        );
         // If they cannot be removed, podman reports an error.
         let _ = fs::remove_file(LOCKS);
     }

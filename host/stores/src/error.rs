@@ -77,9 +77,7 @@ pub enum Error {
         configured: PathBuf,
     },
     /// bootc's storage would have to be created with SELinux labels, which only bootc does.
-    #[error(
-        "bootc's storage does not exist yet, and SELinux is enabled: bootc must create and label it"
-    )]
+    #[error("bootc's storage does not exist yet, and SELinux is enabled: bootc must create and label it")]
     SelinuxCreate,
     /// The host did not boot a deployment.
     #[error("System not booted via bootc")]
@@ -91,7 +89,9 @@ pub enum Error {
     #[error("deployment {0} was not made from a container image")]
     NotFromImage(String),
     /// The booted image's name has a transport other than docker:// and containers-storage:.
-    #[error("cannot keep {0} in a containers-storage: only docker:// and containers-storage: names can be kept there")]
+    #[error(
+        "cannot keep {0} in a containers-storage: only docker:// and containers-storage: names can be kept there"
+    )]
     NoName(String),
     /// A composefs host has no ostree repository.
     #[error("reading the images of a composefs host is not supported yet")]

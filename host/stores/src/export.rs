@@ -119,7 +119,11 @@ pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?;
     let layers = document.layers.len();
     if layers == 0 || layers != diff_ids.len() {
-        return Err(wrong(format!("it has {layers} layers, but its configuration lists {} diff_ids", diff_ids.len())).into());
+        return Err(wrong(format!(
+            "it has {layers} layers, but its configuration lists {} diff_ids",
+            diff_ids.len()
+        ))
+        .into());
     }
     Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest, diff_ids })
 }

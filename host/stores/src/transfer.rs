@@ -51,7 +51,7 @@ pub enum Name<'a> {
 }
 
 impl Name<'_> {
-    fn in_skopeos_words(&self) -> String {
+    fn skopeo_reference(&self) -> String {
         match self {
             Self::Id(id) => format!("@{id}"),
             Self::Reference(reference) => reference.to_string(),
@@ -60,12 +60,12 @@ impl Name<'_> {
 }
 
 impl End<'_> {
-    fn in_skopeos_words(&self) -> Result<String, Error> {
+    fn skopeo_reference(&self) -> Result<String, Error> {
         Ok(match self {
             Self::Exported(directory) | Self::Kept(directory) => format!("oci:{}", directory.display()),
             Self::Registry(reference, ..) => format!("{DOCKER}{reference}"),
-            Self::Default(_, name) => format!("{CONTAINERS_STORAGE}{}", name.in_skopeos_words()),
-            Self::Bootc(store, name) => store.reference(&name.in_skopeos_words())?,
+            Self::Default(_, name) => format!("{CONTAINERS_STORAGE}{}", name.skopeo_reference()),
+            Self::Bootc(store, name) => store.reference(&name.skopeo_reference())?,
             Self::Temporary(store, driver, runroot) => {
                 let (root, runroot) = (store.root().path("."), runroot.display());
                 format!("{CONTAINERS_STORAGE}[{driver}@{}+{runroot}]{TEMPORARY_NAME}", root.display())
@@ -133,14 +133,14 @@ impl Transfer<'_> {
         if let End::Registry(_, options, _) = &self.from {
             skopeo.args(options.iter().map(|option| option.replacen("--", "--src-", 1)));
         }
-        skopeo.args([self.from.in_skopeos_words()?, self.to.in_skopeos_words()?]);
+        skopeo.args([self.from.skopeo_reference()?, self.to.skopeo_reference()?]);
         let storages = [self.from.storage(), self.to.storage()];
         let mut locks = LockWatch::new(storages.into_iter().flatten(), settings.change_limit);
         skopeo.run_watched(&mut |pid| {
             let done = size_below(&temporary);
             talk.advance(done, self.bytes);
             if let Some(directory) = expendable {
-                take_away(pid, directory);
+                punch_holes(pid, directory);
             }
             Ok(locks.look(pid, done, talk)?)
         })
@@ -182,7 +182,7 @@ fn size_below(directory: &Path) -> u64 {
 
 /// Frees the parts of files below a directory that a process has read already. skopeo reads layers once, from beginning to end; if a
 /// later version did not, the digest would be wrong and the transfer would fail.
-fn take_away(pid: u32, directory: &Path) {
+fn punch_holes(pid: u32, directory: &Path) {
     let process = PathBuf::from(format!("/proc/{pid}"));
     for descriptor in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
         let Ok(path) = fs::read_link(descriptor.path()) else { continue };

@@ -116,7 +116,7 @@ impl Child {
         // In a process group of its own, it does not receive the terminal's signals.
         self.command.stdout(Stdio::null()).process_group(0);
         self.until_success(|child| {
-            signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+            signals::handle_sigchld().map_err(Error::io("handle", "signals"))?;
             child.prepare()?;
             child.log();
             child.command.status().map_err(Error::io("run", child.name))
@@ -125,9 +125,9 @@ impl Child {
 
     fn run_to_success<E: From<Error>>(
         self,
-        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
+        watch: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
     ) -> Result<(), E> {
-        self.until_success(|child| child.run(attend))
+        self.until_success(|child| child.run(watch))
     }
 
     fn until_success<E: From<Error>>(
@@ -150,7 +150,7 @@ impl Child {
     /// [`Error::Interrupted`] whatever its exit status is: podman 4.3.1 exits with 0 after SIGTERM, with its work half done.
     fn run<E: From<Error>>(
         &mut self,
-        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
+        watch: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
     ) -> Result<ExitStatus, E> {
         heed_signals()?;
         check_not_asked_to_end()?;
@@ -160,12 +160,12 @@ impl Child {
         let child = self.command.spawn();
         signals::started(child.as_ref().ok().map(std::process::Child::id));
         let child = child.map_err(Error::io("run", self.name))?;
-        let mut running = Running::new(child, self.name).inspect_err(|_| signals::child_ended())?;
-        let result = attend(&mut running);
+        let mut running = Running::new(child, self.name).inspect_err(|_| signals::process_ended())?;
+        let result = watch(&mut running);
         if result.is_err() {
             running.end();
         }
-        signals::child_ended();
+        signals::process_ended();
         check_not_asked_to_end()?;
         result
     }

@@ -40,7 +40,7 @@ pub struct Child {
 #[derive(Debug)]
 pub(super) enum Temporary {
     /// In the directory that its `TMPDIR` names.
-    AsTold,
+    FromEnvironment,
     /// In a tmpfs at [`IN_MEMORY`].
     InMemory,
     /// In this directory, which is mounted at [`TEMPORARY`].
@@ -51,7 +51,7 @@ pub(super) enum Temporary {
 #[derive(Debug)]
 pub(super) enum Mounts {
     /// Ours.
-    Ours,
+    Inherited,
     /// Its own, so that its mounts disappear with it: tools that use a containers-storage leave mounts behind otherwise.
     Private,
     /// Its own, with the directory mounted at this path.
@@ -104,9 +104,9 @@ impl Child {
             name,
             command,
             descriptors: Vec::new(),
-            mounts: Mounts::Ours,
+            mounts: Mounts::Inherited,
             home: None,
-            temporary: Temporary::AsTold,
+            temporary: Temporary::FromEnvironment,
         })
     }
 
@@ -127,7 +127,7 @@ impl Child {
     /// Sets its `TMPDIR` to this directory, so that whatever it leaves when it is killed is removed with the directory.
     pub fn temporary(&mut self, directory: &Path) -> &mut Self {
         self.command.env("TMPDIR", directory);
-        self.temporary = Temporary::AsTold;
+        self.temporary = Temporary::FromEnvironment;
         self
     }
 

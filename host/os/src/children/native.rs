@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::files::in_memory_sealable;
 
 /// The maximum size of its output on stdout and stderr, in bytes.
-const MOST_SAID: u64 = 64 << 10;
+const OUTPUT_LIMIT: u64 = 64 << 10;
 
 /// The process of a native extension. It is killed when this is dropped.
 pub struct Native {
@@ -50,7 +50,7 @@ impl Native {
         child.command.stdout(copy()?).stderr(copy()?);
         // What a terminal sends is for us.
         child.command.process_group(0);
-        signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+        signals::handle_sigchld().map_err(Error::io("handle", "signals"))?;
         check_not_asked_to_end()?;
         child.prepare()?;
         child.log();
@@ -65,7 +65,7 @@ impl Native {
         // A signal interrupts the wait.
         while by_itself.is_none() && Instant::now() < end {
             match self.running.has_ended(end.saturating_duration_since(Instant::now())) {
-                Ok(true) => by_itself = self.running.wait().ok().map(words),
+                Ok(true) => by_itself = self.running.wait().ok().map(describe_with_name),
                 Ok(false) => {}
                 Err(_) => break,
             }
@@ -98,13 +98,13 @@ impl Drop for Native {
 /// limit fail.
 fn bounded() -> io::Result<File> {
     let file = in_memory_sealable("said")?;
-    ftruncate(&file, MOST_SAID)?;
+    ftruncate(&file, OUTPUT_LIMIT)?;
     fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file)
 }
 
 /// As [`describe`], with the name of the signal.
-fn words(status: ExitStatus) -> String {
+fn describe_with_name(status: ExitStatus) -> String {
     let name = match status.signal() {
         Some(4) => "SIGILL",
         Some(6) => "SIGABRT",

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// The running process, 0 if there is none.
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// The signal that asked us to terminate, 0 if there was none.
-static ASKED: AtomicI32 = AtomicI32::new(0);
+static TERMINATION: AtomicI32 = AtomicI32::new(0);
 
 /// Whether a process is being started: it may run already, but no signal can be forwarded before its id is known.
 static STARTING: AtomicBool = AtomicBool::new(false);
@@ -25,10 +25,10 @@ static STOPPED_AT_START: AtomicBool = AtomicBool::new(false);
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
 /// The signals that suspend a program and resume it.
 const STOP: Signal = Signal::TSTP;
-const GO_ON: Signal = Signal::CONT;
+const CONTINUE: Signal = Signal::CONT;
 /// Signals that stay ignored in the programs that we start if our caller ignores them, as `nohup` does or a shell for a background
 /// job. Any other ignored signal would only confuse those programs.
-const LEFT_IGNORED: [Signal; 7] =
+const KEPT_IGNORED: [Signal; 7] =
     [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, STOP, Signal::TTIN, Signal::TTOU];
 /// The `si_code` of a signal from the kernel, such as one from the terminal, which the process has received as well.
 const SI_KERNEL: i32 = 0x80;
@@ -38,7 +38,7 @@ const SI_KERNEL: i32 = 0x80;
 /// # Errors
 /// Any I/O error.
 pub fn heed_signals() -> Result<(), Error> {
-    take_over().map_err(Error::io("handle", "signals"))
+    install_handlers().map_err(Error::io("handle", "signals"))
 }
 
 /// Fails if a signal has asked us to terminate, so that nothing new is started.
@@ -46,27 +46,27 @@ pub fn heed_signals() -> Result<(), Error> {
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn check_not_asked_to_end() -> Result<(), Error> {
-    asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
+    termination_signal().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
 }
 
 /// Installs the handlers: only SIGKILL terminates us while a process runs. Signals that our caller ignores stay ignored.
 #[allow(unsafe_code)]
-fn take_over() -> io::Result<()> {
+fn install_handlers() -> io::Result<()> {
     static DONE: Once = Once::new();
     once(&DONE, || {
-        hear_of_children()?;
+        handle_sigchld()?;
         let ignored = ignored();
         if !has(ignored, STOP) {
-            stop_together()?;
+            forward_stop_and_continue()?;
         }
         let mut heeded = SIGNALS.into_iter().filter(|signal| !has(ignored, *signal));
         heeded.try_for_each(|signal| {
             // SAFETY: the handler stores to an atomic and makes one system call.
             let registered = unsafe {
                 register_sigaction(signal.as_raw(), move |info| {
-                    ASKED.store(signal.as_raw(), Ordering::SeqCst);
+                    TERMINATION.store(signal.as_raw(), Ordering::SeqCst);
                     if info.si_code != SI_KERNEL {
-                        send_to_child(signal);
+                        forward_signal(signal);
                     }
                 })
             };
@@ -84,7 +84,7 @@ fn once(done: &Once, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
 
 /// An ignored SIGCHLD is inherited from the caller, and with it no exit status could be waited for.
 #[allow(unsafe_code)]
-pub(super) fn hear_of_children() -> io::Result<()> {
+pub(super) fn handle_sigchld() -> io::Result<()> {
     static DONE: Once = Once::new();
     // SAFETY: the handler does nothing.
     once(&DONE, || unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) }.map(drop))
@@ -99,7 +99,7 @@ pub fn survive_file_limits() {
 
 /// Forwards SIGTSTP and SIGCONT to the process, unless the terminal sent them, because then it has received them already.
 #[allow(unsafe_code)]
-fn stop_together() -> io::Result<()> {
+fn forward_stop_and_continue() -> io::Result<()> {
     // SAFETY: the handlers make system calls only.
     unsafe {
         register_sigaction(STOP.as_raw(), move |info| {
@@ -108,13 +108,13 @@ fn stop_together() -> io::Result<()> {
                     STOPPED_AT_START.store(true, Ordering::SeqCst);
                     return;
                 }
-                send_to_child(STOP);
+                forward_signal(STOP);
             }
             let _ = kill_process(getpid(), Signal::STOP);
         })?;
-        register_sigaction(GO_ON.as_raw(), move |info| {
+        register_sigaction(CONTINUE.as_raw(), move |info| {
             if info.si_code != SI_KERNEL {
-                send_to_child(GO_ON);
+                forward_signal(CONTINUE);
             }
         })?;
     }
@@ -130,7 +130,7 @@ pub fn unblock_signals() {
 
 /// The signals that we ignore but the programs that we start must not, as a bit mask.
 pub(super) fn ignored_by_mistake() -> u64 {
-    LEFT_IGNORED.into_iter().fold(ignored(), |ignored, signal| ignored & !bit(signal))
+    KEPT_IGNORED.into_iter().fold(ignored(), |ignored, signal| ignored & !bit(signal))
 }
 
 /// Between fork and exec: unblocks all signals, and resets the given ones to their default actions. The exec itself resets those
@@ -163,7 +163,7 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-fn send_to_child(signal: Signal) {
+fn forward_signal(signal: Signal) {
     if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
         // It may have exited already.
         let _ = kill_process(child, signal);
@@ -171,8 +171,8 @@ fn send_to_child(signal: Signal) {
 }
 
 /// The signal that asked us to terminate, if any.
-fn asked_to_end() -> Option<i32> {
-    Some(ASKED.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
+fn termination_signal() -> Option<i32> {
+    Some(TERMINATION.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
 }
 
 /// A process is about to be started. [`started`] must follow.
@@ -188,12 +188,12 @@ pub(super) fn started(pid: Option<u32>) {
     if STOPPED_AT_START.swap(false, Ordering::SeqCst) {
         let _ = kill_process(getpid(), STOP);
     }
-    if let Some(signal) = SIGNALS.into_iter().find(|signal| Some(signal.as_raw()) == asked_to_end()) {
-        send_to_child(signal);
+    if let Some(signal) = SIGNALS.into_iter().find(|signal| Some(signal.as_raw()) == termination_signal()) {
+        forward_signal(signal);
     }
 }
 
 /// No process runs any more.
-pub(super) fn child_ended() {
+pub(super) fn process_ended() {
     CHILD.store(0, Ordering::SeqCst);
 }

@@ -24,9 +24,9 @@ impl Child {
     pub(super) fn prepare(&mut self) -> Result<(), Error> {
         close_on_exec()?;
         let descriptors = std::mem::take(&mut self.descriptors);
-        let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
+        let mounts = std::mem::replace(&mut self.mounts, Mounts::Inherited);
         let (parent, home) = (rustix::process::getpid(), self.home);
-        let temporary = std::mem::replace(&mut self.temporary, Temporary::AsTold);
+        let temporary = std::mem::replace(&mut self.temporary, Temporary::FromEnvironment);
         let ignored = signals::ignored_by_mistake();
         let enter = move || -> io::Result<()> {
             signals::reset(ignored)?;
@@ -36,7 +36,7 @@ impl Child {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             match &mounts {
-                Mounts::Ours => {}
+                Mounts::Inherited => {}
                 Mounts::Private => be_private()?,
                 Mounts::Bound(directory, target) => bind_privately(directory.as_fd(), target)?,
             }
@@ -44,7 +44,7 @@ impl Child {
                 protect(home)?;
             }
             match &temporary {
-                Temporary::AsTold => {}
+                Temporary::FromEnvironment => {}
                 Temporary::InMemory => mount_memory(IN_MEMORY)?,
                 Temporary::Directory(directory) => rustix::mount::mount_bind(directory, TEMPORARY)?,
             }
@@ -73,7 +73,9 @@ fn close_on_exec() -> Result<(), Error> {
             let open = unsafe { BorrowedFd::borrow_raw(number) };
             match rustix::io::fcntl_setfd(open, FdFlags::CLOEXEC) {
                 Ok(()) | Err(rustix::io::Errno::BADF) => {}
-                Err(error) => return Err(Error::io("set close-on-exec for the descriptors in", OPEN)(error.into())),
+                Err(error) => {
+                    return Err(Error::io("set close-on-exec for the descriptors in", OPEN)(error.into()));
+                }
             }
         }
     }

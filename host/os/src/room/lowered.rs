@@ -47,7 +47,7 @@ impl Lowered {
             let mut lowered = Self { knob, note, before };
             Ok(lowered.further().then_some(lowered))
         };
-        attempt().inspect_err(|error| say(directory, error)).ok().flatten()
+        attempt().inspect_err(|error| log_failure(directory, error)).ok().flatten()
     }
 
     /// Halves it once more. False if it is at its minimum.
@@ -92,7 +92,7 @@ impl Drop for Lowered {
     }
 }
 
-fn say(directory: &Path, error: &io::Error) {
+fn log_failure(directory: &Path, error: &io::Error) {
     tracing::info!(path = %directory.display(), %error, "cannot lower the file system's reserve");
 }
 

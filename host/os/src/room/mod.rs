@@ -107,15 +107,15 @@ impl Reserve {
 
     /// Creates or refills it if there is plenty of free space. Failures are ignored: it is only needed on a full disk.
     pub fn keep(&self) {
-        self.say(self.fill(PLENTY));
+        self.log_failure(self.fill(PLENTY));
     }
 
     /// Refills what was given up before, as far as there is free space.
     pub fn take_back(&self) {
-        self.say(self.fill(0));
+        self.log_failure(self.fill(0));
     }
 
-    fn say(&self, filled: io::Result<()>) {
+    fn log_failure(&self, filled: io::Result<()>) {
         if let Err(error) = filled {
             tracing::debug!(reserve = %self.directory.display(), %error, "cannot refill the space reserve");
         }

@@ -92,7 +92,7 @@ impl<'a> Room<'a> {
 
     /// Converts an error of podman to [`Error::Full`], if a full file system is the cause.
     pub fn explain(&self, error: Error) -> Error {
-        if !is_for_want_of_room(&error) || self.is_there() {
+        if !is_full_disk_error(&error) || self.is_there() {
             return error;
         }
         Error::Full { path: self.store.root().path("."), source: Box::new(error) }
@@ -107,7 +107,7 @@ impl Drop for Room<'_> {
     }
 }
 
-fn is_for_want_of_room(error: &Error) -> bool {
+fn is_full_disk_error(error: &Error) -> bool {
     let Error::Os(OsError::Child { stderr, .. }) = error else { return false };
     let said = stderr.to_ascii_lowercase();
     WORDS.iter().any(|words| said.contains(words))
@@ -149,7 +149,11 @@ fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Erro
             break;
         }
         let Ok(directory) = root.open_root(&layer.directory) else { continue };
-        tracing::info!(image = id, layer = layer.id, "not enough free space to remove the image: removing the files of its layer first");
+        tracing::info!(
+            image = id,
+            layer = layer.id,
+            "not enough free space to remove the image: removing the files of its layer first"
+        );
         freed |= empty(&path_of(&directory)).map_err(root.error("remove files of", &layer.directory))?;
         if room.is_there() {
             break;
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn only_failures_for_want_of_room_are_taken_for_that() {
         let failed = |stderr: &str| {
-            is_for_want_of_room(&Error::Os(OsError::Child {
+            is_full_disk_error(&Error::Os(OsError::Child {
                 program: "podman",
                 status: "exit code 125".to_owned(),
                 stderr: stderr.to_owned(),
@@ -240,6 +244,6 @@ mod tests {
         assert!(failed("Error: mkdir /run/bootc/storage/overlay/compat1: no space left on device"));
         assert!(failed("Error: kernel does not support overlay fs: 'overlay' is not supported over extfs"));
         assert!(!failed("Error: image used by 1234: image is in use by a container"));
-        assert!(!is_for_want_of_room(&Error::NotBooted));
+        assert!(!is_full_disk_error(&Error::NotBooted));
     }
 }

@@ -55,12 +55,12 @@ pub fn host_refs(physical: &RootDir, name: &str) -> Result<(Vec<ImageRef>, Vec<E
         return Ok((Vec::new(), Vec::new()));
     }
     let (refs, problems) = Repository::open(physical)?.image_refs()?;
-    let named = |image: &ImageRef| image.name == name || means(&image.name, name);
+    let named = |image: &ImageRef| image.name == name || matches_name(&image.name, name);
     Ok((refs.into_iter().filter(named).collect(), problems))
 }
 
 /// Whether a listed name with its transport is equal to a name without one.
-fn means(listed: &str, bare: &str) -> bool {
+fn matches_name(listed: &str, bare: &str) -> bool {
     let Some((_, rest)) = listed.split_once(':') else { return false };
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
@@ -159,7 +159,7 @@ pub fn pull(host: Host<'_>, store: &BootcStore, image: &LocalImage, name: &Refer
 
 #[cfg(test)]
 mod tests {
-    use super::means;
+    use super::matches_name;
 
     #[test]
     fn a_bare_name_means_an_image_whatever_its_transport() {
@@ -173,7 +173,7 @@ mod tests {
             ("docker://quay.io/a:1", "a:1", false),
             ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
         ] {
-            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
+            assert_eq!(matches_name(listed, bare), expected, "{listed} {bare}");
         }
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 pub(super) const MAX_FILE: u64 = 1 << 20;
 
 /// Whether an error means that a path does not exist, as for Quadlet: no file, a file in place of a directory, or a loop of links.
-pub(super) fn leads_nowhere(error: &io::Error) -> bool {
+pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use arguments::{image_of_mount, option};
 pub(super) use file::UnitFile;
-use file::{MAX_FILE, leads_nowhere};
+use file::{MAX_FILE, is_missing};
 pub use name::ImageName;
 use search::{Manager, directories, drop_ins, names};
 
@@ -76,15 +76,15 @@ impl<'a> Units<'a> {
     pub fn images(&self) -> Result<BTreeSet<Wanted>, Error> {
         let mut wanted = BTreeSet::new();
         for (manager, name, unit) in self.all() {
-            for said in said(self.system, name, &unit.path, &unit.file)? {
-                let said = match said {
-                    Said::Itself(value) => match resolve(self.of(manager), &value) {
-                        Resolved::Name(name) => Said::Itself(name),
+            for value in image_values(self.system, name, &unit.path, &unit.file)? {
+                let value = match value {
+                    ImageValue::Itself(text) => match resolve(self.of(manager), &text) {
+                        Resolved::Name(name) => ImageValue::Itself(name),
                         Resolved::Absent => continue,
                     },
                     in_file => in_file,
                 };
-                wanted.insert(Wanted { unit: unit.path.clone(), image: said.image() });
+                wanted.insert(Wanted { unit: unit.path.clone(), image: value.image() });
             }
         }
         Ok(wanted)
@@ -145,10 +145,12 @@ fn units(system: &System, manager: Manager) -> Result<BTreeMap<String, Unit>, Er
 
 fn resolve(units: &BTreeMap<String, Unit>, value: &str) -> Resolved {
     match kind(value) {
-        Some("image" | "build") => match units.get(value).and_then(|unit| made(value, &unit.file)) {
-            Some(name) => Resolved::Name(name),
-            None => Resolved::Absent,
-        },
+        Some("image" | "build") => {
+            match units.get(value).and_then(|unit| provided_image(value, &unit.file)) {
+                Some(name) => Resolved::Name(name),
+                None => Resolved::Absent,
+            }
+        }
         _ => Resolved::Name(value.to_owned()),
     }
 }
@@ -168,7 +170,7 @@ pub(super) fn kind(name: &str) -> Option<&str> {
 }
 
 /// The image that an `.image` or `.build` unit provides.
-pub(super) fn made(name: &str, file: &UnitFile) -> Option<String> {
+pub(super) fn provided_image(name: &str, file: &UnitFile) -> Option<String> {
     match kind(name)? {
         "image" => {
             let tag = file.last("Image", "ImageTag").filter(|tag| !tag.is_empty());
@@ -189,21 +191,21 @@ pub(super) fn read(system: &System, path: &Path) -> Result<Option<UnitFile>, Err
     }
     match system.read(path, MAX_FILE) {
         Ok(text) => Ok(UnitFile::parse(&String::from_utf8_lossy(&text)).ok()),
-        Err(error) if leads_nowhere(&error) => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(system.error("read", path)(error)),
     }
 }
 
 /// The value of a unit that names an image.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum ImageValue {
     /// From the unit itself: it may be the name of another unit, and systemd expands parts of it.
     Itself(String),
     /// From a file that the unit names, in which nothing is expanded.
     InFile(String),
 }
 
-impl Said {
+impl ImageValue {
     /// The image, assuming that it is not the name of another unit.
     pub(super) fn image(self) -> ImageName {
         match self {
@@ -217,7 +219,12 @@ impl Said {
 ///
 /// # Errors
 /// [`Error::Unit`] if they cannot be determined.
-pub(super) fn said(system: &System, name: &str, path: &Path, file: &UnitFile) -> Result<Vec<Said>, Error> {
+pub(super) fn image_values(
+    system: &System,
+    name: &str,
+    path: &Path,
+    file: &UnitFile,
+) -> Result<Vec<ImageValue>, Error> {
     let mut values = Vec::new();
     let mut in_files = Vec::new();
     match kind(name) {
@@ -249,8 +256,8 @@ pub(super) fn said(system: &System, name: &str, path: &Path, file: &UnitFile) ->
         }
         _ => {}
     }
-    let values = values.into_iter().filter(|value| !value.is_empty()).map(Said::Itself);
-    Ok(values.chain(in_files.into_iter().map(Said::InFile)).collect())
+    let values = values.into_iter().filter(|value| !value.is_empty()).map(ImageValue::Itself);
+    Ok(values.chain(in_files.into_iter().map(ImageValue::InFile)).collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::leads_nowhere;
+use super::file::is_missing;
 use super::{KINDS, kind};
 use crate::error::Error;
 use crate::system::System;
@@ -40,7 +40,7 @@ pub(super) enum Manager {
 /// Any I/O error.
 pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathBuf>, Error> {
     let users = match system.canonical(USERS) {
-        Err(error) if leads_nowhere(&error) => PathBuf::from(USERS),
+        Err(error) if is_missing(&error) => PathBuf::from(USERS),
         users => users.map_err(system.error("resolve the path", USERS))?,
     };
     let mut found = Vec::new();
@@ -80,7 +80,7 @@ fn add_directory(
 ) -> Result<(), Error> {
     let path = match system.canonical(path) {
         Ok(path) => path,
-        Err(error) if leads_nowhere(&error) => return Ok(()),
+        Err(error) if is_missing(&error) => return Ok(()),
         Err(error) => return Err(system.error("resolve the path", path)(error)),
     };
     let is_of_drop_ins = path.extension().is_some_and(|extension| extension == "d");
@@ -105,7 +105,7 @@ fn add_directory(
 pub(super) fn names(system: &System, directory: &Path) -> Result<Vec<String>, Error> {
     let entries = match system.entries(directory) {
         Ok(entries) => entries,
-        Err(error) if leads_nowhere(&error) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(system.error("read", directory)(error)),
     };
     let mut names = Vec::new();

@@ -32,7 +32,7 @@ pub(super) fn of_unit(
             unit: system.path(&unit.path),
             why: format!("cannot determine where its podman keeps containers: {text} {why}"),
         };
-        let path = filled_in(text, manager)
+        let path = expanded(text, manager)
             .map(PathBuf::from)
             .ok_or_else(|| unknown("has a part that systemd expands only when the unit starts"))?;
         if path.is_absolute() { Ok(path) } else { Err(unknown("is not an absolute path")) }
@@ -74,7 +74,7 @@ fn environment(words: &[String]) -> BTreeMap<String, String> {
 }
 
 /// Expands the specifiers whose values are the same on every host; `None` if there are others.
-fn filled_in(text: &str, manager: Manager) -> Option<String> {
+fn expanded(text: &str, manager: Manager) -> Option<String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(character) = rest.next() {

@@ -7,7 +7,7 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use super::file::{MAX_FILE, leads_nowhere};
+use super::file::{MAX_FILE, is_missing};
 use super::name::{ImageName, fits};
 use crate::error::Error;
 use crate::system::System;
@@ -30,7 +30,9 @@ pub(super) fn images(system: &System, unit: &Path, yaml: &str) -> Result<Vec<Str
         Some(Files::One(file)) => vec![file],
         Some(Files::Fitting { directory, parts }) => fitting(system, &directory, &parts)?,
         None => {
-            return Err(unknown(format!("the path of its file, {yaml}, has a part that systemd expands only when the unit starts")));
+            return Err(unknown(format!(
+                "the path of its file, {yaml}, has a part that systemd expands only when the unit starts"
+            )));
         }
     };
     let mut images = Vec::new();
@@ -38,7 +40,7 @@ pub(super) fn images(system: &System, unit: &Path, yaml: &str) -> Result<Vec<Str
         let text = match system.read(&path, MAX_FILE) {
             Ok(text) => text,
             // A unit whose file is missing does not start.
-            Err(error) if leads_nowhere(&error) => continue,
+            Err(error) if is_missing(&error) => continue,
             Err(error) => return Err(system.error("read", &path)(error)),
         };
         let file = system.path(&path);
@@ -89,7 +91,7 @@ fn stays_in_directory(name: &str) -> bool {
 fn fitting(system: &System, directory: &Path, parts: &[String]) -> Result<Vec<PathBuf>, Error> {
     let entries = match system.entries(directory) {
         Ok(entries) => entries,
-        Err(error) if leads_nowhere(&error) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(system.error("read", directory)(error)),
     };
     let fitting = entries.into_iter().filter(|entry| fits(parts, &entry.name.to_string_lossy()));
