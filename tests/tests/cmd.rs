@@ -167,7 +167,7 @@ fn push_sends_an_image_of_the_store_by_name_by_id_and_to_its_own_name() {
     assert_eq!(output.lines(), vec![format!("{id}  -"); 4]);
     let output = cmd(&world, &["push", id]).exits(2);
     assert!(
-        output.stderr.contains("has no name in a registry") && output.stderr.contains("hint:"),
+        output.stderr.contains("the image has no registry name") && output.stderr.contains("hint:"),
         "{output:#?}"
     );
     let output = cmd(&world, &["push", "localhost/nothing:1"]).exits(1);
@@ -196,7 +196,7 @@ fn build_makes_an_image_in_bootcs_store() {
         (&false.into(), &"/tmp/a b/inner".into())
     );
     let output = world.enter().run(&["bootc-image", "cmd", "build", "/nowhere"]).exits(1);
-    assert!(output.stderr.contains("can't find /nowhere"), "{output:#?}");
+    assert!(output.stderr.contains("cannot find /nowhere"), "{output:#?}");
 }
 
 /// D10.6: podman's codes and ours can be told apart.

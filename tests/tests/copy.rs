@@ -220,12 +220,12 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
         (
             "skopeo",
             "exit 0",
-            "localhost/bootc:latest isn't what was asked for: the storage at /var/lib/containers/storage has no whole",
+            "localhost/bootc:latest is not as expected: the storage at /var/lib/containers/storage has no complete",
         ),
         (
             "podman",
             "echo /elsewhere",
-            "podman has its images in /elsewhere, but its configuration says /var/lib",
+            "podman keeps its images in /elsewhere, but its configuration names /var/lib",
         ),
     ] {
         let fake = format!("#!/bin/sh\n{script}\n");

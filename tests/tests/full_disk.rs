@@ -45,9 +45,10 @@ fn without_any_reserve_an_image_makes_its_own_room() {
     let codes: Vec<i32> = ended.commands.iter().map(|(_, code, _)| *code).collect();
     assert_eq!(codes, [78, 1, 0, 0, 0], "{:#?}", ended.commands);
     let (_, _, of_a_name) = &ended.commands[1];
-    for part in
-        ["its file system is full", "/sysroot/ostree/bootc/storage, e.g. with: bootc-image prune --all"]
-    {
+    for part in [
+        "its file system is full",
+        "/sysroot/ostree/bootc/storage, for example with: bootc-image prune --all",
+    ] {
         assert!(of_a_name.contains(part), "{of_a_name}");
     }
     ended.check_record(&disk);

@@ -141,7 +141,7 @@ fn another_system_is_listed_with_its_default_deployment() {
         enter().run(&["bootc-image", "--sysroot", "/sysroot", "list", "--format=json"]).ok().json();
     assert_eq!(listed, all);
     let output = enter().run(&["bootc-image", "--sysroot", "/nowhere", "list"]).exits(1);
-    assert!(output.stderr.contains("error: can't open /nowhere"), "{output:#?}");
+    assert!(output.stderr.contains("error: cannot open /nowhere"), "{output:#?}");
     let output = enter().run(&["bootc-image", "--sysroot", "/tmp", "list"]).exits(1);
     assert!(
         output.stderr.contains("/tmp/ostree/repo") && output.stderr.contains("no deployment found in /tmp")
@@ -203,7 +203,7 @@ fn without_a_sysroot_the_bound_images_are_listed() {
         "umount -l /sysroot; rmdir /sysroot 2>/dev/null || true; exec bootc-image list --format json";
     let output = world.enter().sh(script).exits(1);
     assert_eq!(output.json::<Vec<Row>>(), logical, "{output:#?}");
-    assert!(output.stderr.contains("error: can't open /sysroot"), "{output:#?}");
+    assert!(output.stderr.contains("error: cannot open /sysroot"), "{output:#?}");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn host_images_of_a_composefs_system_are_a_clear_error() {
                   cp -a /sysroot/ostree/bootc/storage /tmp/c/composefs/bootc/; exec bootc-image --sysroot /tmp/c list";
     let output = world.enter().sh(&format!("{script} --type host --format json")).exits(1);
     assert!(
-        output.stderr.contains("error: host images of a composefs system can't be read yet"),
+        output.stderr.contains("error: reading the images of a composefs host is not supported yet"),
         "{output:#?}"
     );
     let unified = output.json::<Vec<Row>>();
@@ -248,12 +248,12 @@ fn a_damaged_or_half_written_index_is_named_and_the_rest_is_listed() {
         fs::write(&path, damaged).unwrap();
         let output = list(&world, &["--format=json"]).exits(1);
         assert_eq!(output.json::<Vec<Row>>(), rest);
-        let named = output.stderr.contains("overlay-images/images.json is damaged or half-written");
+        let named = output.stderr.contains("overlay-images/images.json is damaged or incomplete");
         assert!(named && output.stderr.contains("hint: "), "{output:#?}");
     }
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(list(&world, &[]).exits(1).stderr.contains("it isn't a regular file"));
+    assert!(list(&world, &[]).exits(1).stderr.contains("it is not a regular file"));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_locked_store_is_waited_for_with_a_word_and_a_limit() {
     assert!(
         output.stderr.contains("note: waiting for /sysroot/ostree/bootc/storage/overlay-images/images.lock")
     );
-    assert!(output.stderr.contains("stayed locked by another process for 10 s"), "{output:#?}");
+    assert!(output.stderr.contains("images.lock after 10 s: it is locked by another process"), "{output:#?}");
     assert!(output.json::<Vec<Row>>().iter().all(|row| row.image_type != "unified"));
 
     let waiting = std::thread::scope(|scope| {

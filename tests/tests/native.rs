@@ -248,7 +248,7 @@ fn what_a_formatter_cant_print_the_host_prints() {
         "/usr/bin/env --ignore-signal=XCPU --block-signal=XCPU bootc-image list --format bars || echo $?",
     );
     assert_eq!(looped.stdout, format!("{table}79\n"), "{looped:#?}");
-    assert!(looped.stderr.contains("it used up its processor time"), "{looped:#?}");
+    assert!(looped.stderr.contains("it exceeded its CPU time limit"), "{looped:#?}");
 
     let endless = list("WRITES_WITHOUT_END", "{ bootc-image list --format bars || echo $?; } | tail -c 3");
     assert!(endless.stdout.ends_with("1\n"), "{endless:#?}");

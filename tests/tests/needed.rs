@@ -318,7 +318,7 @@ fn a_composefs_host_is_recognised() {
     {
         let output = on_composefs(command).exits(1);
         assert!(
-            output.stderr.contains("host images of a composefs system can't be read yet"),
+            output.stderr.contains("reading the images of a composefs host is not supported yet"),
             "{command}: {output:#?}"
         );
     }
@@ -433,7 +433,7 @@ fn what_another_driver_has_left_isnt_read() {
     assert!(with("overlay", list).ok().stdout.contains("localhost/app:stable"));
     assert!(!with("vfs", list).ok().stdout.contains("localhost/app:stable"));
     let output = with("zfs", list).exits(1);
-    assert!(output.stderr.contains("has images of several storage drivers"), "{output:#?}");
+    assert!(output.stderr.contains("has images of more than one storage driver"), "{output:#?}");
     with(
         "overlay",
         &format!(

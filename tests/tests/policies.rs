@@ -826,7 +826,7 @@ fn a_policy_that_cant_be_compiled_denies_and_one_that_cant_be_kept_is_asked_all_
     let world = World::new();
     let helper = "/usr/libexec/bootc-image/bootc-image-helper";
     let enter = || does(world.enter(), "allow");
-    denied(&world, enter().without("bootc-image-helper").run(COPY), &["bootc-image-helper isn't installed"]);
+    denied(&world, enter().without("bootc-image-helper").run(COPY), &["bootc-image-helper is not installed"]);
     for (script, expected) in
         [("kill -9 $$", "killed by signal 9"), ("exit 3", "exit code 3"), ("exit 0", "it can't be compiled")]
     {

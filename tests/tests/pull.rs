@@ -64,7 +64,7 @@ fn a_short_name_with_two_meanings_is_refused() {
     world.enter().sh(tag).ok();
     let output = pull(&world, "two:1").exits(1);
     assert!(
-        output.stderr.contains("ambiguous: it means localhost/two:1 or docker.io/library/two:1"),
+        output.stderr.contains("ambiguous: it could be localhost/two:1 or docker.io/library/two:1"),
         "{output:#?}"
     );
     pull(&world, "docker.io/library/two:1").ok();
@@ -95,7 +95,7 @@ fn a_store_that_isnt_there_yet_is_created_as_bootc_would() {
     let world = World::new();
     fs::remove_dir_all(world.outside("/sysroot/ostree/bootc")).unwrap();
     let output = pull(&world, "localhost/mine:1").ok();
-    assert!(output.stderr.contains("creating bootc's container storage"), "{output:#?}");
+    assert!(output.stderr.contains("creating bootc's storage"), "{output:#?}");
     let store = world.outside("/sysroot/ostree/bootc");
     let entries: Vec<_> = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(entries, ["storage"], "nothing half-made stays");
@@ -154,7 +154,7 @@ fn a_skopeo_that_fails_is_an_error_with_its_words() {
     for (script, why) in [
         ("echo broken >&2; exit 125", "skopeo failed (exit code 125): broken"),
         ("kill -9 $$", "killed by signal 9"),
-        ("exit 0", "isn't what was asked for: the storage at /sysroot/ostree/bootc/storage has no"),
+        ("exit 0", "is not as expected: the storage at /sysroot/ostree/bootc/storage has no"),
     ] {
         let enter = world.enter().file_with_mode("/usr/bin/skopeo", format!("#!/bin/sh\n{script}\n"), 0o755);
         let output = enter.run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).exits(1);
@@ -169,7 +169,7 @@ fn a_damaged_default_store_is_named() {
     let index = world.outside("/var/lib/containers/storage/overlay-images/images.json");
     fs::write(&index, "[{").unwrap();
     let output = pull(&world, "localhost/mine:1").exits(1);
-    assert!(output.stderr.contains("images.json is damaged or half-written"), "{output:#?}");
+    assert!(output.stderr.contains("images.json is damaged or incomplete"), "{output:#?}");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_locked_default_store_is_waited_for_with_a_limit() {
     let _lock = HeldLock::on(&world.outside("/var/lib/containers/storage/overlay-images/images.lock"));
     let output = pull(&world, "localhost/mine:1").exits(1);
     assert!(
-        output.stderr.contains("note: waiting for") && output.stderr.contains("stayed locked"),
+        output.stderr.contains("note: waiting for") && output.stderr.contains("gave up waiting for"),
         "{output:#?}"
     );
 }

@@ -34,7 +34,7 @@ fn a_name_goes_first_and_the_image_with_its_last_one() {
     // By id it would have to be told which name is meant.
     let output = run(&world, &["remove", id]).exits(1);
     assert!(
-        output.stderr.contains("is ambiguous: it means localhost/mine:1 or quay.io/x/y:1"),
+        output.stderr.contains("is ambiguous: it could be localhost/mine:1 or quay.io/x/y:1"),
         "{output:#?}"
     );
     // Two names of one image are one removal.
@@ -219,7 +219,7 @@ fn if_it_cant_be_told_what_is_needed_nothing_goes() {
         assert!(
             output
                 .stderr
-                .contains("nothing was removed: the images that this host needs can't be determined"),
+                .contains("nothing was removed: the images that this host needs cannot be determined"),
             "{output:#?}"
         );
         assert!(output.stderr.contains(why), "{output:#?}");

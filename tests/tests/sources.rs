@@ -50,7 +50,7 @@ fn a_source_with_several_meanings_is_refused_with_the_spellings_that_select_one(
     world.enter().sh(&format!("{}{tag}", Store::Bootc.shell())).ok();
     let output = run(&world, &["copy-to-storage", "--source", "127.0.0.1:5000/lab/os:1"]).exits(1);
     let both = "docker://127.0.0.1:5000/lab/os:1 or containers-storage:127.0.0.1:5000/lab/os:1";
-    assert!(output.stderr.contains(&format!("is ambiguous: it means {both}")), "{output:#?}");
+    assert!(output.stderr.contains(&format!("is ambiguous: it could be {both}")), "{output:#?}");
     for spelling in both.split(" or ") {
         run(&world, &["copy-to-storage", "--source", spelling, "--target", "x"]).ok();
     }

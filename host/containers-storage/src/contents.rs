@@ -1,5 +1,5 @@
-//! Whether the files of a layer are those of the archive that it was unpacked from: there, of their size, and with their
-//! owner, mode and target. What is in them isn't read.
+//! Compares the files of a layer with the archive from which it was unpacked: existence, size, owner, mode and link target. The
+//! contents of files are not read.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -14,53 +14,53 @@ use rustix::io::Errno;
 use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::{Entry, Header, Kind};
 
-/// What stands in front of the name of a file that a layer takes away from those below.
+/// The prefix that marks a file of the layers below as removed.
 pub(super) const WHITEOUT: &[u8] = b".wh.";
-/// A directory with this file in it shows nothing of the layers below.
+/// A directory that contains this file hides the layers below.
 const OPAQUE: &[u8] = b".wh..wh..opq";
-/// How overlayfs knows such a directory, in the initial user namespace and in others.
+/// The attributes that overlayfs uses for such a directory, in the initial user namespace and in others.
 const OPAQUE_ATTRIBUTES: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];
-/// Where the storage tools keep owner and mode if they were told to give all files the same ones.
+/// The attribute that has the owner and mode if the storage is configured to force the same ones on all files.
 const OVERRIDDEN: &str = "user.containers.override_stat";
-/// Where the kernel keeps what a program may do.
+/// The attribute of file capabilities.
 const CAPABILITY: &str = "security.capability";
-/// More files than that aren't counted: the first few say enough.
+/// The maximum number of problems that are collected.
 pub(super) const MAX_PROBLEMS: usize = 10_000;
 
-/// How the driver keeps what a layer takes away.
+/// How the driver stores the files that a layer removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whiteouts {
-    /// As devices and attributes of overlayfs, or as files if the driver's own program mounts it.
+    /// As devices and attributes of overlayfs, or as files if a mount program is used.
     Kept,
-    /// Not at all: a layer's directory has everything, also what is of the layers below.
-    Done,
+    /// Not at all: a layer's directory is complete and includes the files of the layers below.
+    Applied,
 }
 
-/// What is wrong with a file.
+/// A problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// After the name of the layer: what the layer has or does, or a sentence of its own after a colon.
+    /// Continues a message that begins with the layer: a predicate, or a sentence after a colon.
     pub(super) what: String,
-    /// Whether the file itself is there as it should be, and only its owner, mode or the like is another.
+    /// Whether only the owner, mode or other metadata is wrong.
     pub(super) is_of_metadata: bool,
 }
 
-/// A file: by the directory that it is in, if that is there, since several paths may lead to it.
+/// Identifies a file: by the inode of its directory, because several paths may lead to it, or by its path if the directory is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     In(u64, Vec<u8>),
     Nowhere(Vec<u8>),
 }
 
-/// Compares the entries of an archive with a directory, one after the other.
+/// Compares the entries of an archive with a directory.
 #[derive(Debug)]
 pub(super) struct Contents<'a> {
     pub(super) directory: &'a RootDir,
     whiteouts: Whiteouts,
-    /// The directory of the last entry: the next one is often in the same.
+    /// The directory of the last entry, because the next one is often in the same.
     parent: Option<(Vec<u8>, RootDir, u64)>,
     problems: HashMap<Place, (usize, Problem)>,
-    /// Directories that show nothing of the layers below.
+    /// Directories that hide the layers below.
     pub(super) opaque: HashSet<u64>,
 }
 
@@ -69,10 +69,10 @@ impl<'a> Contents<'a> {
         Self { directory, whiteouts, parent: None, problems: HashMap::new(), opaque: HashSet::new() }
     }
 
-    /// Looks at one entry. A later one may be about the same file, and then that one counts.
+    /// Checks one entry. If a later one is about the same file, that one counts.
     ///
     /// # Errors
-    /// The system's, if it isn't the file that is in the way.
+    /// Any I/O error that does not mean that the file is damaged.
     pub(super) fn check(&mut self, entry: &Entry) -> io::Result<()> {
         let header = entry.header.as_ref();
         let Some(path) = clean(&entry.name) else { return Ok(()) };
@@ -81,8 +81,8 @@ impl<'a> Contents<'a> {
         }
         let (parent, name) = split(&path);
         if !self.enter(parent)? {
-            // What a layer takes away below something that it takes away as well is nowhere.
-            if !(name.starts_with(WHITEOUT) && self.is_taken_away(parent)?) {
+            // A whiteout below a directory that the layer removes as well is not stored anywhere.
+            if !(name.starts_with(WHITEOUT) && self.is_removed(parent)?) {
                 let what = format!("has no directory {}", shown(parent));
                 self.problem(Place::Nowhere(path.clone()), Problem { what, is_of_metadata: false });
             }
@@ -95,9 +95,9 @@ impl<'a> Contents<'a> {
                 self.opaque.insert(inode);
                 (opaque(directory, parent, self.whiteouts)?, name)
             }
-            // Files of aufs itself, which not every tool unpacks; and what isn't there any more.
+            // Metadata of aufs, which not every tool unpacks.
             (Some(rest), _) if rest.starts_with(WHITEOUT) => return Ok(()),
-            (Some(rest), Whiteouts::Done) => (None, rest.to_vec()),
+            (Some(rest), Whiteouts::Applied) => (None, rest.to_vec()),
             (Some(rest), Whiteouts::Kept) => (whiteout(directory, rest, &path)?, rest.to_vec()),
             (None, _) => (self.file(directory, &name, &path, entry)?, name),
         };
@@ -108,15 +108,16 @@ impl<'a> Contents<'a> {
             None => {
                 self.problems.remove(&place);
                 if let Some(header) = header.filter(|header| header.kind == Kind::HardLink) {
-                    self.forgive(&header.link)?;
+                    self.excuse_link_metadata(&header.link)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// A hard link has an owner and a mode of its own in the archive, and the file has these then.
-    fn forgive(&mut self, target: &[u8]) -> io::Result<()> {
+    /// A hard link has its own owner and mode in the archive, which the file has after unpacking. So a wrong owner or mode of the
+    /// target is not a problem.
+    fn excuse_link_metadata(&mut self, target: &[u8]) -> io::Result<()> {
         let Some(path) = clean(target) else { return Ok(()) };
         let (parent, name) = split(&path);
         if let Some(directory) = if_there(self.directory.open_root(path_of(parent)))? {
@@ -128,7 +129,7 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    /// What is wrong with the first file that isn't as it should be; a missing file counts before a wrong mode.
+    /// The first problem; a missing file has precedence over a wrong mode.
     pub(super) fn finish(self) -> Option<Problem> {
         let problems = self.problems.into_values();
         problems.min_by_key(|(number, problem)| (problem.is_of_metadata, *number)).map(|(_, problem)| problem)
@@ -139,7 +140,7 @@ impl<'a> Contents<'a> {
         self.problems.insert(place, (number, problem));
     }
 
-    /// Opens the directory in which the next entry is; false if there is none.
+    /// Opens the directory of the next entry; false if it is missing.
     fn enter(&mut self, parent: &[u8]) -> io::Result<bool> {
         if self.parent.as_ref().is_some_and(|(path, _, _)| path == parent) {
             return Ok(true);
@@ -151,8 +152,8 @@ impl<'a> Contents<'a> {
         Ok(true)
     }
 
-    /// Whether a path leads through something that isn't a directory in this layer, but takes one away.
-    fn is_taken_away(&self, path: &[u8]) -> io::Result<bool> {
+    /// Whether a part of the path is a whiteout in this layer.
+    fn is_removed(&self, path: &[u8]) -> io::Result<bool> {
         for end in
             path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([path.len()])
         {
@@ -194,7 +195,7 @@ impl<'a> Contents<'a> {
             Kind::Character => FileType::CharacterDevice,
             Kind::Block => FileType::BlockDevice,
             Kind::Fifo => FileType::Fifo,
-            // As what it is another name of.
+            // The same as its target.
             Kind::HardLink | Kind::Global => file_type,
         };
         if file_type != wanted {
@@ -213,7 +214,7 @@ impl<'a> Contents<'a> {
         Ok(what.map(|what| Problem { what, is_of_metadata: true }))
     }
 
-    /// What isn't as the header says.
+    /// The metadata that differs from the header.
     fn metadata(
         &self,
         directory: &RootDir,
@@ -231,7 +232,7 @@ impl<'a> Contents<'a> {
                 return Ok(Some("target"));
             }
         }
-        // A hard link that is made later may cost a file these bits.
+        // Creating a hard link may clear these bits.
         let ignored = match header.kind {
             Kind::Symlink => 0o7777,
             Kind::Directory => 0,
@@ -252,7 +253,7 @@ impl<'a> Contents<'a> {
         Ok((!is_overridden).then_some(wrong))
     }
 
-    /// Whether a file is the one that a hard link names.
+    /// Whether a file is the target of a hard link.
     fn is_same(&self, found: &Stat, link: &[u8]) -> io::Result<bool> {
         let Some(path) = clean(link) else { return Ok(false) };
         let (parent, name) = split(&path);
@@ -262,7 +263,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// What is missing, or is something else.
+/// The type of an entry, for messages.
 fn expected(entry: &Entry) -> &'static str {
     match entry.header.as_ref().map(|header| header.kind) {
         Some(Kind::Symlink) => "link",
@@ -279,7 +280,7 @@ fn is_size(found: &Stat, size: u64) -> bool {
     u64::try_from(found.st_size) == Ok(size)
 }
 
-/// That a file of the layers below isn't there: a device without a number, or a file.
+/// Checks for a whiteout: a device with number 0, or a file with the prefix.
 fn whiteout(directory: &RootDir, name: &[u8], path: &[u8]) -> io::Result<Option<Problem>> {
     let is_device = look(directory, name)?.is_some_and(|found| {
         FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice && found.st_rdev == 0
@@ -290,9 +291,9 @@ fn whiteout(directory: &RootDir, name: &[u8], path: &[u8]) -> io::Result<Option<
     Ok(Some(Problem { what: format!("has no whiteout {}", shown(path)), is_of_metadata: false }))
 }
 
-/// That nothing of the layers below is in a directory.
+/// Checks that a directory hides the layers below.
 fn opaque(directory: &RootDir, path: &[u8], whiteouts: Whiteouts) -> io::Result<Option<Problem>> {
-    if whiteouts == Whiteouts::Done || look(directory, OPAQUE)?.is_some() {
+    if whiteouts == Whiteouts::Applied || look(directory, OPAQUE)?.is_some() {
         return Ok(None);
     }
     let open = directory.open_file(".")?;
@@ -303,7 +304,7 @@ fn opaque(directory: &RootDir, path: &[u8], whiteouts: Whiteouts) -> io::Result<
         }
     }
     let what =
-        format!("doesn't hide the lower layers' files in {} (the opaque attribute is missing)", shown(path));
+        format!("does not hide the lower layers' files in {} (the opaque attribute is missing)", shown(path));
     Ok(Some(Problem { what, is_of_metadata: false }))
 }
 
@@ -315,7 +316,7 @@ fn has_attribute(directory: &RootDir, name: &[u8], attribute: &str) -> io::Resul
     Ok(fgetxattr(file, attribute, &mut value[..]).is_ok())
 }
 
-/// Whether a program may do what the header says. A file system may not keep that.
+/// Whether a file has the capabilities in the header. True if the file system does not support them.
 fn has_capability(directory: &RootDir, name: &[u8], header: &Header) -> io::Result<bool> {
     let Some(wanted) = header.capability.as_ref().filter(|_| header.kind == Kind::File) else {
         return Ok(true);
@@ -383,7 +384,7 @@ mod tests {
         for name in ["up/etc/passwd", "../etc/passwd", "up/../../etc/passwd"] {
             assert!(problem(make, &[file(name, 0)]).unwrap().0.starts_with("has no "), "{name}");
         }
-        // What is the layer itself is nobody's file.
+        // The path of the layer itself is ignored.
         assert_eq!(problem(|_| {}, &[file("../..", 0), entry("./", Kind::Directory, 0, "", 0o700)]), None);
     }
 
@@ -395,7 +396,7 @@ mod tests {
         assert_eq!(problem(|_| {}, &entries[..1]).unwrap().0, "has no whiteout .wh.gone");
         assert_eq!(problem(|_| {}, &entries[1..]).unwrap().0, "has no directory gone");
         let opaque = [file("a/.wh..wh..opq", 0)];
-        let shows = "doesn't hide the lower layers' files in a (the opaque attribute is missing)";
+        let shows = "does not hide the lower layers' files in a (the opaque attribute is missing)";
         assert_eq!(problem(|root| fs::create_dir(root.join("a")).unwrap(), &opaque).unwrap().0, shows);
     }
 

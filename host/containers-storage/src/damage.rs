@@ -1,4 +1,4 @@
-//! What is damaged of an image: found without reading the contents of its layers.
+//! Detects damaged images without reading the contents of their files.
 //!
 //! ```text
 //! record --documents: size, digest--> configuration --diff_ids--> layers: record, directory, links, files
@@ -22,13 +22,13 @@ use super::records::{Image, Layer};
 use super::store::Store;
 use crate::error::Error;
 
-/// How many digits of an id stand for it in messages.
+/// The number of an id's digits in messages.
 const SHORT: usize = 12;
 
-/// One thing that is wrong with an image.
+/// A damaged part of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// Of which layer, if it is about a layer.
+    /// The layer's id, if it is about a layer.
     layer: Option<String>,
     what: String,
     is_of_metadata: bool,
@@ -48,7 +48,7 @@ impl Damage {
         self.layer.as_deref()
     }
 
-    /// Whether all files are there, and one has another owner or mode: not every file system keeps those.
+    /// Whether only owners or modes of files differ, because some file systems do not keep those.
     pub fn is_of_metadata(&self) -> bool {
         self.is_of_metadata
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.layer {
             Some(id) => {
-                // What is a sentence of its own begins with a colon.
+                // A sentence of its own begins with a colon.
                 let space = if self.what.starts_with(':') { "" } else { " " };
                 write!(f, "layer {}{space}{}", short(id), self.what)
             }
@@ -72,12 +72,12 @@ fn short(id: &str) -> String {
     id.chars().take(SHORT).collect::<String>().escape_debug().to_string()
 }
 
-/// Which layers count of the stores that a store sees beside itself.
+/// Which layers of additional stores count.
 #[derive(Debug, Clone, Copy)]
 enum Beside {
-    /// Those that the tools take for a layer of the store instead of unpacking one: they look for its id in all stores.
+    /// Those that podman uses instead of unpacking a layer, because it looks for the id in all stores.
     Taken,
-    /// Those that the tools have to read, since the store itself has no layer with these contents.
+    /// Those that podman has to read, because the store itself has no layer with these contents.
     Read,
 }
 
@@ -85,18 +85,18 @@ fn has_one_of(diff_ids: &[Digest]) -> impl Fn(&Layer) -> bool {
     |layer| layer.diff_id.as_ref().is_some_and(|own| diff_ids.contains(own))
 }
 
-/// Looks for damage. A layer that several images have is looked at once.
+/// Checks images for damage. Layers that images share are checked once.
 #[derive(Debug)]
 pub struct Checker<'a> {
-    /// The store, and those that it sees beside itself, with their layers.
+    /// The store and its additional stores, with their layers.
     stores: Vec<(&'a Store<'a>, HashMap<String, Layer>)>,
     checked: HashMap<String, Option<Damage>>,
-    /// Layers on which an image or another layer stands.
+    /// Layers that an image or another layer uses.
     used: HashSet<String>,
 }
 
 impl<'a> Checker<'a> {
-    /// Of a store, whose images may stand on layers of `others`.
+    /// For a store, whose images may use layers of the additional stores `others`.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -104,7 +104,7 @@ impl<'a> Checker<'a> {
         Self::among(store.driver(), std::iter::once(store).chain(others))
     }
 
-    /// Of the first of these stores that has this driver; the others that have it are those beside.
+    /// For the first of these stores with this driver; the following ones with this driver are its additional stores.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -120,10 +120,10 @@ impl<'a> Checker<'a> {
         Ok(Self { stores, checked: HashMap::new(), used })
     }
 
-    /// The first thing that is wrong with an image of the store; none if it is whole.
+    /// The first damage of an image of the store; `None` if the image is undamaged.
     ///
     /// # Errors
-    /// The system's, if it can't be found out.
+    /// Any I/O error that does not mean damage.
     pub fn image(&mut self, image: &Image) -> Result<Option<Damage>, Error> {
         match self.stores.first() {
             Some((store, _)) => self.image_of(store, image),
@@ -131,7 +131,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// As [`Checker::image`], of an image of one of the stores: its layers may be in any of them.
+    /// As [`Checker::image`], for an image of any of the stores, whose layers may be in any of them.
     ///
     /// # Errors
     /// As [`Checker::image`].
@@ -145,7 +145,7 @@ impl<'a> Checker<'a> {
             return Ok((!is_list).then(|| Damage::of_image("its configuration is missing")));
         };
         let Ok(diff_ids) = oci::diff_ids(&configuration) else {
-            return Ok(Some(Damage::of_image("its configuration can't be parsed")));
+            return Ok(Some(Damage::of_image("its configuration cannot be parsed")));
         };
         let mut next = image.layer.clone().filter(|id| !id.is_empty());
         let mut chain = Vec::with_capacity(diff_ids.len());
@@ -158,28 +158,29 @@ impl<'a> Checker<'a> {
                 ))));
             };
             let Some((_, layer)) = self.find(&id) else {
-                return Ok(Some(Damage::of_layer(&id, "isn't in the storage's index")));
+                return Ok(Some(Damage::of_layer(&id, "is not in the storage's index")));
             };
             if !layer.is(diff_id) {
-                let what = format!("has other contents than the image's configuration names ({diff_id})");
+                let what =
+                    format!("does not have the contents that the image's configuration names ({diff_id})");
                 return Ok(Some(Damage::of_layer(&id, what)));
             }
             next = layer.parent().map(str::to_owned);
             chain.push(id);
         }
         if let Some(id) = next {
-            return Ok(Some(Damage::of_layer(&id, "isn't named in the image's configuration")));
+            return Ok(Some(Damage::of_layer(&id, "is not named in the image's configuration")));
         }
         chain.reverse();
         match self.worst(&chain)? {
             Some(damage) if !damage.is_of_metadata => Ok(Some(damage)),
-            // The tools read any layer that has the same contents.
+            // podman reads any layer that has the same contents.
             lesser => Ok(self.any_of(Beside::Read, has_one_of(&diff_ids))?.or(lesser)),
         }
     }
 
-    /// The first thing that is wrong with a layer that has one of these contents, whatever image it belongs to: the tools use it
-    /// for every image that has such a layer.
+    /// The first damage of a layer with one of these contents, whatever image it belongs to: podman uses it for every image that
+    /// has such a layer.
     ///
     /// # Errors
     /// As [`Checker::image`].
@@ -187,7 +188,7 @@ impl<'a> Checker<'a> {
         self.any_of(Beside::Taken, has_one_of(diff_ids))
     }
 
-    /// The first thing that is wrong with any layer of the store.
+    /// The first damage of any layer of the store.
     ///
     /// # Errors
     /// As [`Checker::image`].
@@ -195,9 +196,8 @@ impl<'a> Checker<'a> {
         self.any_of(Beside::Taken, |_| true)
     }
 
-    /// Whether there is damage that the tools would make worse: a layer without what it was unpacked from, for which they would
-    /// make up an archive, should another image need it; and one that others stand on and that they take for half unpacked,
-    /// which they would remove.
+    /// Whether there is damage that podman would make worse. For a layer without its archive headers it would generate an archive
+    /// when another image needs the layer; an incompletely unpacked layer that others use it would remove.
     ///
     /// # Errors
     /// As [`Checker::image`].
@@ -219,8 +219,8 @@ impl<'a> Checker<'a> {
         is_wanted: impl Fn(&Layer) -> bool,
     ) -> Result<Option<Damage>, Error> {
         let Some(((_, own), others)) = self.stores.split_first() else { return Ok(None) };
-        // What somebody was stopped at while unpacking it the tools remove themselves, also if another layer stands on it; and a
-        // container's layer has no archive.
+        // podman itself removes layers that were not unpacked completely, even if another layer uses them. A container's layer has
+        // no archive.
         let is_used = |layer: &Layer| !layer.is_incomplete() || self.used.contains(&layer.id);
         let wanted = |layer: &&Layer| layer.diff_id.is_some() && is_wanted(layer);
         let own_wanted: Vec<&Layer> = own.values().filter(wanted).filter(|layer| is_used(layer)).collect();
@@ -240,7 +240,7 @@ impl<'a> Checker<'a> {
         self.worst(&ids)
     }
 
-    /// The first thing that is wrong with one of these layers; a missing file in any of them counts before a wrong mode.
+    /// The first damage of these layers; a missing file in any of them has precedence over a wrong mode.
     fn worst(&mut self, ids: &[String]) -> Result<Option<Damage>, Error> {
         let mut lesser = None;
         for id in ids {
@@ -252,7 +252,7 @@ impl<'a> Checker<'a> {
         Ok(lesser)
     }
 
-    /// What is wrong with a layer by itself.
+    /// The damage of a single layer.
     ///
     /// # Errors
     /// As [`Checker::image`].
@@ -271,12 +271,12 @@ impl<'a> Checker<'a> {
 
     fn look_at(&self, id: &str) -> Result<Option<Damage>, Error> {
         let Some((store, layer)) = self.find(id) else {
-            return Ok(Some(Damage::of_layer(id, "isn't in the storage's index")));
+            return Ok(Some(Damage::of_layer(id, "is not in the storage's index")));
         };
         if layer.is_incomplete() {
-            return Ok(Some(Damage::of_layer(id, "was never unpacked to its end")));
+            return Ok(Some(Damage::of_layer(id, "was not unpacked completely")));
         }
-        // A name that could lead elsewhere is none of the tools'.
+        // An id that could lead to another directory was not written by podman.
         if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
             || id.starts_with('.')
         {
@@ -298,7 +298,7 @@ impl<'a> Checker<'a> {
         self.contents(store, layer)
     }
 
-    /// What is wrong with the names under which overlay's layers find those below.
+    /// The damage of the links by which the overlay driver finds the layers below.
     fn links(&self, store: &Store<'_>, layer: &Layer) -> Result<Option<String>, Error> {
         let id = &layer.id;
         let Some(link) = store.small(&format!("overlay/{id}/link"), MAX_LINK)? else {
@@ -314,7 +314,7 @@ impl<'a> Checker<'a> {
             return Ok(Some(format!("has no link l/{name}")));
         }
         let Some(parent) = layer.parent() else {
-            // With nothing below it is mounted on this.
+            // The lowest layer is mounted over this empty directory.
             let empty = store.kind(format!("overlay/{id}/empty").as_ref())?;
             return Ok(
                 (empty != Some(FileType::Directory)).then(|| ": its directory `empty` is missing".to_owned())
@@ -329,30 +329,30 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// What is wrong with the files of a layer.
+    /// The damage of a layer's files.
     fn contents(&self, store: &Store<'_>, layer: &Layer) -> Result<Option<Damage>, Error> {
         let id = &layer.id;
         let path = store.archive_of(id);
         let directory = store.directory_of(id);
         let root = store.root;
         let tree = root.open_root(&directory).map_err(root.error("open", &directory))?;
-        let whiteouts = if store.driver() == "vfs" { Whiteouts::Done } else { Whiteouts::Kept };
+        let whiteouts = if store.driver() == "vfs" { Whiteouts::Applied } else { Whiteouts::Kept };
         let mut contents = Contents::new(&tree, whiteouts);
         let length = match store.read_archive(id, &mut |entry| contents.check(entry))? {
             Ok(length) => length,
-            // Of a layer that was fetched in parts there may be none.
+            // A layer that was pulled partially may have none.
             Err(error) if error.kind() == io::ErrorKind::NotFound && layer.toc.is_some() => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Some(Damage::of_layer(id, "has no file tar-split.gz")));
             }
             Err(error) if is_damage(&error) => {
-                let what = format!("has a file tar-split.gz that can't be read to its end: {error}");
+                let what = format!("has a damaged or incomplete file tar-split.gz: {error}");
                 return Ok(Some(Damage::of_layer(id, what)));
             }
             Err(error) => return Err(root.error("read", path)(error).into()),
         };
         let mut problem = None;
-        if whiteouts == Whiteouts::Done
+        if whiteouts == Whiteouts::Applied
             && let Some(parent) = layer.parent()
         {
             problem = inherited(store, id, parent, &tree, &contents)?;
@@ -377,7 +377,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What is missing of the layer below in the directory of one that has everything.
+/// With the vfs driver: what a layer's directory lacks of the layer below.
 fn inherited(
     store: &Store<'_>,
     id: &str,
@@ -386,7 +386,7 @@ fn inherited(
     contents: &Contents<'_>,
 ) -> Result<Option<super::contents::Problem>, Error> {
     let below = store.directory_of(parent);
-    // That it isn't there is damage of its own.
+    // A missing directory below is reported as the damage of that layer.
     let Ok(below) = store.root.open_root(&below) else { return Ok(None) };
     let directory = store.directory_of(id);
     let failed = |error: io::Error| store.root.error("examine", &directory)(error);
@@ -395,18 +395,18 @@ fn inherited(
         Err(error) => return Err(failed(error).into()),
     };
     if !inherited.is_empty() {
-        store.read_archive(id, &mut |entry| inherited.take_off(tree, entry))?.map_err(failed)?;
+        store.read_archive(id, &mut |entry| inherited.remove_listed(tree, entry))?.map_err(failed)?;
     }
     Ok(inherited.finish())
 }
 
 impl Store<'_> {
-    /// Where it is, for messages.
+    /// Its path, for messages.
     pub fn path(&self) -> PathBuf {
         self.root.path(".")
     }
 
-    /// The first document of an image that isn't what the record says of it.
+    /// The first document of an image that differs from its record.
     fn damaged_document(&self, image: &Image) -> Result<Option<Damage>, Error> {
         let names =
             image.document_names.iter().chain(image.documents.keys()).chain(image.document_sizes.keys());
@@ -430,7 +430,7 @@ impl Store<'_> {
                 return Ok(Some(Damage::of_image(format!("its document {shown} is damaged"))));
             }
         }
-        // Older tools don't write digests of documents down.
+        // Older versions of podman do not record digests of documents.
         if let Some(digest) = &image.digest
             && !image.documents.is_empty()
             && !image.is_of_document(digest)

@@ -1,4 +1,4 @@
-//! The documents of an image, and what a storage's index says of them.
+//! The documents of an image, and their entries in a storage's index.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::writer::{Record, Writer, text};
 use super::{Image, Store};
 use crate::error::Error;
 
-/// The keys under which an index has names, digests and sizes of documents.
+/// The keys of an index for names, digests and sizes of documents.
 const NAMES: &str = "big-data-names";
 const DIGESTS: &str = "big-data-digests";
 const SIZES: &str = "big-data-sizes";
 
-/// Which document it is, as far as that can be told. The manifest is one of those that have their digest in their names: the one
-/// that the index says, or `manifest`, that of the same image elsewhere, or the one by which the image is known.
+/// The expected digest of a document, if it can be determined. The manifest has to be one of those with their digest in their names:
+/// the one in the index, or else `manifest`, that of the same image elsewhere, or else the digest by which the image is known.
 fn expected(record: &Record, name: &str, manifest: Option<&Digest>) -> Option<Digest> {
     let digest = |text: &str| Digest::new(text).ok().filter(|digest| digest.as_str().starts_with("sha256:"));
     let of_name = digest(name.strip_prefix("manifest-").unwrap_or(name));
@@ -48,8 +48,8 @@ fn names(record: &Record) -> Vec<String> {
     names
 }
 
-/// The documents of an image of a storage that aren't what they should be, and that the same image in a temporary one doesn't
-/// have: by their digests.
+/// The digests of an image's documents that are missing or damaged in a storage, and that the same image in a temporary storage
+/// does not have either.
 ///
 /// # Errors
 /// As [`Store::images`].
@@ -78,7 +78,7 @@ pub fn missing(
     Ok(wanted.into_iter().filter(|digest| documents.get(digest).is_none()).collect())
 }
 
-/// Texts by their digests.
+/// Documents by their digests.
 #[derive(Default)]
 struct Documents(BTreeMap<Digest, Vec<u8>>);
 
@@ -92,16 +92,16 @@ impl Documents {
     }
 
     fn get(&self, digest: &Digest) -> Option<&[u8]> {
-        // There is only one document without contents.
+        // The empty document need not be stored.
         if Digest::of(b"") == *digest { Some(&[]) } else { self.0.get(digest).map(Vec::as_slice) }
     }
 }
 
-/// Writes the documents of an image that aren't what they should be, and corrects what the record says of all of them. `new` is
-/// the same image in another storage; `more` has documents that it may not have.
+/// Replaces missing and damaged documents of an image, and corrects its record. `new` is the same image in another storage; `more` has
+/// documents that it may lack.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn replace(
     writer: &Writer<'_>,
     fresh: &Store<'_>,
@@ -112,7 +112,7 @@ pub(super) fn replace(
     let storage = writer.store;
     let image = text(record, "id").unwrap_or_default().to_owned();
     let mut wanted = names(record);
-    // Without a configuration or any manifest it isn't an image: then it gets those of the new one.
+    // An image needs a configuration and a manifest: if its record names none, take those of the new image.
     let has = |wanted: &[String], is: &dyn Fn(&str) -> bool| wanted.iter().any(|name| is(name));
     let configuration = format!("sha256:{image}");
     if !has(&wanted, &|name| name == configuration) || !has(&wanted, &|name| name.starts_with("manifest")) {
@@ -141,7 +141,7 @@ pub(super) fn replace(
             Some(digest) => documents.get(&digest).or(there.as_deref()),
             None => there.as_deref().or(others.get(&name).map(Vec::as_slice)),
         };
-        // One that nobody has is still wanted: that it is missing must be seen.
+        // A document that cannot be found stays in the record, so that a later check reports it as missing.
         let Some(found) = found else {
             let before = |key: &str| record.get(key).and_then(|map| map.get(&name)).cloned();
             digests.extend(before(DIGESTS).map(|value| (name.clone(), value)));

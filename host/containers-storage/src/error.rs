@@ -1,36 +1,36 @@
-//! What can go wrong with a containers-storage.
+//! Errors of a containers-storage.
 
 use std::io;
 use std::path::PathBuf;
 
 use bootc_image_os::error::Error as OsError;
 
-/// Why a containers-storage can't be read or changed.
+/// Why a containers-storage cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system's.
+    /// An error of the operating system.
     #[error(transparent)]
     Os(#[from] OsError),
-    /// A containers-storage whose layout this program doesn't read.
-    #[error("{path} uses the storage driver {driver}, which bootc-image can't read itself")]
+    /// The driver is not supported.
+    #[error("{path} uses the storage driver {driver}, which bootc-image cannot read")]
     UnknownDriver {
         /// The store.
         path: PathBuf,
         /// Its driver.
         driver: String,
     },
-    /// A containers-storage in which several drivers have kept something, and nobody says which one counts.
+    /// More than one driver has stored images, and the configuration does not name one.
     #[error(
-        "{path} has images of several storage drivers, and storage.conf doesn't say which of them podman uses"
+        "{path} has images of more than one storage driver, and storage.conf does not name the one that podman uses"
     )]
     SeveralDrivers {
         /// The store.
         path: PathBuf,
     },
-    /// Where an image was asked for by its id, there is another one.
-    #[error("another image was fetched than the one that was asked for ({id})")]
+    /// An image with another id was fetched.
+    #[error("the fetched image is not the requested one ({id})")]
     OtherImage {
-        /// The id.
+        /// The requested id.
         id: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Whether a layer's directory that has everything, as vfs makes them, has what the layer below has.
+//! With the vfs driver, whose directories are complete: whether a layer's directory has the files of the layer below.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -12,34 +12,34 @@ use super::contents::{Contents, MAX_PROBLEMS, Place, Problem, WHITEOUT};
 use super::paths::{clean, if_there, look, path_of, shown, split};
 use super::tar_split::Entry;
 
-/// Directories below one another.
+/// The maximum depth of directories.
 const MAX_DEPTH: usize = 512;
 
-/// Compares a layer's directory that has everything with that of the layer below: what isn't there as it is there, in the
-/// directories that aren't opaque. The entries of the layer's own archive are then taken off: of those it says more itself.
+/// Compares a layer's directory with that of the layer below, except in opaque directories. Entries of the layer's own archive are
+/// then removed from the problems, because the archive itself defines them.
 pub(super) struct Inherited {
     problems: HashMap<Place, Problem>,
 }
 
 impl Inherited {
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn compare(below: &RootDir, contents: &Contents<'_>) -> io::Result<Self> {
         let mut inherited = Self { problems: HashMap::new() };
         inherited.walk(below, contents.directory, Path::new(""), &contents.opaque, 0)?;
         Ok(inherited)
     }
 
-    /// Whether there is nothing to be taken off.
+    /// Whether there are no problems.
     pub(super) fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// What the layer's own archive says something of isn't the other's any more.
+    /// Removes the problem of a file that the layer's own archive defines.
     ///
     /// # Errors
-    /// The system's.
-    pub(super) fn take_off(&mut self, directory: &RootDir, entry: &Entry) -> io::Result<()> {
+    /// Any I/O error.
+    pub(super) fn remove_listed(&mut self, directory: &RootDir, entry: &Entry) -> io::Result<()> {
         let Some(path) = clean(&entry.name) else { return Ok(()) };
         let (parent, name) = split(&path);
         if let Some(directory) = if_there(directory.open_root(path_of(parent)))? {
@@ -49,7 +49,7 @@ impl Inherited {
         Ok(())
     }
 
-    /// One of what is left.
+    /// One of the remaining problems.
     pub(super) fn finish(self) -> Option<Problem> {
         self.problems
             .into_values()
@@ -78,7 +78,7 @@ impl Inherited {
                 None => Some((format!("has no {}", shown(path.as_os_str().as_bytes())), false)),
                 Some(found) if kind(found) != kind(&expected) => {
                     let path = shown(path.as_os_str().as_bytes());
-                    Some((format!(": {path} is of another kind (file, directory or link)"), false))
+                    Some((format!(": {path} has the wrong type (file, directory or link)"), false))
                 }
                 Some(found) if kind(found) != FileType::Directory && found.st_size != expected.st_size => {
                     let (is, should) = (found.st_size, expected.st_size);

@@ -1,4 +1,4 @@
-//! What is told of images in lists.
+//! The columns of stored images in lists.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use bootc_image_os::root::RootDir;
 use super::records::{Image, Layer};
 use super::store::{Store, size_of_layers};
 
-/// The images of a store as they were at one moment, for those who want to know more of them later.
+/// A snapshot of a store's images, whose details can be read later without its lock.
 #[derive(Debug)]
 pub struct Inventory {
     pub(super) root: RootDir,
@@ -21,8 +21,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// What is known of the image with this number, as far as it stands in these columns. Labels are read now: of an image
-    /// that is gone by now they aren't known.
+    /// These columns of the image with this number. Labels are read now: if the image was removed meanwhile, they are unknown.
     pub fn details(&self, number: u32, columns: &[Column]) -> Details {
         let Some(image) = usize::try_from(number).ok().and_then(|number| self.images.get(number)) else {
             return Details::default();

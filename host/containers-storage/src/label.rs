@@ -1,4 +1,4 @@
-//! SELinux's labels: what takes a layer's place has the label of what was there.
+//! SELinux labels: a replaced layer gets the label of the previous one.
 
 use std::ffi::CString;
 use std::fs;
@@ -13,16 +13,16 @@ use rustix::io::Errno;
 use crate::error::Error;
 
 const LABEL: &str = "security.selinux";
-/// Longest label.
+/// The maximum length of a label.
 const MAX_LABEL: usize = 4096;
-/// Directories below one another.
+/// The maximum depth of directories.
 const MAX_DEPTH: usize = 512;
 
-/// Gives the directory `new`, and all that is in it, the label of `old`, or of the directory above if there is none. Without
-/// labels, or where they are right, nothing is done.
+/// Gives the directory `new` and everything in it the label of `old`, or of the nearest existing parent. Does nothing if there are
+/// no labels or they are right.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn label(new_root: &RootDir, new: &Path, old_root: &RootDir, old: &Path) -> Result<(), Error> {
     let (new, old) = (new_root.path(new), old_root.path(old));
     let wanted = old.ancestors().take(3).find_map(|path| of(path).ok().flatten());
@@ -32,7 +32,7 @@ pub(super) fn label(new_root: &RootDir, new: &Path, old_root: &RootDir, old: &Pa
             _ => Ok(()),
         }
     };
-    set().map_err(Error::io("label", new.clone()))
+    set().map_err(Error::io("set the SELinux label of", new.clone()))
 }
 
 fn of(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! What the drivers keep where. What isn't there, or can't be read any more, is none: the caller says what that means.
+//! The drivers' file layouts. Missing and unreadable files are `None`; the caller decides what that means.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::store::{MAX_DOCUMENT, Store};
 use super::tar_split;
 use crate::error::Error;
 
-/// Longest name of a link, and longest list of them.
+/// The maximum length of a link's name, and of a list of them.
 pub(super) const MAX_LINK: u64 = 64;
 pub(super) const MAX_LOWER: u64 = 1 << 16;
 
@@ -24,12 +24,12 @@ impl Store<'_> {
         .into()
     }
 
-    /// Where the headers of the archive are that it was unpacked from.
+    /// The headers of the archive from which a layer was unpacked.
     pub(super) fn archive_of(&self, id: &str) -> PathBuf {
         format!("{}-layers/{id}.tar-split.gz", self.driver()).into()
     }
 
-    /// The outer error is the system's, if it isn't the file; the inner one says what is wrong with the file.
+    /// The outer error is an I/O error elsewhere; the inner one means that this file is damaged.
     pub(super) fn read_archive(
         &self,
         id: &str,
@@ -44,7 +44,7 @@ impl Store<'_> {
         let mut failed = None;
         let read = tar_split::read(file, &mut |entry| {
             take(entry).map_err(|error| {
-                // Of the layer, not of this file.
+                // The error is about the layer, not about this file.
                 failed = Some(error);
                 io::ErrorKind::Other.into()
             })
@@ -55,7 +55,7 @@ impl Store<'_> {
         }
     }
 
-    /// One of an image's documents; none if it can't be read.
+    /// A document of an image; `None` if it cannot be read.
     pub(super) fn document(&self, image: &str, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.document_path(image, name);
         match self.root.read(&path, MAX_DOCUMENT) {
@@ -65,7 +65,7 @@ impl Store<'_> {
         }
     }
 
-    /// Where a document is: a name that isn't a plain word stands there in base64.
+    /// The path of a document: unless its name is a plain word, the file name is in base64.
     pub(super) fn document_path(&self, image: &str, name: &str) -> PathBuf {
         let plain = |byte: u8| byte == b'.' || byte.is_ascii_digit() || byte.is_ascii_lowercase();
         let directory = format!("{}-images/{image}", self.driver());
@@ -76,7 +76,7 @@ impl Store<'_> {
         }
     }
 
-    /// A small text of the driver's; none if it can't be read.
+    /// A small text file of the driver; `None` if it cannot be read.
     pub(super) fn small(&self, path: &str, max: u64) -> Result<Option<String>, Error> {
         match self.root.read_text(path, max) {
             Ok(text) => Ok(Some(text)),
@@ -93,7 +93,7 @@ impl Store<'_> {
         }
     }
 
-    /// The names of a layer and those below it, as a layer above has them in its file lower; none if they can't be read.
+    /// The links of a layer and those below it, as the file `lower` of a layer above has them; `None` if they cannot be read.
     pub(super) fn lower_above(&self, id: &str) -> Result<Option<String>, Error> {
         let Some(link) = self.small(&format!("overlay/{id}/link"), MAX_LINK)? else { return Ok(None) };
         Ok(Some(match self.small(&format!("overlay/{id}/lower"), MAX_LOWER)? {
@@ -102,7 +102,7 @@ impl Store<'_> {
         }))
     }
 
-    /// What is at a path, links not followed; none if there is nothing.
+    /// The type of the file at a path, without following links; `None` if there is none.
     pub(super) fn kind(&self, path: &Path) -> Result<Option<FileType>, Error> {
         match statat(self.root, path, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from) {
             Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
@@ -111,7 +111,7 @@ impl Store<'_> {
         }
     }
 
-    /// Whether a layer's files aren't kept as they are: as objects of composefs, or in a storage of layers.
+    /// Whether a layer's files are not plain files in its directory: composefs objects, or an additional layer store.
     pub(super) fn is_of_another_form(&self, id: &str) -> Result<bool, Error> {
         for name in ["composefs-data", "additionallayer"] {
             if self.kind(format!("{}/{id}/{name}", self.driver()).as_ref())?.is_some() {
@@ -122,7 +122,7 @@ impl Store<'_> {
     }
 }
 
-/// As the storage tools write names.
+/// Standard base64, as podman uses it in file names.
 pub(super) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -1,9 +1,9 @@
-//! Images in a containers-storage: read from its own index under its own lock, checked, and mended, without its own tools.
+//! Images in a containers-storage: reading its index under its locks, checking images, and replacing damaged parts, without podman.
 //!
-//! - `store`, `records`: what the indexes say; `inventory`: the same for lists
-//! - `damage`: what is wrong with an image, found by way of `layout`, `tar_split`, `contents`, `inherited`
-//! - `replace`: a damaged part is replaced by a good one, by way of `documents`, `links`, `writer`; `temporary`: where the good one
-//!   is fetched to
+//! - `store`, `records`: the indexes; `inventory`: a snapshot for lists
+//! - `damage`: checking images, with `layout`, `tar_split`, `contents`, `inherited`
+//! - `replace`: replacing damaged parts, with `documents`, `links`, `writer`; `temporary`: the storage to which the replacement is
+//!   fetched
 
 mod contents;
 mod damage;

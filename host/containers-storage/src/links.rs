@@ -1,5 +1,5 @@
-//! The names by which overlay's layers find those below: each layer has one in its file `link`, under which its files are found
-//! in the directory `l`, and the names of all layers below in its file `lower`.
+//! The links of the overlay driver: each layer has a name in its file `link`, which is a link in the directory `l` to its files, and
+//! the names of all layers below in its file `lower`.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use super::store::Store;
 use super::writer::Writer;
 use crate::error::Error;
 
-/// Where the names are.
+/// The directory of the links.
 const DIRECTORY: &str = "overlay/l";
 
-/// The names that a storage's layers have, wherever they are written down.
+/// The names of a storage's layers, from all places where they are written.
 pub(super) struct Links<'a> {
     storage: &'a Store<'a>,
-    /// What leads to a layer.
+    /// The links to each layer.
     leading: HashMap<String, Vec<String>>,
-    /// By which name the layers right above know it.
+    /// The name of each layer in the file `lower` of the layers above.
     above: HashMap<String, String>,
 }
 
@@ -45,8 +45,7 @@ impl<'a> Links<'a> {
         Ok(Self { storage, leading, above })
     }
 
-    /// The name of a layer: the one that it has, as far as that can still be read somewhere, else the one that it has as `new`
-    /// in another storage.
+    /// The name of a layer: its own if it can still be read somewhere, or else that of the layer `new` in another storage.
     pub(super) fn name_of(&self, id: &str, other: &Store<'_>, new: &str) -> Result<String, Error> {
         let written = |store: &Store<'_>, id: &str| {
             let link = store.small(&format!("overlay/{id}/link"), MAX_LINK)?.unwrap_or_default();
@@ -70,15 +69,14 @@ impl<'a> Links<'a> {
     }
 }
 
-/// How long the names are that the driver makes up.
+/// The length of names that the driver generates.
 const LENGTH: usize = 26;
 
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Writes down anew by which names the layers above these find what is below, where it isn't right any more: of the layers of
-/// other images, too.
+/// Corrects the file `lower` of all layers above these, including those of other images.
 pub(super) fn write_above(
     writer: &Writer<'_>,
     layers: &HashMap<String, Layer>,
@@ -90,7 +88,7 @@ pub(super) fn write_above(
         let Some(expected) = storage.lower_above(&parent)? else { continue };
         for id in layers.values().filter(|layer| layer.parent() == Some(&parent)).map(|layer| &layer.id) {
             let path = format!("overlay/{id}/lower");
-            // Where a layer of theirs is gone there is nothing to be written.
+            // A layer without this file is damaged, and its own repair writes the file.
             let there = storage.small(&path, MAX_LOWER)?;
             if !ids.contains(id) && there.is_some_and(|there| there != expected) {
                 writer.write(path.as_ref(), expected.as_bytes(), 0o644)?;
@@ -101,7 +99,7 @@ pub(super) fn write_above(
     Ok(())
 }
 
-/// Sees to it that a layer has this name, and that it finds those below by theirs; what is right already isn't touched.
+/// Writes the name of a layer and the names of those below, unless they are right already.
 pub(super) fn write(writer: &Writer<'_>, id: &str, name: &str, lower: &str) -> Result<(), Error> {
     let storage = writer.store;
     let link = format!("overlay/{id}/link");

@@ -1,4 +1,4 @@
-//! Paths within a layer, and what is there.
+//! Paths within a layer.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,13 +9,13 @@ use bootc_image_os::root::RootDir;
 use rustix::fs::{AtFlags, Stat, statat};
 use rustix::io::Errno;
 
-/// What is there, links not followed.
+/// The metadata of a file, without following links; `None` if it is missing or damaged.
 pub(super) fn look(directory: &RootDir, name: &[u8]) -> io::Result<Option<Stat>> {
     let found = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW);
     if_there(found.map_err(io::Error::from))
 }
 
-/// None if it isn't there, or the file system can't read it any more.
+/// `None` if it is missing, or the file system cannot read it any more.
 pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -24,7 +24,7 @@ pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Whether an error says that what is read isn't as it should be, not that it can't be read now.
+/// Whether an error means that the data is damaged, as opposed to a temporary failure.
 pub(super) fn is_damage(error: &io::Error) -> bool {
     const SIGNS: [Errno; 8] = [
         Errno::NOENT,
@@ -44,7 +44,7 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
         )
 }
 
-/// The path as it is within the layer; none for the layer itself, and for what would be outside.
+/// The normalised path within the layer; `None` for the layer itself and for paths outside.
 pub(super) fn clean(name: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in name.split(|&byte| byte == b'/') {

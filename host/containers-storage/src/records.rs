@@ -1,4 +1,4 @@
-//! Entries of a storage's indexes, as far as they matter here.
+//! The fields of a storage's indexes that are used here.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use bootc_image_model::digest::Digest;
 use bootc_image_model::reference::Reference;
 use serde::Deserialize;
 
-/// One image of a store.
+/// An image in a store.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Image {
     /// Digest of its configuration, without `sha256:`.
     pub id: String,
-    /// Digest of its manifest, if the store knows it.
+    /// Digest of its manifest, if the store has it.
     #[serde(default, deserialize_with = "digest_or_none")]
     pub digest: Option<Digest>,
-    /// Its names, in the store's order; also forms with `@digest`.
+    /// Its names in the store's order, including those with `@DIGEST`.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub names: Vec<String>,
-    /// Its topmost layer, none for an image without layers.
+    /// Its topmost layer; `None` for an image without layers.
     #[serde(default)]
     pub(super) layer: Option<String>,
     /// The names of its documents in the store.
@@ -26,10 +26,10 @@ pub struct Image {
     /// Their digests.
     #[serde(default, rename = "big-data-digests", deserialize_with = "null_is_empty")]
     pub(super) documents: BTreeMap<String, String>,
-    /// Their sizes in bytes; a negative one isn't known.
+    /// Their sizes in bytes; negative if unknown.
     #[serde(default, rename = "big-data-sizes", deserialize_with = "null_is_empty")]
     pub(super) document_sizes: BTreeMap<String, i64>,
-    /// When it was made: RFC 3339.
+    /// When it was created: RFC 3339.
     #[serde(default)]
     pub(super) created: Option<String>,
 }
@@ -45,20 +45,20 @@ fn digest_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<O
 }
 
 impl Image {
-    /// The names that are rows of a listing: a form with `@digest` counts only if the image has no tag (D10.2).
+    /// The names that are rows of a list: those with `@DIGEST` only if no name has a tag, as in `podman image list`.
     pub fn listed_names(&self) -> impl Iterator<Item = &str> {
         let tagged = self.names.iter().any(|name| !name.contains('@'));
         self.names.iter().map(String::as_str).filter(move |name| !tagged || !name.contains('@'))
     }
 
-    /// Its names that mean this one, however they are written.
+    /// Its names that are equal to this one, in any spelling.
     pub fn names_meaning(&self, name: &Reference) -> impl Iterator<Item = &String> {
         self.names.iter().filter(move |stored| {
             Reference::parse_local(stored).is_ok_and(|stored| stored.means_the_same(name))
         })
     }
 
-    /// An image with these names and nothing else.
+    /// An image with only these names.
     #[cfg(any(test, feature = "doubles"))]
     pub fn named_in_tests(names: &[&str]) -> Self {
         Self {
@@ -80,12 +80,12 @@ impl Image {
         self
     }
 
-    /// Whether this manifest, or an index that names it, is what the image came from.
+    /// Whether the image was pulled by this digest, of its manifest or of an index.
     pub fn is_of(&self, manifest: &Digest) -> bool {
         self.digest.as_ref() == Some(manifest) || self.is_of_document(manifest)
     }
 
-    /// Its manifests, by what the index says: its own before an index that it is in.
+    /// The digests of its manifest, and then of the OCI indexes that it was pulled from, as recorded in the storage's index.
     pub fn manifests(&self) -> Vec<Digest> {
         let own = self.documents.get("manifest").map(String::as_str);
         let others = self.document_names.iter().filter_map(|name| name.strip_prefix("manifest-"));
@@ -100,7 +100,7 @@ impl Image {
         manifests
     }
 
-    /// Whether it has a document with this digest, by what the index says.
+    /// Whether the storage's index lists a document with this digest.
     pub fn has_document(&self, digest: &Digest) -> bool {
         self.documents.values().any(|of| of == digest.as_str())
     }
@@ -111,26 +111,26 @@ impl Image {
     }
 }
 
-/// A layer, as far as it matters here.
+/// A layer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Layer {
     pub(super) id: String,
     #[serde(default)]
     pub(super) parent: Option<String>,
-    /// Of the archive that it was unpacked from, not compressed.
+    /// Digest of the uncompressed archive from which it was unpacked.
     #[serde(default, rename = "diff-digest", deserialize_with = "digest_or_none")]
     pub(super) diff_id: Option<Digest>,
-    /// Of the table of contents by which it was fetched in parts; what it was unpacked from isn't known then.
+    /// Digest of the table of contents, if the layer was pulled partially. There is no archive digest then.
     #[serde(default, rename = "toc-digest", deserialize_with = "digest_or_none")]
     pub(super) toc: Option<Digest>,
-    /// In bytes; a negative one isn't known.
+    /// In bytes; negative if unknown.
     #[serde(default, rename = "diff-size")]
     pub(super) diff_size: i64,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(super) flags: BTreeMap<String, serde_json::Value>,
 }
 
-/// A container, as far as it matters here.
+/// A container.
 #[derive(Debug, Deserialize)]
 pub(super) struct Container {
     pub(super) id: String,
@@ -141,7 +141,7 @@ pub(super) struct Container {
 }
 
 impl Layer {
-    /// Whether it was unpacked from this, as far as that is known.
+    /// Whether it was unpacked from this archive; true if that is unknown because the layer was pulled partially.
     pub(super) fn is(&self, diff_id: &Digest) -> bool {
         self.diff_id.as_ref().map_or(self.toc.is_some(), |own| own == diff_id)
     }
@@ -151,7 +151,7 @@ impl Layer {
         self.parent.as_deref().filter(|parent| !parent.is_empty())
     }
 
-    /// Whether somebody was stopped while unpacking it.
+    /// Whether it was not unpacked completely.
     pub(super) fn is_incomplete(&self) -> bool {
         self.flags.get("incomplete").is_some_and(|flag| *flag != serde_json::Value::Bool(false))
     }

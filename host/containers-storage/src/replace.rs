@@ -1,8 +1,8 @@
-//! Putting the layers and documents of an image that was fetched anew in the place of those that a storage has.
+//! Replaces the layers and documents of an image in a storage by those of the same image that was fetched again.
 //!
-//! The storage's own tools never do that: what its index lists they take for granted. Each layer's files change place with the
-//! new ones by one rename, so that a mount that is there keeps what was mounted, and the next mount gets the new
-//! ones. The indexes follow last: if this ends halfway, nothing is worse than before.
+//! podman never does that, because it assumes that what the index lists is complete. A single rename exchanges each layer's files with
+//! the new ones, so that existing mounts keep the old files and later ones get the new files. The indexes are written last, so that an
+//! interruption leaves nothing worse than before.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -23,27 +23,27 @@ use super::writer::{Record, Writer, sync, text};
 use super::{Checker, Image, Store, documents};
 use crate::error::Error;
 
-/// What is replaced of an image.
+/// Which parts of an image are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// What is damaged.
+    /// Damaged parts.
     Damaged,
-    /// Everything.
+    /// All parts.
     All,
 }
 
-/// Who may be waiting, and for how long we wait.
+/// How long to wait for locks, and the reporter of the wait.
 pub struct Waiting<'a> {
     pub limit: Duration,
     pub talk: &'a dyn Talk,
 }
 
-/// Replaces the layers of an image in `storage`, and its documents if the image is listed there, by those of the image of
-/// `temporary` with this id. Layers that `storage` doesn't have are added. `more` has documents that may be missing and that the new image
-/// doesn't have. Returns how many layers were replaced or added.
+/// Replaces the layers of an image in `storage`, and its documents if the image is listed there, by those of the image with this id
+/// in `temporary`. Adds layers that `storage` lacks. `more` has documents that the new image may lack. Returns the number of layers
+/// that were replaced or added.
 ///
 /// # Errors
-/// [`Error::OtherImage`]; [`OsError::Verification`] if the new image isn't whole itself; [`OsError::Locked`]; the system's.
+/// [`Error::OtherImage`]; [`OsError::Verification`] if the new image itself is damaged; [`OsError::Locked`]; any I/O error.
 pub fn replace(
     storage: &Store<'_>,
     temporary: &TemporaryStore,
@@ -56,7 +56,7 @@ pub fn replace(
     let fresh_images = fresh.images(waiting.limit, waiting.talk)?;
     let image = whole(&fresh, &fresh_images, id)?;
     let new = NewImage::read(&fresh, image)?;
-    // It must be on disk before it counts.
+    // It must be on disk before the index refers to it.
     sync(temporary.root())?;
     let writer = Writer::lock(storage, waiting.limit, waiting.talk)?;
     children::check_not_asked_to_end()?;
@@ -81,14 +81,14 @@ pub fn replace(
     Ok(replaced)
 }
 
-/// The image of a storage with this id, if it is whole.
+/// The image with this id, if it is undamaged.
 fn whole<'a>(fresh: &Store<'_>, images: &'a [Image], id: &str) -> Result<&'a Image, Error> {
-    let unlike = |why: String| OsError::Verification { what: "what was fetched".to_owned(), why };
+    let unlike = |why: String| OsError::Verification { what: "the fetched image".to_owned(), why };
     let Some(image) = images.iter().find(|image| image.id == id) else {
         return Err(Error::OtherImage { id: id.to_owned() });
     };
     match Checker::new(fresh, &[])?.image(image)? {
-        // Of a file system that doesn't keep owners or modes nothing better is to be had.
+        // A file system that does not keep owners or modes cannot have a better copy.
         Some(damage) if !damage.is_of_metadata() => Err(unlike(damage.to_string()).into()),
         _ => Ok(image),
     }
@@ -123,8 +123,7 @@ impl NewImage {
         Ok(Self { layers: ids.into_iter().zip(diff_ids).filter_map(layer).collect() })
     }
 
-    /// What the layers are called in a storage: as they are here, or, where the storage has an image of these very layers under
-    /// names of its own, as in that image.
+    /// The ids of the layers in a storage: the same as here, or, if the storage has the image with other layer ids, those.
     fn ids_in(&self, storage: &Store<'_>, record: Option<&Record>) -> Result<Vec<String>, Error> {
         let mut ids: Vec<String> = self.layers.iter().map(|layer| layer.id.clone()).collect();
         let known = storage.layers()?;
@@ -143,12 +142,12 @@ impl NewImage {
     }
 }
 
-/// One image's layers on their way.
+/// The replacement of an image's layers.
 struct Replacement<'a> {
     writer: &'a Writer<'a>,
     fresh: &'a Store<'a>,
     new: &'a NewImage,
-    /// What the layers are called where they go, the lowest first.
+    /// The ids of the layers in the target storage, the lowest first.
     ids: &'a [String],
 }
 
@@ -175,7 +174,7 @@ impl Replacement<'_> {
                 going.insert(number);
             }
         }
-        // Its own tools find what is below a layer by a name that must stay: others have it written down.
+        // A layer's link name must stay the same, because the layers above refer to it.
         let links =
             if storage.driver() == "overlay" { Some(Links::read(self.writer, &known)?) } else { None };
         let mut names = Vec::new();
@@ -186,7 +185,7 @@ impl Replacement<'_> {
                 names.push(format!("l/{}", links.name_of(id, self.fresh, &new.id)?));
             }
         }
-        temporary.will_have(&names)?;
+        temporary.record_names(&names)?;
         let mut lower = String::new();
         for (number, (id, new)) in self.ids.iter().zip(&self.new.layers).enumerate() {
             let link = links.as_ref().map(|links| links.name_of(id, self.fresh, &new.id)).transpose()?;
@@ -208,8 +207,8 @@ impl Replacement<'_> {
         Ok(going.len())
     }
 
-    /// The tools read any layer with the same contents. Those of other images that are damaged aren't theirs to read any more,
-    /// until they are replaced as well. False if there are none.
+    /// podman reads any layer with the same contents. So remove the digests of damaged layers of other images from the index, until
+    /// those are repaired as well. False if there are none.
     fn hide(&self, checker: &mut Checker<'_>, records: &mut [Record]) -> Result<bool, Error> {
         let mut hidden = false;
         for record in records {
@@ -229,7 +228,7 @@ impl Replacement<'_> {
         Ok(hidden)
     }
 
-    /// Puts the files of a layer in their place, and what is kept of its archive.
+    /// Replaces the files of a layer and its archive headers.
     fn contents(&self, id: &str, new: &str) -> Result<(), Error> {
         let storage = self.writer.store;
         let (from, to) = (self.fresh.directory_of(new), storage.directory_of(id));
@@ -260,7 +259,7 @@ impl Replacement<'_> {
         Ok(())
     }
 
-    /// Corrects what the index says of the layers, and adds those that it doesn't list; false if there was nothing to do.
+    /// Corrects the records of the layers, and adds missing ones; false if there was nothing to do.
     fn records(&self, records: &mut Vec<Record>) -> bool {
         let mut changed = false;
         for (number, (id, new)) in self.ids.iter().zip(&self.new.layers).enumerate() {
@@ -281,7 +280,7 @@ impl Replacement<'_> {
             for key in ["diff-digest", "diff-size", "toc-digest", "big-data-names"] {
                 match new.record.get(key) {
                     Some(value) => record.insert(key.to_owned(), value.clone()),
-                    // What it was unpacked from isn't known of what was fetched in parts.
+                    // A partially pulled layer has no archive digest; keep the recorded one.
                     None if key == "diff-digest" => None,
                     None => record.remove(key),
                 };
@@ -312,7 +311,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
     const WAITING: Waiting<'static> = Waiting { limit: LIMIT, talk: &Silent };
 
-    /// The same image, as it was fetched anew: with links of its own.
+    /// The same image as if it were fetched again, with other link names.
     fn fetched(sample: &Sample) -> TemporaryStore {
         let fresh = Sample::new(sample.driver);
         if sample.driver == "overlay" {
@@ -355,7 +354,7 @@ mod tests {
             Command::new("find").arg(sample.scratch.path()).args(["-mindepth", "2"]).output().unwrap();
         let text = String::from_utf8(found.stdout).unwrap();
         let files = text.lines().map(std::path::PathBuf::from);
-        // The indexes and locks are the storage's; what is in one of its directories is nobody's.
+        // The storage needs its indexes and locks; everything inside its directories may be missing.
         let is_index = |path: &Path| path.extension().is_some_and(|end| end == "json" || end == "lock");
         files.filter(|path| !is_index(path)).collect()
     }

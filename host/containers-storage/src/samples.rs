@@ -1,4 +1,4 @@
-//! Storages for unit tests, as the storage tools write them.
+//! Storages for unit tests, as podman writes them.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 
 use super::layout::base64;
 
-/// A file of a layer: its path, and what it is.
+/// A file of a layer: its path and contents.
 pub(super) type File = (&'static str, What);
 
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub(super) enum What {
     Link(&'static str),
     HardLink(&'static str),
     Directory,
-    /// Of a file below with this name.
+    /// Of the file with this name in the layer below.
     Whiteout,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Sample {
     pub(super) layers: Vec<String>,
 }
 
-/// Two layers, of which the second one takes something away.
+/// Two layers, of which the second one removes a file.
 pub(super) const FILES: [&[File]; 2] = [
     &[
         ("usr/", What::Directory),
@@ -50,7 +50,7 @@ pub(super) const FILES: [&[File]; 2] = [
 
 impl Sample {
     pub(super) fn new(driver: &'static str) -> Self {
-        // In memory there is nothing to be synced.
+        // A file system in memory makes syncs fast.
         let scratch = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let root = scratch.path();
         let make = |path: &str| fs::create_dir_all(root.join(path)).unwrap();
@@ -165,7 +165,7 @@ fn unpack(files: &[File], directory: &Path, driver: &str) {
                 mode(0o755);
             }
             What::Whiteout if driver == "vfs" => fs::remove_file(&at).unwrap(),
-            // As a mount program of the driver keeps it: a device needs more than a test may.
+            // As a mount program of the driver stores it: creating a device would need privileges.
             What::Whiteout => {
                 fs::write(
                     at.with_file_name(format!(".wh.{}", at.file_name().unwrap().to_str().unwrap())),
@@ -177,7 +177,7 @@ fn unpack(files: &[File], directory: &Path, driver: &str) {
     }
 }
 
-/// The archive of these files, and what is kept of it.
+/// The archive of these files, and its tar-split file.
 fn archived(files: &[File]) -> (Vec<u8>, Vec<u8>) {
     let (mut archive, mut lines, mut between) = (Vec::new(), String::new(), Vec::new());
     for (path, what) in files {

@@ -1,4 +1,4 @@
-//! A storage and its images, read from its own index under its own lock.
+//! Reading a storage's images from its index, under its lock.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -21,11 +21,11 @@ use crate::error::Error;
 use crate::inventory::Inventory;
 use crate::records::{Container, Image, Layer};
 
-/// Largest configuration or manifest.
+/// The maximum size of a configuration or manifest.
 pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
-/// Largest index: some 100,000 images.
+/// The maximum size of an index: some 100,000 images.
 pub(crate) const MAX_INDEX: u64 = 256 << 20;
-/// Drivers whose index is read, in the order in which podman prefers them.
+/// The supported drivers, in podman's order of preference.
 const DRIVERS: [&str; 2] = ["overlay", "vfs"];
 
 /// A containers-storage, open for reading.
@@ -44,10 +44,10 @@ pub struct Images<'a> {
 }
 
 impl<'a> Store<'a> {
-    /// Finds out what driver the store in `root` has. A store in which nothing has been kept yet has none.
+    /// Detects the driver of the store in `root`. A store that has never been used has none.
     ///
     /// # Errors
-    /// The system's; [`Error::UnknownDriver`] if it is one that isn't read here; [`Error::SeveralDrivers`].
+    /// Any I/O error; [`Error::UnknownDriver`] if it is not supported; [`Error::SeveralDrivers`].
     pub fn open(root: &'a RootDir) -> Result<Self, Error> {
         match drivers(root)?.as_slice() {
             [] => Ok(Self { root, driver: None }),
@@ -56,26 +56,25 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// The store in `root`, as podman reads it when its configuration names this driver: what another driver has left beside
-    /// isn't looked at.
+    /// The store in `root` with this driver, as if podman's configuration named it. Files of other drivers are ignored.
     ///
     /// # Errors
-    /// [`Error::UnknownDriver`] if it is one that isn't read here.
+    /// [`Error::UnknownDriver`] if it is not supported.
     pub fn with_driver(root: &'a RootDir, driver: &str) -> Result<Self, Error> {
         let known = DRIVERS.into_iter().find(|known| *known == driver);
         let unknown = || Error::UnknownDriver { path: root.path("."), driver: driver.to_owned() };
         Ok(Self { root, driver: Some(known.ok_or_else(unknown)?) })
     }
 
-    /// The store's driver; overlay for a store in which nothing has been kept yet, as podman would choose.
+    /// The store's driver; for a store that has never been used it is overlay, podman's default.
     pub fn driver(&self) -> &'static str {
         self.driver.unwrap_or(DRIVERS[0])
     }
 
-    /// Every image, in the store's order, as of one moment.
+    /// A consistent snapshot of all images, in the store's order.
     ///
     /// # Errors
-    /// The system's; [`OsError::Locked`]; [`OsError::Corrupt`].
+    /// Any I/O error; [`OsError::Locked`]; [`OsError::Corrupt`].
     pub fn images(&self, lock_limit: Duration, talk: &dyn Talk) -> Result<Images<'_>, Error> {
         let Some(driver) = self.driver else {
             return Ok(Images { store: self, images: Vec::new(), _lock: None });
@@ -85,7 +84,7 @@ impl<'a> Store<'a> {
         Ok(Images { store: self, images, _lock: lock })
     }
 
-    /// An index of the store; one that isn't there, or is empty, has nothing in it: podman hasn't written any yet.
+    /// The entries of an index. podman creates it late, so a missing or empty file has no entries.
     pub(crate) fn index<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Error> {
         let contents = match self.root.read(name, MAX_INDEX) {
             Ok(contents) => contents,
@@ -98,16 +97,16 @@ impl<'a> Store<'a> {
         serde_json::from_slice(&contents).map_err(|error| OsError::Corrupt {
             path: self.root.path(name),
             why: error.to_string(),
-            hint: "let podman look at that storage: bootc-image cmd list for bootc's, podman image list for its own",
+            hint: "check that storage with podman: bootc-image cmd list for bootc's storage, podman image list for podman's",
         }).map_err(Error::from)
     }
 
-    /// The images that the index lists, also while another process changes it.
+    /// The images in the index, without taking the lock.
     pub(crate) fn listed(&self) -> Result<Vec<Image>, Error> {
         self.index(&format!("{}-images/images.json", self.driver()))
     }
 
-    /// The store's lock, shared; none if the store has no lock file, as in an image of a read-only store.
+    /// Takes the store's lock, shared; `None` if the store has no lock file, such as a read-only store in an image.
     fn lock(&self, name: &str, limit: Duration, talk: &dyn Talk) -> Result<Option<File>, Error> {
         match self.root.open_file(name) {
             Ok(file) => {
@@ -119,7 +118,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Images that containers were made from, by id, each with one of them in words.
+    /// The ids of images that containers use, each with one of the containers in words.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -129,7 +128,7 @@ impl<'a> Store<'a> {
         Ok(found.map(|container| (container.image, words(&container.id))).collect())
     }
 
-    /// The containers that builds work in while they run, by id: buildah names them so.
+    /// The ids of working containers of running builds, by the names that buildah gives them.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -152,7 +151,7 @@ impl<'a> Store<'a> {
         Ok(containers)
     }
 
-    /// Layers that aren't in this store, and that something in it stands on: another store's, which it sees as well.
+    /// Layers of additional stores that images or layers of this store use.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -164,7 +163,7 @@ impl<'a> Store<'a> {
         Ok(named.filter(|id| !id.is_empty() && !own.contains_key(id)).collect())
     }
 
-    /// Layers come and go by one rename of their index, so no lock is needed to see them as of one moment.
+    /// A consistent snapshot of the layers. It needs no lock, because podman replaces the index by a rename.
     pub(crate) fn layers(&self) -> Result<HashMap<String, Layer>, Error> {
         let mut layers = HashMap::new();
         for index in ["layers.json", "volatile-layers.json"] {
@@ -174,9 +173,9 @@ impl<'a> Store<'a> {
         Ok(layers)
     }
 
-    /// The manifests that an image stands for, if it is a manifest list.
+    /// The manifests of a manifest list; none for other images.
     pub(crate) fn instances(&self, image: &Image) -> Vec<Digest> {
-        // A list has no layers of its own.
+        // A manifest list has no layers.
         if image.layer.as_ref().is_some_and(|layer| !layer.is_empty()) {
             return Vec::new();
         }
@@ -185,10 +184,10 @@ impl<'a> Store<'a> {
         oci::instances(&text)
     }
 
-    /// An image's configuration, if it is what the image's id says.
+    /// An image's configuration, if its digest is the image's id.
     pub(crate) fn configuration(&self, image: &Image) -> Option<Vec<u8>> {
         let directory = format!("{}-images/{}", self.driver(), image.id);
-        // Documents are named by a digest in base64; the configuration is the one that the image is named by.
+        // The configuration is the document whose digest is the image's id.
         let documents = self.root.entries(&directory).ok()?;
         documents.into_iter().find_map(|entry| {
             let text = self.root.read(Path::new(&directory).join(entry.name), MAX_DOCUMENT).ok()?;
@@ -197,54 +196,54 @@ impl<'a> Store<'a> {
     }
 }
 
-/// The drivers that have kept images in a store.
+/// The drivers that have stored images in a store.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn drivers(root: &RootDir) -> Result<Vec<String>, Error> {
     let entries = root.entries(".").map_err(root.error("read", "."))?;
     let names = entries.iter().filter_map(|entry| entry.name.to_str()?.strip_suffix("-images"));
     let mut drivers: Vec<String> = names.map(str::to_owned).collect();
     if drivers.len() > 1 {
-        // What has no index has never been used.
+        // A driver without an index has never been used.
         drivers.retain(|driver| root.exists(format!("{driver}-images/images.json")).unwrap_or(true));
     }
     Ok(drivers)
 }
 
-/// The image with this name, written just so.
+/// The image with this name, in the same spelling.
 pub fn named<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
     let name = name.to_string();
     images.iter().find(|image| image.names.contains(&name))
 }
 
-/// The image with this name, however it is written there: podman keeps capital letters.
+/// The image with this name, in any spelling: podman keeps capital letters.
 pub fn meant<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
     named(images, name).or_else(|| images.iter().find(|image| image.names_meaning(name).next().is_some()))
 }
 
 impl Images<'_> {
-    /// The first thing that is wrong with an image; none if it is whole. What is in the files of its layers isn't read.
-    /// `others` are storages that this one sees beside itself.
+    /// The first damage of an image; `None` if it is undamaged. The contents of its files are not read. `others` are the store's
+    /// additional stores.
     ///
     /// # Errors
-    /// The system's, if that can't be found out.
+    /// Any I/O error that does not mean damage.
     pub fn damage(&self, image: &Image, others: &[Store<'_>]) -> Result<Option<Damage>, Error> {
         Checker::new(self.store, others)?.image(image)
     }
 
-    /// What the layers of an image are, the lowest first, as its configuration names them; none if that can't be read.
+    /// The digests of an image's layers from its configuration, the lowest first; none if it cannot be read.
     pub fn diff_ids(&self, image: &Image) -> Vec<Digest> {
         let configuration = self.store.configuration(image).unwrap_or_default();
         oci::diff_ids(&configuration).unwrap_or_default()
     }
 
-    /// The store that they are in.
+    /// The store that has them.
     pub fn store(&self) -> &Store<'_> {
         self.store
     }
 
-    /// How large an image's layers are, in bytes, not compressed.
+    /// The uncompressed size of an image's layers, in bytes.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -252,12 +251,12 @@ impl Images<'_> {
         Ok(size_of_layers(image, &self.store.layers()?))
     }
 
-    /// The manifests that an image stands for, if it is a manifest list; what can't be read stands for none.
+    /// The manifests of a manifest list; none for other images, and if it cannot be read.
     pub fn instances(&self, image: &Image) -> Vec<Digest> {
         self.store.instances(image)
     }
 
-    /// Which of these images have one of these layers, by id.
+    /// The ids of the images that have one of these layers.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -267,8 +266,7 @@ impl Images<'_> {
         Ok(found.map(|image| image.id.clone()).collect())
     }
 
-    /// The layers that an image has and nothing else in the storage, from the topmost down: they are in no other image, and
-    /// nothing else stands on them.
+    /// The layers that only this image uses, from the topmost down: no other image and no other layer uses them.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -294,7 +292,7 @@ impl Images<'_> {
         Ok(own)
     }
 
-    /// The images without the lock, and what else is to be known of them.
+    /// Releases the lock and keeps a snapshot of the images.
     ///
     /// # Errors
     /// As [`Store::images`].
@@ -309,29 +307,29 @@ impl Images<'_> {
     }
 }
 
-/// A layer that one image alone has.
+/// A layer that only one image uses.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OwnLayer {
     pub id: String,
-    /// Where its files are in the storage.
+    /// The directory of its files in the storage.
     pub directory: String,
 }
 
-/// The layers that an image is made of, from the topmost down.
+/// The layers of an image, from the topmost down.
 pub(crate) fn chain<'a>(
     image: &'a Image,
     layers: &'a HashMap<String, Layer>,
 ) -> impl Iterator<Item = &'a String> {
     let chain = std::iter::successors(image.layer.as_ref(), |id| layers.get(*id)?.parent.as_ref());
-    // No chain has more links than there are layers.
+    // A damaged index may have a cycle.
     chain.take(layers.len())
 }
 
-/// The size of all layers that an image is made of.
+/// The size of all layers of an image.
 pub(crate) fn size_of_layers(image: &Image, layers: &HashMap<String, Layer>) -> u64 {
     let layers = chain(image, layers).filter_map(|id| layers.get(id));
     let sizes = layers.filter_map(|layer| u64::try_from(layer.diff_size).ok());
-    // An index may say anything.
+    // A damaged index may have any number.
     sizes.fold(0, u64::saturating_add)
 }
 

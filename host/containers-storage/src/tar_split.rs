@@ -1,6 +1,6 @@
-//! What containers-storage keeps of the archive that a layer was unpacked from: everything but the contents of its files, so
-//! that the archive can be put together again. It is gzip of JSON lines, in the form of the library tar-split: raw bytes of
-//! the archive (type 1 is a file, type 2 a segment), and the name and size of each file in their order.
+//! Parses the tar-split files of containers-storage. Such a file has everything of a layer's archive except the contents of its files,
+//! so that the archive can be reassembled: gzip-compressed JSON lines, of which type 1 is a file's name and size, and type 2 a segment
+//! of raw bytes of the archive.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -8,29 +8,29 @@ use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Blocks of an archive.
+/// The block size of an archive.
 const BLOCK: usize = 512;
-/// Longest line: a segment of the archive's padding has 1 MiB at most, and so have extended headers.
+/// The maximum length of a line: segments of padding and extended headers have at most 1 MiB.
 const MAX_LINE: u64 = 8 << 20;
-/// How much is kept of what stands between two files. There is more only in front of files with very large extended headers.
+/// The maximum number of bytes between two files that are kept. Only very large extended headers need more.
 const MAX_BETWEEN: usize = 4 << 20;
 
 /// A file of the archive.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Its name, as it is written there.
+    /// Its name, as in the archive.
     pub(super) name: Vec<u8>,
-    /// How much follows its header.
+    /// The size of its contents.
     pub(super) size: u64,
-    /// Its header, none if it can't be read.
+    /// Its header; `None` if it cannot be parsed.
     pub(super) header: Option<Header>,
 }
 
-/// What a file is.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
-    /// A file of which not everything is written; how large it is isn't known.
+    /// A sparse file; its size in the archive is unknown.
     Sparse,
     HardLink,
     Symlink,
@@ -38,22 +38,22 @@ pub(super) enum Kind {
     Character,
     Block,
     Fifo,
-    /// Not a file at all: it is about those that follow.
+    /// A global header for the files that follow.
     Global,
 }
 
-/// What an archive says of a file beside its name.
+/// The metadata of a file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) mode: u32,
     pub(super) uid: u64,
     pub(super) gid: u64,
-    /// Where a link leads.
+    /// The target of a link.
     pub(super) link: Vec<u8>,
     /// Major and minor number of a device.
     pub(super) device: (u64, u64),
-    /// What a program may do beyond its caller, as the kernel keeps it.
+    /// The file capabilities, in the kernel's format.
     pub(super) capability: Option<Vec<u8>>,
 }
 
@@ -70,11 +70,10 @@ struct Line<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Reads everything and hands over each file. Returns how long the archive is, if that can be told: of a sparse file it isn't
-/// kept how much of it is there.
+/// Passes each file to `take`. Returns the length of the archive; `None` if it has a sparse file, whose length is not recorded.
 ///
 /// # Errors
-/// The system's; `InvalidData` and `UnexpectedEof` if it isn't whole; what `take` returns.
+/// Any I/O error; `InvalidData` and `UnexpectedEof` if it is damaged; the error of `take`.
 pub(super) fn read(
     compressed: impl Read,
     take: &mut dyn FnMut(&Entry) -> io::Result<()>,
@@ -107,7 +106,7 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// What stands between quotation marks. In base64 nothing needs an escape.
+/// The text between quotation marks. Base64 has no escapes.
 fn text(value: Option<&RawValue>) -> &[u8] {
     let text = value.map_or("", RawValue::get);
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().as_bytes()
@@ -118,13 +117,13 @@ fn name(line: &Line<'_>) -> io::Result<Vec<u8>> {
         (Some(name), _) => Ok(serde_json::from_str::<String>(name.get()).map_err(invalid)?.into_bytes()),
         (None, raw) => {
             let mut name = Vec::new();
-            decode(text(raw), &mut name).ok_or_else(|| invalid("it has a name that can't be read"))?;
+            decode(text(raw), &mut name).ok_or_else(|| invalid("it has a name that cannot be decoded"))?;
             Ok(name)
         }
     }
 }
 
-/// The bytes of the archive since the last file: the end of that file's last block, and the headers of the next one.
+/// The bytes of the archive between two files: the padding of the first, and the headers of the second.
 #[derive(Default)]
 struct Between {
     bytes: Vec<u8>,
@@ -140,14 +139,14 @@ impl Between {
         self.padding = (BLOCK - rest) % BLOCK;
     }
 
-    /// Returns how many bytes there were.
+    /// Returns the number of decoded bytes.
     fn add(&mut self, base64: &[u8]) -> io::Result<u64> {
         if self.bytes.len() + base64.len() > MAX_BETWEEN {
             self.is_cut = true;
             self.bytes.clear();
         }
         let before = self.bytes.len();
-        decode(base64, &mut self.bytes).ok_or_else(|| invalid("it has bytes that can't be read"))?;
+        decode(base64, &mut self.bytes).ok_or_else(|| invalid("it has data that cannot be decoded"))?;
         Ok((self.bytes.len() - before) as u64)
     }
 
@@ -156,7 +155,7 @@ impl Between {
     }
 }
 
-/// The header of the file that follows these bytes, which are extended headers and the header itself, its last block.
+/// Parses extended headers and the header that follows them, the last block.
 fn header(mut bytes: &[u8]) -> Option<Header> {
     let mut extended = Extended::default();
     loop {
@@ -198,7 +197,7 @@ impl Header {
     }
 }
 
-/// What extended headers say, which counts more.
+/// The fields of extended headers, which override those of the header.
 #[derive(Default)]
 struct Extended {
     link: Option<Vec<u8>>,
@@ -267,7 +266,7 @@ fn up_to_nul(bytes: &[u8]) -> &[u8] {
 fn number(field: &[u8]) -> Option<u64> {
     let (&first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
-        // A negative one stands for nothing that is looked at here.
+        // No field that is used here can be negative.
         let start = if first & 0x40 == 0 { u64::from(first & 0x3f) } else { return None };
         return rest.iter().try_fold(start, |number, &byte| Some(number.checked_mul(256)? | u64::from(byte)));
     }
@@ -275,7 +274,7 @@ fn number(field: &[u8]) -> Option<u64> {
     if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
 }
 
-/// Appends what base64 stands for; none if it isn't base64.
+/// Decodes base64 and appends the bytes; `None` if it is invalid.
 fn decode(text: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
     let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
     let digits = text.get(..text.len().checked_sub(padding)?)?;
@@ -295,7 +294,7 @@ fn decode(text: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// What a digit of base64 stands for; 64 for what is none.
+/// The value of a base64 digit; 64 for an invalid one.
 const DIGITS: [u8; 256] = {
     let mut table = [64_u8; 256];
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

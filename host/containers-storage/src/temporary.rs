@@ -1,5 +1,5 @@
-//! A storage of our own within another one, for a while: what is fetched into it can be put in the place of what is damaged
-//! there, by one rename, since both are on one file system.
+//! A temporary storage inside another one. It is on the same file system, so a single rename can exchange a damaged layer with a
+//! fetched one.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,11 +12,11 @@ use bootc_image_os::scratch::{self, Scratch};
 
 use crate::error::Error;
 
-/// The storage, and the names of the layers whose earlier contents are in it now.
+/// The storage's directory, and the file with the names of replaced layers.
 const STORE: &str = "store";
 const NAMES: &str = "names";
 
-/// The storage. It is removed when dropped, unless something that is mounted has its files.
+/// The temporary storage. It is removed when dropped, unless its files are mounted.
 #[derive(Debug)]
 pub struct TemporaryStore {
     scratch: Scratch,
@@ -24,10 +24,10 @@ pub struct TemporaryStore {
 }
 
 impl TemporaryStore {
-    /// Makes an empty one in `storage`.
+    /// Creates an empty one in `storage`.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn new(storage: &Path) -> Result<Self, Error> {
         let scratch = Scratch::in_directory(storage)?;
         let path = scratch.directory(STORE)?;
@@ -40,11 +40,11 @@ impl TemporaryStore {
         &self.root
     }
 
-    /// Writes down by which names layers are mounted whose contents are about to get here.
+    /// Records the names by which layers are mounted whose previous contents are about to be moved here.
     ///
     /// # Errors
-    /// The system's.
-    pub(super) fn will_have(&self, names: &[String]) -> Result<(), Error> {
+    /// Any I/O error.
+    pub(super) fn record_names(&self, names: &[String]) -> Result<(), Error> {
         let path = self.scratch.path().join(NAMES);
         let unfinished = path.with_extension("unfinished");
         let text = names.join("\n");
@@ -56,19 +56,19 @@ impl TemporaryStore {
 impl Drop for TemporaryStore {
     fn drop(&mut self) {
         if is_mounted(self.scratch.path()) {
-            tracing::info!(path = %self.scratch.path().display(), "earlier contents of layers are mounted, and stay for now");
+            tracing::info!(path = %self.scratch.path().display(), "the replaced contents of layers are still mounted and stay for now");
             self.scratch.leave();
         }
     }
 }
 
-/// Removes what processes have left in a storage that are gone.
+/// Removes the temporary storages of processes that have exited.
 pub fn remove_abandoned(storage: &Path) {
     scratch::remove_abandoned_in(storage, &is_mounted);
 }
 
-/// Whether a container, or another process that has mounted a layer, may still read what was there before. That which was mounted since
-/// has the same names: then it stays for longer than it has to.
+/// Whether a mount may still use the previous contents of a layer. A mount that is newer than the replacement has the same names, so
+/// the files may be kept longer than necessary.
 fn is_mounted(directory: &Path) -> bool {
     let names = match fs::read_to_string(directory.join(NAMES)) {
         Ok(names) => names,
@@ -77,7 +77,7 @@ fn is_mounted(directory: &Path) -> bool {
     let names: Vec<&str> = names.lines().filter(|name| !name.is_empty()).collect();
     let mut seen = HashSet::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        // Processes with one namespace see the same.
+        // All processes in a namespace have the same mounts.
         match fs::read_link(process.path().join("ns/mnt")) {
             Ok(namespace) if seen.insert(namespace.clone()) => {}
             _ => continue,
@@ -91,8 +91,8 @@ fn is_mounted(directory: &Path) -> bool {
     false
 }
 
-/// Whether a line of `mountinfo` is a mount that shows one of these layers. A program that mounts for the driver doesn't say
-/// which ones it shows.
+/// Whether a line of `mountinfo` is a mount of one of these layers. Mounts of fuse-overlayfs do not show their layers, so any of them
+/// counts.
 fn has_layer(line: &str, names: &[&str]) -> bool {
     let Some((_, system)) = line.split_once(" - ") else { return false };
     system.starts_with("fuse.fuse-overlayfs ")
@@ -115,7 +115,7 @@ mod tests {
     fn it_goes_with_its_owner() {
         let storage = tempfile::tempdir().unwrap();
         let temporary = TemporaryStore::new(storage.path()).unwrap();
-        temporary.will_have(&["l/NONE".to_owned()]).unwrap();
+        temporary.record_names(&["l/NONE".to_owned()]).unwrap();
         let entries = || fs::read_dir(storage.path()).unwrap().count();
         remove_abandoned(storage.path());
         assert_eq!(entries(), 1);

@@ -66,7 +66,7 @@ fn a_digest_name_is_listed_only_without_a_tag() {
     assert!(rows(&image(&[])).is_empty());
 }
 
-/// What is wrong with the image of a sample, changed by `change` before it is looked at.
+/// The damage of a sample's image after `change`.
 fn damage(driver: &'static str, change: impl FnOnce(&Sample)) -> Option<String> {
     let sample = Sample::new(driver);
     change(&sample);
@@ -88,9 +88,9 @@ fn an_image_is_whole() {
     assert_eq!(damage("vfs", |_| {}), None);
 }
 
-/// A hard link forgives its file only what the link has itself.
+/// A hard link excuses only the metadata that the link has itself.
 #[test]
-fn a_wrong_mode_of_a_file_with_two_names_is_said() {
+fn a_wrong_mode_of_a_file_with_two_names_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let found = damage("overlay", |sample| {
         let file = sample.directory(0).join("usr/b");
@@ -100,7 +100,7 @@ fn a_wrong_mode_of_a_file_with_two_names_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_of_a_layer_is_said() {
+fn what_is_wrong_with_a_file_of_a_layer_is_reported() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     type Change = fn(&Path);
     let changes: [(usize, Change, &str); 12] = [
@@ -162,7 +162,7 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
     let whiteout =
         damage("overlay", |sample| std::fs::remove_file(sample.directory(1).join(".wh.gone")).unwrap());
     assert_eq!(whiteout.as_deref(), Some("layer 1 has no whiteout .wh.gone"));
-    // What an image gets from the layers below is in each of vfs's directories.
+    // Each directory of vfs includes the files of the layers below.
     let inherited = damage("vfs", |sample| std::fs::remove_file(sample.directory(1).join("usr/a")).unwrap());
     assert_eq!(inherited.as_deref(), Some("layer 1 has no usr/a"));
     let inherited = damage("vfs", |sample| std::fs::write(sample.directory(1).join("usr/a"), "x").unwrap());
@@ -170,7 +170,7 @@ fn what_is_wrong_with_a_file_of_a_layer_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
+fn what_is_wrong_with_what_a_driver_keeps_beside_is_reported() {
     let layer = |file: &'static str, change: fn(&Path)| {
         damage("overlay", |sample| change(&sample.path(&format!("overlay/{}/{file}", sample.layers[1]))))
     };
@@ -203,13 +203,13 @@ fn what_is_wrong_with_what_a_driver_keeps_beside_is_said() {
                 let bytes = std::fs::read(&path).unwrap();
                 std::fs::write(path, &bytes[..bytes.len() * half / 3]).unwrap();
             });
-            assert!(cut.unwrap().contains("has a file tar-split.gz that can't be read to its end"));
+            assert!(cut.unwrap().contains("has a damaged or incomplete file tar-split.gz"));
         }
     }
 }
 
 #[test]
-fn what_is_wrong_with_the_records_is_said() {
+fn what_is_wrong_with_the_records_is_reported() {
     for driver in ["overlay", "vfs"] {
         let edited = |index: &str, from: &str, to: &str| {
             damage(driver, |sample| sample.edit(&format!("{driver}-{index}"), from, to)).unwrap_or_default()
@@ -217,29 +217,29 @@ fn what_is_wrong_with_the_records_is_said() {
         let layers = |from: &str, to: &str| edited("layers/layers.json", from, to);
         assert_eq!(
             layers(r#""flags":{}"#, r#""flags":{"incomplete":true}"#),
-            "layer 0 was never unpacked to its end"
+            "layer 0 was not unpacked completely"
         );
         assert_eq!(layers(r#""parent":"#, r#""no":"#), "it has 1 layers, but its configuration names 2");
         assert!(
             layers(r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)
-                .starts_with("layer 0 has other contents than")
+                .starts_with("layer 0 does not have the contents that")
         );
         assert!(
             layers(r#""diff-size":"#, r#""diff-size":1"#)
                 .starts_with("layer 0: the index gives its size as 1")
         );
         let images = |from: &str, to: &str| edited("images/images.json", from, to);
-        assert!(images(r#""layer":""#, r#""layer":"x"#).ends_with("isn't in the storage's index"));
+        assert!(images(r#""layer":""#, r#""layer":"x"#).ends_with("is not in the storage's index"));
         assert!(images(":0}", ":7}").starts_with("its document signature-"));
         let gone = damage(driver, |sample| {
             std::fs::remove_file(sample.path(&format!("{driver}-layers/layers.json"))).unwrap();
         });
-        assert_eq!(gone.as_deref(), Some("layer 1 isn't in the storage's index"));
+        assert_eq!(gone.as_deref(), Some("layer 1 is not in the storage's index"));
     }
 }
 
 #[test]
-fn what_is_wrong_with_a_document_is_said() {
+fn what_is_wrong_with_a_document_is_reported() {
     for driver in ["overlay", "vfs"] {
         let documents = |sample: &Sample| {
             let directory =
@@ -257,8 +257,8 @@ fn what_is_wrong_with_a_document_is_said() {
     }
 }
 
-/// What is wrong with the image of a store that sees another one, with the image of the other one, and with what the tools would
-/// take for their layers. Both have the same image, and are changed before they are looked at.
+/// Whether damage is found in the image of a store with an additional store, in the image of the additional store, and in the layers
+/// that podman would use for them. Both have the same image, and `change` is applied first.
 fn damage_beside(change: impl FnOnce(&Sample, &Sample)) -> [bool; 3] {
     let samples = [Sample::new("overlay"), Sample::new("overlay")];
     change(&samples[0], &samples[1]);
@@ -299,9 +299,9 @@ fn layers_of_a_store_beside_count_where_the_tools_use_them() {
         (spoil, |_| {}, [true; 3]),
         (forget, |_| {}, [false; 3]),
         (forget, spoil, [true; 3]),
-        // A layer hides those with the same id in the stores beside.
+        // A layer hides those with the same id in additional stores.
         (|_| {}, spoil, [false; 3]),
-        // Of those with the same contents it is the one that is read; but what is needed by its id is looked for everywhere.
+        // podman reads it instead of others with the same contents; but it looks for a layer by its id in all stores.
         (rename, spoil, [false, false, true]),
     ];
     for (number, (own, other, expected)) in changes.into_iter().enumerate() {

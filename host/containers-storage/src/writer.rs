@@ -1,5 +1,5 @@
-//! Writing to a storage without its own tools, as they do it themselves: under their locks, every file whole or not at all, and
-//! with a word to those who have read the indexes before.
+//! Writing to a storage in the same way as podman: under its locks, with every file replaced atomically, and with a new token in the
+//! lock file, from which other processes see that they must read the index again.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
@@ -20,20 +20,20 @@ use serde_json::{Map, Value};
 use super::store::{MAX_INDEX, Store};
 use crate::error::Error;
 
-/// What a file is called until it is whole.
+/// The name of an incomplete file.
 const UNFINISHED: &str = ".tmp-bootc-image";
-/// Who wrote last is known by so many bytes in the file of the lock.
+/// The size of the token in a lock file that identifies the last writer, in bytes.
 const LAST_WRITER: usize = 64;
 
-/// One entry of an index. What isn't known here stays as it is.
+/// An entry of an index. Unknown fields are kept.
 pub(super) type Record = Map<String, Value>;
 
-/// A text of an entry.
+/// A string field of an entry.
 pub(super) fn text<'a>(record: &'a Record, key: &str) -> Option<&'a str> {
     record.get(key)?.as_str()
 }
 
-/// A storage that nobody else writes to, or reads the indexes of, until this is dropped.
+/// A locked storage: no other process writes to it or reads its indexes until this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
     pub(super) store: &'a Store<'a>,
@@ -43,10 +43,10 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Takes the storage's locks in the order in which its tools take them.
+    /// Takes the storage's locks in the same order as podman.
     ///
     /// # Errors
-    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); the system's.
+    /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); any I/O error.
     pub(super) fn lock(store: &'a Store<'a>, limit: Duration, talk: &dyn Talk) -> Result<Self, Error> {
         let root = store.root;
         let lock = |kind: &str| {
@@ -66,15 +66,15 @@ impl<'a> Writer<'a> {
     /// The entries of an index, `layers` or `images`.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
+    /// Any I/O error; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
     pub(super) fn index(&self, kind: &str) -> Result<Vec<Record>, Error> {
         self.store.index(&format!("{}-{kind}/{kind}.json", self.store.driver()))
     }
 
-    /// Writes the entries of an index, and tells those who know the earlier ones.
+    /// Writes the entries of an index, and a new token to its lock file.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn write_index(&self, kind: &str, records: &[Record]) -> Result<(), Error> {
         let path = PathBuf::from(format!("{}-{kind}/{kind}.json", self.store.driver()));
         let failed = |error: io::Error| self.root.error("write", &path)(error);
@@ -90,10 +90,10 @@ impl<'a> Writer<'a> {
         lock.write_all_at(&token, 0).map_err(failed).map_err(Error::from)
     }
 
-    /// Writes a file: afterwards it is whole, on disk, and under its name.
+    /// Writes a file atomically and syncs it.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn write(&self, path: &Path, contents: &[u8], mode: u32) -> Result<(), Error> {
         let (directory, name) = open_parent(self.root, path)?;
         let write = || -> io::Result<()> {
@@ -102,7 +102,7 @@ impl<'a> Writer<'a> {
                 File::from(rustix::fs::openat(&directory, UNFINISHED, flags, Mode::from_raw_mode(mode))?);
             file.write_all(contents)?;
             file.sync_all()?;
-            self.make_way(&directory, &name)?;
+            self.remove_directory_at(&directory, &name)?;
             Ok(renameat(&directory, UNFINISHED, &directory, &name)?)
         };
         write()
@@ -113,28 +113,28 @@ impl<'a> Writer<'a> {
             .map_err(Error::from)
     }
 
-    /// Makes a link that leads there.
+    /// Creates a symbolic link, and replaces an existing file.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn link(&self, path: &Path, target: &str) -> Result<(), Error> {
         let (directory, name) = open_parent(self.root, path)?;
         let link = || -> io::Result<()> {
-            self.make_way(&directory, &name)?;
-            // One that leads elsewhere is of no use to anybody; and no other name may be left beside: the tools would take it.
+            self.remove_directory_at(&directory, &name)?;
+            // Remove the old one first instead of renaming over it: podman would use a temporary name that is left behind.
             match unlinkat(&directory, &name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
             Ok(symlinkat(target, &directory, &name)?)
         };
-        link().map_err(|error| self.root.error("link", path)(error)).map_err(Error::from)
+        link().map_err(|error| self.root.error("create the link", path)(error)).map_err(Error::from)
     }
 
-    /// Makes a directory, and those above it, where there is none.
+    /// Creates a directory and its parents, if they are missing.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<(), Error> {
         let mut made = PathBuf::new();
         for part in path {
@@ -149,21 +149,21 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Puts something of another storage on the same file system in a place here; what was in that place is there afterwards.
+    /// Exchanges a file or directory with one of another storage on the same file system.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn exchange(&self, other: &RootDir, from: &Path, to: &Path) -> Result<(), Error> {
         let (source, source_name) = open_parent(other, from)?;
         let (target, target_name) = open_parent(self.root, to)?;
-        let failed = |error: Errno| self.root.error("put in its place", to)(error.into());
+        let failed = |error: Errno| self.root.error("replace", to)(error.into());
         let exchange = RenameFlags::EXCHANGE;
         match renameat_with(&source, &source_name, &target, &target_name, exchange) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => {
                 renameat(&source, &source_name, &target, &target_name).map_err(failed).map_err(Error::from)
             }
-            // Not every file system can exchange.
+            // Not every file system supports RENAME_EXCHANGE.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 renameat(&target, &target_name, &source, UNFINISHED).map_err(failed)?;
                 renameat(&source, &source_name, &target, &target_name).map_err(failed)?;
@@ -173,8 +173,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A directory can't be replaced by a file: whatever put one there, it isn't the tools'.
-    fn make_way(&self, directory: &RootDir, name: &Path) -> io::Result<()> {
+    /// Removes a directory that is in the place of a file, because a rename cannot replace it. podman never creates one there.
+    fn remove_directory_at(&self, directory: &RootDir, name: &Path) -> io::Result<()> {
         let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
         let is_directory = found.is_ok_and(|found| {
             rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Directory
@@ -182,19 +182,19 @@ impl<'a> Writer<'a> {
         if is_directory { std::fs::remove_dir_all(directory.path(name)) } else { Ok(()) }
     }
 
-    /// Everything that was written is on disk when this returns.
+    /// Syncs everything that was written.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub(super) fn sync(&self) -> Result<(), Error> {
         sync(self.root)
     }
 }
 
-/// Has a storage's file system write everything to disk.
+/// Syncs the file system of a storage.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn sync(root: &RootDir) -> Result<(), Error> {
     let open = root.open_file(".").map_err(root.error("open", "."))?;
     rustix::fs::syncfs(open).map_err(|error| root.error("sync", ".")(error.into())).map_err(Error::from)
@@ -206,8 +206,8 @@ fn open_parent(root: &RootDir, path: &Path) -> Result<(RootDir, PathBuf), Error>
     Ok((directory, path.file_name().unwrap_or_default().into()))
 }
 
-/// An exclusive lock that belongs to the open file: unlike those of a process it doesn't go when another descriptor of the file
-/// is closed, and the tools' locks heed it. std has flock(2), which they don't heed, and rustix the locks of a process alone.
+/// Takes an exclusive open file description lock. Unlike a process's record lock it is not released when another descriptor of the
+/// file is closed, and podman's locks conflict with it. std only has flock(2), which does not conflict, and rustix only record locks.
 fn exclusive(file: &File) -> Result<(), TryLockError> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
@@ -226,7 +226,7 @@ mod tests {
     use crate::samples::Sample;
     use bootc_image_os::talk::doubles::Silent;
 
-    /// Whether somebody else who asks as the tools do is kept out.
+    /// Whether a lock that another process takes in the same way as podman conflicts.
     fn is_locked(path: &Path) -> bool {
         let program = "use Fcntl; open(F, '+<', $ARGV[0]); $lock = pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0); \
                        exit(fcntl(F, F_SETLK, $lock) ? 0 : 1);";

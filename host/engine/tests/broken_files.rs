@@ -19,7 +19,10 @@ const CONFIGURATIONS: &[Broken] = &[
     ("[policy]\nmandatry = []\n", "line 2: `mandatry`: unknown key; did you mean `mandatory`?"),
     ("[policy]\nfail_open = []\n", "line 2: `fail_open`: unknown key; did you mean `fail-open`?"),
     ("[policy]\nmandatory = \"a\"\n", "line 2: `mandatory`: invalid type: string \"a\", expected a sequence"),
-    ("[policy]\nmandatory = [\"A b\"]\n", "line 2: `mandatory`: plugin id \"A b\" isn't lower-case letters"),
+    (
+        "[policy]\nmandatory = [\"A b\"]\n",
+        "line 2: `mandatory`: invalid plugin id \"A b\": use lower-case letters",
+    ),
     ("\n[policy]\nfail-open = [1]\n", "line 3: `fail-open`: invalid type: integer `1`, expected a string"),
     ("[[policy.masked]]\nid = \"a\"\n", "line 1: `place`: missing"),
     (
@@ -45,7 +48,10 @@ const CONFIGURATIONS: &[Broken] = &[
         "[ceiling.policy]\nguest-ms = -1\n",
         "line 2: `guest-ms`: invalid value: integer `-1`, expected a nonzero u32",
     ),
-    ("[settings.My-Policy]\nx = 1\n", "line 1: `settings`: plugin id \"My-Policy\" isn't lower-case letters"),
+    (
+        "[settings.My-Policy]\nx = 1\n",
+        "line 1: `settings`: invalid plugin id \"My-Policy\": use lower-case letters",
+    ),
     ("[policy\n", "line 1: "),
     ("policy = 1\n[policy]\n", "line 2: "),
 ];
@@ -67,7 +73,7 @@ const GRANTS: &[Broken] = &[
     ),
     (
         "[[grant]]\nplugin = \"\"\nsha256 = \"abc\"\n",
-        "line 2: `plugin`: plugin id \"\" isn't lower-case letters",
+        "line 2: `plugin`: invalid plugin id \"\": use lower-case letters",
     ),
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\nmanifest = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-read\"\nscope = \"/x\"\n",
@@ -145,10 +151,13 @@ const MANIFESTS: &[Broken] = &[
         "when = { operations = [\"cmd prune\"] }\n",
         "line 9: `operations`: no operation is called \"cmd prune\": it is judged as \"prune\"",
     ),
-    ("when = { references = [\"quay.io/[\"] }\n", "line 9: `references`: \"quay.io/[\" isn't a pattern"),
+    (
+        "when = { references = [\"quay.io/[\"] }\n",
+        "line 9: `references`: \"quay.io/[\" is not a valid pattern",
+    ),
     (
         "when = { references = [\"quay.io/*a*b/x\"] }\n",
-        "line 9: `references`: \"quay.io/*a*b/x\" has more than one `*` in a part",
+        "line 9: `references`: \"quay.io/*a*b/x\" has more than one `*` between two slashes",
     ),
     ("before_lookup = true\n", "line 9: `before_lookup`: unknown key; did you mean `before-lookup`?"),
     ("before-lookup = 1\n", "line 9: `before-lookup`: invalid type: integer `1`, expected a boolean"),

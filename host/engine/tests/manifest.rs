@@ -67,9 +67,9 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("[[component]]", "[component]", "line 6: invalid type: map, expected a sequence"),
     // values
     ("schema = 1", "schema = 2", "line 1: `schema`: 2 isn't known; this host reads 1"),
-    ("\"wrap\"", "\"Wrap\"", "line 2: `id`: plugin id \"Wrap\" isn't lower-case letters"),
-    ("\"wrap\"", "\"../wrap\"", "line 2: `id`: plugin id \"../wrap\" isn't lower-case letters"),
-    ("\"wrap\"", "\"\"", "line 2: `id`: plugin id \"\" isn't lower-case letters"),
+    ("\"wrap\"", "\"Wrap\"", "line 2: `id`: invalid plugin id \"Wrap\": use lower-case letters"),
+    ("\"wrap\"", "\"../wrap\"", "line 2: `id`: invalid plugin id \"../wrap\": use lower-case letters"),
+    ("\"wrap\"", "\"\"", "line 2: `id`: invalid plugin id \"\": use lower-case letters"),
     ("1.2.3", "1.2", "line 3: `version`: \"1.2\" isn't a version: "),
     ("^0.1", "newest", "line 4: `api`: \"newest\" isn't a version requirement: "),
     ("^0.1", "^0.2", "line 4: `api`: \"^0.2\" doesn't include 0.1.0, the version that this host offers"),

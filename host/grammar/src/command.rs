@@ -1,4 +1,4 @@
-//! The parsed form, and how it is printed for podman.
+//! A parsed command, and the argument vector for podman.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::parse::{Refusal, parse};
 use crate::table::{Does, Kind, Purpose, Table};
 use crate::tables::table;
 
-/// One podman image subcommand with its arguments, as judged and as printed. Made only by [`crate::parse`].
+/// A `podman image` subcommand with its arguments, as it is judged and run. Only [`crate::parse`] creates one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Command {
     pub(crate) subcommand: String,
@@ -21,37 +21,37 @@ pub struct Command {
 pub struct SetFlag {
     /// Long name without the dashes.
     pub name: String,
-    /// What it was set to.
+    /// Its value.
     pub value: FlagValue,
 }
 
-/// What an option was set to.
+/// The value of an option.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum FlagValue {
-    /// On or off.
+    /// Of a switch.
     Switch(bool),
-    /// A text.
+    /// A string.
     Text(String),
-    /// Given without a value where one may be given.
+    /// None, for an option whose value is optional.
     Alone,
 }
 
-/// One value of a command.
+/// An operand, or an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value<'a> {
-    /// Long name of the option whose value it is; none for an operand.
+    /// The long name of the option; `None` for an operand.
     pub option: Option<&'a str>,
     /// What it means.
     pub kind: Kind,
-    /// What its option has to do with the host's own work; nothing if it is an operand.
+    /// The purpose of its option; [`Purpose::Podmans`] for an operand.
     pub purpose: Purpose,
     /// The value.
     pub text: &'a str,
 }
 
 impl SetFlag {
-    /// The text that it was set to; none of a switch, and none if it was given alone.
+    /// The string value; `None` for a switch, and for an option without a value.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             FlagValue::Text(text) => Some(text),
@@ -61,7 +61,7 @@ impl SetFlag {
 }
 
 impl fmt::Display for SetFlag {
-    /// As podman gets it.
+    /// The argument for podman.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             FlagValue::Switch(on) => write!(f, "--{}={on}", self.name),
@@ -72,7 +72,7 @@ impl fmt::Display for SetFlag {
 }
 
 impl Command {
-    /// The subcommand of `podman image`: a word, or two with a space between.
+    /// The subcommand of `podman image`: one word, or two with a space between.
     pub fn subcommand(&self) -> &str {
         &self.subcommand
     }
@@ -82,7 +82,7 @@ impl Command {
         self.subcommand.split(' ').next().unwrap_or_default()
     }
 
-    /// The options, in the order given; of an option that counts once only the last stands.
+    /// The options, in the order given; of an option that counts once only the last one is kept.
     pub fn flags(&self) -> &[SetFlag] {
         &self.flags
     }
@@ -92,28 +92,28 @@ impl Command {
         &self.operands
     }
 
-    /// How it parses.
+    /// The table of its subcommand.
     pub fn table(&self) -> Option<&'static Table> {
         table(&self.subcommand)
     }
 
-    /// What it does. A command without a table counts as one that builds, which is the most that one can do: code runs, and
-    /// nothing is known before.
+    /// What it does. Without a table it counts as a build, the subcommand with the strictest rules: code runs, and its images
+    /// are unknown before.
     pub fn does(&self) -> Does {
         self.table().map_or(Does::Builds, |table| table.does)
     }
 
-    /// Whether podman may need a directory of its own for large temporary files; without a table it does.
+    /// Whether podman may need a directory for large temporary files; true without a table.
     pub fn needs_scratch(&self) -> bool {
         self.table().is_none_or(|table| table.needs_scratch)
     }
 
-    /// Whether it takes an operand of this kind, given or not. A command without a table could take any.
+    /// Whether it accepts an operand of this kind, given or not; true without a table.
     pub fn has_operand_of(&self, kind: Kind) -> bool {
         self.table().is_none_or(|table| table.operands.iter().any(|operand| operand.kind == kind))
     }
 
-    /// What a switch was set to, by its long name; none if it wasn't given. Needs no table: it says what was given.
+    /// The value of a switch, by its long name; `None` if it was not given. Needs no table.
     pub fn switch(&self, name: &str) -> Option<bool> {
         self.flags.iter().find_map(|flag| match flag.value {
             FlagValue::Switch(on) if flag.name == name => Some(on),
@@ -121,18 +121,18 @@ impl Command {
         })
     }
 
-    /// Whether a switch was given and is on, by its long name.
+    /// Whether a switch, by its long name, was given and is on.
     pub fn is_on(&self, name: &str) -> bool {
         self.switch(name) == Some(true)
     }
 
-    /// The text of an option, by its long name; of one that counts each time the first. Needs no table either.
+    /// The first string value of an option, by its long name. Needs no table.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.flags.iter().filter(|flag| flag.name == name).find_map(SetFlag::text)
     }
 
-    /// The options that were given for this purpose, in the order given. One that no table lists is never among them, so it's
-    /// handed to no other tool.
+    /// The options with this purpose that were given, in the order given. An option that no table lists is never among them, so it
+    /// is not passed to any other tool.
     pub fn given_for(&self, purpose: Purpose) -> impl Iterator<Item = &SetFlag> {
         self.flags.iter().filter(move |flag| {
             let known = self.table().and_then(|table| table.long(&flag.name));
@@ -140,17 +140,17 @@ impl Command {
         })
     }
 
-    /// Whether a switch for this purpose is on.
+    /// Whether a switch with this purpose is on.
     pub fn is_on_for(&self, purpose: Purpose) -> bool {
         self.given_for(purpose).any(|flag| flag.value == FlagValue::Switch(true))
     }
 
-    /// The text of the first option that was given for this purpose.
+    /// The string value of the first option with this purpose that was given.
     pub fn text_for(&self, purpose: Purpose) -> Option<&str> {
         self.given_for(purpose).find_map(SetFlag::text)
     }
 
-    /// Every value with what it means: of the options that have one, then the operands.
+    /// Every value with its meaning: those of options first, then the operands.
     pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
         let flags = self.flags.iter().filter_map(|flag| match &flag.value {
             FlagValue::Text(text) => {
@@ -166,10 +166,10 @@ impl Command {
         flags.chain(operands)
     }
 
-    /// The same command with other values: `value` is asked for each. What comes out is parsed again.
+    /// Replaces each value by what `value` returns for it, and parses the result again.
     ///
     /// # Errors
-    /// What `value` says; [`Refusal`].
+    /// The error of `value`; [`Refusal`].
     pub fn rewrite<E: From<Refusal>>(
         &self,
         mut value: impl FnMut(Kind, &str) -> Result<String, E>,
@@ -189,18 +189,18 @@ impl Command {
         Ok(new.again()?)
     }
 
-    /// The same command with other operands.
+    /// Replaces the operands.
     ///
     /// # Errors
-    /// [`Refusal`] if it doesn't take so many.
+    /// [`Refusal`] if their number or form is invalid.
     pub fn with_operands(&self, operands: Vec<String>) -> Result<Self, Refusal> {
         Self { operands, ..self.clone() }.again()
     }
 
-    /// What its printed form parses to.
+    /// Prints it and parses the result.
     ///
     /// # Errors
-    /// [`Refusal`], which a command that was parsed never gives.
+    /// [`Refusal`], which a parsed command never returns.
     pub fn again(&self) -> Result<Self, Refusal> {
         let argv = self.argv();
         let (name, args) = argv.split_first().ok_or(Refusal::UnknownSubcommand(String::new()))?;
@@ -208,7 +208,7 @@ impl Command {
     }
 
     /// The arguments after `podman image`: the subcommand, every option as `--name=value`, then `--` and the operands.
-    /// Parsing them again gives this command again.
+    /// Parsing them gives the same command.
     pub fn argv(&self) -> Vec<String> {
         let flags = self.flags.iter().map(ToString::to_string);
         let mut argv: Vec<String> = self.subcommand.split(' ').map(str::to_owned).chain(flags).collect();
@@ -259,7 +259,7 @@ mod tests {
         let unknown = Command { subcommand: "mount".to_owned(), flags, operands: Vec::new() };
         assert_eq!((unknown.does(), unknown.needs_scratch()), (Does::Builds, true));
         assert!(unknown.has_operand_of(Kind::Source) && unknown.has_operand_of(Kind::Remote));
-        assert_eq!(unknown.given_for(Purpose::AsksRegistry).count(), 0, "skopeo doesn't get it");
+        assert_eq!(unknown.given_for(Purpose::AsksRegistry).count(), 0, "it is not passed to skopeo");
         assert_eq!(unknown.does().own(), None);
         assert!(!unknown.does().has_known_images());
     }

@@ -1,9 +1,9 @@
-//! podman's image arguments as data (D3.8 to D3.11): one [`Table`] a subcommand says how it parses, [`parse`] turns an
-//! argument vector into a [`Command`], and [`Command::argv`] prints the vector that podman gets. What a table doesn't list
-//! is refused before podman starts, so an option that podman hides, or gains in a later version, opens nothing.
+//! The arguments of `podman image` as data: one [`Table`] per subcommand, [`parse`] from an argument vector to a [`Command`], and
+//! [`Command::argv`] back to the vector that podman gets. What a table does not list is denied before podman starts, so an option
+//! that podman hides, or gains in a later version, cannot be used.
 //!
-//! Tables say how a subcommand parses and what it does, never whether it is allowed: that is a plugin's business. Rules
-//! ask what a command [`Does`], and for the [`Purpose`] of an option; nobody compares names.
+//! Tables define how a subcommand parses and what it does, not whether it is allowed: policies decide that. Rules use what a command
+//! [`Does`] and the [`Purpose`] of an option, and never compare names.
 //!
 //! ```text
 //! args --parse(table)--> Command --argv()--> what podman gets
@@ -11,7 +11,8 @@
 //!                           +------ parse ---------+   the same Command again (property test)
 //! ```
 //!
-//! This crate is the security boundary towards podman: no I/O, no dependency that interprets anything.
+//! This crate is the security boundary towards podman, so it does no I/O and has no dependency that interprets its input. See
+//! `docs/adr/0005-what-podman-is-given.md`.
 
 mod command;
 mod parse;

@@ -1,56 +1,56 @@
-//! From an argument vector to a [`Command`], the way podman's own option library reads it.
+//! Parses an argument vector to a [`Command`] by the rules of podman's option library (pflag).
 
 use crate::command::{Command, FlagValue, SetFlag};
 use crate::table::{Arity, Flag, Table};
 use crate::tables::{GLOBAL, table};
 
-/// Longest argument, in bytes: far above any image name or filter, far below what an exec takes.
+/// The maximum length of an argument, in bytes: far above any image name or filter, far below the limit of exec.
 const MAX_ARGUMENT: usize = 4096;
-/// Most arguments of one command.
+/// The maximum number of arguments.
 const MAX_ARGUMENTS: usize = 256;
 
-/// Why an argument vector is refused. Nothing has been started.
+/// Why an argument vector is denied. podman has not been started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no table for it.
-    #[error("podman image {0} isn't known here")]
+    /// The subcommand has no table.
+    #[error("`podman image {0}` is not supported")]
     UnknownSubcommand(String),
-    /// An option that the table doesn't list.
-    #[error("option {option} isn't known for {subcommand}")]
+    /// An option that the table does not list.
+    #[error("option {option} is not supported by `podman image {subcommand}`")]
     UnknownFlag {
         /// As typed, without its value.
         option: String,
-        /// Of which subcommand.
+        /// The subcommand.
         subcommand: &'static str,
     },
-    /// An option of podman itself.
-    #[error("option {0} belongs to podman itself, and the host sets what it needs of these")]
+    /// A global option of podman.
+    #[error("option {0} is a global option of podman, which only bootc-image itself may set")]
     GlobalFlag(String),
-    /// An option that needs a value stands last.
+    /// An option that needs a value is the last argument.
     #[error("option --{0} needs a value")]
     MissingValue(&'static str),
     /// A switch was given something other than a boolean.
-    #[error("option --{name} is on or off, not {value:?}")]
+    #[error("option --{name} takes true or false, not {value:?}")]
     NotABoolean {
         /// The option.
         name: &'static str,
-        /// What it was given.
+        /// Its value.
         value: String,
     },
     /// Too few or too many operands.
-    #[error("{subcommand} takes {takes}, not {given} operands")]
+    #[error("`podman image {subcommand}` takes {takes}, but {given} operands were given")]
     OperandCount {
-        /// Of which subcommand.
+        /// The subcommand.
         subcommand: &'static str,
-        /// The operands that it takes.
+        /// The operands that it accepts.
         takes: String,
-        /// How many there are.
+        /// The number of operands.
         given: usize,
     },
-    /// An operand that is empty, begins with a dash behind `--`, or would be more than one.
-    #[error("{0:?} can't be an operand: podman would take it for something else")]
+    /// An operand that is empty, begins with `-` after `--`, or would be split into more than one.
+    #[error("{0:?} cannot be an operand: podman would read it as something else")]
     BadOperand(String),
-    /// A control character, or a text or list beyond the limits.
+    /// An argument with a control character, or beyond the limits.
     #[error("argument {index} {why}")]
     BadArgument {
         /// Position after the subcommand, from 1.
@@ -63,7 +63,7 @@ pub enum Refusal {
 /// Parses the arguments after `podman image SUBCOMMAND`.
 ///
 /// # Errors
-/// [`Refusal`] if the subcommand has no table or anything isn't in it.
+/// [`Refusal`] if the subcommand has no table or its arguments do not match it.
 pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
     let (table, args) = find(subcommand, args)?;
     check_text(args)?;
@@ -82,12 +82,12 @@ pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
         }
     }
     check_operands(table, &command.operands)?;
-    // As it is printed it can be longer, and must be parsed again.
+    // The printed form can be longer, and is parsed again.
     check_text(command.argv().get(table.subcommand.split(' ').count()..).unwrap_or_default())?;
     Ok(command)
 }
 
-/// The table, and what follows the words that name it.
+/// The table, and the arguments after the subcommand's words.
 fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a [String]), Refusal> {
     if let Some(table) = table(subcommand).filter(|table| !table.subcommand.contains(' ')) {
         return Ok((table, args));
@@ -101,13 +101,16 @@ fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a
 
 fn check_text(args: &[String]) -> Result<(), Refusal> {
     if args.len() > MAX_ARGUMENTS {
-        return Err(Refusal::BadArgument { index: MAX_ARGUMENTS + 1, why: "is one too many (at most 256)" });
+        return Err(Refusal::BadArgument {
+            index: MAX_ARGUMENTS + 1,
+            why: "exceeds the limit of 256 arguments",
+        });
     }
     for (index, argument) in args.iter().enumerate() {
         let why = if argument.len() > MAX_ARGUMENT {
             "is longer than 4096 bytes"
         } else if argument.chars().any(char::is_control) {
-            "has a control character"
+            "contains a control character"
         } else {
             continue;
         };
@@ -120,7 +123,7 @@ fn check_operands(table: &Table, operands: &[String]) -> Result<(), Refusal> {
     let least: usize = table.operands.iter().map(|operand| operand.min).sum();
     let most: usize = table.operands.iter().map(|operand| operand.max).sum();
     if !(least..=most).contains(&operands.len()) {
-        let takes = if most == 0 { "none".to_owned() } else { table.to_string() };
+        let takes = if most == 0 { "no operands".to_owned() } else { table.to_string() };
         return Err(Refusal::OperandCount { subcommand: table.subcommand, takes, given: operands.len() });
     }
     match operands.iter().find(|operand| operand.is_empty() || operand.starts_with('-')) {
@@ -145,8 +148,7 @@ fn parse_long<'a>(
     }
 }
 
-/// `-abc`, `-fVALUE`, `-f=VALUE` and `-f VALUE`: switches may be strung together, the first option that takes a value
-/// takes the rest.
+/// `-abc`, `-fVALUE`, `-f=VALUE` and `-f VALUE`: switches may be combined, and the first option that takes a value takes the rest.
 fn parse_letters<'a>(
     table: &Table,
     text: &'a str,
@@ -198,7 +200,7 @@ fn set<'a>(
     Ok(())
 }
 
-/// What podman's option library takes for a boolean.
+/// A boolean as podman's option library parses it.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),

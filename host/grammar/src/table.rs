@@ -1,25 +1,25 @@
-//! How a table is made; the tables themselves are in `tables`.
+//! The types of the tables, which are in `tables`.
 
 use std::fmt;
 
-/// What a value means, and so what could be done with it.
+/// What a value means, and so which rules apply to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Text that names nothing outside the operation.
+    /// A string that refers to nothing outside the operation.
     Plain,
     /// A condition `KEY=VALUE` on images, whose value may name one.
     Filter,
-    /// The name of an image, in a registry or in the store that podman works on.
+    /// The name of an image, in a registry or in bootc's storage.
     Reference,
-    /// The full name of an image, in a registry or in the store that podman works on: nothing is guessed.
+    /// The full name of an image, in a registry or in bootc's storage; short names are not resolved.
     Full,
-    /// An image of a registry, which is fetched.
+    /// An image in a registry, which is pulled.
     Remote,
-    /// An image of the store that podman works on, by name or by id.
+    /// An image in bootc's storage, by name or by id.
     Local,
-    /// Where an image is sent to.
+    /// The destination to which an image is pushed.
     Destination,
-    /// A directory or file that the operation is about, for podman to read.
+    /// The build context or a Containerfile, which podman reads.
     Source,
     /// Any other file or directory that podman reads.
     PathRead,
@@ -27,12 +27,12 @@ pub enum Kind {
     PathWrite,
     /// A password, token or key.
     Secret,
-    /// Something of the machine that isn't a file: a namespace, a device, a privilege, a key ring, a runtime's option.
+    /// A host resource other than a file: a namespace, a device, a privilege, a key ring, an option of the container runtime.
     Machine,
 }
 
 impl Kind {
-    /// The capability without which a value of this kind is refused, none if it needs none or if none is enough.
+    /// The capability that a plugin needs for such a value; `None` if it needs none, or if no capability allows it.
     pub fn capability(self) -> Option<&'static str> {
         match self {
             Self::PathRead => Some("podman-reads"),
@@ -46,47 +46,47 @@ impl Kind {
 /// Whether a flag takes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arity {
-    /// Alone, or with `=true`/`=false`.
+    /// None, or `=true`/`=false`.
     Switch,
-    /// Alone, or with `=VALUE`; what follows as another argument isn't its value.
+    /// None, or `=VALUE`; the next argument is never its value.
     Optional,
-    /// Exactly one value, and the last one given counts.
+    /// One value; the last one given counts.
     One,
-    /// One value each time, and every one counts.
+    /// One value; the option may be repeated, and every value counts.
     Many,
 }
 
-/// What a subcommand does: each does exactly one of these. The host's rules ask for this, never for a name.
+/// What a subcommand does: exactly one of these. The host's rules depend on this, never on a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Does {
-    /// It isn't podman's here: it spells an operation of the host's own, and podman never gets it.
+    /// It stands for one of the host's own operations, and podman never gets it.
     Own(OwnOperation),
-    /// It builds an image. Code runs, and what it fetches isn't known before.
+    /// It builds an image. Code runs, and the images that it pulls are unknown before.
     Builds,
-    /// It prints facts about images, about what is in them, or about how they are trusted.
+    /// It prints information about images, their contents, or the trust policy.
     Shows,
-    /// It says whether an image exists: exit code 1 is an answer.
+    /// It tells by its exit code whether an image exists: 1 means that it does not.
     TellsExistence,
-    /// It prints a list of what matches, here or in a registry. Its operand is a part of names, not a name.
+    /// It lists matching images, in bootc's storage or in a registry. Its operand is a part of names, not a name.
     Lists,
-    /// It loads an archive, whose images and their names aren't known before.
+    /// It loads an archive, whose images and names are unknown before.
     Loads,
-    /// It fetches images from registries.
+    /// It pulls images from registries.
     Pulls,
-    /// It sends an image of the store to a registry.
+    /// It pushes an image from bootc's storage to a registry.
     Pushes,
-    /// It writes images of the store to an archive.
+    /// It writes images from bootc's storage to an archive.
     Saves,
-    /// It signs images of registries.
+    /// It signs images in registries.
     Signs,
-    /// It gives names to an image of the store.
+    /// It adds names to an image in bootc's storage.
     GivesNames,
-    /// It takes names from an image of the store and adds nothing, so it must be possible on a full disk.
+    /// It removes names from an image in bootc's storage and adds nothing, so it must work on a full disk.
     TakesNames,
 }
 
 impl Does {
-    /// The operation of the host's own that it is instead, none if podman runs it.
+    /// The host's own operation that it stands for; `None` if podman runs it.
     pub const fn own(self) -> Option<OwnOperation> {
         match self {
             Self::Own(operation) => Some(operation),
@@ -94,28 +94,29 @@ impl Does {
         }
     }
 
-    /// Whether its operands after the first are names that an image of the store gets or loses.
+    /// Whether its operands after the first are names that an image in bootc's storage gets or loses.
     pub const fn changes_names(self) -> bool {
         matches!(self, Self::GivesNames | Self::TakesNames)
     }
 
-    /// Whether it hands on, or names, an image of the store as it is: the image must be whole.
+    /// Whether it passes on or names an image in bootc's storage, which must be undamaged for that.
     pub const fn needs_whole_images(self) -> bool {
         matches!(self, Self::Pushes | Self::Saves | Self::GivesNames)
     }
 
-    /// Whether it is known before which images it is about. A build's and an archive's aren't.
+    /// Whether its images are known before it runs. Those of a build and of an archive are not.
     pub const fn has_known_images(self) -> bool {
         !matches!(self, Self::Builds | Self::Loads)
     }
 }
 
-/// An operation of the host's own that some subcommands of podman spell (D3.13).
+/// One of the host's own operations for which some subcommands of podman stand, because the host must keep the images that
+/// deployments need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnOperation {
-    /// It removes the images that are named.
+    /// It removes the named images.
     Remove,
-    /// It removes the images that nobody needs.
+    /// It removes all images that nothing needs.
     Prune,
 }
 
@@ -129,30 +130,30 @@ impl OwnOperation {
     }
 }
 
-/// What an option has to do with the host's own work, beside what its value means.
+/// What the host itself uses an option for, apart from the meaning of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// It concerns podman alone.
+    /// Only podman uses it.
     Podmans,
-    /// It chooses a platform: operating system, architecture and variant with a slash between.
+    /// It selects a platform: operating system, architecture and variant, separated by slashes.
     Platform,
-    /// It chooses the operating system of a platform.
+    /// It selects the operating system of a platform.
     Os,
-    /// It chooses the architecture of a platform.
+    /// It selects the architecture of a platform.
     Architecture,
-    /// It chooses the variant of an architecture.
+    /// It selects the variant of an architecture.
     Variant,
-    /// It says how a registry is asked. skopeo has the same option.
+    /// It sets how a registry is contacted. skopeo has the same option.
     AsksRegistry,
-    /// It asks for every tag of a repository, so the images aren't named.
+    /// It requests every tag of a repository, so that the images are not named.
     EveryTag,
-    /// Each operand is an image of an archive, which keeps no names then; else all are names of one image.
+    /// Each operand is an image for the archive; without it the operands are names of one image. Such an archive has no names.
     EachImage,
-    /// It names where something is sent, where options with values of its kind say where something is fetched.
+    /// It names a destination, unlike other options with values of the same kind, which name a source.
     SendsTo,
 }
 
-/// One option of a subcommand.
+/// An option of a subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag {
     /// Long name without the dashes.
@@ -165,22 +166,22 @@ pub struct Flag {
     pub arity: Arity,
     /// What the value means.
     pub kind: Kind,
-    /// What it has to do with the host's own work.
+    /// What the host uses it for.
     pub purpose: Purpose,
-    /// One line for help; empty for what podman itself hides.
+    /// One line for help; empty if podman itself hides the option.
     pub help: &'static str,
 }
 
-/// What may follow the options: some of these in this order.
+/// An operand, or several of the same kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operand {
     /// Its name in help.
     pub name: &'static str,
     /// What it means.
     pub kind: Kind,
-    /// How many there must be.
+    /// The minimum number.
     pub min: usize,
-    /// How many there may be.
+    /// The maximum number.
     pub max: usize,
 }
 
@@ -189,11 +190,11 @@ pub struct Operand {
 pub struct Table {
     /// The subcommand of `podman image`: a word, or two with a space between.
     pub subcommand: &'static str,
-    /// podman's own other spelling of it.
+    /// podman's alias of it.
     pub alias: Option<&'static str>,
     /// What it does.
     pub does: Does,
-    /// Whether podman may need a directory of its own for large temporary files. What only reads, or changes names, doesn't.
+    /// Whether podman may need a directory for large temporary files. Subcommands that only read or change names do not.
     pub needs_scratch: bool,
     /// Its options, sorted by name.
     pub flags: &'static [Flag],
@@ -202,7 +203,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// How it may be spelled: its name, then podman's other spelling if there is one.
+    /// Its name, then its alias if it has one.
     pub fn spellings(&self) -> impl Iterator<Item = &'static str> + use<> {
         [self.subcommand].into_iter().chain(self.alias)
     }
@@ -217,7 +218,7 @@ impl Table {
         self.flags.iter().find(|flag| flag.short == Some(letter))
     }
 
-    /// What the operand at this position is, counted from 0; none beyond the last. Each takes as many as it can.
+    /// The operand at this position, counted from 0; `None` beyond the last. Each operand takes as many values as it can.
     pub fn operand(&self, position: usize) -> Option<&'static Operand> {
         let mut left = position;
         self.operands.iter().find(|operand| match left.checked_sub(operand.max) {
@@ -231,7 +232,7 @@ impl Table {
 }
 
 impl fmt::Display for Table {
-    /// The operands, as usage texts write them: `IMAGE [NAME]...`.
+    /// The operands as in a usage line: `IMAGE [NAME]...`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, operand) in self.operands.iter().enumerate() {
             let space = if position > 0 { " " } else { "" };

@@ -1,5 +1,6 @@
 //! The tables: how each podman image subcommand parses and what it does, for podman 4.3 and 5.x, hidden options included. What a version
-//! doesn't know it refuses itself. `trust set` has none: it writes where nobody said. `make drift` asks podman what it knows.
+//! does not support it refuses itself. `trust set` has no table, because it writes a file that no argument names. `make drift`
+//! compares the tables with an installed podman.
 
 use crate::table::Arity::{Many, One, Optional};
 use crate::table::Does::{
@@ -16,21 +17,21 @@ use crate::table::{
     Flag, OwnOperation, Table, filter, flag, machine, operand, reads, switch, text, texts, writes,
 };
 
-/// Most operands of one kind.
+/// The maximum number of operands of one kind.
 const MANY: usize = 64;
 
-/// The table of a subcommand, none if there is none.
+/// The table of a subcommand, by its name or podman's alias.
 pub fn table(subcommand: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.spellings().any(|spelling| spelling == subcommand))
 }
 
-/// Every spelling of an operation of the host's own, sorted: podman never gets these.
+/// Every subcommand that stands for one of the host's own operations, sorted by subcommand. podman never runs these.
 pub fn own_spellings() -> impl Iterator<Item = (&'static str, OwnOperation)> {
     let own = TABLES.iter().filter_map(|table| Some((table, table.does.own()?)));
     own.flat_map(|(table, operation)| table.spellings().map(move |spelling| (spelling, operation)))
 }
 
-/// Options of podman itself, which it takes after any subcommand. The host sets what it needs of them; no caller does.
+/// Global options of podman, which it accepts after any subcommand. Only the host sets these, never a caller.
 pub const GLOBAL: &[&str] = &[
     "cgroup-manager",
     "conmon",
@@ -70,14 +71,14 @@ const CREDS: Flag = flag("creds", One, Secret, "USER:PASSWORD for the registry")
 const CONTENT_TRUST: Flag = switch("disable-content-trust", "accepted, without effect");
 const DECRYPTION_KEY: Flag = flag("decryption-key", Many, PathRead, "key to decrypt the image with");
 const FORMAT: Flag = text("format", "json, or a Go template");
-const NO_TRUNC: Flag = switch("no-trunc", "don't shorten");
-const RETRY: Flag = text("retry", "how often to try again");
-const RETRY_DELAY: Flag = text("retry-delay", "how long to wait before that");
-const SIGN_BY: Flag = flag("sign-by", One, Machine, "sign with this key of root's key ring");
-const SIGNATURE_POLICY: Flag = reads("signature-policy", "trust policy instead of the system's");
+const NO_TRUNC: Flag = switch("no-trunc", "do not truncate the output");
+const RETRY: Flag = text("retry", "number of retries");
+const RETRY_DELAY: Flag = text("retry-delay", "delay between retries");
+const SIGN_BY: Flag = flag("sign-by", One, Machine, "sign with this key from root's key ring");
+const SIGNATURE_POLICY: Flag = reads("signature-policy", "signature policy file instead of the host's");
 const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate").purpose(AsksRegistry);
 
-/// Every table there is, sorted by subcommand.
+/// Every table, sorted by subcommand.
 pub const TABLES: &[Table] = &[
     Table {
         subcommand: "build",
@@ -110,7 +111,7 @@ pub const TABLES: &[Table] = &[
         needs_scratch: false,
         flags: &[
             FORMAT,
-            switch("human", "sizes and dates for people").short('H'),
+            switch("human", "human-readable sizes and dates").short('H'),
             NO_TRUNC,
             switch("quiet", "ids only").short('q'),
         ],
@@ -134,7 +135,7 @@ pub const TABLES: &[Table] = &[
             switch("digests", "show digests"),
             filter("filter", "show only what matches KEY=VALUE").short('f'),
             FORMAT,
-            switch("history", "show the names that an image had"),
+            switch("history", "show previous names of an image"),
             NO_TRUNC,
             switch("noheading", "no column headings").short('n'),
             switch("quiet", "ids only").short('q'),
@@ -160,11 +161,11 @@ pub const TABLES: &[Table] = &[
         does: Own(Prune),
         needs_scratch: true,
         flags: &[
-            switch("all", "also what has a name, if nobody needs it").short('a'),
+            switch("all", "also remove images that have a name, if nothing needs them").short('a'),
             switch("build-cache", ""),
             switch("external", ""),
             filter("filter", ""),
-            switch("force", "nobody is asked anyway").short('f'),
+            switch("force", "accepted, without effect: there is no prompt").short('f'),
         ],
         operands: &[],
     },
@@ -174,21 +175,21 @@ pub const TABLES: &[Table] = &[
         does: Pulls,
         needs_scratch: true,
         flags: &[
-            switch("all-tags", "refused: every tag must be named").purpose(EveryTag).short('a'),
-            text("arch", "architecture instead of the machine's").purpose(Architecture),
+            switch("all-tags", "always refused: name every tag").purpose(EveryTag).short('a'),
+            text("arch", "architecture instead of this host's").purpose(Architecture),
             AUTHFILE,
             CERT_DIR,
             CREDS,
             DECRYPTION_KEY,
             CONTENT_TRUST,
-            text("os", "operating system instead of the machine's").purpose(Os),
-            text("platform", "OS/ARCH instead of the machine's").purpose(Platform),
+            text("os", "operating system instead of this host's").purpose(Os),
+            text("platform", "OS/ARCH instead of this host's").purpose(Platform),
             switch("quiet", "no progress").short('q'),
             RETRY,
             RETRY_DELAY,
             SIGNATURE_POLICY,
             TLS_VERIFY,
-            text("variant", "architecture variant instead of the machine's").purpose(Variant),
+            text("variant", "architecture variant instead of this host's").purpose(Variant),
         ],
         operands: &[operand("REGISTRY/REPOSITORY[:TAG|@DIGEST]", Remote, 1, MANY)],
     },
@@ -200,24 +201,24 @@ pub const TABLES: &[Table] = &[
         flags: &[
             AUTHFILE,
             CERT_DIR,
-            switch("compress", "accepted for directories, which can't be named"),
+            switch("compress", "accepted, without effect: only for directories, which are not supported"),
             text("compression-format", "gzip, zstd or zstd:chunked"),
-            text("compression-level", "how hard to compress"),
+            text("compression-level", "compression level"),
             CREDS,
             writes("digestfile", "file to write the digest to"),
             CONTENT_TRUST,
             texts("encrypt-layer", "layers to encrypt, by number"),
             flag("encryption-key", Many, PathRead, "key to encrypt with"),
-            switch("force-compression", "compress again what is there in another compression"),
+            switch("force-compression", "recompress layers that use another compression"),
             text("format", "oci, v2s2 or v2s1").short('f'),
             switch("quiet", "no progress").short('q'),
-            switch("remove-signatures", "leave the image's signatures out"),
+            switch("remove-signatures", "do not copy the image's signatures"),
             RETRY,
             RETRY_DELAY,
             SIGN_BY,
-            reads("sign-by-sigstore", "sign as this sigstore parameter file says"),
+            reads("sign-by-sigstore", "sign with the settings in this sigstore parameter file"),
             reads("sign-by-sigstore-private-key", "sign with this sigstore key"),
-            reads("sign-passphrase-file", "passphrase of the key"),
+            reads("sign-passphrase-file", "file with the passphrase of the key"),
             SIGNATURE_POLICY,
             TLS_VERIFY,
         ],
@@ -244,13 +245,13 @@ pub const TABLES: &[Table] = &[
         flags: &[
             switch("compress", "compress layers"),
             text("format", "docker-archive, oci-archive, docker-dir or oci-dir"),
-            switch("multi-image-archive", "several images instead of several tags")
+            switch("multi-image-archive", "each operand is an image, not another tag of the first")
                 .purpose(EachImage)
                 .short('m'),
             flag("output", One, PathWrite, "file to write instead of stdout").short('o'),
             switch("quiet", "no progress").short('q'),
             SIGNATURE_POLICY,
-            switch("uncompressed", "accept layers that aren't compressed"),
+            switch("uncompressed", "accept uncompressed layers"),
         ],
         operands: &[operand("IMAGE", Local, 1, MANY)],
     },
@@ -262,12 +263,12 @@ pub const TABLES: &[Table] = &[
         flags: &[
             AUTHFILE,
             CERT_DIR,
-            switch("compatible", "stars, official and automated too"),
+            switch("compatible", "also show stars, official and automated"),
             CREDS,
             filter("filter", "show only what matches KEY=VALUE").short('f'),
             FORMAT,
-            text("limit", "how many results"),
-            switch("list-tags", "the tags of a repository"),
+            text("limit", "maximum number of results"),
+            switch("list-tags", "list the tags of a repository"),
             NO_TRUNC,
             TLS_VERIFY,
         ],
@@ -279,10 +280,10 @@ pub const TABLES: &[Table] = &[
         does: Signs,
         needs_scratch: true,
         flags: &[
-            switch("all", "every image of an index").short('a'),
+            switch("all", "sign every image of an index").short('a'),
             AUTHFILE,
             CERT_DIR,
-            flag("directory", One, PathWrite, "where to put signatures").short('d'),
+            flag("directory", One, PathWrite, "directory to write signatures to").short('d'),
             SIGN_BY,
         ],
         operands: &[operand("REGISTRY/REPOSITORY[:TAG]", Remote, 1, MANY)],
@@ -300,7 +301,7 @@ pub const TABLES: &[Table] = &[
         alias: None,
         does: Shows,
         needs_scratch: false,
-        flags: &[switch("whatrequires", "what builds on the image")],
+        flags: &[switch("whatrequires", "show the images that are built on this one")],
         operands: &[operand("IMAGE", Local, 1, 1)],
     },
     Table {
@@ -309,10 +310,10 @@ pub const TABLES: &[Table] = &[
         does: Shows,
         needs_scratch: true,
         flags: &[
-            switch("json", "as JSON").short('j'),
+            switch("json", "print JSON").short('j'),
             switch("noheading", "no column headings").short('n'),
             reads("policypath", ""),
-            switch("raw", "the policy file itself"),
+            switch("raw", "print the policy file itself"),
             reads("registrypath", ""),
         ],
         operands: &[operand("REGISTRY", Plain, 0, 1)],
@@ -328,7 +329,7 @@ pub const TABLES: &[Table] = &[
 ];
 
 const BUILD: &[Flag] = &[
-    machine("add-host", "HOST:IP for the build's containers"),
+    machine("add-host", "HOST:IP to add to /etc/hosts of the build's containers"),
     switch("all-platforms", "build for every platform of the base image"),
     texts("annotation", "KEY=VALUE for the image"),
     text("arch", "architecture of the image").purpose(Architecture),
@@ -336,12 +337,12 @@ const BUILD: &[Flag] = &[
     flag("blob-cache", One, PathWrite, ""),
     texts("build-arg", "NAME=VALUE for the build"),
     flag("build-arg-file", Many, PathRead, "file with build arguments"),
-    flag("build-context", Many, PathRead, "NAME=VALUE of another context"),
-    flag("cache-from", Many, Full, "repository with cached layers"),
-    flag("cache-to", Many, Full, "repository to send cached layers to").purpose(SendsTo),
-    text("cache-ttl", "how old a cached layer may be"),
-    machine("cap-add", "more capabilities for the build's containers"),
-    texts("cap-drop", "fewer capabilities for the build's containers"),
+    flag("build-context", Many, PathRead, "NAME=VALUE of an additional build context"),
+    flag("cache-from", Many, Full, "repository to read cached layers from"),
+    flag("cache-to", Many, Full, "repository to push cached layers to").purpose(SendsTo),
+    text("cache-ttl", "maximum age of a cached layer"),
+    machine("cap-add", "add capabilities to the build's containers"),
+    texts("cap-drop", "drop capabilities from the build's containers"),
     flag("cdi-config-dir", Many, Machine, ""),
     CERT_DIR,
     machine("cgroup-parent", "parent cgroup of the build's containers"),
@@ -351,26 +352,26 @@ const BUILD: &[Flag] = &[
     switch("compat-volumes", "keep the contents of volumes during RUN"),
     switch("compress", "accepted, without effect"),
     machine("cpp-flag", "options for the C preprocessor"),
-    text("cpu-period", "limit for the build's containers"),
-    text("cpu-quota", "limit for the build's containers"),
-    text("cpu-shares", "relative weight of the build's containers").short('c'),
+    text("cpu-period", "CPU period of the build's containers"),
+    text("cpu-quota", "CPU quota of the build's containers"),
+    text("cpu-shares", "relative CPU weight of the build's containers").short('c'),
     text("cpuset-cpus", "CPUs for the build's containers"),
     text("cpuset-mems", "memory nodes for the build's containers"),
     CREDS,
     machine("cw", "confidential workload"),
     DECRYPTION_KEY,
     machine("device", "devices for the build's containers"),
-    switch("disable-compression", "don't compress layers").short('D'),
+    switch("disable-compression", "do not compress layers").short('D'),
     CONTENT_TRUST,
     machine("dns", "DNS servers of the build's containers"),
     machine("dns-option", "DNS options of the build's containers"),
     machine("dns-search", "DNS search domains of the build's containers"),
     texts("env", "NAME=VALUE for the image"),
-    flag("file", Many, Source, "Containerfile instead of the context's").short('f'),
+    flag("file", Many, Source, "Containerfile instead of the one in the context").short('f'),
     switch("force-rm", "remove intermediate containers even if the build fails"),
     text("format", "oci or docker"),
-    flag("from", One, Full, "image instead of the first FROM's"),
-    machine("group-add", "more groups for the build's containers"),
+    flag("from", One, Full, "image instead of the one in the first FROM"),
+    machine("group-add", "add groups to the build's containers"),
     flag("hooks-dir", Many, Machine, "directory with OCI hooks"),
     switch("http-proxy", "pass proxy variables to the build's containers"),
     switch("identity-label", "add the label that names the builder"),
@@ -378,7 +379,7 @@ const BUILD: &[Flag] = &[
     writes("iidfile", "file to write the id to"),
     machine("ipc", "IPC namespace of the build's containers"),
     machine("isolation", "how the build's containers are isolated"),
-    text("jobs", "how many stages at once"),
+    text("jobs", "number of stages to build at once"),
     texts("label", "KEY=VALUE for the image"),
     texts("layer-label", "KEY=VALUE for intermediate images"),
     switch("layers", "cache intermediate layers"),
@@ -388,17 +389,17 @@ const BUILD: &[Flag] = &[
     text("loglevel", ""),
     switch("logsplit", "a log file for each platform"),
     flag("manifest", One, Reference, "manifest list to add the image to"),
-    text("memory", "limit for the build's containers").short('m'),
-    text("memory-swap", "limit for the build's containers"),
+    text("memory", "memory limit of the build's containers").short('m'),
+    text("memory-swap", "memory and swap limit of the build's containers"),
     machine("network", "network namespace of the build's containers").alias("net"),
-    switch("no-cache", "don't use cached layers"),
-    switch("no-hostname", "don't make /etc/hostname for RUN"),
-    switch("no-hosts", "don't make /etc/hosts for RUN"),
+    switch("no-cache", "do not use cached layers"),
+    switch("no-hostname", "do not create /etc/hostname for RUN"),
+    switch("no-hosts", "do not create /etc/hosts for RUN"),
     switch("omit-history", "leave the history out of the image"),
     text("os", "operating system of the image").purpose(Os),
-    texts("os-feature", "feature that the image needs"),
-    text("os-version", "version that the image needs"),
-    flag("output", One, PathWrite, "where to put the image's files").short('o'),
+    texts("os-feature", "operating system feature that the image needs"),
+    text("os-version", "operating system version that the image needs"),
+    flag("output", One, PathWrite, "where to write the image's files").short('o'),
     machine("pid", "PID namespace of the build's containers"),
     texts("platform", "OS/ARCH of the image").purpose(Platform),
     text("progress", ""),
@@ -411,10 +412,10 @@ const BUILD: &[Flag] = &[
     switch("rm", "remove intermediate containers").alias("purge"),
     machine("runtime-flag", "options for the container runtime"),
     writes("rusage-logfile", ""),
-    text("sbom", "scan the image as this preset says"),
-    text("sbom-image-output", "where in the image the scan's results go"),
-    text("sbom-image-purl-output", "where in the image the scan's results go"),
-    text("sbom-merge-strategy", "how results are put together"),
+    text("sbom", "scan the image with this SBOM preset"),
+    text("sbom-image-output", "path in the image for the scan's results"),
+    text("sbom-image-purl-output", "path in the image for the scan's results"),
+    text("sbom-merge-strategy", "how to merge the scan's results"),
     writes("sbom-output", "file for the scan's results"),
     writes("sbom-purl-output", "file for the scan's results"),
     texts("sbom-scanner-command", "command in the scanner's image"),
@@ -424,9 +425,9 @@ const BUILD: &[Flag] = &[
     text("shm-size", "size of /dev/shm"),
     SIGN_BY,
     SIGNATURE_POLICY,
-    switch("skip-unused-stages", "leave out stages that don't matter"),
-    switch("squash", "one layer instead of the new ones"),
-    switch("squash-all", "one layer instead of all"),
+    switch("skip-unused-stages", "skip stages that the target does not need"),
+    switch("squash", "squash the new layers into one"),
+    switch("squash-all", "squash all layers into one"),
     flag("ssh", Many, PathRead, "SSH agent or keys for the build"),
     switch("stdin", "pass stdin to the build's containers"),
     flag("tag", Many, Reference, "name of the image").short('t'),
@@ -437,13 +438,13 @@ const BUILD: &[Flag] = &[
     texts("unsetenv", "variable to leave out of the image"),
     texts("unsetlabel", "label to leave out of the image"),
     machine("userns", "user namespace of the build's containers"),
-    machine("userns-gid-map", "mapping of groups"),
-    machine("userns-gid-map-group", "mapping of groups"),
-    machine("userns-uid-map", "mapping of users"),
-    machine("userns-uid-map-user", "mapping of users"),
+    machine("userns-gid-map", "group id mapping of the user namespace"),
+    machine("userns-gid-map-group", "group id mapping of the user namespace"),
+    machine("userns-uid-map", "user id mapping of the user namespace"),
+    machine("userns-uid-map-user", "user id mapping of the user namespace"),
     machine("uts", "UTS namespace of the build's containers"),
     text("variant", "architecture variant of the image").purpose(Variant),
-    machine("volume", "directory of the machine to mount").short('v'),
+    machine("volume", "host directory to mount").short('v'),
 ];
 
 #[cfg(test)]
@@ -476,7 +477,7 @@ mod tests {
             ("build", Builds, true),
             // It compares the contents of images, which may be large.
             ("diff", Shows, true),
-            // Its exit code 1 means that the image isn't there.
+            // Its exit code 1 means that the image does not exist.
             ("exists", TellsExistence, false),
             ("history", Shows, false),
             ("inspect", Shows, false),

@@ -1,4 +1,4 @@
-//! What a plugin may ask the host for, beyond what concerns the plugin alone, and how far that goes.
+//! Capabilities that the administrator can grant to a plugin, and their scopes.
 
 use std::fmt;
 use std::path::Path;
@@ -8,19 +8,19 @@ use serde::Serialize;
 use crate::pattern::Pattern;
 use crate::view::Name;
 
-/// Copy images of this host to podman's storage; the scope is about their names there and here.
+/// Copy images of this host to podman's storage. The scope limits both the source's and the copy's name.
 pub const COPIES_IMAGES: &str = "copies-images";
-/// List images; the scope is about their names.
+/// List images. The scope limits their names.
 pub const LISTS_IMAGES: &str = "lists-images";
-/// Copy images of podman's storage to bootc's; the scope is about their names.
+/// Copy images from podman's storage to bootc's. The scope limits their names.
 pub const PULLS_IMAGES: &str = "pulls-images";
 
-/// Something that a plugin may ask the host for.
+/// A capability with its scope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Capability {
     /// Its name, such as `podman-reads`.
     pub name: String,
-    /// How far it goes; empty if it has no bounds to choose.
+    /// The scope, such as a directory or a pattern of names; empty if the capability has none.
     pub scope: String,
 }
 
@@ -32,12 +32,12 @@ impl fmt::Display for Capability {
 }
 
 impl Capability {
-    /// Whether the scope, a pattern of names, has this one in it. What isn't a pattern has nothing in it.
+    /// Whether the scope, a pattern of names, includes this name. An invalid pattern includes nothing.
     pub fn has_name(&self, name: &Name) -> bool {
         Pattern::new(&self.scope).is_ok_and(|pattern| pattern.matches(&name.path()))
     }
 
-    /// Whether the scope, a directory, has this path in it: an absolute one whose links have been followed.
+    /// Whether the scope, a directory, includes this path, which must be absolute and without links.
     pub fn has_path(&self, path: &Path) -> bool {
         path.starts_with(&self.scope) && path.is_absolute()
     }

@@ -1,4 +1,4 @@
-//! What a list tells of an image.
+//! The columns of a list of images.
 
 use serde::Serialize;
 
@@ -10,12 +10,12 @@ pub enum ImageType {
     Host,
     /// In bootc's containers-storage.
     Unified,
-    /// Named by a bound image.
+    /// A bound image.
     Logical,
 }
 
 impl ImageType {
-    /// As listed.
+    /// The value in lists.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Host => "host",
@@ -25,7 +25,7 @@ impl ImageType {
     }
 }
 
-/// What is told of an image, a column of a list each.
+/// A column of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     /// Where it is kept.
@@ -36,11 +36,11 @@ pub enum Column {
     Digest,
     /// Digest of its configuration, without `sha256:`.
     Id,
-    /// Its size in bytes, unpacked, as podman counts it.
+    /// Its uncompressed size in bytes, as podman counts it.
     Size,
-    /// When it was made: RFC 3339, in UTC.
+    /// When it was created: RFC 3339, in UTC.
     Created,
-    /// Its labels: a JSON object of texts.
+    /// Its labels: a JSON object of strings.
     Labels,
 }
 
@@ -49,7 +49,7 @@ impl Column {
     pub const ALL: &[Self] =
         &[Self::ImageType, Self::Image, Self::Digest, Self::Id, Self::Size, Self::Created, Self::Labels];
 
-    /// Whether it takes more to find out than the names of images.
+    /// Whether it needs more than the images' names, which is slower.
     pub fn is_detail(self) -> bool {
         !matches!(self, Self::ImageType | Self::Image)
     }
@@ -68,7 +68,7 @@ impl Column {
     }
 }
 
-/// What else is known of an image, as texts; empty is what isn't known, or wasn't asked for.
+/// The other columns of an image, as strings; empty if unknown or not requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
     /// [`Column::Digest`].
@@ -83,15 +83,15 @@ pub struct Details {
     pub labels: String,
 }
 
-/// Which images a listing is about.
+/// Which images are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ListType {
-    /// Everything that can be read here.
+    /// All that this host has.
     All,
-    /// Images in the ostree repository and in bootc's containers-storage, as bootc means it.
+    /// Images in the ostree repository and in bootc's storage, as in `bootc image list`.
     Host,
-    /// Images in bootc's containers-storage.
+    /// Images in bootc's storage.
     Unified,
     /// References in `/usr/lib/bootc/bound-images.d`.
     Logical,

@@ -2,30 +2,30 @@
 
 use crate::plugin::PluginId;
 
-/// What the administrator has configured, as far as judging needs it.
+/// The part of the administrator's configuration that judging operations needs.
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
-    /// What a delegated caller may do beyond what every caller may (D0.3).
+    /// What a delegated caller may do in addition, see `docs/policies.md`.
     pub allow_delegated: Delegated,
-    /// Policies that must be there: without one of them everything is denied.
+    /// Mandatory policies: while one of them is missing, every operation is denied.
     pub mandatory: Vec<PluginId>,
-    /// Policies whose failing doesn't deny.
+    /// Policies whose failure does not deny an operation.
     pub fail_open: Vec<PluginId>,
-    /// Whether what only reads is recorded too, if root asks.
+    /// Whether root's read-only operations are recorded too.
     pub record_reads: bool,
-    /// Why it isn't whole, if it isn't: then nothing runs that acts, and nothing is judged but what only looks.
+    /// The error in the configuration, if it could not be read completely: then only read-only operations run.
     pub broken: Option<String>,
 }
 
-/// What a caller may do who is root on another's behalf.
+/// What a delegated caller may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delegated {
-    /// Name another system with `--sysroot`.
+    /// Use `--sysroot`.
     pub sysroot: bool,
-    /// Build, which runs code as root and reads files of the caller's choice.
+    /// Build images, which runs code as root and reads files that the caller chooses.
     pub build: bool,
-    /// Load archives, whose images and their names nobody knows before.
+    /// Load archives, whose images and names are unknown before.
     pub load: bool,
-    /// Approve and revoke plugins, policies among them.
+    /// Approve and revoke plugins, including policies.
     pub plugins: bool,
 }

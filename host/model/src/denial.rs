@@ -1,4 +1,4 @@
-//! Refusals.
+//! Denials of operations, and kinds of errors.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Serialize, Serializer};
 
 use crate::plugin::PluginId;
 
-/// Who refused. As text it is the name alone, as in records and in verdicts.
+/// Who denied an operation. Its text is only the name, as in the audit record and in verdicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
-    /// The host itself: which of its validators, or `host`.
+    /// A validator of the host by its name, or `host`.
     Host(&'static str),
     /// A policy.
     Policy(PluginId),
-    /// A plugin that was asked for a plan.
+    /// A wrapper plugin that was asked for a plan.
     Command(PluginId),
 }
 
@@ -32,7 +32,7 @@ impl Serialize for By {
     }
 }
 
-/// A validator's or a plugin's no. What was refused has touched nothing. As text it names the plugin whose words these are.
+/// A denial by a validator or a plugin, before the operation has changed anything. Its text names the plugin that wrote the message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
 #[error("{}{message}", match by {
     By::Host(_) => String::new(),
@@ -40,30 +40,30 @@ impl Serialize for By {
     By::Command(plugin) => format!("plugin {plugin}: "),
 })]
 pub struct Denial {
-    /// Who refused.
+    /// Who denied it.
     pub by: By,
     /// Stable kebab-case code.
     pub code: String,
-    /// One sentence: what was refused and why.
+    /// One sentence: what was denied and why.
     pub message: String,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// What kind of error it is; the command line maps each to one exit code.
+/// The kind of an error; the command line maps each to an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It failed.
+    /// The operation failed.
     Failed,
-    /// The arguments make no sense.
+    /// A usage error.
     Usage,
-    /// A program that is needed isn't there.
+    /// A required program is not installed.
     MissingProgram,
-    /// A policy said no.
+    /// The operation was denied.
     Denied,
-    /// The configuration, a plugin or the record can't be used.
+    /// The configuration, a plugin or the audit record is unusable.
     Unusable,
-    /// The signal with this number asked us to end.
+    /// The signal with this number asked us to terminate.
     Interrupted(i32),
 }

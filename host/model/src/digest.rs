@@ -5,26 +5,26 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// `sha256:` and 64 lower-case hexadecimal digits, or `sha512:` and 128. What this program computes is SHA-256.
+/// `sha256:` and 64 lower-case hexadecimal digits, or `sha512:` and 128. Digests that are computed here are SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Digest(String);
 
-/// Why a text isn't a [`Digest`] or a [`Commit`].
+/// An invalid [`Digest`] or [`Commit`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} isn't {expected}")]
+#[error("{text:?} is not {expected}")]
 pub struct InvalidDigest {
     text: String,
     expected: &'static str,
 }
 
-/// Whether a text is so many lower-case hexadecimal digits.
+/// Whether a text consists of `length` lower-case hexadecimal digits.
 pub fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether a text is written as containers-storage names images and layers: 64 hexadecimal digits. Its own are lower-case; capital
-/// letters make nothing else of it, and whoever looks it up finds nothing.
+/// Whether a text has the form of an image or layer id of containers-storage: 64 hexadecimal digits. Real ids are lower-case; one
+/// with capital letters is harmless, because no image or layer has it.
 pub fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -33,7 +33,7 @@ impl Digest {
     /// Checks the text.
     ///
     /// # Errors
-    /// [`InvalidDigest`] if it isn't of the form in the type's description.
+    /// [`InvalidDigest`] if it does not have the form that the type describes.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidDigest> {
         let text = text.into();
         let is_digest = match text.split_once(':') {
@@ -46,7 +46,7 @@ impl Digest {
         } else {
             Err(InvalidDigest {
                 text,
-                expected: "sha256:<64 hexadecimal digits> or sha512:<128 hexadecimal digits>",
+                expected: "a digest (sha256:<64 hexadecimal digits> or sha512:<128 hexadecimal digits>)",
             })
         }
     }
@@ -56,12 +56,12 @@ impl Digest {
         Self(format!("sha256:{:x}", Sha256::digest(bytes)))
     }
 
-    /// With its algorithm.
+    /// The text, with the algorithm.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The digits alone.
+    /// The digits, without the algorithm.
     pub fn hex(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, digits)| digits)
     }
@@ -90,7 +90,7 @@ impl Commit {
     /// Checks the text.
     ///
     /// # Errors
-    /// [`InvalidDigest`] if it isn't of the form in the type's description.
+    /// [`InvalidDigest`] if it does not have the form that the type describes.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidDigest> {
         let text = text.into();
         if is_hex(&text, 64) {

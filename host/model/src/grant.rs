@@ -1,4 +1,4 @@
-//! The administrator's yes to a plugin.
+//! Approvals of plugins.
 
 pub use bootc_image_plugin_model::PluginRole as Role;
 use serde::Serialize;
@@ -6,23 +6,23 @@ use serde::Serialize;
 use crate::capability::Capability;
 use crate::plugin::PluginId;
 
-/// The administrator's yes to a plugin: to this component, and to what it asks for.
+/// The administrator's approval of a plugin: of this component, manifest and capabilities.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Grant {
     /// Which plugin.
     pub plugin: PluginId,
-    /// Digest of its component in lower-case hexadecimal.
+    /// SHA-256 of its component in lower-case hexadecimal digits.
     pub sha256: String,
-    /// Digest of its manifest: what it is asked about and what it claims.
+    /// SHA-256 of its manifest, which determines the operations that it judges and the commands that it provides.
     pub manifest: String,
     /// Whether it is native code, which runs with full authority.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub native: bool,
-    /// What it was approved as.
+    /// The role for which it was approved.
     pub role: Role,
-    /// Whether everything is denied where it isn't, of a policy.
+    /// For a policy: whether every operation is denied while it is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mandatory: bool,
-    /// What it may ask the host for, sorted.
+    /// The granted capabilities, sorted.
     pub capabilities: Vec<Capability>,
 }

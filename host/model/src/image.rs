@@ -1,4 +1,4 @@
-//! Images as operations name them: resolved to what their names mean.
+//! The resolved images of operations.
 
 use std::fmt;
 
@@ -7,77 +7,77 @@ use serde::Serialize;
 use crate::digest::{Commit, Digest};
 use crate::reference::{CONTAINERS_STORAGE, Reference};
 
-/// What is removed.
+/// An image to be removed, or names of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removal {
     /// Id of the image.
     pub id: String,
-    /// Its manifest, if the storage knows it: a damaged image can be removed as well.
+    /// Its manifest, if the storage has it: a damaged image can be removed, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest_digest: Option<Digest>,
-    /// The names that go.
+    /// The names that are removed.
     pub names: Vec<String>,
-    /// Whether the image goes, too: it has no other name.
+    /// Whether the image is removed too, because it has no other name.
     pub whole: bool,
-    /// Who needs it, if somebody does.
+    /// What needs it, in words, if anything does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needed_by: Option<String>,
 }
 
 impl fmt::Display for Removal {
-    /// Its first name, or its id.
+    /// The first name, or the id.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(first_name(&self.names).unwrap_or(&self.id))
     }
 }
 
-/// The first name, one with a tag if there is one.
+/// The first name with a tag, or else the first name.
 fn first_name(names: &[String]) -> Option<&str> {
     let tagged = names.iter().find(|name| !name.contains('@'));
     tagged.or(names.first()).map(String::as_str)
 }
 
-/// An image that a command is about.
+/// An image that a podman subcommand uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum CommandImage {
-    /// It is fetched from a registry.
+    /// From a registry.
     Registry {
-        /// Its name, as asked for.
+        /// The requested name.
         name: Reference,
-        /// What that means now: by digest.
+        /// The name with the digest to which it resolved.
         pinned: Reference,
-        /// The manifest that podman chooses there: of an index, that of this machine or of the platform that was asked for.
+        /// The digest of the manifest that podman selects: in an index, the one for this host or for the requested platform.
         instance: Digest,
-        /// The platform that was asked for, if one was: `OS/ARCHITECTURE/VARIANT`, without what wasn't said.
+        /// The requested platform, if any: `OS/ARCHITECTURE/VARIANT`, without the parts that were not requested.
         #[serde(skip_serializing_if = "Option::is_none")]
         platform: Option<String>,
     },
-    /// It is in bootc's storage.
+    /// From bootc's storage.
     Store {
-        /// Its name, none if it was asked for by its id.
+        /// Its name; `None` if it was requested by its id.
         name: Option<Reference>,
-        /// If it was asked for by its id: all its names.
+        /// All its names, if it was requested by its id.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         names: Vec<String>,
-        /// The image itself: it runs by its id.
+        /// The image itself; podman is given its id.
         #[serde(flatten)]
         image: LocalImage,
     },
 }
 
-/// Where an image that is copied out comes from.
+/// The source of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "store", rename_all = "kebab-case")]
 pub enum CopySource {
     /// The ostree repository.
     Host(HostImage),
-    /// bootc's containers-storage.
+    /// bootc's storage.
     Unified(UnifiedImage),
 }
 
 impl CopySource {
-    /// As it is named there.
+    /// Its name there, with the transport.
     pub fn name(&self) -> String {
         match self {
             Self::Host(image) => image.name.clone(),
@@ -86,37 +86,37 @@ impl CopySource {
     }
 }
 
-/// An image in bootc's containers-storage.
+/// An image in bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnifiedImage {
     /// Its name there.
     pub name: Reference,
-    /// The image itself: it runs by its id.
+    /// The image itself; podman is given its id.
     #[serde(flatten)]
     pub image: LocalImage,
 }
 
-/// Where the booted image is taken from for bootc's storage.
+/// The source from which the booted image is added to bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "store", rename_all = "kebab-case")]
 pub enum UnifiedSource {
-    /// podman's storage has it.
+    /// podman's storage.
     DefaultStore(LocalImage),
-    /// The registry, by digest.
+    /// A registry, by digest.
     Registry {
         /// With a digest.
         reference: Reference,
     },
-    /// Nobody else has it any more: the ostree repository, from which it is exported.
+    /// The ostree repository, from which it is exported because no other source has it.
     Host,
 }
 
-/// An image in bootc's containers-storage, which may be damaged.
+/// An image in bootc's storage, which may be damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredImage {
     /// Its id.
     pub id: String,
-    /// Its manifest, if the storage knows it.
+    /// Its manifest, if the storage has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest_digest: Option<Digest>,
     /// Its names.
@@ -124,21 +124,21 @@ pub struct StoredImage {
 }
 
 impl fmt::Display for StoredImage {
-    /// Its first name, or its id.
+    /// The first name, or the id.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(first_name(&self.names).unwrap_or(&self.id))
     }
 }
 
-/// Where an image is fetched from anew: the same image, by its id or its manifest.
+/// The source of a repair: it must have the same image, by its id or its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "store", rename_all = "kebab-case")]
 pub enum RepairSource {
-    /// podman's storage has it.
+    /// podman's storage.
     DefaultStore(LocalImage),
     /// The ostree repository, from which it is exported.
     Host(HostImage),
-    /// Its registries, by digest: one after the other, until one has it.
+    /// Registries, by digest, which are tried in this order.
     Registry {
         /// With digests.
         references: Vec<Reference>,
@@ -148,11 +148,11 @@ pub enum RepairSource {
 /// An image in the ostree repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostImage {
-    /// Its name, with its transport: of its ref, or of the deployment's origin.
+    /// Its name with the transport: from its ref, or from the deployment's origin.
     pub name: String,
-    /// The commit of the deployment, or what the ref points at.
+    /// The commit of the deployment or of the ref.
     pub commit: Commit,
-    /// The manifest that the commit was made from.
+    /// The manifest from which the commit was made.
     pub manifest_digest: Digest,
 }
 

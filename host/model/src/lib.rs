@@ -1,10 +1,10 @@
-//! Values of bootc-image. Nothing here does I/O, reads a clock or looks at the environment.
+//! The values of bootc-image. Nothing here does I/O (except [`subject::login_uid`]), reads a clock or depends on the environment.
 //!
-//! - [`mod@reference`], [`digest`], [`pattern`], [`oci`]: names of images and what they mean
-//! - [`image`]: images as operations name them; [`columns`]: what a list tells of one
-//! - [`subject`]: who asks; [`capability`], [`grant`], [`plugin`]: what plugins may do
-//! - [`view`]: what policies see; [`denial`]: how they refuse
-//! - [`settings`], [`configuration`]: what the outside says
+//! - [`mod@reference`], [`digest`], [`pattern`], [`oci`]: names and contents of images
+//! - [`image`]: the images of operations; [`columns`]: the columns of lists
+//! - [`subject`]: the caller; [`capability`], [`grant`], [`plugin`]: plugins and their permissions
+//! - [`view`]: the policy input; [`denial`]: denials
+//! - [`settings`], [`configuration`]: settings of this run and of the administrator
 
 pub mod capability;
 pub mod columns;

@@ -1,4 +1,4 @@
-//! Documents of the OCI image format, as far as they are read here.
+//! The parts of OCI image documents that are read here.
 
 use std::collections::BTreeMap;
 
@@ -18,23 +18,23 @@ struct RootFs {
     diff_ids: Vec<Digest>,
 }
 
-/// As the storage tools read it: of a key that is there twice the last one counts. They take such an image, so we must not find
-/// that it can't be read once they have it.
+/// Parses a document as podman and skopeo do: the last of several equal keys counts. They accept such an image, so we must be able
+/// to read it.
 fn read<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T> {
     serde_json::from_value(serde_json::from_slice::<Value>(document)?)
 }
 
-/// How a document names another one.
+/// A descriptor, by which a document refers to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Descriptor {
-    /// What it is.
+    /// The digest of the document.
     pub digest: Digest,
-    /// For which machines it is, as it stands there.
+    /// The platform, unparsed.
     platform: Option<Value>,
 }
 
 impl Descriptor {
-    /// The architecture of those machines; empty if that isn't said.
+    /// The architecture of the platform; empty if there is none.
     fn architecture(self) -> serde_json::Result<String> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -46,11 +46,11 @@ impl Descriptor {
     }
 }
 
-/// What a configuration tells people of its image. Whatever isn't there, or isn't as it should be, isn't known.
+/// The descriptive fields of an image's configuration. Missing or invalid ones are `None`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Description {
-    /// When it was made.
+    /// When the image was created.
     pub created: Option<String>,
     config: Option<Run>,
 }
@@ -63,7 +63,7 @@ struct Run {
 }
 
 impl Description {
-    /// Of this configuration.
+    /// Parses a configuration.
     pub fn of(configuration: &[u8]) -> Self {
         read(configuration).unwrap_or_default()
     }
@@ -85,12 +85,12 @@ pub fn id(manifest: &[u8]) -> Option<String> {
     Some(manifest.config.digest.hex().to_owned())
 }
 
-/// The manifests that a manifest list names; none if it isn't one.
+/// The manifests in an index; none if the document is not an index.
 pub fn instances(list: &[u8]) -> Vec<Digest> {
     platforms(list).into_iter().map(|(digest, _)| digest).collect()
 }
 
-/// The same, and for which architecture each is.
+/// As [`instances`], with the architecture of each.
 pub fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
     #[derive(Deserialize)]
     struct List {
@@ -103,10 +103,10 @@ pub fn platforms(list: &[u8]) -> Vec<(Digest, String)> {
     found.unwrap_or_default()
 }
 
-/// The digests of an image's layers, not compressed, lowest first, as its configuration names them.
+/// The digests of an image's uncompressed layers, lowest first, from its configuration.
 ///
 /// # Errors
-/// If it isn't such a configuration.
+/// If it is not an image configuration.
 pub fn diff_ids(configuration: &[u8]) -> serde_json::Result<Vec<Digest>> {
     read(configuration).map(|configuration: Configuration| configuration.rootfs.diff_ids)
 }

@@ -1,4 +1,4 @@
-//! Patterns of names, compared by the host itself: each is one that takes no time.
+//! Patterns of names, which the host matches itself. Patterns that are slow to match are rejected.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use glob::MatchOptions;
 
 use crate::reference::{InvalidReference, Reference, is_repository};
 
-/// `*` stays within a part of a name, `**` doesn't.
+/// `*` does not match `/`, `**` does.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -18,51 +18,53 @@ const OPTIONS: MatchOptions = MatchOptions {
 pub struct Pattern(glob::Pattern);
 
 impl Pattern {
-    /// Reads one.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// Why it isn't one, in words.
+    /// Why it is not a valid pattern, in words.
     pub fn new(text: &str) -> Result<Self, String> {
-        let pattern =
-            glob::Pattern::new(text).map_err(|error| format!("{text:?} isn't a pattern: {}", error.msg))?;
-        quickly_compared(text)?;
+        let pattern = glob::Pattern::new(text)
+            .map_err(|error| format!("{text:?} is not a valid pattern: {}", error.msg))?;
+        check_complexity(text)?;
         Ok(Self(pattern))
     }
 
-    /// Whether all of `name` is like this.
+    /// Whether it matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
         self.0.matches_with(name, OPTIONS)
     }
 
-    /// Whether it fits names of images: they are compared in lower case, without transport, tag and digest, and have a registry
-    /// in front.
+    /// Checks that it can match names of images, which begin with a registry, and are in lower case and without transport, tag and
+    /// digest.
     ///
     /// # Errors
-    /// Why no name can match it, or that it also matches names in registries of strangers, because of a wildcard in its
-    /// registry; in words.
+    /// In words, why no name can match it, or that a wildcard in its registry also matches registries of other owners.
     pub fn check_names(&self) -> Result<(), String> {
         let text = self.as_str();
         let (registry, rest) =
             text.split_once('/').map_or((text, None), |(registry, rest)| (registry, Some(rest)));
         let of_no_registry = registry.is_empty();
         let fix = if text.contains("://") {
-            "names are compared without their transport: leave it out"
+            "names are matched without their transport: remove it"
         } else if text.contains('@') || (!of_no_registry && rest.is_some_and(|rest| rest.contains(':'))) {
-            "names are compared without tag and digest: leave them out"
+            "names are matched without tag and digest: remove them"
         } else if !of_no_registry && text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            "names are compared in lower case"
+            "names are matched in lower case: write the pattern in lower case"
         } else if rest.is_none() && !registry.contains("**") {
-            "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for all of a registry"
+            "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for every image of a registry"
         } else if registry == "docker.io" && rest.is_some_and(|rest| !rest.contains('/') && rest != "**") {
-            "an image of Docker Hub without a namespace is compared as docker.io/library/NAME"
-        } else if let Some(fix) = is_called_otherwise(registry) {
+            "an image of Docker Hub without a namespace is matched as docker.io/library/NAME"
+        } else if let Some(fix) = matched_as(registry) {
             return Err(format!("no image name can match {text:?}: {fix}"));
-        } else if is_open(registry) {
-            let example = stranger(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
+        } else if matches_foreign_registries(registry) {
+            let example =
+                foreign_example(registry).map(|name| format!(", such as {name}")).unwrap_or_default();
             return Err(format!(
-                "{text:?} also matches names in other registries{example}: write the registry in full, or as in *.example.com"
+                "{text:?} also matches names in other registries{example}: write the registry in full, \
+                 or with a fixed domain as in *.example.com"
             ));
-        } else if let Some(fix) = rest.filter(|_| !of_no_registry).and_then(|rest| is_no_name(registry, rest))
+        } else if let Some(fix) =
+            rest.filter(|_| !of_no_registry).and_then(|rest| why_impossible(registry, rest))
         {
             fix
         } else {
@@ -71,7 +73,7 @@ impl Pattern {
         Err(format!("no image name can match {text:?}: {fix}"))
     }
 
-    /// As it was written.
+    /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -83,29 +85,29 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// There is no limit on the time that comparing takes.
-fn quickly_compared(text: &str) -> Result<(), String> {
-    // A class may hold the `/` that the parts below would be told apart by, and never match one.
+/// Rejects patterns that are slow to match, because matching has no time limit.
+fn check_complexity(text: &str) -> Result<(), String> {
+    // A class could contain the `/` at which the pattern is split below, without ever matching one.
     if text.contains('[') {
-        return Err(format!("{text:?} has a `[`, which patterns here can't have"));
+        return Err(format!("{text:?} contains `[`, which is not allowed in these patterns"));
     }
     let (crossing, others): (Vec<&str>, Vec<&str>) = text.split('/').partition(|part| *part == "**");
     if crossing.len() <= 2 && others.iter().all(|part| part.matches('*').count() <= 1) {
         Ok(())
     } else {
-        Err(format!("{text:?} has more than one `*` in a part, or more than two `**`"))
+        Err(format!("{text:?} has more than one `*` between two slashes, or more than two `**`"))
     }
 }
 
-/// How a registry is really compared, if it isn't as this pattern has it.
-fn is_called_otherwise(registry: &str) -> Option<String> {
+/// The name under which a registry is matched, if it is not the one in the pattern.
+fn matched_as(registry: &str) -> Option<String> {
     let name = Reference::parse(&format!("{registry}/a/b")).ok()?;
-    (name.registry() != registry).then(|| format!("this registry is compared as {}", name.registry()))
+    (name.registry() != registry).then(|| format!("this registry is matched as {}", name.registry()))
 }
 
-/// Whether a stranger could have a registry that is like this one. The owner of the last two labels of a name owns all names that
-/// end in them; the owner of one number of an address doesn't own the others.
-fn is_open(registry: &str) -> bool {
+/// Whether the pattern of a registry could match somebody else's registry. The owner of a domain's last two labels owns all names
+/// below it, but the owner of one IP address does not own similar ones.
+fn matches_foreign_registries(registry: &str) -> bool {
     let (host, is_wild) = (host(registry), |text: &str| text.contains(['*', '?']));
     if ["*", "**"].contains(&registry) || !is_wild(host) {
         return false;
@@ -117,8 +119,8 @@ fn is_open(registry: &str) -> bool {
     is_address || !is_kept(last) || !is_kept(other)
 }
 
-/// A registry that is like this one, and could be a stranger's.
-fn stranger(registry: &str) -> Option<String> {
+/// An example of somebody else's registry that the pattern matches.
+fn foreign_example(registry: &str) -> Option<String> {
     let ends_openly = host(registry).rsplit('.').next().is_some_and(|last| last.contains('*'));
     let stars: &[&str] = if ends_openly { &[".example.net", "example.net", "9"] } else { &["evil", "9"] };
     let mut named =
@@ -134,11 +136,11 @@ fn host(registry: &str) -> &str {
     registry.split(':').next().unwrap_or(registry)
 }
 
-/// Why nothing in a registry can be called so: the wildcards are put out of the way by what could always stand for them.
-fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
+/// Why no image can have such a name. Wildcards are replaced by text that they always match.
+fn why_impossible(registry: &str, repository: &str) -> Option<&'static str> {
     if !is_repository(&repository.replace("**", "*").replace(['*', '?'], "a")) {
         return Some(
-            "a repository has lower-case letters and digits, with '.', '_', '-' or one '/' between them",
+            "a repository consists of lower-case letters and digits, separated by '.', '_', '-' or a single '/'",
         );
     }
     if ["*", "**", "localhost"].contains(&registry) {
@@ -152,7 +154,7 @@ fn is_no_name(registry: &str, repository: &str) -> Option<&'static str> {
         Ok(_) => None,
         Err(InvalidReference::Malformed { why, .. }) => Some(why),
         Err(InvalidReference::Transport(_)) => Some("it begins with a transport"),
-        Err(_) => Some("it has no registry, such as quay.io, in front"),
+        Err(_) => Some("it does not begin with a registry such as quay.io"),
     }
 }
 
@@ -197,22 +199,22 @@ mod tests {
             ("localhost/**", None),
             ("localhost:*/**", None),
             ("quay.io/**/x-*/?", None),
-            ("fedora/*", Some("it has no registry")),
-            ("quay.io/", Some("between them")),
-            ("quay.io/x/", Some("between them")),
-            ("quay.io//x", Some("between them")),
-            ("*//x", Some("between them")),
-            ("quay.io/-x", Some("between them")),
-            ("quay.io/x y", Some("between them")),
-            ("quay.io/*-/x", Some("between them")),
-            (" quay.io/x", Some("isn't a host name")),
-            ("quay..io/x", Some("isn't a host name")),
+            ("fedora/*", Some("does not begin with a registry")),
+            ("quay.io/", Some("separated by")),
+            ("quay.io/x/", Some("separated by")),
+            ("quay.io//x", Some("separated by")),
+            ("*//x", Some("separated by")),
+            ("quay.io/-x", Some("separated by")),
+            ("quay.io/x y", Some("separated by")),
+            ("quay.io/*-/x", Some("separated by")),
+            (" quay.io/x", Some("is not a host name")),
+            ("quay..io/x", Some("is not a host name")),
             ("127.1/**", Some("four decimal numbers")),
-            ("10.0.0.1:05000/x", Some("compared as 10.0.0.1:5000")),
-            ("10.0.0.1:0*/x", Some("without zeros")),
+            ("10.0.0.1:05000/x", Some("matched as 10.0.0.1:5000")),
+            ("10.0.0.1:0*/x", Some("without leading zeros")),
             ("10.0.0.1:70000/x", Some("from 1 to 65535")),
-            ("quay.io:443/x", Some("compared as quay.io")),
-            ("index.docker.io/x/*", Some("compared as docker.io")),
+            ("quay.io:443/x", Some("matched as quay.io")),
+            ("index.docker.io/x/*", Some("matched as docker.io")),
             ("docker.io/library/a", None),
             ("docker.io/**", None),
             ("docker.io/a", Some("docker.io/library/NAME")),

@@ -1,4 +1,4 @@
-//! What records and messages say of a plugin.
+//! A plugin in records and messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,16 +10,18 @@ use serde::Serialize;
 #[serde(transparent)]
 pub struct PluginId(String);
 
-/// Why a text isn't a [`PluginId`].
+/// An invalid [`PluginId`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("plugin id {0:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")]
+#[error(
+    "invalid plugin id {0:?}: use lower-case letters, digits and '-', starting with a letter (at most 64 bytes)"
+)]
 pub struct InvalidPluginId(String);
 
 impl PluginId {
     /// Checks the text.
     ///
     /// # Errors
-    /// [`InvalidPluginId`] if it breaks the rule in the type's description.
+    /// [`InvalidPluginId`] if it does not have the form that the type describes.
     pub fn new(text: &str) -> Result<Self, InvalidPluginId> {
         let head = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         let rest = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -30,7 +32,7 @@ impl PluginId {
         }
     }
 
-    /// Stands for the id of a plugin whose directory has a name that can't be one.
+    /// A placeholder for a plugin whose directory name is not a valid id.
     pub fn unknown() -> Self {
         Self("unknown".to_owned())
     }
@@ -47,10 +49,10 @@ impl fmt::Display for PluginId {
     }
 }
 
-/// What a plugin was when it was asked, for the record: who looks at that later can tell whether it would say the same.
+/// The provenance of a plugin's answer, for the audit record: with it one can tell later whether the same code and settings are used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Made {
-    /// Its version, as its manifest has it.
+    /// The version in its manifest.
     pub version: String,
     /// SHA-256 of its component or library, in lower-case hexadecimal digits.
     pub code: String,
@@ -60,19 +62,19 @@ pub struct Made {
     pub settings: String,
 }
 
-/// A plugin's own words, for the record. Already free of control characters, and capped.
+/// The annotations that a plugin adds to its answer, for the audit record: without control characters, and limited in size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Said {
     /// One sentence, or empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Details by key.
+    /// Attributes, by key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attrs: BTreeMap<String, String>,
 }
 
 impl Said {
-    /// Whether there is nothing in it.
+    /// Whether there are no annotations.
     pub fn is_empty(&self) -> bool {
         self.reason.is_empty() && self.attrs.is_empty()
     }

@@ -1,8 +1,8 @@
-//! Names of images: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`. The host parses and normalises; nobody else has to.
+//! References of images: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`. Only the host parses and normalises them, so that plugins need not.
 //!
-//! Every name that podman stores is a name here. Two spellings of one registry (with and without the port that every registry
-//! has, or an IPv6 address with and without zeros) are two names to podman, so both are kept as they are written;
-//! [`Reference::registry`] and [`Reference::means_the_same`] tell what they mean.
+//! Every name that podman stores is valid here. podman treats two spellings of one registry (with and without port 443, or an IPv6
+//! address with and without zeros) as different names, so each is kept as it is written. [`Reference::registry`] and
+//! [`Reference::means_the_same`] treat them as equal.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,46 +11,46 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 
-/// In front of the names of images in registries.
+/// The transport of images in registries.
 pub const DOCKER: &str = "docker://";
-/// In front of the names of images in a containers-storage.
+/// The transport of images in a containers-storage.
 pub const CONTAINERS_STORAGE: &str = "containers-storage:";
 
-/// A full image name. Short names aren't names here: `fedora` has no registry, so it could mean anything.
+/// A full image reference. Short names are not accepted: `fedora` has no registry, so it is ambiguous.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
-    /// What the registry means: see [`Reference::registry`].
+    /// The normalised registry, see [`Reference::registry`].
     registry: String,
-    /// The registry as it was written, where podman would keep that: it differs by its port or the spelling of its address.
+    /// The registry as it was written, if podman would keep that spelling of its port or address.
     written: Option<String>,
     repository: String,
     tag: Option<String>,
     digest: Option<Digest>,
 }
 
-/// Why a text isn't a [`Reference`].
+/// An invalid [`Reference`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
-    /// No registry stands in front.
-    #[error("{0:?} is a short name: write it with its registry, e.g. quay.io/{0}")]
+    /// It does not begin with a registry.
+    #[error("{0:?} is a short name: write it with its registry, for example quay.io/{0}")]
     ShortName(String),
-    /// A transport stands in front.
-    #[error("{0:?} names a transport: only images in registries can be named here")]
+    /// It begins with a transport.
+    #[error("{0:?} begins with a transport: only images in registries are accepted here")]
     Transport(String),
     /// It has a digest where a tag is needed.
-    #[error("{0:?} can't be used here: a digest isn't ours to choose, so an image is kept under a tag")]
+    #[error("{0:?} has a digest, but a tag is expected here: a copy gets its own digest")]
     Digest(String),
-    /// Some part has characters that it can't have, or is missing or too long.
-    #[error("{text:?} isn't an image reference: {why}")]
+    /// A part has invalid characters, or is missing or too long.
+    #[error("{text:?} is not an image reference: {why}")]
     Malformed {
-        /// As typed.
+        /// The text.
         text: String,
         /// What is wrong with it.
         why: &'static str,
     },
 }
 
-/// Transports that the containers tools know; a reference that begins with one isn't the name of a registry's image.
+/// The transports of podman and skopeo; a reference that begins with one does not name an image in a registry.
 const TRANSPORTS: &[&str] = &[
     "atomic",
     "containers-storage",
@@ -66,17 +66,17 @@ const TRANSPORTS: &[&str] = &[
     "tarball",
 ];
 
-/// The registry that has more names than one.
+/// The one registry that has more than one name.
 const DOCKER_HUB: &str = "docker.io";
-/// Names under which the same images are served.
+/// Its other names.
 const OTHER_NAMES_OF_DOCKER_HUB: [&str; 3] =
     ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
 impl Reference {
-    /// Parses a full name.
+    /// Parses a full reference.
     ///
     /// # Errors
-    /// [`InvalidReference`] if it is a short name, names a transport, or is malformed.
+    /// [`InvalidReference`] if it is a short name, begins with a transport, or is malformed.
     pub fn parse(text: &str) -> Result<Self, InvalidReference> {
         let malformed = |why| InvalidReference::Malformed { text: text.to_owned(), why };
         if names_transport(text) {
@@ -85,7 +85,7 @@ impl Reference {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
                 let digest = Digest::new(digest)
-                    .map_err(|_| malformed("the digest isn't sha256:<64 digits> or sha512:<128 digits>"))?;
+                    .map_err(|_| malformed("the digest is not sha256:<64 digits> or sha512:<128 digits>"))?;
                 (name, Some(digest))
             }
             None => (text, None),
@@ -100,29 +100,31 @@ impl Reference {
             });
         };
         if !is_registry(registry) {
-            return Err(malformed("the registry isn't a host name with an optional port"));
+            return Err(malformed("the registry is not a host name with an optional port"));
         }
         let (repository, tag) = match path.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(malformed("the tag has letters, digits, '.', '_' and '-' only (128 at most)"));
+            return Err(malformed(
+                "a tag consists of letters, digits, '.', '_' and '-' (at most 128 characters)",
+            ));
         }
-        // As the tools do it: one registry has a second name, and a namespace for images without one.
+        // podman normalises one other name of Docker Hub, and adds a namespace to its images without one.
         let written = registry.to_ascii_lowercase();
         let written = if written == "index.docker.io" { DOCKER_HUB.to_owned() } else { written };
         let registry = as_compared(&written);
         let is_hub = OTHER_NAMES_OF_DOCKER_HUB.contains(&registry.as_str());
         let registry = if is_hub { DOCKER_HUB.to_owned() } else { registry };
-        // The tools don't do it for the other names, so it would be another name to them.
+        // podman does not do so for the other names, so the normalised form would be a different name to it.
         let repository = match (as_compared(&written).as_str(), repository.contains('/')) {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
         if !is_repository(&repository) {
             return Err(malformed(
-                "the repository has lower-case letters, digits, '.', '_', '-' and '/' only (255 at most)",
+                "a repository consists of lower-case letters, digits, '.', '_', '-' and '/' (at most 255 characters)",
             ));
         }
         let written = Some(written).filter(|written| *written != registry);
@@ -142,7 +144,7 @@ impl Reference {
         Ok(reference.with_default_tag())
     }
 
-    /// Parses what follows `docker://` in a name that others have written: as the tools read it, a short name is Docker Hub's.
+    /// Parses what follows `docker://` in a name from ostree or bootc: there, as in skopeo, a short name means Docker Hub.
     ///
     /// # Errors
     /// [`InvalidReference`] as [`Reference::parse`], but never `ShortName`.
@@ -153,29 +155,31 @@ impl Reference {
         }
     }
 
-    /// The same, of what is fetched from or sent to a registry: `localhost` without a port is where podman keeps local names.
+    /// The reference, if it can be pulled from or pushed to a registry. `localhost` without a port cannot, because podman uses it for
+    /// local names.
     ///
     /// # Errors
-    /// [`InvalidReference`] if it is such a name.
+    /// [`InvalidReference`] if it cannot, or if its port or address is written in an unusual way.
     pub fn in_registry(self) -> Result<Self, InvalidReference> {
         if self.registry == "localhost" {
-            let why = "localhost/ is for images of this host, not of a registry; one on this host is written with its port";
+            let why =
+                "localhost/ names images in this host's storages: for a registry on this host, add its port";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         let written = self.written.as_ref().unwrap_or(&self.registry);
         let is_port = |port: &str| !port.starts_with('0') && port.parse::<u16>().is_ok();
         if !host_and_port(written).1.is_none_or(is_port) {
-            let why = "no registry can be reached at this port: a port is a number from 1 to 65535 without zeros before it";
+            let why = "the port of a registry is a number from 1 to 65535 without leading zeros";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         if is_unusual_address(host_and_port(written).0) {
-            let why = "some programs take this registry for an IP address: write it as four decimal numbers with dots";
+            let why = "some programs read this registry as an IP address: write it as four decimal numbers with dots";
             return Err(InvalidReference::Malformed { text: self.to_string(), why });
         }
         Ok(self)
     }
 
-    /// The same; without tag and digest the tag is `latest`.
+    /// The reference with the tag `latest`, if it has neither tag nor digest.
     #[must_use]
     pub fn with_default_tag(mut self) -> Self {
         if self.tag.is_none() && self.digest.is_none() {
@@ -184,27 +188,26 @@ impl Reference {
         self
     }
 
-    /// The same repository, pinned: without a tag, with this digest.
+    /// The same repository with this digest and no tag.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// The same as podman fetches it: beside a digest it doesn't look at the tag, so nobody has checked that the tag means this
-    /// digest.
+    /// The reference as podman fetches it: without the tag if it has a digest, because podman ignores the tag then, and nothing has
+    /// checked that it resolves to this digest.
     #[must_use]
     pub fn as_fetched(self) -> Self {
         Self { tag: self.tag.filter(|_| self.digest.is_none()), ..self }
     }
 
-    /// Whether both name the same image of the same registry: the port that every registry has may be written or not.
+    /// Whether both references name the same image: different spellings of a registry's port or address are equal.
     pub fn means_the_same(&self, other: &Self) -> bool {
         (&self.registry, &self.repository, &self.tag, &self.digest)
             == (&other.registry, &other.repository, &other.tag, &other.digest)
     }
 
-    /// Host name of the registry in lower case, or its address in the shortest form, with its port if that isn't the one that
-    /// every registry has.
+    /// The host name of the registry in lower case, or its address in the shortest form, with its port unless that is 443.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -219,7 +222,7 @@ impl Reference {
         self.tag.as_deref()
     }
 
-    /// The manifest's digest, if the name is pinned.
+    /// The manifest's digest, if there is one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
@@ -244,13 +247,13 @@ impl Serialize for Reference {
     }
 }
 
-/// A registry that is called like a transport can't be told from one by all tools: `oci:5000/x` is a directory for some.
+/// Some tools take a registry that has the name of a transport for that transport: `oci:5000/x` would be a directory.
 fn names_transport(text: &str) -> bool {
     text.split_once(':')
         .is_some_and(|(head, _)| TRANSPORTS.iter().any(|name| head.eq_ignore_ascii_case(name)))
 }
 
-/// The port of HTTPS may be written or not, and zeros before any; an IPv6 address may be written in many ways.
+/// Normalises a registry: removes port 443 and leading zeros of a port, and shortens an IPv6 address.
 fn as_compared(registry: &str) -> String {
     let (host, port) = host_and_port(registry);
     let host = ipv6(host).map_or_else(|| host.to_owned(), |address| format!("[{address}]"));
@@ -261,12 +264,12 @@ fn as_compared(registry: &str) -> String {
     }
 }
 
-/// The IPv6 address that a host is.
+/// The IPv6 address in brackets, if the host is one.
 fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// Takes a registry's port off. An IPv6 address, which has colons of its own, stands in brackets.
+/// Splits off a registry's port. An IPv6 address, which contains colons, is in brackets.
 fn host_and_port(registry: &str) -> (&str, Option<&str>) {
     let end = registry.rfind(']').unwrap_or(0);
     match registry.get(end..).and_then(|rest| rest.find(':')) {
@@ -275,9 +278,8 @@ fn host_and_port(registry: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a host is an IPv4 address to some programs, though it isn't written as one: `2130706433`, `0x7f.1` and `127.1` all
-/// lead to `127.0.0.1`, as does `[::ffff:7f00:1]`, and a policy that knows that name wouldn't know these. No top-level domain is
-/// a number.
+/// Whether some programs read a host as an IPv4 address although it is not in the usual form: `2130706433`, `0x7f.1`, `127.1` and
+/// `[::ffff:7f00:1]` all mean `127.0.0.1`, and would evade a policy that names that address. No top-level domain is a number.
 fn is_unusual_address(host: &str) -> bool {
     if let Some(address) = ipv6(host) {
         return address.to_ipv4_mapped().is_some();
@@ -290,7 +292,7 @@ fn is_unusual_address(host: &str) -> bool {
     is_number(last) && host.parse::<Ipv4Addr>().is_err()
 }
 
-/// The first part is a registry, by the rule that all containers tools share, if it has a dot or a port or is `localhost`.
+/// podman and skopeo take the first part for a registry if it has a dot or a port or is `localhost`.
 fn names_registry(host: &str) -> bool {
     host == "localhost" || host.contains(['.', ':'])
 }
@@ -453,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_beside_a_digest_is_nobodys_word() {
+    fn a_tag_beside_a_digest_is_dropped() {
         let name = Reference::parse(&format!("quay.io/a:9.4@sha256:{HEX}")).unwrap().as_fetched();
         assert_eq!(name.to_string(), format!("quay.io/a@sha256:{HEX}"));
         let name = Reference::parse("quay.io/a:9.4").unwrap().as_fetched();

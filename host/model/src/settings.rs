@@ -1,4 +1,4 @@
-//! What the outside world says, resolved once at start. The core never looks at argv, the environment or `$HOME`.
+//! The settings of this run, determined once at start. The core never reads argv, the environment or `$HOME`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,39 +10,39 @@ use crate::subject::Subject;
 /// Where this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// On a system started from a deployment.
+    /// On a host that booted a deployment.
     Booted,
-    /// On some other system.
+    /// On any other host.
     NotBooted,
     /// In a container.
     Container,
 }
 
-/// Everything resolved.
+/// The settings of this run.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where this process runs.
     pub place: Place,
-    /// The physical root named with `--sysroot`; none: the booted system's.
+    /// The physical root from `--sysroot`; `None` for that of the booted host.
     pub sysroot: Option<String>,
-    /// Who asks.
+    /// The caller.
     pub subject: Subject,
     /// Whether the effective uid is 0.
     pub root: bool,
-    /// The administrator's word.
+    /// The administrator's configuration.
     pub configuration: Configuration,
-    /// How long to wait for somebody else's lock in order to read.
+    /// How long to wait for a lock in order to read.
     pub lock_limit: Duration,
-    /// How long to wait for somebody else's lock in order to change something: others may be copying whole images.
+    /// How long to wait for a lock in order to write: longer, because other processes may be copying whole images.
     pub change_limit: Duration,
-    /// Directories in which programs of our own may be, in order.
+    /// The directories in which bootc-image's own programs are searched, in this order.
     pub programs: Vec<PathBuf>,
-    /// Where is kept what must last.
+    /// The directory of persistent state.
     pub state: PathBuf,
-    /// Where names of files begin that don't begin at the root: the caller's current directory, if it is still there.
+    /// The caller's current directory, to which relative paths refer; `None` if it no longer exists.
     pub directory: Option<PathBuf>,
-    /// Proxy variables of the caller, the only ones that children get.
+    /// The caller's proxy variables, the only ones of its environment that processes get.
     pub proxies: Vec<(&'static str, OsString)>,
-    /// Judge and explain, but run nothing.
+    /// Whether operations are only judged and shown, and not run.
     pub dry_run: bool,
 }

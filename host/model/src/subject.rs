@@ -1,4 +1,4 @@
-//! Who asks: the uid of the caller, and the plugin that asks for them, if one does (D0.3, D3.5).
+//! The subject of an operation: the uid of the caller, and the plugin whose plan it is, if any.
 
 use std::fs;
 
@@ -16,9 +16,9 @@ pub enum Delegation {
     Pkexec,
     /// Through doas.
     Doas,
-    /// The program has the set-user-ID bit, or was started by one that has: the real uid isn't root's.
+    /// The real uid is not root's: this program or a parent has the set-user-ID bit.
     Setuid,
-    /// In several of these ways at once, so that any of them may be made up.
+    /// More than one of these ways is claimed, so that any of them may be forged.
     Unclear,
 }
 
@@ -26,7 +26,7 @@ impl Delegation {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Sudo, Self::Pkexec, Self::Doas, Self::Setuid, Self::Unclear];
 
-    /// As it is recorded.
+    /// The value in the audit record.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sudo => "sudo",
@@ -38,29 +38,28 @@ impl Delegation {
     }
 }
 
-/// On whose behalf an operation runs.
+/// The subject of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subject {
-    /// The person: the uid that sudo, pkexec or doas passed on, else the real uid. None if the caller is root on somebody's
-    /// behalf and that somebody is unknown, see `claims`.
+    /// The uid that sudo, pkexec or doas passed on, or else the real uid. `None` if a delegated caller is unknown, see `claims`.
     pub uid: Option<u32>,
-    /// Set if the caller is root on another's behalf; then `--sysroot` and `build` need the configuration's word.
+    /// Set for a delegated caller, who may do some things only if the configuration allows them, such as `--sysroot` and `build`.
     pub delegation: Option<Delegation>,
     /// The plugin whose plan this is.
     pub plugin: Option<PluginId>,
-    /// If `uid` is unknown: who the caller could be, and what says so.
+    /// If `uid` is unknown: the contradictory sources and the uid that each gives.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<String>,
 }
 
-/// What tells the caller. As root nothing else of the environment counts.
+/// The sources that identify the caller. When we run as root, nothing else of the environment is used.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
     /// The effective uid.
     pub effective_uid: u32,
     /// The real uid.
     pub real_uid: u32,
-    /// Who logged in, see [`login_uid`]; it only counts if something [is claimed](Self::is_claimed).
+    /// The login uid, see [`login_uid`]; it is only used if a [delegation is claimed](Self::is_claimed).
     pub login_uid: Option<u32>,
     /// `SUDO_UID`.
     pub sudo_uid: Option<String>,
@@ -68,12 +67,12 @@ pub struct Caller {
     pub pkexec_uid: Option<String>,
     /// `DOAS_USER`, a name.
     pub doas_user: Option<String>,
-    /// The texts of the files in which that name is looked up, all of them in the form of `/etc/passwd`.
+    /// The contents of the files in which that name is looked up, in the format of `/etc/passwd`.
     pub users: Vec<String>,
 }
 
 impl Caller {
-    /// Whether anything says that root asks on somebody's behalf.
+    /// Whether any source claims that root acts for another user.
     pub fn is_claimed(&self) -> bool {
         let variables = [&self.sudo_uid, &self.pkexec_uid, &self.doas_user];
         self.effective_uid == 0 && (self.real_uid != 0 || variables.into_iter().any(Option::is_some))
@@ -81,12 +80,12 @@ impl Caller {
 }
 
 impl Subject {
-    /// Somebody who asks without a plugin.
+    /// A subject without a plugin.
     pub fn new(uid: Option<u32>, delegation: Option<Delegation>) -> Self {
         Self { uid, delegation, plugin: None, claims: Vec::new() }
     }
 
-    /// The caller. What could be made up makes nobody root: where two sources disagree, the caller is unknown.
+    /// The subject for a caller. A forged source must not make anybody root, so the caller is unknown if two sources disagree.
     pub fn of_caller(caller: &Caller) -> Self {
         if !caller.is_claimed() {
             return Self::new(Some(caller.real_uid), None);
@@ -132,28 +131,28 @@ impl Subject {
         }
     }
 
-    /// The same caller, asking through a plugin.
+    /// The same caller, with a plugin that acts for them.
     #[must_use]
     pub fn through(&self, plugin: &PluginId) -> Self {
         Self { plugin: Some(plugin.clone()), ..self.clone() }
     }
 }
 
-/// Who logged in, whatever they have become since, if the kernel knows.
+/// The uid that logged in, which sudo and the like do not change, if the kernel has one.
 pub fn login_uid() -> Option<u32> {
     let text = fs::read_to_string("/proc/self/loginuid").ok()?;
     text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
 }
 
-/// The environment may hold megabytes.
+/// Truncates a variable, because the environment may contain megabytes.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 64;
-    // Not everybody writes control characters in the same way, and the digest of an operation is of what is written.
+    // Control characters have more than one form in JSON, and the digest of an operation depends on the form.
     text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// The uid of a user in all of these files in which there is one. Files that disagree tell nothing: which one counts is the
-/// system's configuration.
+/// The uid of a user, if all of these files that have the user agree. If they disagree it is unknown, because the host's
+/// configuration decides which file counts.
 fn uid_of(name: &str, users: &[String]) -> Option<u32> {
     let mut found = users.iter().flat_map(|file| file.lines()).filter_map(|line| {
         let mut fields = line.split(':');

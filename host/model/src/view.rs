@@ -1,5 +1,5 @@
-//! An operation as the host hands it to plugins' policies: the types of `bootc-image-plugin-model`, with what only the host knows of
-//! them. Keys are static, roles are those that this version has, and a [`Name`] was taken apart by the host's own rules.
+//! The policy input: the types of `bootc-image-plugin-model` with the host's stricter types. Keys are static strings, roles are those
+//! of this version, and a [`Name`] was parsed by the host.
 
 use std::ops::Deref;
 
@@ -9,15 +9,15 @@ use serde::Serialize;
 
 use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 
-/// What policies are asked about.
+/// The policy input of an operation.
 ///
-/// `kind` is that of the operation, of `cmd` with podman's subcommand after a blank; `digest` is that of its canonical form.
+/// `kind` is the kind of the operation, with podman's subcommand after a space for `cmd`; `digest` is the operation digest.
 pub type View = bootc_image_plugin_model::Operation<&'static str, Role, Name>;
 
-/// An image that an operation is about. `digest` is none of targets, and none before names are looked up.
+/// An image of an operation. `digest` is `None` for targets, and before names are resolved.
 pub type Image = bootc_image_plugin_model::Image<&'static str, Role, Name>;
 
-/// A name taken apart.
+/// A parsed name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Name(Parts);
@@ -31,7 +31,7 @@ impl Deref for Name {
 }
 
 impl Name {
-    /// Of a reference; the transport is written as in front of one, such as `docker://`.
+    /// From a reference and a transport with its separator, such as `docker://`.
     pub fn new(transport: &str, reference: &Reference) -> Self {
         Self(Parts {
             canonical: format!("{transport}{reference}"),
@@ -43,13 +43,13 @@ impl Name {
         })
     }
 
-    /// Of a name as a storage has it.
+    /// From a name in a containers-storage.
     pub fn in_storage(text: &str) -> Self {
         let known = Reference::parse_local(text).map(|name| Self::new(CONTAINERS_STORAGE, &name));
         known.unwrap_or_else(|_| Self::unusual(text))
     }
 
-    /// Of a name in a storage that isn't one by today's rules.
+    /// From a name in a containers-storage that cannot be parsed.
     pub fn unusual(text: &str) -> Self {
         Self(Parts {
             canonical: format!("{CONTAINERS_STORAGE}{text}"),
@@ -61,7 +61,7 @@ impl Name {
         })
     }
 
-    /// Of a host image, which is listed with its transport, whichever that is. None if it can't be told what it names.
+    /// From the name of an image in the ostree repository, with any transport. `None` if it cannot be parsed.
     pub fn of_host(name: &str) -> Option<Self> {
         if let Some(rest) = name.strip_prefix(DOCKER) {
             return Reference::of_docker(rest).ok().map(|reference| Self::new(DOCKER, &reference));
@@ -82,7 +82,7 @@ impl Name {
         }))
     }
 
-    /// The name without transport, tag and digest: what `when` compares.
+    /// The name without transport, tag and digest, which the manifest's `when` matches.
     pub fn path(&self) -> String {
         if self.registry.is_empty() {
             self.repository.clone()

@@ -1,28 +1,28 @@
-//! What can go wrong with the operating system: its files, its locks, and the processes that are started.
+//! Errors of the operating system: of files, locks and processes.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why something of the operating system didn't do.
+/// An error of the operating system.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file's name isn't text.
-    #[error("the name of {0} isn't UTF-8 text")]
+    /// A file name is not valid UTF-8.
+    #[error("the file name {0} is not valid UTF-8")]
     NotUtf8(PathBuf),
     /// A system call failed.
-    #[error("can't {what} {path}")]
+    #[error("cannot {what} {path}")]
     Io {
-        /// A verb, e.g. `read`.
+        /// A verb such as `read`, which is followed by the path.
         what: &'static str,
-        /// Of which file.
+        /// The file, or another object that `what` refers to.
         path: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
     },
-    /// A file has contents that it can't have.
-    #[error("{path} is damaged or half-written: {why}")]
+    /// A file has invalid contents.
+    #[error("{path} is damaged or incomplete: {why}")]
     Corrupt {
         /// Which file.
         path: PathBuf,
@@ -31,50 +31,52 @@ pub enum Error {
         /// What to do next.
         hint: &'static str,
     },
-    /// Another process holds a lock for too long.
-    #[error("{path} stayed locked by {holder} for {} s", limit.as_secs())]
+    /// Another process held a lock longer than the time limit.
+    #[error("gave up waiting for {path} after {} s: it is locked by {holder}", limit.as_secs())]
     Locked {
         /// The lock's file.
         path: PathBuf,
-        /// Who holds it, in words.
+        /// The process that holds it, in words.
         holder: String,
         /// How long we waited.
         limit: Duration,
     },
-    /// A program isn't installed.
-    #[error("{program} isn't installed: none in {searched}")]
+    /// A program is not installed.
+    #[error("{program} is not installed (searched {searched})")]
     MissingProgram {
         /// Its name.
         program: &'static str,
         /// The package that has it.
         package: &'static str,
-        /// Where it was looked for.
+        /// The directories or paths that were searched.
         searched: String,
     },
-    /// A program that root would run could be replaced by somebody else.
-    #[error("{0} isn't safe to run as root: it, or a directory above, can be written by others")]
+    /// Somebody other than root could replace a program that root would run.
+    #[error(
+        "refusing to run {0} as root: it and every directory above it must be owned by root and not writable by others"
+    )]
     UnsafeProgram(PathBuf),
-    /// A child failed where its exit code isn't the answer.
+    /// A process failed whose exit code is not passed on to the caller.
     #[error("{program} failed ({status}){}", tail(stderr))]
     Child {
         /// Its name.
         program: &'static str,
         /// Exit code or signal, in words.
         status: String,
-        /// The last of what it said.
+        /// The end of its stderr.
         stderr: String,
     },
-    /// We were asked to end. Whatever a process said of its own end doesn't count then.
+    /// A signal asked us to terminate. The exit status of a process is ignored in that case.
     #[error("interrupted by signal {signal}")]
     Interrupted {
-        /// Which one.
+        /// Its number.
         signal: i32,
     },
-    /// `/sysroot` is on something that can't be written.
-    #[error("{0} is on a read-only block device (e.g. a live ISO)")]
+    /// `/sysroot` is on a read-only device.
+    #[error("{0} is on a read-only block device (for example a live ISO)")]
     ReadOnlyDevice(PathBuf),
-    /// A child said that it succeeded, but the result isn't what was judged.
-    #[error("{what} isn't what was asked for: {why}")]
+    /// A process reported success, but the result is not what was judged.
+    #[error("{what} is not as expected: {why}")]
     Verification {
         /// The result.
         what: String,
@@ -83,7 +85,7 @@ pub enum Error {
     },
 }
 
-/// Bytes for people.
+/// A human-readable size, in decimal units.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
@@ -104,14 +106,14 @@ fn tail(stderr: &str) -> String {
     last.fold(String::new(), |text, line| text + ": " + &without_log_fields(line.trim()))
 }
 
-/// Of a line that a tool wrote as `time="..." level=fatal msg="..."` the message.
+/// The message of a log line such as `time="..." level=fatal msg="..."`.
 fn without_log_fields(line: &str) -> String {
     let message = line.strip_prefix("time=").and_then(|line| line.split_once(" msg=")).map(|(_, text)| text);
     let unquoted = message.and_then(|text| serde_json::from_str(text).ok());
     unquoted.unwrap_or_else(|| line.to_owned())
 }
 
-/// An error and why, on one line, without saying the same twice.
+/// An error and its causes on one line, without repeating a text that its cause already has.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,4 @@
-//! How files of ours are made: whole or not at all, and where nobody else can enter what is nobody else's; or nowhere but in
-//! memory. And how others' are read: with a limit.
+//! Creating private directories and files in memory, replacing files atomically, and reading files with a size limit.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -9,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 use rustix::io::Errno;
 
-/// Makes a directory that only its owner can enter. Those above it are for everybody: plugins are found in one of them.
+/// Creates a directory that only its owner can enter. Missing parents become accessible to everybody, because one of them has plugins.
 pub fn private_directory(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
@@ -17,11 +16,11 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a file under another name first, `unfinished` in the same directory: under its own name it is whole, and what it
-/// holds is on disk. After an error what was there before is still there.
+/// Replaces a file atomically: writes `unfinished`, in the same directory, syncs it, and renames it to `path`. After an error the
+/// previous file is still there.
 ///
 /// # Errors
-/// What `fill` returns; the system's.
+/// The error of `fill`; any I/O error.
 pub fn replace(
     path: &Path,
     unfinished: &Path,
@@ -45,26 +44,26 @@ pub fn replace(
     })
 }
 
-/// A file that is nowhere, and ends with the last who has it open. Its name is for people who look at open files.
+/// An anonymous file in memory, which exists until its last descriptor is closed. Its name appears in `/proc/PID/fd`.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn in_memory(name: &str) -> io::Result<File> {
     Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
 }
 
-/// As [`in_memory`], and it can be sealed: then nobody can change it any more, we neither.
+/// As [`in_memory`], and it can be sealed: then nobody can change it any more, not even we.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn in_memory_sealable(name: &str) -> io::Result<File> {
     Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?))
 }
 
-/// As [`in_memory_sealable`], and it may be executed; kernels before 6.3 know no others.
+/// As [`in_memory_sealable`], and it may be executed. Kernels before 6.3 have no such flag, and all files may be executed there.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn in_memory_executable(name: &str) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     match memfd_create(name, flags) {
@@ -73,10 +72,10 @@ pub fn in_memory_executable(name: &str) -> io::Result<File> {
     }
 }
 
-/// All that there is to read, if it isn't more than so many bytes. None if it is; of that, nothing more is read.
+/// Reads up to the end of file, or returns `None` once there are more than `most` bytes.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn read_at_most(source: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut contents = Vec::new();
     source.take(most + 1).read_to_end(&mut contents)?;

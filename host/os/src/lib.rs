@@ -1,11 +1,11 @@
-//! What bootc-image needs of the operating system. Nothing here knows what an image is.
+//! Access to the operating system: files, locks, mounts and processes. Nothing here depends on images.
 //!
-//! - [`children`]: the only place that starts programs; [`mounts`]: their private mounts
-//! - [`root`]: files below a directory that nothing leads out of; [`files`], [`scratch`]: how files of ours are made
-//! - [`trust`]: whether nobody but root can change what is at a path
-//! - [`lock`], [`lock_watch`]: locks, and who holds them
-//! - [`room`]: how something is removed where there is no room for that
-//! - [`talk`]: what the command line implements
+//! - [`children`]: the only module that starts programs; [`mounts`]: their private mounts
+//! - [`root`]: reading files below a directory without leaving it; [`files`], [`scratch`]: creating our own files
+//! - [`trust`]: whether only root can change what is at a path
+//! - [`lock`], [`lock_watch`]: locks, and which process holds them
+//! - [`room`]: making removals possible on a full file system
+//! - [`talk`]: the reporter of progress, which the command line implements
 
 pub mod children;
 pub mod error;

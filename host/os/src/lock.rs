@@ -1,5 +1,5 @@
-//! Read locks as containers-storage takes them: POSIX record locks on a whole file. Waiting is said, and has a limit
-//! (D11.9).
+//! Read locks as containers-storage takes them: POSIX record locks on a whole file. A wait is reported, and has a time limit,
+//! because a hung podman must not hang us silently.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -13,27 +13,27 @@ use crate::children;
 use crate::error::Error;
 use crate::talk::Talk;
 
-/// Where the locks of this program itself are.
+/// Where bootc-image's own locks are.
 const OWN: &str = "/run/bootc-image";
-/// How long one waits before that is said.
+/// How long a wait lasts before it is reported.
 pub const QUIET: Duration = Duration::from_millis(500);
-/// How often we look.
+/// How often a lock is tried.
 pub const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Takes a shared lock on `file`; it is held until the file is closed.
 ///
 /// # Errors
-/// [`Error::Locked`] if somebody still writes after `limit`.
+/// [`Error::Locked`] if another process still writes after `limit`.
 pub fn shared(file: &File, path: &Path, limit: Duration, talk: &dyn Talk) -> Result<(), Error> {
     let try_lock = || fcntl_lock(file, FlockOperation::NonBlockingLockShared).map_err(refused);
     wait(try_lock, path, limit, talk)
 }
 
-/// Takes a lock of this program's own, alone; it is held until the file is closed. Nobody but root can open it: whoever can
-/// read a file can lock it.
+/// Takes one of bootc-image's own locks, exclusively; it is held until the file is closed. Only root can open the file, because
+/// whoever can open a file can lock it.
 ///
 /// # Errors
-/// [`Error::Locked`] if another of us still has it after `limit`; the system's.
+/// [`Error::Locked`] if another bootc-image still has it after `limit`; [`Error::Io`].
 pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> {
     DirBuilder::new().recursive(true).mode(0o755).create(OWN).map_err(Error::io("create", OWN))?;
     let path = Path::new(OWN).join(format!("{name}.lock"));
@@ -43,14 +43,14 @@ pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> 
     Ok(file)
 }
 
-/// A lock of this program's own whose file goes with it, for names of which there may be any number.
+/// One of bootc-image's own locks whose file is removed with it, for an unbounded set of names.
 #[derive(Debug)]
 pub struct Passing {
     path: PathBuf,
     _file: File,
 }
 
-/// Takes one, alone; as [`own`].
+/// Takes one exclusively; as [`own`].
 ///
 /// # Errors
 /// As [`own`].
@@ -58,7 +58,7 @@ pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, 
     let path = Path::new(OWN).join(format!("{name}.lock"));
     loop {
         let file = own(name, limit, talk)?;
-        // The process that had it before has removed the file that we have waited for.
+        // The process that had it before may have removed the file that we have waited for.
         let locked = file.metadata().map_err(Error::io("examine", &path))?;
         let there = fs::metadata(&path).ok();
         if there.is_some_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
@@ -69,12 +69,12 @@ pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, 
 
 impl Drop for Passing {
     fn drop(&mut self) {
-        // Still locked: a process that waits for it finds that it is another file by then.
+        // It is removed while it is locked, so that a waiting process notices that its file is gone.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Who holds a lock on this file, in words, as far as the kernel says so.
+/// The process that holds a lock on this file, in words, as far as `/proc/locks` shows it.
 pub fn holder(path: &Path) -> String {
     let unknown = || "another process".to_owned();
     let (Ok(file), Ok(locks)) = (fs::metadata(path), fs::read_to_string("/proc/locks")) else {
@@ -91,19 +91,19 @@ pub fn holder(path: &Path) -> String {
     held.map_or_else(unknown, process)
 }
 
-/// A process, by number and name.
+/// A process, by its id and name.
 pub fn process(pid: i32) -> String {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     format!("process {pid} ({})", name.trim_end())
 }
 
-/// Says for what one waits.
+/// Reports which lock is waited for.
 pub fn say_waiting(path: &Path, holder: &str, limit: Duration, talk: &dyn Talk) {
     let (path, limit) = (path.display(), limit.as_secs());
     talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
 }
 
-/// Why a lock on parts of a file wasn't had, in the words of those on whole ones.
+/// Converts the error of a record lock to that of a lock on a whole file.
 pub fn refused(error: Errno) -> TryLockError {
     match error {
         Errno::AGAIN | Errno::ACCESS => TryLockError::WouldBlock,
@@ -111,10 +111,10 @@ pub fn refused(error: Errno) -> TryLockError {
     }
 }
 
-/// Tries until the lock is had; says so when that takes long.
+/// Tries until the lock is taken, and reports a long wait.
 ///
 /// # Errors
-/// [`Error::Locked`] if it isn't had after `limit`; the system's.
+/// [`Error::Locked`] if it is not taken after `limit`; [`Error::Io`].
 pub fn wait(
     try_lock: impl Fn() -> Result<(), TryLockError>,
     path: &Path,

@@ -1,4 +1,5 @@
-//! Who keeps a child of ours waiting: containers-storage waits for its locks without a word and without a limit (D11.9).
+//! Finds out which process keeps podman or skopeo waiting, because containers-storage waits for its locks silently and without a
+//! time limit.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +13,8 @@ use crate::error::Error;
 use crate::lock::{INTERVAL, QUIET, holder, process, say_waiting};
 use crate::talk::Talk;
 
-/// A storage's locks, for both drivers, and how a process takes each when it opens the storage: the first one alone, for a moment.
+/// The locks of a containers-storage, for both drivers, and how a process takes each when it opens the storage. It takes the first
+/// one exclusively, for a moment.
 const LOCKS: [(&str, FlockType); 7] = [
     ("storage.lock", FlockType::WriteLock),
     ("overlay-containers/containers.lock", FlockType::ReadLock),
@@ -23,12 +25,12 @@ const LOCKS: [(&str, FlockType); 7] = [
     ("vfs-layers/layers.lock", FlockType::ReadLock),
 ];
 
-/// Looks after a child that writes to a storage.
+/// Watches the locks for which a process waits that uses a containers-storage.
 pub struct LockWatch {
-    /// The storages' locks, and how each is taken by a process that opens its storage.
+    /// The locks, and how a process that opens the storage takes each.
     files: Vec<(PathBuf, FlockType)>,
     limit: Duration,
-    /// Since when it hasn't got on, how far it was then, and whether we have said so.
+    /// Since when it has made no progress, how far it was then, and whether that was reported.
     stuck: Option<(Instant, u64, bool)>,
 }
 
@@ -40,8 +42,8 @@ impl LockWatch {
         Self { files: files.collect(), limit, stuck: None }
     }
 
-    /// Waits until nobody holds a lock that keeps a process from opening the storages, before one is started. A process that only
-    /// reads images or layers keeps it from nothing.
+    /// Before a process is started: waits until nobody holds a lock that would keep it from opening the storages. A process that
+    /// only reads images or layers does not block others.
     ///
     /// # Errors
     /// [`Error::Locked`]; [`Error::Interrupted`].
@@ -55,7 +57,7 @@ impl LockWatch {
         Ok(())
     }
 
-    /// Looks once: `done` is how far the child is.
+    /// Checks once; `done` is how much the process has written so far, in bytes.
     ///
     /// # Errors
     /// [`Error::Locked`] if it has waited for too long.
@@ -84,14 +86,14 @@ impl LockWatch {
         Ok(())
     }
 
-    /// A lock that somebody else holds, so that the child can't have it in this way, and who.
+    /// A lock that the process cannot take in this mode, and the process that holds it.
     fn holder(&self, child: u32, way: impl Fn(FlockType) -> FlockType) -> Option<(PathBuf, String)> {
         self.files.iter().find_map(|(path, opening)| {
             let lock = fcntl_getlk(File::open(path).ok()?, &Flock::from(way(*opening))).ok()??;
             let holder = match lock.pid.map(|pid| pid.as_raw_nonzero().get()) {
-                None => "a process outside".to_owned(),
+                None => "a process in another PID namespace".to_owned(),
                 Some(pid) if pid.unsigned_abs() == child => return None,
-                // Locks of open files, as newer tools take them, don't say whose they are: they may be the process's own.
+                // Open file description locks, which newer tools take, have no owner: they may be the process's own.
                 Some(pid) if pid < 0 && child != std::process::id() && has_lock_of(child, path) => {
                     return None;
                 }
@@ -103,7 +105,7 @@ impl LockWatch {
     }
 }
 
-/// Whether one of a process's open files has a lock on this file, as the kernel says.
+/// Whether an open file of the process has a lock on this file, by `/proc/PID/fdinfo`.
 fn has_lock_of(process: u32, path: &Path) -> bool {
     let Ok(file) = fs::metadata(path) else { return false };
     let inode = format!(":{} ", file.ino());
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
     use crate::talk::doubles::Heard;
 
-    /// Somebody who holds a lock on a file until killed.
+    /// A process that holds a lock on a file until it is killed.
     fn holder(file: &Path) -> Child {
         let program = "use Fcntl; open(F, '>', $ARGV[0]); $lock = pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0); \
                        fcntl(F, F_SETLK, $lock) or die; $| = 1; print 1; sleep 60";
@@ -139,7 +141,7 @@ mod tests {
         let mut watch = LockWatch::new([scratch.path()], Duration::from_secs(600));
         let mut look = |child, done| watch.look(child, done, &heard);
         look(1, 0).unwrap();
-        // Its own locks are nobody's business, and as long as it gets on there is nothing to say.
+        // Nothing is reported for its own locks, or while it makes progress.
         std::thread::sleep(QUIET);
         look(holder.id(), 0).unwrap();
         look(1, 0).unwrap();

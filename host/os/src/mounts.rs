@@ -1,4 +1,4 @@
-//! Mounts that nobody else sees, and that end with the process that made them.
+//! Mounts in a private mount namespace, which disappear with the process.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,18 +9,18 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::error::Error;
 
-/// Leaves the mount namespace of everybody else. Fit for a child before its exec.
+/// Enters a new mount namespace. May be called between fork and exec.
 #[allow(unsafe_code)]
 pub fn be_private() -> io::Result<()> {
     // SAFETY: no memory is shared through a mount namespace.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
-    // Where the system's mounts are shared, ours would show up there and stay.
+    // With shared propagation our mounts would appear on the host and stay there.
     let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     Ok(rustix::mount::mount_change("/", downstream)?)
 }
 
-/// Shows `directory` at `target` to this process alone. As bootc does it: the mount can't be made from a descriptor's path, but
-/// from the working directory it can, if that was set before the namespace was left. Fit for a child before its exec.
+/// Mounts `directory` at `target` for this process only, in the same way as bootc: a bind mount from a descriptor's path fails in
+/// the new namespace, but one from a working directory that was set before works. May be called between fork and exec.
 pub fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     let before = rustix::fs::open(".", OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     rustix::process::fchdir(directory)?;
@@ -29,16 +29,16 @@ pub fn bind_privately(directory: BorrowedFd<'_>, target: &Path) -> io::Result<()
     Ok(rustix::process::fchdir(before)?)
 }
 
-/// An empty directory in memory in the place of `directory`. Fit for a child before its exec, after [`be_private`].
+/// Mounts an empty tmpfs at `directory`. May be called between fork and exec, after [`be_private`].
 pub fn mount_memory(directory: &str) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     Ok(rustix::mount::mount("tmpfs", directory, "tmpfs", flags, c"mode=0700")?)
 }
 
-/// Nobody writes into `directory` by way of this process. Fit for a child before its exec, after [`be_private`].
+/// Makes `directory` read-only for this process. May be called between fork and exec, after [`be_private`].
 pub fn protect(directory: &str) -> io::Result<()> {
     rustix::mount::mount_bind(directory, directory)?;
-    // What the mount below forbids stays forbidden: in a user namespace nobody may lift that.
+    // The restrictions of the mount below must be kept, because a user namespace may not lift them.
     let below = rustix::fs::statvfs(directory)?.f_flag;
     let mut flags = MountFlags::BIND | MountFlags::RDONLY;
     for (of_system, flag) in [
@@ -54,14 +54,14 @@ pub fn protect(directory: &str) -> io::Result<()> {
     Ok(rustix::mount::mount_remount(directory, flags, c"")?)
 }
 
-/// bootc hosts keep `/sysroot` read-only; for this process and its children it becomes writable, as bootc does it. What was
-/// opened before stays as it was.
+/// bootc hosts mount `/sysroot` read-only. This makes it writable for this process and those that it starts, in the same way as
+/// bootc. Descriptors that were opened before stay read-only.
 pub fn make_writable(path: &Path) -> Result<(), Error> {
     if is_read_only(path)? {
-        let failed = |error: io::Error| Error::io("make writable", path)(error);
+        let failed = |error: io::Error| Error::io("make a writable mount of", path)(error);
         be_private().map_err(failed)?;
         rustix::mount::mount_remount(path, MountFlags::BIND, c"").map_err(|error| failed(error.into()))?;
-        // The mount isn't any more; what is mounted may be.
+        // The mount is writable now, but the device may be read-only.
         if is_read_only(path)? {
             return Err(Error::ReadOnlyDevice(path.to_owned()));
         }

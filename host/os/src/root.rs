@@ -1,4 +1,4 @@
-//! A directory tree that is read as if it were `/`: absolute links resolve inside it, and nothing leads out of it.
+//! Reading a directory tree as if it were `/`: absolute links resolve inside it, and no path leads out of it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::files::read_at_most;
 
-/// An open directory that stands for a root.
+/// An open directory that is treated as `/`.
 #[derive(Debug)]
 pub struct RootDir {
     fd: OwnedFd,
@@ -25,7 +25,7 @@ pub struct RootDir {
 pub struct Entry {
     /// Its name.
     pub name: OsString,
-    /// What it is, links not followed.
+    /// Its type, without following links.
     pub file_type: FileType,
 }
 
@@ -40,14 +40,14 @@ impl RootDir {
     /// Opens a directory as a root.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let fd = rustix::fs::open(&path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { fd, path })
     }
 
-    /// The path of something inside, for messages.
+    /// The full path of something inside, for messages.
     pub fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
         match inside.as_ref().strip_prefix("/").unwrap_or(inside.as_ref()) {
             itself if itself == Path::new(".") => self.path.clone(),
@@ -57,7 +57,7 @@ impl RootDir {
 
     fn open_inside(&self, inside: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        // The kernel answers EAGAIN when a rename elsewhere made the walk uncertain; that passes.
+        // openat2 fails with EAGAIN when a concurrent rename could have led out of the root; try again.
         for _ in 0..64 {
             match rustix::fs::openat2(&self.fd, inside, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
                 Err(rustix::io::Errno::AGAIN) => {}
@@ -70,7 +70,7 @@ impl RootDir {
     /// A directory inside, as a root of its own.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn open_root(&self, inside: impl AsRef<Path>) -> io::Result<Self> {
         let inside = inside.as_ref();
         let fd = self.open_inside(inside, OFlags::DIRECTORY | OFlags::PATH)?;
@@ -80,21 +80,21 @@ impl RootDir {
     /// A file or directory inside, for reading.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn open_file(&self, inside: impl AsRef<Path>) -> io::Result<File> {
-        // NONBLOCK: a pipe in the place of a file must not hang us; it has no effect on files.
+        // NONBLOCK: a FIFO in place of a file must not hang us; the flag has no effect on regular files.
         Ok(File::from(self.open_inside(inside.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?))
     }
 
     /// The contents of a regular file of at most `max` bytes.
     ///
     /// # Errors
-    /// The system's; something that isn't a regular file, or is larger, is `InvalidData`.
+    /// Any I/O error; `InvalidData` if it is not a regular file, or is larger.
     pub fn read(&self, inside: impl AsRef<Path>, max: u64) -> io::Result<Vec<u8>> {
         let file = self.open_file(inside)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it isn't a regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
         }
         let too_large =
             || io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max} bytes"));
@@ -104,16 +104,16 @@ impl RootDir {
     /// As [`RootDir::read`], for UTF-8 text.
     ///
     /// # Errors
-    /// As [`RootDir::read`]; other bytes are `InvalidData`.
+    /// As [`RootDir::read`]; `InvalidData` if it is not valid UTF-8.
     pub fn read_text(&self, inside: impl AsRef<Path>, max: u64) -> io::Result<String> {
         String::from_utf8(self.read(inside, max)?)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it isn't UTF-8 text"))
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
     }
 
     /// The entries of a directory, sorted by name, without `.` and `..`.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn entries(&self, inside: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
         let directory = self.open_inside(inside.as_ref(), OFlags::DIRECTORY | OFlags::RDONLY)?;
         let mut entries = Vec::new();
@@ -124,7 +124,7 @@ impl RootDir {
                 continue;
             }
             let file_type = match entry.file_type() {
-                // Not every file system says.
+                // Not every file system returns the type.
                 FileType::Unknown => match statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => FileType::from_raw_mode(stat.st_mode),
                     Err(Errno::NOENT) => continue,
@@ -138,18 +138,18 @@ impl RootDir {
         Ok(entries)
     }
 
-    /// What is at a path inside, links followed.
+    /// The metadata of a path inside, following links.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn stat(&self, inside: impl AsRef<Path>) -> io::Result<Stat> {
         Ok(rustix::fs::fstat(self.open_inside(inside.as_ref(), OFlags::PATH)?)?)
     }
 
-    /// Whether something is at a path inside, links followed.
+    /// Whether a path inside exists, following links.
     ///
     /// # Errors
-    /// The system's, but for "not there".
+    /// Any I/O error except `NotFound`.
     pub fn exists(&self, inside: impl AsRef<Path>) -> io::Result<bool> {
         match self.stat(inside) {
             Ok(_) => Ok(true),
@@ -158,10 +158,10 @@ impl RootDir {
         }
     }
 
-    /// Where a link inside points, as written; links before its last part are followed.
+    /// The target of a link inside, as written. Links in the path before its last part are followed.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn read_link(&self, inside: impl AsRef<Path>) -> io::Result<PathBuf> {
         let inside = inside.as_ref();
         let link = self.open_inside(inside, OFlags::PATH | OFlags::NOFOLLOW)?;
@@ -169,16 +169,16 @@ impl RootDir {
         Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
-    /// Device and inode of the directory itself.
+    /// The device and inode number of the directory itself.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn identity(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::statat(&self.fd, "", AtFlags::EMPTY_PATH)?;
         Ok((stat.st_dev, stat.st_ino))
     }
 
-    /// Maps an error about `inside`.
+    /// Converts an I/O error about `inside`, for `map_err`.
     pub fn error(&self, what: &'static str, inside: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
         Error::io(what, self.path(inside))
     }

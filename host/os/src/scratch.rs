@@ -1,5 +1,5 @@
-//! Directories for what is needed for a while. Whoever makes one holds a lock on it as long as it lives, so that what a
-//! killed process has left is told from what is in use.
+//! Temporary directories. The process that creates one holds a lock on it, so that directories of killed processes can be told
+//! from those in use.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -11,25 +11,25 @@ use rustix::fs::OFlags;
 
 use crate::error::Error;
 
-/// Where there is room for whole images, and others can't remove what is ours.
+/// A directory with enough space for images, whose sticky bit keeps others from removing our files.
 pub const PARENT: &str = "/var/tmp";
-/// What their names begin with.
+/// The prefix of their names.
 const PREFIX: &str = "bootc-image.";
 
-/// A directory of our own, removed when dropped.
+/// A temporary directory, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    /// Whether it is left where it is.
-    stays: bool,
+    /// Whether it is kept when this is dropped.
+    is_kept: bool,
     _lock: File,
 }
 
 impl Scratch {
-    /// Makes one that only root can enter.
+    /// Creates one that only root can enter.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn new() -> Result<Self, Error> {
         Self::in_directory(Path::new(PARENT))
     }
@@ -37,14 +37,14 @@ impl Scratch {
     /// As [`Scratch::new`], in another directory that only root can write to.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn in_directory(parent: &Path) -> Result<Self, Error> {
         loop {
             let path = parent.join(format!("{PREFIX}{}", random_name()?));
             DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
-            // Another process may take it for abandoned until it is locked.
+            // Until it is locked, another process may take it for abandoned and remove it.
             if let Some(lock) = lock_unused(&path).map_err(Error::io("lock", &path))? {
-                return Ok(Self { path, stays: false, _lock: lock });
+                return Ok(Self { path, is_kept: false, _lock: lock });
             }
         }
     }
@@ -54,10 +54,10 @@ impl Scratch {
         &self.path
     }
 
-    /// A new directory in it.
+    /// Creates a directory in it.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn directory(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
         DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
@@ -66,19 +66,19 @@ impl Scratch {
 }
 
 impl Scratch {
-    /// Leaves it where it is: the next one who looks for abandoned directories may remove it.
+    /// Keeps it when this is dropped. A later [`remove_abandoned_in`] may remove it.
     pub fn leave(&mut self) {
-        self.stays = true;
+        self.is_kept = true;
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.stays {
+        if self.is_kept {
             return;
         }
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "can't remove");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the temporary directory");
         }
     }
 }
@@ -90,13 +90,13 @@ fn random_name() -> Result<String, Error> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-/// As [`Scratch::new`] makes them, and nobody else would.
+/// Whether this is a name as [`Scratch::new`] chooses them.
 fn is_our_name(name: &str) -> bool {
     let random = name.strip_prefix(PREFIX).unwrap_or_default();
     is_hex(random, 16)
 }
 
-/// Locks a directory of ours that nobody else has locked or removed.
+/// Locks a directory, unless another process has locked or removed it.
 fn lock_unused(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let options = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
@@ -116,12 +116,12 @@ fn lock_unused(path: &Path) -> io::Result<Option<File>> {
     Ok(still_there.then_some(directory))
 }
 
-/// Removes the directories of processes that are gone. Nothing depends on it.
+/// Removes the directories of processes that have exited. Failures are ignored.
 pub fn remove_abandoned() {
     remove_abandoned_in(Path::new(PARENT), &|_| false);
 }
 
-/// As [`remove_abandoned`], in another directory, but for those that are still needed.
+/// As [`remove_abandoned`], in another directory, except those that are still needed.
 pub fn remove_abandoned_in(parent: &Path, is_needed: &dyn Fn(&Path) -> bool) {
     let us = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -133,8 +133,8 @@ pub fn remove_abandoned_in(parent: &Path, is_needed: &dyn Fn(&Path) -> bool) {
             && let Ok(Some(_lock)) = lock_unused(&entry.path())
             && !is_needed(&entry.path())
         {
-            tracing::info!(path = %entry.path().display(), "removing what a killed process left");
-            // What can't be removed now is there for the next one.
+            tracing::info!(path = %entry.path().display(), "removing a temporary directory that a killed process left behind");
+            // A later call removes what cannot be removed now.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -1,25 +1,25 @@
-//! What the core says while it works. The command line shows it on stderr; the core never touches a terminal.
+//! The reporter of notes and progress. The command line implements it on stderr; the other crates never write to a terminal.
 
-/// Where messages for the person at the terminal go.
+/// Reports notes and progress to the user.
 pub trait Talk {
-    /// Something that takes its time, or went differently than expected.
+    /// A note, for example about a long wait or an unexpected situation.
     fn note(&self, message: &str);
 
-    /// The next step of something long.
+    /// The next step of a long operation.
     fn progress(&self, message: &str);
 
-    /// How far that step is, in bytes: of an estimate that may be exceeded.
+    /// The progress of that step, in bytes. `total` is an estimate, which `done` may exceed.
     fn advance(&self, done: u64, total: u64);
 }
 
-/// Doubles for tests, of this crate and of others.
+/// Test doubles, for this crate and others.
 #[cfg(any(test, feature = "doubles"))]
 pub mod doubles {
     use std::cell::RefCell;
 
     use super::Talk;
 
-    /// Nobody listens.
+    /// Discards everything.
     pub struct Silent;
 
     impl Talk for Silent {

@@ -1,77 +1,76 @@
-//! Whether nobody but root can change what is at a path, nor lead the path elsewhere: the one rule, for everything that root runs,
-//! obeys, or has written for it.
+//! Whether only root can change what is at a path, or make the path lead elsewhere. This one rule holds for every program that root
+//! runs, every file that root obeys, and every file that is written as root.
 //!
-//! A path is trusted if every part of it is, from the file up to `/`: whoever can write to a directory can put another in the
-//! place of what is in it. What is examined is what was found by following links before ([`std::fs::canonicalize`]), and what
-//! is used afterwards must be that path and not the one that was followed.
+//! A path is trusted if every part of it is, from the file up to `/`: whoever can write to a directory can replace what is in it.
+//! Resolve links first, with [`std::fs::canonicalize`], then check the resolved path, and afterwards use the resolved path, not the
+//! original one.
 //!
-//! | rule | what it answers |
+//! | rule | why |
 //! |---|---|
-//! | [`Rule::Spelling`] | of a path that isn't absolute the parts above are never looked at, and what `..` leads to isn't the part before it |
-//! | [`Rule::Link`] | what a link leads to isn't what is looked at, and may be another thing by the time it is used |
-//! | [`Rule::Owner`] | an owner may write, and may let others write, whatever the mode is now |
-//! | [`Rule::Writable`] | group and others may write; with an access control list the group's bits are its mask, so it can't hide anybody |
-//! | a part that isn't there | who makes it first decides what is in it: see [`Leeway::Missing`] |
+//! | [`Rule::Spelling`] | the parents of a relative path would not be checked, and `..` does not lead to the part before it |
+//! | [`Rule::Link`] | the target of a link is not what is checked, and it may change before it is used |
+//! | [`Rule::Owner`] | an owner can change the mode, and then write or let others write |
+//! | [`Rule::Writable`] | group and others must not write; with an access control list the group's bits are its mask, so they cover every entry |
+//! | a missing part | whoever creates it first decides what is in it: see [`Leeway::Missing`] |
 //!
-//! Who may do what is said by the owner and the mode alone. That root itself is led astray, or that another mount is put over
-//! a directory, isn't answered here: only root can do that.
+//! Only the owner and the mode are checked. A mount over a directory is not, because only root can mount.
 //!
-//! The answer holds as long as nobody trusted changes something: then everything untrusted is shut out for good, and there is
-//! no moment between the look and the use.
+//! The result holds until root itself changes something, because nobody else can change any part of a trusted path. So there is no
+//! race between the check and the use.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// Who is trusted, and what is let pass.
+/// Who is trusted, and which exceptions are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Somebody who is trusted beside root: the user whose own files these are.
+    /// A user who is trusted in addition to root: the owner of the files.
     pub user: Option<u32>,
-    /// What a walk lets pass.
+    /// The exception that a walk allows.
     pub leeway: Leeway,
 }
 
-/// What a walk lets pass. Two at once would be none: in a sticky directory anybody can make what is missing.
+/// The exception that a walk allows. They cannot be combined: anybody can create a missing part in a sticky directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leeway {
-    /// Nothing: each part is there, and nobody else can write to it. For what others must not even add something to.
+    /// None: every part exists, and nobody else can write to it. For directories to which others must not even add files.
     None,
-    /// A directory above the last part may be written to by everybody if it is sticky, as `/tmp` is: in such a one only its owner
-    /// and that of an entry can replace the entry, and both are looked at. For what is there already.
+    /// Directories above the last part may be writable by everybody if they are sticky, as `/tmp` is: there only the owner of the
+    /// directory and the owner of an entry can replace the entry, and both are checked. For files that exist already.
     Sticky,
-    /// Parts need not be there: below the last one that is, which is looked at, nobody else can make them. For what we write
-    /// ourselves.
+    /// Parts may be missing: only a trusted user can create them below the last existing part, which is checked. For files that we
+    /// create ourselves.
     Missing,
 }
 
 /// What a part of a path must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// The path is absolute, and nothing in it leads upwards.
+    /// The path is absolute and has no `..`.
     Spelling,
-    /// It is no link.
+    /// It is not a symbolic link.
     Link,
-    /// It belongs to somebody who is trusted.
+    /// Its owner is trusted.
     Owner,
     /// Only its owner may write to it.
     Writable,
 }
 
-/// Why a path isn't trusted.
+/// Why a path is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum Untrusted {
-    /// A part of it isn't what it must be.
+    /// A part of it breaks a rule.
     #[error("{} {}", part.display(), rule.broken())]
     Broken {
         /// Which part.
         part: PathBuf,
-        /// Which of the rules: the first one in their order.
+        /// The first rule that it breaks, in their order.
         rule: Rule,
     },
-    /// It can't be found out.
-    #[error("can't examine {}", part.display())]
+    /// It cannot be determined.
+    #[error("cannot examine {}", part.display())]
     Unknown {
         /// Which part.
         part: PathBuf,
@@ -84,22 +83,22 @@ pub enum Untrusted {
 impl Rule {
     fn broken(self) -> &'static str {
         match self {
-            Self::Spelling => "isn't an absolute path without `..`",
-            Self::Link => "is a link",
-            Self::Owner => "belongs to somebody else",
-            Self::Writable => "can be written to by others",
+            Self::Spelling => "is not an absolute path without `..`",
+            Self::Link => "is a symbolic link",
+            Self::Owner => "is owned by another user",
+            Self::Writable => "is writable by others",
         }
     }
 }
 
 impl Policy {
-    /// Nobody but root, and nothing is let pass.
+    /// Only root is trusted, and there are no exceptions.
     pub const ROOTS_ALONE: Self = Self { user: None, leeway: Leeway::None };
 
-    /// Examines every part of a path, from the last one up to `/`.
+    /// Checks every part of a path, from the last one up to `/`.
     ///
     /// # Errors
-    /// [`Untrusted`], about the first part that isn't as it must be.
+    /// [`Untrusted`], about the first part that breaks a rule.
     pub fn walk(self, path: &Path) -> Result<(), Untrusted> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             return Err(Untrusted::Broken { part: path.to_owned(), rule: Rule::Spelling });
@@ -121,8 +120,8 @@ impl Policy {
         Ok(())
     }
 
-    /// Examines one part whose parents are trusted: a file that is open, or an entry of a directory that was walked to. Without
-    /// any leeway. `path` is what it is called in the error.
+    /// Checks one part whose parents are trusted, such as an open file or an entry of a checked directory, without exceptions.
+    /// `path` is its name in the error.
     ///
     /// # Errors
     /// [`Untrusted::Broken`].
@@ -147,8 +146,8 @@ impl Policy {
 const STICKY: u32 = 0o1000;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// These run as root and as anybody else. Where somebody who isn't trusted is needed, root gives a file away; everybody else is
-/// somebody who isn't trusted, as long as the policy doesn't name them.
+/// These run as root and as any other user. As root, they change a file's owner where an untrusted one is needed; any other user is
+/// untrusted as long as the policy does not name them.
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -170,7 +169,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A directory with `above/below/file` in it that belongs to whoever runs the tests, and their own policy. It is below
+    /// A directory with `above/below/file` in it, owned by the user who runs the tests, and a policy that trusts that user. It is below
     /// `/tmp`, or what the environment has instead of it: that may be sticky, so only what breaks below it tells something, or
     /// [`Leeway::Sticky`].
     struct Tree {
@@ -208,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_roots_alone_is_trusted() {
-        // Of every system, whoever asks.
+        // These hold on every system, for every user.
         for path in ["/", "/usr", "/usr/bin"] {
             let path = fs::canonicalize(path).unwrap();
             for leeway in [Leeway::None, Leeway::Sticky, Leeway::Missing] {
@@ -268,7 +267,7 @@ mod tests {
         let above = sticky.path("above");
         let metadata = fs::metadata(&above).unwrap();
         assert_eq!(broken(sticky.policy.look(&above, &metadata)), found("above", Rule::Writable));
-        // It is about directories: on a file the bit says nothing.
+        // The sticky bit only matters on directories.
         let tree = Tree::new(Leeway::Sticky);
         mode(&tree.path(FILE), 0o1666);
         assert_eq!(tree.walk(FILE), found("file", Rule::Writable));
@@ -318,7 +317,7 @@ mod tests {
         let tree = Tree::new(Leeway::Missing);
         mode(&tree.path("above/below"), 0o777);
         assert_eq!(tree.walk(missing), found("below", Rule::Writable));
-        // A file in the place of a directory isn't something that is missing.
+        // A file in place of a directory is not a missing part.
         let below_a_file = tree.policy.walk(&tree.path(FILE).join("x"));
         assert!(matches!(below_a_file, Err(Untrusted::Unknown { .. })), "{below_a_file:?}");
     }
@@ -339,9 +338,6 @@ mod tests {
         let tree = Tree::new(Leeway::Sticky);
         mode(&tree.path("above"), 0o777);
         let error = tree.policy.walk(&tree.path(FILE)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{} can be written to by others", tree.path("above").display())
-        );
+        assert_eq!(error.to_string(), format!("{} is writable by others", tree.path("above").display()));
     }
 }

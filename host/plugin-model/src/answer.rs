@@ -1,57 +1,57 @@
 use crate::Pair;
 
-/// A decision, and why.
+/// A policy's answer: its decision, and annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The decision.
     pub decision: Decision,
-    /// Details for the audit record.
+    /// Attributes for the audit record.
     pub attrs: Vec<Pair>,
 }
 
-/// What a policy decides.
+/// A policy's decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// No objection, for this reason, which may be empty.
+    /// The operation is allowed, for this reason, which may be empty.
     Allow(String),
-    /// The operation must not run.
+    /// Denies the operation.
     Deny(Denial),
 }
 
-/// Why something must not run.
+/// Why an operation is denied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Denial {
-    /// A stable name in kebab case.
+    /// A stable code in kebab case.
     pub code: String,
-    /// One sentence for a person.
+    /// One sentence for the user.
     pub message: String,
     /// What to do next; may be empty.
     pub hint: String,
 }
 
-/// Why something can't be done.
+/// Why a plugin cannot answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Problem {
-    /// A stable name in kebab case; `usage` if what the user typed makes no sense.
+    /// A stable code in kebab case; `usage` for a usage error.
     pub code: String,
-    /// One sentence for a person.
+    /// One sentence for the user.
     pub message: String,
     /// What to do next; may be empty.
     pub hint: String,
 }
 
-/// Why a command isn't planned.
+/// Why a wrapper returns no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// It mustn't be.
+    /// The command is denied.
     Denied(Denial),
-    /// It can't be.
+    /// The command cannot be planned.
     Failed(Problem),
 }
 
-/// What is asked of podman: a request, which is parsed, judged and recorded like any other.
+/// A podman command that a wrapper requests. The host parses, judges and records it like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
@@ -62,32 +62,32 @@ pub struct Plan {
     pub message: String,
 }
 
-/// How much a line of the log matters.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// Something failed.
     Error,
     /// Something may be wrong.
     Warn,
-    /// What an administrator may want to know.
+    /// Information for the administrator.
     Info,
-    /// What whoever looks for an error wants to know.
+    /// Details for finding errors.
     Debug,
 }
 
 impl Verdict {
-    /// No objection. `reason` is one sentence for a person, or empty.
+    /// Allows the operation. `reason` is one sentence for the user, or empty.
     pub fn allow(reason: impl Into<String>) -> Self {
         Self { decision: Decision::Allow(reason.into()), attrs: Vec::new() }
     }
 
-    /// The operation must not run.
+    /// Denies the operation.
     pub fn deny(code: impl Into<String>, message: impl Into<String>) -> Self {
         let denial = Denial { code: code.into(), message: message.into(), hint: String::new() };
         Self { decision: Decision::Deny(denial), attrs: Vec::new() }
     }
 
-    /// A detail for the audit record.
+    /// Adds an attribute for the audit record.
     #[must_use]
     pub fn with_attr(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attrs.push((key.into(), value.into()));
@@ -96,17 +96,17 @@ impl Verdict {
 }
 
 impl Problem {
-    /// It can't be done.
+    /// A problem without a hint.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), hint: String::new() }
     }
 
-    /// What the user typed makes no sense.
+    /// A usage error.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new("usage", message)
     }
 
-    /// Says what the person can do next.
+    /// Adds what the user can do next.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }

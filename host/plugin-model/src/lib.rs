@@ -1,4 +1,4 @@
-//! What plugins are asked and what they answer, as plain values, each defined once.
+//! The requests to plugins and their answers, as plain values, each defined once.
 //!
 //! | value | made by | for |
 //! |---|---|---|
@@ -9,13 +9,12 @@
 //! | [`Denial`], [`Problem`] | plugins of every role | the host |
 //! | [`Level`] | native extensions | the host's log |
 //!
-//! `bootc-image-extension` publishes them to vendors who write in Rust: whatever changes here changes for them. The structs of
-//! the C header (`extension-sdk/src/abi.rs`) and the records of `wit/` say the same in other languages, and change with them.
-//! `bootc-image-native-protocol` sends these values as JSON, which the feature `serde` is for.
+//! `bootc-image-extension` publishes them to vendors who write in Rust, so a change here changes their API. The structs of the C
+//! header (`extension-sdk/src/abi.rs`) and the records of `wit/` define the same values for other languages, and must follow.
+//! `bootc-image-native-protocol` sends these values as JSON; the feature `serde` is for that.
 //!
-//! Digests are `sha256:` and 64 lower-case hexadecimal digits. An open set may get new members with a newer host: whoever
-//! judges decides on those by a default. What plugins say for people is cleaned where the host takes it
-//! (`host/engine/src/run/answers.rs`), not here.
+//! Digests are `sha256:` and 64 lower-case hexadecimal digits. A newer host may add members to an open set: a policy needs a default
+//! decision for them. The host sanitises texts from plugins where it receives them (`host/engine/src/run/answers.rs`), not here.
 
 #![warn(missing_docs)]
 

@@ -1,52 +1,51 @@
 use crate::{Pair, find};
 
-/// What is judged.
+/// The policy input of an operation.
 ///
-/// Policies get texts. The host itself has static keys, an [`ImageRole`] and names of a type of its own, which as JSON are the
-/// same.
+/// Policies get strings. The host uses static keys, an [`ImageRole`] and its own type of names, which have the same JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Operation<Key = String, Role = String, Name = Reference> {
-    /// Such as `copy-to-storage` or `cmd pull`; an open set.
+    /// The kind, such as `copy-to-storage` or `cmd pull`; an open set.
     pub kind: String,
-    /// Names the operation in records: `sha256:` and 64 hexadecimal digits.
+    /// The operation digest, which identifies the operation in the audit record: `sha256:` and 64 hexadecimal digits.
     pub digest: String,
-    /// Of `cmd`: what podman would get after the subcommand.
+    /// For `cmd`: the arguments that podman would get after the subcommand.
     pub argv: Vec<String>,
-    /// The images that it is about.
+    /// The images of the operation.
     pub images: Vec<Image<Key, Role, Name>>,
-    /// Everything else, sorted by key; the keys are described in the header.
+    /// Further attributes, sorted by key; the C header describes the keys.
     pub attrs: Vec<Pair<Key>>,
 }
 
-/// An image that an operation is about.
+/// An image of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Image<Key = String, Role = String, Name = Reference> {
     /// `source`, `target` or `image`; an open set.
     pub role: Role,
-    /// Its name as asked for, none if it was asked for by its id.
+    /// The requested name; `None` if it was requested by its id.
     pub name: Option<Name>,
-    /// The manifest's digest that will run.
+    /// The digest of the manifest that will be used.
     pub digest: Option<String>,
-    /// What else is known.
+    /// Further attributes.
     pub attrs: Vec<Pair<Key>>,
 }
 
-/// The name of an image, taken apart.
+/// The parsed name of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Reference {
-    /// All of it, with the transport.
+    /// The whole name, with the transport.
     pub canonical: String,
-    /// `docker` for registries.
+    /// The transport, such as `docker` for registries.
     pub transport: String,
-    /// Host name and port; empty if the transport knows none.
+    /// The registry's host name and port; empty if the transport has no registry.
     pub registry: String,
-    /// Path within the registry; else all that follows the transport.
+    /// The path within the registry, or everything after the transport if there is no registry.
     pub repository: String,
     /// The tag, if there is one.
     pub tag: Option<String>,
@@ -54,28 +53,28 @@ pub struct Reference {
     pub digest: Option<String>,
 }
 
-/// The part that an image plays in an operation. What a plugin gets is the name, for a newer host may have more of them.
+/// The role of an image in an operation. Plugins get it as a string, because a newer host may have more roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ImageRole {
-    /// It is read or fetched.
+    /// It is read or pulled.
     Source,
-    /// It is written or sent to.
+    /// It is written or pushed.
     Target,
-    /// It is named otherwise.
+    /// It is named for another reason.
     Image,
 }
 
 impl<Key: AsRef<str>, Role, Name> Operation<Key, Role, Name> {
-    /// One attribute, none if it isn't known.
+    /// The attribute with this key; `None` if there is none.
     pub fn attr(&self, key: &str) -> Option<&str> {
         find(&self.attrs, key)
     }
 }
 
 impl ImageRole {
-    /// As plugins see it.
+    /// The string that plugins get.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Source => "source",

@@ -1,4 +1,4 @@
-/// What a plugin is there for. A manifest gives it one; a native library may offer several.
+/// The role of a plugin. A manifest gives it one; a native library may implement several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -7,7 +7,7 @@ pub enum PluginRole {
     Policy,
     /// It formats lists.
     Format,
-    /// It plans subcommands of `cmd`.
+    /// It plans subcommands of `cmd` (a wrapper).
     Command,
 }
 
@@ -15,7 +15,7 @@ impl PluginRole {
     /// All of them.
     pub const ALL: &[Self] = &[Self::Policy, Self::Format, Self::Command];
 
-    /// Its name, in manifests, in grants and for people.
+    /// Its name in manifests, grants and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",

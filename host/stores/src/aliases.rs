@@ -1,4 +1,4 @@
-//! Where names without a registry lead: the aliases of the containers tools' configuration, and those that they have remembered.
+//! Short-name aliases of podman: from its configuration and its cache.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::podman::files::read_all;
 use crate::system::System;
 
-/// Files, and directories whose `*.conf` count.
+/// The configuration files, and the directories whose `*.conf` files are read.
 const FILES: [&str; 4] = [
     "/etc/containers/registries.conf",
     "/usr/share/containers/registries.conf",
@@ -29,12 +29,13 @@ struct Configuration {
     aliases: BTreeMap<String, String>,
 }
 
-/// Every alias of a system: a short name without tag and digest, and a full one. A name can have several, of which one counts.
+/// All aliases of an operating system: a short name without tag and digest, and the full name. All definitions of a name are
+/// returned, although podman uses only one.
 ///
 /// # Errors
-/// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file can't be understood.
+/// Any I/O error; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file cannot be parsed.
 pub fn aliases(system: &System) -> Result<Vec<(String, String)>, Error> {
-    let hint = "podman can't read it either; see: man containers-registries.conf";
+    let hint = "fix the file, which podman cannot read either; see: man containers-registries.conf";
     let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;
     Ok(all.into_iter().flat_map(|configuration| configuration.aliases).collect())
 }

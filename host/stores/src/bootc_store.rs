@@ -1,7 +1,7 @@
-//! bootc's own containers-storage. podman records the paths that it was called with and refuses others, so we call it with
-//! exactly bootc's: the store bind-mounted in a private namespace, and the run directory as a descriptor.
+//! bootc's storage. podman records the paths with which it was called and refuses others, so it must be called with the same paths as
+//! bootc uses: the storage bind-mounted in a private mount namespace, and the run directory as a descriptor.
 //!
-//! On a composefs host the store is below `composefs/bootc`, to which `ostree/bootc` is a link; so every host has it at
+//! On a composefs host the storage is below `composefs/bootc`, and `ostree/bootc` is a link to that; so every host has it at
 //! [`SUBPATH`].
 
 use std::fs::{self, DirBuilder, File};
@@ -23,50 +23,50 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::podman;
 
-/// Where the store is, in a physical root.
+/// The path of the storage in a physical root.
 pub const SUBPATH: &str = "ostree/bootc/storage";
-/// The directory that it is in, and its name there; and under which name it is made.
+/// Its parent directory, its name there, and the temporary name under which it is created.
 pub const PARENT: &str = "ostree/bootc";
 const NAME: &str = "storage";
 const TEMPORARY: &str = "storage.tmp";
-/// The mode that the store's directory has: a user who can read a file in it could lock it, and keep root waiting.
+/// The mode of the storage's directory: a user who can open a lock file in it could lock it, and keep root waiting.
 const CLOSED: Mode = Mode::RWXU;
-/// Where podman sees it, and what podman's database says.
+/// The path under which podman uses it, which is recorded in podman's database.
 pub const ALIAS: &str = "/run/bootc/storage";
-/// podman's `--runroot`, likewise.
+/// podman's `--runroot`, which is recorded as well.
 const RUNROOT: &str = "/proc/self/fd/3";
 const RUNROOT_FD: i32 = 3;
 const AUTH_FD: i32 = 4;
-/// Where credentials of the system are, the first that is there; never the caller's.
+/// The host's registry credentials: the first file that exists. Never those of the caller.
 const CREDENTIALS: [&str; 3] = ["run/ostree/auth.json", "etc/ostree/auth.json", "usr/lib/ostree/auth.json"];
-/// Largest credentials file.
+/// The maximum size of a credentials file.
 const MAX_CREDENTIALS: u64 = 1 << 20;
 
-/// The store, open.
+/// The open storage.
 #[derive(Debug)]
 pub struct BootcStore {
     root: RootDir,
 }
 
 impl BootcStore {
-    /// The store of a physical root, none if it hasn't been made yet.
+    /// The storage of a physical root; `None` if it does not exist yet.
     ///
     /// # Errors
     /// [`Error::StorageUnavailable`].
     pub fn open(physical: &RootDir) -> Result<Option<Self>, Error> {
         match physical.open_root(SUBPATH) {
             Ok(root) => Ok(Some(Self { root })),
-            // A link that leads out of the root, or nowhere, isn't an absent store: nothing may be made in its place.
+            // A link that leads out of the root, or nowhere, is not a missing storage: it must not be replaced.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(physical) => Ok(None),
             Err(source) => Err(Error::StorageUnavailable { path: physical.path(SUBPATH), source }),
         }
     }
 
-    /// The store of a physical root, made first if need be: under another name, set up by podman, then renamed, so that a
-    /// half-made one never counts.
+    /// The storage of a physical root, which is created if it is missing: under a temporary name, initialised by podman, then
+    /// renamed, so that an incomplete one is never used.
     ///
     /// # Errors
-    /// [`Error::SelinuxCreate`]; podman's; the system's.
+    /// [`Error::SelinuxCreate`]; errors of podman; any I/O error.
     pub fn open_or_create(physical: &RootDir, settings: &Settings, talk: &dyn Talk) -> Result<Self, Error> {
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
@@ -79,9 +79,9 @@ impl BootcStore {
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
         }
-        talk.progress("creating bootc's container storage");
+        talk.progress("creating bootc's storage");
         let created = Self::create(&parent, settings, talk);
-        // bootc itself doesn't know our lock: it may have been faster.
+        // bootc does not use our lock, so it may have created the storage meanwhile.
         match (Self::open(physical)?, created) {
             (Some(store), _) => Ok(store),
             (None, Err(error)) => Err(error),
@@ -114,18 +114,18 @@ impl BootcStore {
         directory.sync_all().map_err(Error::io("sync", parent.path(".")))
     }
 
-    /// The store itself, for reading.
+    /// Its directory, for reading.
     pub fn root(&self) -> &RootDir {
         &self.root
     }
 
-    /// podman on this store, with bootc's mount, roots and credentials. It waits for locks without a word and without a limit, so
-    /// we wait for them first.
+    /// podman on this storage, with bootc's mount, paths and credentials. podman waits for locks silently and without a limit, so
+    /// this waits for them first.
     ///
     /// # Errors
     /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram);
     /// [`OsError::Locked`](bootc_image_os::error::Error::Locked);
-    /// [`OsError::Interrupted`](bootc_image_os::error::Error::Interrupted); the system's.
+    /// [`OsError::Interrupted`](bootc_image_os::error::Error::Interrupted); any I/O error.
     pub fn podman(&self, settings: &Settings, talk: &dyn Talk) -> Result<Child, Error> {
         LockWatch::new([self.root.path(".")], settings.change_limit).wait(talk)?;
         let mut podman = self.child(Program::Podman, settings)?;
@@ -133,15 +133,15 @@ impl BootcStore {
         Ok(podman)
     }
 
-    /// skopeo, which sees this store where [`BootcStore::reference`] says.
+    /// skopeo, for which [`BootcStore::reference`] names images of this storage.
     ///
     /// # Errors
-    /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); the system's.
+    /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); any I/O error.
     pub fn skopeo(&self, settings: &Settings) -> Result<Child, Error> {
         self.child(Program::Skopeo, settings)
     }
 
-    /// An image of this store, for [`BootcStore::skopeo`]: by name, or by id with `@` in front.
+    /// The reference of an image in this storage for [`BootcStore::skopeo`], from a name, or an id with `@` in front.
     ///
     /// # Errors
     /// As [`Store::open`](bootc_image_containers_storage::Store::open).
@@ -151,15 +151,15 @@ impl BootcStore {
     }
 
     fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
-        self.shut()?;
+        self.restrict_access()?;
         let runroot = make_directory(Path::new(ALIAS))?;
         let mut child = with_credentials(program, settings)?;
         child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
         Ok(child)
     }
 
-    /// Closes the store to everybody but root. bootc makes it open.
-    fn shut(&self) -> Result<(), Error> {
+    /// Makes the storage accessible to root only. bootc creates it with wider permissions.
+    fn restrict_access(&self) -> Result<(), Error> {
         let failed = |what| move |error: Errno| Error::io(what, self.root.path("."))(error.into());
         let mode = Mode::from_raw_mode(fstat(&self.root).map_err(failed("examine"))?.st_mode);
         if (mode & Mode::from_raw_mode(0o077)).is_empty() {
@@ -170,10 +170,10 @@ impl BootcStore {
     }
 }
 
-/// A program with the system's credentials, and no others.
+/// A program with the host's registry credentials, and no others.
 ///
 /// # Errors
-/// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); the system's.
+/// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); any I/O error.
 pub fn with_credentials(program: Program, settings: &Settings) -> Result<Child, Error> {
     let mut child = Child::new(program, &settings.proxies)?;
     child.credentials(&system_credentials()?, AUTH_FD)?;
@@ -184,7 +184,7 @@ fn is_link(physical: &RootDir) -> bool {
     fs::symlink_metadata(physical.path(SUBPATH)).is_ok_and(|metadata| metadata.is_symlink())
 }
 
-/// The directory that the store is in, made if need be.
+/// The parent directory of the storage, which is created if it is missing.
 fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
     let exists = |path: &str| physical.exists(path).map_err(physical.error("examine", path));
     if !exists(PARENT)? {
@@ -197,7 +197,7 @@ fn make_parent(physical: &RootDir) -> Result<RootDir, Error> {
             make("ostree")?;
             match rustix::fs::symlinkat("../composefs/bootc", physical, PARENT) {
                 Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(Error::io("link", physical.path(PARENT))(error.into())),
+                Err(error) => return Err(Error::io("create the link", physical.path(PARENT))(error.into())),
             }
         } else {
             make(PARENT)?;
@@ -211,7 +211,7 @@ fn make_directory(path: &Path) -> Result<OwnedFd, Error> {
     Ok(File::open(path).map_err(Error::io("open", path))?.into())
 }
 
-/// The system's credentials, or none at all: podman must not fall back to the caller's.
+/// The host's credentials, or an empty file: podman must not fall back to the caller's.
 fn system_credentials() -> Result<Vec<u8>, Error> {
     let root = RootDir::open("/").map_err(Error::io("open", "/"))?;
     for path in CREDENTIALS {

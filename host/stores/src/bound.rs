@@ -1,6 +1,6 @@
-//! Logically bound images: links in `/usr/lib/bootc/bound-images.d` to units that name an image. Which links there may be, and
-//! the words for those that may not, are bootc's; what a unit means is what it means to Quadlet, which starts it. One broken file
-//! doesn't hide the others (D11.3).
+//! Logically bound images: links in `/usr/lib/bootc/bound-images.d` to units that name an image. The rules for links and the messages
+//! for invalid ones are those of bootc; units are read in the same way as by Quadlet, which starts them. An invalid file is reported
+//! and does not hide the others.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,48 +11,48 @@ use rustix::fs::FileType;
 use crate::error::Error;
 use crate::keyfile;
 use crate::system::System;
-use crate::units::{self, ImageName, Resolved, Said, UnitFile, Units};
+use crate::units::{self, ImageName, ImageValue, Resolved, UnitFile, Units};
 
-/// Where the links are.
+/// The directory of the links.
 const DIRECTORY: &str = "/usr/lib/bootc/bound-images.d";
-/// What the name of a link ends in if it leads to a unit that bootc knows, and the section that names the image there.
+/// The file extensions that bootc accepts, and the section that names the image in such a unit.
 const SECTIONS: [(&str, &str); 2] = [("image", "Image"), ("container", "Container")];
-/// Largest unit.
+/// The maximum size of a unit.
 const MAX_UNIT: u64 = 1 << 20;
 
-/// What is bound to a system.
+/// The images that are bound to an operating system.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// The names of images, sorted.
     pub images: Vec<String>,
-    /// What is wrong with links that name none.
+    /// The invalid links.
     pub problems: Vec<Problem>,
 }
 
-/// A link that names no image by bootc's rules.
+/// A link that is invalid by bootc's rules.
 #[derive(Debug)]
 pub struct Problem {
     /// What is wrong.
     pub error: Error,
-    /// Which images it may mean all the same.
+    /// The images that it may mean nevertheless, and which must be kept.
     pub may_mean: MayMean,
 }
 
-/// Which images a link may mean that breaks a rule.
+/// The images that an invalid link may mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MayMean {
-    /// None: nobody can start anything by it.
+    /// None: nothing can be started by it.
     Nothing,
     /// These.
     Images(Vec<ImageName>),
-    /// It can't be determined.
+    /// They cannot be determined.
     Anything,
 }
 
-/// The images that are bound to a system.
+/// The images that are bound to an operating system.
 ///
 /// # Errors
-/// The system's, if the directory is there but can't be read.
+/// Any I/O error, if the directory exists but cannot be read.
 pub fn bound_images(system: &System) -> Result<Bound, Error> {
     let entries = match system.entries(DIRECTORY) {
         Ok(entries) => entries,
@@ -95,7 +95,7 @@ fn bound_image(system: &System, entry: &Entry) -> Result<String, Box<Problem>> {
         }
     };
     let of_unit = |why: String, may_mean| wrong(format!("Parsing {}: {why}", path.display()), may_mean);
-    // bootc is less strict than Quadlet, which doesn't start what it can't read.
+    // bootc is less strict than Quadlet, which does not start units that it cannot parse.
     let image = match UnitFile::parse(&text) {
         Ok(unit) => unit.last(section, "Image"),
         Err(_) => keyfile::value(&text, section, "Image").map(|image| image.trim_matches('"').to_owned()),
@@ -122,13 +122,14 @@ fn bound_image(system: &System, entry: &Entry) -> Result<String, Box<Problem>> {
     }
 }
 
-/// The image that an `.image` or `.build` unit makes available: beside the unit that a link leads to, else where Quadlet looks.
+/// The image that an `.image` or `.build` unit provides. The unit is searched beside the target of the link, then in Quadlet's
+/// directories.
 fn resolve(system: &System, link: &Path, unit: &str) -> Result<Option<String>, Error> {
-    let target = system.canonical(link).map_err(system.error("follow", link))?;
+    let target = system.canonical(link).map_err(system.error("resolve the path", link))?;
     let beside = target.parent().unwrap_or(Path::new("/")).join(unit);
     if !unit.contains('/')
         && let Some(file) = units::read(system, &beside)?
-        && let Some(image) = units::made(unit, &file)
+        && let Some(image) = units::provided_image(unit, &file)
     {
         return Ok(Some(image));
     }
@@ -138,7 +139,7 @@ fn resolve(system: &System, link: &Path, unit: &str) -> Result<Option<String>, E
     })
 }
 
-/// `%%` is a percent sign; what systemd would fill in at run time can't be known here.
+/// Replaces `%%` by a percent sign. Other specifiers are invalid, because systemd expands them only at run time.
 fn named(value: &str) -> Result<String, (String, MayMean)> {
     let itself = || MayMean::Images(vec![ImageName::new(value)]);
     let mut text = String::with_capacity(value.len());
@@ -166,16 +167,16 @@ fn named(value: &str) -> Result<String, (String, MayMean)> {
     Ok(text)
 }
 
-/// What a unit means that bootc doesn't know and Quadlet may.
+/// The images of a unit with an extension that bootc does not accept, but Quadlet may.
 fn of_other_unit(system: &System, name: &str, path: &Path) -> Option<MayMean> {
     let Some(file) = units::read(system, path).ok()? else { return Some(MayMean::Nothing) };
     let target = system.canonical(path).ok()?;
-    let said = units::said(system, name, &target, &file).ok()?;
-    Some(MayMean::Images(said.into_iter().map(Said::image).collect()))
+    let values = units::image_values(system, name, &target, &file).ok()?;
+    Some(MayMean::Images(values.into_iter().map(ImageValue::image).collect()))
 }
 
-/// What a link means that leads nowhere. If it leads to a pattern that no shell has filled in, all files are meant that it fits;
-/// what is made at boot can't be known of a system that isn't running.
+/// The images of a link whose target is missing. If the target is a glob pattern that no shell has expanded, all matching files count.
+/// Files that are created at boot are unknown for a deployment that is not running.
 fn of_missing(system: &System, path: &Path, error: &io::Error) -> MayMean {
     if error.kind() != io::ErrorKind::NotFound {
         return MayMean::Anything;
@@ -214,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes `unit` and links to it as `link`; then what is found.
+    /// Writes `unit`, links to it as `link`, and returns the bound images.
     fn found(link: &str, unit: &str) -> (Vec<String>, Vec<String>) {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join(DIRECTORY.trim_start_matches('/'));

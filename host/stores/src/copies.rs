@@ -1,5 +1,5 @@
-//! What has been copied out of the ostree repository: which image a commit became. The same commit always becomes the same
-//! image; with this it needn't be exported again to find out which.
+//! A cache of the image id that each exported commit has. The same commit always gives the same image, so with the cache it need not be
+//! exported again to determine the id.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::export::EXPORTER;
 
-/// Where it is kept, below the state's directory.
+/// Its directory, below the state directory.
 const DIRECTORY: &str = "copies";
 
 #[derive(Serialize, Deserialize)]
@@ -22,19 +22,19 @@ struct Copy {
     image_id: String,
 }
 
-/// The record of copies, a file a commit. Without it everything works, slower.
+/// The cache, with one file per commit. It may be removed at any time.
 #[derive(Debug)]
 pub struct Copies {
     directory: PathBuf,
 }
 
 impl Copies {
-    /// The record in the state's directory.
+    /// The cache in the state directory.
     pub fn new(state: &Path) -> Self {
         Self { directory: state.join(DIRECTORY) }
     }
 
-    /// The id of the image that a commit became, if that is known. What can't be read isn't known.
+    /// The id of a commit's image, if it is in the cache. Unreadable entries are ignored.
     pub fn image_id(&self, source: &HostImage) -> Option<String> {
         let text = fs::read(self.path(source)).ok()?;
         let copy: Copy = serde_json::from_slice(&text).ok()?;
@@ -42,10 +42,10 @@ impl Copies {
         same.then_some(copy.image_id)
     }
 
-    /// Remembers it.
+    /// Adds an entry.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn remember(&self, source: &HostImage, image_id: &str) -> Result<(), Error> {
         let copy = Copy {
             exporter: EXPORTER,

@@ -1,4 +1,4 @@
-//! podman's own containers-storage.
+//! podman's storage.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -17,18 +17,18 @@ use crate::error::Error;
 use crate::podman::{self, Configuration};
 use crate::system::System;
 
-/// Where it is.
+/// podman's storage, as configured.
 #[derive(Debug)]
 pub struct DefaultStore {
     configuration: Configuration,
 }
 
 impl DefaultStore {
-    /// The storage that podman uses on this system. Where versions of podman read its configuration differently, podman is
-    /// asked.
+    /// The storage that podman uses on this host. If versions of podman would read its configuration differently, runs podman to
+    /// find out.
     ///
     /// # Errors
-    /// As [`podman::started_by_us`]; podman's; [`Error::OtherStore`].
+    /// As [`podman::started_by_us`]; errors of podman; [`Error::OtherStore`].
     pub fn find() -> Result<Self, Error> {
         let mut readings = podman::started_by_us(&System::running()?)?;
         let configuration = if readings.len() > 1 {
@@ -47,15 +47,15 @@ impl DefaultStore {
         Ok(Self { configuration })
     }
 
-    /// Where images are written to.
+    /// The directory to which images are written.
     pub fn path(&self) -> &Path {
         self.configuration.images()
     }
 
-    /// The storage, none if nothing has been kept in it yet.
+    /// The storage; `None` if it does not exist yet.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn open(&self) -> Result<Option<RootDir>, Error> {
         match RootDir::open(self.path()) {
             Ok(root) => Ok(Some(root)),
@@ -64,11 +64,11 @@ impl DefaultStore {
         }
     }
 
-    /// The storage in `root`, which is this one, with podman's driver. If that isn't the one that has kept images there, podman
-    /// is asked: it goes by its database rather than by its configuration.
+    /// The storage in `root`, which is this one, with podman's driver. If the configured driver is not the one that has stored
+    /// images there, runs podman to find out, because its database has precedence over its configuration.
     ///
     /// # Errors
-    /// As [`Store::open`]; podman's.
+    /// As [`Store::open`]; errors of podman.
     pub fn store<'a>(&self, root: &'a RootDir) -> Result<Store<'a>, Error> {
         let configured = self.configuration.driver.as_ref();
         let found = drivers(root)?;
@@ -80,10 +80,10 @@ impl DefaultStore {
         Ok(Store::with_driver(root, &driver.to_string_lossy())?)
     }
 
-    /// Storages on whose layers its images may stand.
+    /// Additional storages whose layers its images may use.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn others(&self) -> Result<Vec<RootDir>, Error> {
         let others = self.configuration.additional.iter().chain([&self.configuration.graphroot]);
         let mut open = Vec::new();
@@ -97,13 +97,13 @@ impl DefaultStore {
         Ok(open)
     }
 
-    /// podman must touch its storage before skopeo does: it decides on the network then. It also says where it keeps its
-    /// images, which must be where we look for them.
+    /// Runs podman on its storage before skopeo does, because podman chooses its network backend when it first uses a storage. Also
+    /// checks that podman keeps its images where its configuration says.
     ///
     /// # Errors
-    /// podman's; [`OsError::Locked`](bootc_image_os::error::Error::Locked); [`Error::OtherStore`].
+    /// Errors of podman; [`OsError::Locked`](bootc_image_os::error::Error::Locked); [`Error::OtherStore`].
     pub fn touch(&self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
-        // It would wait for its locks without a word.
+        // podman would wait for its locks silently.
         LockWatch::new([self.path()], settings.change_limit).wait(talk)?;
         let podman = ask_podman("{{.Store.GraphRoot}}")?;
         children::check_not_asked_to_end()?;
@@ -116,7 +116,7 @@ impl DefaultStore {
     }
 }
 
-/// What podman says of itself.
+/// The result of `podman system info` with this template.
 fn ask_podman(what: &str) -> Result<PathBuf, Error> {
     let mut podman = Child::new(Program::Podman, &[])?;
     podman.args(["system", "info", "--format", what]);
@@ -129,27 +129,30 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || canonical(one).is_some_and(|one| Some(one) == canonical(other))
 }
 
-/// podman's locks, of all its storages.
+/// podman's locks, which all its storages share.
 const LOCKS: &str = "/dev/shm/libpod_lock";
-/// How long podman has to make them, which takes it less than a millisecond.
+/// How long to wait for a podman that may be creating them, which takes less than a millisecond.
 const MAKING: Duration = Duration::from_millis(100);
 
-/// Where podman is interrupted while it makes its locks, what is there of them is of no use, and every later podman fails until
-/// the next boot: podman 4.3 with a bus error. So it is removed, and the next one makes them.
+/// If podman is interrupted while it creates its locks, every later podman fails until the next boot (podman 4.3 with a bus error). So
+/// this removes incomplete locks, and the next podman creates them again.
 pub fn remove_half_made_locks() {
     if !is_half_made() {
         return;
     }
-    // Another podman may be making them now.
+    // Another podman may be creating them now.
     std::thread::sleep(MAKING);
     if is_half_made() {
-        tracing::info!(path = LOCKS, "removed: podman was interrupted while it made them");
-        // If they can't be removed, podman says so.
+        tracing::info!(
+            path = LOCKS,
+            "removed podman's incomplete locks: podman was interrupted while creating them"
+        );
+        // If they cannot be removed, podman reports an error.
         let _ = fs::remove_file(LOCKS);
     }
 }
 
-/// What podman writes first of all is never zero.
+/// podman first writes a magic number, which is not zero.
 fn is_half_made() -> bool {
     let Ok(file) = fs::File::open(LOCKS) else { return false };
     let mut begins = [0; 2];
@@ -159,15 +162,15 @@ fn is_half_made() -> bool {
     }
 }
 
-/// The storage tools remember in their run directory what the kernel can't do. After a failure they may have learnt that from
-/// the failure itself, and would refuse to work until the next boot: so they forget it, in both storages, and look again.
+/// podman and skopeo cache in their run directory which features the kernel lacks. After a failure on a full disk that cache may be
+/// wrong, and they would fail until the next boot. So this removes negative entries from the cache of both storages.
 pub fn forget_missing_features() {
     let configured = System::running().and_then(|system| podman::started_by_us(&system)).unwrap_or_default();
     let runroots = configured.into_iter().map(|configuration| configuration.runroot);
     for runroot in std::iter::once(PathBuf::from(ALIAS)).chain(runroots) {
         let features = fs::read_dir(runroot.join("overlay")).into_iter().flatten().flatten();
         for feature in features.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b"-false")) {
-            // If it can't be removed, it isn't forgotten.
+            // Failures are ignored: the entry stays.
             let _ = fs::remove_file(feature.path());
         }
     }

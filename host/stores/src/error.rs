@@ -1,4 +1,4 @@
-//! What can go wrong where images are kept.
+//! Errors of storages and of the ostree repository.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,19 +7,19 @@ use bootc_image_containers_storage::error::Error as StorageError;
 use bootc_image_model::reference::InvalidReference;
 use bootc_image_os::error::{Error as OsError, size, with_causes};
 
-/// Why images can't be read, written or fetched.
+/// Why images cannot be read, written or fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system's.
+    /// An error of the operating system.
     #[error(transparent)]
     Os(#[from] OsError),
-    /// Of a containers-storage.
+    /// An error of a containers-storage.
     #[error(transparent)]
     Storage(StorageError),
-    /// There are deployments, but which one counts can't be told.
+    /// There is no deployment, or the booted one cannot be determined.
     #[error("no deployment found in {0}")]
     NoDeployment(PathBuf),
-    /// There are deployments, and nothing that says which one would be started.
+    /// There are several deployments, but no boot entries.
     #[error(
         "cannot determine which of {deployments} deployments would be started: there are no boot entries in {path}"
     )]
@@ -29,7 +29,7 @@ pub enum Error {
         /// How many deployments there are.
         deployments: usize,
     },
-    /// bootc's containers-storage isn't there or can't be opened.
+    /// bootc's storage does not exist or cannot be opened.
     #[error("Bootc storage not available: {path}")]
     StorageUnavailable {
         /// Where it should be.
@@ -38,15 +38,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A file of the bound images breaks bootc's rules.
+    /// A bound image's file is invalid by bootc's rules.
     #[error("bound image {file}: {why}")]
     BoundImage {
         /// Its name in the directory.
         file: String,
-        /// bootc's words for it.
+        /// bootc's message for it.
         why: String,
     },
-    /// It can't be determined which image a unit starts.
+    /// The images that a unit starts cannot be determined.
     #[error("unit {unit}: {why}", unit = unit.display())]
     Unit {
         /// Which one.
@@ -54,91 +54,95 @@ pub enum Error {
         /// Why.
         why: String,
     },
-    /// There is too little room for what is about to be written.
-    #[error("{path} has too little room: {need} are needed, {available} are free", need = size(*need), available = size(*available))]
+    /// There is not enough free space for what is about to be written.
+    #[error("not enough free space in {path}: {need} needed, {available} free", need = size(*need), available = size(*available))]
     NoRoom {
-        /// Something on the file system.
+        /// A path on the file system.
         path: PathBuf,
         /// What is needed, in bytes.
         need: u64,
         /// What is free, in bytes.
         available: u64,
     },
-    /// podman has its storage somewhere else.
-    #[error("podman has its images in {podman}, but its configuration says {configured}", podman = podman.display(), configured = configured.display())]
+    /// podman's storage is not where its configuration says.
+    #[error(
+        "podman keeps its images in {podman}, but its configuration names {configured}",
+        podman = podman.display(),
+        configured = configured.display()
+    )]
     OtherStore {
-        /// Where podman says it has them.
+        /// The directory that podman reports.
         podman: PathBuf,
-        /// What the configuration says.
+        /// The configured directory.
         configured: PathBuf,
     },
-    /// A store would have to be made where labels matter.
-    #[error(
-        "bootc's container storage doesn't exist yet, and SELinux is enabled: bootc must create and label it"
-    )]
+    /// bootc's storage would have to be created with SELinux labels, which only bootc does.
+    #[error("bootc's storage does not exist yet, and SELinux is enabled: bootc must create and label it")]
     SelinuxCreate,
-    /// Not started from a deployment.
+    /// The host did not boot a deployment.
     #[error("System not booted via bootc")]
     NotBooted,
-    /// Inside a container.
+    /// We run in a container.
     #[error("Detected container; this command requires a booted host system.")]
     Container,
-    /// The deployment wasn't made from a container image.
-    #[error("deployment {0} isn't from a container image")]
+    /// The deployment was not made from a container image.
+    #[error("deployment {0} was not made from a container image")]
     NotFromImage(String),
-    /// The booted image's name is of no registry and of no storage.
-    #[error("{0} can't be kept in a container storage: its name is of another transport")]
+    /// The booted image's name has a transport other than docker:// and containers-storage:.
+    #[error(
+        "cannot keep {0} in a containers-storage: only docker:// and containers-storage: names can be kept there"
+    )]
     NoName(String),
     /// A composefs host has no ostree repository.
-    #[error("host images of a composefs system can't be read yet")]
+    #[error("reading the images of a composefs host is not supported yet")]
     Composefs,
-    /// No image of that name.
+    /// There is no image with that name or id.
     #[error("Source image not found: {name}")]
     ImageNotFound {
-        /// As asked for.
+        /// The requested name.
         name: String,
-        /// A command that lists what there is.
+        /// A command that lists the images.
         list_with: &'static str,
     },
-    /// The name fits several images.
-    #[error("{name} is ambiguous: it means {}", candidates.join(" or "))]
+    /// The name matches several images.
+    #[error("{name} is ambiguous: it could be {}", candidates.join(" or "))]
     Ambiguous {
-        /// As asked for.
+        /// The requested name.
         name: String,
-        /// The full names that it could mean.
+        /// The full names or ids that match.
         candidates: Vec<String>,
     },
-    /// It can't be told what must stay.
-    #[error("nothing was removed: the images that this host needs can't be determined")]
+    /// The images that must be kept cannot be determined.
+    #[error("nothing was removed: the images that this host needs cannot be determined")]
     NeedsUnknown(#[source] Box<Error>),
-    /// Not even something that is there can be removed.
-    #[error("nothing can be removed from {}: its file system is full", path.display())]
+    /// Nothing can be removed because the file system is full.
+    #[error("cannot remove anything from {}: its file system is full", path.display())]
     Full {
-        /// Something on the file system.
+        /// A path on the file system.
         path: PathBuf,
         /// What failed.
         #[source]
         source: Box<Error>,
     },
-    /// Something of an image is missing, or isn't what it should be.
+    /// A part of an image is missing or damaged.
     #[error("image {image} is damaged: {what}")]
     Damaged {
         /// Its name, or its id.
         image: String,
-        /// What is wrong, and with which layer.
+        /// The damaged part, and in which layer.
         what: String,
         /// What to do next.
         hint: String,
     },
-    /// An image that is pushed by its id has no name to be pushed to.
-    #[error("{0} has no name in a registry, so the push needs a destination")]
+    /// An image is pushed by its id without a destination, and has no name in a registry.
+    #[error("no destination to push {0} to: the image has no registry name")]
     NoDestination(String),
-    /// An image name that can't be one.
+    /// An invalid image reference.
     #[error(transparent)]
     Reference(#[from] InvalidReference),
 }
 
-/// An error of the operating system is one, whichever way it came.
+/// Keeps an error of the operating system the same variant, wherever it occurred.
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {

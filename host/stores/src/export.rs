@@ -1,4 +1,4 @@
-//! From a commit in the ostree repository to an OCI directory.
+//! Exports a commit in the ostree repository as an OCI directory.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,40 +13,40 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::ostree::Repository;
 
-/// What an exported image looks like: differs whenever the same commit would give another image.
+/// The version of the export format: it changes whenever the same commit would give a different image.
 pub const EXPORTER: u32 = 1;
 
 const REPOSITORY_FD: i32 = 3;
 const DIRECTORY_FD: i32 = 4;
 
-/// What an exporter says while it works.
+/// The helper's progress messages, one JSON object per line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Said {
-    /// Before anything is written.
+    /// Sent before anything is written.
     Planned {
-        /// How many bytes will be written, about.
+        /// The estimated number of bytes to be written.
         bytes: u64,
     },
-    /// From time to time.
+    /// Sent from time to time.
     Written {
-        /// How many bytes so far.
+        /// The number of bytes written so far.
         written: u64,
     },
 }
 
-/// The helper, which has libostree in it. It gets descriptors and a commit, and judges nothing.
+/// bootc-image-helper, which contains libostree. It gets open directories and a commit, and makes no decisions.
 #[derive(Debug)]
 pub struct Exporter {
-    /// Where it may be, in order.
+    /// The directories in which it is searched, in this order.
     pub directories: Vec<PathBuf>,
 }
 
 impl Exporter {
-    /// Exports `commit` into the empty `directory`. `listen` hears what is going on; if it fails, so does all of it.
+    /// Exports `commit` into the empty `directory`. Calls `listen` with each progress message; if that fails, so does the export.
     ///
     /// # Errors
-    /// [`Error`]; what is in the directory then is of no use.
+    /// [`Error`]; the contents of the directory are incomplete in that case.
     pub fn export(
         &self,
         repository: &Repository,
@@ -64,13 +64,13 @@ impl Exporter {
             for line in BufReader::new(stdout).lines() {
                 let line = line.map_err(Error::io("read from", "bootc-image-helper"))?;
                 let said: Said = serde_json::from_str(&line).map_err(|error| OsError::Verification {
-                    what: "what bootc-image-helper says".to_owned(),
+                    what: "the output of bootc-image-helper".to_owned(),
                     why: error.to_string(),
                 })?;
                 let begins = matches!(said, Said::Planned { .. });
                 listen(said)?;
                 if begins {
-                    // If it is gone, its exit code says why.
+                    // If the helper has exited, its exit status has the reason.
                     let _ = stdin.write_all(b"go\n");
                 }
             }
@@ -79,14 +79,14 @@ impl Exporter {
     }
 }
 
-/// What an OCI directory with one image in it says of itself.
+/// The image in an OCI directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OciImage {
     /// Digest of the manifest.
     pub manifest: Digest,
     /// Digest of the configuration: the image's id.
     pub configuration: Digest,
-    /// Digests of the layers, not compressed, the lowest first.
+    /// Digests of the uncompressed layers, the lowest first.
     pub diff_ids: Vec<Digest>,
 }
 
@@ -101,18 +101,17 @@ struct Manifest {
     layers: Vec<Descriptor>,
 }
 
-/// Reads an OCI directory that holds one image, and checks that its documents are what their names say and agree on the
-/// number of layers.
+/// Reads an OCI directory with one image, and checks the digests of its documents and the number of layers.
 ///
 /// # Errors
-/// The system's; [`OsError::Verification`].
+/// Any I/O error; [`OsError::Verification`].
 pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let wrong = |why: String| OsError::Verification { what: "the exported image".to_owned(), why };
     let path = directory.join("index.json");
     let text = fs::read(&path).map_err(Error::io("read", &path))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let [manifest] = index.manifests.as_slice() else {
-        return Err(wrong(format!("it has {} manifests", index.manifests.len())).into());
+        return Err(wrong(format!("it has {} manifests instead of one", index.manifests.len())).into());
     };
     let text = read_blob(directory, &manifest.digest)?;
     let document: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
@@ -120,7 +119,11 @@ pub fn read_oci(directory: &Path) -> Result<OciImage, Error> {
     let diff_ids = oci::diff_ids(&text).map_err(|error| wrong(error.to_string()))?;
     let layers = document.layers.len();
     if layers == 0 || layers != diff_ids.len() {
-        return Err(wrong(format!("{layers} layers against {} diff_ids", diff_ids.len())).into());
+        return Err(wrong(format!(
+            "it has {layers} layers, but its configuration lists {} diff_ids",
+            diff_ids.len()
+        ))
+        .into());
     }
     Ok(OciImage { manifest: manifest.digest.clone(), configuration: document.config.digest, diff_ids })
 }
@@ -166,7 +169,7 @@ mod tests {
         let image = read_oci(good.path()).unwrap();
         assert_ne!(image.manifest, image.configuration);
         let error = read_oci(directory(2, 4).path()).unwrap_err().to_string();
-        assert!(error.contains("2 layers against 4 diff_ids"), "{error}");
+        assert!(error.contains("it has 2 layers, but its configuration lists 4 diff_ids"), "{error}");
         assert!(read_oci(directory(0, 0).path()).is_err());
     }
 

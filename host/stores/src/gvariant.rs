@@ -1,7 +1,7 @@
-//! Just enough of GVariant's serialised form to look up one value of a dictionary: ostree keeps a commit's metadata so.
-//! Everything is bounds-checked; whatever doesn't fit is absent.
+//! Just enough of the GVariant serialisation to look up a value in a dictionary, for the metadata of ostree commits. All accesses are
+//! bounds-checked; invalid data gives `None`.
 
-/// Width of framing offsets in a container of this size, in bytes.
+/// The width of framing offsets in a container of this size, in bytes.
 fn offset_size(container: usize) -> usize {
     match container {
         0..=0xff => 1,
@@ -22,13 +22,13 @@ fn align8(position: usize) -> usize {
     position.next_multiple_of(8)
 }
 
-/// The first member of a tuple whose first member has variable size and isn't the last.
+/// The first member of a tuple, if it has variable size and is not the last.
 pub(super) fn first_of_tuple(tuple: &[u8]) -> Option<&[u8]> {
     let size = offset_size(tuple.len());
     tuple.get(..offset(tuple, tuple.len().checked_sub(size)?, size)?)
 }
 
-/// The second member of a tuple whose first two members have variable size and aren't the last, if it needs no alignment.
+/// The second member of a tuple, if the first two have variable size and are not the last, and it needs no alignment.
 pub(super) fn second_of_tuple(tuple: &[u8]) -> Option<&[u8]> {
     let size = offset_size(tuple.len());
     let first = tuple.len().checked_sub(size)?;
@@ -54,7 +54,7 @@ pub(super) fn lookup<'a>(dictionary: &'a [u8], key: &str) -> Option<(&'a [u8], &
     None
 }
 
-/// `{sv}`: a text with its NUL, then a variant, then where the text ends.
+/// Splits `{sv}`: a string with its NUL, a variant, and the offset at which the string ends.
 fn split_entry(entry: &[u8]) -> Option<(&[u8], &[u8])> {
     let size = offset_size(entry.len());
     let frame = entry.len().checked_sub(size)?;
@@ -63,13 +63,13 @@ fn split_entry(entry: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((key, entry.get(align8(key_end)..frame)?))
 }
 
-/// `v`: a value, NUL, its type.
+/// Splits `v`: a value, NUL, and its type.
 fn split_variant(variant: &[u8]) -> Option<(&[u8], &str)> {
     let nul = variant.iter().rposition(|&byte| byte == 0)?;
     Some((variant.get(..nul)?, std::str::from_utf8(variant.get(nul + 1..)?).ok()?))
 }
 
-/// The text in a value of type `s`.
+/// The string in a value of type `s`.
 pub(super) fn text<'a>((value, kind): (&'a [u8], &str)) -> Option<&'a str> {
     let text = value.strip_suffix(&[0]).filter(|_| kind == "s")?;
     std::str::from_utf8(text).ok()

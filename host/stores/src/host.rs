@@ -1,4 +1,4 @@
-//! The host whose images an operation is about.
+//! The host on whose images an operation works.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use bootc_image_os::talk::Talk;
 use crate::error::Error;
 use crate::export::Exporter;
 
-/// The physical root of a booted system.
+/// The physical root of a booted host.
 const SYSROOT: &str = "/sysroot";
 
-/// What working on a host's images takes.
+/// The context of an operation on a host's images.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
-    /// What the outside says.
+    /// The settings of this run.
     pub settings: &'a Settings,
-    /// Who hears what is going on.
+    /// The reporter.
     pub talk: &'a dyn Talk,
 }
 
 impl Host<'_> {
-    /// Who writes OCI directories.
+    /// The exporter of commits.
     pub(crate) fn exporter(self) -> Exporter {
         Exporter { directories: self.settings.programs.clone() }
     }
 }
 
-/// The physical root that an operation is about.
+/// The physical root on which an operation works.
 pub fn physical(settings: &Settings) -> Result<RootDir, Error> {
     let path = match (&settings.sysroot, settings.place) {
         (Some(path), _) => path.as_str(),
@@ -40,7 +40,7 @@ pub fn physical(settings: &Settings) -> Result<RootDir, Error> {
     RootDir::open(path).map_err(Error::io("open", path))
 }
 
-/// As [`physical`], for operations that write to bootc's storage in it.
+/// As [`physical`], for operations that write to bootc's storage.
 pub fn writable_physical(settings: &Settings) -> Result<RootDir, Error> {
     if settings.sysroot.is_none() && settings.place == Place::Booted {
         make_writable(Path::new(SYSROOT))?;
@@ -48,7 +48,7 @@ pub fn writable_physical(settings: &Settings) -> Result<RootDir, Error> {
     physical(settings)
 }
 
-/// The running system's own root.
+/// The root of the running operating system.
 pub fn running_root() -> Result<RootDir, Error> {
     RootDir::open("/").map_err(Error::io("open", "/"))
 }

@@ -1,4 +1,4 @@
-//! `[section]` and `key=value` text: ostree's origin files, systemd and quadlet units.
+//! Parses `[section]` and `key=value` text: ostree's origin files, and systemd and Quadlet units.
 
 /// The value of `key` in `[section]`; the last one counts. Comments begin a line with `#` or `;`.
 pub(super) fn value<'a>(text: &'a str, section: &str, key: &str) -> Option<&'a str> {

@@ -1,10 +1,11 @@
-//! Where images are kept on a host, read natively: no process, no libostree (D9.2). And how they get from one place to another.
+//! The storages and the ostree repository of a host, which are read directly, without starting processes and without libostree, because
+//! that is fast. And copying images between them.
 //!
-//! - [`ostree`], [`sysroot`], [`system`]: deployments, and the images that they were made from
-//! - [`units`], [`bound`], [`aliases`]: which images a system names
-//! - [`podman`]: where podman keeps images; [`default_store`], [`bootc_store`]: podman's own storage and bootc's
-//! - [`host`], [`images`]: what operations on a host's images share
-//! - [`transfer`], [`export`], [`registry`]: moving images; [`copies`]: what has been copied
+//! - [`ostree`], [`sysroot`], [`system`]: deployments, and their images
+//! - [`units`], [`bound`], [`aliases`]: the images that an operating system refers to
+//! - [`podman`]: podman's storage configuration; [`default_store`], [`bootc_store`]: podman's and bootc's storage
+//! - [`host`], [`images`]: common parts of operations on a host's images
+//! - [`transfer`], [`export`], [`registry`]: copying images; [`copies`]: a cache of exported images
 
 pub mod aliases;
 pub mod bootc_store;

@@ -1,4 +1,4 @@
-//! Images in an ostree repository: a ref per image, named by an escaped reference, and the commits that they point at.
+//! Images in an ostree repository: each has a ref, whose name is the escaped reference, and a commit.
 
 use std::path::{Path, PathBuf};
 
@@ -11,25 +11,25 @@ use bootc_image_os::root::RootDir;
 use crate::error::Error;
 use crate::gvariant;
 
-/// Where image refs are, in a repository.
+/// The directory of image refs in a repository.
 const IMAGE_REFS: &str = "refs/heads/ostree/container/image";
-/// Largest ref file: a checksum and a newline, and room to say that it is damaged.
+/// The maximum size of a ref file: larger than a checksum, so that a damaged one can be shown.
 const MAX_REF: u64 = 4096;
-/// Largest commit object: its metadata holds the image's manifest and configuration.
+/// The maximum size of a commit object, whose metadata has the image's manifest and configuration.
 const MAX_COMMIT: u64 = 128 << 20;
-/// In the metadata of a commit that was made from an image: the digest of its manifest.
+/// The metadata key of the manifest's digest, in commits that were made from an image.
 const MANIFEST_DIGEST: &str = "ostree.manifest-digest";
-/// How far below a commit its image may be.
+/// The maximum number of commits between a commit and its image's commit.
 const MAX_ANCESTORS: usize = 16;
-/// Deepest reference, in path components.
+/// The maximum number of path components in a reference.
 const MAX_DEPTH: usize = 64;
 
-/// One image ref.
+/// An image ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
     /// The image, with its transport: `docker://quay.io/fedora/fedora-bootc:42`.
     pub name: String,
-    /// What it points at.
+    /// Its commit.
     pub commit: Commit,
 }
 
@@ -43,7 +43,7 @@ impl Repository {
     /// The repository of a physical root.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn open(physical: &RootDir) -> Result<Self, Error> {
         let root = physical.open_root("ostree/repo").map_err(physical.error("open", "ostree/repo"))?;
         Ok(Self { root })
@@ -54,10 +54,10 @@ impl Repository {
         &self.root
     }
 
-    /// Every image ref, sorted by name. A damaged one is an error of its own and doesn't hide the rest.
+    /// All image refs, sorted by name, and the errors of damaged refs, which do not hide the others.
     ///
     /// # Errors
-    /// The system's, if the refs can't be read at all.
+    /// Any I/O error, if the refs cannot be read at all.
     pub fn image_refs(&self) -> Result<(Vec<ImageRef>, Vec<Error>), Error> {
         let (mut refs, mut problems) = (Vec::new(), Vec::new());
         match self.root.exists(IMAGE_REFS) {
@@ -80,7 +80,7 @@ impl Repository {
         let directory = Path::new(IMAGE_REFS).join(below);
         let entries = match self.root.entries(&directory) {
             Ok(entries) => entries,
-            // The last ref below it was just removed by somebody.
+            // The directory was removed meanwhile, with its last ref.
             Err(error) if depth > 0 && error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(self.root.error("read", &directory)(error).into()),
         };
@@ -90,7 +90,7 @@ impl Repository {
                 if depth < MAX_DEPTH {
                     self.walk(&path, depth + 1, refs, problems)?;
                 } else {
-                    problems.push(self.damaged(&directory, "it is nested too deeply"));
+                    problems.push(self.damaged(&directory, "its directories are nested too deeply"));
                 }
             } else {
                 match self.image_ref(&path) {
@@ -102,7 +102,7 @@ impl Repository {
         Ok(())
     }
 
-    /// The ref at this path, none if it was just removed.
+    /// The ref at this path; `None` if it was removed meanwhile.
     fn image_ref(&self, below: &Path) -> Result<Option<ImageRef>, Error> {
         let path = Path::new(IMAGE_REFS).join(below);
         let text = match self.root.read_text(&path, MAX_REF) {
@@ -114,31 +114,31 @@ impl Repository {
         let name = below
             .to_str()
             .and_then(unescape)
-            .ok_or_else(|| self.damaged(&path, "its name isn't an escaped reference"))?;
+            .ok_or_else(|| self.damaged(&path, "its name is not an escaped image reference"))?;
         Ok(Some(ImageRef { name, commit }))
     }
 
-    /// The manifest that a commit was made from.
+    /// The digest of the manifest from which a commit was made.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`] if the commit isn't an image's.
+    /// Any I/O error; [`OsError::Corrupt`] if the commit was not made from an image.
     pub fn manifest_digest(&self, commit: &Commit) -> Result<Digest, Error> {
         let (path, object) = self.commit(commit)?;
         self.manifest_of(&path, &object)
     }
 
-    /// The image that a commit was made from, or that lies below it: its commit, and its manifest. rpm-ostree makes a commit of
-    /// its own for packages that are layered on an image, with the image's commit as its parent. None if there is no image
-    /// among its ancestors, as far as they are in the repository.
+    /// The nearest commit that was made from an image, starting with this one and following its parents, and its manifest. For layered
+    /// packages rpm-ostree creates another commit, whose parent is the image's commit. `None` if no ancestor in the repository was
+    /// made from an image.
     ///
     /// # Errors
-    /// The system's, if the commit itself can't be read; [`OsError::Corrupt`].
+    /// Any I/O error, if the commit itself cannot be read; [`OsError::Corrupt`].
     pub fn image_below(&self, commit: &Commit) -> Result<Option<(Commit, Digest)>, Error> {
         let mut next = commit.clone();
         for depth in 0..MAX_ANCESTORS {
             let (path, object) = match self.commit(&next) {
                 Ok(found) => found,
-                // Ancestors of an image's commit needn't be kept.
+                // The repository need not have all ancestors.
                 Err(Error::Os(OsError::Io { source, .. }))
                     if depth > 0 && source.kind() == std::io::ErrorKind::NotFound =>
                 {
@@ -159,7 +159,7 @@ impl Repository {
         Ok(None)
     }
 
-    /// What is known of the image that a commit was made from. Its size isn't: what it takes is shared with others.
+    /// The details of the image from which a commit was made. Its size is unknown, because files are shared with other images.
     ///
     /// # Errors
     /// As [`Repository::manifest_digest`].
@@ -188,7 +188,7 @@ impl Repository {
 
     fn manifest_of(&self, path: &Path, object: &[u8]) -> Result<Digest, Error> {
         let digest = text(object, MANIFEST_DIGEST)
-            .ok_or_else(|| self.damaged(path, "its metadata names no manifest"))?;
+            .ok_or_else(|| self.damaged(path, "its metadata does not name a manifest"))?;
         Digest::new(digest).map_err(|error| self.damaged(path, &error.to_string()))
     }
 
@@ -202,15 +202,15 @@ impl Repository {
     }
 }
 
-/// A text of a commit's metadata.
+/// A string in a commit's metadata.
 fn text<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
     gvariant::first_of_tuple(object)
         .and_then(|metadata| gvariant::lookup(metadata, key))
         .and_then(gvariant::text)
 }
 
-/// Reverses ostree-ext's escaping of references in ref names: letters, digits, `-` and `/` stand for themselves, `__` is
-/// `_`, and `_3A_` is the character with that hexadecimal number.
+/// Reverses ostree-ext's escaping of references in ref names: letters, digits, `-` and `/` are kept, `__` is `_`, and `_3A_` is the
+/// character with that hexadecimal number.
 fn unescape(text: &str) -> Option<String> {
     let mut name = String::with_capacity(text.len());
     let mut rest = text.chars();

@@ -1,4 +1,4 @@
-//! What a registry says of an image, asked with skopeo.
+//! Manifests and configurations of images in registries, which skopeo fetches.
 
 use bootc_image_model::digest::Digest;
 use bootc_image_model::oci;
@@ -10,7 +10,7 @@ use bootc_image_os::error::Error as OsError;
 use crate::bootc_store::with_credentials;
 use crate::error::Error;
 
-/// What an image is made of.
+/// An image's configuration.
 pub struct Configuration {
     /// The image's id.
     pub id: String,
@@ -18,18 +18,18 @@ pub struct Configuration {
     pub diff_ids: Vec<Digest>,
 }
 
-/// The manifest that a name stands for, or the index if it has one. `options` are podman's, which skopeo calls the same.
+/// The manifest or index of a name. `options` are podman's, which have the same names in skopeo.
 ///
 /// # Errors
-/// skopeo's.
+/// Errors of skopeo.
 pub fn manifest(settings: &Settings, name: &Reference, options: &[String]) -> Result<Vec<u8>, Error> {
     inspect(settings, name, options, &[], &["--raw"])
 }
 
-/// The configuration of an image. Where there are several, `platform`, which are options of skopeo's own, says of which.
+/// The configuration of an image. In an index, `platform`, which are options of skopeo, selects the image.
 ///
 /// # Errors
-/// skopeo's; [`OsError::Verification`].
+/// Errors of skopeo; [`OsError::Verification`].
 pub fn configuration(
     settings: &Settings,
     name: &Reference,
@@ -42,14 +42,14 @@ pub fn configuration(
     Ok(Configuration { id: Digest::of(&text).hex().to_owned(), diff_ids })
 }
 
-/// The most manifests of an index that are looked at.
+/// The maximum number of an index's manifests that are fetched.
 const MOST_INSTANCES: usize = 64;
 
-/// The manifest that podman chooses where `pinned` has `document`, which may be an index. The storage tools say which image that is,
-/// so that nobody has to know how they choose.
+/// The digest of the manifest that podman selects if `pinned` has `document`, which may be an index. skopeo, which selects in the same
+/// way, determines the image, so that the rules need not be known here.
 ///
 /// # Errors
-/// skopeo's; [`OsError::Verification`] if no manifest of the index is that image's.
+/// Errors of skopeo; [`OsError::Verification`] if no manifest of the index has that image.
 pub fn instance(
     settings: &Settings,
     pinned: &Reference,
@@ -74,12 +74,12 @@ pub fn instance(
     }
     Err(OsError::Verification {
         what: pinned.to_string(),
-        why: "its index doesn't name the image that is chosen for this platform".to_owned(),
+        why: "its index does not list the image that podman selects for this platform".to_owned(),
     }
     .into())
 }
 
-/// This machine's architecture, as indexes have it.
+/// This host's architecture, as it is written in indexes.
 const HERE: &str = match std::env::consts::ARCH.as_bytes() {
     b"x86_64" => "amd64",
     b"aarch64" => "arm64",
@@ -87,18 +87,18 @@ const HERE: &str = match std::env::consts::ARCH.as_bytes() {
     _ => std::env::consts::ARCH,
 };
 
-/// How a registry is asked, in podman's words, and for which platform, in skopeo's.
+/// How to contact a registry, as options of podman, and for which platform, as options of skopeo.
 pub struct Asked {
     pub options: Vec<String>,
     pub platform: Vec<String>,
-    /// The architecture among that.
+    /// The requested architecture.
     pub architecture: Option<String>,
-    /// The platform in one word, if one was asked for.
+    /// The requested platform in one word, if any.
     pub named: Option<String>,
 }
 
 impl Asked {
-    /// The same for this machine.
+    /// The same for this host's platform.
     pub fn here(&self) -> Self {
         Self { options: self.options.clone(), platform: Vec::new(), architecture: None, named: None }
     }

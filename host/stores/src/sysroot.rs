@@ -1,4 +1,4 @@
-//! Deployments of a physical root: which one is booted, which one would be next, and what image each was made from.
+//! Deployments of a physical root: the booted one, the default one, and their images.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::gvariant;
 use crate::keyfile;
 use crate::ostree::Repository;
 
-/// Largest origin file or boot entry.
+/// The maximum size of an origin file or boot entry.
 const MAX_TEXT: u64 = 1 << 20;
-/// Where deployments are.
+/// The directory of deployments.
 const DEPLOYMENTS: &str = "ostree/deploy";
 
-/// One deployment.
+/// A deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
     /// Its commit.
@@ -25,22 +25,22 @@ pub struct Deployment {
     pub path: PathBuf,
 }
 
-/// What a deployment was made from.
+/// The image of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
-    /// Its image as its origin names it, with the transport: `docker://quay.io/fedora/fedora-bootc:42`. None if it was made from
-    /// an ostree reference.
+    /// The image's name in the origin, with the transport: `docker://quay.io/fedora/fedora-bootc:42`. `None` if it was made from an
+    /// ostree ref.
     pub name: Option<String>,
-    /// The commit of that image, and its manifest. None if no commit in the repository tells.
+    /// The image's commit and manifest. `None` if no commit in the repository was made from an image.
     pub image: Option<(Commit, Digest)>,
-    /// Whether the deployment has a commit of its own on top of the image, as with layered or overridden packages.
+    /// Whether the deployment's commit differs from the image's, as with layered or overridden packages.
     pub is_layered: bool,
 }
 
-/// The deployment that `root`, the running system's `/`, was started from.
+/// The deployment that was booted as `root`, the running system's `/`.
 ///
 /// # Errors
-/// The system's; [`Error::NoDeployment`] if none is this root.
+/// Any I/O error; [`Error::NoDeployment`] if no deployment matches.
 pub fn booted(physical: &RootDir, root: &RootDir) -> Result<Deployment, Error> {
     let here = match backing_device_and_inode(root) {
         Some(identity) => identity,
@@ -50,13 +50,13 @@ pub fn booted(physical: &RootDir, root: &RootDir) -> Result<Deployment, Error> {
     if let Some(deployment) = with_identity(physical, &deployments, "", here)? {
         return Ok(deployment);
     }
-    // An overlay of ostree before 2024.4, which leaves no note: `/etc` is the deployment's own all the same.
+    // With composefs, ostree before 2024.4 does not record the backing deployment, but `/etc` is still the deployment's own.
     let etc = root.stat("etc").map_err(root.error("examine", "/etc"))?;
     with_identity(physical, &deployments, "etc", (etc.st_dev, etc.st_ino))?
         .ok_or_else(|| Error::NoDeployment(physical.path(".")))
 }
 
-/// The deployment in which this directory is the one with this device and inode.
+/// The deployment in which this directory has this device and inode number.
 fn with_identity(
     physical: &RootDir,
     deployments: &[Deployment],
@@ -76,16 +76,16 @@ fn with_identity(
     Ok(None)
 }
 
-/// Where `/` is an overlay (ostree with composefs), ostree leaves a note of the deployment that backs it.
+/// If `/` is an overlay (ostree with composefs), ostree records which deployment backs it.
 fn backing_device_and_inode(root: &RootDir) -> Option<(u64, u64)> {
     let note = root.read("run/ostree-booted", MAX_TEXT).ok()?;
     gvariant::lookup(&note, "backing-root-device-inode").and_then(gvariant::pair_of_u64)
 }
 
-/// Whether a physical root is that of a composefs host, which keeps its deployments without ostree.
+/// Whether a physical root belongs to a composefs host, which has no ostree deployments.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn is_composefs(physical: &RootDir) -> Result<bool, Error> {
     let exists = |path| physical.exists(path).map_err(physical.error("examine", path));
     Ok(!exists("ostree/repo")? && exists("composefs")?)
@@ -98,10 +98,10 @@ fn stateroots(physical: &RootDir) -> Result<Vec<PathBuf>, Error> {
     Ok(directories.map(|entry| Path::new(DEPLOYMENTS).join(entry.name)).collect())
 }
 
-/// Every deployment, staged ones too.
+/// All deployments, including staged ones.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn all(physical: &RootDir) -> Result<Vec<Deployment>, Error> {
     let mut deployments = Vec::new();
     for stateroot in stateroots(physical)? {
@@ -124,11 +124,11 @@ fn at(directory: &Path, name: &str) -> Option<Deployment> {
     Some(Deployment { commit: Commit::new(commit).ok()?, path: directory.join(name) })
 }
 
-/// The deployment that would be started next: the boot entry with the highest version. Where there are no boot entries, since
-/// `/boot` is a partition of its own that isn't mounted, it is the only one that there is.
+/// The default deployment: that of the boot entry with the highest version. If there are no boot entries, because `/boot` is a separate
+/// partition that is not mounted, the only deployment.
 ///
 /// # Errors
-/// The system's; [`Error::NoDeployment`] if no entry leads to one; [`Error::NoBootEntries`].
+/// Any I/O error; [`Error::NoDeployment`] if no entry refers to one; [`Error::NoBootEntries`].
 pub fn default(physical: &RootDir) -> Result<Deployment, Error> {
     const ENTRIES: &str = "boot/loader/entries";
     let none = || Error::NoDeployment(physical.path("."));
@@ -137,7 +137,7 @@ pub fn default(physical: &RootDir) -> Result<Deployment, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(physical.error("read", ENTRIES)(error).into()),
     };
-    // Whatever else lies there, backup copies for example, isn't read by any boot loader.
+    // Boot loaders ignore other files, such as backup copies.
     let is_entry = |entry: &&Entry| Path::new(&entry.name).extension().is_some_and(|end| end == "conf");
     let mut entries = entries.iter().filter(is_entry).peekable();
     if entries.peek().is_none() {
@@ -163,7 +163,7 @@ pub fn default(physical: &RootDir) -> Result<Deployment, Error> {
     deployment_of(physical, &target)?.ok_or_else(none)
 }
 
-/// Version and `ostree=` argument of a boot entry.
+/// The version and `ostree=` argument of a boot entry.
 fn boot_entry(text: &str) -> Option<(u64, String)> {
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '\t']).map(str::trim))
@@ -186,17 +186,17 @@ impl Deployment {
         self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
     }
 
-    /// The beginning of its commit and its serial: enough to tell deployments apart.
+    /// The beginning of its commit, and its serial, which together identify it.
     pub fn short_name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let (commit, serial) = name.split_once('.').unwrap_or((&name, "0"));
         format!("{}.{serial}", commit.get(..12).unwrap_or(commit))
     }
 
-    /// What it was made from: its origin has the image's name, its commit or one below has the image's manifest.
+    /// Its image: the origin has the name, and the commit or an ancestor has the manifest.
     ///
     /// # Errors
-    /// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
+    /// Any I/O error; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt).
     pub fn deployed(&self, physical: &RootDir) -> Result<Deployed, Error> {
         let mut origin = self.path.clone().into_os_string();
         origin.push(".origin");
@@ -208,7 +208,7 @@ impl Deployment {
     }
 }
 
-/// Takes ostree's word on signatures off: what is left is the image itself.
+/// The image in an origin, without ostree's signature verification prefix.
 fn image_of_origin(reference: &str) -> Option<String> {
     let (policy, rest) = reference.split_once(':')?;
     let image = match policy {

@@ -1,5 +1,5 @@
-//! The files of one system, at the paths that it has itself: the running system's, or those of a deployment that isn't
-//! running, whose `/var` is its stateroot's and whose links lead where they would lead once it runs.
+//! The files of an operating system by its own paths: those of the running one, or of a deployment that is not running, whose `/var` is
+//! that of its stateroot and whose links are resolved as if it were running.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,10 +10,10 @@ use bootc_image_os::root::{Entry, RootDir};
 use crate::error::Error;
 use crate::sysroot::{self, Deployment};
 
-/// The most links that one path leads through, as in the kernel.
+/// The maximum number of links in a path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// A system whose files are read.
+/// An operating system.
 #[derive(Debug)]
 pub struct System {
     root: RootDir,
@@ -21,7 +21,7 @@ pub struct System {
     name: String,
 }
 
-/// Where a deployment's directories are, within the physical root.
+/// A deployment's directories, within the physical root.
 #[derive(Debug)]
 struct Mapping {
     deployment: PathBuf,
@@ -33,28 +33,28 @@ impl System {
     /// The running one.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn running() -> Result<Self, Error> {
         let root = RootDir::open("/").map_err(Error::io("open", "/"))?;
         Ok(Self { root, mapping: None, name: "the running system".to_owned() })
     }
 
-    /// The one in this directory, as if it were `/`.
+    /// The one in this directory, which is treated as `/`.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn in_directory(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = RootDir::open(root)?;
         let name = root.path(".").display().to_string();
         Ok(Self { root, mapping: None, name })
     }
 
-    /// What a deployment will be when it runs. Of one that has never run, `/etc` is still to be merged: from its own
-    /// `/usr/etc`, and from the `/etc` of the deployment that runs when the next boot is prepared. Which of the two a file comes
-    /// from is known only then, so such a deployment is several systems.
+    /// A deployment as it will be when it runs. If it has never run, its `/etc` will be merged from its own `/usr/etc` and the `/etc`
+    /// of the deployment that runs when the next boot is prepared. Which of the two a file will come from is unknown, so such a
+    /// deployment is returned several times, with each possible `/etc`.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn of_deployment(physical: &RootDir, deployment: &Deployment) -> Result<Vec<Self>, Error> {
         let own = deployment.path.join("etc");
         let exists = |path: &Path| physical.exists(path).map_err(physical.error("examine", path));
@@ -85,12 +85,12 @@ impl System {
         &self.name
     }
 
-    /// Whether it runs now.
+    /// Whether it is running.
     pub fn is_running(&self) -> bool {
         self.mapping.is_none()
     }
 
-    /// The contents of a regular file of at most `max` bytes. A link to `/dev/null` is an empty file, as in all of systemd's
+    /// The contents of a regular file of at most `max` bytes. A link to `/dev/null` counts as an empty file, as in systemd's
     /// directories.
     ///
     /// # Errors
@@ -118,21 +118,21 @@ impl System {
     /// The entries of a directory; see [`RootDir::entries`].
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn entries(&self, path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
         self.root.entries(self.locate(path.as_ref())?)
     }
 
-    /// Whether a directory is there, links followed.
+    /// Whether a path is a directory, following links.
     pub fn is_directory(&self, path: impl AsRef<Path>) -> bool {
         let stat = self.locate(path.as_ref()).and_then(|path| self.root.stat(path));
         stat.is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())
     }
 
-    /// A directory, as a root of its own; none if it isn't there.
+    /// A directory, as a root; `None` if it does not exist.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn open_root(&self, path: impl AsRef<Path>) -> Result<Option<RootDir>, Error> {
         let path = path.as_ref();
         match self.locate(path).and_then(|place| self.root.open_root(place)) {
@@ -142,12 +142,12 @@ impl System {
         }
     }
 
-    /// Whether it is a link that leads to `/dev/null`, over others or not, which no system that doesn't run has.
+    /// Whether it is a link that resolves to `/dev/null`, which does not exist in a deployment that is not running.
     fn is_link_to_null(&self, path: &Path) -> io::Result<bool> {
         Ok(self.link_target(path)?.is_some() && self.canonical(path)? == Path::new("/dev/null"))
     }
 
-    /// Where a link points, as written; none if it isn't one, or isn't there.
+    /// The target of a link, as written; `None` if it does not exist or is not a link.
     fn link_target(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => link_target(&self.root, &self.locate(parent)?.join(name)),
@@ -155,35 +155,35 @@ impl System {
         }
     }
 
-    /// Where a path of this system leads in the end, in its own view: absolute, and without links.
+    /// The absolute path, in this operating system's own view, to which a path resolves.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn canonical(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         Ok(Path::new("/").join(self.walk(path.as_ref())?.iter().collect::<PathBuf>()))
     }
 
-    /// The path for messages, and for those who read it without us.
+    /// The real path, for messages and for other readers.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let place = self.locate(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
         self.root.path(place)
     }
 
-    /// Maps an error about `path`.
+    /// Converts an I/O error about `path`, for `map_err`.
     pub fn error(&self, what: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
         Error::io(what, self.path(path))
     }
 
-    /// Where something is in the directory that is read.
+    /// The path within the root directory.
     fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         match &self.mapping {
-            // The kernel follows links.
+            // The kernel resolves links.
             None => Ok(path.to_owned()),
             Some(mapping) => Ok(mapping.physical(&self.walk(path)?)),
         }
     }
 
-    /// The parts of a path, all links followed. What isn't there ends the walk where it would be.
+    /// The parts of the resolved path. Missing parts are kept as they are.
     fn walk(&self, path: &Path) -> io::Result<Vec<OsString>> {
         let mut pending = parts(path);
         let mut found: Vec<OsString> = Vec::new();
@@ -213,7 +213,7 @@ impl System {
     }
 }
 
-/// Where a link points, as written; none if it isn't one, or isn't there.
+/// The target of a link, as written; `None` if it does not exist or is not a link.
 fn link_target(root: &RootDir, place: &Path) -> io::Result<Option<PathBuf>> {
     use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
     match root.read_link(place) {
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(merged.read_text("/etc/site", 10).unwrap(), "site");
         assert_eq!(own.read_text("/sysroot/boot/file", 10).unwrap(), "physical");
         assert_eq!(own.canonical("/absolute/c").unwrap(), Path::new("/var/data/c"));
-        // It leads to a file of its own, which it hasn't.
+        // The link refers to the deployment's own file, which does not exist.
         assert!(own.read_text("/var/data/out", 10).is_err());
         assert!(own.read_text("/loop/x", 10).is_err());
         assert!(own.open_root("/nowhere").unwrap().is_none());

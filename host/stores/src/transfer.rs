@@ -1,8 +1,8 @@
-//! From one storage to another, with skopeo: not compressed, every digest checked by it.
+//! Copies an image from one place to another with skopeo, uncompressed. skopeo verifies every digest.
 //!
-//! skopeo writes each layer to a temporary file of its own first. What has been read of an OCI directory is therefore taken
-//! away behind it, so that the two together are never larger than the image; and how large these files are is how far the
-//! transfer is.
+//! skopeo first writes each layer to a temporary file. So the parts of an OCI directory that it has read are freed by punching holes,
+//! and together they never need more space than the image. The size of the temporary files is the progress of the transfer. See
+//! `docs/adr/0004-transfers.md`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -21,37 +21,37 @@ use crate::bootc_store::{BootcStore, with_credentials};
 use crate::default_store::DefaultStore;
 use crate::error::Error;
 
-/// What an image is called in a storage where it is the only one.
+/// The name of the only image in a temporary storage.
 const TEMPORARY_NAME: &str = "localhost/fetched:latest";
-/// Holes are made in steps of this size, in bytes: a file system's blocks and more.
+/// Holes are punched in steps of this size, in bytes, a multiple of file systems' block sizes.
 const STEP: u64 = 1 << 20;
 
-/// One end of a transfer: where an image is, or where it goes.
+/// An endpoint of a transfer: its source or destination.
 pub enum End<'a> {
-    /// An OCI directory that nobody needs afterwards, made after a look at the room.
+    /// An OCI directory that is not needed afterwards. The free space was checked before the export.
     Exported(&'a Path),
-    /// The same, if it is read again.
+    /// An OCI directory that is read again later.
     Kept(&'a Path),
-    /// A registry, asked with these options of podman's, and for the machine that these options of skopeo's name.
+    /// A registry: the reference, options of podman for contacting it, and options of skopeo that select the platform.
     Registry(&'a Reference, &'a [String], &'a [String]),
     /// podman's storage.
     Default(&'a DefaultStore, Name<'a>),
-    /// bootc's.
+    /// bootc's storage.
     Bootc(&'a BootcStore, Name<'a>),
-    /// One of our own, with this driver, and with this directory for what doesn't outlive it.
+    /// A temporary storage with this driver and this run directory.
     Temporary(&'a TemporaryStore, &'static str, &'a Path),
 }
 
-/// What an image is called in a containers-storage.
+/// An image in a containers-storage.
 pub enum Name<'a> {
-    /// Its id, for reading.
+    /// By its id, only as a source.
     Id(&'a str),
-    /// One of its names.
+    /// By a name.
     Reference(&'a Reference),
 }
 
 impl Name<'_> {
-    fn in_skopeos_words(&self) -> String {
+    fn skopeo_reference(&self) -> String {
         match self {
             Self::Id(id) => format!("@{id}"),
             Self::Reference(reference) => reference.to_string(),
@@ -60,12 +60,12 @@ impl Name<'_> {
 }
 
 impl End<'_> {
-    fn in_skopeos_words(&self) -> Result<String, Error> {
+    fn skopeo_reference(&self) -> Result<String, Error> {
         Ok(match self {
             Self::Exported(directory) | Self::Kept(directory) => format!("oci:{}", directory.display()),
             Self::Registry(reference, ..) => format!("{DOCKER}{reference}"),
-            Self::Default(_, name) => format!("{CONTAINERS_STORAGE}{}", name.in_skopeos_words()),
-            Self::Bootc(store, name) => store.reference(&name.in_skopeos_words())?,
+            Self::Default(_, name) => format!("{CONTAINERS_STORAGE}{}", name.skopeo_reference()),
+            Self::Bootc(store, name) => store.reference(&name.skopeo_reference())?,
             Self::Temporary(store, driver, runroot) => {
                 let (root, runroot) = (store.root().path("."), runroot.display());
                 format!("{CONTAINERS_STORAGE}[{driver}@{}+{runroot}]{TEMPORARY_NAME}", root.display())
@@ -90,15 +90,15 @@ impl End<'_> {
     }
 }
 
-/// One run of skopeo.
+/// A copy by skopeo.
 pub struct Transfer<'a> {
-    /// Where the image is.
+    /// The source.
     pub from: End<'a>,
-    /// Where it goes.
+    /// The destination.
     pub to: End<'a>,
-    /// Where skopeo may put temporary files.
+    /// The directory for skopeo's temporary files.
     pub scratch: &'a Scratch,
-    /// How much there is to transfer, in bytes; 0 if that isn't known.
+    /// The size of the image in bytes; 0 if unknown.
     pub bytes: u64,
 }
 
@@ -106,7 +106,7 @@ impl Transfer<'_> {
     /// Runs it.
     ///
     /// # Errors
-    /// skopeo's; [`Error::NoRoom`]; [`OsError::Locked`](bootc_image_os::error::Error::Locked); the system's.
+    /// Errors of skopeo; [`Error::NoRoom`]; [`OsError::Locked`](bootc_image_os::error::Error::Locked); any I/O error.
     pub fn run(self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
         let expendable = match &self.from {
             End::Exported(directory) => Some(*directory),
@@ -126,31 +126,32 @@ impl Transfer<'_> {
             skopeo.args(platform.iter().cloned());
         }
         skopeo.arg("--tmpdir").arg(&temporary).arg("copy");
-        // What takes the place of an image's parts has its signatures as well.
+        // Replacement parts of a damaged image include its signatures.
         if !matches!((&self.from, &self.to), (End::Registry(..), End::Temporary(..))) {
             skopeo.arg("--remove-signatures");
         }
         if let End::Registry(_, options, _) = &self.from {
             skopeo.args(options.iter().map(|option| option.replacen("--", "--src-", 1)));
         }
-        skopeo.args([self.from.in_skopeos_words()?, self.to.in_skopeos_words()?]);
+        skopeo.args([self.from.skopeo_reference()?, self.to.skopeo_reference()?]);
         let storages = [self.from.storage(), self.to.storage()];
         let mut locks = LockWatch::new(storages.into_iter().flatten(), settings.change_limit);
         skopeo.run_watched(&mut |pid| {
             let done = size_below(&temporary);
             talk.advance(done, self.bytes);
             if let Some(directory) = expendable {
-                take_away(pid, directory);
+                punch_holes(pid, directory);
             }
             Ok(locks.look(pid, done, talk)?)
         })
     }
 }
 
-/// There must be room for an image of this size on its way and in its place, which may be on one file system.
+/// Checks that there is enough free space for an image of this size both in the temporary directory and at the destination, which may
+/// be on the same file system.
 ///
 /// # Errors
-/// [`Error::NoRoom`]; the system's.
+/// [`Error::NoRoom`]; any I/O error.
 pub fn check_room(scratch: &Path, target: &Path, bytes: u64) -> Result<(), Error> {
     let target = target.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev).ok();
@@ -179,9 +180,9 @@ fn size_below(directory: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// Frees what a process has read of the files below a directory. Layers are read once, from their beginning to their end;
-/// if one day they weren't, the digest wouldn't fit any more, and the transfer would fail.
-fn take_away(pid: u32, directory: &Path) {
+/// Frees the parts of files below a directory that a process has read already. skopeo reads layers once, from beginning to end; if a
+/// later version did not, the digest would be wrong and the transfer would fail.
+fn punch_holes(pid: u32, directory: &Path) {
     let process = PathBuf::from(format!("/proc/{pid}"));
     for descriptor in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
         let Ok(path) = fs::read_link(descriptor.path()) else { continue };
@@ -196,7 +197,7 @@ fn take_away(pid: u32, directory: &Path) {
         if read > 0
             && let Ok(file) = File::options().write(true).open(&path)
         {
-            // A file system that can't do this needs the room.
+            // A file system without hole punching needs the additional space.
             let _ = fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, read);
         }
     }

@@ -1,4 +1,4 @@
-//! Starting a program and attending to it until it has ended: what it says, how it ends, and who asks us to end meanwhile.
+//! Starting a program and waiting until it exits, while collecting its output and watching for signals that ask us to terminate.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
@@ -16,46 +16,46 @@ use super::signals::{self, check_not_asked_to_end, heed_signals};
 use crate::error::Error;
 use crate::files::in_memory;
 
-/// How much of a child's stderr is kept for an error.
+/// The maximum number of bytes at the end of a process's stderr that an error quotes.
 const MAX_STDERR: u64 = 64 << 10;
 
-/// How much of a child's stdout is taken for an answer: no manifest is larger.
+/// The maximum number of bytes that are read from a process's stdout: no manifest is larger.
 pub const MAX_OUTPUT: u64 = 16 << 20;
 
 impl Child {
-    /// Runs it on our own stdin, stdout and stderr. Its end is the answer, whatever it is, unless we were asked to end.
+    /// Runs it with our stdin, stdout and stderr. Returns any exit status as `Ok`, unless a signal asked us to terminate.
     ///
     /// # Errors
-    /// [`Error::Interrupted`]; the system's, if it can't be started.
+    /// [`Error::Interrupted`]; [`Error::Io`] if it cannot be started.
     pub fn run_in_place(mut self) -> Result<ExitStatus, Error> {
         self.command.stdin(Stdio::inherit());
         self.run(&mut Running::wait)
     }
 
-    /// As [`Child::run_in_place`], but it reads this instead of our own stdin.
+    /// As [`Child::run_in_place`], but with this file as its stdin.
     ///
     /// # Errors
-    /// The system's, if it can't be started.
+    /// [`Error::Io`] if it cannot be started.
     pub fn run_in_place_reading(mut self, stdin: File) -> Result<ExitStatus, Error> {
         self.command.stdin(stdin);
         self.run(&mut Running::wait)
     }
 
-    /// Runs it without output.
+    /// Runs it and discards its stdout.
     ///
     /// # Errors
-    /// [`Error::Child`] with the end of its stderr if it fails; [`Error::Interrupted`] if we were asked to end, however it
-    /// ended; the system's, if it can't be started.
+    /// [`Error::Child`] with the end of its stderr if it fails; [`Error::Interrupted`] if a signal asked us to terminate, whatever
+    /// its exit status is; [`Error::Io`] if it cannot be started.
     pub fn run_quietly(mut self) -> Result<(), Error> {
         self.command.stdout(Stdio::null());
         self.run_to_success(&mut Running::wait)
     }
 
-    /// As [`Child::run_quietly`], and `look` is called again and again while it runs. If that fails, so does all of it, and
-    /// the child is asked to end.
+    /// As [`Child::run_quietly`], and calls `look` with its process id every 20 ms while it runs. If `look` fails, the
+    /// process is terminated and that error is returned.
     ///
     /// # Errors
-    /// As [`Child::run_quietly`]; what `look` returns.
+    /// As [`Child::run_quietly`]; the error of `look`.
     pub fn run_watched<E: From<Error>>(
         mut self,
         look: &mut dyn FnMut(u32) -> Result<(), E>,
@@ -71,10 +71,10 @@ impl Child {
         })
     }
 
-    /// As [`Child::run_quietly`], while `converse` writes to its stdin and reads its stdout, up to its end.
+    /// As [`Child::run_quietly`], while `converse` writes to its stdin and reads its stdout until the end of file.
     ///
     /// # Errors
-    /// What `converse` returns; as [`Child::run_quietly`].
+    /// The error of `converse`; as [`Child::run_quietly`].
     pub fn run_in_conversation<E: From<Error>>(
         mut self,
         converse: &mut dyn FnMut(ChildStdin, ChildStdout) -> Result<(), E>,
@@ -88,13 +88,13 @@ impl Child {
             running.wait()
         });
         match ended {
-            // What was heard of somebody who was interrupted doesn't count.
+            // The output of an interrupted process may be cut off, so an error in it says nothing.
             Err(interrupted @ Error::Interrupted { .. }) => Err(interrupted.into()),
             ended => said.and(ended.map_err(E::from)),
         }
     }
 
-    /// As [`Child::run_quietly`]; its stdout is the answer, up to [`MAX_OUTPUT`] bytes of it.
+    /// As [`Child::run_quietly`]; returns up to [`MAX_OUTPUT`] bytes of its stdout.
     ///
     /// # Errors
     /// As [`Child::run_quietly`].
@@ -107,16 +107,16 @@ impl Child {
         Ok(said)
     }
 
-    /// As [`Child::run_quietly`], also after we were asked to end, so that nothing is left behind: what asks us once more isn't
-    /// told to it. For what takes a moment.
+    /// As [`Child::run_quietly`], but it also runs after a signal asked us to terminate, so that nothing is left behind. Further
+    /// signals are not forwarded to it, so it must be short.
     ///
     /// # Errors
-    /// As [`Child::run_quietly`], but for [`Error::Interrupted`].
+    /// As [`Child::run_quietly`], except [`Error::Interrupted`].
     pub fn clean_up(mut self) -> Result<(), Error> {
-        // What a terminal sends is for us.
+        // In a process group of its own, it does not receive the terminal's signals.
         self.command.stdout(Stdio::null()).process_group(0);
         self.until_success(|child| {
-            signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+            signals::handle_sigchld().map_err(Error::io("handle", "signals"))?;
             child.prepare()?;
             child.log();
             child.command.status().map_err(Error::io("run", child.name))
@@ -125,9 +125,9 @@ impl Child {
 
     fn run_to_success<E: From<Error>>(
         self,
-        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
+        watch: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
     ) -> Result<(), E> {
-        self.until_success(|child| child.run(attend))
+        self.until_success(|child| child.run(watch))
     }
 
     fn until_success<E: From<Error>>(
@@ -146,11 +146,11 @@ impl Child {
         Err(Error::Child { program: name, status: describe(status), stderr }.into())
     }
 
-    /// Starts it and attends to it. It has ended when this returns. If we were asked to end meanwhile, that is how it ended,
-    /// whatever its status is: podman 4.3.1 exits with 0 after SIGTERM, with its work half done.
+    /// Starts it and waits until it has exited. If a signal asked us to terminate meanwhile, the result is
+    /// [`Error::Interrupted`] whatever its exit status is: podman 4.3.1 exits with 0 after SIGTERM, with its work half done.
     fn run<E: From<Error>>(
         &mut self,
-        attend: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
+        watch: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
     ) -> Result<ExitStatus, E> {
         heed_signals()?;
         check_not_asked_to_end()?;
@@ -160,21 +160,21 @@ impl Child {
         let child = self.command.spawn();
         signals::started(child.as_ref().ok().map(std::process::Child::id));
         let child = child.map_err(Error::io("run", self.name))?;
-        let mut running = Running::new(child, self.name).inspect_err(|_| signals::child_ended())?;
-        let result = attend(&mut running);
+        let mut running = Running::new(child, self.name).inspect_err(|_| signals::process_ended())?;
+        let result = watch(&mut running);
         if result.is_err() {
             running.end();
         }
-        signals::child_ended();
+        signals::process_ended();
         check_not_asked_to_end()?;
         result
     }
 }
 
-/// How often a running child is looked at.
+/// How often a running process is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A child that runs.
+/// A running process.
 pub(super) struct Running {
     pub(super) child: std::process::Child,
     pub(super) process: OwnedFd,
@@ -188,7 +188,7 @@ impl Running {
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(Error::io("attend to", name)(error.into()))
+                Err(Error::io("watch the process of", name)(error.into()))
             }
         }
     }
@@ -197,7 +197,7 @@ impl Running {
         self.child.wait().map_err(Error::io("wait for", self.name))
     }
 
-    /// Waits for its end, but not longer than `limit`.
+    /// Waits until it exits, at most for `limit`.
     pub(super) fn has_ended(&self, limit: Duration) -> Result<bool, Error> {
         let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&self.process, PollFlags::IN)], Some(&limit)) {
@@ -207,9 +207,9 @@ impl Running {
         }
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Terminates it, and waits until it has exited.
     fn end(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = pidfd_send_signal(&self.process, Signal::TERM);
         let _ = self.child.wait();
     }
@@ -227,11 +227,11 @@ pub(super) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "unknown end".to_owned(),
+        (None, None) => "unknown exit status".to_owned(),
     }
 }
 
-/// The exit code that stands for a child's end: its own, or 128 + N for signal N.
+/// The exit code to pass on for a process: its own, or 128 + N if signal N killed it.
 pub fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)

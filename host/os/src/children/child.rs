@@ -1,4 +1,4 @@
-//! A program about to be started, and all that it is given: environment, descriptors, mounts, a place for temporary files.
+//! A program about to be started, with its environment, descriptors, mounts and directory for temporary files.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -13,14 +13,14 @@ use crate::error::Error;
 use crate::files::{in_memory, private_directory};
 use crate::trust::Policy;
 
-/// An empty directory of root's: no program finds settings of the caller in it.
+/// The `HOME` of every process: an empty directory owned by root, so that no program reads settings of the caller.
 const HOME: &str = "/run/bootc-image/home";
-/// Where programs put temporary files. podman writes to it whatever `TMPDIR` says: what it loads is unpacked there.
+/// Where programs put temporary files. `podman load` unpacks archives there whatever `TMPDIR` is.
 pub(super) const TEMPORARY: &str = "/var/tmp";
-/// Where podman puts little ones. In its own mount namespace that is in memory, and ends with it: when it is interrupted it leaves
-/// something behind whatever it does.
+/// Where podman puts small temporary files: a tmpfs in its own mount namespace, which disappears with the process. An interrupted
+/// podman always leaves some files behind.
 pub(super) const IN_MEMORY: &str = "/run/bootc-image/tmp";
-/// Proxy variables that pass.
+/// The proxy variables that are passed on.
 pub const PROXY_VARIABLES: [&str; 6] =
     ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
@@ -31,39 +31,39 @@ pub struct Child {
     pub(super) command: Command,
     pub(super) descriptors: Vec<(OwnedFd, RawFd)>,
     pub(super) mounts: Mounts,
-    /// What it can't write to, so that it is empty for the next one as well.
+    /// A directory that it sees read-only, so that it stays empty for the next process.
     pub(super) home: Option<&'static str>,
     pub(super) temporary: Temporary,
 }
 
-/// Where a child's temporary files are.
+/// Where a process puts its temporary files.
 #[derive(Debug)]
 pub(super) enum Temporary {
-    /// Where its `TMPDIR` says.
-    AsTold,
-    /// At [`IN_MEMORY`].
+    /// In the directory that its `TMPDIR` names.
+    FromEnvironment,
+    /// In a tmpfs at [`IN_MEMORY`].
     InMemory,
-    /// In this directory, which it finds as [`TEMPORARY`].
+    /// In this directory, which is mounted at [`TEMPORARY`].
     Directory(PathBuf),
 }
 
-/// What of our mounts a child shares.
+/// The mount namespace of a process.
 #[derive(Debug)]
 pub(super) enum Mounts {
-    /// All of them.
-    Ours,
-    /// Whatever it mounts ends with it: tools that use a storage leave mounts behind otherwise.
+    /// Ours.
+    Inherited,
+    /// Its own, so that its mounts disappear with it: tools that use a containers-storage leave mounts behind otherwise.
     Private,
-    /// As `Private`, and it sees the directory at this path.
+    /// Its own, with the directory mounted at this path.
     Bound(OwnedFd, PathBuf),
 }
 
 impl Child {
-    /// `program` with the environment that every child gets, and nothing on stdin. podman's temporary files
-    /// are in memory: what needs more room is given a directory.
+    /// `program` with the environment that every process gets, and no stdin. podman's temporary files are in memory, unless
+    /// [`Child::temporary`] gives it a directory because it needs more space.
     ///
     /// # Errors
-    /// [`Error::MissingProgram`]; the system's.
+    /// [`Error::MissingProgram`]; [`Error::Io`].
     pub fn new(program: Program, proxies: &[(&'static str, OsString)]) -> Result<Self, Error> {
         let mut child = Self::with_path(program.name(), &program.find()?, proxies)?;
         let home = empty_home()?;
@@ -78,10 +78,10 @@ impl Child {
         Ok(child)
     }
 
-    /// As [`Child::new`], for our helper, which has no use for a home.
+    /// As [`Child::new`], for bootc-image-helper, which needs no `HOME`.
     ///
     /// # Errors
-    /// As [`Own::find`]; the system's.
+    /// As [`Own::find`]; [`Error::Io`].
     pub fn helper(directories: &[PathBuf]) -> Result<Self, Error> {
         Self::with_path(Own::Helper.name(), &Own::Helper.find(directories)?, &[])
     }
@@ -104,9 +104,9 @@ impl Child {
             name,
             command,
             descriptors: Vec::new(),
-            mounts: Mounts::Ours,
+            mounts: Mounts::Inherited,
             home: None,
-            temporary: Temporary::AsTold,
+            temporary: Temporary::FromEnvironment,
         })
     }
 
@@ -124,37 +124,37 @@ impl Child {
         self
     }
 
-    /// Has it put its temporary files here: what it leaves when it is killed goes with the directory.
+    /// Sets its `TMPDIR` to this directory, so that whatever it leaves when it is killed is removed with the directory.
     pub fn temporary(&mut self, directory: &Path) -> &mut Self {
         self.command.env("TMPDIR", directory);
-        self.temporary = Temporary::AsTold;
+        self.temporary = Temporary::FromEnvironment;
         self
     }
 
-    /// Shows it this directory in the place of `/var/tmp`: whatever it leaves there when it ends goes with the directory. Only
-    /// for a program with mounts of its own, and one that isn't to find there what others have.
+    /// Mounts this directory at `/var/tmp` for it, so that whatever it leaves there is removed with the directory. Only for a
+    /// program in its own mount namespace that needs no files of others in `/var/tmp`.
     pub fn temporary_instead(&mut self, directory: &Path) -> &mut Self {
         self.command.env("TMPDIR", TEMPORARY);
         self.temporary = Temporary::Directory(directory.to_owned());
         self
     }
 
-    /// Gives it an open file under this number.
+    /// Gives it an open file as the descriptor with this number.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn descriptor(&mut self, file: impl AsFd, number: RawFd) -> Result<&mut Self, Error> {
-        // Far from the numbers that are given out, so that none overwrites another.
+        // Numbers from 64 cannot collide with those that the process gets, so that no `dup2` overwrites another file.
         let copy = rustix::io::fcntl_dupfd_cloexec(file.as_fd(), 64)
             .map_err(|error| Error::io("duplicate", format!("descriptor {number}"))(error.into()))?;
         self.descriptors.push((copy, number));
         Ok(self)
     }
 
-    /// Gives it these credentials, in memory, as its only ones.
+    /// Gives it these registry credentials, as a file in memory, and no others.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn credentials(&mut self, json: &[u8], number: RawFd) -> Result<&mut Self, Error> {
         let mut memory = in_memory("auth.json").map_err(Error::io("create", "a file in memory"))?;
         memory.write_all(json).map_err(Error::io("write", "a file in memory"))?;
@@ -162,10 +162,10 @@ impl Child {
         self.descriptor(memory, number)
     }
 
-    /// Shows it `directory` at `target`, in a mount namespace of its own: nothing stays mounted.
+    /// Mounts `directory` at `target` for it, in its own mount namespace, so that nothing stays mounted.
     ///
     /// # Errors
-    /// The system's.
+    /// Any I/O error.
     pub fn bind(&mut self, directory: impl AsFd, target: &Path) -> Result<&mut Self, Error> {
         let copy = rustix::io::fcntl_dupfd_cloexec(directory.as_fd(), 64)
             .map_err(|error| Error::io("duplicate", target)(error.into()))?;
@@ -174,7 +174,7 @@ impl Child {
     }
 }
 
-/// The empty home directory, made if need be. What somebody has put there would be read by podman, so it must be empty.
+/// Creates the empty home directory if necessary. podman would read any files in it, so it must be empty.
 fn empty_home() -> Result<&'static str, Error> {
     DirBuilder::new().recursive(true).mode(0o755).create(HOME).map_err(Error::io("create", HOME))?;
     let metadata = fs::symlink_metadata(HOME).map_err(Error::io("examine", HOME))?;

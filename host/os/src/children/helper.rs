@@ -1,4 +1,4 @@
-//! What our helper does for us, and what its end says.
+//! What bootc-image-helper is used for, and the meaning of its exit status.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use super::Child;
 use crate::error::Error;
 
-/// Has our helper compile the component in `component` to machine code in `code`, an empty file.
+/// Runs bootc-image-helper to compile the WebAssembly component in `component` to machine code in `code`, an empty file.
 ///
 /// # Errors
-/// [`Error::Child`] with what the compiler says; as [`Own::find`](super::Own::find); the system's.
+/// [`Error::Child`] with the compiler's message; as [`Own::find`](super::Own::find); [`Error::Io`].
 pub fn compile(directories: &[PathBuf], component: &File, code: &File) -> Result<(), Error> {
     let mut child = Child::helper(directories)?;
     child.descriptor(component, 3)?.descriptor(code, 4)?;
@@ -17,10 +17,10 @@ pub fn compile(directories: &[PathBuf], component: &File, code: &File) -> Result
     child.run_quietly()
 }
 
-/// The exit code of the helper if a component can't be compiled, whichever machine tries. Its own is in `host/helper`.
+/// The helper's exit code for a component that cannot be compiled on any host; `host/helper` defines it.
 const UNCOMPILABLE: &str = "exit code 65";
 
-/// Whether the compiler refused the component itself, and ran out of nothing.
+/// Whether the component itself is invalid, as opposed to a compiler that failed for want of memory or the like.
 pub fn is_uncompilable(error: &Error) -> bool {
     matches!(error, Error::Child { status, .. } if status == UNCOMPILABLE)
 }

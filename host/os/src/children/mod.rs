@@ -1,10 +1,10 @@
-//! The only place where programs are started (D3.14): from an empty environment, found in fixed places, with no
-//! descriptors but the ones they are given.
+//! The only module that starts programs, so that each gets a clean environment, is found in fixed directories, and inherits no
+//! descriptors except those that it is given.
 //!
 //! - `programs`: which programs there are, and where
-//! - `child`: what one is given; `start`: what becomes of that between fork and exec
-//! - `attend`: attending to it until it has ended; `signals`: who asks us to end meanwhile
-//! - `helper`, [`native`]: programs of our own
+//! - `child`: what a process is given; `start`: how that is set up between fork and exec
+//! - `attend`: waiting until it has exited; `signals`: signals that ask us to terminate
+//! - `helper`, [`native`]: bootc-image's own programs
 
 mod attend;
 mod child;

@@ -1,4 +1,4 @@
-//! The process in which a native extension runs. It is ours to start and to end; what is said on its socket is the engine's.
+//! The process in which a native extension runs: starting and killing it. The engine talks to it over a socket.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -17,29 +17,29 @@ use super::{Child, Own, signals};
 use crate::error::Error;
 use crate::files::in_memory_sealable;
 
-/// How much of what it says on stdout and stderr is kept, in bytes.
-const MOST_SAID: u64 = 64 << 10;
+/// The maximum size of its output on stdout and stderr, in bytes.
+const OUTPUT_LIMIT: u64 = 64 << 10;
 
-/// A process of a native extension. It is killed when this is dropped.
+/// The process of a native extension. It is killed when this is dropped.
 pub struct Native {
     running: Running,
     said: File,
 }
 
-/// How a process ended.
+/// How a process exited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// By itself, how; none: it had to be killed.
+    /// Its exit status in words if it exited by itself; `None` if it had to be killed.
     pub by_itself: Option<String>,
-    /// The beginning of what it said on stdout and stderr. Not harmless.
+    /// The beginning of its output on stdout and stderr. Not sanitised: it may contain control characters.
     pub said: String,
 }
 
 impl Native {
-    /// Starts it, with descriptors that get these numbers there.
+    /// Starts it, with these descriptors under these numbers.
     ///
     /// # Errors
-    /// As [`Own::find`]; the system's.
+    /// As [`Own::find`]; [`Error::Io`].
     pub fn start(directories: &[PathBuf], descriptors: &[(BorrowedFd<'_>, RawFd)]) -> Result<Self, Error> {
         let mut child = Child::with_path(Own::Native.name(), &Own::Native.find(directories)?, &[])?;
         for (descriptor, number) in descriptors {
@@ -50,7 +50,7 @@ impl Native {
         child.command.stdout(copy()?).stderr(copy()?);
         // What a terminal sends is for us.
         child.command.process_group(0);
-        signals::hear_of_children().map_err(Error::io("handle", "signals"))?;
+        signals::handle_sigchld().map_err(Error::io("handle", "signals"))?;
         check_not_asked_to_end()?;
         child.prepare()?;
         child.log();
@@ -58,21 +58,21 @@ impl Native {
         Ok(Self { running: Running::new(started, child.name)?, said })
     }
 
-    /// It won't be asked again. It may end by itself for a while.
+    /// Waits up to `patience` until it exits by itself, then kills it.
     pub fn end(mut self, patience: Duration) -> End {
         let end = Instant::now() + patience;
         let mut by_itself = None;
-        // A signal ends the wait.
+        // A signal interrupts the wait.
         while by_itself.is_none() && Instant::now() < end {
             match self.running.has_ended(end.saturating_duration_since(Instant::now())) {
-                Ok(true) => by_itself = self.running.wait().ok().map(words),
+                Ok(true) => by_itself = self.running.wait().ok().map(describe_with_name),
                 Ok(false) => {}
                 Err(_) => break,
             }
         }
         self.kill();
         let mut said = Vec::new();
-        // Writing has moved the place in the file that is shared.
+        // The descriptors share one file offset, which is where the output ends.
         let length = self.said.stream_position().unwrap_or(0);
         let read = self.said.rewind().and_then(|()| (&mut self.said).take(length).read_to_end(&mut said));
         if read.is_err() {
@@ -94,16 +94,17 @@ impl Drop for Native {
     }
 }
 
-/// A file in memory that takes so many bytes and no more: whoever writes on is told so, and nobody has to read meanwhile.
+/// A file in memory with a fixed maximum size: unlike a pipe, nobody has to read it while the process runs, and writes beyond the
+/// limit fail.
 fn bounded() -> io::Result<File> {
     let file = in_memory_sealable("said")?;
-    ftruncate(&file, MOST_SAID)?;
+    ftruncate(&file, OUTPUT_LIMIT)?;
     fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file)
 }
 
-/// With the name of the signal, which tells more than its number.
-fn words(status: ExitStatus) -> String {
+/// As [`describe`], with the name of the signal.
+fn describe_with_name(status: ExitStatus) -> String {
     let name = match status.signal() {
         Some(4) => "SIGILL",
         Some(6) => "SIGABRT",
@@ -111,7 +112,7 @@ fn words(status: ExitStatus) -> String {
         Some(8) => "SIGFPE",
         Some(9) => "SIGKILL",
         Some(11) => "SIGSEGV",
-        Some(24) => "SIGXCPU: it used up its processor time",
+        Some(24) => "SIGXCPU: it exceeded its CPU time limit",
         _ => return describe(status),
     };
     format!("{} ({name})", describe(status))

@@ -1,4 +1,4 @@
-//! Which programs there are, and where: in fixed places, whatever the caller's `PATH` says.
+//! Which programs are started, and the fixed directories in which they are searched, whatever the caller's `PATH` is.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,10 +10,10 @@ use std::process::Command;
 use crate::error::Error;
 use crate::trust::{Leeway, Policy, Untrusted};
 
-/// Where programs are looked for, whatever the caller's `PATH` says.
+/// The directories in which programs are searched, whatever the caller's `PATH` is.
 pub(super) const SEARCH: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 
-/// A program that we start.
+/// A program that belongs to the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     /// podman, 4.3 or later.
@@ -48,12 +48,12 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }
 
-/// A program of our own: it does what we don't do ourselves.
+/// A program that is part of bootc-image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Own {
-    /// What is heavy: libostree, and the compiler.
+    /// Contains libostree and the WebAssembly compiler, which would make bootc-image itself large and slow to start.
     Helper,
-    /// What native extensions run in.
+    /// Runs native extensions.
     Native,
 }
 
@@ -65,7 +65,7 @@ impl Own {
         }
     }
 
-    /// Its path: the first of these directories in which it is, if nobody but root can replace it.
+    /// Its path in the first of these directories that has it, if only root can replace it.
     ///
     /// # Errors
     /// [`Error::MissingProgram`]; [`Error::UnsafeProgram`].
@@ -89,11 +89,10 @@ impl Own {
     }
 }
 
-/// Where the real bootc is.
+/// Where bootc is.
 const BOOTC: &str = "/usr/bin/bootc";
 
-/// Turns this process into the real bootc, with the caller's environment: it is the caller who runs it, not we. Returns only
-/// why that can't be.
+/// Replaces this process with bootc, in the caller's environment, as if the caller had run it. Returns only if that fails.
 pub fn become_bootc(arguments: impl Iterator<Item = OsString>) -> Error {
     let path = Path::new(BOOTC);
     let file = |path: &str| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();

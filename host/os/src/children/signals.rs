@@ -1,4 +1,5 @@
-//! What asks us to end is the child's to obey while one runs; then we clean up, record, and end ourselves.
+//! Signals that ask us to terminate: while a process runs they are forwarded to it, and once it has exited we clean up, write the
+//! audit record, and exit.
 
 use std::io;
 use std::sync::OnceLock;
@@ -10,62 +11,62 @@ use signal_hook_registry::register_sigaction;
 
 use crate::error::Error;
 
-/// The child that runs, 0 if none does.
+/// The running process, 0 if there is none.
 static CHILD: AtomicI32 = AtomicI32::new(0);
-/// The signal that asked us to end, 0 if none has.
-static ASKED: AtomicI32 = AtomicI32::new(0);
+/// The signal that asked us to terminate, 0 if there was none.
+static TERMINATION: AtomicI32 = AtomicI32::new(0);
 
-/// Whether a child is being started: it may run already, and can't be told anything before its number is known.
+/// Whether a process is being started: it may run already, but no signal can be forwarded before its id is known.
 static STARTING: AtomicBool = AtomicBool::new(false);
-/// Whether somebody stopped us meanwhile.
+/// Whether a stop signal arrived while a process was being started.
 static STOPPED_AT_START: AtomicBool = AtomicBool::new(false);
 
-/// What asks a program to end.
+/// The signals that ask a program to terminate.
 const SIGNALS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
-/// What stops a program, and what lets it go on.
+/// The signals that suspend a program and resume it.
 const STOP: Signal = Signal::TSTP;
-const GO_ON: Signal = Signal::CONT;
-/// What a caller that starts a program in the background, or has it outlive a terminal, ignores on its behalf and on that of all that it
-/// starts. Anything else that a caller ignores would only confuse the tools.
-const LEFT_IGNORED: [Signal; 7] =
+const CONTINUE: Signal = Signal::CONT;
+/// Signals that stay ignored in the programs that we start if our caller ignores them, as `nohup` does or a shell for a background
+/// job. Any other ignored signal would only confuse those programs.
+const KEPT_IGNORED: [Signal; 7] =
     [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, STOP, Signal::TTIN, Signal::TTOU];
-/// `si_code` of a signal that the kernel itself sent: the terminal's, which the child has got as well.
+/// The `si_code` of a signal from the kernel, such as one from the terminal, which the process has received as well.
 const SI_KERNEL: i32 = 0x80;
 
-/// From now on what asks us to end only says so: whoever waits must ask [`check_not_asked_to_end`].
+/// From now on a signal that asks us to terminate is only recorded: every loop that waits must call [`check_not_asked_to_end`].
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub fn heed_signals() -> Result<(), Error> {
-    take_over().map_err(Error::io("handle", "signals"))
+    install_handlers().map_err(Error::io("handle", "signals"))
 }
 
-/// Nothing more is begun once we were asked to end.
+/// Fails if a signal has asked us to terminate, so that nothing new is started.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn check_not_asked_to_end() -> Result<(), Error> {
-    asked_to_end().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
+    termination_signal().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
 }
 
-/// From now on nothing but SIGKILL ends us while a child runs. What our caller wants ignored, as nohup does, stays ignored.
+/// Installs the handlers: only SIGKILL terminates us while a process runs. Signals that our caller ignores stay ignored.
 #[allow(unsafe_code)]
-fn take_over() -> io::Result<()> {
+fn install_handlers() -> io::Result<()> {
     static DONE: Once = Once::new();
     once(&DONE, || {
-        hear_of_children()?;
+        handle_sigchld()?;
         let ignored = ignored();
         if !has(ignored, STOP) {
-            stop_together()?;
+            forward_stop_and_continue()?;
         }
         let mut heeded = SIGNALS.into_iter().filter(|signal| !has(ignored, *signal));
         heeded.try_for_each(|signal| {
             // SAFETY: the handler stores to an atomic and makes one system call.
             let registered = unsafe {
                 register_sigaction(signal.as_raw(), move |info| {
-                    ASKED.store(signal.as_raw(), Ordering::SeqCst);
+                    TERMINATION.store(signal.as_raw(), Ordering::SeqCst);
                     if info.si_code != SI_KERNEL {
-                        send_to_child(signal);
+                        forward_signal(signal);
                     }
                 })
             };
@@ -74,31 +75,31 @@ fn take_over() -> io::Result<()> {
     })
 }
 
-/// What was done, or why it couldn't be, however often it is asked for.
+/// The result of something that is done once, however often it is requested.
 type Once = OnceLock<Result<(), io::ErrorKind>>;
 
 fn once(done: &Once, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     done.get_or_init(|| work().map_err(|error| error.kind())).map_err(io::Error::from)
 }
 
-/// A caller who ignores the end of children would have us do so too, and we would never hear how one ended.
+/// An ignored SIGCHLD is inherited from the caller, and with it no exit status could be waited for.
 #[allow(unsafe_code)]
-pub(super) fn hear_of_children() -> io::Result<()> {
+pub(super) fn handle_sigchld() -> io::Result<()> {
     static DONE: Once = Once::new();
     // SAFETY: the handler does nothing.
     once(&DONE, || unsafe { register_sigaction(Signal::CHILD.as_raw(), |_| {}) }.map(drop))
 }
 
-/// A write beyond the caller's limit on the size of files is an error from now on, and not the end of us.
+/// From now on a write beyond the caller's file size limit fails instead of killing us with SIGXFSZ.
 #[allow(unsafe_code)]
 pub fn survive_file_limits() {
     // SAFETY: the handler does nothing. Without it everything is as before.
     let _ = unsafe { register_sigaction(Signal::XFSZ.as_raw(), |_| {}) };
 }
 
-/// Whoever stops us, or lets us go on, means the child too; the terminal has told it already.
+/// Forwards SIGTSTP and SIGCONT to the process, unless the terminal sent them, because then it has received them already.
 #[allow(unsafe_code)]
-fn stop_together() -> io::Result<()> {
+fn forward_stop_and_continue() -> io::Result<()> {
     // SAFETY: the handlers make system calls only.
     unsafe {
         register_sigaction(STOP.as_raw(), move |info| {
@@ -107,33 +108,33 @@ fn stop_together() -> io::Result<()> {
                     STOPPED_AT_START.store(true, Ordering::SeqCst);
                     return;
                 }
-                send_to_child(STOP);
+                forward_signal(STOP);
             }
             let _ = kill_process(getpid(), Signal::STOP);
         })?;
-        register_sigaction(GO_ON.as_raw(), move |info| {
+        register_sigaction(CONTINUE.as_raw(), move |info| {
             if info.si_code != SI_KERNEL {
-                send_to_child(GO_ON);
+                forward_signal(CONTINUE);
             }
         })?;
     }
     Ok(())
 }
 
-/// Lets every signal through that the caller of this process has blocked: one that asks us to end would never arrive, nor the
-/// timer of plugins. What the caller ignores stays ignored.
+/// Unblocks every signal that our caller has blocked: otherwise neither a request to terminate nor the timer of plugins would
+/// arrive. Ignored signals stay ignored.
 pub fn unblock_signals() {
-    // It fails for no set of signals that there is.
+    // It cannot fail with a valid set of signals.
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// The signals that a program which we start must not ignore though we do, a bit each.
+/// The signals that we ignore but the programs that we start must not, as a bit mask.
 pub(super) fn ignored_by_mistake() -> u64 {
-    LEFT_IGNORED.into_iter().fold(ignored(), |ignored, signal| ignored & !bit(signal))
+    KEPT_IGNORED.into_iter().fold(ignored(), |ignored, signal| ignored & !bit(signal))
 }
 
-/// Between fork and exec: no signal is held back, and these get their default actions. Those that we handle get them by the
-/// exec itself.
+/// Between fork and exec: unblocks all signals, and resets the given ones to their default actions. The exec itself resets those
+/// that we handle.
 #[allow(unsafe_code)]
 pub(super) fn reset(ignored: u64) -> io::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
@@ -155,43 +156,44 @@ fn has(set: u64, signal: Signal) -> bool {
     set & bit(signal) != 0
 }
 
-/// The signals that are ignored, a bit each; none if the kernel doesn't tell.
+/// The ignored signals as a bit mask; 0 if `/proc` cannot be read.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-fn send_to_child(signal: Signal) {
+fn forward_signal(signal: Signal) {
     if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = kill_process(child, signal);
     }
 }
 
-/// The signal that asked us to end, if one has: then nothing new is started.
-fn asked_to_end() -> Option<i32> {
-    Some(ASKED.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
+/// The signal that asked us to terminate, if any.
+fn termination_signal() -> Option<i32> {
+    Some(TERMINATION.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
 }
 
-/// A child is about to be started. [`started`] must follow.
+/// A process is about to be started. [`started`] must follow.
 pub(super) fn starting() {
     STARTING.store(true, Ordering::SeqCst);
 }
 
-/// It was started, or couldn't be. Says which child gets what comes; one that came while it was being started is passed on now.
+/// The process was started, or could not be (`None`). From now on signals are forwarded to it; one that arrived meanwhile is
+/// forwarded now.
 pub(super) fn started(pid: Option<u32>) {
     CHILD.store(pid.map_or(0, u32::cast_signed), Ordering::SeqCst);
     STARTING.store(false, Ordering::SeqCst);
     if STOPPED_AT_START.swap(false, Ordering::SeqCst) {
         let _ = kill_process(getpid(), STOP);
     }
-    if let Some(signal) = SIGNALS.into_iter().find(|signal| Some(signal.as_raw()) == asked_to_end()) {
-        send_to_child(signal);
+    if let Some(signal) = SIGNALS.into_iter().find(|signal| Some(signal.as_raw()) == termination_signal()) {
+        forward_signal(signal);
     }
 }
 
-/// No child runs any more.
-pub(super) fn child_ended() {
+/// No process runs any more.
+pub(super) fn process_ended() {
     CHILD.store(0, Ordering::SeqCst);
 }

@@ -1,4 +1,4 @@
-//! What becomes of us between fork and exec: a process that shares with us what it was given, and nothing else.
+//! Between fork and exec: sets up the mounts, descriptors and signals of a process, and leaves it nothing else of ours.
 
 use std::fs;
 use std::io;
@@ -19,24 +19,24 @@ impl Child {
         tracing::debug!(program = self.name, argv = argv.join(" "), "starting");
     }
 
-    /// What happens between fork and exec.
+    /// Registers what runs between fork and exec.
     #[allow(unsafe_code)]
     pub(super) fn prepare(&mut self) -> Result<(), Error> {
         close_on_exec()?;
         let descriptors = std::mem::take(&mut self.descriptors);
-        let mounts = std::mem::replace(&mut self.mounts, Mounts::Ours);
+        let mounts = std::mem::replace(&mut self.mounts, Mounts::Inherited);
         let (parent, home) = (rustix::process::getpid(), self.home);
-        let temporary = std::mem::replace(&mut self.temporary, Temporary::AsTold);
+        let temporary = std::mem::replace(&mut self.temporary, Temporary::FromEnvironment);
         let ignored = signals::ignored_by_mistake();
         let enter = move || -> io::Result<()> {
             signals::reset(ignored)?;
-            // If we are killed, nobody is left to clean up after it: it must not go on.
+            // If we are killed, nobody cleans up after it, so it must die as well.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             if rustix::process::getppid() != Some(parent) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             match &mounts {
-                Mounts::Ours => {}
+                Mounts::Inherited => {}
                 Mounts::Private => be_private()?,
                 Mounts::Bound(directory, target) => bind_privately(directory.as_fd(), target)?,
             }
@@ -44,7 +44,7 @@ impl Child {
                 protect(home)?;
             }
             match &temporary {
-                Temporary::AsTold => {}
+                Temporary::FromEnvironment => {}
                 Temporary::InMemory => mount_memory(IN_MEMORY)?,
                 Temporary::Directory(directory) => rustix::mount::mount_bind(directory, TEMPORARY)?,
             }
@@ -61,7 +61,7 @@ impl Child {
     }
 }
 
-/// Whatever the caller has left open stays with us.
+/// The process must not inherit descriptors that our caller has left open.
 #[allow(unsafe_code)]
 fn close_on_exec() -> Result<(), Error> {
     const OPEN: &str = "/proc/self/fd";
@@ -73,7 +73,9 @@ fn close_on_exec() -> Result<(), Error> {
             let open = unsafe { BorrowedFd::borrow_raw(number) };
             match rustix::io::fcntl_setfd(open, FdFlags::CLOEXEC) {
                 Ok(()) | Err(rustix::io::Errno::BADF) => {}
-                Err(error) => return Err(Error::io("protect", OPEN)(error.into())),
+                Err(error) => {
+                    return Err(Error::io("set close-on-exec for the descriptors in", OPEN)(error.into()));
+                }
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The reserve that a file system keeps for itself: ext4 and XFS hold back some blocks for what must not fail half-way, and root
-//! may say how many. For a moment they hold back half, or less if that isn't enough, but never less than an eighth.
+//! The blocks that ext4 and XFS reserve for operations that must not fail halfway. Root may set their number: for a moment it is
+//! halved, several times if necessary, but never to less than an eighth.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fstatfs};
 use rustix::ioctl::{Getter, Updater, ioctl, opcode};
 
-/// Where it is noted what the reserve was, until it is that again.
+/// Where the original size of the reserve is noted until it is restored.
 const NOTES: &str = "/run/bootc-image";
-/// How long another process may have it lowered before this one does without.
+/// How long we wait for another process that has lowered it, before we give up.
 const LIMIT: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_millis(5);
-/// This part of the reserve is never touched.
+/// At least one part in so many of the reserve is kept.
 const KEPT: u64 = 8;
-/// The kernel's numbers for the file systems.
+/// The file systems' magic numbers.
 const EXT4: i64 = 0xef53;
 const XFS: i64 = 0x5846_5342;
 
-/// A file system whose reserve is lowered until this is dropped. If this process is killed before, the next one restores it.
+/// A file system whose reserve is lowered until this is dropped. If this process is killed first, the next one restores it.
 #[derive(Debug)]
 pub struct Lowered {
     knob: Knob,
@@ -32,7 +32,7 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    /// Halves the reserve of the file system that has this directory. None: it has none, or none of which we know.
+    /// Halves the reserve of the file system that has this directory. `None` if it has no reserve that is supported here.
     pub fn below(directory: &Path) -> Option<Self> {
         let knob = Knob::of(directory)?;
         let attempt = || -> io::Result<Option<Self>> {
@@ -47,10 +47,10 @@ impl Lowered {
             let mut lowered = Self { knob, note, before };
             Ok(lowered.further().then_some(lowered))
         };
-        attempt().inspect_err(|error| say(directory, error)).ok().flatten()
+        attempt().inspect_err(|error| log_failure(directory, error)).ok().flatten()
     }
 
-    /// Halves it once more. False: there is nothing left to halve.
+    /// Halves it once more. False if it is at its minimum.
     pub fn further(&mut self) -> bool {
         let halve = || -> io::Result<bool> {
             let now = self.knob.get()?;
@@ -61,11 +61,11 @@ impl Lowered {
             Ok(self.knob.get()? < now)
         };
         halve()
-            .inspect_err(|error| tracing::info!(%error, "can't lower the file system's reserve"))
+            .inspect_err(|error| tracing::info!(%error, "cannot lower the file system's reserve"))
             .unwrap_or(false)
     }
 
-    /// Sees to it that the reserve of the file system with this directory is what it was before one of us was killed.
+    /// Restores the reserve of the file system with this directory if a killed bootc-image has left it lowered.
     pub fn restore(directory: &Path) {
         let is_noted = name(directory).is_ok_and(|path| fs::metadata(path).is_ok_and(|note| note.len() > 0));
         if !is_noted {
@@ -79,21 +79,21 @@ impl Lowered {
 
 impl Drop for Lowered {
     fn drop(&mut self) {
-        // On a file system that is full again it gets there as room is freed. It is never lowered here: it may have been set
-        // anew meanwhile, by the administrator or by a process that doesn't see our note.
+        // On a file system that is full again, the kernel refills the reserve as space is freed. It is never lowered here, because
+        // the administrator, or a process that does not see our note, may have changed it meanwhile.
         let restored = self
             .knob
             .get()
             .and_then(|now| if now < self.before { self.knob.set(self.before) } else { Ok(()) });
         if let Err(error) = restored {
-            tracing::warn!(%error, "can't restore the file system's reserve");
+            tracing::warn!(%error, "cannot restore the file system's reserve");
         }
         let _ = self.note.set_len(0);
     }
 }
 
-fn say(directory: &Path, error: &io::Error) {
-    tracing::info!(path = %directory.display(), %error, "can't lower the file system's reserve");
+fn log_failure(directory: &Path, error: &io::Error) {
+    tracing::info!(path = %directory.display(), %error, "cannot lower the file system's reserve");
 }
 
 fn name(directory: &Path) -> io::Result<PathBuf> {
@@ -101,7 +101,7 @@ fn name(directory: &Path) -> io::Result<PathBuf> {
     Ok(Path::new(NOTES).join(format!("reserve-{}-{}", rustix::fs::major(device), rustix::fs::minor(device))))
 }
 
-/// The note about a file system, locked, and what it says. None: another process has it.
+/// The locked note about a file system, and the size in it. `None` if another process has it locked.
 fn open_note(directory: &Path) -> io::Result<Option<(File, Option<u64>)>> {
     fs::create_dir_all(NOTES)?;
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
@@ -131,12 +131,12 @@ fn open_note(directory: &Path) -> io::Result<Option<(File, Option<u64>)>> {
     Ok(Some((note, text.trim().parse().ok())))
 }
 
-/// Where the kernel lets the reserve be set.
+/// Where the size of the reserve is set.
 #[derive(Debug)]
 enum Knob {
-    /// A file below `/sys/fs/ext4`: in clusters.
+    /// A file below `/sys/fs/ext4`, in clusters.
     Ext4(PathBuf),
-    /// Something on the file system: in blocks.
+    /// An open file on the file system, for an ioctl, in blocks.
     Xfs(File),
 }
 

@@ -1,5 +1,5 @@
-//! Room on a file system that is full: what only takes something away must be possible then, and still needs some. So a
-//! reserve is kept while there is room, and given up when there is none; behind it is the file system's own reserve.
+//! Free space on a full file system. Removals must work even there, but podman needs some space for them. So a reserve is kept
+//! while there is free space and given up when there is none; after that comes the file system's own reserve.
 
 mod lowered;
 
@@ -13,43 +13,43 @@ use rustix::io::Errno;
 
 pub use lowered::Lowered;
 
-/// The most that a reserve takes, in bytes: enough for the indexes of a storage with some hundred images.
+/// The maximum size of a reserve, in bytes: enough for the indexes of a storage with some hundred images.
 const LARGEST: u64 = 1 << 20;
-/// Nor does it take more than this part of the file system.
+/// A reserve takes at most one part in so many of the file system.
 const PART: u64 = 64;
-/// A reserve is made of so many files, so that it is one of inodes as well; of fewer where there are few of them. podman 4.3
+/// The number of files in a reserve, so that it also reserves inodes; fewer on file systems that have few inodes. podman 4.3
 /// needs 12 at once.
 const PIECES: u64 = 32;
 const FEWEST_PIECES: u64 = 4;
 const PART_OF_INODES: u64 = 16;
-/// It is made only where so many times as much is free: what is freed on a full disk is meant for something else.
+/// It is created only if so many times its size is free, because space that was just freed on a full disk is needed elsewhere.
 const PLENTY: u64 = 4;
 
-/// How much room a removal needs.
+/// How much free space a removal needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
-    /// In bytes.
+    /// Space, in bytes.
     pub bytes: u64,
     /// Files and directories.
     pub inodes: u64,
 }
 
 impl Need {
-    /// For podman to remove something from a storage in `directory`, whose indexes have `indexes` bytes: it writes them anew,
-    /// and begins by trying out in a few directories what the kernel can do. XFS wants room for many inodes to make one.
+    /// For podman to remove something from a storage in `directory`, whose indexes have `indexes` bytes: it rewrites them, after it
+    /// has probed the kernel's features in a few directories. XFS allocates many inodes at once.
     pub fn of_podman(directory: &Path, indexes: u64) -> Self {
         let small = statvfs(directory).map_or(u64::MAX, |system| total(&system) / 32);
         Self { bytes: small.min(512 << 10).saturating_add(indexes.saturating_mul(2)), inodes: 24 }
     }
 
-    /// Whether it is there, for us, now. What can't be found out is taken for enough: podman will say so if it isn't.
+    /// Whether that much is free now. If it cannot be determined, it counts as enough, and podman fails if it is not.
     pub fn is_met(self, directory: &Path) -> bool {
         let Ok(system) = statvfs(directory) else { return true };
-        // Some file systems make inodes as they are needed.
+        // Some file systems have no fixed number of inodes.
         if system.f_files != 0 && system.f_favail < self.inodes {
             return false;
         }
-        // What the file system says may include what it keeps for itself: only an attempt tells.
+        // The reported free space may include the file system's own reserve, so allocate it to be sure.
         match allocate_for_a_moment(directory, self.bytes) {
             Ok(()) => true,
             Err(error) if is_full(&error) => false,
@@ -71,17 +71,17 @@ fn allocate_for_a_moment(directory: &Path, bytes: u64) -> io::Result<()> {
     Ok(fallocate(options?, FallocateFlags::empty(), 0, bytes)?)
 }
 
-/// Whether an error says that a file system or a quota is used up.
+/// Whether an error means that a file system or a quota is full.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether a file system has room for contents only.
+/// Whether a file system has no free inodes.
 pub fn has_no_inodes(path: &Path) -> bool {
     statvfs(path).is_ok_and(|system| system.f_files != 0 && system.f_favail == 0)
 }
 
-/// Where the file system is mounted that has this path, or will have it.
+/// The mount point of the file system that has this path, or would have it.
 pub fn mount_point(path: &Path) -> PathBuf {
     let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
     let mut there = path.ancestors().skip_while(|path| device(path).is_none());
@@ -93,31 +93,31 @@ pub fn mount_point(path: &Path) -> PathBuf {
     found.to_owned()
 }
 
-/// Files without contents that hold room for later.
+/// Files that allocate space for later.
 #[derive(Debug)]
 pub struct Reserve {
     directory: PathBuf,
 }
 
 impl Reserve {
-    /// A reserve in `directory`, which is made for it in one that only root can write to.
+    /// A reserve in `directory`, which is created if necessary. Only root may be able to write to its parent.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into() }
     }
 
-    /// Makes it, or fills it up, if there is plenty of room. Without it everything works as long as the disk isn't full.
+    /// Creates or refills it if there is plenty of free space. Failures are ignored: it is only needed on a full disk.
     pub fn keep(&self) {
-        self.say(self.fill(PLENTY));
+        self.log_failure(self.fill(PLENTY));
     }
 
-    /// Fills up again what was given up a moment ago, as far as there is room.
+    /// Refills what was given up before, as far as there is free space.
     pub fn take_back(&self) {
-        self.say(self.fill(0));
+        self.log_failure(self.fill(0));
     }
 
-    fn say(&self, filled: io::Result<()>) {
+    fn log_failure(&self, filled: io::Result<()>) {
         if let Err(error) = filled {
-            tracing::debug!(reserve = %self.directory.display(), %error, "isn't filled up");
+            tracing::debug!(reserve = %self.directory.display(), %error, "cannot refill the space reserve");
         }
     }
 
@@ -139,7 +139,7 @@ impl Reserve {
         let path = |number: u64| self.directory.join(format!("{number:02}"));
         for path in (0..count).map(path).filter(|path| !path.exists()) {
             match allocate(&path, bytes) {
-                // Where nothing can be kept, nothing is.
+                // The file system cannot allocate in advance, so there is no reserve.
                 Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => return Ok(()),
                 allocated => allocated?,
             }
@@ -152,10 +152,10 @@ impl Reserve {
         entries.map(|entry| entry.path()).filter(|path| is_piece(path))
     }
 
-    /// Gives some of it up. False: there is none left.
+    /// Gives up one of its files. False if there is none left.
     pub fn give_up_some(&self) -> bool {
         let given_up = self.pieces().any(|path| give_up_piece(&path).is_ok());
-        // What was freed is to be had once that is on disk.
+        // Some file systems free the space only once the removal is on disk.
         if given_up && let Ok(directory) = File::open(&self.directory) {
             let _ = directory.sync_all();
         }
@@ -163,7 +163,7 @@ impl Reserve {
     }
 }
 
-/// How large a piece of a reserve is on this file system, and how many there are.
+/// The size and the number of a reserve's files on this file system.
 fn shares(system: &StatVfs) -> (u64, u64) {
     let is_dynamic = system.f_files == 0 || system.f_files > total(system) / 1024;
     let count =
@@ -172,7 +172,7 @@ fn shares(system: &StatVfs) -> (u64, u64) {
     (bytes.max(1).next_multiple_of(system.f_frsize.max(1)), count)
 }
 
-/// Makes a file that has room and nothing in it; it is there whole or not at all.
+/// Creates a file with allocated space and no contents, atomically.
 fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
@@ -184,25 +184,25 @@ fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
     })
 }
 
-/// Whether a file has a name that [`Reserve::fill`] gives.
+/// Whether a file has a name as [`Reserve::fill`] chooses them.
 fn is_piece(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     name.len() == 2 && name.iter().all(u8::is_ascii_digit)
 }
 
 fn give_up_piece(path: &Path) -> io::Result<()> {
-    // Some file systems free what an unlinked file had only later; that of a file which is cut is free now.
+    // Some file systems free the space of an unlinked file later, but that of a truncated file at once.
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
     File::options().write(true).truncate(true).custom_flags(nofollow).open(path)?;
     fs::remove_file(path)
 }
 
-/// What to do on a file system that is full.
+/// The hint for a full file system.
 pub fn make_room_on(path: &Path) -> String {
     let mount = mount_point(path);
-    let files = if has_no_inodes(&mount) { " (it has no inodes left: remove files)" } else { "" };
+    let files = if has_no_inodes(&mount) { " (no inodes are left: remove files)" } else { "" };
     format!(
-        "free room on the file system at {}{files}, e.g. with: bootc-image prune --all; or: journalctl --vacuum-size=100M",
+        "free space on the file system at {}{files}, for example with: bootc-image prune --all; or with: journalctl --vacuum-size=100M",
         mount.display()
     )
 }

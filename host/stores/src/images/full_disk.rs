@@ -1,5 +1,5 @@
-//! Removing from bootc's storage on a full disk. podman tries out what the kernel can do and writes the storage's indexes anew
-//! before it removes anything, and for that it needs room (ADR 0011).
+//! Removing images from bootc's storage on a full disk. Before podman removes anything, it probes the kernel's features and rewrites the
+//! storage's indexes, and that needs free space: see `docs/adr/0011-full-disks.md`.
 
 use std::fs;
 use std::io;
@@ -19,10 +19,10 @@ use crate::error::Error;
 use crate::host::{Host, physical};
 use crate::podman::open_store;
 
-/// What a reserve is called: in the state's directory, and where bootc's storage is on another file system, beside that or in it.
+/// The names of reserves: in the state directory, and, if bootc's storage is on another file system, beside the storage or in it.
 const OF_STATE: &str = "reserve";
 const OF_STORE: &str = ".bootc-image-reserve";
-/// A storage's indexes, all of which podman may write anew.
+/// A storage's indexes, all of which podman may rewrite.
 const INDEXES: [&str; 6] = [
     "overlay-images/images.json",
     "overlay-layers/layers.json",
@@ -31,7 +31,7 @@ const INDEXES: [&str; 6] = [
     "libpod/bolt_state.db",
     "db.sql",
 ];
-/// What podman says where there is no room: the kernel's words, and that overlays don't work, since it couldn't try them out.
+/// Parts of podman's messages on a full disk: the kernel's errors, and that overlayfs does not work, because probing it failed.
 const WORDS: [&str; 4] = [
     "no space left on device",
     "disk quota exceeded",
@@ -39,7 +39,7 @@ const WORDS: [&str; 4] = [
     "file system is unsupported",
 ];
 
-/// What makes room in bootc's storage for as long as this lives.
+/// Free space in bootc's storage, which is taken from reserves until this is dropped.
 pub struct Room<'a> {
     store: &'a BootcStore,
     need: Need,
@@ -48,7 +48,7 @@ pub struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// Sees to it that podman has room to remove something, as far as reserves go; nothing is done where there is room.
+    /// Gives up reserves until podman has enough free space to remove something, or none are left.
     pub fn make(settings: &Settings, physical: &RootDir, store: &'a BootcStore) -> Self {
         let indexes = INDEXES.iter().filter_map(|index| store.root().stat(index).ok());
         let indexes =
@@ -59,7 +59,7 @@ impl<'a> Room<'a> {
         if room.is_there() {
             return room;
         }
-        tracing::info!(path = %store.root().path(".").display(), "there is too little room: reserves are used");
+        tracing::info!(path = %store.root().path(".").display(), "not enough free space: using the space reserves");
         for beside in reserves(settings, physical, store) {
             let mut is_there = false;
             while !is_there && beside.reserve.give_up_some() {
@@ -79,20 +79,20 @@ impl<'a> Room<'a> {
         room
     }
 
-    /// Whether what podman needs is there.
+    /// Whether there is enough free space for podman.
     pub fn is_there(&self) -> bool {
         self.need.is_met(&path_of(self.store.root()))
     }
 
-    /// What to do where there isn't enough.
+    /// The hint if there is not enough.
     pub fn hint(&self) -> String {
         let path = self.store.root().path(".");
         format!("the file system of {} is full: {}", path.display(), make_room_on(&path))
     }
 
-    /// What a failure of podman's means: that there was no room, if that is so.
+    /// Converts an error of podman to [`Error::Full`], if a full file system is the cause.
     pub fn explain(&self, error: Error) -> Error {
-        if !is_for_want_of_room(&error) || self.is_there() {
+        if !is_full_disk_error(&error) || self.is_there() {
             return error;
         }
         Error::Full { path: self.store.root().path("."), source: Box::new(error) }
@@ -102,19 +102,19 @@ impl<'a> Room<'a> {
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         self.lowered = None;
-        // It was lent, and what podman wrote has taken the place of what there was.
+        // podman's rewritten files have replaced the old ones, so the reserves can be refilled.
         self.lent.iter().for_each(|beside| beside.reserve.take_back());
     }
 }
 
-fn is_for_want_of_room(error: &Error) -> bool {
+fn is_full_disk_error(error: &Error) -> bool {
     let Error::Os(OsError::Child { stderr, .. }) = error else { return false };
     let said = stderr.to_ascii_lowercase();
     WORDS.iter().any(|words| said.contains(words))
 }
 
-/// Runs podman to remove an image, `attempt`; where there is too little room for it, the image's own files go first: they go
-/// anyway, and no other image has them. `whole` is the image, if it goes with its last name.
+/// Runs podman to remove an image (`attempt`). If there is not enough free space for that, removes the files of the image's own layers
+/// first, which would be removed anyway and which no other image uses. `whole` is the image's id, if its last name is removed.
 pub fn remove(
     host: Host<'_>,
     room: &Room<'_>,
@@ -125,7 +125,7 @@ pub fn remove(
         Err(error @ Error::Full { .. }) => error,
         other => return other,
     };
-    // It takes what it couldn't try out for something that the kernel can't do.
+    // podman has cached the failed probes as features that the kernel lacks.
     default_store::forget_missing_features();
     let Some(id) = whole else { return Err(error) };
     if !free_files_of(host, room, id)? {
@@ -134,7 +134,7 @@ pub fn remove(
     attempt().map_err(|error| room.explain(error))
 }
 
-/// Removes the files of the layers that an image alone has, until there is enough room. False: there are none.
+/// Removes the files of layers that only this image uses, until there is enough free space. False if there are none.
 fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Error> {
     let root = room.store.root();
     let contents = open_store(root)?;
@@ -144,12 +144,16 @@ fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Erro
     let mounted = fs::read_to_string(mounted).unwrap_or_default();
     let mut freed = false;
     for layer in images.own_layers(image)? {
-        // Its files may be in use.
+        // A mounted layer may be in use.
         if mounted.contains(&layer.id) {
             break;
         }
         let Ok(directory) = root.open_root(&layer.directory) else { continue };
-        tracing::info!(image = id, layer = layer.id, "there is no room to remove it: its files go first");
+        tracing::info!(
+            image = id,
+            layer = layer.id,
+            "not enough free space to remove the image: removing the files of its layer first"
+        );
         freed |= empty(&path_of(&directory)).map_err(root.error("remove files of", &layer.directory))?;
         if room.is_there() {
             break;
@@ -161,7 +165,7 @@ fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Erro
     Ok(freed)
 }
 
-/// Removes what is in a directory. False: there was nothing.
+/// Empties a directory. False if it was empty.
 fn empty(directory: &Path) -> io::Result<bool> {
     let mut freed = false;
     for entry in fs::read_dir(directory)? {
@@ -176,12 +180,12 @@ fn empty(directory: &Path) -> io::Result<bool> {
     Ok(freed)
 }
 
-/// A directory that is open, as a path for those who want one.
+/// The path of an open directory, for functions that need a path.
 fn path_of(directory: &RootDir) -> PathBuf {
     format!("/proc/self/fd/{}/.", directory.as_fd().as_raw_fd()).into()
 }
 
-/// A reserve, and what keeps the directory open that it is in.
+/// A reserve, and the open directory that contains it.
 struct Beside {
     reserve: Reserve,
     _directory: Option<OwnedFd>,
@@ -197,7 +201,7 @@ fn reserves(settings: &Settings, physical: &RootDir, store: &BootcStore) -> Vec<
     found
 }
 
-/// Beside the storage, or in it, where it has a file system of its own.
+/// The reserve beside the storage, or in it if it has its own file system.
 fn of_store(physical: &RootDir, store: &BootcStore) -> Option<Beside> {
     let parent = physical.open_file(PARENT).ok()?;
     let (device, _) = store.root().identity().ok()?;
@@ -212,7 +216,7 @@ fn is_on_the_file_system_of_state(settings: &Settings, store: &BootcStore) -> bo
     store.root().identity().is_ok_and(|(device, _)| Some(device) == of_state)
 }
 
-/// After something was done: makes the reserve of bootc's storage, if the record's isn't on the same file system.
+/// After an operation: creates the reserve of bootc's storage, unless that of the audit record is on the same file system.
 pub fn keep_reserve(settings: &Settings) {
     let Ok(physical) = physical(settings) else { return };
     let Ok(Some(store)) = BootcStore::open(&physical) else { return };
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn only_failures_for_want_of_room_are_taken_for_that() {
         let failed = |stderr: &str| {
-            is_for_want_of_room(&Error::Os(OsError::Child {
+            is_full_disk_error(&Error::Os(OsError::Child {
                 program: "podman",
                 status: "exit code 125".to_owned(),
                 stderr: stderr.to_owned(),
@@ -240,6 +244,6 @@ mod tests {
         assert!(failed("Error: mkdir /run/bootc/storage/overlay/compat1: no space left on device"));
         assert!(failed("Error: kernel does not support overlay fs: 'overlay' is not supported over extfs"));
         assert!(!failed("Error: image used by 1234: image is in use by a container"));
-        assert!(!is_for_want_of_room(&Error::NotBooted));
+        assert!(!is_full_disk_error(&Error::NotBooted));
     }
 }

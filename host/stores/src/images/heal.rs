@@ -1,6 +1,6 @@
-//! Getting an image into a storage whose layers may be damaged. The storage's tools take what its index lists for granted: they
-//! neither look at a layer nor replace it, and an image that shares it would be damaged as well. So this is looked at first,
-//! and what is damaged is fetched anew and put in its place.
+//! Copies an image to a storage whose layers may be damaged. podman and skopeo assume that the layers in the index are complete: they
+//! neither check nor replace them, and a new image that shares a damaged layer would be damaged as well. So layers are checked first,
+//! and damaged ones are fetched again and replaced. See `docs/adr/0012-damaged-images.md`.
 
 use std::path::Path;
 
@@ -17,16 +17,16 @@ use crate::host::Host;
 use crate::registry;
 use crate::transfer::{End, Name, Transfer};
 
-/// Where an image is taken from; more than once, if need be.
+/// The source of an image. It may be read more than once.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// An OCI directory of ours.
+    /// An exported OCI directory.
     Exported(&'a Path),
-    /// A registry, asked with these options of podman's, and for the machine that these options of skopeo's name.
+    /// A registry: the reference, options of podman for contacting it, and options of skopeo that select the platform.
     Registry(&'a Reference, &'a [String], &'a [String]),
-    /// podman's own storage, by id.
+    /// podman's storage, by id.
     Default(&'a DefaultStore, &'a str),
-    /// bootc's, by id.
+    /// bootc's storage, by id.
     Bootc(&'a BootcStore, &'a str),
 }
 
@@ -42,28 +42,28 @@ impl<'a> Source<'a> {
     }
 }
 
-/// An image on its way into a storage.
+/// A copy of an image to a storage.
 #[derive(Debug, Clone, Copy)]
 pub struct Fetch<'a> {
     pub from: Source<'a>,
     pub to: Storage<'a>,
     /// Its id.
     pub id: &'a str,
-    /// Its size; 0 if that isn't known.
+    /// Its size in bytes; 0 if unknown.
     pub bytes: u64,
     pub scratch: &'a Scratch,
 }
 
 impl Fetch<'_> {
-    /// Copies it and gives it this name, after what it would share with what is there is whole. `diff_ids` are its layers.
+    /// Repairs the layers that it shares with the storage, then copies it under this name. `diff_ids` are its layers.
     ///
     /// # Errors
-    /// As [`Transfer::run`] and [`containers::replace`]; [`Error::Damaged`] if what is listed stays damaged.
+    /// As [`Transfer::run`] and [`containers::replace`]; [`Error::Damaged`] if a listed image stays damaged.
     pub fn copy(&self, host: Host<'_>, name: &Reference, diff_ids: &[Digest]) -> Result<(), Error> {
         if let Some(damage) = self.to.damage(host, Some(self.id), diff_ids)? {
             self.to.note(host, &damage);
             self.replace(host, Which::Damaged)?;
-            // The tools would take what has other layers for another image.
+            // A copy with other layer ids would be a different image to podman.
             if self.to.whole_itself(host, self.id, self.id)?.is_some() {
                 return self.to.tag(host, self.id, name);
             }
@@ -77,7 +77,7 @@ impl Fetch<'_> {
         .run(host.settings, host.talk)
     }
 
-    /// Fetches it anew, and puts what was fetched in the place of what is there. Returns how many layers were put there.
+    /// Fetches the image again and replaces the stored one. Returns the number of replaced layers.
     ///
     /// # Errors
     /// As [`Transfer::run`] and [`containers::replace`].
@@ -96,19 +96,19 @@ impl Fetch<'_> {
         put(host, &self.to, &temporary, self.id, which, &more)
     }
 
-    /// What the image has here beside what was fetched with it: the index that it came from, or another manifest.
+    /// Documents of the stored image that were not fetched with it: the OCI index that it was pulled from, or another manifest.
     fn documents(&self, host: Host<'_>, temporary: &TemporaryStore) -> Result<Vec<Vec<u8>>, Error> {
         let Source::Registry(reference, options, _) = self.from else { return Ok(Vec::new()) };
         let missing = self.to.read(|store, _| {
             containers::missing_documents(store, Some(temporary), self.id).map_err(Error::from)
         })?;
         let document = |digest| registry::manifest(host.settings, &reference.with_digest(digest), options);
-        // One that isn't there any more is missing afterwards.
+        // A document that no longer exists in the registry stays missing.
         Ok(missing.into_iter().filter_map(|digest| document(digest).ok()).collect())
     }
 }
 
-/// Puts an image of a temporary storage in the place of what a storage has of it.
+/// Replaces the parts of an image in a storage by those in a temporary storage.
 pub fn put(
     host: Host<'_>,
     to: &Storage<'_>,

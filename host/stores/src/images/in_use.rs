@@ -1,5 +1,4 @@
-//! What stands on images of bootc's storage: containers, and what podman's own storage has made of them, which sees bootc's
-//! beside its own.
+//! What uses images of bootc's storage: containers, and images in podman's storage that use layers of bootc's storage.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -13,12 +12,12 @@ use crate::error::Error;
 use crate::podman::{self, Configuration};
 use crate::units::Units;
 
-/// Who uses which image, by its id.
+/// The user of each image, by the image's id.
 #[derive(Debug)]
 pub struct InUse(HashMap<String, String>);
 
 impl InUse {
-    /// Of these images of bootc's storage, which is `store`.
+    /// For these images of bootc's storage, which is `store`.
     ///
     /// # Errors
     /// [`Error::NeedsUnknown`].
@@ -40,7 +39,7 @@ impl InUse {
         let mut used = store.used_by_containers()?;
         let mut borrowed = HashSet::new();
         for root in podmans_storages(physical, settings)? {
-            // What another driver keeps can't stand on what this one has.
+            // Images of another driver cannot use this driver's layers.
             let other = Store::with_driver(&root, store.driver())?;
             used.extend(other.used_by_containers()?);
             borrowed.extend(other.borrowed_layers()?);
@@ -51,13 +50,13 @@ impl InUse {
         Ok(Self(used))
     }
 
-    /// Who uses this image.
+    /// What uses this image, in words.
     pub fn by(&self, image: &Image) -> Option<&str> {
         self.0.get(&image.id).map(String::as_str)
     }
 }
 
-/// Every directory in which a podman of these systems may keep containers, or images that stand on bootc's.
+/// Every directory in which podman may keep containers or images that use bootc's layers, on the running OS and in all deployments.
 fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootDir>, Error> {
     let systems = systems(physical, settings)?;
     let mut places = BTreeSet::new();
@@ -72,7 +71,7 @@ fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootD
     };
     for system in &systems {
         let mut readings = podman::readings(system)?;
-        // What an older podman, or an older configuration, has kept there is started by nobody before it is configured again.
+        // podman's default directories may have containers from an older configuration.
         readings.push(Configuration::default());
         let configured = readings.iter().flat_map(Configuration::places).map(Path::to_owned);
         for place in configured.chain(Units::read(system)?.storages()?) {
@@ -80,7 +79,7 @@ fn podmans_storages(physical: &RootDir, settings: &Settings) -> Result<Vec<RootD
             places.insert(place);
         }
     }
-    // What is mounted now, on another disk, will be mounted in other deployments as well.
+    // A disk that is mounted now will be mounted in other deployments as well.
     if let Some(running) = systems.iter().find(|system| system.is_running()) {
         for place in places {
             add(running.open_root(place)?)?;

@@ -1,4 +1,4 @@
-//! Images of this host: which one is meant, who works on a storage alone, and how one gets from one storage to another.
+//! Images of this host: finding one, locking a storage, and copying between storages.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -24,8 +24,8 @@ use crate::ostree::{ImageRef, Repository};
 use crate::sysroot::{self, Deployed};
 use crate::transfer::check_room;
 
-/// The image of the deployment that is booted, or stands for it with `--sysroot`; and whether packages are layered on it, so
-/// that what is booted is no image itself.
+/// The image of the booted deployment, or of the default one with `--sysroot`, and whether packages are layered on it, so that the
+/// booted commit itself is not an image.
 pub fn booted_image(settings: &Settings) -> Result<(HostImage, bool), Error> {
     let physical = physical(settings)?;
     if sysroot::is_composefs(&physical)? {
@@ -48,19 +48,19 @@ pub fn host_image(physical: &RootDir, name: String, commit: Commit) -> Result<Ho
     Ok(HostImage { name, commit, manifest_digest })
 }
 
-/// The refs of host images that a name means: with its transport, as listed, or without. Beside them, why others can't be read.
+/// The image refs that match a name, which may have its transport, as in lists, or not. Also returns the errors of unreadable refs.
 pub fn host_refs(physical: &RootDir, name: &str) -> Result<(Vec<ImageRef>, Vec<Error>), Error> {
     let repository = "ostree/repo";
     if !physical.exists(repository).map_err(physical.error("examine", repository))? {
         return Ok((Vec::new(), Vec::new()));
     }
     let (refs, problems) = Repository::open(physical)?.image_refs()?;
-    let named = |image: &ImageRef| image.name == name || means(&image.name, name);
+    let named = |image: &ImageRef| image.name == name || matches_name(&image.name, name);
     Ok((refs.into_iter().filter(named).collect(), problems))
 }
 
-/// Whether a host image, listed with its transport, is what a bare name means.
-fn means(listed: &str, bare: &str) -> bool {
+/// Whether a listed name with its transport is equal to a name without one.
+fn matches_name(listed: &str, bare: &str) -> bool {
     let Some((_, rest)) = listed.split_once(':') else { return false };
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let same_reference = || match (Reference::parse(rest), Reference::parse(bare)) {
@@ -70,8 +70,8 @@ fn means(listed: &str, bare: &str) -> bool {
     rest == bare || same_reference()
 }
 
-/// One of us at a time copies to a storage: the next one may find that there is nothing left to do. Held until dropped.
-/// Before, what killed ones have left is removed.
+/// Locks a storage, so that only one bootc-image at a time writes to it: a second one may find that there is nothing left to do. Held
+/// until dropped. First removes what killed processes have left behind.
 pub fn alone(host: Host<'_>, storage: &str) -> Result<File, Error> {
     scratch::remove_abandoned();
     let lock = lock::own(storage, host.settings.change_limit, host.talk)?;
@@ -83,8 +83,8 @@ pub fn alone(host: Host<'_>, storage: &str) -> Result<File, Error> {
     Ok(lock)
 }
 
-/// Two that fetch one image wait for each other: the second finds it there, or, of an index, would take the image for another
-/// machine for its own. A registry that never answers holds up nobody else. Held until dropped.
+/// Locks references that are about to be pulled, so that two processes do not pull the same one at the same time: the second one might
+/// take the image for another platform of an index for its own. Pulls of other references are not blocked. Held until dropped.
 pub fn fetching<'a>(
     host: Host<'_>,
     references: impl IntoIterator<Item = &'a Reference>,
@@ -92,29 +92,29 @@ pub fn fetching<'a>(
     scratch::remove_abandoned();
     let name =
         |reference: &Reference| format!("fetch-{}", Digest::of(reference.to_string().as_bytes()).hex());
-    // In one order, so that no two wait for each other for ever.
+    // In sorted order, so that there is no deadlock.
     let names: BTreeSet<String> = references.into_iter().map(name).collect();
     let lock = |name: String| lock::passing(&name, host.settings.change_limit, host.talk);
     Ok(names.into_iter().map(lock).collect::<Result<_, _>>()?)
 }
 
-/// What is locked while an image gets into bootc's storage: what is fetched, or the storage itself.
+/// The locks that are held while an image is copied to bootc's storage: of the references, or of the storage.
 pub enum Held {
     Fetching(Vec<Passing>),
     Store(File),
 }
 
-/// An image that was exported.
+/// An exported image.
 pub struct Exported {
-    /// Its id will be this one.
+    /// Its future id.
     pub id: String,
     pub directory: PathBuf,
     pub bytes: u64,
-    /// What its layers are.
+    /// The digests of its layers.
     pub diff_ids: Vec<Digest>,
 }
 
-/// Exports a commit's image into a scratch directory, from where it goes to `target`; there must be room for both.
+/// Exports a commit's image to a scratch directory, to be copied to `target`; there must be enough free space for both.
 pub fn export(
     host: Host<'_>,
     source: &HostImage,
@@ -140,11 +140,11 @@ pub fn export(
     Ok(Exported { id, directory, bytes: total, diff_ids })
 }
 
-/// Copies an image of podman's storage to bootc's, by its id.
+/// Copies an image from podman's storage to bootc's, by its id.
 pub fn pull(host: Host<'_>, store: &BootcStore, image: &LocalImage, name: &Reference) -> Result<(), Error> {
     let default = DefaultStore::find()?;
     let from = Storage::Default(&default);
-    // If it is gone, skopeo finds that out.
+    // If it was removed meanwhile, skopeo reports an error.
     let diff_ids = from.whole(host, &name.to_string(), &image.id)?.unwrap_or_default();
     host.talk.progress(&format!("copying {name} to bootc's storage"));
     Fetch {
@@ -159,7 +159,7 @@ pub fn pull(host: Host<'_>, store: &BootcStore, image: &LocalImage, name: &Refer
 
 #[cfg(test)]
 mod tests {
-    use super::means;
+    use super::matches_name;
 
     #[test]
     fn a_bare_name_means_an_image_whatever_its_transport() {
@@ -173,7 +173,7 @@ mod tests {
             ("docker://quay.io/a:1", "a:1", false),
             ("docker://quay.io/a:1", "docker://quay.io/a:1", false),
         ] {
-            assert_eq!(means(listed, bare), expected, "{listed} {bare}");
+            assert_eq!(matches_name(listed, bare), expected, "{listed} {bare}");
         }
     }
 }

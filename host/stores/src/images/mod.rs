@@ -1,9 +1,9 @@
-//! What operations on images of this host share.
+//! Common parts of operations on images of this host.
 //!
-//! - [`names`]: what a name means; [`local`]: copying from one storage to another
-//! - [`storages`]: a storage and what it holds; [`heal`]: fetching an image, and replacing what is damaged
-//! - [`needs`], [`in_use`], [`systems`]: what must never be removed
-//! - [`removing`]: how an image goes; [`full_disk`]: also where there is no room for that
+//! - [`names`]: resolving names; [`local`]: copying from one storage to another
+//! - [`storages`]: a storage and its images; [`heal`]: fetching images, and replacing damaged layers
+//! - [`needs`], [`in_use`], [`systems`]: images that must not be removed
+//! - [`removing`]: removing images; [`full_disk`]: removing them on a full disk
 
 pub mod full_disk;
 pub mod heal;

@@ -1,4 +1,4 @@
-//! What names of images mean in a storage of this host.
+//! Resolves names and ids of images in a storage of this host.
 
 use bootc_image_containers_storage::{Image, meant};
 use bootc_image_model::digest::{Digest, is_hex};
@@ -9,13 +9,13 @@ use bootc_image_os::root::RootDir;
 
 use crate::error::Error;
 
-/// How images of bootc's storage are listed.
+/// The command that lists images of bootc's storage.
 pub const LIST_WITH: &str = "bootc-image list --type unified";
-/// The fewest digits of an id that stand for it.
+/// The minimum number of an id's digits.
 const SHORT_ID: usize = 12;
 
-/// What the name of an image can mean in a containers-storage: a full name itself; a short one what podman's own names for
-/// local builds and for the registry without a name begin with.
+/// The full names that a name can mean in a containers-storage: a full name only itself, a short one the same name below `localhost/`,
+/// where podman puts local builds, and on Docker Hub.
 pub fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
     let names = match Reference::parse(image) {
         Err(InvalidReference::ShortName(_)) => {
@@ -26,8 +26,8 @@ pub fn meanings(image: &str) -> Result<Vec<Reference>, Error> {
     Ok(names)
 }
 
-/// The images of a storage that a name can mean, each with the full name. One that is written just so there is meant: podman
-/// keeps capital letters, and so there can be two.
+/// The images of a storage that match a name, each with the full name. An image with exactly this spelling has precedence, because
+/// podman keeps capital letters, so that there can be two.
 pub fn called<'a>(images: &'a [Image], text: &str) -> Result<Vec<(&'a Image, Reference)>, Error> {
     let just_so = images.iter().find(|image| image.names.iter().any(|name| name == text));
     if let (Some(image), Ok(name)) = (just_so, Reference::parse_local(text)) {
@@ -37,7 +37,7 @@ pub fn called<'a>(images: &'a [Image], text: &str) -> Result<Vec<(&'a Image, Ref
     Ok(names.filter_map(|name| Some((meant(images, &name)?, name))).collect())
 }
 
-/// An image of bootc's storage, by one of its names, which comes back with it, or by its id.
+/// Finds an image of bootc's storage by one of its names, which is returned with it, or by its id.
 pub fn in_contents<'a>(images: &'a [Image], text: &str) -> Result<(&'a Image, Option<Reference>), Error> {
     let text = as_named_here(text);
     let mut found: Vec<_> = match by_id(images, text) {
@@ -61,7 +61,7 @@ pub fn in_contents<'a>(images: &'a [Image], text: &str) -> Result<(&'a Image, Op
     Ok((first, name))
 }
 
-/// A name as lists of this host have it, without the transport that stands in front.
+/// Removes the transport from a name, as lists of this host show it.
 pub fn as_named_here(text: &str) -> &str {
     text.strip_prefix(CONTAINERS_STORAGE).or_else(|| text.strip_prefix(DOCKER)).unwrap_or(text)
 }
@@ -71,13 +71,13 @@ fn by_id<'a>(images: &'a [Image], text: &str) -> Vec<&'a Image> {
     images.iter().filter(|image| digits.is_some_and(|digits| image.id.starts_with(digits))).collect()
 }
 
-/// The digits of what can be the id of an image, or its beginning.
+/// The digits, if the text can be an image's id or its beginning.
 pub fn id_digits(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     (digits.len() >= SHORT_ID && is_hex(digits, digits.len())).then_some(digits)
 }
 
-/// The image itself, if the store knows enough of it.
+/// The image's id and manifest digest, if the storage has both.
 pub fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
     let well_formed = Digest::new(format!("sha256:{}", image.id)).is_ok();
     match (&image.digest, well_formed) {
@@ -91,7 +91,7 @@ pub fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
     }
 }
 
-/// A name under which something can be kept: a digest isn't ours to choose.
+/// The name for a copy, which must not have a digest, because a copy gets its own.
 pub fn target_name(text: &str) -> Result<Reference, Error> {
     let reference = Reference::parse_local(text)?;
     match reference.digest() {
@@ -100,7 +100,7 @@ pub fn target_name(text: &str) -> Result<Reference, Error> {
     }
 }
 
-/// Under which name a host image, named with its transport, is kept in a storage.
+/// The name in a containers-storage for a host image, whose name has a transport.
 pub fn name_in_storage(image: &str) -> Result<Reference, Error> {
     if let Some(rest) = image.strip_prefix(DOCKER) {
         return Ok(Reference::of_docker(rest)?.with_default_tag());
@@ -111,7 +111,7 @@ pub fn name_in_storage(image: &str) -> Result<Reference, Error> {
     }
 }
 
-/// The first of what a name can mean.
+/// The first full name that a name can mean.
 pub fn first_meaning(name: &str) -> Result<Reference, Error> {
     meanings(name)?.into_iter().next().ok_or_else(|| Error::NoDestination(name.to_owned()))
 }

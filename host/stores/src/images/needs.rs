@@ -1,5 +1,5 @@
-//! What must stay in bootc's storage: the images of deployments, those that are bound to them, and those that their units
-//! start. If that can't be determined in full, nothing is removed.
+//! The images that must stay in bootc's storage: those of deployments, bound images, and those that units of deployments start. If they
+//! cannot all be determined, nothing is removed.
 
 use std::collections::BTreeMap;
 
@@ -21,34 +21,34 @@ use crate::sysroot::{self, Deployed};
 use crate::system::System;
 use crate::units::{ImageName, Units};
 
-/// Who needs what.
+/// The needed images, and what needs each.
 #[derive(Debug, Default)]
 pub struct Needs {
     names: Vec<NeededName>,
     /// By manifest.
     manifests: BTreeMap<Digest, String>,
-    /// As units write images, who needs it: an id, or a name that is none of ours.
+    /// Texts from units that may be an id or a name that cannot be parsed here.
     texts: Vec<(String, String)>,
-    /// Names that aren't known in full before a unit starts.
+    /// Names that are not completely known before a unit starts.
     partly: Vec<(ImageName, String)>,
 }
 
-/// A name that somebody starts an image by.
+/// A name by which an image is started.
 #[derive(Debug)]
 struct NeededName {
-    /// `REGISTRY/REPOSITORY`, or the end of it: where a short name leads, whoever starts it will find out.
+    /// `REGISTRY/REPOSITORY`, or the end of that for a short name, whose registry is unknown.
     repository: String,
     is_short: bool,
     version: Version,
     who: String,
 }
 
-/// What podman looks for: where there is a digest, any name of that image in the repository, whatever tag stands beside it.
+/// The tag or digest that podman looks for. With a digest, any name of that image in the repository matches, whatever its tag is.
 #[derive(Debug)]
 enum Version {
     Tag(String),
     Digest(Digest),
-    /// It isn't known which of them.
+    /// Unknown.
     Any,
 }
 
@@ -62,7 +62,7 @@ impl NeededName {
         Self { repository, is_short, version, who: who.to_owned() }
     }
 
-    /// Whether it is this name of an image, if there is one.
+    /// Whether it matches this name, which is one of the image's, if an image is given.
     fn is(&self, name: &Reference, image: Option<&Image>) -> bool {
         let repository = full_repository(name);
         let is_end = |rest: &str| self.is_short && rest.ends_with('/');
@@ -77,10 +77,10 @@ impl NeededName {
     }
 }
 
-/// A name in a containers-storage without the store that may stand in brackets before it, or an id without its `@`.
+/// Removes the storage in brackets before a containers-storage name, and the `@` before an id.
 fn without_store(name: &str) -> &str {
     let inside = name.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    // An address in brackets has no slash.
+    // An IPv6 address in brackets has no slash.
     let name = inside.filter(|(store, _)| store.contains('/')).map_or(name, |(_, name)| name);
     name.strip_prefix('@').unwrap_or(name)
 }
@@ -90,7 +90,7 @@ fn full_repository(name: &Reference) -> String {
 }
 
 impl Needs {
-    /// Of all deployments of a physical root, staged ones and those to roll back to as well.
+    /// The needs of all deployments of a physical root, including staged and rollback deployments.
     ///
     /// # Errors
     /// [`Error::NeedsUnknown`].
@@ -98,11 +98,10 @@ impl Needs {
         Self::read(physical, settings, true).map_err(|error| Error::NeedsUnknown(Box::new(error)))
     }
 
-    /// What bootc itself keeps when it collects garbage, as it does with each upgrade: units that aren't bound count for
-    /// nothing then.
+    /// The images that bootc keeps when it collects garbage with each upgrade. It ignores units that are not bound.
     ///
     /// # Errors
-    /// The system's; [`Error::Composefs`]; of bound images.
+    /// Any I/O error; [`Error::Composefs`]; errors of bound images.
     fn of_bootc(physical: &RootDir, settings: &Settings) -> Result<Self, Error> {
         Self::read(physical, settings, false)
     }
@@ -156,7 +155,7 @@ impl Needs {
         Ok(())
     }
 
-    /// An image as a unit names it.
+    /// Adds an image as a unit names it.
     fn add_image(&mut self, image: &ImageName, who: &str, aliases: &[(String, String)]) {
         let name = match image {
             ImageName::Known(name) => without_store(as_named_here(name)),
@@ -185,9 +184,8 @@ impl Needs {
         self.texts.push((name.to_owned(), who.to_owned()));
     }
 
-    /// A name that is none of ours. podman refuses most of them, and so has no image by them. It takes some: where a registry
-    /// with a port is called like a transport, or a digest is of a kind that isn't known here. Then every tag and digest in the
-    /// same repository may be meant.
+    /// Adds a name that cannot be parsed here. podman refuses most of them, and so has no such image. It accepts a registry that has
+    /// the name of a transport and a port, and other digest algorithms. So every tag and digest in the same repository is kept.
     fn add_unparsed(&mut self, name: &str, who: &str) {
         let repository = name.split_once('@').map_or(name, |(repository, _)| repository);
         let path = repository.rfind('/').map_or(0, |slash| slash + 1);
@@ -200,7 +198,7 @@ impl Needs {
         }
     }
 
-    /// What a deployment was made from. If no manifest tells which image of that name it was, it may be any of them.
+    /// Adds the image of a deployment. If its manifest is unknown, any image with that name counts.
     fn add_deployed(&mut self, deployed: Deployed, who: &str) {
         let name = deployed.name.and_then(|name| name_in_storage(&name).ok());
         if let Some(name) = &name {
@@ -223,12 +221,12 @@ impl Needs {
         self.names.push(NeededName::new(name, is_short, who));
     }
 
-    /// Who needs that a storage has this name, which is one of this image's, if of any.
+    /// What needs this name, which is one of the image's, if an image is given.
     pub fn of_name(&self, name: &str, image: Option<&Image>) -> Option<&str> {
         let partly = || self.partly.iter().find(|(image, _)| image.may_be(name)).map(|(_, who)| who.as_str());
         let is_it =
             |text: &str| name.strip_suffix(text).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
-        // The tools don't write every name as we do.
+        // podman may spell a name in another way.
         let known = match Reference::parse_local(name) {
             Ok(reference) => {
                 let needed = self.names.iter().find(|needed| needed.is(&reference, image));
@@ -239,14 +237,14 @@ impl Needs {
         known.or_else(partly)
     }
 
-    /// Who needs this image, under whichever name.
+    /// What needs this image, by any of its names.
     pub fn of_image(&self, image: &Image) -> Option<&str> {
         let of_name = || image.names.iter().find_map(|name| self.of_name(name, Some(image)));
         let of_manifest = || self.manifests.iter().find(|(digest, _)| image.is_of(digest));
         let is_id = |text: &str| image.id.starts_with(text.strip_prefix("sha256:").unwrap_or(text));
         let of_id = || self.texts.iter().find(|(text, _)| is_id(text)).map(|(_, who)| who.as_str());
         let of_part = || {
-            // An id is hexadecimal digits, so is what a unit may leave open.
+            // The unknown part of a name in a unit may make it an id.
             let may_be = |(name, _): &&(ImageName, String)| name.may_be(&image.id);
             self.partly.iter().find(may_be).map(|(_, who)| who.as_str())
         };
@@ -254,8 +252,8 @@ impl Needs {
     }
 }
 
-/// Says which of these images, now in bootc's storage under these names, won't be there for long. Where that isn't known nothing
-/// is said: the images themselves are as they should be.
+/// Reports which of these images the next upgrade will remove from bootc's storage. Errors are ignored, because the operation itself has
+/// succeeded.
 pub fn note_until_upgrade(host: Host<'_>, store: &BootcStore, names: &[&Reference]) {
     let look = || {
         let physical = physical(host.settings)?;

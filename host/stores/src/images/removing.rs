@@ -1,4 +1,4 @@
-//! Removing an image, or names of one, from bootc's storage. What a deployment or a container needs stays.
+//! Removing an image, or names of one, from bootc's storage. Images that a deployment or a container needs are kept.
 
 use bootc_image_containers_storage::{Image, Images};
 use bootc_image_model::digest::Digest;
@@ -16,26 +16,26 @@ use crate::error::Error;
 use crate::host::{Host, writable_physical};
 use crate::podman;
 
-/// podman is given ids as they stand in the index, which anybody may have written who could write there.
+/// Checks an id from the index before it is passed to podman, because a damaged index may have any text.
 pub fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
     match Digest::new(format!("sha256:{}", image.id)) {
         Ok(_) => Ok(()),
         Err(_) => Err(OsError::Corrupt {
             path: store.root().path("."),
             why: format!("the index lists an image with the invalid id {:?}", image.id),
-            hint: "let podman look at that storage: bootc-image cmd list",
+            hint: "check that storage with podman: bootc-image cmd list",
         }
         .into()),
     }
 }
 
-/// The manifest lists that stand for an image: podman finds it by their names.
+/// The manifest lists that include an image: podman finds the image by their names.
 pub fn lists_of<'a>(images: &'a Images<'_>, image: &'a Image) -> impl Iterator<Item = &'a Image> {
     let others = images.iter().filter(|list| list.id != image.id);
     others.filter(|list| images.instances(list).iter().any(|manifest| image.is_of(manifest)))
 }
 
-/// As [`needed_by`]; who needs a manifest list that stands for the image needs the whole image.
+/// As [`needed_by`]; a manifest list that includes the image and is needed keeps the whole image.
 pub fn kept_by<'a>(
     needs: &'a Needs,
     used: &'a InUse,
@@ -51,7 +51,7 @@ pub fn kept_by<'a>(
     needed_by(needs, used, image, names, whole).or_else(of_list)
 }
 
-/// Who needs that these names of an image stay, or, if the whole image would go, that it does.
+/// What needs these names of an image, or, if `whole`, the image.
 pub fn needed_by<'a>(
     needs: &'a Needs,
     used: &'a InUse,
@@ -72,7 +72,7 @@ fn not_found(removal: &Removal) -> Error {
     Error::ImageNotFound { name: removal.to_string(), list_with: LIST_WITH }
 }
 
-/// Removes it, if everything is still as it was when that was judged.
+/// Removes it, unless something relevant changed since the removal was judged.
 pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
     let settings = host.settings;
     let physical = writable_physical(settings)?;
@@ -88,7 +88,7 @@ pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
             Ok(podman.run_quietly()?)
         })
     };
-    // An image with several names can't be removed by its id, and by a name only if that still means it.
+    // podman does not remove an image with several names by its id, and a name may refer to another image by now.
     if !removal.whole || removal.names.len() > 1 {
         let mut words = vec!["untag", "--", &removal.id];
         words.extend(removal.names.iter().map(String::as_str));
@@ -102,14 +102,14 @@ pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
     if is_left(&images, &removal) {
         return Err(OsError::Verification {
             what: removal.to_string(),
-            why: "podman says that it is gone, and bootc's storage still has it".to_owned(),
+            why: "podman reported success, but bootc's storage still has it".to_owned(),
         }
         .into());
     }
     Ok(removal)
 }
 
-/// What was judged may have changed: then it isn't what was judged any more.
+/// Fails if the image's names or needs changed since the removal was judged.
 fn check(host: Host<'_>, physical: &RootDir, store: &BootcStore, removal: &Removal) -> Result<(), Error> {
     let needs = Needs::find(physical, host.settings)?;
     let contents = podman::open_store(store.root())?;
@@ -119,9 +119,9 @@ fn check(host: Host<'_>, physical: &RootDir, store: &BootcStore, removal: &Remov
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));
     let who = kept_by(&needs, &used, &images, image, &removal.names, removal.whole);
     let why = if let Some(who) = who {
-        format!("{who} needs it now")
+        format!("it is now needed by {who}")
     } else if has_others == removal.whole || removal.names.iter().any(|name| !image.names.contains(name)) {
-        "its names have changed since it was judged".to_owned()
+        "its names changed since the removal was judged".to_owned()
     } else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! The storages of this host that images are copied to and from, and whether what is in them is whole.
+//! bootc's and podman's storage as source and target of copies, and checking their images for damage.
 
 use std::path::PathBuf;
 
@@ -19,12 +19,12 @@ use crate::host::Host;
 use crate::podman;
 use crate::transfer::{End, Name};
 
-/// One of them.
+/// One of the two storages.
 #[derive(Debug, Clone, Copy)]
 pub enum Storage<'a> {
     /// bootc's.
     Bootc(&'a BootcStore),
-    /// podman's own.
+    /// podman's.
     Default(&'a DefaultStore),
 }
 
@@ -37,7 +37,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// An image of it, as an end of a transfer.
+    /// An image of it, as an endpoint of a transfer.
     pub fn end(&self, name: Name<'a>) -> End<'a> {
         match self {
             Self::Bootc(store) => End::Bootc(store, name),
@@ -45,7 +45,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// podman on it.
+    /// podman, on this storage.
     pub fn podman(&self, host: Host<'_>) -> Result<Child, Error> {
         let settings = host.settings;
         match self {
@@ -57,7 +57,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Hands over its contents, and the storages that it sees beside itself; nothing if there is nothing in it yet.
+    /// Calls `work` with the opened storage and its additional storages; returns the default if it does not exist yet.
     pub fn read<T: Default>(
         &self,
         work: impl FnOnce(&Store<'_>, &[Store<'_>]) -> Result<T, Error>,
@@ -65,7 +65,7 @@ impl<'a> Storage<'a> {
         self.open(|own, others| own.map_or_else(|| Ok(T::default()), |own| work(own, others)))
     }
 
-    /// Hands over its contents, if there is anything in it yet, and the storages that it sees beside itself.
+    /// Calls `work` with the opened storage, if it exists, and its additional storages.
     fn open<T>(
         &self,
         work: impl FnOnce(Option<&Store<'_>>, &[Store<'_>]) -> Result<T, Error>,
@@ -74,7 +74,7 @@ impl<'a> Storage<'a> {
             Self::Bootc(store) => work(Some(&podman::open_store(store.root())?), &[]),
             Self::Default(default) => {
                 let others = default.others()?;
-                // What can't be read has no layers that anything here could stand on.
+                // podman cannot use layers of an additional storage that cannot be read.
                 let others: Vec<Store<'_>> =
                     others.iter().filter_map(|root| podman::open_store(root).ok()).collect();
                 let root = default.open()?;
@@ -84,7 +84,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// As [`Storage::read`], with its images; nobody adds or removes one meanwhile.
+    /// As [`Storage::read`], with its images, whose index is locked meanwhile.
     pub fn images<T: Default>(
         &self,
         host: Host<'_>,
@@ -96,7 +96,7 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// The image that it holds under this name, if it is the wanted one and all of it is there.
+    /// The image with this name, if it is the wanted one and undamaged.
     pub fn held(
         &self,
         host: Host<'_>,
@@ -112,8 +112,8 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// As [`Storage::held`], after something was written: that the name means something else, or that the image isn't whole, is
-    /// an error then.
+    /// As [`Storage::held`], after something was written: it is an error if the name refers to another image, or the image is
+    /// damaged.
     pub fn check_written(
         &self,
         host: Host<'_>,
@@ -132,13 +132,12 @@ impl<'a> Storage<'a> {
         found
             .ok_or_else(|| OsError::Verification {
                 what: name.to_string(),
-                why: format!("the storage at {} has no whole image under this name", self.path().display()),
+                why: format!("the storage at {} has no complete image with this name", self.path().display()),
             })
             .map_err(Error::from)
     }
 
-    /// What the layers of an image are, by its id, if it is there and whole; podman also shows the images of the storages
-    /// beside its own.
+    /// The layers of an image, by its id, if it exists. Includes images of podman's additional storages.
     ///
     /// # Errors
     /// [`Error::Damaged`].
@@ -160,7 +159,7 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// As [`Storage::whole`], of its own images alone.
+    /// As [`Storage::whole`], without additional storages.
     ///
     /// # Errors
     /// [`Error::Damaged`].
@@ -168,15 +167,14 @@ impl<'a> Storage<'a> {
         self.images(host, |images, others| {
             let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(None) };
             match images.damage(image, others)? {
-                // Owners and modes are read from what is kept of the archive, not from the files.
+                // Copies take owners and modes from the archive headers, not from the files.
                 Some(damage) if !damage.is_of_metadata() => Err(self.damaged(host, name.to_owned(), &damage)),
                 _ => Ok(Some(images.diff_ids(image))),
             }
         })
     }
 
-    /// What is damaged of what the storage's tools would use for an image with this id and these layers: they take it for
-    /// granted.
+    /// The damage of what podman would reuse, without a check, for an image with this id and these layers.
     pub fn damage(
         &self,
         host: Host<'_>,
@@ -193,7 +191,7 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// What is damaged of anything in it.
+    /// The first damage of any image or layer in it.
     pub fn any_damage(&self, host: Host<'_>) -> Result<Option<Damage>, Error> {
         self.images(host, |images, others| {
             let mut checker = Checker::new(images.store(), others)?;
@@ -211,12 +209,12 @@ impl<'a> Storage<'a> {
         self.read(|store, others| Checker::new(store, others)?.would_get_worse().map_err(Error::from))
     }
 
-    /// How large an image is, wherever podman shows it; 0 if it is gone, which its user will find out.
+    /// The size of an image, including those of additional storages; 0 if it was removed, which a later step reports.
     pub fn size_of(&self, host: Host<'_>, id: &str) -> Result<u64, Error> {
         self.shown(host, id, |images, image, _| images.size(image).map_err(Error::from))
     }
 
-    /// Hands over an image by its id, its own first, then one of the storages beside it; nothing if none has it.
+    /// Calls `work` with the image with this id, from this storage or else from an additional one; returns the default if none has it.
     fn shown<T: Default>(
         &self,
         host: Host<'_>,
@@ -237,14 +235,14 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// Gives an image another name.
+    /// Adds a name to an image.
     pub fn tag(&self, host: Host<'_>, id: &str, name: &Reference) -> Result<(), Error> {
         let mut podman = self.podman(host)?;
         podman.args(["image", "tag", id, &name.to_string()]);
         Ok(podman.run_quietly()?)
     }
 
-    /// Says what is about to be replaced, and why.
+    /// Reports the damage that is about to be repaired.
     pub fn note(&self, host: Host<'_>, damage: &Damage) {
         let storage = match self {
             Self::Bootc(_) => "bootc's storage",
@@ -253,7 +251,7 @@ impl<'a> Storage<'a> {
         host.talk.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
     }
 
-    /// That an image isn't whole, and what to do.
+    /// The error for a damaged image, with a hint.
     pub fn damaged(&self, host: Host<'_>, image: String, damage: &Damage) -> Error {
         let hint = match self {
             Self::Bootc(_) => {
@@ -264,7 +262,7 @@ impl<'a> Storage<'a> {
                 let with_layer = damage.layer().and_then(|layer| self.names_with(host, layer, "").ok());
                 let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
                 format!(
-                    "podman doesn't replace a layer that it already has. Remove the images that use this layer with: \
+                    "podman does not replace a layer that it already has. Remove the images that use this layer with: \
                      podman image rm {names}; then pull or build them again"
                 )
             }
@@ -272,7 +270,7 @@ impl<'a> Storage<'a> {
         Error::Damaged { image, what: damage.to_string(), hint }
     }
 
-    /// The images that have a layer, by one of their names, but for one.
+    /// One name of each image that has this layer, except the image `but_for`.
     pub fn names_with(&self, host: Host<'_>, layer: &str, but_for: &str) -> Result<String, Error> {
         self.images(host, |images, _| {
             let having = images.with_layers(&[layer.to_owned()].into())?;

@@ -1,4 +1,4 @@
-//! The systems that use bootc's storage and podman's: the one that runs, and every deployment that may run after it.
+//! The operating systems that use bootc's and podman's storage: the running one, and every deployment.
 
 use bootc_image_model::settings::Settings;
 use bootc_image_os::root::RootDir;
@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::sysroot;
 use crate::system::System;
 
-/// All of them; without the running one if the operation is about another physical root.
+/// All of them, without the running one if the operation works on another physical root.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn systems(physical: &RootDir, settings: &Settings) -> Result<Vec<System>, Error> {
     let mut systems = Vec::new();
     if settings.sysroot.is_none() {

@@ -1,4 +1,4 @@
-//! Files of the containers tools that are read all together, whichever of them counts in the end.
+//! Reads all configuration files of podman, whichever has precedence.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::system::System;
 
 const MAX_CONFIGURATION: u64 = 4 << 20;
 
-/// What these files say, and the `*.conf` in these directories: of each that is there.
+/// The parsed contents of these files and of the `*.conf` files in these directories, as far as they exist.
 ///
 /// # Errors
-/// The system's; [`OsError::Corrupt`] with this hint if a file can't be understood.
+/// Any I/O error; [`OsError::Corrupt`] with this hint if a file cannot be parsed.
 pub(crate) fn read_all<T: DeserializeOwned>(
     system: &System,
     files: &[&str],

@@ -1,4 +1,4 @@
-//! The image that podman starts in every pod, if its configuration names one.
+//! The infra image of pods, if podman's configuration names one.
 
 use serde::Deserialize;
 
@@ -30,12 +30,12 @@ struct Engine {
     infra_image: Option<String>,
 }
 
-/// The images of all files, of which one counts.
+/// The images that all files name, although podman uses only one.
 ///
 /// # Errors
-/// The system's; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file can't be understood.
+/// Any I/O error; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file cannot be parsed.
 pub fn infra_images(system: &System) -> Result<Vec<String>, Error> {
-    let hint = "podman can't read it either; see: man containers.conf";
+    let hint = "fix the file, which podman cannot read either; see: man containers.conf";
     let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;
     let images = all.into_iter().filter_map(|configuration| configuration.engine.infra_image);
     Ok(images.filter(|image| !image.is_empty()).collect())

@@ -1,7 +1,8 @@
-//! Where podman keeps what root has: what its configuration says in all its parts.
+//! The storage configuration of root's podman.
 //!
-//! Up to version 5 podman reads one file. Version 6 reads drop-ins over it, and root's own file in `/root`. Which version a
-//! system has isn't written anywhere, so a configuration that the versions understand differently has several readings.
+//! Up to version 5 podman reads one file. Version 6 also reads drop-ins, and root's own file in `/root`. The version in a deployment is
+//! unknown, so a configuration that the versions read differently has several readings, all of which are used. See
+//! `docs/adr/0013-what-podman-and-units-say.md`.
 
 pub(super) mod files;
 mod infra;
@@ -22,35 +23,35 @@ use bootc_image_os::root::RootDir;
 use crate::error::Error;
 use crate::system::System;
 
-/// The main file: the first that is there counts alone.
+/// The main file: only the first that exists is read.
 const MAIN: [&str; 2] = ["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"];
-/// Of two drop-ins with one name the one in the later directory counts.
+/// Directories of drop-ins: of two files with the same name, the one in the later directory counts.
 const DROP_INS: [&str; 4] = [
     "/usr/share/containers/storage.conf.d",
     "/usr/share/containers/storage.rootful.conf.d",
     "/etc/containers/storage.conf.d",
     "/etc/containers/storage.rootful.conf.d",
 ];
-/// What root has of its own, if `HOME` is what it is in a login or in a service.
+/// Root's own files, if `HOME` is `/root` as in a login or a service.
 const OWN_MAIN: &str = "/root/.config/containers/storage.conf";
 const OWN_DROP_INS: &str = "/root/.config/containers/storage.conf.d";
-/// Where everything is if nobody says otherwise.
+/// The default directories.
 const GRAPHROOT: &str = "/var/lib/containers/storage";
 const RUNROOT: &str = "/run/containers/storage";
 const MAX_CONFIGURATION: u64 = 1 << 20;
 
-/// What podman's configuration says of its storage.
+/// podman's storage configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
-    /// The driver, if one is named. Else podman takes the one whose directories it finds, or overlay.
+    /// The driver, if one is named. Otherwise podman uses the one whose directories exist, or overlay.
     pub driver: Option<String>,
-    /// Where containers are, and images unless `imagestore` says otherwise.
+    /// The directory of containers, and of images unless `imagestore` is set.
     pub graphroot: PathBuf,
-    /// Where is what doesn't outlive a boot; in a transient storage that is containers and their layers.
+    /// The directory of files that are removed at boot; in a transient storage that includes containers and their layers.
     pub runroot: PathBuf,
-    /// Where images are written to, if not to `graphroot`, whose images are only read then.
+    /// The directory to which images are written instead of `graphroot`, whose images are only read in that case.
     pub imagestore: Option<PathBuf>,
-    /// Storages whose images podman sees beside its own, and can't write to.
+    /// Additional storages, whose images podman only reads.
     pub additional: Vec<PathBuf>,
 }
 
@@ -67,7 +68,7 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// Every directory in which podman keeps something or looks for it.
+    /// All these directories.
     pub fn places(&self) -> impl Iterator<Item = &Path> {
         let places = [&self.graphroot, &self.runroot].into_iter().chain(&self.imagestore);
         places.chain(&self.additional).map(PathBuf::as_path)
@@ -79,11 +80,11 @@ impl Configuration {
     }
 }
 
-/// All that the configuration of a system can mean, each once: to podman up to version 5, to version 6 as this program starts
-/// it, and to version 6 in root's own sessions and services.
+/// All distinct readings of an operating system's configuration: by podman up to version 5, by version 6 as bootc-image starts it, and
+/// by version 6 in root's sessions and services.
 ///
 /// # Errors
-/// The system's; [`OsError::Corrupt`] if a file can't be understood.
+/// Any I/O error; [`OsError::Corrupt`] if a file cannot be parsed.
 pub fn readings(system: &System) -> Result<Vec<Configuration>, Error> {
     let mut readings = started_by_us(system)?;
     let own = Read::Own.configuration(system, None)?;
@@ -93,7 +94,7 @@ pub fn readings(system: &System) -> Result<Vec<Configuration>, Error> {
     Ok(readings)
 }
 
-/// What the configuration can mean to a podman that this program starts.
+/// The readings by a podman that bootc-image starts.
 ///
 /// # Errors
 /// As [`readings`].
@@ -106,11 +107,11 @@ pub fn started_by_us(system: &System) -> Result<Vec<Configuration>, Error> {
     Ok(readings)
 }
 
-/// The store in `root`. If several drivers have kept something there, the one counts that this system's configuration of podman
-/// names.
+/// The storage in `root`. If more than one driver has stored something there, opens it with the driver that the running system's
+/// configuration names.
 ///
 /// # Errors
-/// As [`Store::open`], and of the configuration.
+/// As [`Store::open`]; errors of the configuration.
 pub fn open_store(root: &RootDir) -> Result<Store<'_>, Error> {
     match Store::open(root) {
         Err(StorageError::SeveralDrivers { path }) => {
@@ -123,8 +124,8 @@ pub fn open_store(root: &RootDir) -> Result<Store<'_>, Error> {
     }
 }
 
-/// What the configuration means beside [`readings`] to a podman whose environment names a file that is read instead of all
-/// others, or one that lies over the others, which only version 6 reads.
+/// The additional readings by a podman whose environment names a file that is read instead of all others, or one that is read in
+/// addition, which only version 6 supports.
 ///
 /// # Errors
 /// As [`readings`].
@@ -146,13 +147,13 @@ pub(super) fn readings_of_unit(
 
 /// Which files are read.
 enum Read<'a> {
-    /// The main file, by podman up to version 5.
+    /// The main file: podman up to version 5.
     Main,
-    /// Drop-ins as well, by version 6.
+    /// Drop-ins as well: version 6.
     DropIns,
     /// Root's own files as well.
     Own,
-    /// One instead of all others.
+    /// This file instead of all others.
     This(&'a Path),
 }
 
@@ -180,7 +181,7 @@ impl Read<'_> {
     }
 }
 
-/// In the order of their names, whichever directory they are in.
+/// The drop-ins, sorted by name, whichever directory they are in.
 fn drop_in_files(system: &System, directories: &[&str]) -> Result<Vec<PathBuf>, Error> {
     let mut files = BTreeMap::new();
     for directory in directories {
@@ -189,7 +190,7 @@ fn drop_in_files(system: &System, directories: &[&str]) -> Result<Vec<PathBuf>, 
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(system.error("read", directory)(error)),
         };
-        // podman reads no links here.
+        // podman ignores links here.
         for entry in entries.into_iter().filter(|entry| entry.file_type.is_file()) {
             let path = Path::new(directory).join(&entry.name);
             if path.extension().is_some_and(|extension| extension == "conf") {
@@ -200,7 +201,7 @@ fn drop_in_files(system: &System, directories: &[&str]) -> Result<Vec<PathBuf>, 
     Ok(files.into_values().collect())
 }
 
-/// What stands in the files that have been read. An empty text in a later file takes back what an earlier one says.
+/// The merged contents of the files that have been read. An empty string in a later file resets the value.
 #[derive(Default)]
 struct Written {
     driver: Option<String>,
@@ -208,11 +209,11 @@ struct Written {
     runroot: Option<Place>,
     imagestore: Option<Place>,
     additional: Vec<PathBuf>,
-    /// Whether lists are appended to the list so far: once a file says so, to those of later files, too.
+    /// Whether lists are appended: once a file sets this, it also applies to later files.
     appends: bool,
 }
 
-/// A text that names a directory, and the file that it stands in.
+/// The unexpanded name of a directory, and the file that has it.
 struct Place {
     text: String,
     file: PathBuf,
@@ -225,12 +226,12 @@ impl Place {
 }
 
 fn corrupt(path: &Path, why: String) -> Error {
-    let hint = "podman can't read it either; see: man containers-storage.conf";
+    let hint = "fix the file, which podman cannot read either; see: man containers-storage.conf";
     OsError::Corrupt { path: path.to_owned(), why, hint }.into()
 }
 
 impl Written {
-    /// Lays a file over what has been read; false if it isn't there.
+    /// Merges a file; false if it does not exist.
     fn add(&mut self, system: &System, path: &Path) -> Result<bool, Error> {
         let text = match system.read_text(path, MAX_CONFIGURATION) {
             Ok(text) => text,
@@ -244,14 +245,14 @@ impl Written {
         let section = |table: &Table, name: &str| match table.get(name) {
             None => Ok(empty.clone()),
             Some(Value::Table(section)) => Ok(section.clone()),
-            Some(_) => Err(corrupt(format!("{name} isn't a table"))),
+            Some(_) => Err(corrupt(format!("`{name}` is not a table"))),
         };
         let storage = section(&table, "storage")?;
         let options = section(&storage, "options")?;
         let text = |name: &str| match storage.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(corrupt(format!("{name} isn't a text"))),
+            Some(_) => Err(corrupt(format!("`{name}` is not a string"))),
         };
         if let Some(driver) = text("driver")? {
             self.driver = Some(if driver == "overlay2" { "overlay".to_owned() } else { driver });
@@ -273,7 +274,7 @@ impl Written {
     }
 
     fn add_stores(&mut self, value: &Value) -> Result<(), String> {
-        let wrong = || "additionalimagestores isn't a list of paths".to_owned();
+        let wrong = || "`additionalimagestores` is not a list of paths".to_owned();
         let mut stores = Vec::new();
         for value in value.as_array().ok_or_else(wrong)? {
             match value {
@@ -308,11 +309,11 @@ impl Written {
     }
 }
 
-/// podman fills in the number of the user, who is root, and variables of its environment, of which only root's home is known.
+/// Expands `$UID`, which is 0 for root, and `$HOME`. Other variables of podman's environment are unknown.
 fn expand(text: &str) -> Result<PathBuf, String> {
     let text = text.replace("$UID", "0").replace("${HOME}", "/root").replace("$HOME", "/root");
     if text.contains('$') {
-        return Err(format!("{text:?} names a variable of podman's environment, which isn't known here"));
+        return Err(format!("{text:?} uses an environment variable of podman whose value is unknown here"));
     }
     Ok(text.into())
 }
@@ -408,7 +409,7 @@ mod tests {
         assert_eq!((old.driver.as_deref(), old.images()), (Some("vfs"), Path::new("/i")));
         assert_eq!(new, Configuration::default());
         assert!(matches!(found(text), Err(Error::Os(OsError::Corrupt { .. }))));
-        // Only the file that counts says what isn't known.
+        // The error names the file that has precedence.
         let unknown = format!("{}/w.conf", DROP_INS[0]);
         let found = super::tests::found(&[(&unknown, text), (&drop_in, nothing)]).unwrap();
         assert_eq!(found, [Configuration::default()]);

@@ -1,4 +1,4 @@
-//! What units give to podman as its arguments.
+//! podman's arguments in units.
 
 /// The values of an option among the arguments of a command.
 pub(super) fn option<'a>(words: &'a [String], name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -8,7 +8,7 @@ pub(super) fn option<'a>(words: &'a [String], name: &'a str) -> impl Iterator<It
     })
 }
 
-/// The source of a mount of an image: `type=image,source=NAME,destination=/path`. What isn't CSV is refused by podman.
+/// The source of an image mount: `type=image,source=NAME,destination=/path`. podman refuses invalid CSV.
 pub(super) fn image_of_mount(mount: &str) -> Option<String> {
     let fields = fields(mount)?;
     let value = |keys: &[&str]| {
@@ -19,7 +19,7 @@ pub(super) fn image_of_mount(mount: &str) -> Option<String> {
     value(&["source", "src"]).filter(|_| value(&["type"]).as_deref() == Some("image"))
 }
 
-/// The fields of a line of CSV. A field in quotes has two quotes for each of its own; other fields have none.
+/// The fields of a CSV line. In a quoted field, quotes are doubled; other fields must not have quotes.
 fn fields(line: &str) -> Option<Vec<String>> {
     let mut fields = Vec::new();
     let mut rest = line;
@@ -42,7 +42,7 @@ fn fields(line: &str) -> Option<Vec<String>> {
     }
 }
 
-/// What stands before the quote that closes it, and what follows that.
+/// The contents of a quoted field, and the text after its closing quote.
 fn closed(quoted: &str) -> Option<(String, &str)> {
     let mut field = String::new();
     let mut rest = quoted;

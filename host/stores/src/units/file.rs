@@ -1,20 +1,19 @@
-//! A unit as a file: what counts as one, and its text by Quadlet's rules: continued lines, comments between them, quotes, groups
-//! that stand several times.
+//! Parses unit files by Quadlet's rules: continued lines with comments between them, quotes, repeated groups.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// Largest unit, and largest file of Kubernetes that one names.
+/// The maximum size of a unit, and of a Kubernetes file that it names.
 pub(super) const MAX_FILE: u64 = 1 << 20;
 
-/// Whether nothing is at a path, for Quadlet and for us: no file, one in the place of a directory, or links in a circle.
-pub(super) fn leads_nowhere(error: &io::Error) -> bool {
+/// Whether an error means that a path does not exist, as for Quadlet: no file, a file in place of a directory, or a loop of links.
+pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
-/// What stands in a unit and its drop-ins, in its order.
+/// The lines of a unit and its drop-ins, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UnitFile(Vec<Line>);
 
@@ -25,15 +24,15 @@ struct Line {
     value: String,
 }
 
-/// A text isn't a unit: Quadlet refuses all of it.
+/// A text is not a valid unit, so Quadlet ignores it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotAUnit;
 
 impl UnitFile {
-    /// Reads a text.
+    /// Parses a unit.
     ///
     /// # Errors
-    /// [`NotAUnit`] if a line is neither a group, nor a key with a value, nor a comment, or stands before the first group.
+    /// [`NotAUnit`] if a line is neither a group, a key with a value, nor a comment, or if a key is before the first group.
     pub(crate) fn parse(text: &str) -> Result<Self, NotAUnit> {
         let mut lines = Vec::new();
         let mut group: Option<String> = None;
@@ -68,7 +67,7 @@ impl UnitFile {
         Ok(Self(lines))
     }
 
-    /// Lays a drop-in over it.
+    /// Appends a drop-in, whose values come later and so have precedence.
     pub(crate) fn append(&mut self, drop_in: Self) {
         self.0.extend(drop_in.0);
     }
@@ -78,12 +77,12 @@ impl UnitFile {
         lines.map(|line| line.value.trim_end())
     }
 
-    /// The value that counts of a key that has one: the last, without quotes around it.
+    /// The value of a key with a single value: the last one, without quotes around it.
     pub(crate) fn last(&self, group: &str, key: &str) -> Option<String> {
         self.values(group, key).next_back().map(|value| value.trim_matches('"').to_owned())
     }
 
-    /// The values of a key that may have several: an empty one takes back those before it.
+    /// The values of a key that may have several: an empty one resets the list.
     pub(crate) fn all(&self, group: &str, key: &str) -> Vec<String> {
         let mut all = Vec::new();
         for value in self.values(group, key) {
@@ -102,13 +101,13 @@ impl UnitFile {
     }
 }
 
-/// `[Name]`, with nothing but blanks behind it.
+/// The name in `[Name]`, which only whitespace may follow.
 fn group_name(line: &str) -> Option<&str> {
     let (name, rest) = line.strip_prefix('[')?.split_once(']')?;
     Some(name).filter(|name| rest.trim().is_empty() && !name.is_empty() && !name.contains('['))
 }
 
-/// Words stand between blanks; quotes keep blanks together, and a backslash takes what follows as it is.
+/// Splits a text into words at whitespace; quotes keep whitespace, and a backslash escapes the next character.
 fn split(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

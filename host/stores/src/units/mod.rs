@@ -1,8 +1,8 @@
-//! Units that start containers, read as Quadlet reads them: podman's generator, which makes services of them at boot.
+//! Quadlet units, which podman's generator turns into services at boot, read in the same way as by the generator.
 //!
-//! - `file`: a unit as a file, and its text
-//! - [`Units`]: the units of a system, and the images that they start
-//! - [`ImageName`]: what a unit says of an image, as far as that is known before it starts
+//! - `file`: parsing a unit file
+//! - [`Units`]: the units of an operating system, and their images
+//! - [`ImageName`]: an image's name in a unit, as far as it is known before the unit starts
 
 mod arguments;
 mod file;
@@ -16,48 +16,48 @@ use std::path::{Path, PathBuf};
 
 use arguments::{image_of_mount, option};
 pub(super) use file::UnitFile;
-use file::{MAX_FILE, leads_nowhere};
+use file::{MAX_FILE, is_missing};
 pub use name::ImageName;
 use search::{Manager, directories, drop_ins, names};
 
 use crate::error::Error;
 use crate::system::System;
 
-/// Kinds of unit, by the ending of their names, that can name an image.
+/// The extensions of units that can name an image.
 const KINDS: [&str; 6] = ["build", "container", "image", "kube", "pod", "volume"];
-/// The groups in them that say how they are started.
+/// The groups of these units with podman's options.
 const GROUPS: [&str; 6] = ["Build", "Container", "Image", "Kube", "Pod", "Volume"];
 
-/// One unit, with its drop-ins.
+/// A unit with its drop-ins.
 #[derive(Debug)]
 struct Unit {
     path: PathBuf,
     file: UnitFile,
 }
 
-/// An image that a unit starts or fetches.
+/// An image that a unit starts or pulls.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
-    /// The unit, by its path in its system.
+    /// The path of the unit in its operating system.
     pub unit: PathBuf,
-    /// What it says.
+    /// The image.
     pub image: ImageName,
 }
 
-/// The units of a system in Quadlet's directories.
+/// The units in Quadlet's directories of an operating system.
 #[derive(Debug)]
 pub struct Units<'a> {
     system: &'a System,
     of_system: BTreeMap<String, Unit>,
-    /// What root's own manager starts, once root logs in or lingers.
+    /// The units of root's user manager, which starts them when root logs in or lingers.
     of_root: BTreeMap<String, Unit>,
 }
 
 impl<'a> Units<'a> {
-    /// Reads them. Quadlet passes over a unit that isn't well-formed, and so does this.
+    /// Reads the units. Invalid ones are ignored, as by Quadlet.
     ///
     /// # Errors
-    /// The system's, if a directory or a file is there but can't be read.
+    /// Any I/O error, if a directory or a file exists but cannot be read.
     pub fn read(system: &'a System) -> Result<Self, Error> {
         let of_system = units(system, Manager::System)?;
         Ok(Self { system, of_system, of_root: units(system, Manager::Root)? })
@@ -69,31 +69,31 @@ impl<'a> Units<'a> {
         self.of_system.iter().map(of(Manager::System)).chain(of_root)
     }
 
-    /// The images of all units. A unit that refers to one that isn't there isn't started by anybody.
+    /// The images of all units. A unit that refers to a missing unit is ignored, because it cannot start.
     ///
     /// # Errors
-    /// The system's; [`Error::Unit`] if what a unit starts can't be determined.
+    /// Any I/O error; [`Error::Unit`] if the images of a unit cannot be determined.
     pub fn images(&self) -> Result<BTreeSet<Wanted>, Error> {
         let mut wanted = BTreeSet::new();
         for (manager, name, unit) in self.all() {
-            for said in said(self.system, name, &unit.path, &unit.file)? {
-                let said = match said {
-                    Said::Itself(value) => match resolve(self.of(manager), &value) {
-                        Resolved::Name(name) => Said::Itself(name),
+            for value in image_values(self.system, name, &unit.path, &unit.file)? {
+                let value = match value {
+                    ImageValue::Itself(text) => match resolve(self.of(manager), &text) {
+                        Resolved::Name(name) => ImageValue::Itself(name),
                         Resolved::Absent => continue,
                     },
                     in_file => in_file,
                 };
-                wanted.insert(Wanted { unit: unit.path.clone(), image: said.image() });
+                wanted.insert(Wanted { unit: unit.path.clone(), image: value.image() });
             }
         }
         Ok(wanted)
     }
 
-    /// Where podman keeps the containers of units that name a storage of their own.
+    /// The storages that units configure themselves.
     ///
     /// # Errors
-    /// The system's; of podman's configuration; [`Error::Unit`] if it isn't known before a unit starts where that is.
+    /// Any I/O error; errors of podman's configuration; [`Error::Unit`] if a storage is unknown before a unit starts.
     pub fn storages(&self) -> Result<BTreeSet<PathBuf>, Error> {
         let mut places = BTreeSet::new();
         for (manager, name, unit) in self.all() {
@@ -113,7 +113,7 @@ impl<'a> Units<'a> {
         }
     }
 
-    /// What a value of `Image=` in a unit of the system stands for: it may be the name of another unit.
+    /// Resolves the value of `Image=` in a unit of the system manager, which may be the name of another unit.
     pub(super) fn resolve(&self, value: &str) -> Resolved {
         resolve(&self.of_system, value)
     }
@@ -145,30 +145,32 @@ fn units(system: &System, manager: Manager) -> Result<BTreeMap<String, Unit>, Er
 
 fn resolve(units: &BTreeMap<String, Unit>, value: &str) -> Resolved {
     match kind(value) {
-        Some("image" | "build") => match units.get(value).and_then(|unit| made(value, &unit.file)) {
-            Some(name) => Resolved::Name(name),
-            None => Resolved::Absent,
-        },
+        Some("image" | "build") => {
+            match units.get(value).and_then(|unit| provided_image(value, &unit.file)) {
+                Some(name) => Resolved::Name(name),
+                None => Resolved::Absent,
+            }
+        }
         _ => Resolved::Name(value.to_owned()),
     }
 }
 
-/// What a value of `Image=` stands for.
+/// The resolved value of `Image=`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolved {
     /// This image.
     Name(String),
-    /// A unit that isn't there, or that makes no image.
+    /// A unit that does not exist, or does not provide an image.
     Absent,
 }
 
-/// The ending of a unit's name.
+/// The extension of a unit's name.
 pub(super) fn kind(name: &str) -> Option<&str> {
     name.rsplit_once('.').map(|(_, kind)| kind)
 }
 
-/// The image that an `.image` or `.build` unit makes available under this name.
-pub(super) fn made(name: &str, file: &UnitFile) -> Option<String> {
+/// The image that an `.image` or `.build` unit provides.
+pub(super) fn provided_image(name: &str, file: &UnitFile) -> Option<String> {
     match kind(name)? {
         "image" => {
             let tag = file.last("Image", "ImageTag").filter(|tag| !tag.is_empty());
@@ -179,32 +181,32 @@ pub(super) fn made(name: &str, file: &UnitFile) -> Option<String> {
     }
 }
 
-/// A unit's text; none if it isn't one.
+/// Reads a unit; `None` if it does not exist or is invalid.
 ///
 /// # Errors
-/// The system's, but for "not there".
+/// Any I/O error, except that the file does not exist.
 pub(super) fn read(system: &System, path: &Path) -> Result<Option<UnitFile>, Error> {
     if system.is_directory(path) {
         return Ok(None);
     }
     match system.read(path, MAX_FILE) {
         Ok(text) => Ok(UnitFile::parse(&String::from_utf8_lossy(&text)).ok()),
-        Err(error) if leads_nowhere(&error) => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(system.error("read", path)(error)),
     }
 }
 
-/// What a unit says of an image.
+/// The value of a unit that names an image.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// In its own text: it may be the name of another unit, and systemd fills in parts of it.
+pub(super) enum ImageValue {
+    /// From the unit itself: it may be the name of another unit, and systemd expands parts of it.
     Itself(String),
-    /// In a file that it names, in which nobody fills in anything.
+    /// From a file that the unit names, in which nothing is expanded.
     InFile(String),
 }
 
-impl Said {
-    /// The image, if it isn't the name of another unit.
+impl ImageValue {
+    /// The image, assuming that it is not the name of another unit.
     pub(super) fn image(self) -> ImageName {
         match self {
             Self::Itself(value) => ImageName::new(&value),
@@ -213,17 +215,22 @@ impl Said {
     }
 }
 
-/// Every value of a unit that names an image or a unit that makes one.
+/// All values of a unit that name an image, or a unit that provides one.
 ///
 /// # Errors
-/// [`Error::Unit`] if that can't be determined.
-pub(super) fn said(system: &System, name: &str, path: &Path, file: &UnitFile) -> Result<Vec<Said>, Error> {
+/// [`Error::Unit`] if they cannot be determined.
+pub(super) fn image_values(
+    system: &System,
+    name: &str,
+    path: &Path,
+    file: &UnitFile,
+) -> Result<Vec<ImageValue>, Error> {
     let mut values = Vec::new();
     let mut in_files = Vec::new();
     match kind(name) {
         Some("container") => {
             values.extend(file.last("Container", "Image"));
-            // Of versions of Quadlet only newer ones take quotes off.
+            // Only newer versions of Quadlet remove quotes, so take both forms.
             let mut mounts = file.all("Container", "Mount");
             mounts.extend(file.words("Container", "Mount"));
             let words = file.words("Container", "PodmanArgs");
@@ -249,8 +256,8 @@ pub(super) fn said(system: &System, name: &str, path: &Path, file: &UnitFile) ->
         }
         _ => {}
     }
-    let values = values.into_iter().filter(|value| !value.is_empty()).map(Said::Itself);
-    Ok(values.chain(in_files.into_iter().map(Said::InFile)).collect())
+    let values = values.into_iter().filter(|value| !value.is_empty()).map(ImageValue::Itself);
+    Ok(values.chain(in_files.into_iter().map(ImageValue::InFile)).collect())
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! The name of an image, or of anything else, of which systemd may fill in parts when it starts the unit.
+//! Names of images and files in units, of which systemd may expand parts when it starts the unit.
 
-/// An image as a unit names it. What systemd fills in when it starts the unit isn't known before.
+/// An image as a unit names it. Parts that systemd expands when it starts the unit are unknown.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ImageName {
-    /// All of the name.
+    /// The complete name.
     Known(String),
-    /// The parts of the name between those that systemd fills in: at least two, of which some are empty.
+    /// The parts of the name between those that systemd expands: at least two, of which some may be empty.
     Partly(Vec<String>),
 }
 
 impl ImageName {
-    /// From a value in which `%%` is a percent sign, `$$` a dollar sign, and `%i`, `$NAME` and `${NAME}` are filled in.
+    /// Parses a value, in which `%%` is a percent sign, `$$` a dollar sign, and `%i`, `$NAME` and `${NAME}` are expanded by systemd.
     pub fn new(value: &str) -> Self {
         let mut parts = vec![String::new()];
         let mut rest = value.chars().peekable();
@@ -42,11 +42,11 @@ impl ImageName {
         }
     }
 
-    /// Whether a name in a storage may be this one. Of a name that isn't known in full any registry may stand in front.
+    /// Whether a stored name may be this one. A partly known name may have any registry.
     pub fn may_be(&self, stored: &str) -> bool {
         let Self::Partly(parts) = self else { return false };
         let ends = stored.match_indices('/').map(|(slash, _)| &stored[slash + 1..]);
-        // podman adds the tag that isn't written.
+        // podman adds a missing tag.
         let may_be = |text: &str| {
             fits(parts, text) || text.strip_suffix(":latest").is_some_and(|text| fits(parts, text))
         };

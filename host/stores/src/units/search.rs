@@ -1,47 +1,47 @@
-//! Where Quadlet looks for units: for the system's manager, and for root's own, which starts root's sessions.
+//! Quadlet's directories: for the system manager, and for root's user manager.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::leads_nowhere;
+use super::file::is_missing;
 use super::{KINDS, kind};
 use crate::error::Error;
 use crate::system::System;
 
-/// The first unit of a name counts.
+/// The directories of the system manager. The first unit of a name counts.
 const OF_SYSTEM: [&str; 3] =
     ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
-/// Below it are units of users, which root's Quadlet passes over.
+/// The directory of users' units, which Quadlet ignores for the system manager.
 const USERS: &str = "/etc/containers/systemd/users";
-/// What root has of its own, before what all users have.
+/// Root's own directories, which have precedence over those for all users.
 const OF_ROOT: [&str; 2] = ["/run/user/0/containers/systemd", "/root/.config/containers/systemd"];
-/// Units of all users, and of root among them.
+/// The directories for all users, each with the one for root in it.
 const OF_USERS: [(&str, &str); 2] = [
     (USERS, "/etc/containers/systemd/users/0"),
     ("/usr/share/containers/systemd/users", "/usr/share/containers/systemd/users/0"),
 ];
-/// Deepest directory of units.
+/// The maximum depth of unit directories.
 const MAX_DEPTH: usize = 32;
 
-/// Who starts units.
+/// The manager that starts units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manager {
-    /// The manager of the system.
+    /// The system manager.
     System,
-    /// The manager of root's sessions, which is one of a user.
+    /// Root's user manager.
     Root,
 }
 
-/// A manager's directories and those below them, in the order in which Quadlet looks, each once.
+/// A manager's directories and their subdirectories, in Quadlet's search order, each once.
 ///
 /// # Errors
-/// The system's.
+/// Any I/O error.
 pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathBuf>, Error> {
     let users = match system.canonical(USERS) {
-        Err(error) if leads_nowhere(&error) => PathBuf::from(USERS),
-        users => users.map_err(system.error("follow", USERS))?,
+        Err(error) if is_missing(&error) => PathBuf::from(USERS),
+        users => users.map_err(system.error("resolve the path", USERS))?,
     };
     let mut found = Vec::new();
     let mut add = |path: &str, counts: &dyn Fn(&Path) -> bool| {
@@ -57,7 +57,7 @@ pub(super) fn directories(system: &System, manager: Manager) -> Result<Vec<PathB
             for directory in OF_ROOT {
                 add(directory, &|_| true)?;
             }
-            // A directory whose name is a number is that user's.
+            // A directory whose name is a number is for the user with that id.
             let is_of_all = |path: &Path| {
                 let below = path.strip_prefix(&users).ok().and_then(|below| below.iter().next());
                 below.is_none_or(|first| !first.as_encoded_bytes().iter().all(u8::is_ascii_digit))
@@ -80,15 +80,15 @@ fn add_directory(
 ) -> Result<(), Error> {
     let path = match system.canonical(path) {
         Ok(path) => path,
-        Err(error) if leads_nowhere(&error) => return Ok(()),
-        Err(error) => return Err(system.error("follow", path)(error)),
+        Err(error) if is_missing(&error) => return Ok(()),
+        Err(error) => return Err(system.error("resolve the path", path)(error)),
     };
     let is_of_drop_ins = path.extension().is_some_and(|extension| extension == "d");
     if found.contains(&path) || is_of_drop_ins || !counts(&path) || !system.is_directory(&path) {
         return Ok(());
     }
     if depth > MAX_DEPTH {
-        let source = io::Error::other("directories of units are nested too deeply");
+        let source = io::Error::other("unit directories are nested too deeply");
         return Err(system.error("read", &path)(source));
     }
     found.push(path.clone());
@@ -98,14 +98,14 @@ fn add_directory(
     Ok(())
 }
 
-/// The names in a directory, sorted; none if it isn't there.
+/// The names in a directory, sorted; empty if it does not exist.
 ///
 /// # Errors
-/// The system's; a unit or a directory whose name isn't UTF-8, which couldn't be named to anybody.
+/// Any I/O error; `InvalidData` for a unit or directory whose name is not UTF-8.
 pub(super) fn names(system: &System, directory: &Path) -> Result<Vec<String>, Error> {
     let entries = match system.entries(directory) {
         Ok(entries) => entries,
-        Err(error) if leads_nowhere(&error) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(system.error("read", directory)(error)),
     };
     let mut names = Vec::new();
@@ -114,7 +114,7 @@ pub(super) fn names(system: &System, directory: &Path) -> Result<Vec<String>, Er
             Ok(name) => names.push(name),
             Err(name) if entry.file_type.is_file() && !ends_like_a_unit(&name) => {}
             Err(name) => {
-                let source = io::Error::new(io::ErrorKind::InvalidData, "its name isn't UTF-8 text");
+                let source = io::Error::new(io::ErrorKind::InvalidData, "its name is not valid UTF-8");
                 return Err(system.error("read", directory.join(name))(source));
             }
         }
@@ -127,7 +127,7 @@ fn ends_like_a_unit(name: &OsStr) -> bool {
     ending.is_none_or(|ending| ending == "conf" || KINDS.contains(&ending))
 }
 
-/// The drop-ins of a unit, in the order of their names: of two with one name the one in the more specific directory counts.
+/// The drop-ins of a unit, sorted by name. Of two with the same name, the one in the more specific directory counts.
 ///
 /// # Errors
 /// As [`names`].
@@ -208,7 +208,7 @@ mod tests {
         fs::write(path(b"a.container"), "").unwrap();
         assert_eq!(names(&system, Path::new("/")).unwrap(), ["a.container"]);
         fs::write(path(b"\xff.kube"), "").unwrap();
-        assert!(names(&system, Path::new("/")).unwrap_err().with_causes().contains("isn't UTF-8"));
+        assert!(names(&system, Path::new("/")).unwrap_err().with_causes().contains("is not valid UTF-8"));
         fs::remove_file(path(b"\xff.kube")).unwrap();
         fs::create_dir(path(b"\xff.txt2")).unwrap();
         assert!(names(&system, Path::new("/")).is_err());

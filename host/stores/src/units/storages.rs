@@ -1,6 +1,6 @@
-//! Where the podman of a unit keeps its containers, if the unit says so: in its arguments, or in its environment.
+//! The storages that a unit's arguments or environment configure for its podman.
 //!
-//! Which driver a unit names doesn't matter: of every place only what bootc's driver keeps there can stand on bootc's images.
+//! The driver that a unit configures is ignored, because only containers of bootc's driver can use bootc's images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::system::System;
 
 /// Options of podman whose values are directories.
 const DIRECTORIES: [&str; 3] = ["--root", "--runroot", "--imagestore"];
-/// Options of its storage whose values are, with or without the name of a driver in front.
+/// Storage options whose values are directories, with or without a driver's name in front.
 const STORES: [&str; 2] = ["additionalimagestore", "imagestore"];
 
-/// The directories that a unit of this group names. What stands in `EnvironmentFile=` isn't looked at.
+/// The directories that a unit with this group names. `EnvironmentFile=` is not read.
 ///
 /// # Errors
-/// The system's; of podman's configuration; [`Error::Unit`] if it isn't known before the unit starts where a directory is.
+/// Any I/O error; errors of podman's configuration; [`Error::Unit`] if a directory is unknown before the unit starts.
 pub(super) fn of_unit(
     system: &System,
     manager: Manager,
@@ -30,15 +30,15 @@ pub(super) fn of_unit(
     let place = |text: &str| {
         let unknown = |why: &str| Error::Unit {
             unit: system.path(&unit.path),
-            why: format!("it isn't known where its podman keeps containers: {text} {why}"),
+            why: format!("cannot determine where its podman keeps containers: {text} {why}"),
         };
-        let path = filled_in(text, manager)
+        let path = expanded(text, manager)
             .map(PathBuf::from)
-            .ok_or_else(|| unknown("has a part that systemd fills in when it starts"))?;
-        if path.is_absolute() { Ok(path) } else { Err(unknown("is no absolute path")) }
+            .ok_or_else(|| unknown("has a part that systemd expands only when the unit starts"))?;
+        if path.is_absolute() { Ok(path) } else { Err(unknown("is not an absolute path")) }
     };
     let mut places = BTreeSet::new();
-    // podman takes its own options among those of its commands as well.
+    // podman accepts its global options after a subcommand as well.
     for key in ["GlobalArgs", "PodmanArgs"] {
         let words = unit.file.words(group, key);
         let directories = DIRECTORIES.iter().flat_map(|name| option(&words, name));
@@ -58,14 +58,14 @@ pub(super) fn of_unit(
     Ok(places)
 }
 
-/// The directory of a storage whose images podman sees as well.
+/// The directory of an additional storage.
 fn store(option: &str) -> Option<&str> {
     let (name, directory) = option.split_once('=')?;
     let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
     Some(directory).filter(|_| STORES.contains(&name))
 }
 
-/// What `Environment=` says: the last value of a name counts, an empty one as none. A dollar sign is no variable here.
+/// The variables in `Environment=`: the last value of a name counts, an empty one as unset. Dollar signs are literal here.
 fn environment(words: &[String]) -> BTreeMap<String, String> {
     let pairs = words.iter().filter_map(|word| word.split_once('='));
     let all: BTreeMap<_, _> =
@@ -73,8 +73,8 @@ fn environment(words: &[String]) -> BTreeMap<String, String> {
     all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// A text with what systemd fills in, as far as that is the same on every start of every host.
-fn filled_in(text: &str, manager: Manager) -> Option<String> {
+/// Expands the specifiers whose values are the same on every host; `None` if there are others.
+fn expanded(text: &str, manager: Manager) -> Option<String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
@@ -99,7 +99,7 @@ fn specifier(letter: char, manager: Manager) -> Option<&'static str> {
         ('E', Manager::System) => "/etc",
         ('t', Manager::System) => "/run",
         ('t', Manager::Root) => "/run/user/0",
-        // Root's own manager has the others where root's environment says.
+        // For root's user manager the others depend on root's environment.
         _ => return None,
     })
 }

@@ -1,51 +1,53 @@
-//! The images in a file of Kubernetes that `podman kube play` starts.
+//! The images in a Kubernetes file that `podman kube play` starts.
 //!
-//! - [`images`]: which files a unit names
-//! - [`text`]: what stands in them
+//! - [`images`]: the files that a unit names
+//! - [`text`]: the images in them
 
 mod text;
 
 use std::path::{Path, PathBuf};
 
-use super::file::{MAX_FILE, leads_nowhere};
+use super::file::{MAX_FILE, is_missing};
 use super::name::{ImageName, fits};
 use crate::error::Error;
 use crate::system::System;
 
-/// What systemd fills in without a slash in it: it doesn't lead to another directory.
+/// The systemd specifiers whose values have no slash, so that they do not lead to another directory.
 const WITHOUT_SLASH: &str = "aABbgGHijlmMnNopuUvwW";
 
 /// The images that a unit's `Yaml=` starts.
 ///
 /// # Errors
-/// The system's; [`Error::Unit`] if it can't be determined which images these are.
+/// Any I/O error; [`Error::Unit`] if the images cannot be determined.
 pub(super) fn images(system: &System, unit: &Path, yaml: &str) -> Result<Vec<String>, Error> {
     let unknown = |why: String| Error::Unit { unit: system.path(unit), why };
     if yaml.starts_with("http://") || yaml.starts_with("https://") {
         return Err(unknown(format!(
-            "its file {yaml} is fetched when it starts: store the file and name it by its path, or mask the unit"
+            "its file {yaml} is downloaded when the unit starts: store the file on this host and name it by its path, or mask the unit"
         )));
     }
     let files = match files(unit, yaml) {
         Some(Files::One(file)) => vec![file],
         Some(Files::Fitting { directory, parts }) => fitting(system, &directory, &parts)?,
         None => {
-            return Err(unknown(format!("systemd fills in where its file {yaml} is when it starts")));
+            return Err(unknown(format!(
+                "the path of its file, {yaml}, has a part that systemd expands only when the unit starts"
+            )));
         }
     };
     let mut images = Vec::new();
     for path in files {
         let text = match system.read(&path, MAX_FILE) {
             Ok(text) => text,
-            // Without its file it doesn't start.
-            Err(error) if leads_nowhere(&error) => continue,
+            // A unit whose file is missing does not start.
+            Err(error) if is_missing(&error) => continue,
             Err(error) => return Err(system.error("read", &path)(error)),
         };
         let file = system.path(&path);
         let text =
-            String::from_utf8(text).map_err(|_| unknown(format!("{} isn't UTF-8 text", file.display())))?;
+            String::from_utf8(text).map_err(|_| unknown(format!("{} is not valid UTF-8", file.display())))?;
         images.extend(text::images(&text).map_err(|line| {
-            unknown(format!("line {line} of {} doesn't say its image in one place", file.display()))
+            unknown(format!("cannot determine the image in line {line} of {}", file.display()))
         })?);
     }
     Ok(images)
@@ -54,14 +56,14 @@ pub(super) fn images(system: &System, unit: &Path, yaml: &str) -> Result<Vec<Str
 /// The files that a unit may mean.
 enum Files {
     One(PathBuf),
-    /// Those of a directory whose names have these parts between what systemd fills in.
+    /// All files in a directory whose names have these parts, between those that systemd expands.
     Fitting {
         directory: PathBuf,
         parts: Vec<String>,
     },
 }
 
-/// None if they may be anywhere.
+/// The files of a unit; `None` if they may be in any directory.
 fn files(unit: &Path, yaml: &str) -> Option<Files> {
     let beside = unit.parent().unwrap_or(Path::new("/"));
     let (directory, name) = match yaml.rsplit_once('/') {
@@ -72,13 +74,13 @@ fn files(unit: &Path, yaml: &str) -> Option<Files> {
     let directory = beside.join(directory);
     match ImageName::new(name) {
         ImageName::Known(name) => Some(Files::One(directory.join(name))),
-        // Quadlet doesn't put its own directory before a path that begins so.
+        // Quadlet does not prepend the unit's directory to a path that begins with a specifier.
         ImageName::Partly(_) if name.len() == yaml.len() && name.starts_with('%') => None,
         ImageName::Partly(parts) => stays_in_directory(name).then_some(Files::Fitting { directory, parts }),
     }
 }
 
-/// Whether nothing that is filled in may have a slash: a variable may have anything.
+/// Whether no expanded part may contain a slash. A variable may.
 fn stays_in_directory(name: &str) -> bool {
     let name = name.replace("%%", "").replace("$$", "");
     let mut specifiers = name.split('%').skip(1);
@@ -89,7 +91,7 @@ fn stays_in_directory(name: &str) -> bool {
 fn fitting(system: &System, directory: &Path, parts: &[String]) -> Result<Vec<PathBuf>, Error> {
     let entries = match system.entries(directory) {
         Ok(entries) => entries,
-        Err(error) if leads_nowhere(&error) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(system.error("read", directory)(error)),
     };
     let fitting = entries.into_iter().filter(|entry| fits(parts, &entry.name.to_string_lossy()));

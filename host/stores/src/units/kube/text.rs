@@ -1,26 +1,26 @@
-//! The images in a text of YAML, of which this reads no more than the keys `image` and, for volumes of images, `reference`:
-//! wherever they stand, so that it finds too much rather than too little. The text isn't taken apart, so nothing in it hides them.
+//! Finds the images in a YAML text: the values of all keys `image` and, for image volumes, `reference`, at any place, so that it finds
+//! too many rather than too few. The YAML is not parsed, so that no YAML feature can hide an image.
 
-/// Keys whose values name images. podman doesn't care about capital letters in them.
+/// The keys whose values name images. podman ignores the case of keys.
 const KEYS: [&str; 2] = ["image", "reference"];
-/// What ends a line in YAML.
+/// The line breaks of YAML.
 const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
-/// What a name can have beside letters and digits.
+/// The characters of a name besides letters and digits.
 const IN_NAMES: &str = "._/:@-+[]";
 
-/// What stands behind a key.
+/// The value of a key.
 #[derive(Debug, PartialEq, Eq)]
 enum Value {
     Name(String),
-    /// No name: nothing, or a list or map that has its own keys.
+    /// No name: empty, or a list or map with its own keys.
     None,
-    /// It would stand on the next line that has something.
+    /// The value would be on the next line that is not empty.
     Below,
-    /// A block, an alias, or a text that is no name as it is written here.
+    /// A block, an alias, or a text that is not a name in this form.
     Unknown,
 }
 
-/// The images in a text, or the number of a line whose image can't be determined.
+/// The images in a text, or the number of a line whose image cannot be determined.
 pub(super) fn images(text: &str) -> Result<Vec<String>, usize> {
     let text = text.replace("\r\n", "\n");
     let lines: Vec<&str> = text.split(BREAKS).map(uncommented).collect();
@@ -49,7 +49,7 @@ pub(super) fn images(text: &str) -> Result<Vec<String>, usize> {
     Ok(images)
 }
 
-/// A line without its comment. In a line with quotes it may be no comment; then it stays, which finds too much at worst.
+/// Removes the comment of a line, unless the line has quotes, because the `#` may be inside them.
 fn uncommented(line: &str) -> &str {
     let starts = |(at, _): &(usize, &str)| line[..*at].chars().next_back().is_none_or(char::is_whitespace);
     let comment = line.match_indices('#').find(starts).map(|(at, _)| at);
@@ -59,7 +59,7 @@ fn uncommented(line: &str) -> &str {
     }
 }
 
-/// What stands in a line behind each word that may be a key.
+/// The text after each word in a line that may be one of the keys.
 fn behind_keys(line: &str) -> impl Iterator<Item = &str> {
     let small = line.to_ascii_lowercase();
     let mut found = Vec::new();
@@ -70,7 +70,7 @@ fn behind_keys(line: &str) -> impl Iterator<Item = &str> {
             let rest = &line[start + key.len()..];
             let quoted = rest.strip_prefix(['"', '\'']);
             let rest = quoted.unwrap_or(rest);
-            // Without quotes it is a key if a blank follows its colon.
+            // Without quotes it is a key only if whitespace follows its colon.
             let after = rest.trim_start().strip_prefix(':').filter(|_| quoted.is_none());
             if begins && after.is_none_or(|after| after.is_empty() || after.starts_with(char::is_whitespace))
             {
@@ -81,7 +81,7 @@ fn behind_keys(line: &str) -> impl Iterator<Item = &str> {
     found.into_iter()
 }
 
-/// Whether nothing follows in a line but a comment.
+/// Whether only a comment follows in a line.
 fn is_nothing(rest: &str) -> bool {
     rest.trim().is_empty() || rest.trim_start().starts_with('#')
 }
@@ -106,7 +106,7 @@ fn value(text: &str) -> Value {
     }
 }
 
-/// A text in double quotes; of what a backslash can mean no name needs more than a slash.
+/// A text in double quotes. The only supported escape is `\/`, because names need no others.
 fn quoted(text: &str) -> Value {
     let mut name = String::new();
     let mut rest = text.chars();
@@ -130,7 +130,7 @@ fn named(name: &str) -> Value {
     }
 }
 
-/// Whether a line begins with an entry of a list or a map, or ends one: then nothing stands behind the key above it.
+/// Whether a line begins an entry of a list or map, or a new document: then the key above it has no value.
 fn is_entry(line: &str) -> bool {
     if line == "-" || line.starts_with("- ") || line.starts_with("---") || line.starts_with("...") {
         return true;
@@ -169,7 +169,7 @@ mod tests {
             ("{image:\nquay.io/a:1, name: x}", vec!["quay.io/a:1"]),
             ("- image:\n  name: a\n- image:\n- image:\n", vec![]),
             ("- image:\n  \"name\": a\n- image: null\n- image: ''\n- image: &base\n", vec![]),
-            // What looks like a comment needn't be one.
+            // A `#` does not always begin a comment.
             (
                 "{\"metadata\":{\"annotations\":{\"note\":\"see issue #12\"}},\"spec\":{\"containers\":[{\"image\":\"quay.io/a:1\"}]}}",
                 vec!["quay.io/a:1"],
