@@ -22,10 +22,10 @@ pub enum Error {
     #[error(transparent)]
     Denied(#[from] Denial),
     /// The current directory was removed, and a file is named from there.
-    #[error("the current directory isn't there any more")]
+    #[error("the current directory no longer exists")]
     NoDirectory,
     /// What a name means couldn't be found out.
-    #[error("can't look up {name} in its registry")]
+    #[error("cannot resolve {name} in its registry")]
     LookUp {
         /// Which name.
         name: String,
@@ -40,41 +40,39 @@ pub enum Error {
     #[error("Listing images: Listing host images requires a booted bootc system")]
     ListNotBooted,
     /// The booted deployment has a commit of its own on top of its image.
-    #[error(
-        "the booted deployment has layered packages on top of the image {image}, so it isn't an image itself"
-    )]
+    #[error("the booted deployment is not an image: it has packages layered on top of the image {image}")]
     Layered {
         /// The image below, as its origin names it.
         image: String,
     },
     /// Nobody said what.
-    #[error("no image is named")]
+    #[error("no image was given")]
     NothingNamed,
     /// A plugin wanted something done where nothing is to run.
-    #[error("nothing is copied in a dry run")]
+    #[error("a dry run copies no images")]
     DryRun,
     /// An archive of one image was asked for, and several were named.
-    #[error("{0} are several images")]
+    #[error("{0} name more than one image, but this archive format holds only one")]
     SeveralImages(String),
     /// A directory was to be written to a stream.
-    #[error("an image in the format {format} is a directory, which can't be written to standard output")]
+    #[error("the format {format} creates a directory, which cannot be written to standard output")]
     DirectoryToStdout {
         /// As it was asked for.
         format: String,
     },
     /// Nobody has the image that is to be fetched anew.
     #[error(
-        "nothing to repair {image} from: podman's storage has no whole copy, the ostree repository has no host image that it was made from, and none of its names is in a registry"
+        "no source to repair {image} from: podman's storage has no intact copy, no host image in the ostree repository corresponds to it, and none of its names is in a registry"
     )]
     NoSource {
         /// Its name, or its id.
         image: String,
     },
     /// The record can't be written, so nothing ran.
-    #[error("nothing was run: the audit record can't be written")]
+    #[error("nothing was run because the audit record cannot be written")]
     Audit(#[source] Box<Error>),
     /// It ran, but how it ended couldn't be recorded.
-    #[error("it ran, but its outcome can't be written to the audit record")]
+    #[error("the operation ran, but its outcome cannot be written to the audit record")]
     AuditOutcome(#[source] Box<Error>),
     /// The administrator's configuration can't be used.
     #[error("{0}")]
@@ -88,7 +86,7 @@ pub enum Error {
         hint: String,
     },
     /// A plugin that is no policy was to be mandatory.
-    #[error("plugin {0} is no policy, and only a policy can be mandatory")]
+    #[error("plugin {0} is not a policy, and only a policy can be mandatory")]
     NotAPolicy(PluginId),
     /// Something about one plugin isn't as it must be.
     #[error("plugin {plugin}: {reason}")]
@@ -123,8 +121,8 @@ impl From<Refusal> for Error {
         Self::Denied(Denial {
             by: By::Host("grammar"),
             code: "name-not-usable".to_owned(),
-            message: format!("what was found can't be named to podman: {refusal}"),
-            hint: Some("rename it".to_owned()),
+            message: format!("the resolved name cannot be passed to podman: {refusal}"),
+            hint: Some("rename the file, directory or image".to_owned()),
         })
     }
 }
@@ -189,7 +187,7 @@ pub fn interruption_first(error: Error) -> Error {
     match check_not_asked_to_end() {
         Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {
             if error.interrupted_by().is_none() {
-                tracing::info!(error = error.with_causes(), "failed after being asked to end");
+                tracing::info!(error = error.with_causes(), "the operation failed after a signal had asked it to stop");
             }
             interrupted.into()
         }

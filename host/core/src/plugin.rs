@@ -62,7 +62,7 @@ pub enum PlanError {
     },
     /// The plugin can't be used: it can't be loaded, trapped, ran out of a limit, or the host itself failed in it.
     /// Exit code 78, nothing runs.
-    #[error("plugin {plugin} can't be used: {reason}")]
+    #[error("plugin {plugin} cannot be used: {reason}")]
     Unusable {
         /// Which plugin.
         plugin: PluginId,
@@ -134,7 +134,7 @@ impl Missed {
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plugin, file, why } = self;
-        write!(f, "policy {plugin}, which {} approved, {why}, so it isn't asked", file.display())
+        write!(f, "policy {plugin} (approved in {}) {why}, so it does not judge operations", file.display())
     }
 }
 
@@ -150,7 +150,7 @@ pub enum PluginSetError {
         reason: String,
     },
     /// Two plugins have the same id, or claim the same command.
-    #[error("{what} is claimed by both {first} and {second}")]
+    #[error("{what} is provided by both {first} and {second}")]
     ClaimedTwice {
         /// The id or the command.
         what: String,

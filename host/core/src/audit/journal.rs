@@ -185,7 +185,7 @@ impl Journal {
                 return Ok(file);
             }
         }
-        let source = io::Error::other("it was removed again and again while it was written to");
+        let source = io::Error::other("the file was removed repeatedly while it was being written");
         Err(OsError::Io { what: "write", path: self.path(), source }.into())
     }
 
@@ -205,7 +205,7 @@ impl Journal {
         }
         // Where the file can only be appended to (`chattr +a`), the next line begins after what there is of this one.
         if let Err(error) = file.set_len(length) {
-            tracing::warn!(path = %path.display(), %error, "half a line stays in the audit record");
+            tracing::warn!(path = %path.display(), %error, "cannot remove an incomplete line from the audit record");
         }
         Err(Error::io("write", &path)(io::ErrorKind::StorageFull.into()))
     }
@@ -312,7 +312,7 @@ impl Journal {
         let owned = fs::symlink_metadata(directory).map_err(Error::io("examine", directory))?;
         if !owned.is_dir() || owned.uid() != us || owned.mode() & 0o027 != 0 {
             let source = io::Error::other(
-                "it must be a directory of root's with mode 0700, or 0750 if a group is to read the record",
+                "it must be a directory owned by root with mode 0700, or 0750 if a group may read the record",
             );
             return Err(OsError::Io { what: "use", path: directory.clone(), source }.into());
         }
@@ -344,7 +344,7 @@ fn is_full_disk(error: &Error) -> bool {
 
 fn not_a_file(path: PathBuf) -> Error {
     let source = io::Error::other(
-        "it must be a file of root's, and no link; move it away, and the next line makes a new one",
+        "it must be a regular file owned by root, not a link; move it away, and a new one is created",
     );
     OsError::Io { what: "use", path, source }.into()
 }
@@ -361,7 +361,7 @@ fn see_to_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<
         return Ok(());
     }
     if found.mode() & 0o022 != 0 {
-        tracing::warn!(path = %path.display(), "others than root could write to the audit record");
+        tracing::warn!(path = %path.display(), "the audit record was writable by users other than root; its mode is corrected");
     }
     let set = |mode| file.set_permissions(fs::Permissions::from_mode(mode));
     let change = || -> io::Result<()> {

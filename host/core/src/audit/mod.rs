@@ -167,7 +167,7 @@ impl Recorder {
 
 fn text(line: &Line<'_>) -> Result<Vec<u8>, Error> {
     let mut text =
-        serde_json::to_vec(line).map_err(|error| Error::io("write", "a line")(io::Error::other(error)))?;
+        serde_json::to_vec(line).map_err(|error| Error::io("serialize", "a line of the audit record")(io::Error::other(error)))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -216,12 +216,12 @@ impl Recorder {
         match self.journal.settle(&of_counted) {
             Ok(0) => None,
             Ok(count) => Some(format!(
-                "{count} lines of the audit record wait in {} until there is room on {}",
+                "{count} lines of the audit record wait in {} until there is free space on {}",
                 self.journal.waiting().display(),
                 mount_point(&self.journal.path()).display()
             )),
             Err(error) => {
-                Some(format!("lines of the audit record can't be written yet: {}", error.with_causes()))
+                Some(format!("waiting lines of the audit record cannot be written yet: {}", error.with_causes()))
             }
         }
     }
@@ -315,7 +315,7 @@ fn beginning(text: &str, length: usize) -> String {
 
 fn raw(judged: &Judged) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(judged.frozen().json().to_owned())
-        .map_err(|error| Error::io("freeze", "the operation")(io::Error::other(error)))
+        .map_err(|error| Error::io("serialize", "the operation")(io::Error::other(error)))
 }
 
 fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
@@ -468,7 +468,7 @@ mod tests {
         deny(&recorder).unwrap();
         assert_eq!(found().0, 0o600);
         chown(&path, Some(1), None).unwrap();
-        assert!(deny(&recorder).unwrap_err().with_causes().contains("a file of root's"));
+        assert!(deny(&recorder).unwrap_err().with_causes().contains("a regular file owned by root"));
     }
 
     /// What had to wait comes first, once, also if the process that appended it was killed before it could say so.

@@ -115,7 +115,7 @@ fn heal(
     let Some((id, manifest)) = found else {
         return Err(OsError::Verification {
             what: pinned.to_string(),
-            why: "bootc's storage has another image under this name than the one that was judged".to_owned(),
+            why: "the image of this name in bootc's storage is not the one that was approved".to_owned(),
         }
         .into());
     };

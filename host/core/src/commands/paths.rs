@@ -62,8 +62,8 @@ pub(super) fn granted_path(
     };
     let outside = |path: &Path| {
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
-        let message = format!("{} isn't where this plugin may lead podman", path.display());
-        let hint = format!("it may below {}; everywhere else a pipe does: <FILE, >FILE", scopes.join(", "));
+        let message = format!("{} is outside the paths that this plugin may pass to podman", path.display());
+        let hint = format!("use a path below {}; for any other file use a pipe: <FILE, >FILE", scopes.join(", "));
         refused("outside-scope", message, hint)
     };
     let found = match found {
@@ -78,8 +78,12 @@ pub(super) fn granted_path(
         Ok(()) => {}
         Err(Untrusted::Unknown { part, source }) => return Err(Error::io("examine", part)(source)),
         Err(Untrusted::Broken { part, rule: _ }) => {
-            let message = format!("{} can't be used: {} isn't root's alone", found.display(), part.display());
-            let hint = "use a directory that only root can write, all the way up".to_owned();
+            let message = format!(
+                "refusing {}: {} must be owned by root and not writable by others",
+                found.display(),
+                part.display()
+            );
+            let hint = "use a directory that, like every directory above it, only root can write to".to_owned();
             return Err(refused("not-roots-own", message, hint));
         }
     }
@@ -100,7 +104,7 @@ pub(super) fn exists_already(path: &Path) -> Denial {
     Denial {
         by: By::Host("grammar"),
         code: "exists".to_owned(),
-        message: format!("{} exists already, and nothing is overwritten", path.display()),
+        message: format!("{} already exists, and existing files are not overwritten", path.display()),
         hint: Some("choose another name, or remove it first".to_owned()),
     }
 }

@@ -36,7 +36,7 @@ impl<'a> Planned<'a> {
         };
         let not_in_table = |refusal: Refusal| {
             let hint = format!(
-                "see what it takes with: bootc-image cmd {} --help; options of bootc-image itself stand before it",
+                "for the supported options, run: bootc-image cmd {} --help; put options of bootc-image itself before `cmd`",
                 invoked.escape_debug()
             );
             denied("not-in-table", &refusal, hint)
@@ -57,7 +57,7 @@ impl<'a> Planned<'a> {
             Ok(command) => Ok(Self { invoked, plugin, command }),
             Err(Unspellable::Refusal(refusal)) => Err(not_in_table(refusal)),
             Err(Unspellable::Reference(error)) => {
-                let hint = "write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
+                let hint = "write the image as REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
                 Err(denied("not-a-registry-reference", &error, hint))
             }
         }
@@ -244,9 +244,9 @@ fn refuse_strange(
         by: By::Host("needs"),
         code: "needed".to_owned(),
         message: format!(
-            "the name {name} is needed by {who}, and the image for {platform} isn't this machine's"
+            "the name {name} is needed by {who}, and the image for {platform} is not the one for this host"
         ),
-        hint: Some("leave out the options that choose a platform".to_owned()),
+        hint: Some("omit the options that select a platform".to_owned()),
     }))
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn execute(
         context
             .host
             .talk
-            .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
+            .note("the archive contains no image names; after loading it, name the images with: bootc-image cmd tag");
     }
     // An operation that gives names waits for the one that gives or takes some now.
     let _alone = if fetches { Some(alone(context.host, "bootc")?) } else { None };
@@ -194,9 +194,9 @@ impl Drop for NewArchive {
             Err(_) => return,
         };
         match removed {
-            Ok(()) => tracing::info!(path = %path.display(), "removed: it was half written"),
+            Ok(()) => tracing::info!(path = %path.display(), "removed an incomplete archive"),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "it is half written, and can't be removed")
+                tracing::warn!(path = %path.display(), %error, "cannot remove an incomplete archive")
             }
         }
     }

@@ -23,24 +23,24 @@ pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     };
     if subcommand != invoked {
         let message =
-            format!("a plugin was asked for `cmd {}` and planned `{subcommand}`", invoked.escape_debug());
-        let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();
+            format!("the plugin for `cmd {}` planned `{subcommand}` instead", invoked.escape_debug());
+        let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }
     let command = parse(subcommand, args).map_err(|refusal| {
         let hint = format!(
-            "see what it takes with: bootc-image cmd {subcommand} --help; options of bootc-image itself stand before it"
+            "for the supported options, run: bootc-image cmd {subcommand} --help; put options of bootc-image itself before `cmd`"
         );
         denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
     })?;
     let is_prune = own == OwnOperation::Prune;
     let offered: &[&str] = if is_prune { &["all", "force"] } else { &[] };
     if let Some(other) = command.flags().iter().find(|flag| !offered.contains(&flag.name.as_str())) {
-        let message = format!("`cmd {subcommand}`: option --{} isn't offered", other.name);
+        let message = format!("`cmd {subcommand}`: option --{} is not supported", other.name);
         let hint = if is_prune {
-            "`--all` removes every image that isn't needed; to see which, run: bootc-image --dry-run cmd prune --all"
+            "`--all` removes every image that is not needed; to see which, run: bootc-image --dry-run cmd prune --all"
         } else {
-            "images that a deployment, a bound image, a unit or a container needs aren't removed; list each name to remove"
+            "name each image to remove; images that a deployment, a bound image, a unit or a container needs are never removed"
         };
         return Err(denied("host", "not-offered", message, hint.to_owned()));
     }

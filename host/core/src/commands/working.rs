@@ -47,7 +47,7 @@ impl Working {
             }
             if is_used_for_long() {
                 context.host.talk.note(&format!(
-                    "these containers may be left from the build; they weren't removed because another process uses bootc's storage: {}",
+                    "these containers may be left from the build; they were not removed because another process uses bootc's storage: {}",
                     new.join(" ")
                 ));
                 return Ok(());
@@ -58,7 +58,7 @@ impl Working {
         });
         if let Err(error) = removed {
             let error = error.with_causes();
-            context.host.talk.note(&format!("can't remove containers that the build left: {error}"));
+            context.host.talk.note(&format!("cannot remove containers that the build left behind: {error}"));
         }
     }
 

@@ -63,16 +63,14 @@ impl Request {
         if self.mandatory && !is_mandatory {
             return Err(Error::Plugin {
                 plugin: plugin.to_string(),
-                reason: format!(
-                    "it is approved by the OS image in {file}, which doesn't say that it is mandatory"
-                ),
-                fix: format!("say it in the configuration: [policy] mandatory = [\"{plugin}\"]"),
+                reason: format!("the OS image approves this plugin in {file}, but not as mandatory"),
+                fix: format!("make it mandatory in the configuration: [policy] mandatory = [\"{plugin}\"]"),
             });
         }
         context
             .host
             .talk
-            .note(&format!("{plugin} is approved by the OS image in {file}: there is nothing to do"));
+            .note(&format!("nothing to do: plugin {plugin} is already approved by the OS image in {file}"));
         Ok(Resolved::default())
     }
 }

@@ -82,7 +82,7 @@ impl Ask for Request {
             }
         }
         if self.all && operations.is_empty() && failed.is_empty() {
-            context.host.talk.note("nothing to repair: bootc's storage has no image");
+            context.host.talk.note("nothing to repair: bootc's storage has no images");
         }
         Ok(Resolved { operations, failed })
     }
@@ -288,7 +288,7 @@ fn still_damaged(error: Error, image: &StoredImage) -> Error {
     match error {
         Error::Stores(StoresError::Damaged { image: name, what, .. }) => {
             let hint = format!(
-                "the source has no copy of what is missing either; pull the image again with: bootc-image cmd pull {image}"
+                "the source does not have the missing data either; pull the image again with: bootc-image cmd pull {image}"
             );
             StoresError::Damaged { image: name, what, hint }.into()
         }

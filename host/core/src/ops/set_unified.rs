@@ -150,7 +150,7 @@ fn fetch(
     reference: &Reference,
     name: &Reference,
 ) -> Result<(), Error> {
-    context.host.talk.progress(&format!("fetching {reference} to bootc's storage"));
+    context.host.talk.progress(&format!("fetching {reference} into bootc's storage"));
     let configuration = registry::configuration(context.host.settings, reference, &[], &[])?;
     Fetch {
         from: Source::Registry(reference, &[], &[]),

@@ -116,11 +116,11 @@ impl Here<'_> {
             by: By::Host("grants"),
             code: "outside-scope".to_owned(),
             message: format!(
-                "a plugin asked for \"{}\", and its capability {needed} goes as far as {}",
+                "the plugin requested \"{}\", but its capability {needed} covers only {}",
                 shortened(written),
                 scopes.join(", ")
             ),
-            hint: Some("see what it was granted with: bootc-image plugin show".to_owned()),
+            hint: Some("to see the plugin's capabilities, run: bootc-image plugin show PLUGIN".to_owned()),
         };
         Err(self.pipeline.denied(&self.subject, denial))
     }

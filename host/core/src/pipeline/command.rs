@@ -137,7 +137,7 @@ impl Pipeline<'_> {
             self.context
                 .host
                 .talk
-                .note("what would follow the copies isn't known: the plugin didn't plan on without them");
+                .note("the dry run stops here: the plugin cannot plan further without these copies");
             return with_asked(Vec::new(), String::new());
         };
         let Some((subcommand, args)) = plan.argv.split_first() else {
@@ -265,16 +265,15 @@ fn unclaimed(name: &str, claims: &[CommandClaim], held: Option<String>) -> Denia
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
         _ if held.is_some() => held.unwrap_or_default(),
-        [] => "no plugin that offers commands is enabled".to_owned(),
-        known => format!(
-            "a plugin that claims it must be enabled first; those that are claim: {}",
-            known.join(", ")
-        ),
+        [] => "enable a plugin that provides it; no enabled plugin provides any subcommand".to_owned(),
+        known => {
+            format!("enable a plugin that provides it; enabled plugins provide: {}", known.join(", "))
+        }
     };
     Denial {
         by: By::Host("host"),
         code: "unclaimed".to_owned(),
-        message: format!("no enabled plugin owns `cmd {}`", shortened(name)),
+        message: format!("no enabled plugin provides `cmd {}`", shortened(name)),
         hint: Some(hint),
     }
 }

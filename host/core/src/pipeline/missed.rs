@@ -20,12 +20,12 @@ impl Pipeline<'_> {
                 continue;
             }
             let Missed { plugin, why, .. } = &missed;
-            let denied = format!("policy {plugin} is mandatory and {why}, so everything is denied");
+            let denied = format!("policy {plugin} is mandatory but {why}, so all operations are denied");
             self.context.host.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
                 (false, false) => format!("{missed}: {}", missed.fix()),
                 (false, true) => format!("{denied}: {}", missed.fix()),
                 (true, _) => format!(
-                    "{denied}: install it, or take it out of [policy] mandatory and revoke the approval with: \
+                    "{denied}: install it, or remove it from [policy] mandatory and revoke the approval with: \
                      bootc-image plugin revoke {plugin}"
                 ),
             });
@@ -90,12 +90,12 @@ mod tests {
     #[test]
     fn of_a_mandatory_policy_that_is_gone_is_said_that_everything_is_denied() {
         let id = PluginId::new("p").unwrap();
-        let denied = "policy p is mandatory and isn't installed, so everything is denied: install it, or";
+        let denied = "policy p is mandatory but isn't installed, so all operations are denied: install it, or";
         let revoke = "revoke the approval with: bootc-image plugin revoke p";
         for (configured, granted, expected) in [
             (false, true, format!("{denied} {revoke}")),
-            (true, false, format!("{denied} take it out of [policy] mandatory and {revoke}")),
-            (true, true, format!("{denied} take it out of [policy] mandatory and {revoke}")),
+            (true, false, format!("{denied} remove it from [policy] mandatory and {revoke}")),
+            (true, true, format!("{denied} remove it from [policy] mandatory and {revoke}")),
         ] {
             let ids = |is: bool| if is { vec![id.clone()] } else { Vec::new() };
             let configuration = Configuration { mandatory: ids(configured), ..Configuration::default() };
@@ -111,7 +111,7 @@ mod tests {
     fn of_what_the_os_image_approves_nothing_is_written() {
         let configured =
             Configuration { mandatory: vec![PluginId::new("p").unwrap()], ..Configuration::default() };
-        let told = "p is approved by the OS image in /usr/p.toml: there is nothing to do";
+        let told = "nothing to do: plugin p is already approved by the OS image in /usr/p.toml";
         for (configuration, was, asked, is_nothing) in [
             (Configuration::default(), false, false, true),
             (Configuration::default(), false, true, false),
@@ -127,7 +127,7 @@ mod tests {
                 assert_eq!(said, [told]);
             } else {
                 let hint = done.unwrap_err().hint().unwrap_or_default();
-                assert_eq!(hint, "say it in the configuration: [policy] mandatory = [\"p\"]");
+                assert_eq!(hint, "make it mandatory in the configuration: [policy] mandatory = [\"p\"]");
             }
         }
     }

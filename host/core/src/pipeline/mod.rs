@@ -196,7 +196,7 @@ impl Pipeline<'_> {
             return;
         }
         if let Err(error) = self.recorder.denied(subject, denial, judged) {
-            let note = format!("the refusal isn't in the audit record: {}", error.with_causes());
+            let note = format!("the denial cannot be written to the audit record: {}", error.with_causes());
             self.context.host.talk.note(&note);
         }
     }

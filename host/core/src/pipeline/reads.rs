@@ -43,17 +43,17 @@ impl Pipeline<'_> {
         let unknown = self.context.plugins.policies().err();
         let this = match judged.frozen().operation() {
             Operation::List(_) => "this list",
-            _ => "this",
+            _ => "this operation",
         };
         for verdict in judged.verdicts() {
             let Some(reason) = &verdict.failed_open else { continue };
             // One that was interrupted would have had one.
             children::check_not_asked_to_end()?;
             self.context.host.talk.note(&match &unknown {
-                Some(_) => format!("{reason}; none of them judged {this}"),
+                Some(_) => format!("{reason}; no policy judged {this}"),
                 None => {
                     let policy = &verdict.validator;
-                    format!("policy {policy} couldn't be asked, and didn't judge {this}: {reason}")
+                    format!("policy {policy} could not judge {this}: {reason}")
                 }
             });
         }
@@ -183,7 +183,7 @@ pub(super) mod tests {
         let here = settings(Configuration::default(), false);
         let (done, said) = run(&here, &only(Ok(vec![fails("a"), allows("b")])), &LIST);
         assert!(matches!(done, Ok(Answer::Done(Report::Listing(_)))), "{done:?}");
-        assert_eq!(said, ["policy a couldn't be asked, and didn't judge this list: trapped"]);
+        assert_eq!(said, ["policy a could not judge this list: trapped"]);
         let (done, said) = run(&here, &only(Ok(vec![fails("a"), denies("b")])), &LIST);
         assert!(matches!(&done, Err(Error::Denied(denial)) if denial.code == "no"), "{done:?}");
         assert!(said.is_empty(), "{said:?}");
@@ -195,8 +195,8 @@ pub(super) mod tests {
         let id = PluginId::new("p").unwrap();
         let file = PathBuf::from("/etc/p.toml");
         let plugins = Only { missed: vec![Missed { plugin: id, file, why: "isn't installed" }], ..alone() };
-        let told = "policy p, which /etc/p.toml approved, isn't installed, so it isn't asked: install it, or revoke the \
-                    approval with: bootc-image plugin revoke p";
+        let told = "policy p (approved in /etc/p.toml) isn't installed, so it does not judge operations: install it, or \
+                    revoke the approval with: bootc-image plugin revoke p";
         for request in acts() {
             let (_, said) = run(&here, &plugins, &request);
             let is_about_it = matches!(request, Request::ApprovePlugin(_) | Request::RevokePlugin(_));

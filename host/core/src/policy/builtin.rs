@@ -45,7 +45,7 @@ impl Validator for Delegation {
             Needs::Builds if !self.0.build => Some(("`cmd build`", "delegated-build")),
             Needs::Loads if !self.0.load => Some(("`cmd load`", "delegated-load")),
             Needs::Insecure => Some((
-                "--tls-verify=false, which could hand root's credentials to anybody on the way,",
+                "--tls-verify=false, which could expose root's registry credentials on the network,",
                 "delegated-insecure",
             )),
             Needs::Plugins | Needs::Builds | Needs::Loads => None,
@@ -75,8 +75,9 @@ pub(super) fn of_file(subject: &Subject, what: &str) -> Result<(), Denial> {
 }
 
 fn not_delegated(what: &str, code: &str) -> Denial {
-    let message = format!("{what} isn't allowed for a caller who is root through sudo, pkexec or doas");
-    let hint = "log in as root itself; [policy] and allow-delegated are explained in docs/policies.md";
+    let message =
+        format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
+    let hint = "log in as root; for [policy] allow-delegated see docs/policies.md";
     denial("delegation", code, message, hint)
 }
 
@@ -98,15 +99,15 @@ impl Validator for Claims {
         }
         let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
         let planned = command.name();
-        let hint = "the plugin must plan what it was asked for, and its manifest must claim it";
+        let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run, and its manifest must provide it";
         if planned != invoked {
-            let message = format!("plugin {plugin} was asked for `cmd {invoked}` and planned `{planned}`");
+            let message = format!("plugin {plugin} planned `{planned}` for `cmd {invoked}`");
             return Err(denial(self.name(), "other-subcommand", message, hint));
         }
         let mut owners = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
         let owned = owners.next() == Some(plugin) && owners.next().is_none();
         if !owned || frozen.subject().plugin.as_ref() != Some(plugin) {
-            let message = format!("`cmd {planned}` isn't owned by plugin {plugin}");
+            let message = format!("plugin {plugin} planned `cmd {planned}`, which it does not provide");
             return Err(denial(self.name(), "unclaimed", message, hint));
         }
         Ok(())
@@ -123,8 +124,10 @@ impl Claims {
         if subcommands.iter().any(owns) {
             return Ok(());
         }
-        let message = format!("plugin {plugin} owns none of: {}", subcommands.join(", "));
-        Err(denial(self.name(), "unclaimed", message, "its manifest must claim what it plans"))
+        let message =
+            format!("plugin {plugin} provides none of these subcommands: {}", subcommands.join(", "));
+        let hint = "contact the plugin's vendor: its manifest must provide every subcommand that it plans";
+        Err(denial(self.name(), "unclaimed", message, hint))
     }
 }
 
@@ -144,12 +147,12 @@ impl Validator for Grammar<'_> {
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd(Cmd { command, .. }) = frozen.operation() else { return Ok(()) };
         if command.does().own().is_some() {
-            let message = format!("`cmd {}` isn't podman's to do", command.name());
+            let message = format!("`cmd {}` is not run by podman here: bootc-image does it itself", command.name());
             let hint = "use: bootc-image remove, or: bootc-image prune";
             return Err(denial(self.name(), "native", message, hint));
         }
         if command.again().as_ref() != Ok(command) {
-            let message = "the arguments don't parse back to what was judged".to_owned();
+            let message = "the arguments do not parse back to the command that was judged".to_owned();
             let hint = "write the options in their long form";
             return Err(denial(self.name(), "not-canonical", message, hint));
         }
@@ -181,16 +184,16 @@ impl Validator for Capabilities<'_> {
             ForPlugins::PlansIt | ForPlugins::Owns(_) => return Ok(()),
             ForPlugins::Needs(capability) => capability,
             ForPlugins::Never => {
-                let message = format!("no plugin may ask for `{}`", frozen.operation().kind());
-                return Err(denial(self.name(), "not-for-plugins", message, "run it yourself"));
+                let message = format!("plugins are not allowed to request `{}`", frozen.operation().kind());
+                return Err(denial(self.name(), "not-for-plugins", message, "run it without a plugin"));
             }
         };
         let kind = frozen.operation().kind();
-        let hint = format!("see what it was granted with: bootc-image plugin show {plugin}");
+        let hint = format!("to see the plugin's capabilities, run: bootc-image plugin show {plugin}");
         let granted: Vec<Capability> =
             self.0.granted(plugin).into_iter().filter(|capability| capability.name == needed).collect();
         if granted.is_empty() {
-            let message = format!("plugin {plugin} asked for `{kind}` without the capability {needed}");
+            let message = format!("plugin {plugin} requested `{kind}` without the capability {needed}");
             return Err(denial(self.name(), "not-granted", message, &hint));
         }
         let images = frozen.policy_input().map(|view| view.images).unwrap_or_default();
@@ -201,7 +204,7 @@ impl Validator for Capabilities<'_> {
         let name = outside.name.as_ref().map_or_else(|| "an image without a name".to_owned(), Name::path);
         let scopes: Vec<&str> = granted.iter().map(|capability| capability.scope.as_str()).collect();
         let message = format!(
-            "plugin {plugin} asked for `{kind}` of {name}, and its capability {needed} goes as far as {}",
+            "plugin {plugin} requested `{kind}` of {name}, but its capability {needed} covers only {}",
             scopes.join(", ")
         );
         Err(denial(self.name(), "outside-scope", message, &hint))
@@ -246,9 +249,9 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         let scopes = granted.capabilities.iter().filter(|granted| granted.name == capability);
         let scopes: Vec<&str> = scopes.map(|granted| granted.scope.as_str()).collect();
         let hint = if scopes.is_empty() {
-            format!("this needs the capability {capability}, which this plugin hasn't been granted")
+            format!("this needs the capability {capability}, which the plugin was not granted")
         } else {
-            format!("its capability {capability} goes as far as {}", scopes.join(", "))
+            format!("the plugin's capability {capability} covers only {}", scopes.join(", "))
         };
         (!granted.has(value)).then(|| Forbidden { code, why: format!("{what} {why}"), hint })
     };
@@ -256,8 +259,8 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         Kind::Plain => None,
         Kind::Source => is_remote_source(value.text).then(|| Forbidden {
             code: "not-local",
-            why: format!("{what} would be fetched"),
-            hint: "download it first, and look at it; a directory of that name is written ./NAME".to_owned(),
+            why: format!("{what} is a remote source, which podman would download"),
+            hint: "download it first and inspect it; write a local directory of that name as ./NAME".to_owned(),
         }),
         Kind::Filter => bad_filter(value.text).map(|why| Forbidden {
             code: "filter-not-usable",
@@ -267,7 +270,7 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
-        Kind::Machine => needs("reaches-machine", "reaches for something of the machine"),
+        Kind::Machine => needs("reaches-machine", "accesses a host resource (device, namespace or privilege)"),
         Kind::Secret => Some(Forbidden {
             code: "secret",
             why: format!("{what} puts a secret on the command line"),
@@ -308,22 +311,22 @@ const PLAIN_FILTERS: [&str; 12] = [
 /// storage; and it splits a condition at commas.
 fn bad_filter(text: &str) -> Option<String> {
     if text.contains([',', '"']) {
-        return Some(format!("has a comma or a quotation mark, which could make two conditions of {text:?}"));
+        return Some(format!("contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"));
     }
     let Some((key, value)) = text.split_once('=') else {
-        return Some(format!("isn't a condition: {text:?}"));
+        return Some(format!("is not a condition: {text:?}"));
     };
     match key.strip_suffix('!').unwrap_or(key) {
         "since" | "after" | "before" if is_id(value) => None,
         "since" | "after" | "before" => {
-            Reference::parse_local(value).err().map(|error| format!("is about an image: {error}"))
+            Reference::parse_local(value).err().map(|error| format!("does not name an image: {error}"))
         }
         "reference" if value.contains(':') && Reference::parse_local(&value.replace('*', "x")).is_err() => {
-            Some(format!("isn't about a name of an image: {value:?}"))
+            Some(format!("does not match names of images: {value:?}"))
         }
         "reference" => None,
         known if PLAIN_FILTERS.contains(&known) => None,
-        unknown => Some(format!("has a condition that isn't known: {unknown:?}")),
+        unknown => Some(format!("has an unknown condition: {unknown:?}")),
     }
 }
 
@@ -342,7 +345,7 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
     reference.err().map(|error| Forbidden {
         code: "not-a-registry-reference",
         why: error.to_string(),
-        hint: "name an image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
+        hint: "write the image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
             .to_owned(),
     })
 }
@@ -361,7 +364,7 @@ impl Validator for Needed {
             Some(who) => {
                 let message = format!("{image} is needed by {who}");
                 let hint =
-                    "it can go once nothing needs it any more; deployments are seen with: bootc status";
+                    "it can be removed once nothing needs it; to list deployments, run: bootc status";
                 Err(denial(self.name(), "needed", message, hint))
             }
             None => Ok(()),
@@ -383,8 +386,8 @@ impl Validator for Pinning {
             return Ok(());
         }
         let names = command.operands().join(" ");
-        let message = format!("`cmd {} {names}` doesn't say by digest what is fetched", command.subcommand());
-        Err(denial(self.name(), "not-pinned", message, "name every tag that you want"))
+        let message = format!("`cmd {} {names}` does not pin by digest what is fetched", command.subcommand());
+        Err(denial(self.name(), "not-pinned", message, "name each tag to fetch"))
     }
 }
 

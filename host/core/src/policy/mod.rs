@@ -185,7 +185,7 @@ impl Judged {
             return Err(Denial {
                 by: By::Host("host"),
                 code: "nobody-judged".to_owned(),
-                message: "not every validator has judged this".to_owned(),
+                message: "not every validator has judged the operation".to_owned(),
                 hint: None,
             });
         }

@@ -73,11 +73,11 @@ pub(super) fn ask(
             }
             PolicyJudge::Unknown(error) => {
                 let by = By::Host("plugins");
-                let message = format!("the installed policies can't be determined: {error}");
+                let message = format!("cannot determine which policies are installed: {error}");
                 verdicts.push(if is_excused(frozen, false) {
                     Verdict { failed_open: Some(message), ..Verdict::new(by.to_string(), None) }
                 } else {
-                    unable(by, message, "see: bootc-image plugin doctor")
+                    unable(by, message, "to see what to fix, run: bootc-image plugin doctor")
                 });
             }
             PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
@@ -106,12 +106,13 @@ fn is_excused(frozen: &Frozen, asked: bool) -> bool {
 fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
     let (reason, fix) = if configured {
         (
-            "the configuration says that it is mandatory, and it isn't there, or is masked",
-            "install it, or take it out of [policy] mandatory; see: bootc-image plugin doctor".to_owned(),
+            "the configuration makes it mandatory, but it is not installed or is masked",
+            "install it, or remove it from [policy] mandatory; to see more, run: bootc-image plugin doctor"
+                .to_owned(),
         )
     } else {
         (
-            "it was approved as mandatory, and it isn't there, or is masked",
+            "it was approved as mandatory, but it is not installed or is masked",
             format!("install it, or revoke the approval with: bootc-image plugin revoke {plugin}"),
         )
     };
@@ -128,7 +129,7 @@ fn verdict(
     match opinion {
         Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
         Err(PolicyFailure { reason, asked, .. }) if fail_open && asked => {
-            tracing::warn!(%plugin, reason, "a policy that may fail has failed");
+            tracing::warn!(%plugin, reason, "a policy failed; because of [policy] fail-open the operation goes on without it");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }
         Err(PolicyFailure { reason, .. }) if excused => {
@@ -139,7 +140,7 @@ fn verdict(
 }
 
 fn failed(policy: &PluginId, reason: &str, fix: &str) -> Verdict {
-    unable(By::Policy(policy.clone()), format!("it can't judge this: {reason}"), fix)
+    unable(By::Policy(policy.clone()), format!("cannot judge this operation: {reason}"), fix)
 }
 
 fn unable(by: By, message: String, fix: &str) -> Verdict {
