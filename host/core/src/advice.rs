@@ -1,4 +1,4 @@
-//! The one table from an error, of whichever layer, to its kind (and so to an exit code) and to what to do next.
+//! One table that maps the errors of all layers to their kinds (and so to exit codes) and hints.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,17 +14,16 @@ use bootc_image_stores::error::Error as StoresError;
 use crate::error::Error;
 use crate::plugin::PlanError;
 
-/// What an error means for its reader.
+/// The kind of an error, and its hint.
 pub(crate) struct Advice<'a> {
     pub(crate) kind: Kind,
     hint: Hint<'a>,
 }
 
-/// What to do next.
 enum Hint<'a> {
     Nothing,
     Text(Cow<'a, str>),
-    /// On the file system on which this is: which one that is has to be found out.
+    /// Free space on the file system of this path. The mount point is determined only when the hint is printed.
     MakeRoomOn(&'a Path),
 }
 
@@ -51,7 +50,6 @@ impl<'a> From<&'a Option<String>> for Hint<'a> {
 }
 
 impl<'a> Advice<'a> {
-    /// What to do next, in words.
     pub(crate) fn hint(self) -> Option<String> {
         match self.hint {
             Hint::Nothing => None,
@@ -70,7 +68,7 @@ impl<'a> Advice<'a> {
             Error::Plugins(_) => {
                 unusable("to see what to fix, run: bootc-image plugin doctor")
             }
-            Error::LookUp { source, .. } => Self::of(source),
+            Error::Unresolved { source, .. } => Self::of(source),
             Error::NeedsRoot => failed("run it as root, for example with sudo"),
             Error::NoDirectory => failed("change to a directory that exists"),
             Error::ListNotBooted => {

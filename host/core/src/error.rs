@@ -1,4 +1,4 @@
-//! Everything that can go wrong, with what to do next.
+//! The errors of operations.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,52 +15,50 @@ use bootc_image_stores::error::Error as StoresError;
 use crate::advice::Advice;
 use crate::plugin::{PlanError, PluginSetError};
 
-/// Why an operation didn't run or didn't succeed.
+/// Why an operation did not run or did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Refused.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// The current directory was removed, and a file is named from there.
+    /// The current directory was removed, and a relative path needs it.
     #[error("the current directory no longer exists")]
     NoDirectory,
-    /// What a name means couldn't be found out.
+    /// A name cannot be resolved.
     #[error("cannot resolve {name} in its registry")]
-    LookUp {
-        /// Which name.
+    Unresolved {
+        /// As typed.
         name: String,
-        /// Why.
         #[source]
         source: Box<Error>,
     },
-    /// The caller isn't root.
+    /// The caller is not root.
     #[error("Permission denied: this command must be executed as the root user")]
     NeedsRoot,
     /// As [`StoresError::NotBooted`] and [`StoresError::Container`], for a listing.
     #[error("Listing images: Listing host images requires a booted bootc system")]
     ListNotBooted,
-    /// The booted deployment has a commit of its own on top of its image.
+    /// The booted deployment has a commit of its own, made from its image and layered packages.
     #[error("the booted deployment is not an image: it has packages layered on top of the image {image}")]
     Layered {
-        /// The image below, as its origin names it.
+        /// The base image, as named in the deployment's origin file.
         image: String,
     },
-    /// Nobody said what.
+    /// The request has no image.
     #[error("no image was given")]
     NothingNamed,
-    /// A plugin wanted something done where nothing is to run.
+    /// A plugin requested a copy in a dry run.
     #[error("a dry run copies no images")]
     DryRun,
-    /// An archive of one image was asked for, and several were named.
+    /// Several images were named for an archive that holds one image.
     #[error("{0} name more than one image, but this archive format holds only one")]
     SeveralImages(String),
-    /// A directory was to be written to a stream.
+    /// A format that writes a directory was requested for standard output.
     #[error("the format {format} creates a directory, which cannot be written to standard output")]
     DirectoryToStdout {
-        /// As it was asked for.
+        /// As typed.
         format: String,
     },
-    /// Nobody has the image that is to be fetched anew.
+    /// No source has the image that is to be repaired.
     #[error(
         "no source to repair {image} from: podman's storage has no intact copy, no host image in the ostree repository corresponds to it, and none of its names is in a registry"
     )]
@@ -68,13 +66,13 @@ pub enum Error {
         /// Its name, or its id.
         image: String,
     },
-    /// The record can't be written, so nothing ran.
+    /// The audit record cannot be written, so nothing ran.
     #[error("nothing was run because the audit record cannot be written")]
     Audit(#[source] Box<Error>),
-    /// It ran, but how it ended couldn't be recorded.
+    /// The operation ran, but its outcome is not recorded.
     #[error("the operation ran, but its outcome cannot be written to the audit record")]
     AuditOutcome(#[source] Box<Error>),
-    /// The administrator's configuration can't be used.
+    /// The configuration is not valid.
     #[error("{0}")]
     Configuration(String),
     /// No plugin has this id.
@@ -82,40 +80,35 @@ pub enum Error {
     NoSuchPlugin {
         /// As typed.
         name: String,
-        /// A plugin with a similar name, or where plugins are looked for.
+        /// Suggests a similar name, or where plugins are searched.
         hint: String,
     },
-    /// A plugin that is no policy was to be mandatory.
+    /// `--mandatory` was given for a plugin that is not a policy.
     #[error("plugin {0} is not a policy, and only a policy can be mandatory")]
     NotAPolicy(PluginId),
-    /// Something about one plugin isn't as it must be.
+    /// A problem with one plugin.
     #[error("plugin {plugin}: {reason}")]
     Plugin {
-        /// Which one.
+        /// Its id.
         plugin: String,
         /// What is wrong.
         reason: String,
         /// What to do next.
         fix: String,
     },
-    /// The set of plugins can't be used.
     #[error(transparent)]
     Plugins(#[from] PluginSetError),
-    /// A plugin gave no plan.
     #[error(transparent)]
     Plan(PlanError),
-    /// The operating system's.
     #[error(transparent)]
     Os(#[from] OsError),
-    /// Of a containers-storage.
     #[error(transparent)]
     Storage(StorageError),
-    /// Of the places where images are kept.
     #[error(transparent)]
     Stores(StoresError),
 }
 
-/// Of a command that was parsed before, and has other values now that names were looked up.
+/// Raised when resolved values are put into a command that has been parsed: some values that exist cannot be arguments.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Denied(Denial {
@@ -127,7 +120,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// An error of a lower layer is one, whichever way it came.
+/// Flattens, so that an error of a lower layer has one representation whichever layer returned it.
 impl From<StoresError> for Error {
     fn from(error: StoresError) -> Self {
         match error {
@@ -156,18 +149,18 @@ impl Error {
         with_causes(self)
     }
 
-    /// For `map_err` on a system call.
+    /// For `map_err` on the result of a system call.
     pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let failed = OsError::io(what, path);
         move |source| Self::Os(failed(source))
     }
 
-    /// Its kind, which the command line maps to an exit code.
+    /// The kind determines the exit code.
     pub fn kind(&self) -> Kind {
         Advice::of(self).kind
     }
 
-    /// The number of the signal that asked us to end, if that is why.
+    /// The number of the signal that interrupted the operation, if that is the reason.
     pub fn interrupted_by(&self) -> Option<i32> {
         match self.kind() {
             Kind::Interrupted(signal) => Some(signal),
@@ -181,8 +174,8 @@ impl Error {
     }
 }
 
-/// The error of a process that was asked to end is that: what else went wrong may have come of it, and blames somebody else. What is
-/// wrong with the record is told in any case.
+/// Replaces an error by [`OsError::Interrupted`] if a signal asked this process to stop: the error may be a consequence, and would
+/// blame something else. Errors of the audit record are kept.
 pub fn interruption_first(error: Error) -> Error {
     match check_not_asked_to_end() {
         Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {

@@ -185,7 +185,7 @@ impl Recorder {
     pub fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
         let id = new_id()?;
         // What only takes something away must be possible on a full disk; nothing else begins there.
-        let takes_away = judged.frozen().operation().only_takes_away();
+        let takes_away = judged.frozen().operation().only_removes();
         let room = if takes_away { Room::Reserved } else { room_of(judged) };
         let frozen = raw(judged)?;
         let line = Line {

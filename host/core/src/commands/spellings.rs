@@ -1,18 +1,17 @@
-//! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
+//! Subcommands of podman (`rm`, `rmi`, `prune`) that run our own operations instead: podman's own would remove images that the host
+//! needs (docs/adr/0008-removing-images.md).
 
 use bootc_image_grammar::{OwnOperation, parse, table};
 use bootc_image_model::denial::{By, Denial};
 
-/// An operation of our own.
+/// The operation that runs instead of podman.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Own {
-    /// Remove these images.
     Remove { images: Vec<String> },
-    /// Remove what nobody needs.
     Prune { all: bool },
 }
 
-/// What a plan asks for, if it is one of these; else it is podman's.
+/// The own operation that a plan stands for, if any; podman runs all other subcommands.
 pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Own>, Denial> {
     let Some(own) = table(subcommand).and_then(|table| table.does.own()) else { return Ok(None) };
     let denied = |by: &'static str, code: &str, message: String, hint: String| Denial {

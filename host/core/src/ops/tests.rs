@@ -1,4 +1,4 @@
-//! What policies see of operations.
+//! Tests of the policy input.
 
 use bootc_image_grammar::parse;
 use bootc_image_model::columns::ListType;
@@ -174,7 +174,7 @@ fn a_name_of_another_transport_has_no_registry() {
     }
 }
 
-/// The one list of operations that no compiler checks: manifests (`when`) know kinds from it.
+/// The only list of operations that the compiler does not check. Kinds in manifests (`when`) are validated against it.
 #[test]
 fn every_kind_that_policies_judge_is_listed() {
     let assumed = Assumed {
@@ -201,7 +201,7 @@ fn every_kind_that_policies_judge_is_listed() {
     operations.push(cmd("list", &[], Vec::new()));
     operations.push(Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: plugin() }));
     for operation in operations {
-        // Whoever adds an operation is told here: it belongs into the list above and, if policies judge it, into `JUDGED`.
+        // A new operation fails to compile here: add it to the list above and, if policies judge it, to `JUDGED`.
         let is_listed = match &operation {
             Operation::Cmd(_) | Operation::ApprovePlugin(_) | Operation::RevokePlugin(_) => false,
             Operation::List(_)

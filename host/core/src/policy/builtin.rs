@@ -94,7 +94,7 @@ impl Validator for Claims {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        if let ForPlugins::Owns(operation) = frozen.operation().for_plugins() {
+        if let ForPlugins::Provides(operation) = frozen.operation().for_plugins() {
             return self.spelled(frozen, operation);
         }
         let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
@@ -181,7 +181,7 @@ impl Validator for Capabilities<'_> {
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
         let needed = match frozen.operation().for_plugins() {
-            ForPlugins::PlansIt | ForPlugins::Owns(_) => return Ok(()),
+            ForPlugins::PlansIt | ForPlugins::Provides(_) => return Ok(()),
             ForPlugins::Needs(capability) => capability,
             ForPlugins::Never => {
                 let message = format!("plugins are not allowed to request `{}`", frozen.operation().kind());
