@@ -1,12 +1,12 @@
-//! Telling of policies that were approved and are gone.
+//! Notes about approved policies that are not installed.
 
 use super::Pipeline;
 use crate::ops::{Request, approve_plugin, revoke_plugin};
 use crate::plugin::Missed;
 
 impl Pipeline<'_> {
-    /// Says once which policies are gone; what is about one of them knows.
-    pub(super) fn tell_missed(&self, request: &Request) {
+    /// Prints a note for each such policy, unless the request approves or revokes it.
+    pub(super) fn report_missed(&self, request: &Request) {
         let (configured, of_grants) =
             (&self.context.host.settings.configuration.mandatory, self.context.plugins.mandatory());
         for missed in self.context.plugins.missed() {
@@ -120,7 +120,7 @@ mod tests {
         ] {
             let of_image = Some(PathBuf::from("/usr/p.toml"));
             let plugins = Only { grant: Some(grant(Role::Policy, was)), of_image, ..alone() };
-            // Nothing could be recorded here, so nothing would be approved without an error.
+            // The audit record cannot be written here, so an approval would fail.
             let (done, said) = run(&settings(configuration, false), &plugins, &approve(asked));
             if is_nothing {
                 assert!(matches!(done, Ok(Answer::NothingToDo)), "{done:?}");

@@ -1,4 +1,4 @@
-//! What only looks goes on whatever is broken, and tells; what acts doesn't.
+//! Operations that only read. They run even if something is broken, and report it; operations that change something do not.
 
 use bootc_image_os::children;
 
@@ -8,16 +8,16 @@ use crate::ops::Operation;
 use crate::policy::Judged;
 
 impl Pipeline<'_> {
-    /// Refuses what a part of the configuration is no ground for.
+    /// Refuses to run with a configuration of which only a part is valid: the missing part may have denied the operation.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if it isn't whole.
+    /// [`Error::Configuration`].
     pub fn refuse_broken(&self) -> Result<(), Error> {
         let broken = self.context.host.settings.configuration.broken.clone();
         broken.map_or(Ok(()), |why| Err(Error::Configuration(why)))
     }
 
-    /// A read is judged, and recorded only if root asks and the configuration says so.
+    /// Runs judged operations. They are recorded only for root, and if the configuration sets `record-reads`.
     pub(super) fn read(&self, judged: Vec<Judged>) -> Result<Answer, Error> {
         let settings = self.context.host.settings;
         if settings.dry_run {
@@ -26,7 +26,7 @@ impl Pipeline<'_> {
         let mut answer = Answer::NothingToDo;
         for judged in judged {
             if judged.denial().is_none() {
-                self.tell_silent(&judged)?;
+                self.report_failed_policies(&judged)?;
             }
             answer = Answer::Done(if settings.configuration.record_reads && settings.root {
                 self.refuse_denied(&judged)?;
@@ -38,8 +38,8 @@ impl Pipeline<'_> {
         Ok(answer)
     }
 
-    /// Says who has no opinion of what is about to be shown all the same.
-    fn tell_silent(&self, judged: &Judged) -> Result<(), Error> {
+    /// Prints a note for each policy that gave no verdict.
+    fn report_failed_policies(&self, judged: &Judged) -> Result<(), Error> {
         let unknown = self.context.plugins.policies().err();
         let this = match judged.frozen().operation() {
             Operation::List(_) => "this list",
@@ -47,7 +47,7 @@ impl Pipeline<'_> {
         };
         for verdict in judged.verdicts() {
             let Some(reason) = &verdict.failed_open else { continue };
-            // One that was interrupted would have had one.
+            // The policy may have failed because of an interruption.
             children::check_not_asked_to_end()?;
             self.context.host.talk.note(&match &unknown {
                 Some(_) => format!("{reason}; no policy judged {this}"),
@@ -88,7 +88,7 @@ pub(super) mod tests {
     use crate::plugin::Missed;
     use crate::policy::tests::{Only, allows, alone, denies, fails, only};
 
-    /// Nothing can be recorded there: what comes so far wasn't refused.
+    /// A record that cannot be written: an operation that fails because of it was not denied.
     pub(in crate::pipeline) fn nowhere() -> Recorder {
         Recorder::new("/proc/nowhere")
     }
@@ -110,7 +110,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Runs a request here; what came of it, and what was said.
+    /// Runs a request. Returns its result and the notes.
     pub(in crate::pipeline) fn run(
         settings: &Settings,
         plugins: &Only,
@@ -120,7 +120,7 @@ pub(super) mod tests {
         let context = Context { host: Host { settings, talk: &talk }, plugins };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let answer = pipeline.run(request);
-        // Nobody could keep a record, and that was said.
+        // Without the note that the record cannot be written.
         let mut told = talk.0.take();
         told.retain(|note| !note.contains("audit record"));
         (answer, told)
@@ -162,7 +162,7 @@ pub(super) mod tests {
             run(&settings(broken(), false), &alone(), &LIST).0,
             Ok(Answer::Done(Report::Listing(_)))
         ));
-        // Whoever isn't root is told of that first, too.
+        // Callers who are not root get this error first, too.
         let settings = Settings { root: false, ..settings(broken(), false) };
         let error = run(&settings, &alone(), &Request::SetUnified(set_unified::Request)).0.unwrap_err();
         assert_eq!(error.kind(), Kind::Unusable);

@@ -1,5 +1,5 @@
-//! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
-//! is a plugin's claim, never a list here (D3.12).
+//! The host's own validators. They limit what any caller and any plugin can do. Which subcommands exist is decided by the plugins that
+//! provide them: there is no list here, so that a host without such a plugin runs no podman at all.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ fn denial(by: &'static str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: By::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
 }
 
-/// A caller who is root on another's behalf stays on the booted system, and builds nothing (D0.3).
+/// Limits delegated callers, who became root through sudo, pkexec, doas or setuid: by default they cannot use another system's root,
+/// build, load, or approve plugins, since any of these can give full root access to somebody who was granted only this command.
 pub(super) struct Delegation(pub(super) Delegated);
 
 impl Validator for Delegation {
@@ -37,8 +38,8 @@ impl Validator for Delegation {
         if frozen.subject().delegation.is_none() {
             return Ok(());
         }
-        early(self.0, frozen.subject(), frozen.sysroot())?;
-        let refused = |needs: &Needs| match needs {
+        sysroot(self.0, frozen.subject(), frozen.sysroot())?;
+        let denied = |needs: &Needs| match needs {
             Needs::Plugins if !self.0.plugins => {
                 Some(("approving and revoking plugins", "delegated-plugins"))
             }
@@ -50,15 +51,15 @@ impl Validator for Delegation {
             )),
             Needs::Plugins | Needs::Builds | Needs::Loads => None,
         };
-        match frozen.operation().delegated().iter().find_map(refused) {
+        match frozen.operation().delegated().iter().find_map(denied) {
             Some((what, code)) => Err(not_delegated(what, code)),
             None => Ok(()),
         }
     }
 }
 
-/// The same of a system that is named with `--sysroot`: also before anything of it is looked at.
-pub(super) fn early(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
+/// Denies `--sysroot` to a delegated caller. Also called before anything below that root is read.
+pub(super) fn sysroot(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
     if subject.delegation.is_some() && sysroot.is_some() && !allowed.sysroot {
         Err(not_delegated("--sysroot", "delegated-sysroot"))
     } else {
@@ -66,8 +67,8 @@ pub(super) fn early(allowed: Delegated, subject: &Subject, sysroot: Option<&str>
     }
 }
 
-/// The same of what reads a file of the caller's choice.
-pub(super) fn of_file(subject: &Subject, what: &str) -> Result<(), Denial> {
+/// Denies a delegated caller a command that reads a file of the caller's choice: it would be read as root.
+pub(super) fn file(subject: &Subject, what: &str) -> Result<(), Denial> {
     match subject.delegation {
         Some(_) => Err(not_delegated(what, "delegated-file")),
         None => Ok(()),
@@ -81,7 +82,8 @@ fn not_delegated(what: &str, code: &str) -> Denial {
     denial("delegation", code, message, hint)
 }
 
-/// A plan runs only as the subcommand that was invoked, and only if the plugin whose plan it is owns that (D3.2).
+/// A plan must be for the subcommand that the caller ran, and the plugin that planned it must be the only one that provides it.
+/// Otherwise one plugin could run commands in the name of another.
 pub(super) struct Claims(pub(super) Vec<CommandClaim>);
 
 impl Validator for Claims {
@@ -95,7 +97,7 @@ impl Validator for Claims {
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         if let ForPlugins::Provides(operation) = frozen.operation().for_plugins() {
-            return self.spelled(frozen, operation);
+            return self.own_operation(frozen, operation);
         }
         let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
         let planned = command.name();
@@ -104,9 +106,9 @@ impl Validator for Claims {
             let message = format!("plugin {plugin} planned `{planned}` for `cmd {invoked}`");
             return Err(denial(self.name(), "other-subcommand", message, hint));
         }
-        let mut owners = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
-        let owned = owners.next() == Some(plugin) && owners.next().is_none();
-        if !owned || frozen.subject().plugin.as_ref() != Some(plugin) {
+        let mut providers = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
+        let provided = providers.next() == Some(plugin) && providers.next().is_none();
+        if !provided || frozen.subject().plugin.as_ref() != Some(plugin) {
             let message = format!("plugin {plugin} planned `cmd {planned}`, which it does not provide");
             return Err(denial(self.name(), "unclaimed", message, hint));
         }
@@ -115,13 +117,13 @@ impl Validator for Claims {
 }
 
 impl Claims {
-    /// An operation of our own that a plugin planned as a subcommand of podman: it must own one of these.
-    fn spelled(&self, frozen: &Frozen, operation: OwnOperation) -> Result<(), Denial> {
+    /// A plugin that planned an own operation must provide one of the subcommands that stand for it.
+    fn own_operation(&self, frozen: &Frozen, operation: OwnOperation) -> Result<(), Denial> {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
         let spellings = own_spellings().filter(|(_, own)| *own == operation);
         let subcommands: Vec<&str> = spellings.map(|(spelling, _)| spelling).collect();
-        let owns = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
-        if subcommands.iter().any(owns) {
+        let provides = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
+        if subcommands.iter().any(provides) {
             return Ok(());
         }
         let message =
@@ -131,8 +133,8 @@ impl Claims {
     }
 }
 
-/// What podman gets is in the table, reads and writes no file of the caller's choice, and names registries only (D3.9,
-/// D3.10).
+/// podman's arguments must be in the table, must not read or write files or use host resources without a capability, and must name
+/// images only in registries or by local names (docs/adr/0005-what-podman-is-given.md).
 pub(super) struct Grammar<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Grammar<'_> {
@@ -170,7 +172,7 @@ impl Validator for Grammar<'_> {
     }
 }
 
-/// What a plugin asks for itself is within what it was granted (D3.5). What it plans for podman is the grammar's business.
+/// Operations that a plugin requests while it plans must be within its granted capabilities. [`Grammar`] checks its plans.
 pub(super) struct Capabilities<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Capabilities<'_> {
@@ -211,15 +213,15 @@ impl Validator for Capabilities<'_> {
     }
 }
 
-/// What the plugin may do whose plan is judged.
+/// The capabilities of the plugin that planned a command.
 struct Granted {
     capabilities: Vec<Capability>,
-    /// Whether paths are already what they lead to.
+    /// Whether paths are resolved, so that their scopes can be checked.
     resolved: bool,
 }
 
 impl Granted {
-    /// Whether a value of a kind that needs a capability is within one.
+    /// Whether one of the capabilities covers this value.
     fn has(&self, value: &Value<'_>) -> bool {
         let mut of_kind = self
             .capabilities
@@ -238,7 +240,7 @@ struct Forbidden {
     hint: String,
 }
 
-/// Why podman may not be given this value, if it may not.
+/// Why this value is denied, if it is.
 fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
     let what = match value.option {
         Some(option) => format!("option --{option}"),
@@ -277,13 +279,13 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
             hint: "put credentials into /etc/ostree/auth.json".to_owned(),
         }),
         Kind::Local if is_id(value.text) => None,
-        // What isn't a local name is fetched.
+        // Any name that is not local is fetched.
         Kind::Full => unnamed(
             Reference::parse(value.text)
                 .and_then(|name| if name.registry() == "localhost" { Ok(name) } else { name.in_registry() }),
         ),
         Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
-        // Without its transport in front podman could take it for something else.
+        // Without the transport podman could interpret it as something else.
         Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {
             Some(name) => unnamed(Reference::parse(name).and_then(Reference::in_registry)),
             None => unnamed(Err(InvalidReference::Transport(value.text.to_owned()))),
@@ -291,7 +293,7 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
     }
 }
 
-/// Conditions whose values name nothing.
+/// Conditions whose values do not name images.
 const PLAIN_FILTERS: [&str; 12] = [
     "containers",
     "dangling",
@@ -307,8 +309,8 @@ const PLAIN_FILTERS: [&str; 12] = [
     "until",
 ];
 
-/// Why podman may not be given this condition. Some of its values are looked up as images, of any transport and so in any
-/// storage; and it splits a condition at commas.
+/// Why this condition is denied, if it is. podman resolves the values of some conditions as images of any transport, and so in any
+/// storage. It also splits conditions at commas.
 fn bad_filter(text: &str) -> Option<String> {
     if text.contains([',', '"']) {
         return Some(format!("contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"));
@@ -330,7 +332,7 @@ fn bad_filter(text: &str) -> Option<String> {
     }
 }
 
-/// What podman would take for an address.
+/// Whether podman would interpret this as an address.
 fn is_remote_source(text: &str) -> bool {
     text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/")
 }
@@ -350,7 +352,8 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
     })
 }
 
-/// What a deployment, a bound image, a unit or a container needs stays (D3.13).
+/// Images that a deployment, a bound image, a unit or a container needs cannot be removed: the host may not start without them
+/// (docs/adr/0008-removing-images.md).
 pub(super) struct Needed;
 
 impl Validator for Needed {
@@ -372,7 +375,7 @@ impl Validator for Needed {
     }
 }
 
-/// Only what is pinned is fetched (D3.3).
+/// Images must be pinned by digest to be fetched: a tag could move after it was judged.
 pub(super) struct Pinning;
 
 impl Validator for Pinning {
@@ -416,7 +419,7 @@ mod tests {
         CommandClaim { plugin: id(plugin), name: name.to_owned(), summary: String::new() }
     }
 
-    /// What plugin `p` planned for `cmd INVOKED`, as the pipeline would freeze it.
+    /// The canonical operation of a plan of plugin `p` for `cmd INVOKED`.
     fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> Frozen {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let command = parse(subcommand, &args).unwrap();
@@ -430,7 +433,7 @@ mod tests {
         Frozen::new(operation, caller(None).through(&id("p")), None)
     }
 
-    /// Who denied, and why; none if all allowed.
+    /// Validator and code of the denial; none if all allow.
     fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
         let judged = validators(&Configuration::default(), claims.to_vec(), &alone()).judge(frozen);
         let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
@@ -438,22 +441,22 @@ mod tests {
         denial
     }
 
-    fn said(by: &str, code: &str) -> Option<(String, String)> {
+    fn denial_of(by: &str, code: &str) -> Option<(String, String)> {
         Some((by.to_owned(), code.to_owned()))
     }
 
     #[test]
-    fn a_plan_must_be_for_what_was_invoked_and_owned_by_its_plugin() {
+    fn a_plan_must_be_for_the_subcommand_that_was_run_and_provided_by_its_plugin() {
         let list = || planned("list", "list", &[], true);
         assert_eq!(denied(list(), &[claim("p", "list")]), None);
-        assert_eq!(denied(list(), &[]), said("claims", "unclaimed"));
-        assert_eq!(denied(list(), &[claim("p", "pull")]), said("claims", "unclaimed"));
-        assert_eq!(denied(list(), &[claim("other", "list")]), said("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[]), denial_of("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[claim("p", "pull")]), denial_of("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[claim("other", "list")]), denial_of("claims", "unclaimed"));
         let twice = [claim("p", "list"), claim("other", "list")];
-        assert_eq!(denied(list(), &twice), said("claims", "unclaimed"));
+        assert_eq!(denied(list(), &twice), denial_of("claims", "unclaimed"));
         let other = planned("pull", "list", &[], true);
         let both = [claim("p", "list"), claim("p", "pull")];
-        assert_eq!(denied(other, &both), said("claims", "other-subcommand"));
+        assert_eq!(denied(other, &both), denial_of("claims", "other-subcommand"));
     }
 
     #[test]
@@ -467,7 +470,7 @@ mod tests {
             pinned: true,
         });
         let frozen = Frozen::new(operation, caller(None), None);
-        assert_eq!(denied(frozen, &[claim("p", "list")]), said("claims", "unclaimed"));
+        assert_eq!(denied(frozen, &[claim("p", "list")]), denial_of("claims", "unclaimed"));
     }
 
     #[test]
@@ -477,7 +480,7 @@ mod tests {
             [("--authfile=/x", "reads-file"), ("--cert-dir=/x", "reads-file"), ("--creds=a:b", "secret")]
         {
             let frozen = planned("pull", "pull", &[option, &name], true);
-            assert_eq!(denied(frozen, &[claim("p", "pull")]), said("grammar", code), "{option}");
+            assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("grammar", code), "{option}");
         }
         let plain = planned("pull", "pull", &["--quiet", "--arch=arm64", &name], true);
         assert_eq!(denied(plain, &[claim("p", "pull")]), None);
@@ -515,7 +518,7 @@ mod tests {
             "since",
             "",
         ] {
-            assert_eq!(judged(filter), said("grammar", "filter-not-usable"), "{filter}");
+            assert_eq!(judged(filter), denial_of("grammar", "filter-not-usable"), "{filter}");
         }
     }
 
@@ -524,7 +527,7 @@ mod tests {
         for operand in ["dir:/x", "quay.io/a", "containers-storage:a", "/x", "A", "oci:5000/x", "docker://a"]
         {
             let frozen = planned("pull", "pull", &[operand], true);
-            let expected = said("grammar", "not-a-registry-reference");
+            let expected = denial_of("grammar", "not-a-registry-reference");
             assert_eq!(denied(frozen, &[claim("p", "pull")]), expected, "{operand}");
         }
     }
@@ -532,13 +535,13 @@ mod tests {
     #[test]
     fn what_isnt_pinned_isnt_fetched() {
         let frozen = planned("pull", "pull", &["docker://quay.io/a:1"], false);
-        assert_eq!(denied(frozen, &[claim("p", "pull")]), said("pinning", "not-pinned"));
+        assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("pinning", "not-pinned"));
         let build = planned("build", "build", &["/x"], false);
         assert_eq!(denied(build, &[claim("p", "build")]), None);
     }
 
     #[test]
-    fn a_delegated_caller_needs_the_configurations_word_for_another_system() {
+    fn a_delegated_caller_uses_another_system_only_if_the_configuration_allows_it() {
         let list = |by, sysroot: Option<&str>| {
             let operation = Operation::List(list::List { image_type: ListType::All, details: false });
             Frozen::new(operation, caller(by), sysroot.map(str::to_owned))
@@ -546,7 +549,7 @@ mod tests {
         assert_eq!(denied(list(None, Some("/x")), &[]), None);
         assert_eq!(denied(list(Some(By::Sudo), None), &[]), None);
         for by in [By::Sudo, By::Pkexec, By::Doas] {
-            assert_eq!(denied(list(Some(by), Some("/x")), &[]), said("delegation", "delegated-sysroot"));
+            assert_eq!(denied(list(Some(by), Some("/x")), &[]), denial_of("delegation", "delegated-sysroot"));
         }
         let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
         let configuration = Configuration { allow_delegated, ..Configuration::default() };
@@ -564,7 +567,7 @@ mod tests {
             )
         };
         assert_eq!(denied(revoke(None), &[]), None);
-        assert_eq!(denied(revoke(Some(By::Sudo)), &[]), said("delegation", "delegated-plugins"));
+        assert_eq!(denied(revoke(Some(By::Sudo)), &[]), denial_of("delegation", "delegated-plugins"));
     }
 
     #[test]

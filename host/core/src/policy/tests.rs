@@ -1,4 +1,4 @@
-//! Policies that do as they are told, and what they lead to.
+//! Tests with policies that give fixed verdicts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::ops::{list, remove};
 use crate::plugin::{Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
 
-/// A policy and what it thinks.
+/// A policy with a fixed verdict.
 pub(crate) struct Fixed {
     plugin: PluginId,
     concerned: bool,
@@ -45,20 +45,20 @@ impl Policy for Fixed {
     }
 }
 
-/// Nothing but these policies, or a set that can't be told; and what their grants say.
+/// A set of plugins with these policies, or with an error.
 pub(crate) struct Only {
     pub(crate) policies: Result<Vec<Fixed>, PluginSetError>,
     pub(crate) mandatory: Vec<PluginId>,
     pub(crate) missed: Vec<Missed>,
-    /// What approving any plugin would write down.
+    /// The grant that approving any plugin would write.
     pub(crate) grant: Option<Grant>,
-    /// Where the OS image approves them all.
+    /// The file in which the OS image approves all of them.
     pub(crate) of_image: Option<PathBuf>,
-    /// What every plugin may ask for.
+    /// The capabilities of every plugin.
     pub(crate) granted: Vec<Capability>,
 }
 
-/// The host without any plugin.
+/// A host without plugins.
 pub(crate) fn alone() -> Only {
     only(Ok(Vec::new()))
 }
@@ -142,13 +142,13 @@ pub(crate) fn denies(plugin: &str) -> Fixed {
 }
 
 pub(crate) fn fails(plugin: &str) -> Fixed {
-    let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "mend it".to_owned(), asked: true };
+    let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "fix it".to_owned(), asked: true };
     Fixed { opinion: Err(failure), ..allows(plugin) }
 }
 
 const LIST: Operation = Operation::List(list::List { image_type: ListType::All, details: false });
 
-/// Something that changes what is there.
+/// An operation that changes something.
 fn act() -> Frozen {
     let image = Removal {
         id: "0".repeat(64),
@@ -164,7 +164,7 @@ fn judged(configuration: &Configuration, policies: Vec<Fixed>) -> Judged {
     validators(configuration, Vec::new(), &only(Ok(policies))).judge(act())
 }
 
-/// Who denied, and the code.
+/// Validator and code of the denial.
 fn denial(configuration: &Configuration, policies: Vec<Fixed>) -> Option<(String, String)> {
     let judged = judged(configuration, policies);
     let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
@@ -223,7 +223,7 @@ fn unreadable() -> PluginSetError {
     PluginSetError::Manifest { plugin: "p".to_owned(), reason: "unreadable".to_owned() }
 }
 
-/// Of a list: who denies it, and how many have no opinion.
+/// Who denies a list, and how many policies gave no verdict.
 fn listed(subject: &Subject, plugins: &Only) -> (Option<String>, usize) {
     let frozen = Frozen::new(LIST, subject.clone(), None);
     let configuration = Configuration { mandatory: vec![id("gone")], ..Configuration::default() };
@@ -242,7 +242,7 @@ fn a_person_sees_what_there_is_whatever_policy_cant_be_asked() {
     assert_eq!(listed(&person, &granted), (None, 3));
     let denied = only(Ok(vec![fails("a"), denies("b")]));
     assert_eq!(listed(&person, &denied), (Some("b".to_owned()), 2));
-    // Its own word isn't mistaken for a failure, whatever code it has.
+    // A verdict is not mistaken for a failure, whatever its code.
     let mut denies = denies("c");
     if let Ok(Opinion { denial: Some(denial), .. }) = &mut denies.opinion {
         denial.code = POLICY_FAILED.to_owned();
