@@ -192,7 +192,7 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         StoresError::NoDestination(_) => {
             usage("give a destination as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG")
         }
-        StoresError::Container => failed("run it on the host itself"),
+        StoresError::Container => failed("run it on the host, outside the container"),
         StoresError::NotBooted => {
             failed("run it on a bootc host, or select the root of a bootc system with --sysroot DIR")
         }

@@ -60,7 +60,8 @@ pub enum Error {
     },
     /// No source has the image that is to be repaired.
     #[error(
-        "no source to repair {image} from: podman's storage has no intact copy, no host image in the ostree repository corresponds to it, and none of its names is in a registry"
+        "no source to repair {image} from: podman's storage has no intact copy, the ostree repository has no \
+         matching host image, and none of its names is in a registry"
     )]
     NoSource {
         /// Its name, or its id.

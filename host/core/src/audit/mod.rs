@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_of_a_full_disk_spoils_no_other() {
+    fn an_incomplete_line_does_not_spoil_the_next_one() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         deny(&recorder).unwrap();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_at_length_is_recorded_in_short() {
+    fn long_denials_are_shortened_in_the_record() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         let message = "x".repeat(1 << 20);
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_only_counted_is_told_before_the_next_line_that_is_written() {
+    fn counted_denials_are_recorded_before_the_next_line() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         fs::create_dir(scratch.path().join("run")).unwrap();
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_enter_isnt_used() {
+    fn a_directory_that_others_can_enter_is_refused() {
         for mode in [0o755, 0o770, 0o701, 0o720] {
             let scratch = tempfile::tempdir().unwrap();
             let directory = scratch.path().join("audit");
@@ -471,7 +471,7 @@ mod tests {
 
     /// Also if the process that appended them was killed before it removed the file.
     #[test]
-    fn lines_that_had_to_wait_come_first_and_once() {
+    fn waiting_lines_are_written_first_and_once() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         deny(&recorder).unwrap();

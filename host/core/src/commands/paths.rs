@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_what_its_name_leads_to() {
+    fn sources_are_resolved_to_canonical_paths() {
         let scratch = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(scratch.path()).unwrap();
         fs::create_dir_all(root.join("context/inner")).unwrap();

@@ -324,7 +324,7 @@ mod tests {
 
     /// Names are resolved with the credentials and certificates with which the image is fetched.
     #[test]
-    fn a_registry_is_asked_as_podman_will_ask_it() {
+    fn names_are_resolved_with_the_options_that_podman_uses() {
         let plugin = PluginId::new("p").unwrap();
         let args = ["--authfile=/a", "--cert-dir=/c", "--tls-verify=false", "--quiet", "quay.io/a:1"];
         let planned = Planned::parse("pull", &plugin, "pull", &args.map(str::to_owned)).unwrap();
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_table_lists_and_what_is_in_no_registry_is_denied() {
+    fn unknown_options_and_references_outside_registries_are_denied() {
         for (subcommand, args) in [("list", &["--root", "/x"][..]), ("mount", &[]), ("pull", &[])] {
             assert_eq!(planned(subcommand, args).unwrap_err().code, "not-in-table", "{subcommand}");
         }

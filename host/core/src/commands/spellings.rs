@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_are_requests_of_our_own() {
+    fn some_subcommands_are_operations_of_our_own() {
         let remove = |names: &[&str]| {
             Ok(Some(Own::Remove { images: names.iter().map(|&name| name.to_owned()).collect() }))
         };
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_podman_would_do_beyond_that_isnt_offered() {
+    fn other_options_of_these_subcommands_are_denied() {
         for (invoked, args, code) in [
             ("prune", &["--filter=until=1h"][..], "not-offered"),
             ("prune", &["--external"], "not-offered"),

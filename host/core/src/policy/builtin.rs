@@ -400,7 +400,7 @@ mod tests {
 
     use super::*;
     use crate::ops::{cmd, list, revoke_plugin};
-    use crate::policy::tests::alone;
+    use crate::policy::tests::no_plugins;
     use crate::policy::validators;
     use bootc_image_model::columns::ListType;
     use bootc_image_model::configuration::Configuration;
@@ -435,7 +435,7 @@ mod tests {
 
     /// Validator and code of the denial; none if all allow.
     fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
-        let judged = validators(&Configuration::default(), claims.to_vec(), &alone()).judge(frozen);
+        let judged = validators(&Configuration::default(), claims.to_vec(), &no_plugins()).judge(frozen);
         let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_without_its_plugin_as_subject_is_refused() {
+    fn a_plan_without_its_plugin_in_the_subject_is_denied() {
         let command = parse("list", &[]).unwrap();
         let operation = Operation::Cmd(cmd::Cmd {
             invoked: "list".to_owned(),
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_name_files_or_secrets_are_refused() {
+    fn options_that_name_files_or_secrets_are_denied() {
         let name = format!("docker://quay.io/a@sha256:{}", "a".repeat(64));
         for (option, code) in
             [("--authfile=/x", "reads-file"), ("--cert-dir=/x", "reads-file"), ("--creds=a:b", "secret")]
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_name_nothing_outside_this_storage() {
+    fn conditions_name_only_images_of_this_storage() {
         let judged = |filter: &str| {
             let argument = format!("--filter={filter}");
             denied(planned("list", "list", &[&argument], true), &[claim("p", "list")])
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn what_isnt_pinned_isnt_fetched() {
+    fn only_pinned_images_are_fetched() {
         let frozen = planned("pull", "pull", &["docker://quay.io/a:1"], false);
         assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("pinning", "not-pinned"));
         let build = planned("build", "build", &["/x"], false);
@@ -553,7 +553,7 @@ mod tests {
         }
         let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
         let configuration = Configuration { allow_delegated, ..Configuration::default() };
-        let judged = validators(&configuration, Vec::new(), &alone()).judge(list(Some(By::Sudo), Some("/x")));
+        let judged = validators(&configuration, Vec::new(), &no_plugins()).judge(list(Some(By::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
     }
 
@@ -576,7 +576,7 @@ mod tests {
         let operation = list.operation().clone();
         let unresolved = Frozen::unresolved(operation, list.subject().clone(), None);
         let judged =
-            validators(&Configuration::default(), vec![claim("p", "list")], &alone()).judge(unresolved);
+            validators(&Configuration::default(), vec![claim("p", "list")], &no_plugins()).judge(unresolved);
         assert!(judged.denial().is_none());
         assert_eq!(judged.approve().unwrap_err().code, "nobody-judged");
     }
