@@ -3,7 +3,7 @@
 //! Every operation takes the same path, so that none can run unjudged or unrecorded:
 //!
 //! ```text
-//! Request --pipeline: resolve--> Operation --freeze--> Frozen --Validators::judge--> Judged
+//! Request --pipeline: resolve--> Operation --canonical form--> Frozen --Validators::judge--> Judged
 //!         --approve--> Approved<Operation> --record intent, execute, record outcome--> Report
 //! ```
 //!
