@@ -91,7 +91,7 @@ fn every_attempt_outside_the_scope_is_denied_and_recorded() {
     for (number, what) in ["copy-outside", "pull-outside", "go-on"].into_iter().enumerate() {
         let output = asked(&world, what);
         let output = if what == "go-on" { output.ok() } else { output.exits(77) };
-        let expected = if what == "go-on" { "went on in spite of outside-scope" } else { "goes as far as" };
+        let expected = if what == "go-on" { "went on in spite of outside-scope" } else { "covers only" };
         assert!(output.stderr.contains(expected), "{output:#?}");
         let record = world.record();
         // One that is handed on is recorded where it was denied, and as the plugin's own refusal.
@@ -103,7 +103,7 @@ fn every_attempt_outside_the_scope_is_denied_and_recorded() {
     for what in ["copy-missing-outside", "copy-there-outside"] {
         let before = world.record().len();
         let output = asked(&world, what).exits(77);
-        assert!(output.stderr.contains("goes as far as"), "{output:#?}");
+        assert!(output.stderr.contains("covers only"), "{output:#?}");
         assert_eq!(world.record()[before]["denial"]["code"], "outside-scope", "{what}");
     }
     let missing = asked(&world, "copy-missing").exits(1);
@@ -157,9 +157,9 @@ fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
         "{copy:#?}"
     );
     assert_eq!(judged["frozen"]["subject"]["plugin"], "command-asks");
-    assert!(copy.stderr.contains("what would follow the copies isn't known"), "{copy:#?}");
+    assert!(copy.stderr.contains("the dry run stops here: the plugin cannot plan further without these copies"), "{copy:#?}");
     let outside = dry("copy-outside").exits(77);
-    assert!(outside.stderr.contains("goes as far as"), "{outside:#?}");
+    assert!(outside.stderr.contains("covers only"), "{outside:#?}");
     let both = dry("copy-twice-and-plan").ok();
     let judged = serde_json::Deserializer::from_str(&both.stdout).into_iter::<Value>().map(Result::unwrap);
     let kinds: Vec<Value> = judged.map(|judged| judged["frozen"]["operation"]["kind"].clone()).collect();
@@ -215,7 +215,7 @@ fn a_plan_may_follow_and_no_other_plugin() {
     assert_eq!(kinds, ["copy-to-storage", "", "cmd", ""]);
     for (what, why) in [
         ("again", "cmd"),
-        ("remove", "was asked for `cmd diff` and planned `rm`"),
+        ("remove", "the plugin for `cmd diff` planned `rm` instead"),
         ("nul", "control character"),
     ] {
         let output = run(what, &["app:stable"]).exits(77);

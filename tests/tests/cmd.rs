@@ -233,8 +233,8 @@ fn what_no_plugin_claims_is_refused() {
     let world = World::new();
     for name in ["rmi", "mount", "save", "tag", "", "LIST", "../list"] {
         let output = with_marking_podman(world.enter()).run(&["bootc-image", "cmd", name, "x"]);
-        refused(&output, "no enabled plugin owns");
-        assert!(output.stderr.contains("those that are claim: build, list, pull, push"), "{output:#?}");
+        refused(&output, "no enabled plugin provides");
+        assert!(output.stderr.contains("enabled plugins provide: build, list, pull, push"), "{output:#?}");
     }
     assert!(!podman_ran(&world));
 }
@@ -246,7 +246,7 @@ fn without_the_plugin_every_command_is_refused() {
     let pinned = format!("127.0.0.1:5000/lab/app@{}", world.facts().app1.digest);
     for arguments in [&["list"][..], &["pull", &pinned], &["build", "."]] {
         let run = [&["bootc-image", "cmd"], arguments].concat();
-        refused(&with_marking_podman(with_plugins(&world, "")).run(&run), "no enabled plugin owns");
+        refused(&with_marking_podman(with_plugins(&world, "")).run(&run), "no enabled plugin provides");
     }
     assert!(!podman_ran(&world));
     with_plugins(&world, "builtin").run(&["bootc-image", "cmd", "list"]).ok();
@@ -276,7 +276,7 @@ fn a_plugin_that_breaks_stops_its_command() {
     ] {
         let enter = with_marking_podman(with_plugins(&world, guest));
         let output = enter.run(&["bootc-image", "cmd", "list"]).exits(78);
-        assert!(output.stdout.is_empty() && output.stderr.contains("can't be used"), "{guest}: {output:#?}");
+        assert!(output.stdout.is_empty() && output.stderr.contains("cannot be used"), "{guest}: {output:#?}");
         assert!(output.stderr.contains(why), "{guest}: {output:#?}");
     }
     assert!(!podman_ran(&world));
@@ -288,8 +288,8 @@ fn a_plugin_that_breaks_stops_its_command() {
 fn a_plan_for_another_subcommand_is_refused() {
     let world = World::new();
     for (guest, why) in [
-        ("command-other-subcommand", "was asked for `cmd list` and planned `pull`"),
-        ("command-unclaimed", "was asked for `cmd list` and planned `build`"),
+        ("command-other-subcommand", "planned `pull` for `cmd list`"),
+        ("command-unclaimed", "planned `build` for `cmd list`"),
     ] {
         let enter = with_marking_podman(with_plugins(&world, guest));
         refused(&enter.run(&["bootc-image", "cmd", "list"]), why);
@@ -302,7 +302,7 @@ fn two_plugins_that_claim_the_same_are_unusable() {
     let world = World::new();
     let enter = with_marking_podman(with_plugins(&world, "builtin,command-panics"));
     let output = enter.run(&["bootc-image", "cmd", "list"]).exits(78);
-    assert!(output.stderr.contains("claimed by both"), "{output:#?}");
+    assert!(output.stderr.contains("provided by both"), "{output:#?}");
     assert!(!podman_ran(&world));
 }
 

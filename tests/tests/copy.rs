@@ -150,7 +150,7 @@ fn a_record_that_cant_be_written_stops_everything() {
     ] {
         let output = world.enter().sh(&format!("{prepare}; exec bootc-image copy-to-storage")).exits(78);
         assert!(
-            output.stderr.starts_with("error: nothing was run: the audit record can't be written"),
+            output.stderr.starts_with("error: nothing was run because the audit record cannot be written"),
             "{output:#?}"
         );
         assert_eq!(traces(&world), before, "{prepare}");

@@ -603,7 +603,7 @@ fn the_callers_limits_hide_nothing_from_the_record() {
     for limit in ["ulimit -Sf 0", "ulimit -Sn 20", "ulimit -Sv 100000", "ulimit -Sd 1000"] {
         let world = World::new();
         let output = world.enter().sh(&format!("{limit}; bootc-image cmd mount x")).exits(77);
-        assert!(output.stderr.contains("no enabled plugin owns `cmd mount`"), "{limit}: {output:#?}");
+        assert!(output.stderr.contains("no enabled plugin provides `cmd mount`"), "{limit}: {output:#?}");
         assert_eq!(world.record().len(), 1, "{limit}");
         world.enter().sh(&format!("{limit}; bootc-image cmd list --quiet")).ok();
         assert_eq!(world.record().len(), 3, "{limit}");
@@ -612,7 +612,7 @@ fn the_callers_limits_hide_nothing_from_the_record() {
     let world = World::new();
     let output = world.enter().sh("ulimit -f 0; bootc-image copy-to-storage 2>&1 | cat");
     let lifted = output.stdout.contains("Copied: ");
-    let refused = output.stdout.contains("nothing was run: the audit record can't be written");
+    let refused = output.stdout.contains("nothing was run because the audit record cannot be written");
     assert!(lifted != refused && world.record().len() == if lifted { 2 } else { 0 }, "{output:#?}");
 }
 
@@ -670,7 +670,7 @@ fn a_look_up_that_fails_is_on_record() {
         .registry(true)
         .run(&["bootc-image", "cmd", "pull", "127.0.0.1:5000/lab/none:1"])
         .exits(1);
-    assert!(output.stderr.contains("can't look up 127.0.0.1:5000/lab/none:1 in its registry"), "{output:#?}");
+    assert!(output.stderr.contains("cannot resolve 127.0.0.1:5000/lab/none:1 in its registry"), "{output:#?}");
     let record = world.record();
     assert_eq!((record.len(), &record[0]["event"]), (1, &"looked-up".into()));
 }

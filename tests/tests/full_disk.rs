@@ -71,7 +71,7 @@ fn lines_that_find_no_room_wait_and_nothing_else_begins_meanwhile() {
     for ((_, code, said), (expected, lines)) in [(revoked, (0, 2)), (removed, (0, 4)), (refused, (78, 4))] {
         let note = format!(
             "note: {lines} lines of the audit record wait in /run/bootc-image/audit/waiting.jsonl until there is \
-             room on /var/lib/bootc-image\n"
+             free space on /var/lib/bootc-image\n"
         );
         assert!(*code == expected && said.contains(&note), "{:#?}", ended.commands);
     }

@@ -27,8 +27,8 @@ fn what_the_os_image_approves_isnt_approved_again() {
     let enter = || install_in_image(world.enter(), "policy-does");
     for command in [APPROVE, &["bootc-image", "--dry-run", "plugin", "approve", "policy-does"]] {
         let output = enter().run(command).ok();
-        let expected = "note: policy-does is approved by the OS image in \
-                        /usr/lib/bootc-image/grants.d/policy-does.toml: there is nothing to do\n";
+        let expected = "note: nothing to do: plugin policy-does is already approved by the OS image in \
+                        /usr/lib/bootc-image/grants.d/policy-does.toml\n";
         assert_eq!((&*output.stdout, &*output.stderr), ("", expected));
     }
     let mandatory = ["bootc-image", "plugin", "approve", "--mandatory", "policy-does"];
@@ -91,8 +91,8 @@ fn a_policy_that_was_approved_and_is_gone_is_missed_at_every_act() {
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let missed = format!(
-        "policy policy-does, which {OWN_GRANT} approved, isn't installed, so it isn't asked: install it, or revoke the \
-         approval with: bootc-image plugin revoke policy-does"
+        "policy policy-does (approved in {OWN_GRANT}) isn't installed, so it does not judge operations: install it, or \
+         revoke the approval with: bootc-image plugin revoke policy-does"
     );
     for command in [COPY, &["bootc-image", "--dry-run", "copy-to-storage"], &["bootc-image", "cmd", "list"]] {
         let output = world.enter().run(command).ok();
@@ -136,20 +136,20 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let output = world.enter().run(COPY).exits(77);
-    let missed = "note: policy policy-does is mandatory and isn't installed, so everything is denied: install it, or revoke \
-                  the approval with: bootc-image plugin revoke policy-does\n";
+    let missed = "note: policy policy-does is mandatory but isn't installed, so all operations are denied: install it, or \
+                  revoke the approval with: bootc-image plugin revoke policy-does\n";
     assert_eq!(output.stderr.matches(missed).count(), 1, "{output:#?}");
     let last = output.stderr.lines().last().unwrap_or_default();
     assert!(
         last.starts_with(
-            "bootc-image: denied: policy policy-does: it can't judge this: it was approved as mandatory"
+            "bootc-image: denied: policy policy-does: cannot judge this operation: it was approved as mandatory"
         ) && last.contains("bootc-image plugin revoke policy-does"),
         "{output:#?}"
     );
     let listed = world.enter().run(PLUGINS).ok().json();
     assert_eq!(of_list(&listed, "policy-does", "state"), "missing");
     let output = world.enter().run(LIST).ok();
-    assert!(output.stderr.contains("policy policy-does couldn't be asked, and didn't judge this list"));
+    assert!(output.stderr.contains("policy policy-does could not judge this list"));
     world.enter().run(REVOKE).ok();
     world.enter().run(COPY).ok();
 }
@@ -272,7 +272,7 @@ fn with_a_grant_that_cant_be_read_nothing_acts_and_what_looks_still_looks() {
         assert!(output.stdout.contains(shows) && output.stderr.contains(&why), "{output:#?}");
     }
     let output = enter().run(COPY).exits(77);
-    assert!(output.stderr.contains("the installed policies can't be determined"), "{output:#?}");
+    assert!(output.stderr.contains("cannot determine which policies are installed"), "{output:#?}");
     enter().run(APPROVE).exits(78);
     assert!(world.record().iter().all(|line| line["event"] == "denied"), "{:#?}", world.record());
 }
@@ -297,7 +297,7 @@ fn a_list_is_denied_by_a_policys_word_and_by_nothing_else() {
     ] {
         let output = enter.run(LIST).ok();
         assert!(output.stdout.contains("127.0.0.1:5000/lab/app:1"), "{output:#?}");
-        let said = "note: policy policy-does couldn't be asked, and didn't judge this list: ";
+        let said = "note: policy policy-does could not judge this list: ";
         assert_eq!(output.stderr.matches(said).count(), 1, "{output:#?}");
     }
     does(world.enter(), "panic").run(COPY).exits(77);

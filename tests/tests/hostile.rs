@@ -553,7 +553,7 @@ fn manifest(policy: &str, guest: &str) -> String {
 fn wrong_world() {
     attack!()
         .prepared(|enter| as_policy(enter, "command-loops"))
-        .must_be_refused("can't judge this: no exported instance named", Harm::Runs);
+        .must_be_refused("cannot judge this operation: no exported instance named", Harm::Runs);
 }
 
 #[test]
@@ -632,7 +632,7 @@ fn compiled_again_and_again() {
 
 #[test]
 fn escapes_in_a_problem() {
-    attack!().does("problem-escapes").must_be_refused("can't judge this", Harm::Escapes);
+    attack!().does("problem-escapes").must_be_refused("cannot judge this operation", Harm::Escapes);
 }
 
 #[test]
@@ -723,7 +723,7 @@ fn import_without_its_capability() {
 #[test]
 fn another_subcommand_of_our_own() {
     asks(attack!(), "remove", 77).must_be_refused(
-        "was asked for `cmd diff` and planned `rm`",
+        "the plugin for `cmd diff` planned `rm` instead",
         Harm::Says("Untagged: localhost/app:stable"),
     );
 }
@@ -750,7 +750,7 @@ fn ten_thousand_operations() {
 
 #[test]
 fn copy_outside_the_scope() {
-    asks(attack!(), "pull-outside", 77).must_be_refused("goes as far as localhost/mine", Harm::Runs);
+    asks(attack!(), "pull-outside", 77).must_be_refused("covers only localhost/mine", Harm::Runs);
 }
 
 #[test]
@@ -774,14 +774,14 @@ fn a_needed_name() {
 #[test]
 fn file_outside_the_scope() {
     maintenance(attack!(), "--dry-run cmd save --output=/etc/profile.d/x.sh app:stable")
-        .must_be_refused("isn't where this plugin may lead podman", Harm::Runs);
+        .must_be_refused("is outside the paths that this plugin may pass to podman", Harm::Runs);
 }
 
 #[test]
 fn another_subcommand() {
     attack!().command(77).must_be_refused(
-        "was asked for `cmd list` and planned `pull`",
-        Harm::Says("can't look up registry.example/evil"),
+        "planned `pull` for `cmd list`",
+        Harm::Says("cannot resolve registry.example/evil"),
     );
 }
 
@@ -927,7 +927,7 @@ fn broken_manifest() {
             denying(enter)
                 .file(&format!("{SITE}/policy-does/plugin.toml"), "schema = 1\nid = \"policy-does\n")
         })
-        .must_be_refused("can't judge this", Harm::Runs);
+        .must_be_refused("cannot judge this operation", Harm::Runs);
 }
 
 #[test]
@@ -943,7 +943,7 @@ fn excused_by_a_second_one() {
 fn hidden_after_an_upgrade() {
     attack!()
         .prepared(|enter| enter.file(SETTINGS, "[policy]\nmandatory = [\"policy-does\"]\n"))
-        .must_be_refused("it is mandatory, and it isn't there", Harm::Runs);
+        .must_be_refused("the configuration makes it mandatory, but it is not installed", Harm::Runs);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn with_a_sysroot_the_policies_of_that_system_are_looked_at() {
         let command = format!("bootc-image --sysroot /sysroot {words}");
         let output = enter().env("SUDO_UID", "1000").sh(&command).exits(77);
         assert!(
-            output.stdout.is_empty() && output.stderr.contains("isn't allowed for a caller"),
+            output.stdout.is_empty() && output.stderr.contains("is not allowed for a caller"),
             "{output:#?}"
         );
         assert_eq!(world.record().pop().unwrap()["event"], "denied");

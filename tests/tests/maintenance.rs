@@ -117,7 +117,7 @@ fn what_is_saved_comes_back_under_its_names() {
     };
     assert_eq!((pinned("save"), pinned("load")), (true.into(), false.into()));
     let output = cmd(&world, &["save", "app:stable", &world.facts().app2.id]).exits(2);
-    assert!(output.stderr.contains("several images need: --multi-image-archive"), "{output:#?}");
+    assert!(output.stderr.contains("to save several images in one archive, add --multi-image-archive"), "{output:#?}");
 }
 
 /// What it was granted is one directory.
@@ -183,7 +183,7 @@ fn a_caller_behind_sudo_loads_nothing() {
     let load = |enter: Enter| enter.env("SUDO_UID", "1000").sh("bootc-image cmd load </dev/null");
     let output = load(enter(&world)).exits(77);
     assert!(
-        output.stderr.contains("`cmd load` isn't allowed for a caller who is root through sudo"),
+        output.stderr.contains("`cmd load` is not allowed for a caller who became root through sudo"),
         "{output:#?}"
     );
     let allowed = enter(&world).file("/etc/bootc-image/config.d/a.toml", "allow-delegated = [\"load\"]\n");

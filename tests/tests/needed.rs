@@ -262,7 +262,7 @@ fn what_is_booted_with_layered_packages_is_told_from_its_image() {
     let output = world.enter().run(&["bootc-image", "copy-to-storage"]).exits(1);
     let source = format!("docker://{}", booted.image);
     assert!(
-        output.stderr.contains("has layered packages on top of the image")
+        output.stderr.contains("has packages layered on top of the image")
             && output.stderr.contains(&format!("bootc-image copy-to-storage --source {source}")),
         "{output:#?}"
     );

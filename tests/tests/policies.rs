@@ -58,10 +58,10 @@ fn all_policies_must_allow() {
 fn a_policy_that_is_absent_denies() {
     let world = World::new();
     let enter = || world.enter().file(CONFIGURATION, "[policy]\nmandatory = [\"gone\"]\n");
-    denied(&world, enter().run(COPY), &["policy gone: it can't judge this", "mandatory", "install it"]);
+    denied(&world, enter().run(COPY), &["policy gone: cannot judge this operation", "mandatory", "install it"]);
     let output = enter().run(&["bootc-image", "list"]).ok();
     assert!(
-        output.stderr.contains("policy gone couldn't be asked, and didn't judge this list"),
+        output.stderr.contains("policy gone could not judge this list"),
         "{output:#?}"
     );
 }
@@ -121,7 +121,7 @@ fn a_policy_that_traps_or_never_ends_denies() {
         denied(
             &world,
             output,
-            &["policy policy-does: it can't judge this", expected, "plugin doctor policy-does"],
+            &["policy policy-does: cannot judge this operation", expected, "plugin doctor policy-does"],
         );
     }
 }
@@ -285,7 +285,7 @@ fn a_policy_that_may_fail_is_logged_and_on_record() {
     let world = World::new();
     let text = "settings.policy-does.do = \"panic\"\n[policy]\nfail-open = [\"policy-does\"]\n";
     let output = does(world.enter(), "panic").file(CONFIGURATION, text).run(COPY).ok();
-    assert!(output.stderr.contains("a policy that may fail has failed"), "{output:#?}");
+    assert!(output.stderr.contains("a policy failed; because of [policy] fail-open"), "{output:#?}");
     let record = world.record();
     let verdicts = record[0]["verdicts"].as_array().unwrap();
     let verdict = verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap();
@@ -312,7 +312,7 @@ fn who_is_root_through_sudo_approves_nothing() {
         denied(
             &world,
             enter().env("SUDO_UID", "1000").run(&command),
-            &["isn't allowed for a caller who is root through sudo"],
+            &["is not allowed for a caller who became root through sudo"],
         );
     }
     let allowed = enter().file("/etc/bootc-image/config.d/a.toml", "allow-delegated = [\"plugins\"]\n");
@@ -352,7 +352,7 @@ fn as_root_the_users_world_doesnt_count_and_for_users_it_hides_nothing() {
     // One that is called like a policy of the system takes nothing away from that.
     let both = install_in_image(with_user(), "policy-does");
     let output = both.sh(&chown("bootc-image list --type logical")).ok();
-    let said = "note: policy policy-does couldn't be asked, and didn't judge this list: ";
+    let said = "note: policy policy-does could not judge this list: ";
     assert!(output.stderr.contains(said) && output.stderr.contains("is claimed by both"), "{output:#?}");
 }
 
@@ -784,7 +784,7 @@ fn a_table_of_cases_is_no_way_to_read_roots_files() {
     let enter = || world.enter().file_with_mode("/etc/ostree/auth.json", secret, 0o600);
     let output = enter().env("SUDO_UID", "1000").run(&test).exits(77);
     assert!(
-        output.stderr.contains("`policy test` isn't allowed for a caller who is root through sudo"),
+        output.stderr.contains("`policy test` is not allowed for a caller who became root through sudo"),
         "{output:#?}"
     );
     let output = enter().run(&test).exits(2);
@@ -832,7 +832,7 @@ fn a_policy_that_cant_be_compiled_denies_and_one_that_cant_be_kept_is_asked_all_
     {
         let broken = || enter().without("bootc-image-helper");
         let output = broken().file_with_mode(helper, format!("#!/bin/sh\n{script}\n"), 0o755).run(COPY);
-        denied(&world, output, &["policy policy-does: it can't judge this", expected]);
+        denied(&world, output, &["policy policy-does: cannot judge this operation", expected]);
     }
     for full in ["mount -t tmpfs -o size=4k none /var/cache", "mount -t tmpfs -o ro none /var/cache"] {
         let explain = "bootc-image policy explain copy-to-storage";

@@ -245,7 +245,7 @@ fn somebody_elses_real_uid_is_no_root() {
         ("env SUDO_UID=0 DOAS_USER=lab", "policy test /etc/shadow"),
     ] {
         let output = enter().sh(&format!("{by} bootc-image {command}")).exits(77);
-        assert!(output.stderr.contains("isn't allowed for a caller who is root"), "{output:#?}");
+        assert!(output.stderr.contains("is not allowed for a caller who became root"), "{output:#?}");
     }
     assert!(!world.outside("/etc/bootc-image/grants.d").exists());
 }
@@ -296,7 +296,7 @@ fn what_a_name_means_includes_the_instance() {
         ))
     };
     let output = bound(&format!("--arch={other} {name}")).exits(77);
-    assert!(output.stderr.contains(&format!("the image for {other} isn't this machine's")), "{output:#?}");
+    assert!(output.stderr.contains(&format!("the image for {other} is not the one for this host")), "{output:#?}");
     bound(name).ok();
     assert_eq!(oracle::podman_inspect(&world, Store::Bootc, name)["Id"], own["Id"]);
     // What nobody needs may be fetched for others.

@@ -77,7 +77,7 @@ fn unknown_and_malformed_names_are_clear_errors() {
     for name in ["localhost/none:1", "none", "quay.io/a/b:1"] {
         let output = pull(&world, name).exits(1);
         let expected = format!(
-            "error: Source image not found: {name}\n  hint: see what there is with: podman image list\n"
+            "error: Source image not found: {name}\n  hint: to list images, run: podman image list\n"
         );
         assert_eq!(output.stderr, expected);
     }

@@ -171,7 +171,7 @@ fn the_pages_questions_are_answered_from_all_files() {
     assert!(all.iter().filter(|line| line.ends_with(" no outcome")).count() == 2, "{all:#?}");
     let denied = ask(denied);
     assert!(
-        denied.len() == 2 && denied.iter().all(|line| line.contains("no enabled plugin owns")),
+        denied.len() == 2 && denied.iter().all(|line| line.contains("no enabled plugin provides")),
         "{denied:#?}"
     );
 }

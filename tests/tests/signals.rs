@@ -80,7 +80,7 @@ fn a_directory_isnt_saved_to_a_pipe() {
         let enter = enter(&world).file_with_mode("/usr/bin/podman", marking, 0o755);
         let output =
             enter.sh(&format!("bootc-image cmd save --format {words} app:stable | cat; exit 0")).ok();
-        assert!(output.stderr.contains("can't be written to standard output\n  hint: "), "{output:#?}");
+        assert!(output.stderr.contains("cannot be written to standard output\n  hint: "), "{output:#?}");
         assert!(output.stdout.is_empty() && !world.outside("/var/podman-ran").exists());
     }
     enter(&world).run(&["bootc-image", "cmd", "save", "--format=docker-dir", "app:stable"]).exits(2);

@@ -73,7 +73,7 @@ fn an_unknown_source_is_a_clear_error() {
     for name in ["nope", "quay.io/nope:1", "docker://quay.io/nope", "containers-storage:nope", "oci:/etc"] {
         let output = run(&world, &["copy-to-storage", "--source", name]).exits(1);
         let expected = format!(
-            "error: Source image not found: {name}\n  hint: see what there is with: bootc-image list\n"
+            "error: Source image not found: {name}\n  hint: to list images, run: bootc-image list\n"
         );
         assert_eq!(output.stderr, expected);
     }
@@ -339,5 +339,5 @@ fn in_a_directory_that_is_gone_nothing_is_built() {
     let world = World::new();
     let script = "mkdir /tmp/gone; cd /tmp/gone; rmdir /tmp/gone; exec bootc-image --dry-run cmd build .";
     let output = world.enter().run(&["bash", "-euc", script]).exits(1);
-    assert!(output.stderr.starts_with("error: the current directory isn't there any more"), "{output:#?}");
+    assert!(output.stderr.starts_with("error: the current directory no longer exists"), "{output:#?}");
 }

@@ -1,4 +1,4 @@
-//! The one table from an error, of whichever layer, to its kind (and so to an exit code) and to what to do next.
+//! One table that maps the errors of all layers to their kinds (and so to exit codes) and hints.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,17 +14,16 @@ use bootc_image_stores::error::Error as StoresError;
 use crate::error::Error;
 use crate::plugin::PlanError;
 
-/// What an error means for its reader.
+/// The kind of an error, and its hint.
 pub(crate) struct Advice<'a> {
     pub(crate) kind: Kind,
     hint: Hint<'a>,
 }
 
-/// What to do next.
 enum Hint<'a> {
     Nothing,
     Text(Cow<'a, str>),
-    /// On the file system on which this is: which one that is has to be found out.
+    /// Free space on the file system of this path. The mount point is determined only when the hint is printed.
     MakeRoomOn(&'a Path),
 }
 
@@ -51,7 +50,6 @@ impl<'a> From<&'a Option<String>> for Hint<'a> {
 }
 
 impl<'a> Advice<'a> {
-    /// What to do next, in words.
     pub(crate) fn hint(self) -> Option<String> {
         match self.hint {
             Hint::Nothing => None,
@@ -68,39 +66,39 @@ impl<'a> Advice<'a> {
             Error::Denied(denial) => Self { kind: Kind::Denied, hint: (&denial.hint).into() },
             Error::Plan(error) => of_plan(error),
             Error::Plugins(_) => {
-                unusable("nothing runs through a plugin that can't be used; see: bootc-image plugin doctor")
+                unusable("to see what to fix, run: bootc-image plugin doctor")
             }
-            Error::LookUp { source, .. } => Self::of(source),
-            Error::NeedsRoot => failed("run it with sudo"),
-            Error::NoDirectory => failed("change to another directory"),
+            Error::Unresolved { source, .. } => Self::of(source),
+            Error::NeedsRoot => failed("run it as root, for example with sudo"),
+            Error::NoDirectory => failed("change to a directory that exists"),
             Error::ListNotBooted => {
-                failed("list what this root names with --type logical, or name a system with --sysroot DIR")
+                failed("list only the bound images with --type logical, or select a bootc system with --sysroot DIR")
             }
             Error::Layered { image } => {
-                failed(format!("copy the image below it with: bootc-image copy-to-storage --source {image}"))
+                failed(format!("copy the base image instead with: bootc-image copy-to-storage --source {image}"))
             }
             Error::NoSource { image } => failed(format!(
-                "load it from an archive with: bootc-image cmd load; or build or pull it with podman, then: \
+                "load the image from an archive with: bootc-image cmd load; or build or pull it with podman, then run: \
                  bootc-image pull-from-default-storage {image}"
             )),
             Error::DryRun => failed("run it without --dry-run"),
-            Error::NothingNamed => usage("write its name or id; see what there is with: bootc-image list"),
-            Error::SeveralImages(_) => usage("several images need: --multi-image-archive"),
+            Error::NothingNamed => usage("give an image's name or id; to list images, run: bootc-image list"),
+            Error::SeveralImages(_) => usage("to save several images in one archive, add --multi-image-archive"),
             Error::DirectoryToStdout { .. } => usage(
-                "write the directory's name: --output DIR; to a pipe an archive can be written: --format oci-archive",
+                "name a directory with --output DIR, or write an archive to the pipe with --format oci-archive",
             ),
             Error::NoSuchPlugin { hint, .. } => usage(hint),
             Error::NotAPolicy(_) => usage("approve it without --mandatory"),
             Error::Plugin { fix, .. } => unusable(fix),
             Error::Configuration(_) => unusable(
-                "until the configuration is corrected nothing runs but list, and what looks at plugins",
+                "fix the configuration; until then only `list`, `exists` and the commands that inspect plugins run",
             ),
             Error::Audit(source) | Error::AuditOutcome(source) => match &**source {
                 Error::Os(OsError::Io { source, path, .. }) if is_full(source) => {
                     make_room(Kind::Unusable, path)
                 }
                 _ => unusable(
-                    "make /var/lib/bootc-image/audit writable for root, and see that the disk isn't full",
+                    "make /var/lib/bootc-image/audit writable by root, and check that the disk is not full",
                 ),
             },
         }
@@ -115,7 +113,7 @@ fn of_plan(error: &PlanError) -> Advice<'_> {
             Advice { kind, hint: hint.into() }
         }
         PlanError::Unusable { .. } => {
-            unusable("nothing runs through a plugin that can't be used; see: bootc-image plugin doctor")
+            unusable("to see what to fix, run: bootc-image plugin doctor")
         }
     }
 }
@@ -124,7 +122,7 @@ fn of_os(error: &OsError) -> Advice<'_> {
     match error {
         OsError::Interrupted { signal } => Advice {
             kind: Kind::Interrupted(*signal),
-            hint: Hint::Text("run the same command again; what it left half done does no harm".into()),
+            hint: Hint::Text("run the same command again; partial results of the interrupted run do no harm".into()),
         },
         OsError::MissingProgram { package, .. } => Advice {
             kind: Kind::MissingProgram,
@@ -132,23 +130,23 @@ fn of_os(error: &OsError) -> Advice<'_> {
         },
         OsError::Io { source, path, .. } if is_full(source) => make_room(Kind::Failed, path),
         OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            failed("run it as root, e.g. with sudo")
+            failed("run it as root, for example with sudo")
         }
         OsError::Child { stderr, .. } if stderr.contains("no space left on device") => failed(
-            "see which file system is full with: df -h; free room there, e.g. with: bootc-image prune --all",
+            "find the full file system with: df -h; then free space on it, for example with: bootc-image prune --all",
         ),
         OsError::Child { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
         OsError::Corrupt { hint, .. } => failed(*hint),
-        OsError::NotUtf8(_) => failed("rename it"),
-        OsError::Locked { .. } => failed("see who holds it with: fuser -v FILE; then try again"),
+        OsError::NotUtf8(_) => failed("rename the file so that its name is UTF-8 text"),
+        OsError::Locked { .. } => failed("find the process that holds the lock with: fuser -v FILE; then try again"),
         OsError::UnsafeProgram(_) => {
-            failed("give it and the directories above it to root, writable by root alone")
+            failed("make the file and all directories above it owned by root and writable only by root")
         }
         OsError::ReadOnlyDevice(_) => {
-            failed("nothing can be kept on this system; name another with --sysroot DIR")
+            failed("images cannot be stored on this system; select another one with --sysroot DIR")
         }
         OsError::Verification { .. } => {
-            failed("try again; if it happens again, another process changes this storage")
+            failed("try again; if it happens again, another process is changing this storage")
         }
     }
 }
@@ -157,11 +155,11 @@ fn of_storage(error: &StorageError) -> Advice<'_> {
     match error {
         StorageError::Os(error) => of_os(error),
         StorageError::SeveralDrivers { .. } => {
-            failed("write the driver into /etc/containers/storage.conf: [storage] driver = \"overlay\"")
+            failed("set the driver in /etc/containers/storage.conf: [storage] driver = \"overlay\"")
         }
-        StorageError::UnknownDriver { .. } => failed("ask podman instead: bootc-image cmd list"),
+        StorageError::UnknownDriver { .. } => failed("list the images with podman instead: bootc-image cmd list"),
         StorageError::OtherImage { .. } => {
-            failed("try again; if it happens again, another process changes this storage")
+            failed("try again; if it happens again, another process is changing this storage")
         }
     }
 }
@@ -171,57 +169,57 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         StoresError::Os(error) => of_os(error),
         StoresError::Storage(error) => of_storage(error),
         StoresError::ImageNotFound { list_with, .. } => {
-            failed(format!("see what there is with: {list_with}"))
+            failed(format!("to list images, run: {list_with}"))
         }
         StoresError::Full { path, .. } | StoresError::NoRoom { path, .. } => make_room(Kind::Failed, path),
         StoresError::StorageUnavailable { source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
-            failed("run it as root, e.g. with sudo")
+            failed("run it as root, for example with sudo")
         }
         StoresError::StorageUnavailable { .. } => {
-            failed("on a bootc host, any pull creates it; see: bootc status")
+            failed("on a bootc host, any pull creates it; check the host with: bootc status")
         }
         StoresError::Reference(InvalidReference::ShortName(_)) => {
-            usage("write the full name: REGISTRY/REPOSITORY")
+            usage("use the full name: REGISTRY/REPOSITORY")
         }
         StoresError::Reference(InvalidReference::Digest(_)) => {
-            usage("write it with a tag: REGISTRY/REPOSITORY:TAG")
+            usage("use a tag: REGISTRY/REPOSITORY:TAG")
         }
         StoresError::Reference(_) => {
-            usage("an image is written REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST")
+            usage("write the image as REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST")
         }
         StoresError::NoDestination(_) => {
-            usage("write where to as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG")
+            usage("give a destination as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG")
         }
-        StoresError::Container => failed("run it on the host itself"),
+        StoresError::Container => failed("run it on the host, outside the container"),
         StoresError::NotBooted => {
-            failed("run it on a bootc host, or name a system's root with --sysroot DIR")
+            failed("run it on a bootc host, or select the root of a bootc system with --sysroot DIR")
         }
         StoresError::NoDeployment(_) => {
-            failed("is this the physical root of a bootc host? It has ostree/deploy")
+            failed("check that this is the physical root of a bootc host: it must contain ostree/deploy")
         }
         StoresError::NoBootEntries { .. } => {
-            failed("if /boot of that system is a partition of its own, mount it at DIR/boot")
+            failed("if /boot of that system is on a separate partition, mount it at DIR/boot")
         }
         StoresError::NotFromImage(_) => failed("rebase the host to an image with: bootc switch"),
         StoresError::NoName(_) => failed("switch the host to an image in a registry with: bootc switch"),
         StoresError::Composefs => {
-            failed("images of bootc's storage can be listed and copied: bootc-image list --type unified")
+            failed("list only the images of bootc's storage with: bootc-image list --type unified")
         }
-        StoresError::Ambiguous { .. } => failed("write one of the full names"),
+        StoresError::Ambiguous { .. } => failed("use one of the full names"),
         StoresError::BoundImage { .. } => {
-            failed("bound images are links to .image or .container files; fix it in the OS image")
+            failed("bound images must be links to .image or .container files; fix the link in the OS image")
         }
         StoresError::Unit { .. } => {
-            failed("write the image's name in the unit, or in a file that it names by its path")
+            failed("write the image's name in the unit itself, or in a file that the unit names by path")
         }
         StoresError::OtherStore { .. } => {
-            failed("see which configuration podman uses with: podman system info")
+            failed("check which configuration podman uses with: podman system info")
         }
         StoresError::Damaged { hint, .. } => failed(hint),
-        StoresError::SelinuxCreate => failed("let bootc create it, e.g. with: bootc image set-unified"),
-        // That it isn't known is what failed, whatever it was.
+        StoresError::SelinuxCreate => failed("let bootc create it, for example with: bootc image set-unified"),
+        // Whatever the cause is: the failure is that the needed images are unknown.
         StoresError::NeedsUnknown(source) => Advice { kind: Kind::Failed, ..of_stores(source) },
     }
 }

@@ -1,5 +1,5 @@
-//! Operations as they would be if names meant what a test says they mean. For a site's own tests of its policies, which run
-//! where there is neither a bootc host nor a registry.
+//! Resolves names to values that a test assumes. A site tests its policies with this, where there is neither a bootc host nor a
+//! registry.
 
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::{CopySource, HostImage, LocalImage, UnifiedImage};
@@ -9,21 +9,21 @@ use bootc_image_stores::images::names::first_meaning;
 
 use crate::error::Error;
 
-/// What is taken for granted.
+/// The assumed values.
 #[derive(Debug, Clone)]
 pub struct Assumed {
-    /// Who asks.
+    /// The caller.
     pub subject: Subject,
-    /// What every name means.
+    /// The digest that every name resolves to.
     pub digest: Digest,
-    /// Which commit every host image is.
+    /// The commit of every host image.
     pub commit: Commit,
     /// The name of the booted image, with its transport.
     pub booted: String,
 }
 
 impl Assumed {
-    /// A name with a transport is of that; one without is a host image, as it would be looked up first.
+    /// A name with a transport resolves in that transport. One without is a host image, because those are searched first.
     pub(crate) fn source(&self, name: Option<&str>) -> Result<CopySource, Error> {
         let Some(name) = name else { return Ok(CopySource::Host(self.host(&self.booted))) };
         if let Some(stored) = name.strip_prefix(CONTAINERS_STORAGE) {

@@ -1,13 +1,13 @@
-//! What operations may use of the world. Nobody gets from here back into the pipeline.
+//! What operations may use. It gives no access to the pipeline, so no operation can start another one unjudged.
 
 use bootc_image_stores::host::Host;
 
 use crate::plugin::Plugins;
 
-/// Everything that operations need of the world.
+/// The host and the plugins.
 pub struct Context<'a> {
-    /// The host that they are about.
+    /// The host that operations act on.
     pub host: Host<'a>,
-    /// Who plans commands and judges.
+    /// The plugins, which plan commands and judge operations.
     pub plugins: &'a dyn Plugins,
 }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, with what to do next.
+//! The errors of operations.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,68 +15,65 @@ use bootc_image_stores::error::Error as StoresError;
 use crate::advice::Advice;
 use crate::plugin::{PlanError, PluginSetError};
 
-/// Why an operation didn't run or didn't succeed.
+/// Why an operation did not run or did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Refused.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// The current directory was removed, and a file is named from there.
-    #[error("the current directory isn't there any more")]
+    /// The current directory was removed, and a relative path needs it.
+    #[error("the current directory no longer exists")]
     NoDirectory,
-    /// What a name means couldn't be found out.
-    #[error("can't look up {name} in its registry")]
-    LookUp {
-        /// Which name.
+    /// A name cannot be resolved.
+    #[error("cannot resolve {name} in its registry")]
+    Unresolved {
+        /// As typed.
         name: String,
-        /// Why.
         #[source]
         source: Box<Error>,
     },
-    /// The caller isn't root.
+    /// The caller is not root.
     #[error("Permission denied: this command must be executed as the root user")]
     NeedsRoot,
     /// As [`StoresError::NotBooted`] and [`StoresError::Container`], for a listing.
     #[error("Listing images: Listing host images requires a booted bootc system")]
     ListNotBooted,
-    /// The booted deployment has a commit of its own on top of its image.
-    #[error(
-        "the booted deployment has layered packages on top of the image {image}, so it isn't an image itself"
-    )]
+    /// The booted deployment has a commit of its own, made from its image and layered packages.
+    #[error("the booted deployment is not an image: it has packages layered on top of the image {image}")]
     Layered {
-        /// The image below, as its origin names it.
+        /// The base image, as named in the deployment's origin file.
         image: String,
     },
-    /// Nobody said what.
-    #[error("no image is named")]
+    /// The request has no image.
+    #[error("no image was given")]
     NothingNamed,
-    /// A plugin wanted something done where nothing is to run.
-    #[error("nothing is copied in a dry run")]
+    /// A plugin requested a copy in a dry run.
+    #[error("a dry run copies no images")]
     DryRun,
-    /// An archive of one image was asked for, and several were named.
-    #[error("{0} are several images")]
+    /// Several images were named for an archive that holds one image.
+    #[error("{0} name more than one image, but this archive format holds only one")]
     SeveralImages(String),
-    /// A directory was to be written to a stream.
-    #[error("an image in the format {format} is a directory, which can't be written to standard output")]
+    /// A format that writes a directory was requested for standard output.
+    #[error("the format {format} creates a directory, which cannot be written to standard output")]
     DirectoryToStdout {
-        /// As it was asked for.
+        /// As typed.
         format: String,
     },
-    /// Nobody has the image that is to be fetched anew.
+    /// No source has the image that is to be repaired.
     #[error(
-        "nothing to repair {image} from: podman's storage has no whole copy, the ostree repository has no host image that it was made from, and none of its names is in a registry"
+        "no source to repair {image} from: podman's storage has no intact copy, the ostree repository has no \
+         matching host image, and none of its names is in a registry"
     )]
     NoSource {
         /// Its name, or its id.
         image: String,
     },
-    /// The record can't be written, so nothing ran.
-    #[error("nothing was run: the audit record can't be written")]
+    /// The audit record cannot be written, so nothing ran.
+    #[error("nothing was run because the audit record cannot be written")]
     Audit(#[source] Box<Error>),
-    /// It ran, but how it ended couldn't be recorded.
-    #[error("it ran, but its outcome can't be written to the audit record")]
+    /// The operation ran, but its outcome is not recorded.
+    #[error("the operation ran, but its outcome cannot be written to the audit record")]
     AuditOutcome(#[source] Box<Error>),
-    /// The administrator's configuration can't be used.
+    /// The configuration is not valid.
     #[error("{0}")]
     Configuration(String),
     /// No plugin has this id.
@@ -84,52 +81,47 @@ pub enum Error {
     NoSuchPlugin {
         /// As typed.
         name: String,
-        /// A plugin with a similar name, or where plugins are looked for.
+        /// Suggests a similar name, or where plugins are searched.
         hint: String,
     },
-    /// A plugin that is no policy was to be mandatory.
-    #[error("plugin {0} is no policy, and only a policy can be mandatory")]
+    /// `--mandatory` was given for a plugin that is not a policy.
+    #[error("plugin {0} is not a policy, and only a policy can be mandatory")]
     NotAPolicy(PluginId),
-    /// Something about one plugin isn't as it must be.
+    /// A problem with one plugin.
     #[error("plugin {plugin}: {reason}")]
     Plugin {
-        /// Which one.
+        /// Its id.
         plugin: String,
         /// What is wrong.
         reason: String,
         /// What to do next.
         fix: String,
     },
-    /// The set of plugins can't be used.
     #[error(transparent)]
     Plugins(#[from] PluginSetError),
-    /// A plugin gave no plan.
     #[error(transparent)]
     Plan(PlanError),
-    /// The operating system's.
     #[error(transparent)]
     Os(#[from] OsError),
-    /// Of a containers-storage.
     #[error(transparent)]
     Storage(StorageError),
-    /// Of the places where images are kept.
     #[error(transparent)]
     Stores(StoresError),
 }
 
-/// Of a command that was parsed before, and has other values now that names were looked up.
+/// Raised when resolved values are put into a command that has been parsed: some values that exist cannot be arguments.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Denied(Denial {
             by: By::Host("grammar"),
             code: "name-not-usable".to_owned(),
-            message: format!("what was found can't be named to podman: {refusal}"),
-            hint: Some("rename it".to_owned()),
+            message: format!("the resolved name cannot be passed to podman: {refusal}"),
+            hint: Some("rename the file, directory or image".to_owned()),
         })
     }
 }
 
-/// An error of a lower layer is one, whichever way it came.
+/// Flattens, so that an error of a lower layer has one representation whichever layer returned it.
 impl From<StoresError> for Error {
     fn from(error: StoresError) -> Self {
         match error {
@@ -158,18 +150,18 @@ impl Error {
         with_causes(self)
     }
 
-    /// For `map_err` on a system call.
+    /// For `map_err` on the result of a system call.
     pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let failed = OsError::io(what, path);
         move |source| Self::Os(failed(source))
     }
 
-    /// Its kind, which the command line maps to an exit code.
+    /// The kind determines the exit code.
     pub fn kind(&self) -> Kind {
         Advice::of(self).kind
     }
 
-    /// The number of the signal that asked us to end, if that is why.
+    /// The number of the signal that interrupted the operation, if that is the reason.
     pub fn interrupted_by(&self) -> Option<i32> {
         match self.kind() {
             Kind::Interrupted(signal) => Some(signal),
@@ -183,13 +175,13 @@ impl Error {
     }
 }
 
-/// The error of a process that was asked to end is that: what else went wrong may have come of it, and blames somebody else. What is
-/// wrong with the record is told in any case.
+/// Replaces an error by [`OsError::Interrupted`] if a signal asked this process to stop: the error may be a consequence, and would
+/// blame something else. Errors of the audit record are kept.
 pub fn interruption_first(error: Error) -> Error {
     match check_not_asked_to_end() {
         Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {
             if error.interrupted_by().is_none() {
-                tracing::info!(error = error.with_causes(), "failed after being asked to end");
+                tracing::info!(error = error.with_causes(), "the operation failed after a signal had asked it to stop");
             }
             interrupted.into()
         }

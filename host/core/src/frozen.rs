@@ -1,5 +1,5 @@
-//! The frozen form: JSON with sorted keys and no blanks. Its SHA-256 names the operation in verdicts and records, and anybody who
-//! has the record can compute it again.
+//! The canonical form of an operation: JSON with sorted keys and no whitespace. Its SHA-256, the operation digest, identifies the
+//! operation in verdicts and in the audit record, and can be recomputed from the record.
 
 use bootc_image_model::digest::Digest;
 use bootc_image_model::subject::Subject;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::ops::Operation;
 use crate::ops::seen::Seen;
 
-/// An operation with everything that it is judged by. It can't change any more.
+/// An operation in its canonical form, with everything that it is judged by. It is immutable.
 #[derive(Debug, Clone)]
 pub struct Frozen {
     operation: Operation,
@@ -26,23 +26,23 @@ struct Contents<'a> {
     operation: &'a Operation,
     subject: &'a Subject,
     sysroot: Option<&'a str>,
-    /// Stands there only of what can't run.
+    /// Written only if false, that is for an operation that cannot run.
     #[serde(skip_serializing_if = "is_true")]
     resolved: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_true(value: &bool) -> bool {
     *value
 }
 
 impl Frozen {
-    /// Freezes. `sysroot` is the system's physical root if it isn't the booted one.
+    /// `sysroot` is the physical root of the system, if it is not the booted one.
     pub fn new(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
         Self::with(operation, subject, sysroot, true)
     }
 
-    /// As [`Frozen::new`], of an operation whose names haven't been looked up: it can be denied, never approved.
+    /// As [`Frozen::new`], for an operation whose names are not resolved yet: it can be denied, but never approved.
     pub fn unresolved(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
         Self::with(operation, subject, sysroot, false)
     }
@@ -50,8 +50,8 @@ impl Frozen {
     fn with(operation: Operation, subject: Subject, sysroot: Option<String>, resolved: bool) -> Self {
         let contents =
             Contents { operation: &operation, subject: &subject, sysroot: sysroot.as_deref(), resolved };
-        // NOTE(unwrap): none of these types has a map with keys that aren't text, the only thing that could fail here;
-        // and an empty object would be refused by whoever reads it.
+        // NOTE(unwrap): serialising fails only for maps with keys that are not text, and none of these types has one. Readers
+        // would reject the empty object.
         let value = serde_json::to_value(&contents).unwrap_or_default();
         let mut json = String::new();
         canonical(&value, &mut json);
@@ -59,37 +59,35 @@ impl Frozen {
         Self { operation, subject, sysroot, resolved, json, digest }
     }
 
-    /// The operation.
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// Who asks.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// The system's physical root, if it isn't the booted one.
+    /// The physical root of the system, if it is not the booted one.
     pub fn sysroot(&self) -> Option<&str> {
         self.sysroot.as_deref()
     }
 
-    /// Whether its names have been looked up.
+    /// Whether its names are resolved.
     pub fn is_resolved(&self) -> bool {
         self.resolved
     }
 
-    /// The JSON.
+    /// The canonical form.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// Digest of the JSON.
+    /// The operation digest: SHA-256 of the canonical form.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// The operation as policies see it. None if policies have no say in it.
+    /// The policy input. None if policies do not judge this operation.
     pub fn policy_input(&self) -> Option<View> {
         let Seen { argv, images, pinned } = self.operation.seen(self.resolved)?;
         let subject = &self.subject;
@@ -116,7 +114,7 @@ impl Frozen {
     }
 }
 
-/// Writes JSON without spaces, keys sorted by their bytes, whatever order the map keeps.
+/// Writes JSON without whitespace and with keys sorted by their bytes. It does not rely on the order of `serde_json`'s map.
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

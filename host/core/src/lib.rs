@@ -1,18 +1,18 @@
-//! The pipeline of bootc-image, its policies and its record. No argument parsing, no plugins' runtime, no printing.
+//! The pipeline of bootc-image, its policies and its audit record. It parses no arguments, runs no plugins and prints nothing.
 //!
-//! Everything that is done goes one way (D3):
+//! Every operation takes the same path, so that none can run unjudged or unrecorded:
 //!
 //! ```text
-//! Request --pipeline: resolve--> Operation --freeze--> Frozen --Validators::judge--> Judged
+//! Request --pipeline: resolve--> Operation --canonical form--> Frozen --Validators::judge--> Judged
 //!         --approve--> Approved<Operation> --record intent, execute, record outcome--> Report
 //! ```
 //!
-//! - [`pipeline`]: the way itself
-//! - [`ops`]: what can be done, an operation a file; [`context`]: what it may use of the world
-//! - [`frozen`], [`policy`], [`audit`]: judging and recording
+//! - [`pipeline`]: that path
+//! - [`ops`]: the operations, one per file; [`context`]: the host and the plugins that they use
+//! - [`frozen`]: the canonical form of an operation; [`policy`], [`audit`]: judging and recording
 //! - `commands`: running podman on bootc's storage
-//! - [`plugin`]: what the engine implements; [`listing`], [`error`]: what comes out
-//! - [`assumed`]: what names mean in a site's own test of its policies
+//! - [`plugin`]: the traits that the engine implements; [`listing`], [`error`]: results
+//! - [`assumed`]: what image names resolve to when a site tests its policies
 
 mod advice;
 pub mod assumed;

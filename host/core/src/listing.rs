@@ -9,38 +9,37 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// An image under one of its names. Serialised it is bootc's own JSON shape (D10.4).
+/// An image under one of its names. It serialises to the JSON that `bootc image list` prints.
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageRow {
     /// Where it is kept.
     pub image_type: ImageType,
-    /// Its name; with transport for host images.
+    /// Its name, with a transport for host images.
     pub image: String,
-    /// Where what else is known of it comes from.
+    /// Source of further details.
     #[serde(skip)]
     pub more: More,
 }
 
-/// Where what else is known of an image comes from, if that was asked for. A list may be long and is held as a whole, so this
-/// takes little room.
+/// Source of an image's details, if they were requested. A list may be long and is kept in memory, so this is small.
 #[derive(Debug, Clone, Default)]
 pub enum More {
-    /// Nobody asked, or nothing is known.
+    /// Not requested, or unknown.
     #[default]
     Nothing,
-    /// From here.
+    /// The details themselves.
     Known(Box<Details>),
-    /// From the index of a storage, where it has this number.
+    /// The index of a storage, and the image's position in it.
     Indexed(Arc<Inventory>, u32),
 }
 
 impl ImageRow {
-    /// A row of which no more is known than this.
+    /// A row without details.
     pub fn new(image_type: ImageType, image: String) -> Self {
         Self { image_type, image, more: More::Nothing }
     }
 
-    /// Hands over what stands in these columns of the row, one after the other.
+    /// Calls `take` with the text of each of these columns, in order.
     pub fn cells(&self, columns: &[Column], mut take: impl FnMut(&str)) {
         let details = match &self.more {
             More::Nothing => Cow::Owned(Details::default()),
@@ -61,11 +60,11 @@ impl ImageRow {
     }
 }
 
-/// A listing: what could be read, and what couldn't.
+/// The images that could be read, and the problems with those that could not.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Sorted by type and name, none twice.
+    /// Sorted by type and name, without duplicates.
     pub rows: Vec<ImageRow>,
-    /// What is missing from `rows`, and why.
+    /// Why `rows` may be incomplete.
     pub problems: Vec<Error>,
 }

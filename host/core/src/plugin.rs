@@ -1,5 +1,5 @@
-//! What the core knows about plugins: who claims what, and how a claimed command is turned into a plan. The engine
-//! implements it; the core never sees wasmtime.
+//! Plugins as the core sees them: which subcommands they provide, how they plan them, and how they judge. The engine implements
+//! these traits, so the core does not depend on wasmtime.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use bootc_image_model::view::View;
 use crate::error::Error;
 use crate::listing::Listing;
 
-/// A manifest's word that a plugin owns a subcommand of `cmd`.
+/// A subcommand of `cmd` that a plugin provides, from its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandClaim {
-    /// Who claims it.
+    /// The plugin.
     pub plugin: PluginId,
     /// The subcommand, as typed after `cmd`.
     pub name: String,
@@ -28,99 +28,99 @@ pub struct CommandClaim {
     pub summary: String,
 }
 
-/// What a command plugin wants done. It is a request and re-enters the pipeline (D3.2).
+/// What a command plugin plans to run. It is only a request: the pipeline judges and records it like any other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// A podman image subcommand and its arguments, without the leading `podman image`. Empty: nothing is left to do.
+    /// A podman image subcommand and its arguments, without the leading `podman image`. Empty if there is nothing to run.
     pub argv: Vec<String>,
-    /// For the user, shown on stderr before anything runs. Already free of control characters. May be empty.
+    /// Shown to the user on stderr before anything runs. Free of control characters; may be empty.
     pub message: String,
 }
 
-/// Why there is no plan.
+/// Why a plugin returned no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// The plugin refused. Exit code 77.
+    /// The plugin denied the command. Exit code 77.
     #[error("{message}")]
     Denied {
-        /// Stable kebab-case code, e.g. `not-in-allowlist`.
+        /// Stable kebab-case code, for example `not-in-allowlist`.
         code: String,
-        /// One sentence, already free of control characters.
+        /// One sentence, free of control characters.
         message: String,
         /// What to do next.
         hint: Option<String>,
     },
-    /// The plugin says that the arguments make no sense, or that it failed in another way of its own.
+    /// The plugin reported a usage error, or another failure of its own.
     #[error("{message}")]
     Failed {
-        /// Stable kebab-case code; `usage` gives exit code 2, everything else 1.
+        /// Stable kebab-case code; `usage` gives exit code 2, all others 1.
         code: String,
-        /// One sentence, already free of control characters.
+        /// One sentence, free of control characters.
         message: String,
         /// What to do next.
         hint: Option<String>,
     },
-    /// The plugin can't be used: it can't be loaded, trapped, ran out of a limit, or the host itself failed in it.
-    /// Exit code 78, nothing runs.
-    #[error("plugin {plugin} can't be used: {reason}")]
+    /// The plugin cannot be loaded, crashed, exceeded a limit, or the host failed while running it. Exit code 78, nothing runs.
+    #[error("plugin {plugin} cannot be used: {reason}")]
     Unusable {
         /// Which plugin.
         plugin: PluginId,
-        /// What happened, for a person.
+        /// What happened, in words.
         reason: String,
     },
 }
 
 /// A plugin that judges operations.
 pub trait Policy {
-    /// Which plugin.
+    /// Its id.
     fn plugin(&self) -> &PluginId;
 
-    /// What it is made of, if that can be told.
+    /// Its provenance (version, code, settings), if known.
     fn made(&self) -> Option<&Made>;
 
-    /// Whether its manifest says that it judges such an operation. Never loads the component. What can't be told is yes.
+    /// Whether its manifest selects such an operation; true if that cannot be determined. Never loads the component.
     fn concerns(&self, view: &View) -> bool;
 
-    /// Whether it is also asked before names are looked up.
+    /// Whether it also judges operations whose names are not resolved yet.
     fn judges_unresolved(&self) -> bool;
 
-    /// Asks it. Loads and runs the component in a fresh store.
+    /// Loads the component and runs it in a fresh store.
     ///
     /// # Errors
-    /// [`PolicyFailure`] if it has no opinion for whatever reason.
+    /// [`PolicyFailure`] if it gave no verdict, for whatever reason.
     fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure>;
 }
 
-/// What a policy thinks.
+/// The verdict of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opinion {
-    /// Its objection, none if it allows. Texts are already harmless.
+    /// None if it allows. Texts are already sanitised.
     pub denial: Option<Denial>,
-    /// What it says beside.
+    /// Annotations that it adds.
     pub said: Said,
 }
 
-/// Why a policy has no opinion. That denies, unless it was asked and failed, and the configuration says that it may.
+/// Why a policy gave no verdict. The operation is denied then, unless the policy ran and the configuration lists it in
+/// `fail-open`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFailure {
-    /// What happened, for a person.
+    /// What happened, in words.
     pub reason: String,
-    /// What to do about it.
+    /// How to fix it.
     pub fix: String,
-    /// Whether it was asked: what can't be asked at all is never excused, or whoever can put a file somewhere could switch it
-    /// off.
+    /// Whether it ran. `fail-open` does not cover a policy that could not be started: otherwise anybody who can place a file
+    /// could switch it off.
     pub asked: bool,
 }
 
-/// A policy that was approved, and isn't there to be asked.
+/// A policy that was approved, but is not among the installed policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
     /// Its id.
     pub plugin: PluginId,
-    /// Where it was approved.
+    /// The file of its approval.
     pub file: PathBuf,
-    /// What became of it.
+    /// The reason as a verb phrase, to follow the plugin's name.
     pub why: &'static str,
 }
 
@@ -134,23 +134,23 @@ impl Missed {
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plugin, file, why } = self;
-        write!(f, "policy {plugin}, which {} approved, {why}, so it isn't asked", file.display())
+        write!(f, "policy {plugin} (approved in {}) {why}, so it does not judge operations", file.display())
     }
 }
 
-/// Why the set of plugins can't be used at all. Exit code 78.
+/// Why no plugin can be used at all. Exit code 78.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginSetError {
-    /// A manifest is broken: strict parsing says where.
+    /// A manifest is not valid.
     #[error("plugin {plugin}: {reason}")]
     Manifest {
-        /// The plugin as the host knows it, from its place if the manifest can't tell.
+        /// Its id, or the name of its directory if the manifest cannot be read.
         plugin: String,
         /// Line, key and what is wrong.
         reason: String,
     },
-    /// Two plugins have the same id, or claim the same command.
-    #[error("{what} is claimed by both {first} and {second}")]
+    /// Two plugins have the same id, or provide the same subcommand.
+    #[error("{what} is provided by both {first} and {second}")]
     ClaimedTwice {
         /// The id or the command.
         what: String,
@@ -161,21 +161,21 @@ pub enum PluginSetError {
     },
 }
 
-/// What a plugin may ask for while it plans.
+/// An operation that a plugin requests while it plans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     /// List images.
     List {
         /// Which ones.
         image_type: ListType,
-        /// Whether to tell more of them than their names.
+        /// Whether to list more than names.
         details: bool,
     },
     /// Copy an image of this host to podman's storage.
     CopyToStorage {
-        /// Which one, as written; none: the booted one.
+        /// Its name as written; none for the booted image.
         source: Option<String>,
-        /// Its new name; none: the one that bootc gives it.
+        /// Its new name; none for bootc's default name.
         target: Option<String>,
     },
     /// Copy an image of podman's storage to bootc's.
@@ -185,53 +185,53 @@ pub enum Wish {
     },
 }
 
-/// What became of that.
+/// The result of such an operation.
 #[derive(Debug)]
 pub enum Granted {
     /// Images.
     Listing(Listing),
     /// An image was copied.
     Image {
-        /// Under this name.
+        /// Its name in the target storage.
         name: Reference,
-        /// What is there now.
+        /// The image there.
         image: LocalImage,
         /// Whether it was there before.
         unchanged: bool,
     },
 }
 
-/// Whom a plugin asks for something while it plans.
+/// Performs the operations that a plugin requests while it plans.
 pub trait Host {
-    /// Does it, as the caller's request by way of the plugin.
+    /// Judges, records and runs it, with the plugin in the subject.
     ///
     /// # Errors
-    /// [`Error`]: a denial has touched nothing. After an interruption the plugin mustn't go on.
+    /// [`Error`]. A denied operation has changed nothing. After an interruption the plugin must not continue.
     fn ask(&self, wish: Wish) -> Result<Granted, Error>;
 }
 
-/// All usable plugins, as the core sees them.
+/// All usable plugins.
 pub trait Plugins {
-    /// Every claimed command, sorted by name, none twice. Reads manifests only; never loads a component.
+    /// Every subcommand that an enabled plugin provides, sorted by name, without duplicates. Reads manifests only.
     ///
     /// # Errors
-    /// [`PluginSetError`] if the set itself is broken; then no command may run.
+    /// [`PluginSetError`] if the set itself is broken; no command may run then.
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError>;
 
-    /// Why the plugin that claims this command can't be used, and what to do, if there is one that isn't enabled.
+    /// If a disabled plugin provides this subcommand: why it is disabled, and what to do.
     fn held(&self, command: &str) -> Option<String>;
 
-    /// What an enabled plugin may ask the host for: what its manifest asks for and was granted. Nothing of any other.
+    /// The capabilities that an enabled plugin requests and was granted; none for any other plugin.
     fn granted(&self, plugin: &PluginId) -> Vec<Capability>;
 
-    /// What is wrong with a plugin that can't be used at all, so that nobody knows what it would claim; none if all can.
+    /// The error of a plugin whose manifest cannot be read, so that the subcommands that it provides are unknown.
     fn broken(&self) -> Option<PluginSetError>;
 
-    /// Asks `plugin` to plan `name` with `args`. Loads and runs the component in a fresh store. What it asks for meanwhile
-    /// goes to `host`.
+    /// Has `plugin` plan `name` with `args`: loads the component and runs it in a fresh store. Operations that it requests
+    /// meanwhile go to `host`.
     ///
     /// # Errors
-    /// [`PlanError`]; nothing has run but what it asked `host` for.
+    /// [`PlanError`]; nothing has run except what it requested from `host`.
     fn plan(
         &self,
         plugin: &PluginId,
@@ -240,43 +240,42 @@ pub trait Plugins {
         host: &dyn Host,
     ) -> Result<Plan, PlanError>;
 
-    /// Everything that judges, by id: policies that can be used, those that should be and can't, and one for each plugin
-    /// that is so broken that it could be a policy. Reads manifests only.
+    /// All policies, sorted by id: those that can be used, those that should be but cannot, and one for each plugin whose
+    /// manifest is so broken that it could be a policy. Reads manifests only.
     ///
     /// # Errors
-    /// [`PluginSetError`] if it can't be told what there is; then nothing may run.
+    /// [`PluginSetError`] if the installed policies cannot be determined; nothing may run then.
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError>;
 
-    /// Policies that were approved as mandatory: without one of them everything is denied.
+    /// Policies that were approved as mandatory: if one of them is missing, all operations are denied.
     fn mandatory(&self) -> Vec<PluginId>;
 
-    /// Policies that were approved and are none any more. Nobody asks them, so this must be told.
+    /// Approved policies that do not judge any more. The user is told, because nothing else would show it.
     fn missed(&self) -> Vec<Missed>;
 
-    /// Nothing is asked of plugins for a while: a program is about to run, and a clock that keeps nobody's time would
-    /// disturb it.
+    /// Stops the watchdog timers until the next plugin runs: they would only disturb the program that is about to run.
     fn rest(&self) {}
 
-    /// What approving the plugin of this id would write down: its component as it is now, and all that it asks for. One that
-    /// was approved as mandatory stays that.
+    /// The grant that approves this plugin: its component as it is now, and all capabilities that it requests. A plugin that
+    /// was approved as mandatory stays mandatory.
     ///
     /// # Errors
-    /// [`Error`] if there is no such plugin, or it can't be read.
+    /// [`Error`] if there is no such plugin, or it cannot be read.
     fn grant_for(&self, plugin: &str) -> Result<Grant, Error>;
 
-    /// The file in which the OS image approves a plugin of its own, if that is why it may run.
+    /// The file in which the OS image approves the plugin, if it is enabled because of that.
     fn approved_by_image(&self, plugin: &PluginId) -> Option<PathBuf>;
 
-    /// Writes a grant down, in the place of an earlier one for the same plugin. Returns the file.
+    /// Writes a grant, replacing an earlier one for the same plugin. Returns the file.
     ///
     /// # Errors
-    /// The system's; then the earlier one still holds. [`Error`] if the OS image has approved the plugin: another grant
-    /// would be of what is there now, and hold its next version.
+    /// [`Error`] of a system call; the earlier grant stays valid then. [`Error`] if the OS image approves the plugin: a second
+    /// grant would pin today's component and so disable the one of the next OS image.
     fn approve(&self, grant: &Grant) -> Result<PathBuf, Error>;
 
     /// Removes the grant that [`Plugins::approve`] wrote. Returns its file.
     ///
     /// # Errors
-    /// [`Error`] if there is none, or it isn't one that can be removed.
+    /// [`Error`] if there is none, or it cannot be removed.
     fn revoke(&self, plugin: &PluginId) -> Result<PathBuf, Error>;
 }

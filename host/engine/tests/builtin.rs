@@ -56,7 +56,7 @@ fn without_plugins_nothing_is_claimed_or_planned() {
     let set = common::with(Vec::new());
     assert_eq!(set.command_claims(), Ok(Vec::new()));
     let refusal = set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap_err();
-    assert_eq!(refusal.to_string(), "plugin podman-allowlist can't be used: there is no such plugin");
+    assert_eq!(refusal.to_string(), "plugin podman-allowlist cannot be used: there is no such plugin");
 }
 
 #[test]

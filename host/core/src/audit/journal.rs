@@ -1,10 +1,11 @@
-//! Where the lines of the record go: one after the other, whole, each once, whatever happens beside us to the file or to the
-//! room on its file system.
+//! Writes the lines of the audit record: in order, complete, and each once, even if other processes rotate the file or fill its file
+//! system.
 //!
-//! - A writer holds a lock from opening the file until the line is in it. A rotation renames the file and takes the
-//!   lock once: from then on no process writes to the file that was renamed (`dist/logrotate`).
-//! - A line for which there is no room is taken back. What the operation's kind allows is then tried in turn: the reserve, the
-//!   file system's own reserve, a file below `/run` that is appended to the record before any other line (ADR 0011).
+//! - A writer holds a lock from opening the file until the line is written. A rotation renames the file and takes the lock once, so
+//!   no process writes to the renamed file afterwards (`dist/logrotate`).
+//! - A line that does not fit is removed again. Depending on the operation, more space is then tried in turn: our reserve, the file
+//!   system's own reserve, and a file below `/run` that is appended to the record before any other line
+//!   (docs/adr/0011-full-disks.md).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -20,32 +21,31 @@ use rustix::fs::{Gid, OFlags};
 
 use crate::error::Error;
 
-/// The record's name in its directory.
 const NAME: &str = "audit.jsonl";
-/// Where the lock and the lines that have to wait are.
+/// Directory of the lock, and of lines that wait for space.
 const RUN: &str = "/run/bootc-image/audit";
 const LOCK: &str = "lock";
 const WAITING: &str = "waiting.jsonl";
-/// How many refusals there were that were only counted.
+/// File with the number of denials that were counted instead of recorded.
 const COUNTED: &str = "counted";
-/// What refusals leave of a file system: a 32nd part, but not more than this. Everybody who may ask can have one recorded.
+/// Denials leave this much of the file system free, or 1/32 of it if that is less: any caller can cause denials.
 const FLOOR: u64 = 64 << 20;
-/// How long another process may hold the lock, which is needed while a line is written, or those that had to wait.
+/// How long another process may hold the lock. It is held while lines are written.
 const LIMIT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(2);
-/// How often the file may be gone when we have written to it.
+/// How often writing is tried again if the file was removed meanwhile.
 const ATTEMPTS: usize = 16;
 
-/// What may be used up for a line.
+/// The space that a line may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
-    /// What is free above the floor; below it the line is only counted.
+    /// Free space above [`FLOOR`]. Below it the line is only counted.
     Spare,
-    /// What is free above the floor; below it there is none.
+    /// Free space above [`FLOOR`]. Below it writing fails.
     AboveFloor,
-    /// What is free.
+    /// All free space.
     Free,
-    /// The reserves too; and if there are none, the line may wait.
+    /// Also the reserves. Without space the line waits in `/run`.
     Reserved,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// The record in `directory`; its reserve is beside that.
+    /// The reserve is a file next to `directory`.
     pub(super) fn new(directory: PathBuf) -> Self {
         Self::with_run(directory, RUN.into())
     }
@@ -75,53 +75,54 @@ impl Journal {
         self.run.join(WAITING)
     }
 
-    /// Writes a line. It is on disk when this returns, or waits, or is counted, if that is allowed. `of_counted` is the line for
-    /// this many that were only counted before.
+    /// Writes a line. When this returns it is on disk or, as far as `room` allows that, waits or was counted. `counted_line` makes the
+    /// line about a number of counted denials.
     ///
     /// # Errors
-    /// The system's; [`OsError::Locked`].
+    /// [`OsError::Io`]; [`OsError::Locked`].
     pub(super) fn append(
         &self,
         line: &[u8],
         room: Room,
-        of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
+        counted_line: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
     ) -> Result<(), Error> {
-        // Not with the lock held: writers don't wait for each other's disks.
-        match self.append_alone(line, room, of_counted)? {
+        // Without the lock, so that writers do not wait for each other's syncs.
+        match self.append_locked(line, room, counted_line)? {
             Some(file) => sync(&file, &self.path()),
             None => Ok(()),
         }
     }
 
-    /// Makes or fills up the reserve.
+    /// Creates or refills the reserve.
     pub(super) fn keep_reserve(&self) {
         Lowered::restore(&self.directory);
         self.reserve.keep();
     }
 
-    /// Appends the lines that had to wait, if there is room now. Returns how many still wait.
+    /// Appends the waiting lines if there is space now. Returns how many still wait.
     ///
     /// # Errors
-    /// As [`Journal::append`], but for the want of room.
-    pub(super) fn settle(&self, of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<usize, Error> {
+    /// As [`Journal::append`], except for lack of space.
+    pub(super) fn flush_waiting(&self, counted_line: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<usize, Error> {
         if !self.has_waiting() {
             return Ok(0);
         }
-        match self.append(&[], Room::Free, of_counted) {
+        match self.append(&[], Room::Free, counted_line) {
             Err(error) if is_full_disk(&error) => {
                 let waiting = fs::read(self.waiting()).map_err(Error::io("read", self.waiting()))?;
                 Ok(waiting.iter().filter(|byte| **byte == b'\n').count())
             }
-            settled => settled.map(|()| 0),
+            flushed => flushed.map(|()| 0),
         }
     }
 
-    /// Appends a line, after those that had to wait. Returns the file, which isn't on disk yet; none: the line has to wait.
-    fn append_alone(
+    /// Appends the waiting lines and then this one, with the lock held. Returns the file, which is not synced yet, or none if the line
+    /// waits or was counted.
+    fn append_locked(
         &self,
         line: &[u8],
         room: Room,
-        of_counted: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
+        counted_line: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
     ) -> Result<Option<File>, Error> {
         let _lock = self.lock()?;
         if room == Room::Spare && !self.is_above_floor() {
@@ -137,7 +138,7 @@ impl Journal {
         };
         let mut written = Ok(());
         if !waiting.is_empty() {
-            // The process that appended it may have been killed before it could be removed.
+            // The process that appended these lines may have been killed before it removed the file.
             if !self.ends_with(&waiting)? {
                 written = self.write(&waiting, room).and_then(|file| sync(&file, &self.path()));
             }
@@ -146,19 +147,19 @@ impl Journal {
             }
         }
         if written.is_ok() && room != Room::Reserved && !line.is_empty() {
-            written = self.settle_counted(of_counted);
+            written = self.flush_counted(counted_line);
         }
         match written.and_then(|()| self.write(line, room)) {
             Err(error) if room == Room::Reserved && is_full_disk(&error) => {
-                self.let_wait(line).map(|()| None)
+                self.defer(line).map(|()| None)
             }
             written => written.map(Some),
         }
     }
 
-    /// Appends whole lines or nothing, with the lock held.
+    /// Appends complete lines or nothing. Needs the lock.
     fn write(&self, lines: &[u8], room: Room) -> Result<File, Error> {
-        let attempt = || self.write_where_it_stays(lines);
+        let attempt = || self.write_until_linked(lines);
         let is_short = |result: &Result<File, Error>| result.as_ref().is_err_and(is_full_disk);
         let mut result = attempt();
         while room == Room::Reserved && is_short(&result) && self.reserve.give_up_some() {
@@ -177,15 +178,16 @@ impl Journal {
         result
     }
 
-    /// A rotation without the lock may have removed the file since it was opened, after compressing it without these lines.
-    fn write_where_it_stays(&self, lines: &[u8]) -> Result<File, Error> {
+    /// Tries again if the file has no name any more: a rotation without the lock may have compressed and removed it since it was
+    /// opened, without these lines.
+    fn write_until_linked(&self, lines: &[u8]) -> Result<File, Error> {
         for _ in 0..ATTEMPTS {
             let file = self.try_to_write(lines)?;
             if file.metadata().map_err(Error::io("examine", self.path()))?.nlink() > 0 {
                 return Ok(file);
             }
         }
-        let source = io::Error::other("it was removed again and again while it was written to");
+        let source = io::Error::other("the file was removed repeatedly while it was being written");
         Err(OsError::Io { what: "write", path: self.path(), source }.into())
     }
 
@@ -196,22 +198,22 @@ impl Journal {
             return Ok(file);
         }
         let length = file.metadata().map_err(Error::io("examine", &path))?.len();
-        // Half a line of a process that was killed must not spoil this one.
+        // Start a new line after an incomplete one of a process that was killed.
         let is_ended = ends_in_newline(&file, length).map_err(Error::io("read", &path))?;
         let text = if is_ended { lines.to_vec() } else { [b"\n", lines].concat() };
         let written = file.write(&text).map_err(Error::io("write", &path))?;
         if written == text.len() {
             return Ok(file);
         }
-        // Where the file can only be appended to (`chattr +a`), the next line begins after what there is of this one.
+        // Fails for an append-only file (`chattr +a`). The next line then starts after the incomplete one.
         if let Err(error) = file.set_len(length) {
-            tracing::warn!(path = %path.display(), %error, "half a line stays in the audit record");
+            tracing::warn!(path = %path.display(), %error, "cannot remove an incomplete line from the audit record");
         }
         Err(Error::io("write", &path)(io::ErrorKind::StorageFull.into()))
     }
 
-    /// Keeps a line until there is room, for as long as the machine runs.
-    fn let_wait(&self, line: &[u8]) -> Result<(), Error> {
+    /// Keeps a line until there is space, but not across a reboot.
+    fn defer(&self, line: &[u8]) -> Result<(), Error> {
         let path = self.waiting();
         let options = OpenOptions::new()
             .append(true)
@@ -227,7 +229,7 @@ impl Journal {
         })
     }
 
-    /// Whether a refusal leaves enough room to what is done. If that is unknown, so that nothing keeps it from being recorded.
+    /// Whether there is more free space than denials may use up. True if unknown, so that denials are recorded.
     fn is_above_floor(&self) -> bool {
         let there = self.directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
         rustix::fs::statvfs(there).map_or(true, |system| {
@@ -240,12 +242,12 @@ impl Journal {
         let path = self.run.join(COUNTED);
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            // Written in part before a crash: it was one at least.
+            // Incomplete after a crash: at least one.
             text => text.map(|text| text.trim().parse().unwrap_or(1)).map_err(Error::io("read", &path)),
         }
     }
 
-    /// With the lock held.
+    /// Needs the lock.
     fn count(&self) -> Result<(), Error> {
         let path = self.run.join(COUNTED);
         let count = self.counted()?.saturating_add(1);
@@ -253,8 +255,8 @@ impl Journal {
             .map_err(Error::io("write", &path))
     }
 
-    /// Says in the record how many lines were only counted, with the lock held.
-    fn settle_counted(&self, line: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<(), Error> {
+    /// Records how many denials were only counted. Needs the lock.
+    fn flush_counted(&self, line: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<(), Error> {
         let count = self.counted()?;
         if count == 0 {
             return Ok(());
@@ -284,14 +286,14 @@ impl Journal {
         fs::metadata(self.waiting()).is_ok_and(|waiting| waiting.len() > 0)
     }
 
-    /// Held until it is dropped. Only root can open it: a process that can read a file can lock it.
+    /// Takes the lock, which is held until the file is dropped. Only root can open it, because whoever can read a file can lock it.
     fn lock(&self) -> Result<File, Error> {
         private_directory(&self.run).map_err(Error::io("create", &self.run))?;
         let path = self.run.join(LOCK);
         let options = File::options().append(true).create(true).mode(0o600).open(&path);
         let file = options.map_err(Error::io("open", &path))?;
         let start = Instant::now();
-        // Being asked to end doesn't end this: what was done must be recorded.
+        // Signals do not interrupt this: what was done must be recorded.
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
@@ -312,7 +314,7 @@ impl Journal {
         let owned = fs::symlink_metadata(directory).map_err(Error::io("examine", directory))?;
         if !owned.is_dir() || owned.uid() != us || owned.mode() & 0o027 != 0 {
             let source = io::Error::other(
-                "it must be a directory of root's with mode 0700, or 0750 if a group is to read the record",
+                "it must be a directory owned by root with mode 0700, or 0750 if a group may read the record",
             );
             return Err(OsError::Io { what: "use", path: directory.clone(), source }.into());
         }
@@ -330,7 +332,7 @@ impl Journal {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        see_to_mode(&file, &path, us, group)?;
+        fix_mode(&file, &path, us, group)?;
         if found.is_err() {
             sync_directory(directory)?;
         }
@@ -344,13 +346,13 @@ fn is_full_disk(error: &Error) -> bool {
 
 fn not_a_file(path: PathBuf) -> Error {
     let source = io::Error::other(
-        "it must be a file of root's, and no link; move it away, and the next line makes a new one",
+        "it must be a regular file owned by root, not a link; move it away, and a new one is created",
     );
     OsError::Io { what: "use", path, source }.into()
 }
 
-/// The record is root's; the group that may enter its directory may read it, and nobody else.
-fn see_to_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<(), Error> {
+/// Corrects mode and group: root owns the record, and only a group with access to its directory can read it.
+fn fix_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<(), Error> {
     let found = file.metadata().map_err(Error::io("examine", path))?;
     if !found.is_file() || found.uid() != us {
         return Err(not_a_file(path.to_owned()));
@@ -361,12 +363,12 @@ fn see_to_mode(file: &File, path: &Path, us: u32, group: Option<u32>) -> Result<
         return Ok(());
     }
     if found.mode() & 0o022 != 0 {
-        tracing::warn!(path = %path.display(), "others than root could write to the audit record");
+        tracing::warn!(path = %path.display(), "the audit record was writable by users other than root; its mode is corrected");
     }
     let set = |mode| file.set_permissions(fs::Permissions::from_mode(mode));
     let change = || -> io::Result<()> {
         if let Some(group) = other_group {
-            // The group that it had reads nothing of what comes.
+            // The previous group must not be able to read new lines.
             set(0o600)?;
             rustix::fs::fchown(file, None, Some(Gid::from_raw(group)))?;
         }

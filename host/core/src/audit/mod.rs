@@ -1,4 +1,4 @@
-//! The record of what was done: an intent, on disk before anything runs, and an outcome after (D3.4).
+//! The audit record: JSON lines with an intent, which is on disk before an operation runs, and its outcome afterwards.
 
 mod journal;
 
@@ -24,10 +24,10 @@ use crate::ops::repair::Repaired;
 use crate::policy::{Judged, Verdict};
 use journal::{Journal, Room};
 
-/// The version of a record's lines.
+/// Version of the lines' format.
 const SCHEMA: u32 = 1;
 
-/// Ties an outcome to its intent.
+/// Links an outcome to its intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordId(String);
 
@@ -37,16 +37,16 @@ pub struct RecordId(String);
 pub enum Outcome {
     /// It succeeded.
     Done {
-        /// What a copy or a pull has led to.
+        /// The image that was copied, pulled or repaired.
         #[serde(skip_serializing_if = "Option::is_none")]
         image: Option<LocalImage>,
-        /// Whether that was there before.
+        /// Whether it was there before.
         #[serde(skip_serializing_if = "Option::is_none")]
         unchanged: Option<bool>,
     },
-    /// podman ran and ended with this code.
+    /// podman ran.
     Exited {
-        /// podman's own code, 128 + N for signal N.
+        /// podman's exit code, or 128 + N for signal N.
         code: u8,
     },
     /// It failed.
@@ -54,18 +54,17 @@ pub enum Outcome {
         /// The error, with its causes.
         error: String,
     },
-    /// It was asked to end while it ran: what it had to do may be done in part, or not at all.
+    /// It was interrupted, and may be done in part or not at all.
     Interrupted {
-        /// The number of the signal that asked.
+        /// The number of the signal.
         signal: i32,
     },
 }
 
 impl Outcome {
-    /// It succeeded, and there is no more to say.
+    /// Success without details.
     pub const DONE: Self = Self::Done { image: None, unchanged: None };
 
-    /// What became of an operation.
     pub(crate) fn of(result: &Result<Report, Error>) -> Self {
         match result {
             Ok(Report::Exited { code }) => Self::Exited { code: *code },
@@ -86,7 +85,6 @@ impl Outcome {
         }
     }
 
-    /// Why it didn't succeed.
     pub(crate) fn of_error(error: &Error) -> Self {
         match error.interrupted_by() {
             Some(signal) => Self::Interrupted { signal },
@@ -95,7 +93,7 @@ impl Outcome {
     }
 }
 
-/// One line of the record.
+/// A line of the audit record.
 #[derive(Serialize)]
 struct Line<'a> {
     schema: u32,
@@ -116,23 +114,23 @@ struct Line<'a> {
     outcome: Option<&'a Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<Process>,
-    /// Of a refusal whose operation is too long to be recorded: its first characters.
+    /// The first characters of a denied operation that is too long to be recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     beginning: Option<String>,
-    /// How many refusals were only counted.
+    /// How many denials were only counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
 }
 
-/// Where a line comes from, so that it can be found in what else the system records.
+/// The process that wrote a line, to correlate it with other logs of the system.
 #[derive(Serialize)]
 struct Process {
     pid: u32,
-    /// Who logged in, whatever they have become since, if the kernel knows.
+    /// The kernel's login uid, which sudo does not change; none if unknown.
     login_uid: Option<u32>,
-    /// Of this boot, of which alone the pid is.
+    /// The boot id, since pids are unique only within a boot.
     boot: Option<String>,
-    /// Our version.
+    /// The version of bootc-image.
     version: &'static str,
 }
 
@@ -148,45 +146,45 @@ impl Process {
     }
 }
 
-/// The record in a directory of root's, as JSON lines.
+/// Writes the audit record.
 #[derive(Debug)]
 pub struct Recorder {
     journal: Journal,
 }
 
 impl Recorder {
-    /// A record in `directory`, which is made at the first line.
+    /// The directory is created when the first line is written.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { journal: Journal::new(directory.into()) }
     }
 
     fn write(&self, line: &Line<'_>, room: Room) -> Result<(), Error> {
-        self.journal.append(&text(line)?, room, &of_counted)
+        self.journal.append(&text(line)?, room, &counted_line)
     }
 }
 
 fn text(line: &Line<'_>) -> Result<Vec<u8>, Error> {
     let mut text =
-        serde_json::to_vec(line).map_err(|error| Error::io("write", "a line")(io::Error::other(error)))?;
+        serde_json::to_vec(line).map_err(|error| Error::io("serialize", "a line of the audit record")(io::Error::other(error)))?;
     text.push(b'\n');
     Ok(text)
 }
 
-/// Says that this many refusals have no line of their own.
-fn of_counted(count: u64) -> Result<Vec<u8>, Error> {
+/// A line that stands for this many denials.
+fn counted_line(count: u64) -> Result<Vec<u8>, Error> {
     text(&Line { count: Some(count), ..line("not-recorded", &new_id()?) })
 }
 
 impl Recorder {
-    /// Writes that `judged` is about to run. It is on disk when this returns.
+    /// Records that the operation is about to run. The line is on disk when this returns.
     ///
     /// # Errors
-    /// [`Error`] if it isn't; then nothing may run.
+    /// [`Error`] if it is not; nothing may run then.
     pub fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
         let id = new_id()?;
-        // What only takes something away must be possible on a full disk; nothing else begins there.
-        let takes_away = judged.frozen().operation().only_takes_away();
-        let room = if takes_away { Room::Reserved } else { room_of(judged) };
+        // Operations that only remove something must be possible on a full disk; no others start there.
+        let removes = judged.frozen().operation().only_removes();
+        let room = if removes { Room::Reserved } else { room_of(judged) };
         let frozen = raw(judged)?;
         let line = Line {
             digest: Some(judged.frozen().digest()),
@@ -200,40 +198,40 @@ impl Recorder {
         Ok(RecordId(id))
     }
 
-    /// Writes how it ended.
+    /// Records how the operation ended.
     ///
     /// # Errors
-    /// [`Error`] if that couldn't be written; the operation has run.
+    /// [`Error`] if the line cannot be written. The operation has run.
     pub fn outcome(&self, id: &RecordId, outcome: &Outcome) -> Result<(), Error> {
-        // It has run, whatever it has left of the room.
+        // The operation has run, so the line must be kept however little space is left.
         self.write(&Line { outcome: Some(outcome), ..line("outcome", &id.0) }, Room::Reserved)?;
         self.journal.keep_reserve();
         Ok(())
     }
 
-    /// Writes the lines for which there was no room when they came, if there is now. Says what still waits.
+    /// Writes the lines that wait for space, if there is some now. Returns a note about those that still wait.
     pub fn waiting(&self) -> Option<String> {
-        match self.journal.settle(&of_counted) {
+        match self.journal.flush_waiting(&counted_line) {
             Ok(0) => None,
             Ok(count) => Some(format!(
-                "{count} lines of the audit record wait in {} until there is room on {}",
+                "{count} lines of the audit record wait in {} until there is free space on {}",
                 self.journal.waiting().display(),
                 mount_point(&self.journal.path()).display()
             )),
             Err(error) => {
-                Some(format!("lines of the audit record can't be written yet: {}", error.with_causes()))
+                Some(format!("waiting lines of the audit record cannot be written yet: {}", error.with_causes()))
             }
         }
     }
 
-    /// Writes that names were looked up, and how that ended, of an operation that nobody had objected to so far and that
-    /// hasn't run: because the look-up didn't succeed, or because nothing was to run.
+    /// Records that names were resolved in a registry for an operation that was allowed as written but did not run: because a name
+    /// cannot be resolved, or because of a dry run.
     ///
     /// # Errors
-    /// [`Error`] if that couldn't be written.
+    /// [`Error`] if the line cannot be written.
     pub fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         let id = new_id()?;
-        let short = Short::of(Some(judged))?;
+        let short = Shortened::of(Some(judged))?;
         self.write(
             &Line {
                 digest: Some(judged.frozen().digest()),
@@ -248,13 +246,13 @@ impl Recorder {
         )
     }
 
-    /// Writes that something was refused: `judged` if it came so far as to be judged.
+    /// Records a denial, with the operation and its verdicts if it was judged.
     ///
     /// # Errors
-    /// [`Error`] if that couldn't be written; it stays refused.
+    /// [`Error`] if the line cannot be written. The denial stands.
     pub fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
         let id = new_id()?;
-        let short = Short::of(judged)?;
+        let short = Shortened::of(judged)?;
         let denial = Denial { message: beginning(&denial.message, LONGEST_TEXT), ..denial.clone() };
         self.write(
             &Line {
@@ -272,22 +270,22 @@ impl Recorder {
     }
 }
 
-/// The longest operation that is recorded whole though it was refused, in bytes: every caller could fill the disk with them.
-const LONGEST_REFUSED: usize = 16 << 10;
-/// How many characters stay of what is longer.
+/// Denied operations longer than this, in bytes, are shortened in the record: any caller could fill the disk with them.
+const LONGEST_DENIED: usize = 16 << 10;
+/// The number of characters to which they are shortened.
 const LONGEST_TEXT: usize = 1024;
 
-/// What is recorded of an operation that doesn't run.
-struct Short<'a> {
+/// The record of an operation that does not run.
+struct Shortened<'a> {
     /// The operation, unless it is too long.
     whole: Option<&'a Judged>,
     frozen: Option<Box<RawValue>>,
     beginning: Option<String>,
 }
 
-impl<'a> Short<'a> {
+impl<'a> Shortened<'a> {
     fn of(judged: Option<&'a Judged>) -> Result<Self, Error> {
-        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_REFUSED);
+        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_DENIED);
         let whole = judged.filter(|_| !is_long);
         let long = judged.filter(|_| is_long);
         Ok(Self {
@@ -298,7 +296,7 @@ impl<'a> Short<'a> {
     }
 }
 
-/// Delegated callers leave some of the disk to root.
+/// Delegated callers must leave some space to root.
 fn room_of(judged: &Judged) -> Room {
     match judged.frozen().subject().delegation {
         Some(_) => Room::AboveFloor,
@@ -315,7 +313,7 @@ fn beginning(text: &str, length: usize) -> String {
 
 fn raw(judged: &Judged) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(judged.frozen().json().to_owned())
-        .map_err(|error| Error::io("freeze", "the operation")(io::Error::other(error)))
+        .map_err(|error| Error::io("serialize", "the operation")(io::Error::other(error)))
 }
 
 fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
@@ -336,7 +334,7 @@ fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
     }
 }
 
-/// 128 random bits: unique over all hosts of a fleet.
+/// 128 random bits, to be unique among all hosts of a fleet.
 fn new_id() -> Result<String, Error> {
     let mut bytes = [0_u8; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
@@ -353,7 +351,7 @@ mod tests {
     use super::*;
     use bootc_image_model::denial::By;
 
-    /// A record in this directory that has nothing to do with this machine's.
+    /// A record that is separate from the one of the machine that runs the tests.
     fn recorder(scratch: &Path) -> Recorder {
         Recorder { journal: Journal::with_run(scratch.join("audit"), scratch.join("run")) }
     }
@@ -375,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_of_a_full_disk_spoils_no_other() {
+    fn an_incomplete_line_does_not_spoil_the_next_one() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         deny(&recorder).unwrap();
@@ -395,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_at_length_is_recorded_in_short() {
+    fn long_denials_are_shortened_in_the_record() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         let message = "x".repeat(1 << 20);
@@ -406,12 +404,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_only_counted_is_told_before_the_next_line_that_is_written() {
+    fn counted_denials_are_recorded_before_the_next_line() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         fs::create_dir(scratch.path().join("run")).unwrap();
         fs::write(scratch.path().join("run/counted"), "7\n").unwrap();
-        // What must be possible on a full disk doesn't wait for it.
+        // A line that must be possible on a full disk is written first.
         end(&recorder, "1");
         deny(&recorder).unwrap();
         let lines: Vec<_> = lines(scratch.path()).into_iter().map(Option::unwrap).collect();
@@ -422,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_enter_isnt_used() {
+    fn a_directory_that_others_can_enter_is_refused() {
         for mode in [0o755, 0o770, 0o701, 0o720] {
             let scratch = tempfile::tempdir().unwrap();
             let directory = scratch.path().join("audit");
@@ -434,7 +432,7 @@ mod tests {
         }
     }
 
-    /// The group of a log shipper reads it, and does no more.
+    /// For example the group of a log shipper.
     #[test]
     fn the_group_of_the_directory_reads_the_record() {
         let scratch = tempfile::tempdir().unwrap();
@@ -456,7 +454,7 @@ mod tests {
             fs::remove_file(&path).unwrap();
             deny(&recorder).unwrap();
             assert_eq!(found(), (0o640, 4), "{mode:o}");
-            // Weaker modes are put right.
+            // Weaker modes are corrected.
             for weaker in [0o666, 0o660, 0o4644] {
                 set(&path, weaker);
                 chown(&path, None, Some(5)).unwrap();
@@ -468,12 +466,12 @@ mod tests {
         deny(&recorder).unwrap();
         assert_eq!(found().0, 0o600);
         chown(&path, Some(1), None).unwrap();
-        assert!(deny(&recorder).unwrap_err().with_causes().contains("a file of root's"));
+        assert!(deny(&recorder).unwrap_err().with_causes().contains("a regular file owned by root"));
     }
 
-    /// What had to wait comes first, once, also if the process that appended it was killed before it could say so.
+    /// Also if the process that appended them was killed before it removed the file.
     #[test]
-    fn lines_that_had_to_wait_come_first_and_once() {
+    fn waiting_lines_are_written_first_and_once() {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         deny(&recorder).unwrap();

@@ -1,5 +1,5 @@
-//! `cmd build` on images that may be damaged: podman takes their layers for granted, and what it builds would be damaged as
-//! well. Such an image keeps no name, and a name that it took goes back to where it was.
+//! `cmd build` on images that may be damaged. podman does not verify the layers of a base image, so the image that it builds would
+//! be damaged as well. Such an image keeps no name, and names that it took from other images are restored.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use bootc_image_stores::images::storages::Storage;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Which image has which name.
+/// Names, and the ids of their images.
 type Names = HashMap<String, String>;
 
-/// Has podman build: `run` is podman. Returns its exit code.
+/// Runs the build with `run`, which runs podman, and checks the result. Returns podman's exit code.
 pub(crate) fn build(
     context: &Context<'_>,
     store: &BootcStore,
@@ -49,7 +49,7 @@ pub(crate) fn build(
     if code == 0 { Err(built_on_damage(context, &storage, &id, &given, &damage)) } else { Ok(code) }
 }
 
-/// Takes names from an image; those that another image had get back to that.
+/// Removes names from an image, and gives those that another image had before back to it.
 fn take_back(
     context: &Context<'_>,
     storage: &Storage<'_>,
@@ -83,7 +83,7 @@ fn built_on_damage(
     let below =
         damage.layer().and_then(|layer| storage.names_with(context.host, layer, id).ok()).unwrap_or_default();
     let hint = format!(
-        "the build used a damaged base image, so the new image got no name. Repair the base image with: \
+        "the build used a damaged base image, so the new image was given no name; repair the base image with: \
          bootc-image repair {below}; then build again"
     );
     StoresError::Damaged { image, what: damage.to_string(), hint }.into()

@@ -1,5 +1,5 @@
-//! What podman has fetched for `cmd pull`, and what it loads for `cmd load`: it is looked at before it gets a name, or before
-//! that is called a success. podman itself doesn't look at the layers that it has already.
+//! Verifies what podman fetches for `cmd pull` before it gets a name, and replaces damaged layers. podman itself does not verify
+//! the layers that it already has (docs/adr/0012-damaged-images.md).
 
 use bootc_image_containers_storage::{Image, Which, named};
 use bootc_image_model::image::{CommandImage, LocalImage};
@@ -14,7 +14,7 @@ use bootc_image_stores::registry::{self, Asked};
 use crate::context::Context;
 use crate::error::Error;
 
-/// Has podman fetch images: `run` is podman. Returns its exit code.
+/// Fetches images with `run`, which runs podman. Returns podman's exit code.
 pub(crate) fn pull(
     context: &Context<'_>,
     store: &BootcStore,
@@ -26,16 +26,16 @@ pub(crate) fn pull(
         let prepared = images.iter().map(|image| prepare(context, store, image, asked));
         prepared.collect::<Result<Vec<bool>, _>>().map(|prepared| prepared.contains(&true))
     };
-    // Most damage makes podman fail if it needs the layer, and is replaced then or afterwards.
+    // Other damage can wait: podman fails if it needs such a layer, and the layer is replaced then or afterwards.
     if Storage::Bootc(store).would_get_worse()? {
         prepare()?;
     }
     let code = run()?;
-    // It may have needed a layer that is damaged.
+    // It may have failed because of a damaged layer.
     if code != 0 && prepare()? { run() } else { Ok(code) }
 }
 
-/// Sees to it that nothing that an image would share with what is there is damaged. Returns whether something was.
+/// Replaces damaged layers that an image would share with stored images. Returns whether there were any.
 fn prepare(
     context: &Context<'_>,
     store: &BootcStore,
@@ -43,7 +43,7 @@ fn prepare(
     asked: &Asked,
 ) -> Result<bool, Error> {
     let CommandImage::Registry { pinned, .. } = image else { return Ok(false) };
-    // If the registry doesn't answer, podman says so itself.
+    // If the registry does not answer, podman reports it.
     let Ok(configuration) =
         registry::configuration(context.host.settings, pinned, &asked.options, &asked.platform)
     else {
@@ -58,7 +58,7 @@ fn prepare(
     Ok(true)
 }
 
-/// Fetches an image anew, by digest, in the place of what there is of it.
+/// Fetches an image again, by digest, and replaces its damaged parts.
 fn replace(
     context: &Context<'_>,
     store: &BootcStore,
@@ -77,7 +77,7 @@ fn replace(
     Ok(())
 }
 
-/// Sees to it that an image that was fetched by digest is whole, and then gives it the name that was asked for.
+/// Verifies an image that was fetched by digest, repairs it if necessary, and then gives it the requested name.
 pub(crate) fn settle(
     context: &Context<'_>,
     store: &BootcStore,
@@ -99,7 +99,7 @@ pub(crate) fn settle(
     Ok(())
 }
 
-/// Replaces what is damaged of an image that podman says it has fetched.
+/// Replaces the damaged parts of an image that podman reported as fetched.
 fn heal(
     context: &Context<'_>,
     store: &BootcStore,
@@ -115,13 +115,13 @@ fn heal(
     let Some((id, manifest)) = found else {
         return Err(OsError::Verification {
             what: pinned.to_string(),
-            why: "bootc's storage has another image under this name than the one that was judged".to_owned(),
+            why: "the image of this name in bootc's storage is not the one that was approved".to_owned(),
         }
         .into());
     };
     if let Some(damage) = storage.damage(context.host, Some(&id), &[])? {
         storage.note(context.host, &damage);
-        // Of an index it is the image for one machine that is here.
+        // Of a multi-platform index only the manifest for one platform is stored.
         let reference = manifest.map_or_else(|| pinned.clone(), |manifest| pinned.with_digest(manifest));
         replace(context, store, &reference, asked, &id)?;
     }

@@ -1,5 +1,5 @@
-//! `cmd load` into a storage with damaged layers. podman says "Loaded" whether or not what it has already is whole. So what is
-//! loaded is loaded into a temporary storage first, and what is damaged is replaced from there.
+//! `cmd load` into a storage with damaged layers. podman reports "Loaded" even if layers that it already has are damaged. So the
+//! archive is loaded into a temporary storage first, and damaged layers are replaced from there.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -21,16 +21,15 @@ use rustix::io::Errno;
 use crate::context::Context;
 use crate::error::Error;
 
-/// podman's directory for what doesn't outlive it, in its `/var/tmp`.
+/// podman's run root, in its `/var/tmp`.
 const RUN: &str = "run";
-/// The number of the open archive.
+/// The file descriptor of the archive in podman's process.
 const ARCHIVE_FD: i32 = 3;
-/// How long we wait for stdin before we look whether we were asked to end.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How much is read of it at once.
+/// How often reading stdin checks for signals.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 const CHUNK: usize = 1 << 16;
 
-/// Has podman load an archive: `run` is podman, which reads what it is given, or our own stdin. Returns its exit code.
+/// Loads an archive with `run`, which runs podman on the given stdin or on our own. Returns podman's exit code.
 pub(crate) fn load(
     context: &Context<'_>,
     store: &BootcStore,
@@ -40,7 +39,7 @@ pub(crate) fn load(
     let storage = Storage::Bootc(store);
     let Some(damage) = storage.any_damage(context.host)? else { return run(None) };
     let input = command.text("input").map(PathBuf::from);
-    // podman has a word for that.
+    // podman reports that it cannot read an archive from a terminal.
     if input.is_none() && io::stdin().is_terminal() {
         return run(None);
     }
@@ -57,10 +56,10 @@ pub(crate) fn load(
     Ok(code)
 }
 
-/// An image: its id, and its layers.
+/// The id and the layers of an image.
 type Loaded = (String, Vec<Digest>);
 
-/// Replaces what is damaged of the images of an archive. Returns the images.
+/// Replaces the damaged layers of the images in an archive. Returns these images.
 fn replace(
     context: &Context<'_>,
     storage: &Storage<'_>,
@@ -76,7 +75,7 @@ fn replace(
         {
             return Err(storage.damaged(context.host, image.0.clone(), &damage).into());
         }
-        // Each image is put there from a storage of its own: what two of them share can be moved only once.
+        // Layers are moved, so each image needs a temporary storage of its own: images may share layers.
         let temporary = TemporaryStore::new(&storage.path())?;
         let images = load_beside(context, storage, command, archive, &temporary)?;
         let mut damaged = None;
@@ -108,7 +107,7 @@ fn load_beside(
     let mut podman = Child::new(Program::Podman, &context.host.settings.proxies)?;
     podman.arg("--root").arg(temporary.root().path("."));
     let run = scratch.directory(RUN)?;
-    // What is there must be found there.
+    // Paths below `PARENT` must stay the same for podman if the storage is there.
     if temporary.root().path(".").starts_with(scratch::PARENT) {
         podman.arg("--runroot").arg(run).temporary(scratch.path());
     } else {
@@ -117,7 +116,7 @@ fn load_beside(
     podman.args(["--storage-driver", driver, "image", "load"]);
     let policy = command.flags().iter().filter(|flag| flag.name == "signature-policy");
     podman.args(policy.map(ToString::to_string)).arg("--input").arg(format!("/proc/self/fd/{ARCHIVE_FD}"));
-    // It may be where podman has something else.
+    // Passed as a descriptor, since its path may lead elsewhere in podman's mount namespace.
     let archive = File::open(archive).map_err(Error::io("open", archive))?;
     podman.descriptor(archive, ARCHIVE_FD)?;
     podman.run_quietly()?;
@@ -126,13 +125,13 @@ fn load_beside(
     Ok(images.iter().map(|image| (image.id.clone(), images.diff_ids(image))).collect())
 }
 
-/// Writes our stdin to a file, since it is read more than once.
+/// Copies stdin to a file, since it is read more than once.
 fn spool(scratch: &Scratch) -> Result<PathBuf, Error> {
     let path = scratch.path().join("archive");
     let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
     let stdin = io::stdin();
     let mut chunk = vec![0; CHUNK];
-    let limit = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.subsec_nanos().into() };
+    let limit = Timespec { tv_sec: 0, tv_nsec: CHECK_INTERVAL.subsec_nanos().into() };
     loop {
         match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&limit)) {
             Ok(0) | Err(Errno::INTR) => {}

@@ -1,11 +1,11 @@
 //! Running podman on bootc's storage, as a plugin planned it.
 //!
 //! ```text
-//! plan --parse, spell out--> Command --host's validators--> look names up --> Resolved --judged--> podman
+//! plan --parse, qualify names--> Command --host's validators--> resolve names --> Resolved --judge--> podman
 //! ```
 //!
-//! Images of registries are pulled by the digest that was judged and named afterwards; images of the storage are meant by
-//! their ids.
+//! Images are pulled from registries by the digest that was judged, and named afterwards. Stored images are passed to podman by
+//! id. A name could be changed to another image in between (docs/adr/0005-what-podman-is-given.md).
 
 mod built;
 mod fetched;

@@ -1,4 +1,4 @@
-//! Where paths of the caller's lead that podman is to read or to write.
+//! Resolves the paths in a command that podman reads or writes.
 
 use std::fs;
 use std::io;
@@ -12,26 +12,27 @@ use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 
 use crate::error::Error;
 
-/// A file or directory of the caller's as it is really called. `-` is stdin.
+/// The canonical path of a build's file or directory. `-` is stdin.
 pub(super) fn source(directory: &Path, command: &Command, text: &str) -> Result<String, Error> {
     if text == "-" {
         return Ok(text.to_owned());
     }
-    // As podman looks: below the caller's directory, then below the context.
+    // podman searches in this order: below the current directory, then below the build context.
     let context = command.operands().first().map_or(Path::new("."), Path::new);
     let candidates = [directory.join(text), directory.join(context).join(text)];
     let found = candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]);
     let path: PathBuf = fs::canonicalize(found).map_err(Error::io("find", found))?;
     let path = path.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
-    // Some of podman's options are lists. A control character isn't written the same way by everybody.
+    // podman splits some options at commas, and tools escape control characters in different ways.
     if path.contains(|c: char| c.is_control() || [',', '"'].contains(&c)) {
         return Err(Refusal::BadOperand(path).into());
     }
     Ok(path)
 }
 
-/// Where a path of the caller's leads that podman is to read or to write. Nobody but root may be able to lead it elsewhere
-/// afterwards. That it is within a scope is judged later; of what isn't even written so, nothing is told.
+/// The canonical path of a file that podman reads or writes. Only root may be able to change where it leads afterwards.
+/// The path is judged again later. If not even the path as written is within a scope, the denial does not depend on whether the file
+/// exists, so that it reveals nothing.
 pub(super) fn granted_path(
     directory: &Path,
     text: &str,
@@ -47,7 +48,7 @@ pub(super) fn granted_path(
     let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
     let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| is_not_found(&error));
     let found = match (written.parent(), written.file_name()) {
-        // The directory of the scope is made before something is written there.
+        // The directory of the scope is created before podman writes to it.
         (Some(parent), Some(name))
             if kind == Kind::PathWrite
                 && is_missing(parent)
@@ -62,8 +63,8 @@ pub(super) fn granted_path(
     };
     let outside = |path: &Path| {
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
-        let message = format!("{} isn't where this plugin may lead podman", path.display());
-        let hint = format!("it may below {}; everywhere else a pipe does: <FILE, >FILE", scopes.join(", "));
+        let message = format!("{} is outside the paths that this plugin may pass to podman", path.display());
+        let hint = format!("use a path below {}; for any other file use a pipe: <FILE, >FILE", scopes.join(", "));
         refused("outside-scope", message, hint)
     };
     let found = match found {
@@ -78,8 +79,12 @@ pub(super) fn granted_path(
         Ok(()) => {}
         Err(Untrusted::Unknown { part, source }) => return Err(Error::io("examine", part)(source)),
         Err(Untrusted::Broken { part, rule: _ }) => {
-            let message = format!("{} can't be used: {} isn't root's alone", found.display(), part.display());
-            let hint = "use a directory that only root can write, all the way up".to_owned();
+            let message = format!(
+                "refusing {}: {} must be owned by root and not writable by others",
+                found.display(),
+                part.display()
+            );
+            let hint = "use a directory that, like every directory above it, only root can write to".to_owned();
             return Err(refused("not-roots-own", message, hint));
         }
     }
@@ -87,7 +92,7 @@ pub(super) fn granted_path(
         return Err(exists_already(&found).into());
     }
     let text = found.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
-    // Some of podman's options are lists of keys and values.
+    // podman splits some options into keys and values.
     if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) {
         Err(Refusal::BadOperand(text).into())
     } else {
@@ -95,12 +100,12 @@ pub(super) fn granted_path(
     }
 }
 
-/// Nothing of root's is overwritten.
+/// Files are not overwritten, since podman runs as root.
 pub(super) fn exists_already(path: &Path) -> Denial {
     Denial {
         by: By::Host("grammar"),
         code: "exists".to_owned(),
-        message: format!("{} exists already, and nothing is overwritten", path.display()),
+        message: format!("{} already exists, and existing files are not overwritten", path.display()),
         hint: Some("choose another name, or remove it first".to_owned()),
     }
 }
@@ -116,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_what_its_name_leads_to() {
+    fn sources_are_resolved_to_canonical_paths() {
         let scratch = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(scratch.path()).unwrap();
         fs::create_dir_all(root.join("context/inner")).unwrap();
@@ -130,7 +135,7 @@ mod tests {
         assert_eq!(find("-").unwrap(), "-");
         fs::write(root.join("a,b"), "").unwrap();
         assert!(matches!(find("a,b"), Err(Error::Denied(_))));
-        // A temporary directory isn't root's alone.
+        // Others can write to the parent of a temporary directory.
         let scope = vec![Capability { name: "podman-writes".to_owned(), scope: root.display().to_string() }];
         let denied = |text: &str| match granted_path(&root, text, Kind::PathWrite, &scope) {
             Err(Error::Denied(denial)) => denial.code,

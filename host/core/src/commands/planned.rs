@@ -1,4 +1,4 @@
-//! A command as a plugin planned it: parsed, spelt out, and looked up.
+//! A command as a plugin planned it: parsed, its names qualified, then resolved.
 
 use bootc_image_grammar::{Command, Does, Kind, Purpose, Refusal, parse};
 use bootc_image_model::denial::{By, Denial};
@@ -12,7 +12,7 @@ use bootc_image_stores::registry::Asked;
 use super::resolver::{Meaning, Resolver};
 use crate::error::Error;
 
-/// A command as planned, not looked up yet.
+/// A command as planned, with names that are not resolved yet.
 pub(crate) struct Planned<'a> {
     pub(crate) invoked: &'a str,
     pub(crate) plugin: &'a PluginId,
@@ -20,8 +20,8 @@ pub(crate) struct Planned<'a> {
 }
 
 impl<'a> Planned<'a> {
-    /// From a plan. What isn't in the table doesn't become a command; registries' images are spelt out with transport and
-    /// tag, so that no tool can take them for something else.
+    /// Parses a plan. Options that are not in the table are denied. Names of registries' images get their transport and tag, so
+    /// that no tool can interpret them as anything else.
     pub(crate) fn parse(
         invoked: &'a str,
         plugin: &'a PluginId,
@@ -36,34 +36,34 @@ impl<'a> Planned<'a> {
         };
         let not_in_table = |refusal: Refusal| {
             let hint = format!(
-                "see what it takes with: bootc-image cmd {} --help; options of bootc-image itself stand before it",
+                "for the supported options, run: bootc-image cmd {} --help; put options of bootc-image itself before `cmd`",
                 invoked.escape_debug()
             );
             denied("not-in-table", &refusal, hint)
         };
         let command = parse(subcommand, args).map_err(not_in_table)?;
-        // What a list or a search takes is a part of names. What isn't a name is denied later.
+        // Lists take parts of names. Invalid names are denied later.
         let does = command.does();
         let names_images = does != Does::Lists;
-        let spelt_out = command.rewrite(|kind, text| match kind {
-            Kind::Remote | Kind::Destination => spell_out(text).map_err(Unspellable::Reference),
-            // Of several stored names that mean the same, the one that is typed is taken away.
+        let qualified = command.rewrite(|kind, text| match kind {
+            Kind::Remote | Kind::Destination => qualify(text).map_err(QualifyError::Reference),
+            // Several stored names may be equivalent: the one that was typed is removed.
             Kind::Reference if does == Does::TakesNames => Ok(text.to_owned()),
-            Kind::Reference if names_images => Ok(as_judged(Reference::parse_local(text), text)),
-            Kind::Full if names_images => Ok(as_judged(Reference::parse(text), text)),
+            Kind::Reference if names_images => Ok(normalized(Reference::parse_local(text), text)),
+            Kind::Full if names_images => Ok(normalized(Reference::parse(text), text)),
             _ => Ok(text.to_owned()),
         });
-        match spelt_out {
+        match qualified {
             Ok(command) => Ok(Self { invoked, plugin, command }),
-            Err(Unspellable::Refusal(refusal)) => Err(not_in_table(refusal)),
-            Err(Unspellable::Reference(error)) => {
-                let hint = "write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
+            Err(QualifyError::Refusal(refusal)) => Err(not_in_table(refusal)),
+            Err(QualifyError::Reference(error)) => {
+                let hint = "write the image as REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
                 Err(denied("not-a-registry-reference", &error, hint))
             }
         }
     }
 
-    /// Looks up what every name means (D3.3).
+    /// Resolves every name to a digest or an id, so that podman runs exactly what was judged.
     pub(crate) fn resolve(&self, names: &dyn Resolver) -> Result<Resolved, Error> {
         let mut images = Vec::new();
         let mut command = self.command.clone();
@@ -93,10 +93,10 @@ impl<'a> Planned<'a> {
                 let name = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
                 let Meaning { digest, instance } = names.in_registry(&name, &asked)?;
                 let pinned = name.with_digest(digest);
-                refuse_strange(names, &name, &pinned, &instance, &asked)?;
-                let spelt_out = format!("{DOCKER}{pinned}");
+                refuse_other_platform(names, &name, &pinned, &instance, &asked)?;
+                let qualified = format!("{DOCKER}{pinned}");
                 images.push(CommandImage::Registry { name, pinned, instance, platform: asked.named.clone() });
-                Ok::<_, Error>(spelt_out)
+                Ok::<_, Error>(qualified)
             }
             Kind::Local if saves_one => Ok(text.to_owned()),
             Kind::Local => {
@@ -106,7 +106,7 @@ impl<'a> Planned<'a> {
                 Ok(id)
             }
             Kind::Source => names.source(&wanted, text),
-            // Of the image that was looked up just before.
+            // A name of the image that was resolved just before.
             Kind::Reference if does == Does::TakesNames => match images.last() {
                 Some(CommandImage::Store { image, .. }) => names.as_stored(image, text),
                 _ => Ok(text.to_owned()),
@@ -114,7 +114,7 @@ impl<'a> Planned<'a> {
             _ => Ok(text.to_owned()),
         })?;
         if does == Does::TakesNames {
-            // Several spellings of one name are one, and podman fails at the second.
+            // Several spellings may be the same name, and podman would fail at the second.
             let mut names: Vec<String> = Vec::new();
             for name in command.operands() {
                 if !names.contains(name) {
@@ -134,22 +134,22 @@ impl<'a> Planned<'a> {
             let operands = command.operands().iter().cloned().chain([format!("{DOCKER}{name}")]);
             command = command.with_operands(operands.collect())?;
         }
-        // What a build fetches and what an archive holds isn't known.
+        // The images that a build fetches and that an archive contains are unknown.
         let pinned = does.has_known_images();
         Ok(Resolved { command, images, pinned })
     }
 }
 
-/// A command with what its names mean.
+/// A command with resolved names.
 pub(crate) struct Resolved {
     pub(crate) command: Command,
-    /// What the names of images in it mean.
+    /// The images that its names resolved to.
     pub(crate) images: Vec<CommandImage>,
-    /// Whether everything that it fetches is named by digest.
+    /// Whether everything that it fetches is pinned by digest.
     pub(crate) pinned: bool,
 }
 
-/// podman writes an archive to a pipe, and waits for ever for the one that it takes a directory for.
+/// podman cannot write a directory to standard output: it would wait for ever for another process to open a pipe.
 fn refuse_directory_to_stdout(command: &Command) -> Result<(), Error> {
     match command.text("format") {
         Some(format @ ("docker-dir" | "oci-dir"))
@@ -161,7 +161,7 @@ fn refuse_directory_to_stdout(command: &Command) -> Result<(), Error> {
     }
 }
 
-/// How a command has its registries asked.
+/// The options with which a command contacts registries.
 pub(super) fn asked_of(command: &Command) -> Asked {
     let platform = command.text_for(Purpose::Platform).unwrap_or_default();
     let mut parts = platform.split('/').map(str::to_owned).filter(|part| !part.is_empty());
@@ -184,29 +184,30 @@ pub(super) fn asked_of(command: &Command) -> Asked {
     }
 }
 
-/// Why a command can't be written in full.
-enum Unspellable {
+/// Why the names of a command cannot be qualified.
+enum QualifyError {
     Reference(InvalidReference),
     Refusal(Refusal),
 }
 
-impl From<Refusal> for Unspellable {
+impl From<Refusal> for QualifyError {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
     }
 }
 
-fn spell_out(text: &str) -> Result<String, InvalidReference> {
+/// Adds transport and tag.
+fn qualify(text: &str) -> Result<String, InvalidReference> {
     let reference = Reference::parse(text.strip_prefix(DOCKER).unwrap_or(text))?;
     Ok(format!("{DOCKER}{}", reference.in_registry()?.as_fetched().with_default_tag()))
 }
 
-/// As policies see it: podman would keep capital letters, and the other names of a registry.
-fn as_judged(name: Result<Reference, InvalidReference>, text: &str) -> String {
+/// The spelling that policies see. podman would keep upper-case letters and aliases of a registry.
+fn normalized(name: Result<Reference, InvalidReference>, text: &str) -> String {
     name.map_or_else(|_| text.to_owned(), |name| name.as_fetched().to_string())
 }
 
-/// A name that a deployment needs isn't given to another image, nor taken away (D3.13).
+/// Denies giving a name that a deployment needs to another image, or removing it: the host may not start without it.
 pub(super) fn refuse_needed(command: &Command, names: &dyn Resolver) -> Result<(), Error> {
     let Some((image, given)) = command.operands().split_first() else { return Ok(()) };
     let image = names.in_store(image)?.image;
@@ -227,8 +228,8 @@ pub(super) fn refuse_needed(command: &Command, names: &dyn Resolver) -> Result<(
     Ok(())
 }
 
-/// A name that this host needs isn't given to an image that another machine runs.
-fn refuse_strange(
+/// Denies giving a name that this host needs to an image for another platform.
+fn refuse_other_platform(
     names: &dyn Resolver,
     name: &Reference,
     pinned: &Reference,
@@ -244,13 +245,14 @@ fn refuse_strange(
         by: By::Host("needs"),
         code: "needed".to_owned(),
         message: format!(
-            "the name {name} is needed by {who}, and the image for {platform} isn't this machine's"
+            "the name {name} is needed by {who}, and the image for {platform} is not the one for this host"
         ),
-        hint: Some("leave out the options that choose a platform".to_owned()),
+        hint: Some("omit the options that select a platform".to_owned()),
     }))
 }
 
-/// Of one image an archive keeps the names under which it is saved. podman would take them from what names it, which is an id.
+/// An archive of one image contains the names under which the image is saved. podman takes them from its operands, and gets an id
+/// as the first one. So the names follow it.
 fn save(command: Command, names: &dyn Resolver, images: &mut Vec<CommandImage>) -> Result<Command, Error> {
     let wanted = command.operands().to_vec();
     let mut tags = Vec::new();
@@ -261,11 +263,11 @@ fn save(command: Command, names: &dyn Resolver, images: &mut Vec<CommandImage>) 
         if of_first.as_ref().is_some_and(|first| first != id) {
             return Err(Error::SeveralImages(wanted.join(" ")));
         }
-        // An archive has tags alone.
+        // Archives contain only tags, no digests.
         let named = found.name.iter().filter(|name| name.digest().is_none());
         tags.extend(named.map(|name| name.clone().with_default_tag().to_string()));
         of_first.get_or_insert_with(|| id.clone());
-        // Each name that is given is judged.
+        // Policies judge every name that was given.
         images.push(found.into());
     }
     let id = of_first.unwrap_or_default();
@@ -290,7 +292,7 @@ mod tests {
         Ok(planned.command.argv())
     }
 
-    /// A registry that keeps what it was asked with.
+    /// A registry that records the options of requests.
     struct Registry(RefCell<Vec<String>>);
 
     impl Resolver for Registry {
@@ -320,9 +322,9 @@ mod tests {
         }
     }
 
-    /// What a name means is asked with the credentials and certificates that it will be fetched with.
+    /// Names are resolved with the credentials and certificates with which the image is fetched.
     #[test]
-    fn a_registry_is_asked_as_podman_will_ask_it() {
+    fn names_are_resolved_with_the_options_that_podman_uses() {
         let plugin = PluginId::new("p").unwrap();
         let args = ["--authfile=/a", "--cert-dir=/c", "--tls-verify=false", "--quiet", "quay.io/a:1"];
         let planned = Planned::parse("pull", &plugin, "pull", &args.map(str::to_owned)).unwrap();
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn images_of_registries_are_spelt_out() {
+    fn names_of_registries_images_are_qualified() {
         for (name, expected) in [
             ("quay.io/a", "docker://quay.io/a:latest"),
             ("docker://quay.io/a:1", "docker://quay.io/a:1"),
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_table_lists_and_what_is_in_no_registry_is_denied() {
+    fn unknown_options_and_references_outside_registries_are_denied() {
         for (subcommand, args) in [("list", &["--root", "/x"][..]), ("mount", &[]), ("pull", &[])] {
             assert_eq!(planned(subcommand, args).unwrap_err().code, "not-in-table", "{subcommand}");
         }

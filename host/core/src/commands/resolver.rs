@@ -1,4 +1,4 @@
-//! What the names in a command mean: here and now, or as a test of policies assumes.
+//! Resolves the names in a command: on this host, or to assumed values in a test of policies.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -22,19 +22,19 @@ use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// What a name means in its registry.
+/// What a name resolves to in its registry.
 pub(crate) struct Meaning {
-    /// The digest of its manifest, or of its index if it has one.
+    /// The digest of the manifest, or of the multi-platform index if there is one.
     pub(crate) digest: Digest,
-    /// The digest of the manifest that podman chooses there.
+    /// The digest of the manifest that podman selects from the index.
     pub(crate) instance: Digest,
 }
 
 /// An image of bootc's storage that a command names.
 pub(crate) struct Stored {
-    /// The name that was asked for; none if it was asked for by its id.
+    /// The name in the command; none if it is an id.
     pub(crate) name: Option<Reference>,
-    /// If it was asked for by its id: all its names.
+    /// All names of the image, if the command has an id.
     pub(crate) names: Vec<String>,
     pub(crate) image: LocalImage,
 }
@@ -45,35 +45,34 @@ impl From<Stored> for CommandImage {
     }
 }
 
-/// What the names in a command mean.
+/// Resolves the names in a command.
 pub(crate) trait Resolver {
-    /// What a name means in its registry, asked as podman will ask.
+    /// Resolves a name in its registry, with the options that podman will use.
     fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error>;
 
     /// An image of bootc's storage, by one of its names or by its id.
     fn in_store(&self, text: &str) -> Result<Stored, Error>;
 
-    /// A name of an image as the storage has it: podman keeps capital letters, and finds no other spelling.
+    /// The exact spelling of an image's name in the storage: podman keeps upper-case letters, and finds no other spelling.
     fn as_stored(&self, image: &LocalImage, name: &str) -> Result<String, Error>;
 
-    /// A file or directory of the caller's as it is really called. `-` is stdin.
+    /// The canonical path of a build's file or directory. `-` is stdin.
     fn source(&self, command: &Command, text: &str) -> Result<String, Error>;
 
-    /// Where a file or directory of the caller's really is that podman is to read or to write.
+    /// The canonical path of a file or directory that podman reads or writes.
     fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error>;
 
-    /// Who needs that bootc's storage has this name.
+    /// What needs this name in bootc's storage, in words.
     fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error>;
 }
 
-/// What they mean here and now. Everything is read once, at the first name that needs it.
+/// Resolves names on this host. Everything is read once, when the first name needs it.
 pub(crate) struct Live<'a> {
     context: &'a Context<'a>,
     stored: OnceCell<Option<StoredImages>>,
     needs: OnceCell<Needs>,
 }
 
-/// What bootc's storage holds.
 struct StoredImages {
     store: BootcStore,
     images: Vec<Image>,
@@ -104,7 +103,7 @@ impl<'a> Live<'a> {
     }
 }
 
-/// What a cell holds; what it's to hold, at the first time.
+/// As `OnceCell::get_or_init`, for functions that can fail.
 fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> Result<T, Error>) -> Result<&T, Error> {
     if let Some(found) = cell.get() {
         return Ok(found);
@@ -115,14 +114,14 @@ fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> Result<T, Error>) -> Resul
 
 impl Resolver for Live<'_> {
     fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error> {
-        let look_up = || {
+        let resolve = || {
             let document = registry::manifest(self.context.host.settings, name, &asked.options)?;
             let digest = name.digest().cloned().unwrap_or_else(|| Digest::of(&document));
             let pinned = name.with_digest(digest.clone());
             let instance = registry::instance(self.context.host.settings, &pinned, &document, asked)?;
             Ok(Meaning { digest, instance })
         };
-        look_up().map_err(|source| Error::LookUp { name: name.to_string(), source: Box::new(source) })
+        resolve().map_err(|source| Error::Unresolved { name: name.to_string(), source: Box::new(source) })
     }
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {

@@ -1,4 +1,4 @@
-//! Running podman on what was judged, and what is there afterwards: nothing but the result.
+//! Runs podman on what was judged, and removes everything that podman leaves except the result.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -26,10 +26,9 @@ use super::{built, fetched, loaded};
 use crate::context::Context;
 use crate::error::Error;
 
-/// What builds keep for later ones (`RUN --mount=type=cache`), below the directory for temporary files: buildah 1.28's name for
-/// it, and that of newer ones.
+/// Names of buildah's cache (`RUN --mount=type=cache`) in the directory for temporary files: of buildah 1.28, and of newer ones.
 const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];
-/// Where that is really, in our state.
+/// The directory of this cache in our state directory.
 const BUILD_CACHE: &str = "build-cache";
 
 pub(crate) fn execute(
@@ -40,7 +39,7 @@ pub(crate) fn execute(
     let settings = context.host.settings;
     let physical = writable_physical(settings)?;
     let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
-    // On a full disk names can be taken away as well.
+    // Removing names must work on a full disk.
     let room = (command.does() == Does::TakesNames).then(|| Room::make(settings, &physical, &store));
     let fetched = images.iter().filter_map(|image| match image {
         CommandImage::Registry { pinned, .. } => Some(pinned),
@@ -51,13 +50,13 @@ pub(crate) fn execute(
     let asked = asked_of(command);
     let archive = NewArchive::of(command)?;
     if command.does().changes_names() {
-        // Policies may have taken their time since.
+        // Checked again: judging may have taken long.
         refuse_needed(command, &Live::new(context))?;
     }
     let run = |stdin: Option<File>| {
         let mut podman = store.podman(settings, context.host.talk)?;
         podman.arg("image").args(command.argv());
-        let _scratch = lend_scratch(command, &settings.state, &mut podman)?;
+        let _scratch = use_scratch(command, &settings.state, &mut podman)?;
         let ended = match stdin {
             Some(stdin) => podman.run_in_place_reading(stdin)?,
             None => podman.run_in_place()?,
@@ -90,9 +89,9 @@ pub(crate) fn execute(
         context
             .host
             .talk
-            .note("the archive keeps no names; after loading it give the images theirs with: cmd tag");
+            .note("the archive contains no image names; after loading it, name the images with: bootc-image cmd tag");
     }
-    // An operation that gives names waits for the one that gives or takes some now.
+    // Operations that give or remove names must not run at the same time.
     let _alone = if fetches { Some(alone(context.host, "bootc")?) } else { None };
     let named = images.iter().map(|image| fetched::settle(context, &store, image, &asked));
     if code == 0 {
@@ -104,14 +103,13 @@ pub(crate) fn execute(
         let fetched: Vec<Reference> = images.iter().filter_map(fetched).collect();
         note_until_upgrade(context.host, &store, &fetched.iter().collect::<Vec<_>>());
     } else {
-        // What did arrive gets its name all the same; podman has said what didn't.
+        // Images that did arrive get their names; podman has reported the others.
         named.for_each(drop);
     }
     Ok(code)
 }
 
-/// An image that isn't whole gets no name, and isn't handed on: podman would say for itself that it can't read a layer, or make
-/// up what is missing.
+/// A damaged image gets no name and is not passed on: podman would report that it cannot read a layer, or fill in what is missing.
 fn check_whole(context: &Context<'_>, store: &BootcStore, images: &[CommandImage]) -> Result<(), Error> {
     for image in images {
         if let CommandImage::Store { name, image, .. } = image {
@@ -122,10 +120,10 @@ fn check_whole(context: &Context<'_>, store: &BootcStore, images: &[CommandImage
     Ok(())
 }
 
-/// Gives podman a directory for its temporary files, which go with it however podman ends: by itself it leaves them behind
-/// when it is interrupted.
-fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<Option<Scratch>, Error> {
-    // What is named there must be found there.
+/// Gives podman a directory for its temporary files that is removed however podman ends: podman leaves them behind when it is
+/// interrupted.
+fn use_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<Option<Scratch>, Error> {
+    // The command names a path below `PARENT`, which must stay the same for podman.
     let names_it = command.argv().iter().any(|argument| argument.contains(scratch::PARENT));
     if !command.needs_scratch() && !names_it {
         return Ok(None);
@@ -143,7 +141,7 @@ fn lend_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<O
     Ok(Some(scratch))
 }
 
-/// What builds share outlives each of them.
+/// Builds share a cache, which must outlive each of them.
 fn keep_build_cache(scratch: &Scratch, cache: &Path) -> Result<(), Error> {
     private_directory(cache).map_err(Error::io("create", cache))?;
     for name in BUILD_CACHES {
@@ -155,7 +153,7 @@ fn keep_build_cache(scratch: &Scratch, cache: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// An archive that wasn't there before podman writes it. It is removed when this is dropped, unless it is whole.
+/// An archive that podman is about to write. It is removed on drop unless [`NewArchive::keep`] was called.
 struct NewArchive(Option<PathBuf>);
 
 impl NewArchive {
@@ -165,7 +163,7 @@ impl NewArchive {
         if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
             private_directory(directory).map_err(Error::io("create", directory))?;
         }
-        // What is empty podman fills; what exists by now is somebody else's.
+        // podman writes to an empty file or directory. One that exists by now belongs to somebody else.
         let is_directory = command.text("format").is_some_and(|format| format.ends_with("-dir"));
         let made = if is_directory {
             DirBuilder::new().mode(0o700).create(&path)
@@ -190,13 +188,13 @@ impl Drop for NewArchive {
         let removed = match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
             Ok(_) => fs::remove_file(path),
-            // podman hadn't begun to write it.
+            // It is gone already.
             Err(_) => return,
         };
         match removed {
-            Ok(()) => tracing::info!(path = %path.display(), "removed: it was half written"),
+            Ok(()) => tracing::info!(path = %path.display(), "removed an incomplete archive"),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "it is half written, and can't be removed")
+                tracing::warn!(path = %path.display(), %error, "cannot remove an incomplete archive")
             }
         }
     }

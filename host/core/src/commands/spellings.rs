@@ -1,18 +1,17 @@
-//! Subcommands of podman that aren't podman's here: spellings of operations of our own (D3.13).
+//! Subcommands of podman (`rm`, `rmi`, `prune`) that run our own operations instead: podman's own would remove images that the host
+//! needs (docs/adr/0008-removing-images.md).
 
 use bootc_image_grammar::{OwnOperation, parse, table};
 use bootc_image_model::denial::{By, Denial};
 
-/// An operation of our own.
+/// The operation that runs instead of podman.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Own {
-    /// Remove these images.
     Remove { images: Vec<String> },
-    /// Remove what nobody needs.
     Prune { all: bool },
 }
 
-/// What a plan asks for, if it is one of these; else it is podman's.
+/// The own operation that a plan stands for, if any; podman runs all other subcommands.
 pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Own>, Denial> {
     let Some(own) = table(subcommand).and_then(|table| table.does.own()) else { return Ok(None) };
     let denied = |by: &'static str, code: &str, message: String, hint: String| Denial {
@@ -23,24 +22,24 @@ pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     };
     if subcommand != invoked {
         let message =
-            format!("a plugin was asked for `cmd {}` and planned `{subcommand}`", invoked.escape_debug());
-        let hint = "the plugin must plan what it was asked for, and its manifest must claim it".to_owned();
+            format!("the plugin for `cmd {}` planned `{subcommand}` instead", invoked.escape_debug());
+        let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }
     let command = parse(subcommand, args).map_err(|refusal| {
         let hint = format!(
-            "see what it takes with: bootc-image cmd {subcommand} --help; options of bootc-image itself stand before it"
+            "for the supported options, run: bootc-image cmd {subcommand} --help; put options of bootc-image itself before `cmd`"
         );
         denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
     })?;
     let is_prune = own == OwnOperation::Prune;
     let offered: &[&str] = if is_prune { &["all", "force"] } else { &[] };
     if let Some(other) = command.flags().iter().find(|flag| !offered.contains(&flag.name.as_str())) {
-        let message = format!("`cmd {subcommand}`: option --{} isn't offered", other.name);
+        let message = format!("`cmd {subcommand}`: option --{} is not supported", other.name);
         let hint = if is_prune {
-            "`--all` removes every image that isn't needed; to see which, run: bootc-image --dry-run cmd prune --all"
+            "`--all` removes every image that is not needed; to see which, run: bootc-image --dry-run cmd prune --all"
         } else {
-            "images that a deployment, a bound image, a unit or a container needs aren't removed; list each name to remove"
+            "name each image to remove; images that a deployment, a bound image, a unit or a container needs are never removed"
         };
         return Err(denied("host", "not-offered", message, hint.to_owned()));
     }
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_are_requests_of_our_own() {
+    fn some_subcommands_are_operations_of_our_own() {
         let remove = |names: &[&str]| {
             Ok(Some(Own::Remove { images: names.iter().map(|&name| name.to_owned()).collect() }))
         };
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_podman_would_do_beyond_that_isnt_offered() {
+    fn other_options_of_these_subcommands_are_denied() {
         for (invoked, args, code) in [
             ("prune", &["--filter=until=1h"][..], "not-offered"),
             ("prune", &["--external"], "not-offered"),

@@ -1,5 +1,5 @@
-//! The containers that a build works in. podman 4.3.1 leaves them in the storage when it is interrupted, with what was copied
-//! into them; and the images that they were made from could never be removed any more.
+//! The working containers of builds. podman 4.3.1 leaves them in the storage when it is interrupted, with the files copied into
+//! them, and then their base images could never be removed.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ use bootc_image_stores::podman;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Those that were there before a build.
+/// The working containers that existed before a build.
 pub(crate) struct Working(HashSet<String>);
 
 impl Working {
@@ -22,10 +22,10 @@ impl Working {
         Ok(Self(podman::open_store(store.root())?.working_containers()?))
     }
 
-    /// Runs a build, and removes what it leaves of its own if it doesn't succeed.
+    /// Runs a build, and removes the containers that it leaves if it fails.
     ///
     /// # Errors
-    /// What `build` returns.
+    /// Those of `build`.
     pub(crate) fn watch(
         &self,
         context: &Context<'_>,
@@ -39,7 +39,7 @@ impl Working {
         code
     }
 
-    /// Removes those that have come since then. The build is over, and if nobody else uses the storage by now they are nobody's.
+    /// Removes containers created since then. The build has ended, so if no other process uses the storage they are unused.
     fn remove_new(&self, context: &Context<'_>, store: &BootcStore) {
         let removed = self.new_ones(store).and_then(|new| {
             if new.is_empty() {
@@ -47,7 +47,7 @@ impl Working {
             }
             if is_used_for_long() {
                 context.host.talk.note(&format!(
-                    "these containers may be left from the build; they weren't removed because another process uses bootc's storage: {}",
+                    "these containers may be left from the build; they were not removed because another process uses bootc's storage: {}",
                     new.join(" ")
                 ));
                 return Ok(());
@@ -58,7 +58,7 @@ impl Working {
         });
         if let Err(error) = removed {
             let error = error.with_causes();
-            context.host.talk.note(&format!("can't remove containers that the build left: {error}"));
+            context.host.talk.note(&format!("cannot remove containers that the build left behind: {error}"));
         }
     }
 
@@ -71,7 +71,7 @@ impl Working {
     }
 }
 
-/// How long processes that podman has started may outlive it.
+/// How long processes started by podman may outlive it.
 const LINGER: Duration = Duration::from_secs(5);
 
 fn is_used_for_long() -> bool {
@@ -85,7 +85,8 @@ fn is_used_for_long() -> bool {
     false
 }
 
-/// Whether a process sees bootc's storage where every podman must see it, bootc's as well as ours. We ourselves don't.
+/// Whether bootc's storage is mounted in any process at the path at which podman must see it, whether bootc or we started podman. Our
+/// own process does not mount it.
 fn is_used() -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let sees = |mounts: String| mounts.lines().any(|mount| mount.split(' ').nth(4) == Some(ALIAS));

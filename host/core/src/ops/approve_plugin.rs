@@ -1,4 +1,4 @@
-//! Writing down that a plugin may run.
+//! Approving a plugin: writing its grant.
 
 use std::path::PathBuf;
 
@@ -6,38 +6,36 @@ use bootc_image_model::grant::{Grant, Role};
 use serde::Serialize;
 
 use super::seen::Seen;
-use super::{Ask, Delegated, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{Delegated, ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Lets a plugin run that was found, with what its manifest asks for.
+/// Approve an installed plugin, with the capabilities that its manifest requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Its id, as typed.
     pub plugin: String,
-    /// Whether everything is denied where it isn't, of a policy.
+    /// Whether all operations are denied without it. Only for a policy.
     pub mandatory: bool,
 }
 
-/// Writes down that a plugin may run.
+/// Writes a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApprovePlugin {
-    /// What exactly.
     #[serde(flatten)]
     pub grant: Grant,
 }
 
-/// A plugin may run now.
+/// A grant was written.
 #[derive(Debug)]
 pub struct Granted {
-    /// What exactly.
     pub grant: Grant,
-    /// Where that is written down.
+    /// The file of the grant.
     pub file: PathBuf,
 }
 
-impl Ask for Request {
+impl Resolve for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let grant = context.plugins.grant_for(&self.plugin)?;
         if self.mandatory && grant.role != Role::Policy {
@@ -56,23 +54,21 @@ impl Ask for Request {
 }
 
 impl Request {
-    /// A grant of the site's would be of what is there now: with the next image it would hold what the image approves.
+    /// Writes nothing: a grant of the site would pin today's component, and so disable the one that the next OS image approves.
     fn approved_by_image(&self, context: &Context<'_>, grant: &Grant, file: &str) -> Result<Resolved, Error> {
         let plugin = &grant.plugin;
         let is_mandatory = grant.mandatory || context.host.settings.configuration.mandatory.contains(plugin);
         if self.mandatory && !is_mandatory {
             return Err(Error::Plugin {
                 plugin: plugin.to_string(),
-                reason: format!(
-                    "it is approved by the OS image in {file}, which doesn't say that it is mandatory"
-                ),
-                fix: format!("say it in the configuration: [policy] mandatory = [\"{plugin}\"]"),
+                reason: format!("the OS image approves this plugin in {file}, but not as mandatory"),
+                fix: format!("make it mandatory in the configuration: [policy] mandatory = [\"{plugin}\"]"),
             });
         }
         context
             .host
             .talk
-            .note(&format!("{plugin} is approved by the OS image in {file}: there is nothing to do"));
+            .note(&format!("nothing to do: plugin {plugin} is already approved by the OS image in {file}"));
         Ok(Resolved::default())
     }
 }
@@ -80,7 +76,7 @@ impl Request {
 impl Operate for ApprovePlugin {
     const KIND: &'static str = "approve-plugin";
 
-    /// A policy that fails must not keep its own repair from happening.
+    /// Not judged by policies: a policy that fails could prevent its own repair.
     fn seen(&self, _: bool) -> Option<Seen> {
         None
     }

@@ -6,19 +6,19 @@ use bootc_image_model::plugin::PluginId;
 use serde::Serialize;
 
 use super::seen::{Seen, of_command, of_value};
-use super::{Ask, Delegated, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{Delegated, ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::planned::{self, Planned};
 use crate::commands::run;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Runs a plugin's command, as asked for.
+/// Run a subcommand of `cmd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The subcommand.
     pub name: String,
-    /// What follows it.
+    /// Its arguments.
     pub args: Vec<String>,
 }
 
@@ -27,24 +27,24 @@ pub struct Request {
 pub struct Cmd {
     /// The subcommand that the caller typed.
     pub invoked: String,
-    /// The plugin whose plan it is.
+    /// The plugin that planned it.
     pub plugin: PluginId,
-    /// What podman gets is printed from this.
+    /// podman's arguments are printed from this.
     pub command: Command,
-    /// What the names of images in it mean.
+    /// The images that its names resolved to.
     pub images: Vec<CommandImage>,
-    /// Whether everything that it fetches is named by digest.
+    /// Whether everything that it fetches is pinned by digest.
     pub pinned: bool,
 }
 
 impl Cmd {
-    /// As it was planned: nothing is looked up.
+    /// As it was planned, with no name resolved.
     pub(crate) fn unresolved(planned: &Planned<'_>) -> Self {
         let command = planned.command.clone();
         Self::of(planned, planned::Resolved { command, images: Vec::new(), pinned: false })
     }
 
-    /// With what its names mean.
+    /// With resolved names.
     pub(crate) fn of(planned: &Planned<'_>, resolved: planned::Resolved) -> Self {
         let (invoked, plugin) = (planned.invoked.to_owned(), planned.plugin.clone());
         let planned::Resolved { command, images, pinned } = resolved;
@@ -52,8 +52,8 @@ impl Cmd {
     }
 }
 
-/// Its plugin must plan it first, so the pipeline never asks this: there is nothing that could run unplanned.
-impl Ask for Request {
+/// The pipeline never calls these: a plugin must plan the command first. An empty result makes sure that nothing runs unplanned.
+impl Resolve for Request {
     fn resolve(&self, _: &Context<'_>) -> Result<Resolved, Error> {
         Ok(Resolved::default())
     }
@@ -78,7 +78,7 @@ impl Operate for Cmd {
         for value in command.values() {
             seen.extend(of_value(command, &value, &mut found, resolved));
         }
-        // An archive of one image is written of its id, whichever names were given.
+        // For an archive of one image podman gets only its id, so the names that were given are not among the values.
         seen.extend(found.filter(|_| resolved).flat_map(of_command));
         Some(Seen { argv, images: seen, pinned: *pinned })
     }
@@ -97,7 +97,7 @@ impl Operate for Cmd {
         does.into_iter().chain(insecure).collect()
     }
 
-    fn only_takes_away(&self) -> bool {
+    fn only_removes(&self) -> bool {
         self.command.does() == Does::TakesNames
     }
 

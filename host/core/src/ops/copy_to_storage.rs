@@ -1,5 +1,5 @@
-//! Copying an image of this host to podman's storage. Without a source it is the booted commit itself, not what its ref
-//! points at by now (D11.2).
+//! Copying an image of this host to podman's storage. Without a source it copies the booted commit itself: its ref may point to
+//! another one by now.
 
 use bootc_image_model::capability::COPIES_IMAGES;
 use bootc_image_model::digest::Digest;
@@ -23,7 +23,7 @@ use bootc_image_stores::{podman, sysroot};
 use serde::Serialize;
 
 use super::seen::{self, Seen};
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
@@ -31,30 +31,29 @@ use crate::error::Error;
 /// The name that a copied image gets if none is given, as in bootc.
 pub const DEFAULT_TARGET: &str = "localhost/bootc";
 
-/// Copies an image of this host to podman's storage, as asked for.
+/// Copy an image of this host to podman's storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Which one, as typed; none: the booted one.
+    /// Its name, as typed; none for the booted image.
     pub source: Option<String>,
-    /// Its new name; none: [`DEFAULT_TARGET`].
+    /// Its new name; none for [`DEFAULT_TARGET`].
     pub target: Option<String>,
 }
 
 /// Copies an image of this host to podman's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CopyToStorage {
-    /// What is copied.
     pub source: CopySource,
-    /// Its name there.
+    /// Its name in podman's storage.
     pub target: Reference,
 }
 
 /// An image was copied to podman's storage.
 #[derive(Debug)]
 pub struct Copied {
-    /// Under this name.
+    /// Its name in podman's storage.
     pub target: Reference,
-    /// What is there now.
+    /// The image there.
     pub image: LocalImage,
     /// Whether it was there before.
     pub unchanged: bool,
@@ -66,7 +65,7 @@ impl Request {
     }
 }
 
-impl Ask for Request {
+impl Resolve for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let target = self.target()?;
         let source = match &self.source {
@@ -124,11 +123,11 @@ impl Operate for CopyToStorage {
     }
 }
 
-/// How images of this host are listed.
+/// The command that lists these images, for hints.
 const LIST_WITH: &str = "bootc-image list";
 
-/// The image that a source names: with its transport, or without (D10.3). Host images come first; what is the same image
-/// in several places isn't ambiguous.
+/// Resolves a source, which is a name with or without transport. Host images take precedence. The same image in several places is
+/// not ambiguous.
 fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
     let physical = physical(context.host.settings)?;
     let mut found = host_sources(&physical, name)?;
@@ -137,7 +136,7 @@ fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
     }
     let mut found = found.into_iter();
     let Some(first) = found.next() else {
-        // It may be there, where host images can't be read.
+        // The image may be one of the host images, which cannot be read on composefs.
         if sysroot::is_composefs(&physical)? {
             return Err(StoresError::Composefs.into());
         }
@@ -171,14 +170,14 @@ fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error
 fn unified_sources(context: &Context<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
     let store = podman::open_store(root)?;
     let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
-    // What can't be a name here may be the name of a host image.
+    // A name that is invalid here may be the name of a host image.
     let found = called(&images, name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)).unwrap_or_default();
     let source =
         |(image, name)| Ok(CopySource::Unified(UnifiedImage { name, image: local_image(root, image)? }));
     found.into_iter().map(source).collect()
 }
 
-/// That the target is this image already is found without any child.
+/// The report if the target is this image already. No process is started for that.
 fn unchanged(
     context: &Context<'_>,
     default: &DefaultStore,

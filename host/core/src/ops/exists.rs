@@ -1,4 +1,4 @@
-//! Telling whether this host has an image: for scripts, which read an exit code.
+//! Testing whether this host has an image, for scripts: the result is an exit code.
 
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER};
 use bootc_image_model::view::{Image, Name, Role};
@@ -13,30 +13,28 @@ use bootc_image_stores::sysroot;
 use serde::Serialize;
 
 use super::seen::Seen;
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Transports of the tools that make host images.
+/// Transports that names of host images can have.
 const TRANSPORTS: &[&str] =
     &["containers-storage", "dir", "docker", "docker-archive", "docker-daemon", "oci", "oci-archive"];
 
-/// Tells whether this host has an image, in the ostree repository or in bootc's storage.
+/// Tests whether this host has an image, in the ostree repository or in bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Exists {
-    /// Its name, as listed or without its transport, or its id, as typed.
+    /// As typed: its name, with or without transport, or its id.
     pub image: String,
 }
 
 /// Whether an image exists.
 #[derive(Debug)]
 pub enum Existence {
-    /// It is there.
     There,
-    /// It isn't there.
     NotThere,
-    /// It isn't where could be looked, and somewhere else nobody could look.
+    /// It was not found, but one of the places could not be read.
     Unknown(Error),
 }
 
@@ -45,16 +43,16 @@ impl Exists {
         id_digits(&self.image).is_some()
     }
 
-    /// Whether it begins with a transport.
+    /// Whether the text begins with a transport.
     fn has_transport(&self) -> bool {
         self.image.split_once(':').is_some_and(|(word, rest)| TRANSPORTS.contains(&word) && !rest.is_empty())
     }
 
-    /// What can't be a name is a mistake, and no image that isn't there.
+    /// An invalid name is an error, not an image that does not exist.
     fn operation(&self) -> Result<Operation, Error> {
         if !self.is_id() {
             let meant = meanings(as_named_here(&self.image));
-            // Of another transport it means something, too.
+            // It may be the name of a host image with another transport.
             if let Err(error) = meant
                 && !self.has_transport()
             {
@@ -67,7 +65,7 @@ impl Exists {
     fn look(&self, context: &Context<'_>) -> Result<bool, Error> {
         let physical = physical(context.host.settings)?;
         let of_host = self.of_host(&physical);
-        // What is in one of the two is there, whatever is wrong with the other.
+        // The image exists if one of the places has it, whatever is wrong with the other.
         if matches!(of_host, Ok(true)) || self.in_store(context, &physical)? { Ok(true) } else { of_host }
     }
 
@@ -85,9 +83,9 @@ impl Exists {
         let Some(store) = BootcStore::open(physical)? else { return Ok(false) };
         let is_there = Storage::Bootc(&store).images(context.host, |images, _| {
             match in_contents(images, &self.image) {
-                // A short id or a short name that means several images means one.
+                // An ambiguous id or name matches at least one image.
                 Ok(_) | Err(StoresError::Ambiguous { .. }) => Ok(true),
-                // Of another transport, or of none: it is no name there.
+                // Not a valid name in a storage.
                 Err(StoresError::ImageNotFound { .. } | StoresError::Reference(_)) => Ok(false),
                 Err(error) => Err(error),
             }
@@ -96,7 +94,7 @@ impl Exists {
     }
 }
 
-impl Ask for Exists {
+impl Resolve for Exists {
     fn acts(&self) -> bool {
         false
     }
@@ -113,7 +111,7 @@ impl Ask for Exists {
 impl Operate for Exists {
     const KIND: &'static str = "exists";
 
-    /// An image for everything that the text can mean: a name of a registry, of a storage, of another transport, an id.
+    /// One image for each possible meaning of the text: a name in a registry, in a storage, in another transport, or an id.
     fn seen(&self, _: bool) -> Option<Seen> {
         let bare = as_named_here(&self.image);
         let of_store = meanings(bare).unwrap_or_default().into_iter().flat_map(|name| {
@@ -133,7 +131,7 @@ impl Operate for Exists {
         Some(Seen::images(names.into_iter().map(image).collect()))
     }
 
-    /// A plugin that may list images sees which there are.
+    /// Not needed: a plugin with the capability to list images sees which ones exist.
     fn for_plugins(&self) -> ForPlugins {
         ForPlugins::Never
     }

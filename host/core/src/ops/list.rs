@@ -1,4 +1,5 @@
-//! Listing: three places, read natively. What can't be read is named, and the rest is listed.
+//! Listing images from three places, without starting podman. If a place cannot be read, the problem is reported and the others are
+//! listed.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use bootc_image_stores::system::System;
 use serde::Serialize;
 
 use super::seen::Seen;
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
@@ -30,12 +31,12 @@ use crate::listing::{ImageRow, Listing, More};
 pub struct List {
     /// Which ones.
     pub image_type: ListType,
-    /// Whether to tell more of them than their names.
+    /// Whether to list more than names.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub details: bool,
 }
 
-impl Ask for List {
+impl Resolve for List {
     fn acts(&self) -> bool {
         false
     }
@@ -94,7 +95,7 @@ impl List {
         if wants(&[ListType::Logical]) {
             match (&settings.sysroot, &sysroot) {
                 (Some(_), Some(physical)) => listing.take(ImageType::Logical, logical_of_default(physical)),
-                // That it can't be opened has been said.
+                // The problem is in the list already.
                 (Some(_), None) => {}
                 (None, _) => {
                     listing.take(
@@ -113,7 +114,7 @@ impl List {
     }
 }
 
-/// Names with what else is known, and what is missing from them.
+/// Names with their details, and problems.
 type Found = Result<(Vec<(String, More)>, Vec<Error>), Error>;
 
 fn names_only(names: impl IntoIterator<Item = String>) -> Vec<(String, More)> {
@@ -146,7 +147,7 @@ fn host(physical: &RootDir, details: bool) -> Found {
     let mut problems: Vec<Error> = problems.into_iter().map(Error::from).collect();
     let mut images = Vec::with_capacity(refs.len());
     for image in refs {
-        // One that is damaged is listed all the same.
+        // A damaged image is listed, too.
         let details = details.then(|| repository.details(&image.commit)).transpose();
         let more = match details {
             Ok(details) => details.map_or(More::Nothing, |details| More::Known(Box::new(details))),
@@ -176,7 +177,7 @@ fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Ta
     Ok(((0..).zip(inventory.iter()).flat_map(of_image).collect(), Vec::new()))
 }
 
-/// With `--sysroot`: of that system's default deployment.
+/// Bound images of the default deployment, for `--sysroot`.
 fn logical_of_default(physical: &RootDir) -> Found {
     let deployment = sysroot::default(physical)?;
     let mut all = Bound::default();

@@ -1,6 +1,5 @@
-//! What can be done to a host. An operation is one file: what is asked for, what that becomes once every name in it is resolved,
-//! what policies see of it, who may ask for it, how it runs and what it answers. Here they are gathered, so that a new one is a
-//! line in each of these lists.
+//! The operations. Each has its own file: the request, the operation that the request resolves to, its policy input, who may request
+//! it, how it runs, and its report. A new operation is one file, and one line in each of the lists below.
 
 pub mod approve_plugin;
 pub mod cmd;
@@ -29,142 +28,113 @@ use crate::listing::Listing;
 use crate::policy::approved::Approved;
 use seen::Seen;
 
-/// What a caller asks for, as typed.
+/// A request of a caller, with names as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// List images.
     List(list::List),
-    /// Tell whether this host has an image.
     Exists(exists::Exists),
-    /// Copy an image of this host to podman's storage.
     CopyToStorage(copy_to_storage::Request),
-    /// Copy images of podman's storage to bootc's.
     PullFromDefaultStorage(pull_from_default_storage::Request),
-    /// Get the booted image into bootc's storage.
     SetUnified(set_unified::Request),
-    /// Remove images from bootc's storage.
     Remove(remove::Request),
-    /// Remove what nobody needs from bootc's storage.
     Prune(prune::Request),
-    /// Replace the layers of images of bootc's storage by ones that are fetched anew.
     Repair(repair::Request),
-    /// Run a plugin's command.
     Cmd(cmd::Request),
-    /// Let a plugin run that was found, with what its manifest asks for.
     ApprovePlugin(approve_plugin::Request),
-    /// Take that back.
     RevokePlugin(revoke_plugin::Request),
 }
 
-/// What is judged and what runs: typed, with every name resolved to what it means now (D3.3).
+/// An operation that is judged and then run. Every name in it is resolved to a digest or an id, so what runs is what was judged even
+/// if a tag moves in between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Operation {
-    /// List images.
     List(list::List),
-    /// Tell whether this host has an image.
     Exists(exists::Exists),
-    /// Copy an image of this host to podman's storage.
     CopyToStorage(copy_to_storage::CopyToStorage),
-    /// Copy an image of podman's storage to bootc's.
     PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage),
-    /// Get the booted image into bootc's storage, so that updates build on it there.
     SetUnified(set_unified::SetUnified),
-    /// Remove an image, or names of one, from bootc's storage.
     Remove(remove::Remove),
-    /// Remove an image that nobody needs from bootc's storage.
     Prune(prune::Prune),
-    /// Replace the layers and documents of an image of bootc's storage by ones that are fetched anew. Its names stay.
     Repair(repair::Repair),
-    /// Run podman on bootc's storage.
     Cmd(cmd::Cmd),
-    /// Write down that a plugin may run.
     ApprovePlugin(approve_plugin::ApprovePlugin),
-    /// Remove what was written down.
     RevokePlugin(revoke_plugin::RevokePlugin),
 }
 
-/// What an operation answers. Renderers turn it into text; nothing here prints.
+/// The result of an operation. The command line renders it; nothing here prints.
 #[derive(Debug)]
 pub enum Report {
-    /// Images.
     Listing(Listing),
-    /// Whether an image is there.
     Existence(exists::Existence),
-    /// An image was copied to podman's storage.
     Copied(copy_to_storage::Copied),
-    /// An image was copied to bootc's storage.
     Pulled(pull_from_default_storage::Pulled),
-    /// An image, or names of one, are gone from bootc's storage.
     Removed(Removal),
-    /// The layers and documents of an image of bootc's storage were replaced.
     Repaired(repair::Repaired),
-    /// podman ran, and its output is already where it belongs.
+    /// podman ran, with its output connected to ours.
     Exited {
-        /// Its own code; 128 + N if signal N ended it.
+        /// podman's exit code, or 128 + N if signal N ended it.
         code: u8,
     },
-    /// A plugin may run now.
     Approved(approve_plugin::Granted),
-    /// A plugin may no longer run.
     Revoked(revoke_plugin::Revoked),
 }
 
-/// A request: what it becomes.
-trait Ask {
-    /// Whether it changes something or starts podman on a store: such a request needs root and is recorded (D3.4).
+/// Implemented by all requests.
+trait Resolve {
+    /// Whether it changes something, or starts podman on a storage. Such a request needs root and is recorded.
     fn acts(&self) -> bool {
         true
     }
 
-    /// Finds out what every name in it means now.
+    /// Resolves every name on this host.
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error>;
 
-    /// What it would be if names meant what a test of policies says.
+    /// Resolves every name to the values that a test of policies assumes.
     fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error>;
 }
 
-/// An operation: what everybody must know of it who judges or records it.
+/// Implemented by all operations, for judging, recording and running them.
 trait Operate {
-    /// Its name in records and messages.
+    /// Its name in the audit record and in messages.
     const KIND: &'static str;
 
-    /// Its name for policies: what a person would type.
+    /// Its name in the policy input: the words that a user types.
     fn policy_kind(&self) -> String {
         Self::KIND.to_owned()
     }
 
-    /// What policies see of it; none if they have no say in it. `resolved` says whether its names were looked up.
+    /// Its part of the policy input; none if policies do not judge it. `resolved` tells whether its names are resolved.
     fn seen(&self, resolved: bool) -> Option<Seen>;
 
-    /// Whether a plugin may ask for it.
+    /// Whether plugins may request it.
     fn for_plugins(&self) -> ForPlugins;
 
-    /// What a caller needs leave for who is root on another's behalf.
+    /// What a delegated caller must be allowed in order to run it.
     fn delegated(&self) -> Vec<Delegated> {
         Vec::new()
     }
 
-    /// Whether it takes something away and adds nothing: that must be possible on a full disk.
-    fn only_takes_away(&self) -> bool {
+    /// Whether it only removes something, and so must be possible on a full disk.
+    fn only_removes(&self) -> bool {
         false
     }
 
-    /// What it removes.
+    /// The image or names that it removes.
     fn removal(&self) -> Option<&Removal> {
         None
     }
 
-    /// Does it. Only [`Approved`] operations come here.
+    /// Runs it. Only reached through [`Approved`].
     fn execute(self, context: &Context<'_>) -> Result<Report, Error>;
 }
 
-/// The operations that a request becomes.
+/// The operations that a request resolves to.
 #[derive(Default)]
 pub(crate) struct Resolved {
-    /// One after the other; none if there is nothing to do.
+    /// In the order in which they run; empty if there is nothing to do.
     pub(crate) operations: Vec<Operation>,
-    /// Why others can't be done, which nobody named.
+    /// Errors of images that the request did not name itself, and that do not prevent the others.
     pub(crate) failed: Vec<Error>,
 }
 
@@ -180,20 +150,19 @@ impl From<Vec<Operation>> for Resolved {
     }
 }
 
-/// Whether a plugin may ask for an operation.
+/// Whether plugins may request an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForPlugins {
     /// With this capability, and within its scope.
     Needs(&'static str),
-    /// It plans podman's commands, which the grammar bounds.
+    /// As a plan, which the grammar limits.
     PlansIt,
-    /// If it owns a subcommand of podman that is another name for this operation.
-    Owns(OwnOperation),
-    /// Never.
+    /// If the plugin provides a subcommand of podman that stands for this operation.
+    Provides(OwnOperation),
     Never,
 }
 
-/// What a caller needs leave for who is root on another's behalf (D0.3).
+/// What the configuration must allow a delegated caller, who became root through sudo, pkexec, doas or setuid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delegated {
     /// Approving and revoking plugins.
@@ -202,12 +171,12 @@ pub(crate) enum Delegated {
     Builds,
     /// Loading archives.
     Loads,
-    /// There is none to be had: it could hand root's credentials to anybody.
+    /// Connections without TLS verification. Never allowed: root's credentials could be intercepted.
     Insecure,
 }
 
 impl Request {
-    fn ask(&self) -> &dyn Ask {
+    fn inner(&self) -> &dyn Resolve {
         match self {
             Self::List(request) => request,
             Self::Exists(request) => request,
@@ -223,21 +192,21 @@ impl Request {
         }
     }
 
-    /// Whether it changes something or starts podman on a store: such a request needs root and is recorded (D3.4).
+    /// Whether it changes something, or starts podman on a storage. Such a request needs root and is recorded.
     pub fn acts(&self) -> bool {
-        self.ask().acts()
+        self.inner().acts()
     }
 
     pub(crate) fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
-        self.ask().resolve(context)
+        self.inner().resolve(context)
     }
 
     pub(crate) fn assume(&self, assumed: &Assumed) -> Result<Vec<Operation>, Error> {
-        self.ask().assume(assumed)
+        self.inner().assume(assumed)
     }
 }
 
-/// Does something with the operation itself, whichever it is.
+/// Evaluates an expression with the inner operation, of whichever type it is.
 macro_rules! with_each {
     ($operation:expr, $one:ident => $do:expr) => {
         match $operation {
@@ -257,7 +226,7 @@ macro_rules! with_each {
 }
 
 impl Operation {
-    /// The kinds of those that policies judge, but for `cmd`: there it is a subcommand that counts.
+    /// The kinds that policies judge, except `cmd`, whose kinds include the subcommand.
     pub const JUDGED: &[&str] = &[
         list::List::KIND,
         exists::Exists::KIND,
@@ -269,7 +238,7 @@ impl Operation {
         repair::Repair::KIND,
     ];
 
-    /// Its name in records and messages.
+    /// Its name in the audit record and in messages.
     pub fn kind(&self) -> &'static str {
         fn kind<T: Operate>(_: &T) -> &'static str {
             T::KIND
@@ -293,15 +262,15 @@ impl Operation {
         with_each!(self, operation => operation.delegated())
     }
 
-    pub(crate) fn only_takes_away(&self) -> bool {
-        with_each!(self, operation => operation.only_takes_away())
+    pub(crate) fn only_removes(&self) -> bool {
+        with_each!(self, operation => operation.only_removes())
     }
 
     pub(crate) fn removal(&self) -> Option<&Removal> {
         with_each!(self, operation => operation.removal())
     }
 
-    /// The plugin whose plan it is.
+    /// The plugin that planned it.
     pub(crate) fn plugin(&self) -> Option<&PluginId> {
         match self {
             Self::Cmd(cmd) => Some(&cmd.plugin),
@@ -311,7 +280,6 @@ impl Operation {
 }
 
 impl Approved<Operation> {
-    /// Does what was approved.
     pub(crate) fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         with_each!(self.into_inner(), operation => operation.execute(context))
     }

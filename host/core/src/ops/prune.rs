@@ -1,4 +1,4 @@
-//! Removing what nobody needs from bootc's storage.
+//! Removing unneeded images from bootc's storage.
 
 use bootc_image_containers_storage::Image;
 use bootc_image_grammar::OwnOperation;
@@ -12,29 +12,29 @@ use bootc_image_stores::podman;
 use serde::Serialize;
 
 use super::seen::{self, Seen};
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Removes what nobody needs from bootc's storage, as asked for.
+/// Remove unneeded images from bootc's storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
-    /// Also what has a name.
+    /// Also images with names.
     pub all: bool,
 }
 
-/// Removes an image that nobody needs from bootc's storage.
+/// Removes an unneeded image from bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Prune {
-    /// Whether images with names were asked for, too.
+    /// Whether images with names were requested, too.
     pub all: bool,
-    /// What goes.
+    /// The image to remove.
     pub image: Removal,
 }
 
-impl Ask for Request {
-    /// Images without a name, or with `all` any.
+impl Resolve for Request {
+    /// Selects unneeded images: those without a name, or all if `all` is set.
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let all = self.all;
         let settings = context.host.settings;
@@ -81,10 +81,10 @@ impl Operate for Prune {
     }
 
     fn for_plugins(&self) -> ForPlugins {
-        ForPlugins::Owns(OwnOperation::Prune)
+        ForPlugins::Provides(OwnOperation::Prune)
     }
 
-    fn only_takes_away(&self) -> bool {
+    fn only_removes(&self) -> bool {
         true
     }
 

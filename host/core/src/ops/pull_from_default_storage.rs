@@ -1,4 +1,4 @@
-//! Copying an image of podman's storage to bootc's: resolved to its id, copied by its id.
+//! Copying images from podman's storage to bootc's. A name is resolved to an id, and the image is copied by that id.
 
 use bootc_image_containers_storage::{Image, Store};
 use bootc_image_model::capability::PULLS_IMAGES;
@@ -18,12 +18,12 @@ use bootc_image_stores::podman;
 use serde::Serialize;
 
 use super::seen::{self, Seen};
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Copies images of podman's storage to bootc's, as asked for.
+/// Copy images of podman's storage to bootc's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Their names, as typed.
@@ -33,24 +33,24 @@ pub struct Request {
 /// Copies an image of podman's storage to bootc's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PullFromDefaultStorage {
-    /// What is copied: it runs by its id.
+    /// The image, which is copied by its id.
     pub source: LocalImage,
-    /// Its name, in both.
+    /// Its name in both storages.
     pub name: Reference,
 }
 
 /// An image was copied to bootc's storage.
 #[derive(Debug)]
 pub struct Pulled {
-    /// Under this name.
+    /// Its name in bootc's storage.
     pub name: Reference,
-    /// What is there now.
+    /// The image there.
     pub image: LocalImage,
     /// Whether it was there before.
     pub unchanged: bool,
 }
 
-impl Ask for Request {
+impl Resolve for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         for image in &self.images {
             if meanings(image)?.iter().any(|name| name.digest().is_some()) {
@@ -63,7 +63,7 @@ impl Ask for Request {
         if let Some(root) = default.open()? {
             find(context, &root, &default.store(&root)?, &self.images, &mut pulls)?;
         }
-        // podman shows the images of its additional storages, too.
+        // podman lists the images of its additional storages as well.
         if pulls.contains(&None) {
             for root in default.others()? {
                 find(context, &root, &podman::open_store(&root)?, &self.images, &mut pulls)?;
@@ -118,10 +118,10 @@ impl Operate for PullFromDefaultStorage {
     }
 }
 
-/// How images of podman's storage are listed.
+/// The command that lists these images, for hints.
 const LIST_WITH: &str = "podman image list";
 
-/// What those of the names mean in a store that meant nothing so far.
+/// Resolves the names that are not resolved yet in this storage.
 fn find(
     context: &Context<'_>,
     root: &RootDir,

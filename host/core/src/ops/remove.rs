@@ -1,4 +1,5 @@
-//! Removing images from bootc's storage, by name or id. What a deployment or a container needs stays.
+//! Removing images from bootc's storage, by name or id. Images that a deployment, a bound image, a unit or a container needs are
+//! denied (docs/adr/0008-removing-images.md).
 
 use std::collections::BTreeMap;
 
@@ -17,13 +18,13 @@ use bootc_image_stores::podman;
 use serde::Serialize;
 
 use super::seen::{self, Seen};
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
 use crate::context::Context;
 use crate::error::Error;
 
-/// Removes images from bootc's storage, as asked for.
+/// Remove images from bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Their names or ids, as typed.
@@ -33,19 +34,19 @@ pub struct Request {
 /// Removes an image, or names of one, from bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remove {
-    /// What goes.
+    /// The image to remove, or its names.
     pub image: Removal,
 }
 
-/// How an image is named that is to go.
+/// How a request names an image.
 enum Named {
-    /// By a text that is a name to the storage alone.
+    /// By the exact text that the storage has, which is not a valid reference.
     Exactly,
-    /// By this name, however the storage writes it.
+    /// By this reference, in whatever spelling the storage has it.
     As(Reference),
 }
 
-impl Ask for Request {
+impl Resolve for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let settings = context.host.settings;
         let physical = physical(settings)?;
@@ -58,13 +59,13 @@ impl Ask for Request {
         let needs = Needs::find(&physical, settings)?;
         let contents = podman::open_store(store.root())?;
         let images = contents.images(settings.lock_limit, context.host.talk)?;
-        // Two names of one image are one removal, which takes both.
+        // Two names of one image are one operation, which removes both.
         let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut order: Vec<&Image> = Vec::new();
         for text in &self.images {
             let listed = images.iter().find(|image| image.names.contains(text));
             let (image, name) = match listed {
-                // Whatever it is, it goes by the name that lists show.
+                // Not a valid reference, but it can be removed under the name that lists show.
                 Some(image) if Reference::parse_local(text).is_err() => (image, Some(Named::Exactly)),
                 _ => in_contents(&images, text).map(|(image, name)| (image, name.map(Named::As)))?,
             };
@@ -115,10 +116,10 @@ impl Operate for Remove {
     }
 
     fn for_plugins(&self) -> ForPlugins {
-        ForPlugins::Owns(OwnOperation::Remove)
+        ForPlugins::Provides(OwnOperation::Remove)
     }
 
-    fn only_takes_away(&self) -> bool {
+    fn only_removes(&self) -> bool {
         true
     }
 
@@ -131,8 +132,8 @@ impl Operate for Remove {
     }
 }
 
-/// These names of an image, and forms with a digest of the same repository, unless it has another tag there: nobody gave the
-/// image those.
+/// Adds the image's names with a digest in the same repositories, unless the image keeps a tag there: podman gives an image these
+/// names by itself.
 fn with_digest_forms(image: &Image, names: &[String]) -> Vec<String> {
     let repository = |name: &str| {
         let name = name.split('@').next().unwrap_or(name);

@@ -1,5 +1,5 @@
-//! Replacing the layers and documents of images of bootc's storage by ones that are fetched anew, whether or not something is
-//! known to be wrong with them. No name is given, moved or taken away.
+//! Repairing images of bootc's storage: fetching their layers and metadata again and replacing them, whether or not damage is known.
+//! Names do not change (docs/adr/0012-damaged-images.md).
 
 use bootc_image_containers_storage::error::Error as StorageError;
 use bootc_image_containers_storage::{Image, Images, Which, missing_documents};
@@ -25,41 +25,39 @@ use bootc_image_stores::podman;
 use serde::Serialize;
 
 use super::seen::{self, Seen};
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
 use crate::context::Context;
 use crate::error::Error;
 
-/// Replaces the layers of images of bootc's storage by ones that are fetched anew, as asked for.
+/// Repair images of bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Their names or ids, as typed.
     pub images: Vec<String>,
-    /// All images instead.
+    /// All images; `images` is empty then.
     pub all: bool,
 }
 
-/// Replaces the layers and documents of an image of bootc's storage by ones that are fetched anew. Its names stay.
+/// Fetches the layers and metadata of an image of bootc's storage again, and replaces them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Repair {
-    /// Which one.
     pub image: StoredImage,
     /// Where it is fetched from.
     pub from: RepairSource,
 }
 
-/// The layers and documents of an image of bootc's storage were replaced.
+/// The layers and metadata of an image of bootc's storage were replaced.
 #[derive(Debug)]
 pub struct Repaired {
-    /// Which one.
     pub image: StoredImage,
-    /// How many layers.
+    /// The number of layers replaced.
     pub layers: usize,
 }
 
-impl Ask for Request {
-    /// These images, or all of them; and why those can't be repaired that nobody named.
+impl Resolve for Request {
+    /// With `all`, images without a source do not fail the request; they are returned in `failed`.
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         let physical = physical(context.host.settings)?;
         let Some(store) = BootcStore::open(&physical)? else {
@@ -82,7 +80,7 @@ impl Ask for Request {
             }
         }
         if self.all && operations.is_empty() && failed.is_empty() {
-            context.host.talk.note("nothing to repair: bootc's storage has no image");
+            context.host.talk.note("nothing to repair: bootc's storage has no images");
         }
         Ok(Resolved { operations, failed })
     }
@@ -93,7 +91,7 @@ impl Ask for Request {
             let image = StoredImage { id, manifest_digest: Some(manifest_digest), names };
             Operation::Repair(Repair { from: assumed_source(assumed, name), image })
         };
-        // Of what there would be nothing is known.
+        // The images of the host are unknown here, so one stands for all.
         if self.all {
             return Ok(vec![repair(None, assumed.local())]);
         }
@@ -103,7 +101,7 @@ impl Ask for Request {
     }
 }
 
-/// From its registry, as if podman's storage hadn't got it; what is of no registry that must have.
+/// The registry of the name, as if podman's storage did not have the image. Without a registry it can only be podman's storage.
 fn assumed_source(assumed: &Assumed, name: Option<Reference>) -> RepairSource {
     match name.and_then(|name| name.in_registry().ok()) {
         Some(name) => RepairSource::Registry { references: vec![name.with_digest(assumed.digest.clone())] },
@@ -117,7 +115,7 @@ impl Operate for Repair {
     fn seen(&self, _: bool) -> Option<Seen> {
         let Self { image, from } = self;
         let sources = match from {
-            // The same image, so its names here are those that rules are about.
+            // It is the same image, so its names in bootc's storage are the ones that rules match.
             RepairSource::DefaultStore(held) if image.names.is_empty() => vec![seen::local(None, held)],
             RepairSource::DefaultStore(held) => {
                 let of_name = |name: &String| seen::named(Name::in_storage(name), held);
@@ -171,7 +169,7 @@ impl Operate for Repair {
                 for reference in references {
                     fetched = fetch(Source::Registry(reference, &[], &[]), 0, &Scratch::new()?)
                         .map_err(Error::from);
-                    // Another registry may have it; or it was an index, of which the image for this machine is another one.
+                    // Another registry may have it. Or the digest is of an index, and this host's manifest in it is another image.
                     if !matches!(
                         fetched,
                         Err(Error::Os(OsError::Child { .. })
@@ -192,17 +190,17 @@ impl Operate for Repair {
     }
 }
 
-/// An image, and its manifests.
+/// An image, and the digests of its manifests.
 type Found = (StoredImage, Vec<Digest>);
 
-/// The images that are meant, each once.
+/// The requested images, without duplicates.
 fn named(images: &Images<'_>, wanted: &[String], all: bool) -> Result<Vec<Found>, StoresError> {
     let stored = |image: &Image| {
         let (manifest_digest, names) = (image.digest.clone(), image.names.clone());
         (StoredImage { id: image.id.clone(), manifest_digest, names }, image.manifests())
     };
     if all {
-        // A manifest list has no layers: it is whole or it isn't there.
+        // A manifest list has no layers to repair.
         let with_layers = images.iter().filter(|image| images.instances(image).is_empty());
         return Ok(with_layers.map(stored).collect());
     }
@@ -216,7 +214,7 @@ fn named(images: &Images<'_>, wanted: &[String], all: bool) -> Result<Vec<Found>
     Ok(found)
 }
 
-/// Where images can be fetched from.
+/// Finds the source from which an image can be fetched.
 struct Sources<'a> {
     context: &'a Context<'a>,
     physical: &'a RootDir,
@@ -224,7 +222,7 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// The first that has the image: podman's storage, the ostree repository, the registries of its names.
+    /// Tries in this order: podman's storage, the ostree repository, the registries of the image's names.
     fn of(&self, image: &StoredImage, manifests: &[Digest]) -> Result<RepairSource, Error> {
         if let Some(local) = self.in_default_store(image)? {
             return Ok(RepairSource::DefaultStore(local));
@@ -239,7 +237,7 @@ impl Sources<'_> {
         Ok(RepairSource::Registry { references })
     }
 
-    /// The image of podman's storage with this id, if it is whole and has every document that is damaged here.
+    /// The image of podman's storage with this id, if it is intact and has all metadata that is damaged in bootc's storage.
     fn in_default_store(&self, image: &StoredImage) -> Result<Option<LocalImage>, Error> {
         let contents = podman::open_store(self.store.root())?;
         let missing = missing_documents(&contents, None, &image.id)?;
@@ -254,7 +252,7 @@ impl Sources<'_> {
         })?)
     }
 
-    /// The host image that became this image. What can't be read became none.
+    /// The host image from which this image was copied. Host images that cannot be read are skipped.
     fn in_repository(&self, image: &StoredImage) -> Option<HostImage> {
         let repository = Repository::open(self.physical).ok()?;
         let copies = Copies::new(&self.context.host.settings.state);
@@ -266,7 +264,7 @@ impl Sources<'_> {
     }
 }
 
-/// The image by digest in each registry in which it has a name.
+/// References by digest, for each of the image's names that has a registry.
 fn in_registries(image: &StoredImage, manifests: &[Digest]) -> Vec<Reference> {
     let mut references: Vec<Reference> = Vec::new();
     for name in &image.names {
@@ -283,12 +281,12 @@ fn in_registries(image: &StoredImage, manifests: &[Digest]) -> Vec<Reference> {
     references
 }
 
-/// What nobody could give: a document of another manifest.
+/// Replaces the hint: the source did not have the missing metadata, which belongs to another manifest of the image.
 fn still_damaged(error: Error, image: &StoredImage) -> Error {
     match error {
         Error::Stores(StoresError::Damaged { image: name, what, .. }) => {
             let hint = format!(
-                "the source has no copy of what is missing either; pull the image again with: bootc-image cmd pull {image}"
+                "the source does not have the missing data either; pull the image again with: bootc-image cmd pull {image}"
             );
             StoresError::Damaged { image: name, what, hint }.into()
         }

@@ -1,4 +1,4 @@
-//! Removing what was written down of a plugin that may run.
+//! Revoking a plugin's approval: removing its grant.
 
 use std::path::PathBuf;
 
@@ -6,35 +6,33 @@ use bootc_image_model::plugin::PluginId;
 use serde::Serialize;
 
 use super::seen::Seen;
-use super::{Ask, Delegated, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{Delegated, ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Takes back that a plugin may run, as asked for.
+/// Revoke the approval of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Its id, as typed.
     pub plugin: String,
 }
 
-/// Removes what was written down.
+/// Removes a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RevokePlugin {
-    /// Of which plugin.
     pub plugin: PluginId,
 }
 
-/// A plugin may no longer run.
+/// A grant was removed.
 #[derive(Debug)]
 pub struct Revoked {
-    /// Which one.
     pub plugin: PluginId,
-    /// Where it was written down.
+    /// The file of the grant.
     pub file: PathBuf,
 }
 
-impl Ask for Request {
+impl Resolve for Request {
     fn resolve(&self, _: &Context<'_>) -> Result<Resolved, Error> {
         let plugin = PluginId::new(&self.plugin).map_err(|error| {
             let (name, hint) = (self.plugin.clone(), error.to_string());
@@ -51,7 +49,7 @@ impl Ask for Request {
 impl Operate for RevokePlugin {
     const KIND: &'static str = "revoke-plugin";
 
-    /// A policy that fails must not keep its own repair from happening.
+    /// Not judged by policies: a policy that fails could prevent its own repair.
     fn seen(&self, _: bool) -> Option<Seen> {
         None
     }
@@ -64,7 +62,7 @@ impl Operate for RevokePlugin {
         vec![Delegated::Plugins]
     }
 
-    fn only_takes_away(&self) -> bool {
+    fn only_removes(&self) -> bool {
         true
     }
 

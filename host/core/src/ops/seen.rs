@@ -1,4 +1,4 @@
-//! An operation in the words in which plugins' policies see it: names taken apart, every image with the part that it plays.
+//! Builds the policy input of operations: every image with its role and its parsed name.
 
 use bootc_image_grammar::{Command, Kind, Purpose, Value};
 use bootc_image_model::digest::Digest;
@@ -6,18 +6,17 @@ use bootc_image_model::image::{CommandImage, HostImage, LocalImage, Removal, Sto
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use bootc_image_model::view::{Image, Name, Role};
 
-/// What policies see of an operation.
+/// The part of the policy input that depends on the kind of operation.
 pub(crate) struct Seen {
-    /// Of `cmd`: the arguments after the subcommand.
+    /// For `cmd`: the arguments after the subcommand.
     pub(crate) argv: Vec<String>,
-    /// The images that it is about.
     pub(crate) images: Vec<Image>,
-    /// Whether everything that it fetches is named by digest.
+    /// Whether everything that it fetches is pinned by digest.
     pub(crate) pinned: bool,
 }
 
 impl Seen {
-    /// What is about these images, and fetches nothing but what is named by digest.
+    /// For an operation on these images that fetches only by digest.
     pub(crate) fn images(images: Vec<Image>) -> Self {
         Self { argv: Vec::new(), images, pinned: true }
     }
@@ -41,7 +40,7 @@ pub(super) fn local(name: Option<&Reference>, image: &LocalImage) -> Image {
     }
 }
 
-/// An image of a storage, under a name that it may have elsewhere.
+/// An image of a storage under this name, which it may have in another storage.
 pub(super) fn named(name: Name, image: &LocalImage) -> Image {
     Image { name: Some(name), ..local(None, image) }
 }
@@ -52,14 +51,14 @@ fn kept(role: Role, name: Option<Name>, id: &str, manifest: Option<&Digest>) -> 
     Image { role, name, digest, attrs: vec![("id", id.to_owned())] }
 }
 
-/// An image for each name that goes; of one without a name, only the digest.
+/// One image for each name that is removed; one without name if the image has none.
 pub(super) fn removed(removal: &Removal) -> Vec<Image> {
     let image = |name| kept(Role::Image, name, &removal.id, removal.manifest_digest.as_ref());
     let named = |name: &String| image(Some(Name::in_storage(name)));
     if removal.names.is_empty() { vec![image(None)] } else { removal.names.iter().map(named).collect() }
 }
 
-/// What a command was looked up to be about: an image for each name that it has.
+/// A resolved image of a command: one image for each of its names.
 pub(super) fn of_command(image: &CommandImage) -> Vec<Image> {
     match image {
         CommandImage::Registry { name, pinned, instance, platform } => vec![Image {
@@ -77,7 +76,7 @@ pub(super) fn of_command(image: &CommandImage) -> Vec<Image> {
     }
 }
 
-/// An image for each name that stays.
+/// A repaired image: one image for each of its names.
 pub(super) fn repaired(image: &StoredImage) -> Vec<Image> {
     let manifest = image.manifest_digest.as_ref();
     let named = |name: &String| kept(Role::Target, Some(Name::in_storage(name)), &image.id, manifest);
@@ -98,8 +97,8 @@ pub(super) fn stored(role: Role, name: &Reference) -> Image {
     Image { role, name: Some(Name::new(CONTAINERS_STORAGE, name)), digest: None, attrs: Vec::new() }
 }
 
-/// The image that a value of a podman command names, if it names one. `found` has what the names of images mean that were
-/// looked up, in the order in which they stand in the command: two names may mean one image.
+/// The images that a value of a podman command names. `found` yields the resolved images in the order of their names in the command;
+/// two names may have resolved to one image.
 pub(super) fn of_value<'a>(
     command: &Command,
     value: &Value<'_>,
@@ -116,7 +115,7 @@ pub(super) fn of_value<'a>(
     let one = match value.kind {
         Kind::Remote | Kind::Local if resolved => return found.next().map(of_command).unwrap_or_default(),
         Kind::Remote => in_registry().map(|reference| named(Role::Source, DOCKER, &reference)),
-        // What a local name means isn't known before it is looked up, and nobody else is asked for that.
+        // Local names can only be judged once they are resolved. That contacts no registry, so it need not be denied before.
         Kind::Local => None,
         Kind::Destination => in_registry().map(|reference| named(Role::Target, DOCKER, &reference)),
         Kind::Full => Reference::parse(value.text).ok().map(|reference| {

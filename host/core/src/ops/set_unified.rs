@@ -1,6 +1,6 @@
-//! Getting the booted image into bootc's own storage. Once it is there, under the name that the host was booted from, bootc
-//! updates the host by way of that storage. It is taken from where it costs least: podman's storage, the registry (by the
-//! digest that is booted), or, if its name is of no registry, the ostree repository itself.
+//! Copying the booted image into bootc's storage. Once it is there, under the name from which the host was booted, bootc updates the
+//! host from that storage. The cheapest source is used: podman's storage, the registry (by the booted digest), or, if the name has no
+//! registry, the ostree repository.
 
 use bootc_image_containers_storage::Image;
 use bootc_image_model::digest::Digest;
@@ -22,30 +22,30 @@ use serde::Serialize;
 
 use super::pull_from_default_storage::Pulled;
 use super::seen::{self, Seen};
-use super::{Ask, ForPlugins, Operate, Operation, Report, Resolved};
+use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Gets the booted image into bootc's storage, as asked for.
+/// Copy the booted image into bootc's storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request;
 
-/// Gets the booted image into bootc's storage, so that updates build on it there.
+/// Copies the booted image into bootc's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SetUnified {
     /// The booted image.
     pub image: HostImage,
-    /// Where it is taken from.
+    /// The source of the copy.
     pub from: UnifiedSource,
     /// Its name in bootc's storage.
     pub name: Reference,
 }
 
-impl Ask for Request {
+impl Resolve for Request {
     fn resolve(&self, context: &Context<'_>) -> Result<Resolved, Error> {
         physical(context.host.settings)?;
-        // Of a deployment with layered packages it is the image below: that is what updates build on.
+        // With layered packages this is the base image, on which updates build.
         let (image, _) = booted_image(context.host.settings)?;
         let name = name_in_storage(&image.name)?;
         let from = match in_default_store(context, &image.manifest_digest)? {
@@ -76,7 +76,7 @@ fn in_default_store(context: &Context<'_>, manifest: &Digest) -> Result<Option<L
     let Some(root) = default.open()? else { return Ok(None) };
     Ok(Storage::Default(&default).images(context.host, |images, others| {
         let Some(image) = images.iter().find(|image| image.is_of(manifest)) else { return Ok(None) };
-        // From one that is damaged nothing is to be had.
+        // A damaged image cannot be copied.
         let is_whole = images.damage(image, others)?.is_none();
         is_whole.then(|| local_image(&root, image)).transpose()
     })?)
@@ -150,7 +150,7 @@ fn fetch(
     reference: &Reference,
     name: &Reference,
 ) -> Result<(), Error> {
-    context.host.talk.progress(&format!("fetching {reference} to bootc's storage"));
+    context.host.talk.progress(&format!("fetching {reference} into bootc's storage"));
     let configuration = registry::configuration(context.host.settings, reference, &[], &[])?;
     Fetch {
         from: Source::Registry(reference, &[], &[]),

@@ -1,4 +1,4 @@
-//! What policies see of operations.
+//! Tests of the policy input.
 
 use bootc_image_grammar::parse;
 use bootc_image_model::columns::ListType;
@@ -132,7 +132,7 @@ fn a_push_by_id_has_no_name_and_before_the_lookup_no_source() {
 }
 
 #[test]
-fn an_image_that_is_named_by_its_id_has_all_its_names_and_every_name_of_an_archive_is_seen() {
+fn an_image_given_by_id_is_seen_under_all_its_names() {
     let image = || LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
     let names = ["quay.io/a:1".to_owned(), "quay.io/b:1".to_owned()];
     let by_id = CommandImage::Store { name: None, names: names.to_vec(), image: image() };
@@ -174,7 +174,7 @@ fn a_name_of_another_transport_has_no_registry() {
     }
 }
 
-/// The one list of operations that no compiler checks: manifests (`when`) know kinds from it.
+/// The only list of operations that the compiler does not check. Kinds in manifests (`when`) are validated against it.
 #[test]
 fn every_kind_that_policies_judge_is_listed() {
     let assumed = Assumed {
@@ -201,7 +201,7 @@ fn every_kind_that_policies_judge_is_listed() {
     operations.push(cmd("list", &[], Vec::new()));
     operations.push(Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: plugin() }));
     for operation in operations {
-        // Whoever adds an operation is told here: it belongs into the list above and, if policies judge it, into `JUDGED`.
+        // A new operation fails to compile here: add it to the list above and, if policies judge it, to `JUDGED`.
         let is_listed = match &operation {
             Operation::Cmd(_) | Operation::ApprovePlugin(_) | Operation::RevokePlugin(_) => false,
             Operation::List(_)
@@ -218,7 +218,7 @@ fn every_kind_that_policies_judge_is_listed() {
 }
 
 #[test]
-fn what_may_exist_is_seen_as_all_that_it_can_mean() {
+fn the_policy_input_of_exists_has_every_meaning_of_the_name() {
     let names = |text: &str| {
         let view = seen(Operation::Exists(exists::Exists { image: text.to_owned() }));
         let canonical =

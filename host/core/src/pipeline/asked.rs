@@ -1,5 +1,5 @@
-//! What plugins ask for while they plan: requests that go the same way as everything else, with the plugin in their subject
-//! (D3.5).
+//! Operations that plugins request while they plan. They pass through the same pipeline, with the plugin in their subject, so that
+//! validators can check its capabilities (docs/adr/0009-what-plugins-ask-for.md).
 
 use std::cell::{Cell, RefCell};
 
@@ -20,18 +20,18 @@ use crate::ops::{Report, Request};
 use crate::plugin::{Granted, Host, Wish};
 use crate::policy::Judged;
 
-/// Here and now.
-pub(super) struct Here<'a> {
+/// Runs requested operations on this host.
+pub(super) struct LiveHost<'a> {
     pub(super) pipeline: &'a Pipeline<'a>,
-    /// With the plugin.
+    /// The caller, and the plugin.
     pub(super) subject: Subject,
-    /// The signal that ended one of its transfers.
+    /// The signal that interrupted one of its operations.
     pub(super) interrupted: Cell<Option<i32>>,
-    /// What would have been copied, in a dry run.
+    /// In a dry run: the copies that would have been made.
     pub(super) judged: RefCell<Vec<Judged>>,
 }
 
-impl Host for Here<'_> {
+impl Host for LiveHost<'_> {
     fn ask(&self, wish: Wish) -> Result<Granted, Error> {
         let done = self.grant(wish);
         if let Err(Error::Os(OsError::Interrupted { signal })) = &done {
@@ -41,7 +41,7 @@ impl Host for Here<'_> {
     }
 }
 
-impl Here<'_> {
+impl LiveHost<'_> {
     fn grant(&self, wish: Wish) -> Result<Granted, Error> {
         let request = self.request(wish)?;
         let context = &self.pipeline.context;
@@ -57,7 +57,7 @@ impl Here<'_> {
             }
             Report::Copied(Copied { target: name, image, unchanged })
             | Report::Pulled(Pulled { name, image, unchanged }) => Granted::Image { name, image, unchanged },
-            // No wish becomes any other operation.
+            // `request` creates no other operations.
             _ => return Err(Error::NothingNamed),
         })
     }
@@ -94,8 +94,8 @@ impl Here<'_> {
         }
     }
 
-    /// That nothing is told of what isn't even written as something in the scope: a name that is there and one that isn't are
-    /// the same refusal.
+    /// Denies names that are outside the scope as written, before they are resolved. So the denial does not reveal whether an image of
+    /// that name exists.
     fn refuse_outside(&self, needed: &str, written: &str) -> Result<(), Error> {
         let granted = match &self.subject.plugin {
             Some(plugin) => self.pipeline.context.plugins.granted(plugin),
@@ -104,7 +104,7 @@ impl Here<'_> {
         let scopes: Vec<_> = granted.iter().filter(|capability| capability.name == needed).collect();
         let names: Vec<Name> = match meanings(as_named_here(written)) {
             Ok(meanings) => meanings.iter().map(|name| Name::new(CONTAINERS_STORAGE, name)).collect(),
-            // Of another transport, or of none: then it means nothing.
+            // The name of a host image with another transport, or an invalid name.
             Err(error) => vec![Name::of_host(written).ok_or(error)?],
         };
         let within = names.iter().any(|name| scopes.iter().any(|capability| capability.has_name(name)));
@@ -116,26 +116,26 @@ impl Here<'_> {
             by: By::Host("grants"),
             code: "outside-scope".to_owned(),
             message: format!(
-                "a plugin asked for \"{}\", and its capability {needed} goes as far as {}",
+                "the plugin requested \"{}\", but its capability {needed} covers only {}",
                 shortened(written),
                 scopes.join(", ")
             ),
-            hint: Some("see what it was granted with: bootc-image plugin show".to_owned()),
+            hint: Some("to see the plugin's capabilities, run: bootc-image plugin show PLUGIN".to_owned()),
         };
         Err(self.pipeline.denied(&self.subject, denial))
     }
 }
 
-/// Where a site tests its policies, and there is nothing to be listed or copied.
-pub(super) struct Nowhere;
+/// For tests of policies: no host, so nothing can be listed or copied.
+pub(super) struct NoHost;
 
-impl Host for Nowhere {
+impl Host for NoHost {
     fn ask(&self, _: Wish) -> Result<Granted, Error> {
         Err(Error::DryRun)
     }
 }
 
-/// The beginning of what was typed, harmless.
+/// The beginning of a text that was typed, escaped for messages.
 pub(super) fn shortened(name: &str) -> String {
     const LONGEST: usize = 64;
     let more = if name.chars().nth(LONGEST).is_some() { "..." } else { "" };

@@ -1,5 +1,5 @@
-//! The way of a command of a plugin: planned, judged as it is named, resolved, judged as what its names mean. What is refused
-//! as it is named isn't even looked up.
+//! Commands of plugins. They are planned, judged with their names as written, resolved, and judged again with resolved names. No
+//! registry is contacted for a command that the first judgement denies (docs/adr/0002-plans-are-planned-before-they-are-judged.md).
 
 use std::cell::{Cell, RefCell};
 
@@ -10,7 +10,7 @@ use bootc_image_os::error::Error as OsError;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::physical;
 
-use super::asked::{Here, Nowhere, shortened};
+use super::asked::{LiveHost, NoHost, shortened};
 use super::{Answer, Pipeline};
 use crate::assumed::Assumed;
 use crate::audit::Outcome;
@@ -24,16 +24,16 @@ use crate::ops::{Operation, Report, Request, Resolved, prune, remove};
 use crate::plugin::{CommandClaim, Host, Plan, PlanError};
 use crate::policy::{Judged, validators};
 
-/// Where names are looked up.
-enum World<'a> {
-    /// Here and now.
+/// How names are resolved.
+enum AnyResolver<'a> {
+    /// On this host.
     Live(Live<'a>),
     /// In a test of policies.
     Assumed(&'a Assumed),
 }
 
-impl World<'_> {
-    fn resolver(&self) -> &dyn Resolver {
+impl AnyResolver<'_> {
+    fn as_dyn(&self) -> &dyn Resolver {
         match self {
             Self::Live(live) => live,
             Self::Assumed(assumed) => *assumed,
@@ -41,57 +41,56 @@ impl World<'_> {
     }
 }
 
-/// What a command became: what was judged, and what its plugin wants to have said.
+/// The judged operations of a command, and the plugin's message to the user.
 struct JudgedCommand {
     judged: Vec<Judged>,
     message: String,
 }
 
-/// Why a command came to no verdict.
-enum NotJudged {
-    /// Its plugin says that nothing is left to do.
-    Nothing,
-    /// It asks whether an image exists that doesn't.
-    Absent,
-    /// It was refused before it became an operation.
+/// Why a command was not judged.
+enum CommandError {
+    /// The plan is empty.
+    NothingToDo,
+    /// The command tests whether an image exists, and it does not.
+    ImageAbsent,
+    /// The command was denied before it became an operation.
     Denied(Box<(Subject, Denial)>),
-    /// It failed.
     Failed(Error),
-    /// What its names mean couldn't be found out, though nobody had objected to asking.
-    LookUp(Box<Judged>, Error),
+    /// A name cannot be resolved, after the command was allowed as written.
+    Unresolved(Box<Judged>, Error),
 }
 
-impl From<Error> for NotJudged {
+impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
 impl Pipeline<'_> {
-    /// Asks the plugin that owns the command for a plan, which then goes the same way as everything else (D3.2).
+    /// Has the plugin that provides the subcommand plan it. The plan then passes through the same pipeline as every operation.
     pub(super) fn command(&self, command: &CommandRequest, subject: Subject) -> Result<Answer, Error> {
         physical(self.context.host.settings)?;
         let is_delegated = subject.delegation.is_some();
-        match self.judge_command(command, subject, &World::Live(Live::new(&self.context))) {
+        match self.judge_command(command, subject, &AnyResolver::Live(Live::new(&self.context))) {
             Ok(JudgedCommand { judged, message }) => {
                 if !message.is_empty() {
                     self.context.host.talk.note(&message);
                 }
-                // Who is root for another asks registries with root's credentials, also where nothing is to run.
+                // A delegated caller contacts registries with root's credentials, even in a dry run. So this is recorded.
                 if self.context.host.settings.dry_run && is_delegated {
-                    let mut looked_up = judged.iter().filter(|judged| judged.frozen().is_resolved());
-                    looked_up.try_for_each(|judged| self.record_look_up(judged, &Outcome::DONE))?;
+                    let mut resolved = judged.iter().filter(|judged| judged.frozen().is_resolved());
+                    resolved.try_for_each(|judged| self.record_resolution(judged, &Outcome::DONE))?;
                 }
                 self.act(judged, Vec::new())
             }
-            Err(NotJudged::Nothing) => Ok(Answer::NothingToDo),
-            // As podman says it.
-            Err(NotJudged::Absent) => Ok(Answer::Done(Report::Exited { code: 1 })),
-            Err(NotJudged::Denied(denied)) => Err(self.denied(&denied.0, denied.1)),
-            Err(NotJudged::Failed(error)) => Err(error),
-            Err(NotJudged::LookUp(judged, error)) => {
-                // A registry was asked, with root's credentials.
-                self.record_look_up(&judged, &Outcome::of_error(&error))?;
+            Err(CommandError::NothingToDo) => Ok(Answer::NothingToDo),
+            // The exit code that podman returns for this.
+            Err(CommandError::ImageAbsent) => Ok(Answer::Done(Report::Exited { code: 1 })),
+            Err(CommandError::Denied(denied)) => Err(self.denied(&denied.0, denied.1)),
+            Err(CommandError::Failed(error)) => Err(error),
+            Err(CommandError::Unresolved(judged, error)) => {
+                // A registry was contacted with root's credentials.
+                self.record_resolution(&judged, &Outcome::of_error(&error))?;
                 Err(error)
             }
         }
@@ -103,15 +102,15 @@ impl Pipeline<'_> {
         command: &CommandRequest,
         assumed: &Assumed,
     ) -> Result<Vec<Judged>, Error> {
-        match self.judge_command(command, assumed.subject.clone(), &World::Assumed(assumed)) {
+        match self.judge_command(command, assumed.subject.clone(), &AnyResolver::Assumed(assumed)) {
             Ok(JudgedCommand { judged, .. }) => Ok(judged),
-            Err(NotJudged::Nothing | NotJudged::Absent) => Ok(Vec::new()),
-            Err(NotJudged::Denied(denied)) => Err(denied.1.into()),
-            Err(NotJudged::Failed(error) | NotJudged::LookUp(_, error)) => Err(error),
+            Err(CommandError::NothingToDo | CommandError::ImageAbsent) => Ok(Vec::new()),
+            Err(CommandError::Denied(denied)) => Err(denied.1.into()),
+            Err(CommandError::Failed(error) | CommandError::Unresolved(_, error)) => Err(error),
         }
     }
 
-    fn record_look_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
+    fn record_resolution(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         self.recorder.looked_up(judged, outcome).map_err(|error| Error::Audit(Box::new(error)))
     }
 
@@ -119,16 +118,16 @@ impl Pipeline<'_> {
         &self,
         command: &CommandRequest,
         subject: Subject,
-        world: &World<'_>,
-    ) -> Result<JudgedCommand, NotJudged> {
+        resolver: &AnyResolver<'_>,
+    ) -> Result<JudgedCommand, CommandError> {
         let claims = self.context.plugins.command_claims().map_err(Error::from)?;
-        let owner = self.owner(&command.name, &claims).map_err(|not_judged| match not_judged {
-            Unowned::Denied(denial) => NotJudged::Denied(Box::new((subject.clone(), denial))),
-            Unowned::Unknown(error) => error.into(),
+        let provider = self.provider(&command.name, &claims).map_err(|error| match error {
+            NoProvider::Denied(denial) => CommandError::Denied(Box::new((subject.clone(), denial))),
+            NoProvider::Unknown(error) => error.into(),
         })?;
-        let subject = subject.through(&owner.plugin);
-        // In a dry run: what would have been copied, whatever became of the plan.
-        let (planned, asked) = self.plan(owner, command, &subject, world)?;
+        let subject = subject.through(&provider.plugin);
+        // In a dry run: the copies that would have been made, even without a plan.
+        let (planned, asked) = self.plan(provider, command, &subject, resolver)?;
         let with_asked = |judged, message| {
             let judged = asked.into_iter().chain(judged).collect();
             Ok(JudgedCommand { judged, message })
@@ -137,7 +136,7 @@ impl Pipeline<'_> {
             self.context
                 .host
                 .talk
-                .note("what would follow the copies isn't known: the plugin didn't plan on without them");
+                .note("the dry run stops here: the plugin cannot plan further without these copies");
             return with_asked(Vec::new(), String::new());
         };
         let Some((subcommand, args)) = plan.argv.split_first() else {
@@ -145,91 +144,91 @@ impl Pipeline<'_> {
                 self.context.host.talk.note(&plan.message);
             }
             let judged = with_asked(Vec::new(), String::new())?;
-            return if judged.judged.is_empty() { Err(NotJudged::Nothing) } else { Ok(judged) };
+            return if judged.judged.is_empty() { Err(CommandError::NothingToDo) } else { Ok(judged) };
         };
-        let denied = |denial| NotJudged::Denied(Box::new((subject.clone(), denial)));
+        let denied = |denial| CommandError::Denied(Box::new((subject.clone(), denial)));
         if let Some(own) = spellings::of_plan(&command.name, subcommand, args).map_err(denied)? {
-            let operations = self.operations_of_our_own(own, world)?;
+            let operations = self.own_operations(own, resolver)?;
             return with_asked(self.judge(operations, &subject, &claims), plan.message);
         }
-        let planned = Planned::parse(&command.name, &owner.plugin, subcommand, args).map_err(denied)?;
-        let judged = self.judge_planned(&planned, &subject, &claims, world)?;
+        let planned = Planned::parse(&command.name, &provider.plugin, subcommand, args).map_err(denied)?;
+        let judged = self.judge_planned(&planned, &subject, &claims, resolver)?;
         with_asked(vec![judged], plan.message)
     }
 
-    /// The plugin that owns a subcommand.
-    fn owner<'c>(&self, name: &str, claims: &'c [CommandClaim]) -> Result<&'c CommandClaim, Unowned> {
-        let mut owners = claims.iter().filter(|claim| claim.name == name);
-        if let (Some(owner), None) = (owners.next(), owners.next()) {
-            return Ok(owner);
+    /// The plugin that provides a subcommand.
+    fn provider<'c>(&self, name: &str, claims: &'c [CommandClaim]) -> Result<&'c CommandClaim, NoProvider> {
+        let mut providers = claims.iter().filter(|claim| claim.name == name);
+        if let (Some(provider), None) = (providers.next(), providers.next()) {
+            return Ok(provider);
         }
-        // A plugin that can't be read might be the one.
+        // A plugin whose manifest cannot be read may be the provider.
         Err(match self.context.plugins.broken() {
-            Some(error) => Unowned::Unknown(error.into()),
-            None => Unowned::Denied(unclaimed(name, claims, self.context.plugins.held(name))),
+            Some(error) => NoProvider::Unknown(error.into()),
+            None => NoProvider::Denied(unclaimed(name, claims, self.context.plugins.held(name))),
         })
     }
 
-    /// Asks the owner for a plan; what it asks for meanwhile goes the same way. Without a plan: it didn't plan on without copies
-    /// that a dry run doesn't make.
+    /// Runs the provider. Operations that it requests meanwhile are judged and run. There is no plan if the plugin cannot plan without
+    /// copies that a dry run does not make.
     fn plan(
         &self,
-        owner: &CommandClaim,
+        provider: &CommandClaim,
         command: &CommandRequest,
         subject: &Subject,
-        world: &World<'_>,
-    ) -> Result<(Option<Plan>, Vec<Judged>), NotJudged> {
-        let here = match world {
-            World::Live(_) => Some(Here {
+        resolver: &AnyResolver<'_>,
+    ) -> Result<(Option<Plan>, Vec<Judged>), CommandError> {
+        let live = match resolver {
+            AnyResolver::Live(_) => Some(LiveHost {
                 pipeline: self,
                 subject: subject.clone(),
                 interrupted: Cell::default(),
                 judged: RefCell::default(),
             }),
-            World::Assumed(_) => None,
+            AnyResolver::Assumed(_) => None,
         };
-        let host: &dyn Host = here.as_ref().map_or(&Nowhere, |here| here);
-        let planned = self.context.plugins.plan(&owner.plugin, &command.name, &command.args, host);
-        if let Some(signal) = here.as_ref().and_then(|here| here.interrupted.get()) {
+        let host: &dyn Host = live.as_ref().map_or(&NoHost, |live| live);
+        let planned = self.context.plugins.plan(&provider.plugin, &command.name, &command.args, host);
+        if let Some(signal) = live.as_ref().and_then(|live| live.interrupted.get()) {
             return Err(Error::from(OsError::Interrupted { signal }).into());
         }
-        let asked = here.map(|here| here.judged.into_inner()).unwrap_or_default();
+        let asked = live.map(|live| live.judged.into_inner()).unwrap_or_default();
         match planned {
             Ok(plan) => Ok((Some(plan), asked)),
             Err(PlanError::Denied { .. } | PlanError::Failed { .. }) if !asked.is_empty() => {
                 Ok((None, asked))
             }
             Err(PlanError::Denied { code, message, hint }) => {
-                let denial = Denial { by: By::Command(owner.plugin.clone()), code, message, hint };
-                Err(NotJudged::Denied(Box::new((subject.clone(), denial))))
+                let denial = Denial { by: By::Command(provider.plugin.clone()), code, message, hint };
+                Err(CommandError::Denied(Box::new((subject.clone(), denial))))
             }
             Err(other) => Err(Error::Plan(other).into()),
         }
     }
 
-    /// What isn't podman's to do (D3.13).
-    fn operations_of_our_own(&self, own: Own, world: &World<'_>) -> Result<Vec<Operation>, Error> {
+    /// Resolves subcommands that do not run podman: see [`spellings`].
+    fn own_operations(&self, own: Own, resolver: &AnyResolver<'_>) -> Result<Vec<Operation>, Error> {
         let request = match own {
             Own::Remove { images } => Request::Remove(remove::Request { images }),
             Own::Prune { all } => Request::Prune(prune::Request { all }),
         };
-        match world {
-            World::Live(_) => {
+        match resolver {
+            AnyResolver::Live(_) => {
                 let Resolved { operations, .. } = request.resolve(&self.context)?;
                 Ok(operations)
             }
-            World::Assumed(assumed) => request.assume(assumed),
+            AnyResolver::Assumed(assumed) => request.assume(assumed),
         }
     }
 
-    /// Judges a plan as it is named and, if nobody objects, as what its names mean.
+    /// Judges a plan with its names as written and, if that is allowed, with resolved names.
     fn judge_planned(
         &self,
         planned: &Planned<'_>,
         subject: &Subject,
         claims: &[CommandClaim],
-        world: &World<'_>,
-    ) -> Result<Judged, NotJudged> {
+        resolver: &AnyResolver<'_>,
+    ) -> Result<Judged, CommandError> {
         let settings = self.context.host.settings;
         let validators = validators(&settings.configuration, claims.to_vec(), self.context.plugins);
         let unresolved = Operation::Cmd(Cmd::unresolved(planned));
@@ -238,16 +237,16 @@ impl Pipeline<'_> {
         if judged.denial().is_some() {
             return Ok(judged);
         }
-        let resolved = match planned.resolve(world.resolver()) {
+        let resolved = match planned.resolve(resolver.as_dyn()) {
             Err(Error::Denied(denial)) => {
-                return Err(NotJudged::Denied(Box::new((subject.clone(), denial))));
+                return Err(CommandError::Denied(Box::new((subject.clone(), denial))));
             }
             Err(Error::Stores(StoresError::ImageNotFound { .. }))
                 if planned.command.does() == Does::TellsExistence =>
             {
-                return Err(NotJudged::Absent);
+                return Err(CommandError::ImageAbsent);
             }
-            Err(error @ Error::LookUp { .. }) => return Err(NotJudged::LookUp(Box::new(judged), error)),
+            Err(error @ Error::Unresolved { .. }) => return Err(CommandError::Unresolved(Box::new(judged), error)),
             resolved => resolved?,
         };
         let resolved = Operation::Cmd(Cmd::of(planned, resolved));
@@ -255,8 +254,8 @@ impl Pipeline<'_> {
     }
 }
 
-/// Why nobody is asked for a plan.
-enum Unowned {
+/// Why no plugin can plan a subcommand.
+enum NoProvider {
     Denied(Denial),
     Unknown(Error),
 }
@@ -265,16 +264,15 @@ fn unclaimed(name: &str, claims: &[CommandClaim], held: Option<String>) -> Denia
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
         _ if held.is_some() => held.unwrap_or_default(),
-        [] => "no plugin that offers commands is enabled".to_owned(),
-        known => format!(
-            "a plugin that claims it must be enabled first; those that are claim: {}",
-            known.join(", ")
-        ),
+        [] => "enable a plugin that provides it; no enabled plugin provides any subcommand".to_owned(),
+        known => {
+            format!("enable a plugin that provides it; enabled plugins provide: {}", known.join(", "))
+        }
     };
     Denial {
         by: By::Host("host"),
         code: "unclaimed".to_owned(),
-        message: format!("no enabled plugin owns `cmd {}`", shortened(name)),
+        message: format!("no enabled plugin provides `cmd {}`", shortened(name)),
         hint: Some(hint),
     }
 }

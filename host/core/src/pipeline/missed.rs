@@ -1,12 +1,12 @@
-//! Telling of policies that were approved and are gone.
+//! Notes about approved policies that are not installed.
 
 use super::Pipeline;
 use crate::ops::{Request, approve_plugin, revoke_plugin};
 use crate::plugin::Missed;
 
 impl Pipeline<'_> {
-    /// Says once which policies are gone; what is about one of them knows.
-    pub(super) fn tell_missed(&self, request: &Request) {
+    /// Prints a note for each such policy, unless the request approves or revokes it.
+    pub(super) fn report_missed(&self, request: &Request) {
         let (configured, of_grants) =
             (&self.context.host.settings.configuration.mandatory, self.context.plugins.mandatory());
         for missed in self.context.plugins.missed() {
@@ -20,12 +20,12 @@ impl Pipeline<'_> {
                 continue;
             }
             let Missed { plugin, why, .. } = &missed;
-            let denied = format!("policy {plugin} is mandatory and {why}, so everything is denied");
+            let denied = format!("policy {plugin} is mandatory but {why}, so all operations are denied");
             self.context.host.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
                 (false, false) => format!("{missed}: {}", missed.fix()),
                 (false, true) => format!("{denied}: {}", missed.fix()),
                 (true, _) => format!(
-                    "{denied}: install it, or take it out of [policy] mandatory and revoke the approval with: \
+                    "{denied}: install it, or remove it from [policy] mandatory and revoke the approval with: \
                      bootc-image plugin revoke {plugin}"
                 ),
             });
@@ -42,7 +42,7 @@ mod tests {
     use super::super::Answer;
     use super::*;
     use crate::pipeline::reads::tests::{run, settings};
-    use crate::policy::tests::{Only, alone};
+    use crate::policy::tests::{FakePlugins, no_plugins};
     use bootc_image_model::configuration::Configuration;
     use bootc_image_model::denial::Kind;
     use bootc_image_model::plugin::PluginId;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn only_policies_are_approved_as_mandatory_and_what_was_stays_that() {
+    fn only_policies_are_approved_as_mandatory_and_stay_mandatory() {
         let here = settings(Configuration::default(), true);
         for (role, was, asked, expected) in [
             (Role::Policy, false, false, Some(false)),
@@ -74,7 +74,7 @@ mod tests {
             (Role::Format, false, true, None),
             (Role::Command, false, true, None),
         ] {
-            let plugins = Only { grant: Some(grant(role, was)), ..alone() };
+            let plugins = FakePlugins { grant: Some(grant(role, was)), ..no_plugins() };
             let (done, _) = run(&here, &plugins, &approve(asked));
             let Some(mandatory) = expected else {
                 assert_eq!(done.unwrap_err().kind(), Kind::Usage, "{role:?}");
@@ -88,30 +88,30 @@ mod tests {
     }
 
     #[test]
-    fn of_a_mandatory_policy_that_is_gone_is_said_that_everything_is_denied() {
+    fn the_note_on_a_missing_mandatory_policy_says_that_all_is_denied() {
         let id = PluginId::new("p").unwrap();
-        let denied = "policy p is mandatory and isn't installed, so everything is denied: install it, or";
+        let denied = "policy p is mandatory but is not installed, so all operations are denied: install it, or";
         let revoke = "revoke the approval with: bootc-image plugin revoke p";
         for (configured, granted, expected) in [
             (false, true, format!("{denied} {revoke}")),
-            (true, false, format!("{denied} take it out of [policy] mandatory and {revoke}")),
-            (true, true, format!("{denied} take it out of [policy] mandatory and {revoke}")),
+            (true, false, format!("{denied} remove it from [policy] mandatory and {revoke}")),
+            (true, true, format!("{denied} remove it from [policy] mandatory and {revoke}")),
         ] {
             let ids = |is: bool| if is { vec![id.clone()] } else { Vec::new() };
             let configuration = Configuration { mandatory: ids(configured), ..Configuration::default() };
             let file = PathBuf::from("/etc/p.toml");
-            let missed = vec![Missed { plugin: id.clone(), file, why: "isn't installed" }];
-            let plugins = Only { missed, mandatory: ids(granted), ..alone() };
+            let missed = vec![Missed { plugin: id.clone(), file, why: "is not installed" }];
+            let plugins = FakePlugins { missed, mandatory: ids(granted), ..no_plugins() };
             let request = Request::RevokePlugin(revoke_plugin::Request { plugin: "q".to_owned() });
             assert_eq!(run(&settings(configuration, true), &plugins, &request).1, [expected]);
         }
     }
 
     #[test]
-    fn of_what_the_os_image_approves_nothing_is_written() {
+    fn nothing_is_written_for_plugins_that_the_os_image_approves() {
         let configured =
             Configuration { mandatory: vec![PluginId::new("p").unwrap()], ..Configuration::default() };
-        let told = "p is approved by the OS image in /usr/p.toml: there is nothing to do";
+        let expected = "nothing to do: plugin p is already approved by the OS image in /usr/p.toml";
         for (configuration, was, asked, is_nothing) in [
             (Configuration::default(), false, false, true),
             (Configuration::default(), false, true, false),
@@ -119,15 +119,15 @@ mod tests {
             (configured, false, true, true),
         ] {
             let of_image = Some(PathBuf::from("/usr/p.toml"));
-            let plugins = Only { grant: Some(grant(Role::Policy, was)), of_image, ..alone() };
-            // Nothing could be recorded here, so nothing would be approved without an error.
-            let (done, said) = run(&settings(configuration, false), &plugins, &approve(asked));
+            let plugins = FakePlugins { grant: Some(grant(Role::Policy, was)), of_image, ..no_plugins() };
+            // The audit record cannot be written here, so an approval would fail.
+            let (done, notes) = run(&settings(configuration, false), &plugins, &approve(asked));
             if is_nothing {
                 assert!(matches!(done, Ok(Answer::NothingToDo)), "{done:?}");
-                assert_eq!(said, [told]);
+                assert_eq!(notes, [expected]);
             } else {
                 let hint = done.unwrap_err().hint().unwrap_or_default();
-                assert_eq!(hint, "say it in the configuration: [policy] mandatory = [\"p\"]");
+                assert_eq!(hint, "make it mandatory in the configuration: [policy] mandatory = [\"p\"]");
             }
         }
     }

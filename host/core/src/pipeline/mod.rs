@@ -1,4 +1,4 @@
-//! The one way to do anything (D3): resolve, judge, record, execute.
+//! The pipeline that every operation passes through: resolve, judge, record, execute.
 
 mod asked;
 mod command;
@@ -20,26 +20,24 @@ use crate::frozen::Frozen;
 use crate::ops::exists::Existence;
 use crate::ops::{Operation, Report, Request, Resolved};
 use crate::plugin::CommandClaim;
-use crate::policy::{Judged, delegated_denial, early_denial, validators};
+use crate::policy::{Judged, file_denial, sysroot_denial, validators};
 
-/// The way of requests.
+/// Runs requests.
 pub struct Pipeline<'a> {
-    /// What operations may use of the world.
     pub context: Context<'a>,
-    /// Who keeps the record.
+    /// Writes the audit record.
     pub recorder: &'a Recorder,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// There was nothing to do.
     NothingToDo,
-    /// It was one operation.
+    /// The report of the only operation.
     Done(Report),
-    /// It was several operations: what became of each, in their order.
+    /// The results of several operations, in order.
     Several(Vec<Result<Report, Error>>),
-    /// With `--dry-run`: what would have run.
+    /// With `--dry-run`: the operations that would have run, with their verdicts.
     Judged(Vec<Judged>),
 }
 
@@ -47,8 +45,8 @@ impl Pipeline<'_> {
     /// Resolves, judges, records and runs a request.
     ///
     /// # Errors
-    /// [`Error`]. A denial, and every failure before execution, has touched nothing; but what a plugin asked for before that is
-    /// done, and recorded. An interruption outranks what went wrong after we were asked to end.
+    /// [`Error`]. A denial, or a failure before execution, has changed nothing, except that operations which a plugin requested while
+    /// it planned have run and are recorded. An interruption takes precedence over errors that follow it.
     pub fn run(&self, request: &Request) -> Result<Answer, Error> {
         let answer = self.answer(request).map_err(interruption_first);
         if self.context.host.settings.root
@@ -58,13 +56,13 @@ impl Pipeline<'_> {
             self.context.host.talk.note(&waiting);
         }
         let answer = answer?;
-        // A policy that was interrupted has no opinion, and a storage that wasn't waited for has no fault.
-        let may_be_of_that = match &answer {
+        // After an interruption, missing verdicts and problems with a storage are its consequences.
+        let may_be_interrupted = match &answer {
             Answer::Judged(_) | Answer::Done(Report::Existence(Existence::Unknown(_))) => true,
             Answer::Done(Report::Listing(listing)) => !listing.problems.is_empty(),
             _ => false,
         };
-        if may_be_of_that {
+        if may_be_interrupted {
             children::check_not_asked_to_end()?;
         }
         Ok(answer)
@@ -84,7 +82,7 @@ impl Pipeline<'_> {
         self.act(judged, failed)
     }
 
-    /// Refuses what can be refused before anything is looked at.
+    /// Checks that need nothing of the host.
     fn refuse_early(&self, request: &Request) -> Result<(), Error> {
         let settings = self.context.host.settings;
         if request.acts() || settings.dry_run {
@@ -94,26 +92,26 @@ impl Pipeline<'_> {
             return Err(Error::NeedsRoot);
         }
         if request.acts() {
-            self.tell_missed(request);
+            self.report_missed(request);
         }
         let (subject, sysroot) = (&settings.subject, settings.sysroot.as_deref());
-        early_denial(&settings.configuration, subject, sysroot).map_err(|denial| self.denied(subject, denial))
+        sysroot_denial(&settings.configuration, subject, sysroot).map_err(|denial| self.denied(subject, denial))
     }
 
-    /// Refuses a caller who is root on another's behalf what reads a file of their choice.
+    /// Denies a delegated caller a command that reads a file of the caller's choice.
     ///
     /// # Errors
-    /// The [`Denial`], which is recorded.
+    /// [`Error::Denied`], which is recorded.
     pub fn refuse_delegated(&self, what: &str) -> Result<(), Error> {
         let subject = &self.context.host.settings.subject;
-        delegated_denial(subject, what).map_err(|denial| self.denied(subject, denial))
+        file_denial(subject, what).map_err(|denial| self.denied(subject, denial))
     }
 
-    /// Judges what the request would be if names meant what `assumed` says. Nothing is looked up, nothing runs, nothing is
-    /// recorded: this is for a site's own tests of its policies.
+    /// Judges a request with names resolved to assumed values, for a site's tests of its policies. No registry is contacted, nothing
+    /// runs, and nothing is recorded.
     ///
     /// # Errors
-    /// [`Error`] if the request makes no sense by itself, or there is no whole configuration to judge by.
+    /// [`Error`] if the request is a usage error, or the configuration is not valid.
     pub fn suppose(&self, request: &Request, assumed: &Assumed) -> Result<Vec<Judged>, Error> {
         self.refuse_broken()?;
         if let Request::Cmd(command) = request {
@@ -129,7 +127,7 @@ impl Pipeline<'_> {
         operations.into_iter().map(|operation| validators.judge(frozen(operation))).collect()
     }
 
-    /// Runs what was judged, unless one of them is denied; and tells of what couldn't even become an operation.
+    /// Runs operations if all of them are allowed, and adds the errors of images for which there is no operation.
     fn act(&self, judged: Vec<Judged>, failed: Vec<Error>) -> Result<Answer, Error> {
         if self.context.host.settings.dry_run {
             failed.iter().for_each(|problem| self.context.host.talk.note(&problem.with_causes()));
@@ -144,11 +142,11 @@ impl Pipeline<'_> {
                 break;
             }
         }
-        let named_alone = failed.is_empty();
+        let none_failed = failed.is_empty();
         reports.extend(failed.into_iter().map(Err));
         match reports.pop() {
             None => Ok(Answer::NothingToDo),
-            Some(only) if reports.is_empty() && named_alone => only.map(Answer::Done),
+            Some(only) if reports.is_empty() && none_failed => only.map(Answer::Done),
             last => Ok(Answer::Several(reports.into_iter().chain(last).collect())),
         }
     }
@@ -156,14 +154,15 @@ impl Pipeline<'_> {
     fn refuse_denied(&self, judged: &Judged) -> Result<(), Error> {
         let Some(denial) = judged.denial() else { return Ok(()) };
         self.record_denial(judged.frozen().subject(), denial, Some(judged));
-        // A policy that was interrupted has no opinion, and that isn't its fault.
+        // The denial may only be the consequence of an interrupted policy.
         children::check_not_asked_to_end()?;
         Err(denial.clone().into())
     }
 
-    /// An act is recorded: before, or nothing runs, and after, also if we are asked to end meanwhile.
+    /// Records the operation before it runs, and its outcome afterwards, also after an interruption. If the first record cannot be
+    /// written, nothing runs.
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
-        // Of several, none of the others is wanted once we were asked to end.
+        // After an interruption the remaining operations do not run.
         children::check_not_asked_to_end()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.context.plugins.rest();
@@ -190,13 +189,13 @@ impl Pipeline<'_> {
         denial.into()
     }
 
-    /// A refusal holds whether or not it can be recorded.
+    /// The denial stands even if it cannot be recorded.
     fn record_denial(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) {
         if self.context.host.settings.dry_run {
             return;
         }
         if let Err(error) = self.recorder.denied(subject, denial, judged) {
-            let note = format!("the refusal isn't in the audit record: {}", error.with_causes());
+            let note = format!("the denial cannot be written to the audit record: {}", error.with_causes());
             self.context.host.talk.note(&note);
         }
     }

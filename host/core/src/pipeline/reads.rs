@@ -1,4 +1,4 @@
-//! What only looks goes on whatever is broken, and tells; what acts doesn't.
+//! Operations that only read. They run even if something is broken, and report it; operations that change something do not.
 
 use bootc_image_os::children;
 
@@ -8,16 +8,16 @@ use crate::ops::Operation;
 use crate::policy::Judged;
 
 impl Pipeline<'_> {
-    /// Refuses what a part of the configuration is no ground for.
+    /// Refuses to run with a configuration of which only a part is valid: the missing part may have denied the operation.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if it isn't whole.
+    /// [`Error::Configuration`].
     pub fn refuse_broken(&self) -> Result<(), Error> {
         let broken = self.context.host.settings.configuration.broken.clone();
         broken.map_or(Ok(()), |why| Err(Error::Configuration(why)))
     }
 
-    /// A read is judged, and recorded only if root asks and the configuration says so.
+    /// Runs judged operations. They are recorded only for root, and if the configuration sets `record-reads`.
     pub(super) fn read(&self, judged: Vec<Judged>) -> Result<Answer, Error> {
         let settings = self.context.host.settings;
         if settings.dry_run {
@@ -26,7 +26,7 @@ impl Pipeline<'_> {
         let mut answer = Answer::NothingToDo;
         for judged in judged {
             if judged.denial().is_none() {
-                self.tell_silent(&judged)?;
+                self.report_failed_policies(&judged)?;
             }
             answer = Answer::Done(if settings.configuration.record_reads && settings.root {
                 self.refuse_denied(&judged)?;
@@ -38,22 +38,22 @@ impl Pipeline<'_> {
         Ok(answer)
     }
 
-    /// Says who has no opinion of what is about to be shown all the same.
-    fn tell_silent(&self, judged: &Judged) -> Result<(), Error> {
+    /// Prints a note for each policy that gave no verdict.
+    fn report_failed_policies(&self, judged: &Judged) -> Result<(), Error> {
         let unknown = self.context.plugins.policies().err();
         let this = match judged.frozen().operation() {
             Operation::List(_) => "this list",
-            _ => "this",
+            _ => "this operation",
         };
         for verdict in judged.verdicts() {
             let Some(reason) = &verdict.failed_open else { continue };
-            // One that was interrupted would have had one.
+            // The policy may have failed because of an interruption.
             children::check_not_asked_to_end()?;
             self.context.host.talk.note(&match &unknown {
-                Some(_) => format!("{reason}; none of them judged {this}"),
+                Some(_) => format!("{reason}; no policy judged {this}"),
                 None => {
                     let policy = &verdict.validator;
-                    format!("policy {policy} couldn't be asked, and didn't judge {this}: {reason}")
+                    format!("policy {policy} could not judge {this}: {reason}")
                 }
             });
         }
@@ -86,9 +86,9 @@ pub(super) mod tests {
         repair, revoke_plugin, set_unified,
     };
     use crate::plugin::Missed;
-    use crate::policy::tests::{Only, allows, alone, denies, fails, only};
+    use crate::policy::tests::{FakePlugins, allows, no_plugins, denies, fails, plugins_with};
 
-    /// Nothing can be recorded there: what comes so far wasn't refused.
+    /// A record that cannot be written: an operation that fails because of it was not denied.
     pub(in crate::pipeline) fn nowhere() -> Recorder {
         Recorder::new("/proc/nowhere")
     }
@@ -110,20 +110,20 @@ pub(super) mod tests {
         }
     }
 
-    /// Runs a request here; what came of it, and what was said.
+    /// Runs a request. Returns its result and the notes.
     pub(in crate::pipeline) fn run(
         settings: &Settings,
-        plugins: &Only,
+        plugins: &FakePlugins,
         request: &Request,
     ) -> (Result<Answer, Error>, Vec<String>) {
         let talk = Heard::default();
         let context = Context { host: Host { settings, talk: &talk }, plugins };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let answer = pipeline.run(request);
-        // Nobody could keep a record, and that was said.
-        let mut told = talk.0.take();
-        told.retain(|note| !note.contains("audit record"));
-        (answer, told)
+        // Without the note that the record cannot be written.
+        let mut notes = talk.0.take();
+        notes.retain(|note| !note.contains("audit record"));
+        (answer, notes)
     }
 
     const LIST: Request = Request::List(List { image_type: ListType::Logical, details: false });
@@ -144,30 +144,30 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn with_a_configuration_that_isnt_whole_nothing_acts_or_is_judged() {
+    fn with_an_invalid_configuration_nothing_acts_or_is_judged() {
         let broken =
             || Configuration { broken: Some("a.toml: line 1".to_owned()), ..Configuration::default() };
         for dry_run in [false, true] {
             for request in acts() {
                 let refused = |configuration| {
-                    let (done, said) = run(&settings(configuration, dry_run), &alone(), &request);
-                    assert!(said.is_empty(), "{said:?}");
+                    let (done, notes) = run(&settings(configuration, dry_run), &no_plugins(), &request);
+                    assert!(notes.is_empty(), "{notes:?}");
                     matches!(done, Err(Error::Configuration(why)) if why == "a.toml: line 1")
                 };
                 assert!(refused(broken()) && !refused(Configuration::default()), "{request:?}");
             }
         }
-        assert!(matches!(run(&settings(broken(), true), &alone(), &LIST).0, Err(Error::Configuration(_))));
+        assert!(matches!(run(&settings(broken(), true), &no_plugins(), &LIST).0, Err(Error::Configuration(_))));
         assert!(matches!(
-            run(&settings(broken(), false), &alone(), &LIST).0,
+            run(&settings(broken(), false), &no_plugins(), &LIST).0,
             Ok(Answer::Done(Report::Listing(_)))
         ));
-        // Whoever isn't root is told of that first, too.
+        // Callers who are not root get this error first, too.
         let settings = Settings { root: false, ..settings(broken(), false) };
-        let error = run(&settings, &alone(), &Request::SetUnified(set_unified::Request)).0.unwrap_err();
+        let error = run(&settings, &no_plugins(), &Request::SetUnified(set_unified::Request)).0.unwrap_err();
         assert_eq!(error.kind(), Kind::Unusable);
         let talk = Heard::default();
-        let context = Context { host: Host { settings: &settings, talk: &talk }, plugins: &alone() };
+        let context = Context { host: Host { settings: &settings, talk: &talk }, plugins: &no_plugins() };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let assumed = Assumed {
             subject: Subject::new(Some(0), None),
@@ -179,29 +179,29 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_list_says_who_didnt_judge_it_and_heeds_who_did() {
+    fn a_list_reports_policies_that_failed_and_respects_denials() {
         let here = settings(Configuration::default(), false);
-        let (done, said) = run(&here, &only(Ok(vec![fails("a"), allows("b")])), &LIST);
+        let (done, notes) = run(&here, &plugins_with(Ok(vec![fails("a"), allows("b")])), &LIST);
         assert!(matches!(done, Ok(Answer::Done(Report::Listing(_)))), "{done:?}");
-        assert_eq!(said, ["policy a couldn't be asked, and didn't judge this list: trapped"]);
-        let (done, said) = run(&here, &only(Ok(vec![fails("a"), denies("b")])), &LIST);
+        assert_eq!(notes, ["policy a could not judge this list: trapped"]);
+        let (done, notes) = run(&here, &plugins_with(Ok(vec![fails("a"), denies("b")])), &LIST);
         assert!(matches!(&done, Err(Error::Denied(denial)) if denial.code == "no"), "{done:?}");
-        assert!(said.is_empty(), "{said:?}");
+        assert!(notes.is_empty(), "{notes:?}");
     }
 
     #[test]
-    fn what_acts_tells_of_every_policy_that_is_gone() {
+    fn operations_that_act_report_every_missing_policy() {
         let here = settings(Configuration::default(), false);
         let id = PluginId::new("p").unwrap();
         let file = PathBuf::from("/etc/p.toml");
-        let plugins = Only { missed: vec![Missed { plugin: id, file, why: "isn't installed" }], ..alone() };
-        let told = "policy p, which /etc/p.toml approved, isn't installed, so it isn't asked: install it, or revoke the \
-                    approval with: bootc-image plugin revoke p";
+        let plugins = FakePlugins { missed: vec![Missed { plugin: id, file, why: "is not installed" }], ..no_plugins() };
+        let expected = "policy p (approved in /etc/p.toml) is not installed, so it does not judge operations: install it, or \
+                    revoke the approval with: bootc-image plugin revoke p";
         for request in acts() {
-            let (_, said) = run(&here, &plugins, &request);
+            let (_, notes) = run(&here, &plugins, &request);
             let is_about_it = matches!(request, Request::ApprovePlugin(_) | Request::RevokePlugin(_));
-            let expected = if is_about_it { Vec::new() } else { vec![told.to_owned()] };
-            assert_eq!(said, expected, "{request:?}");
+            let expected = if is_about_it { Vec::new() } else { vec![expected.to_owned()] };
+            assert_eq!(notes, expected, "{request:?}");
         }
         assert!(run(&here, &plugins, &LIST).1.is_empty());
     }

@@ -1,5 +1,5 @@
-//! The host's own validators. They bound what any caller and any plugin can reach; whether a subcommand is allowed at all
-//! is a plugin's claim, never a list here (D3.12).
+//! The host's own validators. They limit what any caller and any plugin can do. Which subcommands exist is decided by the plugins that
+//! provide them: there is no list here, so that a host without such a plugin runs no podman at all.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ fn denial(by: &'static str, code: &str, message: String, hint: &str) -> Denial {
     Denial { by: By::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
 }
 
-/// A caller who is root on another's behalf stays on the booted system, and builds nothing (D0.3).
+/// Limits delegated callers, who became root through sudo, pkexec, doas or setuid: by default they cannot use another system's root,
+/// build, load, or approve plugins, since any of these can give full root access to somebody who was granted only this command.
 pub(super) struct Delegation(pub(super) Delegated);
 
 impl Validator for Delegation {
@@ -37,28 +38,28 @@ impl Validator for Delegation {
         if frozen.subject().delegation.is_none() {
             return Ok(());
         }
-        early(self.0, frozen.subject(), frozen.sysroot())?;
-        let refused = |needs: &Needs| match needs {
+        sysroot(self.0, frozen.subject(), frozen.sysroot())?;
+        let denied = |needs: &Needs| match needs {
             Needs::Plugins if !self.0.plugins => {
                 Some(("approving and revoking plugins", "delegated-plugins"))
             }
             Needs::Builds if !self.0.build => Some(("`cmd build`", "delegated-build")),
             Needs::Loads if !self.0.load => Some(("`cmd load`", "delegated-load")),
             Needs::Insecure => Some((
-                "--tls-verify=false, which could hand root's credentials to anybody on the way,",
+                "--tls-verify=false, which could expose root's registry credentials on the network,",
                 "delegated-insecure",
             )),
             Needs::Plugins | Needs::Builds | Needs::Loads => None,
         };
-        match frozen.operation().delegated().iter().find_map(refused) {
+        match frozen.operation().delegated().iter().find_map(denied) {
             Some((what, code)) => Err(not_delegated(what, code)),
             None => Ok(()),
         }
     }
 }
 
-/// The same of a system that is named with `--sysroot`: also before anything of it is looked at.
-pub(super) fn early(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
+/// Denies `--sysroot` to a delegated caller. Also called before anything below that root is read.
+pub(super) fn sysroot(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
     if subject.delegation.is_some() && sysroot.is_some() && !allowed.sysroot {
         Err(not_delegated("--sysroot", "delegated-sysroot"))
     } else {
@@ -66,8 +67,8 @@ pub(super) fn early(allowed: Delegated, subject: &Subject, sysroot: Option<&str>
     }
 }
 
-/// The same of what reads a file of the caller's choice.
-pub(super) fn of_file(subject: &Subject, what: &str) -> Result<(), Denial> {
+/// Denies a delegated caller a command that reads a file of the caller's choice: it would be read as root.
+pub(super) fn file(subject: &Subject, what: &str) -> Result<(), Denial> {
     match subject.delegation {
         Some(_) => Err(not_delegated(what, "delegated-file")),
         None => Ok(()),
@@ -75,12 +76,14 @@ pub(super) fn of_file(subject: &Subject, what: &str) -> Result<(), Denial> {
 }
 
 fn not_delegated(what: &str, code: &str) -> Denial {
-    let message = format!("{what} isn't allowed for a caller who is root through sudo, pkexec or doas");
-    let hint = "log in as root itself; [policy] and allow-delegated are explained in docs/policies.md";
+    let message =
+        format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
+    let hint = "log in as root; for [policy] allow-delegated see docs/policies.md";
     denial("delegation", code, message, hint)
 }
 
-/// A plan runs only as the subcommand that was invoked, and only if the plugin whose plan it is owns that (D3.2).
+/// A plan must be for the subcommand that the caller ran, and the plugin that planned it must be the only one that provides it.
+/// Otherwise one plugin could run commands in the name of another.
 pub(super) struct Claims(pub(super) Vec<CommandClaim>);
 
 impl Validator for Claims {
@@ -93,20 +96,20 @@ impl Validator for Claims {
     }
 
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        if let ForPlugins::Owns(operation) = frozen.operation().for_plugins() {
-            return self.spelled(frozen, operation);
+        if let ForPlugins::Provides(operation) = frozen.operation().for_plugins() {
+            return self.own_operation(frozen, operation);
         }
         let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
         let planned = command.name();
-        let hint = "the plugin must plan what it was asked for, and its manifest must claim it";
+        let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run, and its manifest must provide it";
         if planned != invoked {
-            let message = format!("plugin {plugin} was asked for `cmd {invoked}` and planned `{planned}`");
+            let message = format!("plugin {plugin} planned `{planned}` for `cmd {invoked}`");
             return Err(denial(self.name(), "other-subcommand", message, hint));
         }
-        let mut owners = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
-        let owned = owners.next() == Some(plugin) && owners.next().is_none();
-        if !owned || frozen.subject().plugin.as_ref() != Some(plugin) {
-            let message = format!("`cmd {planned}` isn't owned by plugin {plugin}");
+        let mut providers = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
+        let provided = providers.next() == Some(plugin) && providers.next().is_none();
+        if !provided || frozen.subject().plugin.as_ref() != Some(plugin) {
+            let message = format!("plugin {plugin} planned `cmd {planned}`, which it does not provide");
             return Err(denial(self.name(), "unclaimed", message, hint));
         }
         Ok(())
@@ -114,22 +117,24 @@ impl Validator for Claims {
 }
 
 impl Claims {
-    /// An operation of our own that a plugin planned as a subcommand of podman: it must own one of these.
-    fn spelled(&self, frozen: &Frozen, operation: OwnOperation) -> Result<(), Denial> {
+    /// A plugin that planned an own operation must provide one of the subcommands that stand for it.
+    fn own_operation(&self, frozen: &Frozen, operation: OwnOperation) -> Result<(), Denial> {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
         let spellings = own_spellings().filter(|(_, own)| *own == operation);
         let subcommands: Vec<&str> = spellings.map(|(spelling, _)| spelling).collect();
-        let owns = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
-        if subcommands.iter().any(owns) {
+        let provides = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
+        if subcommands.iter().any(provides) {
             return Ok(());
         }
-        let message = format!("plugin {plugin} owns none of: {}", subcommands.join(", "));
-        Err(denial(self.name(), "unclaimed", message, "its manifest must claim what it plans"))
+        let message =
+            format!("plugin {plugin} provides none of these subcommands: {}", subcommands.join(", "));
+        let hint = "contact the plugin's vendor: its manifest must provide every subcommand that it plans";
+        Err(denial(self.name(), "unclaimed", message, hint))
     }
 }
 
-/// What podman gets is in the table, reads and writes no file of the caller's choice, and names registries only (D3.9,
-/// D3.10).
+/// podman's arguments must be in the table, must not read or write files or use host resources without a capability, and must name
+/// images only in registries or by local names (docs/adr/0005-what-podman-is-given.md).
 pub(super) struct Grammar<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Grammar<'_> {
@@ -144,12 +149,12 @@ impl Validator for Grammar<'_> {
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd(Cmd { command, .. }) = frozen.operation() else { return Ok(()) };
         if command.does().own().is_some() {
-            let message = format!("`cmd {}` isn't podman's to do", command.name());
+            let message = format!("`cmd {}` is not run by podman here: bootc-image does it itself", command.name());
             let hint = "use: bootc-image remove, or: bootc-image prune";
             return Err(denial(self.name(), "native", message, hint));
         }
         if command.again().as_ref() != Ok(command) {
-            let message = "the arguments don't parse back to what was judged".to_owned();
+            let message = "the arguments do not parse back to the command that was judged".to_owned();
             let hint = "write the options in their long form";
             return Err(denial(self.name(), "not-canonical", message, hint));
         }
@@ -167,7 +172,7 @@ impl Validator for Grammar<'_> {
     }
 }
 
-/// What a plugin asks for itself is within what it was granted (D3.5). What it plans for podman is the grammar's business.
+/// Operations that a plugin requests while it plans must be within its granted capabilities. [`Grammar`] checks its plans.
 pub(super) struct Capabilities<'a>(pub(super) &'a dyn Plugins);
 
 impl Validator for Capabilities<'_> {
@@ -178,19 +183,19 @@ impl Validator for Capabilities<'_> {
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
         let needed = match frozen.operation().for_plugins() {
-            ForPlugins::PlansIt | ForPlugins::Owns(_) => return Ok(()),
+            ForPlugins::PlansIt | ForPlugins::Provides(_) => return Ok(()),
             ForPlugins::Needs(capability) => capability,
             ForPlugins::Never => {
-                let message = format!("no plugin may ask for `{}`", frozen.operation().kind());
-                return Err(denial(self.name(), "not-for-plugins", message, "run it yourself"));
+                let message = format!("plugins are not allowed to request `{}`", frozen.operation().kind());
+                return Err(denial(self.name(), "not-for-plugins", message, "run it without a plugin"));
             }
         };
         let kind = frozen.operation().kind();
-        let hint = format!("see what it was granted with: bootc-image plugin show {plugin}");
+        let hint = format!("to see the plugin's capabilities, run: bootc-image plugin show {plugin}");
         let granted: Vec<Capability> =
             self.0.granted(plugin).into_iter().filter(|capability| capability.name == needed).collect();
         if granted.is_empty() {
-            let message = format!("plugin {plugin} asked for `{kind}` without the capability {needed}");
+            let message = format!("plugin {plugin} requested `{kind}` without the capability {needed}");
             return Err(denial(self.name(), "not-granted", message, &hint));
         }
         let images = frozen.policy_input().map(|view| view.images).unwrap_or_default();
@@ -201,22 +206,22 @@ impl Validator for Capabilities<'_> {
         let name = outside.name.as_ref().map_or_else(|| "an image without a name".to_owned(), Name::path);
         let scopes: Vec<&str> = granted.iter().map(|capability| capability.scope.as_str()).collect();
         let message = format!(
-            "plugin {plugin} asked for `{kind}` of {name}, and its capability {needed} goes as far as {}",
+            "plugin {plugin} requested `{kind}` of {name}, but its capability {needed} covers only {}",
             scopes.join(", ")
         );
         Err(denial(self.name(), "outside-scope", message, &hint))
     }
 }
 
-/// What the plugin may do whose plan is judged.
+/// The capabilities of the plugin that planned a command.
 struct Granted {
     capabilities: Vec<Capability>,
-    /// Whether paths are already what they lead to.
+    /// Whether paths are resolved, so that their scopes can be checked.
     resolved: bool,
 }
 
 impl Granted {
-    /// Whether a value of a kind that needs a capability is within one.
+    /// Whether one of the capabilities covers this value.
     fn has(&self, value: &Value<'_>) -> bool {
         let mut of_kind = self
             .capabilities
@@ -235,7 +240,7 @@ struct Forbidden {
     hint: String,
 }
 
-/// Why podman may not be given this value, if it may not.
+/// Why this value is denied, if it is.
 fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
     let what = match value.option {
         Some(option) => format!("option --{option}"),
@@ -246,9 +251,9 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         let scopes = granted.capabilities.iter().filter(|granted| granted.name == capability);
         let scopes: Vec<&str> = scopes.map(|granted| granted.scope.as_str()).collect();
         let hint = if scopes.is_empty() {
-            format!("this needs the capability {capability}, which this plugin hasn't been granted")
+            format!("this needs the capability {capability}, which the plugin was not granted")
         } else {
-            format!("its capability {capability} goes as far as {}", scopes.join(", "))
+            format!("the plugin's capability {capability} covers only {}", scopes.join(", "))
         };
         (!granted.has(value)).then(|| Forbidden { code, why: format!("{what} {why}"), hint })
     };
@@ -256,8 +261,8 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         Kind::Plain => None,
         Kind::Source => is_remote_source(value.text).then(|| Forbidden {
             code: "not-local",
-            why: format!("{what} would be fetched"),
-            hint: "download it first, and look at it; a directory of that name is written ./NAME".to_owned(),
+            why: format!("{what} is a remote source, which podman would download"),
+            hint: "download it first and inspect it; write a local directory of that name as ./NAME".to_owned(),
         }),
         Kind::Filter => bad_filter(value.text).map(|why| Forbidden {
             code: "filter-not-usable",
@@ -267,20 +272,20 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
-        Kind::Machine => needs("reaches-machine", "reaches for something of the machine"),
+        Kind::Machine => needs("reaches-machine", "accesses a host resource (device, namespace or privilege)"),
         Kind::Secret => Some(Forbidden {
             code: "secret",
             why: format!("{what} puts a secret on the command line"),
             hint: "put credentials into /etc/ostree/auth.json".to_owned(),
         }),
         Kind::Local if is_id(value.text) => None,
-        // What isn't a local name is fetched.
+        // Any name that is not local is fetched.
         Kind::Full => unnamed(
             Reference::parse(value.text)
                 .and_then(|name| if name.registry() == "localhost" { Ok(name) } else { name.in_registry() }),
         ),
         Kind::Local | Kind::Reference => unnamed(Reference::parse_local(value.text)),
-        // Without its transport in front podman could take it for something else.
+        // Without the transport podman could interpret it as something else.
         Kind::Remote | Kind::Destination => match value.text.strip_prefix(DOCKER) {
             Some(name) => unnamed(Reference::parse(name).and_then(Reference::in_registry)),
             None => unnamed(Err(InvalidReference::Transport(value.text.to_owned()))),
@@ -288,7 +293,7 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
     }
 }
 
-/// Conditions whose values name nothing.
+/// Conditions whose values do not name images.
 const PLAIN_FILTERS: [&str; 12] = [
     "containers",
     "dangling",
@@ -304,30 +309,30 @@ const PLAIN_FILTERS: [&str; 12] = [
     "until",
 ];
 
-/// Why podman may not be given this condition. Some of its values are looked up as images, of any transport and so in any
-/// storage; and it splits a condition at commas.
+/// Why this condition is denied, if it is. podman resolves the values of some conditions as images of any transport, and so in any
+/// storage. It also splits conditions at commas.
 fn bad_filter(text: &str) -> Option<String> {
     if text.contains([',', '"']) {
-        return Some(format!("has a comma or a quotation mark, which could make two conditions of {text:?}"));
+        return Some(format!("contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"));
     }
     let Some((key, value)) = text.split_once('=') else {
-        return Some(format!("isn't a condition: {text:?}"));
+        return Some(format!("is not a condition: {text:?}"));
     };
     match key.strip_suffix('!').unwrap_or(key) {
         "since" | "after" | "before" if is_id(value) => None,
         "since" | "after" | "before" => {
-            Reference::parse_local(value).err().map(|error| format!("is about an image: {error}"))
+            Reference::parse_local(value).err().map(|error| format!("does not name an image: {error}"))
         }
         "reference" if value.contains(':') && Reference::parse_local(&value.replace('*', "x")).is_err() => {
-            Some(format!("isn't about a name of an image: {value:?}"))
+            Some(format!("does not match names of images: {value:?}"))
         }
         "reference" => None,
         known if PLAIN_FILTERS.contains(&known) => None,
-        unknown => Some(format!("has a condition that isn't known: {unknown:?}")),
+        unknown => Some(format!("has an unknown condition: {unknown:?}")),
     }
 }
 
-/// What podman would take for an address.
+/// Whether podman would interpret this as an address.
 fn is_remote_source(text: &str) -> bool {
     text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/")
 }
@@ -342,12 +347,13 @@ fn unnamed(reference: Result<Reference, InvalidReference>) -> Option<Forbidden> 
     reference.err().map(|error| Forbidden {
         code: "not-a-registry-reference",
         why: error.to_string(),
-        hint: "name an image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
+        hint: "write the image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
             .to_owned(),
     })
 }
 
-/// What a deployment, a bound image, a unit or a container needs stays (D3.13).
+/// Images that a deployment, a bound image, a unit or a container needs cannot be removed: the host may not start without them
+/// (docs/adr/0008-removing-images.md).
 pub(super) struct Needed;
 
 impl Validator for Needed {
@@ -361,7 +367,7 @@ impl Validator for Needed {
             Some(who) => {
                 let message = format!("{image} is needed by {who}");
                 let hint =
-                    "it can go once nothing needs it any more; deployments are seen with: bootc status";
+                    "it can be removed once nothing needs it; to list deployments, run: bootc status";
                 Err(denial(self.name(), "needed", message, hint))
             }
             None => Ok(()),
@@ -369,7 +375,7 @@ impl Validator for Needed {
     }
 }
 
-/// Only what is pinned is fetched (D3.3).
+/// Images must be pinned by digest to be fetched: a tag could move after it was judged.
 pub(super) struct Pinning;
 
 impl Validator for Pinning {
@@ -383,8 +389,8 @@ impl Validator for Pinning {
             return Ok(());
         }
         let names = command.operands().join(" ");
-        let message = format!("`cmd {} {names}` doesn't say by digest what is fetched", command.subcommand());
-        Err(denial(self.name(), "not-pinned", message, "name every tag that you want"))
+        let message = format!("`cmd {} {names}` does not pin by digest what is fetched", command.subcommand());
+        Err(denial(self.name(), "not-pinned", message, "name each tag to fetch"))
     }
 }
 
@@ -394,7 +400,7 @@ mod tests {
 
     use super::*;
     use crate::ops::{cmd, list, revoke_plugin};
-    use crate::policy::tests::alone;
+    use crate::policy::tests::no_plugins;
     use crate::policy::validators;
     use bootc_image_model::columns::ListType;
     use bootc_image_model::configuration::Configuration;
@@ -413,7 +419,7 @@ mod tests {
         CommandClaim { plugin: id(plugin), name: name.to_owned(), summary: String::new() }
     }
 
-    /// What plugin `p` planned for `cmd INVOKED`, as the pipeline would freeze it.
+    /// The canonical operation of a plan of plugin `p` for `cmd INVOKED`.
     fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> Frozen {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let command = parse(subcommand, &args).unwrap();
@@ -427,34 +433,34 @@ mod tests {
         Frozen::new(operation, caller(None).through(&id("p")), None)
     }
 
-    /// Who denied, and why; none if all allowed.
+    /// Validator and code of the denial; none if all allow.
     fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
-        let judged = validators(&Configuration::default(), claims.to_vec(), &alone()).judge(frozen);
+        let judged = validators(&Configuration::default(), claims.to_vec(), &no_plugins()).judge(frozen);
         let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
     }
 
-    fn said(by: &str, code: &str) -> Option<(String, String)> {
+    fn denial_of(by: &str, code: &str) -> Option<(String, String)> {
         Some((by.to_owned(), code.to_owned()))
     }
 
     #[test]
-    fn a_plan_must_be_for_what_was_invoked_and_owned_by_its_plugin() {
+    fn a_plan_must_be_for_the_subcommand_that_was_run_and_provided_by_its_plugin() {
         let list = || planned("list", "list", &[], true);
         assert_eq!(denied(list(), &[claim("p", "list")]), None);
-        assert_eq!(denied(list(), &[]), said("claims", "unclaimed"));
-        assert_eq!(denied(list(), &[claim("p", "pull")]), said("claims", "unclaimed"));
-        assert_eq!(denied(list(), &[claim("other", "list")]), said("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[]), denial_of("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[claim("p", "pull")]), denial_of("claims", "unclaimed"));
+        assert_eq!(denied(list(), &[claim("other", "list")]), denial_of("claims", "unclaimed"));
         let twice = [claim("p", "list"), claim("other", "list")];
-        assert_eq!(denied(list(), &twice), said("claims", "unclaimed"));
+        assert_eq!(denied(list(), &twice), denial_of("claims", "unclaimed"));
         let other = planned("pull", "list", &[], true);
         let both = [claim("p", "list"), claim("p", "pull")];
-        assert_eq!(denied(other, &both), said("claims", "other-subcommand"));
+        assert_eq!(denied(other, &both), denial_of("claims", "other-subcommand"));
     }
 
     #[test]
-    fn a_plan_without_its_plugin_as_subject_is_refused() {
+    fn a_plan_without_its_plugin_in_the_subject_is_denied() {
         let command = parse("list", &[]).unwrap();
         let operation = Operation::Cmd(cmd::Cmd {
             invoked: "list".to_owned(),
@@ -464,24 +470,24 @@ mod tests {
             pinned: true,
         });
         let frozen = Frozen::new(operation, caller(None), None);
-        assert_eq!(denied(frozen, &[claim("p", "list")]), said("claims", "unclaimed"));
+        assert_eq!(denied(frozen, &[claim("p", "list")]), denial_of("claims", "unclaimed"));
     }
 
     #[test]
-    fn options_that_name_files_or_secrets_are_refused() {
+    fn options_that_name_files_or_secrets_are_denied() {
         let name = format!("docker://quay.io/a@sha256:{}", "a".repeat(64));
         for (option, code) in
             [("--authfile=/x", "reads-file"), ("--cert-dir=/x", "reads-file"), ("--creds=a:b", "secret")]
         {
             let frozen = planned("pull", "pull", &[option, &name], true);
-            assert_eq!(denied(frozen, &[claim("p", "pull")]), said("grammar", code), "{option}");
+            assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("grammar", code), "{option}");
         }
         let plain = planned("pull", "pull", &["--quiet", "--arch=arm64", &name], true);
         assert_eq!(denied(plain, &[claim("p", "pull")]), None);
     }
 
     #[test]
-    fn conditions_name_nothing_outside_this_storage() {
+    fn conditions_name_only_images_of_this_storage() {
         let judged = |filter: &str| {
             let argument = format!("--filter={filter}");
             denied(planned("list", "list", &[&argument], true), &[claim("p", "list")])
@@ -512,7 +518,7 @@ mod tests {
             "since",
             "",
         ] {
-            assert_eq!(judged(filter), said("grammar", "filter-not-usable"), "{filter}");
+            assert_eq!(judged(filter), denial_of("grammar", "filter-not-usable"), "{filter}");
         }
     }
 
@@ -521,21 +527,21 @@ mod tests {
         for operand in ["dir:/x", "quay.io/a", "containers-storage:a", "/x", "A", "oci:5000/x", "docker://a"]
         {
             let frozen = planned("pull", "pull", &[operand], true);
-            let expected = said("grammar", "not-a-registry-reference");
+            let expected = denial_of("grammar", "not-a-registry-reference");
             assert_eq!(denied(frozen, &[claim("p", "pull")]), expected, "{operand}");
         }
     }
 
     #[test]
-    fn what_isnt_pinned_isnt_fetched() {
+    fn only_pinned_images_are_fetched() {
         let frozen = planned("pull", "pull", &["docker://quay.io/a:1"], false);
-        assert_eq!(denied(frozen, &[claim("p", "pull")]), said("pinning", "not-pinned"));
+        assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("pinning", "not-pinned"));
         let build = planned("build", "build", &["/x"], false);
         assert_eq!(denied(build, &[claim("p", "build")]), None);
     }
 
     #[test]
-    fn a_delegated_caller_needs_the_configurations_word_for_another_system() {
+    fn a_delegated_caller_uses_another_system_only_if_the_configuration_allows_it() {
         let list = |by, sysroot: Option<&str>| {
             let operation = Operation::List(list::List { image_type: ListType::All, details: false });
             Frozen::new(operation, caller(by), sysroot.map(str::to_owned))
@@ -543,11 +549,11 @@ mod tests {
         assert_eq!(denied(list(None, Some("/x")), &[]), None);
         assert_eq!(denied(list(Some(By::Sudo), None), &[]), None);
         for by in [By::Sudo, By::Pkexec, By::Doas] {
-            assert_eq!(denied(list(Some(by), Some("/x")), &[]), said("delegation", "delegated-sysroot"));
+            assert_eq!(denied(list(Some(by), Some("/x")), &[]), denial_of("delegation", "delegated-sysroot"));
         }
         let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
         let configuration = Configuration { allow_delegated, ..Configuration::default() };
-        let judged = validators(&configuration, Vec::new(), &alone()).judge(list(Some(By::Sudo), Some("/x")));
+        let judged = validators(&configuration, Vec::new(), &no_plugins()).judge(list(Some(By::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
     }
 
@@ -561,7 +567,7 @@ mod tests {
             )
         };
         assert_eq!(denied(revoke(None), &[]), None);
-        assert_eq!(denied(revoke(Some(By::Sudo)), &[]), said("delegation", "delegated-plugins"));
+        assert_eq!(denied(revoke(Some(By::Sudo)), &[]), denial_of("delegation", "delegated-plugins"));
     }
 
     #[test]
@@ -570,7 +576,7 @@ mod tests {
         let operation = list.operation().clone();
         let unresolved = Frozen::unresolved(operation, list.subject().clone(), None);
         let judged =
-            validators(&Configuration::default(), vec![claim("p", "list")], &alone()).judge(unresolved);
+            validators(&Configuration::default(), vec![claim("p", "list")], &no_plugins()).judge(unresolved);
         assert!(judged.denial().is_none());
         assert_eq!(judged.approve().unwrap_err().code, "nobody-judged");
     }

@@ -1,12 +1,12 @@
-//! Judging. Operations accept only [`Approved`] values, and the only way to one is [`Validators::judge`]: a path around
-//! policy doesn't compile (D3.1).
+//! Judging. Only an [`Approved`] operation can run, and only [`Validators::judge`] leads to one: code that bypasses policies does not
+//! compile.
 //!
 //! ```compile_fail,E0451
 //! use bootc_image_core::{ops::Operation, policy::Approved};
 //! fn forge(operation: Operation) -> Approved<Operation> { Approved { value: operation } }
 //! ```
 //!
-//! The same with the only way there is, so that the failure above is known to be for that one reason:
+//! The same types used as intended compile, which shows that the code above fails for that reason alone:
 //!
 //! ```
 //! use bootc_image_model::denial::Denial;
@@ -32,54 +32,52 @@ use bootc_image_model::plugin::{Made, PluginId, Said};
 use bootc_image_model::subject::Subject;
 use plugins::PolicyJudge;
 
-/// The code of a denial that no policy has spoken: one couldn't be asked.
+/// The code of denials for policies that gave no verdict.
 pub const POLICY_FAILED: &str = plugins::FAILED;
 
-/// Something that must allow an operation before it runs.
+/// A check of the host's own that every operation must pass.
 pub trait Validator {
     /// Its name in verdicts.
     fn name(&self) -> &'static str;
 
-    /// Judges. The same operation gives the same answer.
+    /// Judges an operation. The verdict depends on the operation alone.
     ///
     /// # Errors
-    /// The [`Denial`]; whatever it can't decide it must deny.
+    /// A [`Denial`], also if the validator cannot decide.
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial>;
 
-    /// Whether it also judges before names are resolved: then what it denies isn't even looked up.
+    /// Whether it also judges before names are resolved, so that no registry is contacted for operations that it denies.
     fn judges_unresolved(&self) -> bool {
         false
     }
 }
 
-/// One validator's answer.
+/// The verdict of one validator or policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Who judged.
+    /// The name of the validator, or the id of the policy.
     pub validator: String,
-    /// Whether it had no objection.
     pub allowed: bool,
-    /// Why not, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
-    /// Why it has no opinion, of a plugin that may fail, or of a list that a person wants to see.
+    /// Why a policy gave no verdict, if the operation is allowed all the same: because of `fail-open`, or because it lists images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_open: Option<String>,
-    /// A plugin's own words.
+    /// The policy's annotations.
     #[serde(skip_serializing_if = "Said::is_empty")]
     pub said: Said,
-    /// What the plugin was made of.
+    /// The policy's provenance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made: Option<Made>,
 }
 
-/// All validators: the host's own, and the policies of plugins. There is no public way to an empty set.
+/// All validators and policies. No public function creates an empty set, which would allow everything.
 pub struct Validators<'a> {
     own: Vec<Box<dyn Validator + 'a>>,
     policies: Vec<PolicyJudge<'a>>,
 }
 
-/// Builds the set: the only place where it is put together.
+/// The only function that creates the set.
 pub fn validators<'a>(
     configuration: &Configuration,
     claims: Vec<CommandClaim>,
@@ -98,21 +96,21 @@ pub fn validators<'a>(
     }
 }
 
-/// What can be refused before anything is looked at: another system, to a caller who is root on another's behalf.
-pub(crate) fn early_denial(
+/// Denies a delegated caller another system's root, before anything of it is read.
+pub(crate) fn sysroot_denial(
     configuration: &Configuration,
     subject: &Subject,
     sysroot: Option<&str>,
 ) -> Result<(), Denial> {
-    builtin::early(configuration.allow_delegated, subject, sysroot)
+    builtin::sysroot(configuration.allow_delegated, subject, sysroot)
 }
 
-/// What reads a file that a caller names who is root on another's behalf.
-pub(crate) fn delegated_denial(subject: &Subject, what: &str) -> Result<(), Denial> {
-    builtin::of_file(subject, what)
+/// Denies a delegated caller a command that reads a file of the caller's choice.
+pub(crate) fn file_denial(subject: &Subject, what: &str) -> Result<(), Denial> {
+    builtin::file(subject, what)
 }
 
-/// An operation and what every validator said of it.
+/// An operation and its verdicts.
 #[derive(Debug)]
 pub struct Judged {
     frozen: Frozen,
@@ -121,24 +119,24 @@ pub struct Judged {
 }
 
 impl Validators<'_> {
-    /// Asks every validator, also after the first denial, so that the record is whole. Of an operation that isn't resolved
-    /// yet only those are asked that can tell.
+    /// Collects all verdicts, also after the first denial, so that the audit record is complete. An operation that is not resolved is
+    /// judged only by validators and policies that support that.
     pub fn judge(&self, frozen: Frozen) -> Judged {
         let resolved = frozen.is_resolved();
         let own = self.own.iter().filter(|validator| resolved || validator.judges_unresolved());
         let mut verdicts: Vec<Verdict> =
             own.map(|validator| Verdict::new(validator.name(), validator.judge(&frozen).err())).collect();
-        // What the host itself refuses no plugin needs to hear of.
+        // Policies do not judge what the host itself denies.
         let mut unconcerned = Vec::new();
         if verdicts.iter().all(|verdict| verdict.allowed) {
-            plugins::ask(&self.policies, &frozen, &mut verdicts, &mut unconcerned);
+            plugins::judge(&self.policies, &frozen, &mut verdicts, &mut unconcerned);
         }
         Judged { frozen, verdicts, unconcerned }
     }
 }
 
 impl Verdict {
-    /// Of one who objects, or doesn't, and says nothing beside.
+    /// A verdict without annotations.
     fn new(validator: impl Into<String>, denial: Option<Denial>) -> Self {
         let allowed = denial.is_none();
         Self {
@@ -153,17 +151,15 @@ impl Verdict {
 }
 
 impl Judged {
-    /// What was judged.
     pub fn frozen(&self) -> &Frozen {
         &self.frozen
     }
 
-    /// What every validator said.
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }
 
-    /// Policies that weren't asked, because their manifests say that such an operation doesn't concern them.
+    /// Policies whose manifests do not select such operations, and which therefore gave no verdict.
     pub fn unconcerned(&self) -> &[PluginId] {
         &self.unconcerned
     }
@@ -173,7 +169,7 @@ impl Judged {
         self.verdicts.iter().find_map(|verdict| verdict.denial.as_ref())
     }
 
-    /// The judged value itself, if all allowed it. No verdict at all is a denial too.
+    /// The operation, if every verdict allows it. Without any verdict it is denied as well.
     ///
     /// # Errors
     /// The first [`Denial`].
@@ -185,7 +181,7 @@ impl Judged {
             return Err(Denial {
                 by: By::Host("host"),
                 code: "nobody-judged".to_owned(),
-                message: "not every validator has judged this".to_owned(),
+                message: "not every validator has judged the operation".to_owned(),
                 hint: None,
             });
         }

@@ -1,4 +1,5 @@
-//! Policies of plugins among the validators. Whatever keeps one from having an opinion denies (D6).
+//! Judging by policies of plugins. If a policy gives no verdict for whatever reason, the operation is denied: otherwise breaking a
+//! policy would be a way around it.
 
 use std::sync::Arc;
 
@@ -12,24 +13,23 @@ use crate::ops::Operation;
 use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
 use crate::policy::Verdict;
 
-/// The code of every denial that is no policy's own.
+/// The code of denials for policies that gave no verdict.
 pub(super) const FAILED: &str = "policy-failed";
 
-/// Someone who must be asked.
+/// A policy, or what denies in the place of one.
 pub(super) enum PolicyJudge<'a> {
-    /// A plugin.
     Plugin {
         policy: &'a dyn Policy,
-        /// Whether its failing doesn't deny.
+        /// Whether the operation continues if the policy fails.
         fail_open: bool,
     },
-    /// It is mandatory, and isn't there.
+    /// A mandatory policy that is not installed.
     Missing {
         plugin: PluginId,
-        /// Whether the configuration says so. Otherwise who approved it did.
+        /// Whether the configuration makes it mandatory; if not, its approval does.
         configured: bool,
     },
-    /// Nobody can tell what policies there are.
+    /// The installed policies cannot be determined.
     Unknown(PluginSetError),
 }
 
@@ -52,14 +52,14 @@ pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins
     policies.into_iter().map(plugin).chain(missing).collect()
 }
 
-/// Asks everybody whom the operation concerns.
-pub(super) fn ask(
+/// Collects the verdicts of all policies that the operation concerns.
+pub(super) fn judge(
     judges: &[PolicyJudge<'_>],
     frozen: &Frozen,
     verdicts: &mut Vec<Verdict>,
     unconcerned: &mut Vec<PluginId>,
 ) {
-    // Most hosts have none, and need no description.
+    // Most hosts have no policies, and need no policy input.
     if judges.is_empty() {
         return;
     }
@@ -73,11 +73,11 @@ pub(super) fn ask(
             }
             PolicyJudge::Unknown(error) => {
                 let by = By::Host("plugins");
-                let message = format!("the installed policies can't be determined: {error}");
+                let message = format!("cannot determine which policies are installed: {error}");
                 verdicts.push(if is_excused(frozen, false) {
                     Verdict { failed_open: Some(message), ..Verdict::new(by.to_string(), None) }
                 } else {
-                    unable(by, message, "see: bootc-image plugin doctor")
+                    unable(by, message, "to see what to fix, run: bootc-image plugin doctor")
                 });
             }
             PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
@@ -85,7 +85,7 @@ pub(super) fn ask(
             }
             PolicyJudge::Plugin { policy, .. } if !frozen.is_resolved() && !policy.judges_unresolved() => {}
             PolicyJudge::Plugin { policy, fail_open } => {
-                // Who is root for another could stop us until time is up.
+                // A delegated caller could make a policy fail, for example by stopping the process until its time limit is over.
                 let may_fail = *fail_open && frozen.subject().delegation.is_none();
                 let opinion = policy.evaluate(&view);
                 let excused = matches!(&opinion, Err(failure) if is_excused(frozen, failure.asked));
@@ -96,8 +96,8 @@ pub(super) fn ask(
     }
 }
 
-/// Whether an operation runs though a policy has no opinion of it: who wants to know what there is must see it whatever is
-/// broken. A plugin that lists isn't a person; and who is root for another could make a policy fail that is asked.
+/// Whether an operation runs although a policy gave no verdict: a user must be able to list images whatever is broken. That does not
+/// include plugins. Nor does it include policies that ran for a delegated caller, who could have made them fail.
 fn is_excused(frozen: &Frozen, asked: bool) -> bool {
     let Subject { plugin, delegation, .. } = frozen.subject();
     matches!(frozen.operation(), Operation::List(_)) && plugin.is_none() && (delegation.is_none() || !asked)
@@ -106,19 +106,20 @@ fn is_excused(frozen: &Frozen, asked: bool) -> bool {
 fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
     let (reason, fix) = if configured {
         (
-            "the configuration says that it is mandatory, and it isn't there, or is masked",
-            "install it, or take it out of [policy] mandatory; see: bootc-image plugin doctor".to_owned(),
+            "the configuration makes it mandatory, but it is not installed or is masked",
+            "install it, or remove it from [policy] mandatory; to see more, run: bootc-image plugin doctor"
+                .to_owned(),
         )
     } else {
         (
-            "it was approved as mandatory, and it isn't there, or is masked",
+            "it was approved as mandatory, but it is not installed or is masked",
             format!("install it, or revoke the approval with: bootc-image plugin revoke {plugin}"),
         )
     };
     PolicyFailure { reason: reason.to_owned(), fix, asked: false }
 }
 
-/// `fail_open` is the configuration's word, `excused` ours: of that its caller tells.
+/// `fail_open` is set by the configuration and logged here. `excused` is set for lists, and the caller of the pipeline is told.
 fn verdict(
     plugin: &PluginId,
     opinion: Result<Opinion, PolicyFailure>,
@@ -128,7 +129,7 @@ fn verdict(
     match opinion {
         Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
         Err(PolicyFailure { reason, asked, .. }) if fail_open && asked => {
-            tracing::warn!(%plugin, reason, "a policy that may fail has failed");
+            tracing::warn!(%plugin, reason, "a policy failed; because of [policy] fail-open the operation goes on without it");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
         }
         Err(PolicyFailure { reason, .. }) if excused => {
@@ -139,7 +140,7 @@ fn verdict(
 }
 
 fn failed(policy: &PluginId, reason: &str, fix: &str) -> Verdict {
-    unable(By::Policy(policy.clone()), format!("it can't judge this: {reason}"), fix)
+    unable(By::Policy(policy.clone()), format!("cannot judge this operation: {reason}"), fix)
 }
 
 fn unable(by: By, message: String, fix: &str) -> Verdict {

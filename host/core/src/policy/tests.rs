@@ -1,4 +1,4 @@
-//! Policies that do as they are told, and what they lead to.
+//! Tests with policies that give fixed verdicts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::error::Error;
 use crate::ops::{list, remove};
 use crate::plugin::{Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
 
-/// A policy and what it thinks.
-pub(crate) struct Fixed {
+/// A policy with a fixed verdict.
+pub(crate) struct FakePolicy {
     plugin: PluginId,
     concerned: bool,
     early: bool,
     opinion: Result<Opinion, PolicyFailure>,
 }
 
-impl Policy for Fixed {
+impl Policy for FakePolicy {
     fn plugin(&self) -> &PluginId {
         &self.plugin
     }
@@ -45,26 +45,26 @@ impl Policy for Fixed {
     }
 }
 
-/// Nothing but these policies, or a set that can't be told; and what their grants say.
-pub(crate) struct Only {
-    pub(crate) policies: Result<Vec<Fixed>, PluginSetError>,
+/// A set of plugins with these policies, or with an error.
+pub(crate) struct FakePlugins {
+    pub(crate) policies: Result<Vec<FakePolicy>, PluginSetError>,
     pub(crate) mandatory: Vec<PluginId>,
     pub(crate) missed: Vec<Missed>,
-    /// What approving any plugin would write down.
+    /// The grant that approving any plugin would write.
     pub(crate) grant: Option<Grant>,
-    /// Where the OS image approves them all.
+    /// The file in which the OS image approves all of them.
     pub(crate) of_image: Option<PathBuf>,
-    /// What every plugin may ask for.
+    /// The capabilities of every plugin.
     pub(crate) granted: Vec<Capability>,
 }
 
-/// The host without any plugin.
-pub(crate) fn alone() -> Only {
-    only(Ok(Vec::new()))
+/// A host without plugins.
+pub(crate) fn no_plugins() -> FakePlugins {
+    plugins_with(Ok(Vec::new()))
 }
 
-pub(crate) fn only(policies: Result<Vec<Fixed>, PluginSetError>) -> Only {
-    Only {
+pub(crate) fn plugins_with(policies: Result<Vec<FakePolicy>, PluginSetError>) -> FakePlugins {
+    FakePlugins {
         policies,
         mandatory: Vec::new(),
         missed: Vec::new(),
@@ -74,7 +74,7 @@ pub(crate) fn only(policies: Result<Vec<Fixed>, PluginSetError>) -> Only {
     }
 }
 
-impl Plugins for Only {
+impl Plugins for FakePlugins {
     fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
         Ok(Vec::new())
     }
@@ -130,25 +130,25 @@ fn id(text: &str) -> PluginId {
     PluginId::new(text).unwrap()
 }
 
-pub(crate) fn allows(plugin: &str) -> Fixed {
+pub(crate) fn allows(plugin: &str) -> FakePolicy {
     let opinion = Ok(Opinion { denial: None, said: Said::default() });
-    Fixed { plugin: id(plugin), concerned: true, early: false, opinion }
+    FakePolicy { plugin: id(plugin), concerned: true, early: false, opinion }
 }
 
-pub(crate) fn denies(plugin: &str) -> Fixed {
+pub(crate) fn denies(plugin: &str) -> FakePolicy {
     let denial =
         Denial { by: By::Policy(id(plugin)), code: "no".to_owned(), message: "no".to_owned(), hint: None };
-    Fixed { opinion: Ok(Opinion { denial: Some(denial), said: Said::default() }), ..allows(plugin) }
+    FakePolicy { opinion: Ok(Opinion { denial: Some(denial), said: Said::default() }), ..allows(plugin) }
 }
 
-pub(crate) fn fails(plugin: &str) -> Fixed {
-    let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "mend it".to_owned(), asked: true };
-    Fixed { opinion: Err(failure), ..allows(plugin) }
+pub(crate) fn fails(plugin: &str) -> FakePolicy {
+    let failure = PolicyFailure { reason: "trapped".to_owned(), fix: "fix it".to_owned(), asked: true };
+    FakePolicy { opinion: Err(failure), ..allows(plugin) }
 }
 
 const LIST: Operation = Operation::List(list::List { image_type: ListType::All, details: false });
 
-/// Something that changes what is there.
+/// An operation that changes something.
 fn act() -> Frozen {
     let image = Removal {
         id: "0".repeat(64),
@@ -160,12 +160,12 @@ fn act() -> Frozen {
     Frozen::new(Operation::Remove(remove::Remove { image }), Subject::new(Some(0), None), None)
 }
 
-fn judged(configuration: &Configuration, policies: Vec<Fixed>) -> Judged {
-    validators(configuration, Vec::new(), &only(Ok(policies))).judge(act())
+fn judged(configuration: &Configuration, policies: Vec<FakePolicy>) -> Judged {
+    validators(configuration, Vec::new(), &plugins_with(Ok(policies))).judge(act())
 }
 
-/// Who denied, and the code.
-fn denial(configuration: &Configuration, policies: Vec<Fixed>) -> Option<(String, String)> {
+/// Validator and code of the denial.
+fn denial(configuration: &Configuration, policies: Vec<FakePolicy>) -> Option<(String, String)> {
     let judged = judged(configuration, policies);
     let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
     assert_eq!(judged.approve().is_err(), denial.is_some());
@@ -186,7 +186,7 @@ fn every_policy_must_allow() {
 }
 
 #[test]
-fn a_policy_that_fails_denies_unless_it_may() {
+fn a_policy_that_fails_denies_unless_fail_open_lists_it() {
     assert_eq!(denial(&Configuration::default(), vec![fails("a")]), by("a", "policy-failed"));
     let open = Configuration { fail_open: vec![id("a")], ..Configuration::default() };
     assert_eq!(denial(&open, vec![fails("a")]), None);
@@ -206,9 +206,9 @@ fn a_mandatory_policy_that_is_absent_denies() {
 }
 
 #[test]
-fn one_that_was_approved_as_mandatory_is_as_mandatory_as_one_of_the_configuration() {
-    let denial = |policies: Vec<Fixed>| {
-        let plugins = Only { mandatory: vec![id("a")], ..only(Ok(policies)) };
+fn a_policy_can_be_made_mandatory_by_its_approval_as_well_as_by_the_configuration() {
+    let denial = |policies: Vec<FakePolicy>| {
+        let plugins = FakePlugins { mandatory: vec![id("a")], ..plugins_with(Ok(policies)) };
         let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(act());
         judged.denial().cloned()
     };
@@ -223,8 +223,8 @@ fn unreadable() -> PluginSetError {
     PluginSetError::Manifest { plugin: "p".to_owned(), reason: "unreadable".to_owned() }
 }
 
-/// Of a list: who denies it, and how many have no opinion.
-fn listed(subject: &Subject, plugins: &Only) -> (Option<String>, usize) {
+/// Who denies a list, and how many policies gave no verdict.
+fn listed(subject: &Subject, plugins: &FakePlugins) -> (Option<String>, usize) {
     let frozen = Frozen::new(LIST, subject.clone(), None);
     let configuration = Configuration { mandatory: vec![id("gone")], ..Configuration::default() };
     let judged = validators(&configuration, Vec::new(), plugins).judge(frozen);
@@ -235,36 +235,36 @@ fn listed(subject: &Subject, plugins: &Only) -> (Option<String>, usize) {
 }
 
 #[test]
-fn a_person_sees_what_there_is_whatever_policy_cant_be_asked() {
+fn users_can_list_images_even_if_policies_fail() {
     let person = Subject::new(Some(0), None);
-    assert_eq!(listed(&person, &only(Err(unreadable()))), (None, 1));
-    let granted = Only { mandatory: vec![id("too")], ..only(Ok(vec![fails("a"), allows("b")])) };
+    assert_eq!(listed(&person, &plugins_with(Err(unreadable()))), (None, 1));
+    let granted = FakePlugins { mandatory: vec![id("too")], ..plugins_with(Ok(vec![fails("a"), allows("b")])) };
     assert_eq!(listed(&person, &granted), (None, 3));
-    let denied = only(Ok(vec![fails("a"), denies("b")]));
+    let denied = plugins_with(Ok(vec![fails("a"), denies("b")]));
     assert_eq!(listed(&person, &denied), (Some("b".to_owned()), 2));
-    // Its own word isn't mistaken for a failure, whatever code it has.
+    // A verdict is not mistaken for a failure, whatever its code.
     let mut denies = denies("c");
     if let Ok(Opinion { denial: Some(denial), .. }) = &mut denies.opinion {
         denial.code = POLICY_FAILED.to_owned();
     }
-    assert_eq!(listed(&person, &only(Ok(vec![denies]))).0, Some("c".to_owned()));
+    assert_eq!(listed(&person, &plugins_with(Ok(vec![denies]))).0, Some("c".to_owned()));
 }
 
 #[test]
-fn a_plugin_lists_nothing_and_a_delegated_caller_stops_no_policy() {
+fn plugins_and_delegated_callers_cannot_list_without_a_verdict() {
     let plugin = Subject::new(Some(0), None).through(&id("wrapper"));
     let granted = vec![Capability { name: LISTS_IMAGES.to_owned(), scope: "**".to_owned() }];
-    let of_plugin = |policies| Only { granted: granted.clone(), ..only(policies) };
+    let of_plugin = |policies| FakePlugins { granted: granted.clone(), ..plugins_with(policies) };
     assert_eq!(listed(&plugin, &of_plugin(Ok(Vec::new()))).0, Some("gone".to_owned()));
     assert_eq!(listed(&plugin, &of_plugin(Err(unreadable()))).0, Some("plugins".to_owned()));
     let delegated = Subject::new(Some(1000), Some(Delegation::Sudo));
-    assert_eq!(listed(&delegated, &alone()), (None, 1));
-    assert_eq!(listed(&delegated, &only(Ok(vec![fails("a")]))).0, Some("a".to_owned()));
+    assert_eq!(listed(&delegated, &no_plugins()), (None, 1));
+    assert_eq!(listed(&delegated, &plugins_with(Ok(vec![fails("a")]))).0, Some("a".to_owned()));
 }
 
 #[test]
-fn a_policy_whom_it_doesnt_concern_isnt_asked() {
-    let unconcerned = Fixed { concerned: false, ..denies("a") };
+fn a_policy_judges_only_operations_that_concern_it() {
+    let unconcerned = FakePolicy { concerned: false, ..denies("a") };
     let judged = judged(&Configuration::default(), vec![unconcerned]);
     assert_eq!(judged.unconcerned(), [id("a")]);
     assert!(judged.denial().is_none());
@@ -272,20 +272,20 @@ fn a_policy_whom_it_doesnt_concern_isnt_asked() {
 
 #[test]
 fn where_nobody_knows_what_policies_there_are_nothing_runs() {
-    let plugins = only(Err(unreadable()));
+    let plugins = plugins_with(Err(unreadable()));
     let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(act());
     assert_eq!(judged.approve().unwrap_err().code, "policy-failed");
 }
 
 #[test]
-fn before_names_are_looked_up_only_those_are_asked_that_can_tell() {
-    let unresolved = |policies: Vec<Fixed>| {
+fn only_some_policies_judge_before_names_are_resolved() {
+    let unresolved = |policies: Vec<FakePolicy>| {
         let subject = Subject::new(Some(0), None);
         let frozen = Frozen::unresolved(LIST, subject, None);
-        let plugins = only(Ok(policies));
+        let plugins = plugins_with(Ok(policies));
         let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
         judged.denial().map(|denial| denial.by.to_string())
     };
     assert_eq!(unresolved(vec![denies("late")]), None);
-    assert_eq!(unresolved(vec![Fixed { early: true, ..denies("early") }]), Some("early".to_owned()));
+    assert_eq!(unresolved(vec![FakePolicy { early: true, ..denies("early") }]), Some("early".to_owned()));
 }
