@@ -157,7 +157,10 @@ fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
         "{copy:#?}"
     );
     assert_eq!(judged["frozen"]["subject"]["plugin"], "command-asks");
-    assert!(copy.stderr.contains("the dry run stops here: the plugin cannot plan further without these copies"), "{copy:#?}");
+    assert!(
+        copy.stderr.contains("the dry run stops here: the plugin cannot plan further without these copies"),
+        "{copy:#?}"
+    );
     let outside = dry("copy-outside").exits(77);
     assert!(outside.stderr.contains("covers only"), "{outside:#?}");
     let both = dry("copy-twice-and-plan").ok();

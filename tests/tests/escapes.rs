@@ -670,7 +670,10 @@ fn a_look_up_that_fails_is_on_record() {
         .registry(true)
         .run(&["bootc-image", "cmd", "pull", "127.0.0.1:5000/lab/none:1"])
         .exits(1);
-    assert!(output.stderr.contains("cannot resolve 127.0.0.1:5000/lab/none:1 in its registry"), "{output:#?}");
+    assert!(
+        output.stderr.contains("cannot resolve 127.0.0.1:5000/lab/none:1 in its registry"),
+        "{output:#?}"
+    );
     let record = world.record();
     assert_eq!((record.len(), &record[0]["event"]), (1, &"looked-up".into()));
 }

@@ -779,10 +779,9 @@ fn file_outside_the_scope() {
 
 #[test]
 fn another_subcommand() {
-    attack!().command(77).must_be_refused(
-        "planned `pull` for `cmd list`",
-        Harm::Says("cannot resolve registry.example/evil"),
-    );
+    attack!()
+        .command(77)
+        .must_be_refused("planned `pull` for `cmd list`", Harm::Says("cannot resolve registry.example/evil"));
 }
 
 /// A policy of the site that denies everything.

@@ -117,7 +117,10 @@ fn what_is_saved_comes_back_under_its_names() {
     };
     assert_eq!((pinned("save"), pinned("load")), (true.into(), false.into()));
     let output = cmd(&world, &["save", "app:stable", &world.facts().app2.id]).exits(2);
-    assert!(output.stderr.contains("to save several images in one archive, add --multi-image-archive"), "{output:#?}");
+    assert!(
+        output.stderr.contains("to save several images in one archive, add --multi-image-archive"),
+        "{output:#?}"
+    );
 }
 
 /// What it was granted is one directory.

@@ -296,7 +296,10 @@ fn what_a_name_means_includes_the_instance() {
         ))
     };
     let output = bound(&format!("--arch={other} {name}")).exits(77);
-    assert!(output.stderr.contains(&format!("the image for {other} is not the one for this host")), "{output:#?}");
+    assert!(
+        output.stderr.contains(&format!("the image for {other} is not the one for this host")),
+        "{output:#?}"
+    );
     bound(name).ok();
     assert_eq!(oracle::podman_inspect(&world, Store::Bootc, name)["Id"], own["Id"]);
     // What nobody needs may be fetched for others.

@@ -72,9 +72,8 @@ fn an_unknown_source_is_a_clear_error() {
     let world = World::new();
     for name in ["nope", "quay.io/nope:1", "docker://quay.io/nope", "containers-storage:nope", "oci:/etc"] {
         let output = run(&world, &["copy-to-storage", "--source", name]).exits(1);
-        let expected = format!(
-            "error: Source image not found: {name}\n  hint: to list images, run: bootc-image list\n"
-        );
+        let expected =
+            format!("error: Source image not found: {name}\n  hint: to list images, run: bootc-image list\n");
         assert_eq!(output.stderr, expected);
     }
     run(&world, &["copy-to-storage", "--source", "a b"]).exits(2);

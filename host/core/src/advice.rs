@@ -65,25 +65,25 @@ impl<'a> Advice<'a> {
             Error::Stores(error) => of_stores(error),
             Error::Denied(denial) => Self { kind: Kind::Denied, hint: (&denial.hint).into() },
             Error::Plan(error) => of_plan(error),
-            Error::Plugins(_) => {
-                unusable("to see what to fix, run: bootc-image plugin doctor")
-            }
+            Error::Plugins(_) => unusable("to see what to fix, run: bootc-image plugin doctor"),
             Error::Unresolved { source, .. } => Self::of(source),
             Error::NeedsRoot => failed("run it as root, for example with sudo"),
             Error::NoDirectory => failed("change to a directory that exists"),
-            Error::ListNotBooted => {
-                failed("list only the bound images with --type logical, or select a bootc system with --sysroot DIR")
-            }
-            Error::Layered { image } => {
-                failed(format!("copy the base image instead with: bootc-image copy-to-storage --source {image}"))
-            }
+            Error::ListNotBooted => failed(
+                "list only the bound images with --type logical, or select a bootc system with --sysroot DIR",
+            ),
+            Error::Layered { image } => failed(format!(
+                "copy the base image instead with: bootc-image copy-to-storage --source {image}"
+            )),
             Error::NoSource { image } => failed(format!(
                 "load the image from an archive with: bootc-image cmd load; or build or pull it with podman, then run: \
                  bootc-image pull-from-default-storage {image}"
             )),
             Error::DryRun => failed("run it without --dry-run"),
             Error::NothingNamed => usage("give an image's name or id; to list images, run: bootc-image list"),
-            Error::SeveralImages(_) => usage("to save several images in one archive, add --multi-image-archive"),
+            Error::SeveralImages(_) => {
+                usage("to save several images in one archive, add --multi-image-archive")
+            }
             Error::DirectoryToStdout { .. } => usage(
                 "name a directory with --output DIR, or write an archive to the pipe with --format oci-archive",
             ),
@@ -112,9 +112,7 @@ fn of_plan(error: &PlanError) -> Advice<'_> {
             let kind = if code == "usage" { Kind::Usage } else { Kind::Failed };
             Advice { kind, hint: hint.into() }
         }
-        PlanError::Unusable { .. } => {
-            unusable("to see what to fix, run: bootc-image plugin doctor")
-        }
+        PlanError::Unusable { .. } => unusable("to see what to fix, run: bootc-image plugin doctor"),
     }
 }
 
@@ -122,7 +120,9 @@ fn of_os(error: &OsError) -> Advice<'_> {
     match error {
         OsError::Interrupted { signal } => Advice {
             kind: Kind::Interrupted(*signal),
-            hint: Hint::Text("run the same command again; partial results of the interrupted run do no harm".into()),
+            hint: Hint::Text(
+                "run the same command again; partial results of the interrupted run do no harm".into(),
+            ),
         },
         OsError::MissingProgram { package, .. } => Advice {
             kind: Kind::MissingProgram,
@@ -138,7 +138,9 @@ fn of_os(error: &OsError) -> Advice<'_> {
         OsError::Child { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
         OsError::Corrupt { hint, .. } => failed(*hint),
         OsError::NotUtf8(_) => failed("rename the file so that its name is UTF-8 text"),
-        OsError::Locked { .. } => failed("find the process that holds the lock with: fuser -v FILE; then try again"),
+        OsError::Locked { .. } => {
+            failed("find the process that holds the lock with: fuser -v FILE; then try again")
+        }
         OsError::UnsafeProgram(_) => {
             failed("make the file and all directories above it owned by root and writable only by root")
         }
@@ -157,7 +159,9 @@ fn of_storage(error: &StorageError) -> Advice<'_> {
         StorageError::SeveralDrivers { .. } => {
             failed("set the driver in /etc/containers/storage.conf: [storage] driver = \"overlay\"")
         }
-        StorageError::UnknownDriver { .. } => failed("list the images with podman instead: bootc-image cmd list"),
+        StorageError::UnknownDriver { .. } => {
+            failed("list the images with podman instead: bootc-image cmd list")
+        }
         StorageError::OtherImage { .. } => {
             failed("try again; if it happens again, another process is changing this storage")
         }
@@ -168,9 +172,7 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
     match error {
         StoresError::Os(error) => of_os(error),
         StoresError::Storage(error) => of_storage(error),
-        StoresError::ImageNotFound { list_with, .. } => {
-            failed(format!("to list images, run: {list_with}"))
-        }
+        StoresError::ImageNotFound { list_with, .. } => failed(format!("to list images, run: {list_with}")),
         StoresError::Full { path, .. } | StoresError::NoRoom { path, .. } => make_room(Kind::Failed, path),
         StoresError::StorageUnavailable { source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
@@ -183,9 +185,7 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         StoresError::Reference(InvalidReference::ShortName(_)) => {
             usage("use the full name: REGISTRY/REPOSITORY")
         }
-        StoresError::Reference(InvalidReference::Digest(_)) => {
-            usage("use a tag: REGISTRY/REPOSITORY:TAG")
-        }
+        StoresError::Reference(InvalidReference::Digest(_)) => usage("use a tag: REGISTRY/REPOSITORY:TAG"),
         StoresError::Reference(_) => {
             usage("write the image as REGISTRY/REPOSITORY[:TAG] or REGISTRY/REPOSITORY@sha256:DIGEST")
         }
@@ -218,7 +218,9 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
             failed("check which configuration podman uses with: podman system info")
         }
         StoresError::Damaged { hint, .. } => failed(hint),
-        StoresError::SelinuxCreate => failed("let bootc create it, for example with: bootc image set-unified"),
+        StoresError::SelinuxCreate => {
+            failed("let bootc create it, for example with: bootc image set-unified")
+        }
         // Whatever the cause is: the failure is that the needed images are unknown.
         StoresError::NeedsUnknown(source) => Advice { kind: Kind::Failed, ..of_stores(source) },
     }

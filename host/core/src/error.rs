@@ -181,7 +181,10 @@ pub fn interruption_first(error: Error) -> Error {
     match check_not_asked_to_end() {
         Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {
             if error.interrupted_by().is_none() {
-                tracing::info!(error = error.with_causes(), "the operation failed after a signal had asked it to stop");
+                tracing::info!(
+                    error = error.with_causes(),
+                    "the operation failed after a signal had asked it to stop"
+                );
             }
             interrupted.into()
         }

@@ -103,7 +103,10 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`], except for lack of space.
-    pub(super) fn flush_waiting(&self, counted_line: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<usize, Error> {
+    pub(super) fn flush_waiting(
+        &self,
+        counted_line: &dyn Fn(u64) -> Result<Vec<u8>, Error>,
+    ) -> Result<usize, Error> {
         if !self.has_waiting() {
             return Ok(0);
         }
@@ -150,9 +153,7 @@ impl Journal {
             written = self.flush_counted(counted_line);
         }
         match written.and_then(|()| self.write(line, room)) {
-            Err(error) if room == Room::Reserved && is_full_disk(&error) => {
-                self.defer(line).map(|()| None)
-            }
+            Err(error) if room == Room::Reserved && is_full_disk(&error) => self.defer(line).map(|()| None),
             written => written.map(Some),
         }
     }

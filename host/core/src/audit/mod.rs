@@ -164,8 +164,8 @@ impl Recorder {
 }
 
 fn text(line: &Line<'_>) -> Result<Vec<u8>, Error> {
-    let mut text =
-        serde_json::to_vec(line).map_err(|error| Error::io("serialize", "a line of the audit record")(io::Error::other(error)))?;
+    let mut text = serde_json::to_vec(line)
+        .map_err(|error| Error::io("serialize", "a line of the audit record")(io::Error::other(error)))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -218,9 +218,10 @@ impl Recorder {
                 self.journal.waiting().display(),
                 mount_point(&self.journal.path()).display()
             )),
-            Err(error) => {
-                Some(format!("waiting lines of the audit record cannot be written yet: {}", error.with_causes()))
-            }
+            Err(error) => Some(format!(
+                "waiting lines of the audit record cannot be written yet: {}",
+                error.with_causes()
+            )),
         }
     }
 

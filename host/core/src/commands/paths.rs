@@ -64,7 +64,8 @@ pub(super) fn granted_path(
     let outside = |path: &Path| {
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
         let message = format!("{} is outside the paths that this plugin may pass to podman", path.display());
-        let hint = format!("use a path below {}; for any other file use a pipe: <FILE, >FILE", scopes.join(", "));
+        let hint =
+            format!("use a path below {}; for any other file use a pipe: <FILE, >FILE", scopes.join(", "));
         refused("outside-scope", message, hint)
     };
     let found = match found {
@@ -84,7 +85,8 @@ pub(super) fn granted_path(
                 found.display(),
                 part.display()
             );
-            let hint = "use a directory that, like every directory above it, only root can write to".to_owned();
+            let hint =
+                "use a directory that, like every directory above it, only root can write to".to_owned();
             return Err(refused("not-roots-own", message, hint));
         }
     }

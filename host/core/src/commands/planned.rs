@@ -57,7 +57,8 @@ impl<'a> Planned<'a> {
             Ok(command) => Ok(Self { invoked, plugin, command }),
             Err(QualifyError::Refusal(refusal)) => Err(not_in_table(refusal)),
             Err(QualifyError::Reference(error)) => {
-                let hint = "write the image as REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST".to_owned();
+                let hint = "write the image as REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
+                    .to_owned();
                 Err(denied("not-a-registry-reference", &error, hint))
             }
         }

@@ -246,7 +246,9 @@ impl Pipeline<'_> {
             {
                 return Err(CommandError::ImageAbsent);
             }
-            Err(error @ Error::Unresolved { .. }) => return Err(CommandError::Unresolved(Box::new(judged), error)),
+            Err(error @ Error::Unresolved { .. }) => {
+                return Err(CommandError::Unresolved(Box::new(judged), error));
+            }
             resolved => resolved?,
         };
         let resolved = Operation::Cmd(Cmd::of(planned, resolved));

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn the_note_on_a_missing_mandatory_policy_says_that_all_is_denied() {
         let id = PluginId::new("p").unwrap();
-        let denied = "policy p is mandatory but is not installed, so all operations are denied: install it, or";
+        let denied =
+            "policy p is mandatory but is not installed, so all operations are denied: install it, or";
         let revoke = "revoke the approval with: bootc-image plugin revoke p";
         for (configured, granted, expected) in [
             (false, true, format!("{denied} {revoke}")),

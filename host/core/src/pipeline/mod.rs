@@ -95,7 +95,8 @@ impl Pipeline<'_> {
             self.report_missed(request);
         }
         let (subject, sysroot) = (&settings.subject, settings.sysroot.as_deref());
-        sysroot_denial(&settings.configuration, subject, sysroot).map_err(|denial| self.denied(subject, denial))
+        sysroot_denial(&settings.configuration, subject, sysroot)
+            .map_err(|denial| self.denied(subject, denial))
     }
 
     /// Denies a delegated caller a command that reads a file of the caller's choice.

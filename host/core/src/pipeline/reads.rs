@@ -86,7 +86,7 @@ pub(super) mod tests {
         repair, revoke_plugin, set_unified,
     };
     use crate::plugin::Missed;
-    use crate::policy::tests::{FakePlugins, allows, no_plugins, denies, fails, plugins_with};
+    use crate::policy::tests::{FakePlugins, allows, denies, fails, no_plugins, plugins_with};
 
     /// A record that cannot be written: an operation that fails because of it was not denied.
     pub(in crate::pipeline) fn nowhere() -> Recorder {
@@ -157,7 +157,10 @@ pub(super) mod tests {
                 assert!(refused(broken()) && !refused(Configuration::default()), "{request:?}");
             }
         }
-        assert!(matches!(run(&settings(broken(), true), &no_plugins(), &LIST).0, Err(Error::Configuration(_))));
+        assert!(matches!(
+            run(&settings(broken(), true), &no_plugins(), &LIST).0,
+            Err(Error::Configuration(_))
+        ));
         assert!(matches!(
             run(&settings(broken(), false), &no_plugins(), &LIST).0,
             Ok(Answer::Done(Report::Listing(_)))
@@ -194,7 +197,10 @@ pub(super) mod tests {
         let here = settings(Configuration::default(), false);
         let id = PluginId::new("p").unwrap();
         let file = PathBuf::from("/etc/p.toml");
-        let plugins = FakePlugins { missed: vec![Missed { plugin: id, file, why: "is not installed" }], ..no_plugins() };
+        let plugins = FakePlugins {
+            missed: vec![Missed { plugin: id, file, why: "is not installed" }],
+            ..no_plugins()
+        };
         let expected = "policy p (approved in /etc/p.toml) is not installed, so it does not judge operations: install it, or \
                     revoke the approval with: bootc-image plugin revoke p";
         for request in acts() {

@@ -122,7 +122,8 @@ impl Claims {
         let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
         let spellings = own_spellings().filter(|(_, own)| *own == operation);
         let subcommands: Vec<&str> = spellings.map(|(spelling, _)| spelling).collect();
-        let provides = |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
+        let provides =
+            |name: &&str| self.0.iter().any(|claim| claim.name == *name && claim.plugin == *plugin);
         if subcommands.iter().any(provides) {
             return Ok(());
         }
@@ -149,7 +150,8 @@ impl Validator for Grammar<'_> {
     fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
         let Operation::Cmd(Cmd { command, .. }) = frozen.operation() else { return Ok(()) };
         if command.does().own().is_some() {
-            let message = format!("`cmd {}` is not run by podman here: bootc-image does it itself", command.name());
+            let message =
+                format!("`cmd {}` is not run by podman here: bootc-image does it itself", command.name());
             let hint = "use: bootc-image remove, or: bootc-image prune";
             return Err(denial(self.name(), "native", message, hint));
         }
@@ -262,7 +264,8 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         Kind::Source => is_remote_source(value.text).then(|| Forbidden {
             code: "not-local",
             why: format!("{what} is a remote source, which podman would download"),
-            hint: "download it first and inspect it; write a local directory of that name as ./NAME".to_owned(),
+            hint: "download it first and inspect it; write a local directory of that name as ./NAME"
+                .to_owned(),
         }),
         Kind::Filter => bad_filter(value.text).map(|why| Forbidden {
             code: "filter-not-usable",
@@ -272,7 +275,9 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
-        Kind::Machine => needs("reaches-machine", "accesses a host resource (device, namespace or privilege)"),
+        Kind::Machine => {
+            needs("reaches-machine", "accesses a host resource (device, namespace or privilege)")
+        }
         Kind::Secret => Some(Forbidden {
             code: "secret",
             why: format!("{what} puts a secret on the command line"),
@@ -313,7 +318,9 @@ const PLAIN_FILTERS: [&str; 12] = [
 /// storage. It also splits conditions at commas.
 fn bad_filter(text: &str) -> Option<String> {
     if text.contains([',', '"']) {
-        return Some(format!("contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"));
+        return Some(format!(
+            "contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"
+        ));
     }
     let Some((key, value)) = text.split_once('=') else {
         return Some(format!("is not a condition: {text:?}"));
@@ -366,8 +373,7 @@ impl Validator for Needed {
         match &image.needed_by {
             Some(who) => {
                 let message = format!("{image} is needed by {who}");
-                let hint =
-                    "it can be removed once nothing needs it; to list deployments, run: bootc status";
+                let hint = "it can be removed once nothing needs it; to list deployments, run: bootc status";
                 Err(denial(self.name(), "needed", message, hint))
             }
             None => Ok(()),
@@ -389,7 +395,8 @@ impl Validator for Pinning {
             return Ok(());
         }
         let names = command.operands().join(" ");
-        let message = format!("`cmd {} {names}` does not pin by digest what is fetched", command.subcommand());
+        let message =
+            format!("`cmd {} {names}` does not pin by digest what is fetched", command.subcommand());
         Err(denial(self.name(), "not-pinned", message, "name each tag to fetch"))
     }
 }
@@ -553,7 +560,8 @@ mod tests {
         }
         let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
         let configuration = Configuration { allow_delegated, ..Configuration::default() };
-        let judged = validators(&configuration, Vec::new(), &no_plugins()).judge(list(Some(By::Sudo), Some("/x")));
+        let judged =
+            validators(&configuration, Vec::new(), &no_plugins()).judge(list(Some(By::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
     }
 

@@ -238,7 +238,8 @@ fn listed(subject: &Subject, plugins: &FakePlugins) -> (Option<String>, usize) {
 fn users_can_list_images_even_if_policies_fail() {
     let person = Subject::new(Some(0), None);
     assert_eq!(listed(&person, &plugins_with(Err(unreadable()))), (None, 1));
-    let granted = FakePlugins { mandatory: vec![id("too")], ..plugins_with(Ok(vec![fails("a"), allows("b")])) };
+    let granted =
+        FakePlugins { mandatory: vec![id("too")], ..plugins_with(Ok(vec![fails("a"), allows("b")])) };
     assert_eq!(listed(&person, &granted), (None, 3));
     let denied = plugins_with(Ok(vec![fails("a"), denies("b")]));
     assert_eq!(listed(&person, &denied), (Some("b".to_owned()), 2));
