@@ -30,6 +30,7 @@ pub mod house;
 pub mod machine;
 pub mod mutants;
 pub mod operations;
+pub mod pages;
 pub mod programs;
 pub mod sandbox;
 pub mod stock;
