@@ -7,7 +7,7 @@ SYSCONFDIR ?= /etc
 PROFILE ?= release
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build lab mutants demo test fuzz bench damage faults full-disk signals interop hosts operations stress drift docs fmt lint deny install clean
+.PHONY: help setup build lab mutants demo test fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -79,6 +79,8 @@ drift: setup lab ## write down what Debian 12's and 13's podman take, to compare
 	scripts/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin drift
 
+# Beside a folder of that name.
+.PHONY: docs
 docs: ## build the book of docs/ with mdBook into target/book
 	scripts/docs.sh
 
