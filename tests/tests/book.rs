@@ -15,7 +15,10 @@ fn every_link_leads_somewhere() {
     let root = root();
     let mut pages = book();
     pages.extend(files(&root.join("plugins"), "README.md"));
-    pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/hostile/MATRIX.md"].map(|page| root.join(page)));
+    pages.extend(
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/hostile/MATRIX.md"]
+            .map(|page| root.join(page)),
+    );
     let mut all = 0;
     let mut broken = Vec::new();
     for page in &pages {
@@ -66,15 +69,32 @@ fn a_link_that_leads_nowhere_is_found() {
     let page = root.join("docs/reference/images.md");
     let text = "# Images\n\n## What's *there*\n\n## A `b`\n\n## A `b`\n";
     let of = |target: &str| fault(&root, &page, text, target);
-    for fine in
-        ["cmd.md", "../glossary.md#terms", "#whats-there", "#a-b", "#a-b-1", "https://example.com/x#y", "../schema/plugin.schema.json"]
-    {
+    for fine in [
+        "cmd.md",
+        "../glossary.md#terms",
+        "#whats-there",
+        "#a-b",
+        "#a-b-1",
+        "https://example.com/x#y",
+        "../schema/plugin.schema.json",
+    ] {
         assert_eq!(of(fine), None, "{fine}");
     }
-    for broken in ["gone.md", "#gone", "#a-b-2", "../glossary.md#gone", "/docs/glossary.md", "../../README.md", "../../../x"] {
+    for broken in [
+        "gone.md",
+        "#gone",
+        "#a-b-2",
+        "../glossary.md#gone",
+        "/docs/glossary.md",
+        "../../README.md",
+        "../../../x",
+    ] {
         assert!(of(broken).is_some(), "{broken}");
     }
-    assert_eq!(links("a [b](c.md), `[x](y)`\n```text\n[d](e.md)\n```\n[f\ng](h#i)\n"), [(1, "c.md".to_owned()), (6, "h#i".to_owned())]);
+    assert_eq!(
+        links("a [b](c.md), `[x](y)`\n```text\n[d](e.md)\n```\n[f\ng](h#i)\n"),
+        [(1, "c.md".to_owned()), (6, "h#i".to_owned())]
+    );
 }
 
 /// What is wrong with a link.

@@ -63,7 +63,12 @@ fn the_page_of_interfaces_has_all_of_wit() {
                 }
                 [kind @ ("interface" | "world"), name, ..] => {
                     let title = kind[..1].to_uppercase() + &kind[1..];
-                    let _ = write!(page, "\n### {title} {name}\n{}\n```wit\n{}```\n", paragraph(&part.docs), part.code);
+                    let _ = write!(
+                        page,
+                        "\n### {title} {name}\n{}\n```wit\n{}```\n",
+                        paragraph(&part.docs),
+                        part.code
+                    );
                     items += 1;
                 }
                 _ => panic!("{}: {}", path.display(), part.code),

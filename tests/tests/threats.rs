@@ -30,7 +30,8 @@ fn what_works_of_the_guide_names_tests_that_there_are() {
     assert!(rows.len() >= 40, "{}", rows.len());
     for row in rows {
         let named = named(row);
-        let said = ["not yet", "out of scope", "bootc's own"].iter().any(|words| last_cell(row).contains(words));
+        let said =
+            ["not yet", "out of scope", "bootc's own"].iter().any(|words| last_cell(row).contains(words));
         assert!(said || !named.is_empty(), "no test: {row}");
         let mut tests = BTreeSet::new();
         for name in named {
@@ -42,6 +43,27 @@ fn what_works_of_the_guide_names_tests_that_there_are() {
             } else {
                 assert!(tests.contains(name), "there is no test {name} in that file: {row}");
             }
+        }
+    }
+}
+
+/// There other code stands beside the names, so only what looks like the name of a test has to be one.
+#[test]
+fn reports_name_tests_that_there_are() {
+    let mut tests = BTreeSet::new();
+    for directory in ["tests/tests", "host", "plugins"] {
+        collect(&root().join(directory), &mut tests);
+    }
+    let page = page("docs/explanation/field.md");
+    let rows = rows(&page, "report");
+    assert!(rows.len() >= 40, "{}", rows.len());
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 2
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte))
+    };
+    for row in rows {
+        for name in named(row).into_iter().filter(is_test) {
+            assert!(tests.contains(name), "there is no test {name}: {row}");
         }
     }
 }

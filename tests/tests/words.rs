@@ -48,7 +48,9 @@ fn nobody_uses_words_that_the_glossary_forbids() {
 
 #[test]
 fn a_forbidden_word_is_found() {
-    let glossary = format!("# Glossary\n\n{HEADING}\n\nText.\n\n| not | instead |\n|---|---|\n| mend | fix |\n| has the last word | overrides it |\n");
+    let glossary = format!(
+        "# Glossary\n\n{HEADING}\n\nText.\n\n| not | instead |\n|---|---|\n| mend | fix |\n| has the last word | overrides it |\n"
+    );
     let words = forbidden(&glossary);
     assert_eq!(words.len(), 2);
     let found = |text: &str| uses("page", &prose(text), &words);
@@ -62,13 +64,18 @@ fn a_forbidden_word_is_found() {
     for fine in ["amends, mending, re_mend", "`mend`", "```sh\nmend\n```\n", "the last\n\nword has"] {
         assert_eq!(found(fine), Vec::<String>::new(), "{fine}");
     }
-    assert_eq!(uses("code", &prose(&documentation("/// It can\n/// mend.\nfn mend() {}\n")), &words).len(), 1);
+    assert_eq!(
+        uses("code", &prose(&documentation("/// It can\n/// mend.\nfn mend() {}\n")), &words).len(),
+        1
+    );
 }
 
 /// The rows of the glossary's table.
 fn forbidden(glossary: &str) -> Words {
     let table = glossary.split_once(HEADING).expect("the glossary has the section").1;
-    let rows = table.lines().filter_map(|line| line.trim().strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    let rows = table
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
     rows.skip(1).map(|(not, instead)| (not.to_lowercase(), instead.to_owned())).collect()
 }
 
@@ -104,8 +111,10 @@ fn uses(name: &str, text: &str, words: &Words) -> Vec<String> {
             let before = spaced[..at].chars().next_back().is_some_and(is_word);
             let after = spaced[at + phrase.len()..].chars().next().is_some_and(is_word);
             let ends_in_word = phrase.chars().next_back().is_some_and(is_word);
-            if !before && !(after && ends_in_word) {
-                let line = starts.iter().take_while(|(start, _)| *start <= at).last().map_or(0, |(_, line)| *line);
+            let is_part_of_a_word = before || (after && ends_in_word);
+            if !is_part_of_a_word {
+                let line =
+                    starts.iter().take_while(|(start, _)| *start <= at).last().map_or(0, |(_, line)| *line);
                 found.push(format!("{name}:{line}: {phrase:?} (instead: {instead})"));
             }
         }
