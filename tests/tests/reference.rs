@@ -11,7 +11,7 @@ use bootc_image_tests::pages::files;
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 const HEAD: &str = "# Command line\n\n\
-    The output of `--help` for each command. A test compares this page with the program.\n";
+    The help text of every command, as `--help` prints it. A test compares this page with the program.\n";
 
 const WIT_HEAD: &str = "# Plugin interfaces (WIT)\n\n\
     The interfaces of components, as the files in `wit/` define them. A test compares this page with the files.\n\n\
