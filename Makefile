@@ -79,6 +79,11 @@ drift: setup lab ## write down what Debian 12's and 13's podman take, to compare
 	scripts/debian13.sh
 	BOOTC_IMAGE_MACHINE=$(abspath $(TARGET))/debian13 $(CARGO) run --quiet --locked -p bootc-image-tests --bin drift
 
+# Beside a folder of that name.
+.PHONY: docs
+docs: ## build the book of docs/ with mdBook into target/book
+	scripts/docs.sh
+
 fmt: ## format the sources
 	$(CARGO) fmt --all
 

@@ -32,6 +32,7 @@ pub mod machine;
 pub mod messages;
 pub mod mutants;
 pub mod operations;
+pub mod pages;
 pub mod programs;
 pub mod sandbox;
 pub mod stock;

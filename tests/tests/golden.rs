@@ -309,7 +309,7 @@ impl<'a> Transcript<'a> {
     }
 }
 
-/// The digest of a recorded operation is that of its text, as docs/audit.md says.
+/// The digest of a recorded operation is that of its text, as docs/reference/audit-record.md says.
 #[track_caller]
 fn assert_digest(line: &str) {
     let Some((_, rest)) = line.split_once("\"frozen\":") else { return };

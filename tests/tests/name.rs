@@ -101,7 +101,7 @@ fn directories_said(page: &str) -> BTreeSet<&str> {
     sentence.split('`').filter(|word| word.starts_with("/usr/")).collect()
 }
 
-/// What is there afterwards is what the README, docs/native-extensions.md and docs/policies.md say. The name `bootc` belongs to
+/// What is there afterwards is what the README, docs/reference/native-extensions.md and docs/reference/policies.md say. The name `bootc` belongs to
 /// bootc's package.
 #[test]
 fn the_name_is_never_installed() {
@@ -125,16 +125,16 @@ fn the_name_is_never_installed() {
     .map(|(path, mode)| (path.into(), mode))
     .into();
     let page = |path: &str| fs::read_to_string(Path::new(WORKSPACE).join(path)).unwrap();
-    let (readme, native) = (page("README.md"), page("docs/native-extensions.md"));
+    let (readme, native) = (page("README.md"), page("docs/reference/native-extensions.md"));
     let installed = expected.keys().map(|path| format!("/{}", path.parent().unwrap().display()));
     let said = directories_said(&readme).into_iter().chain(directories_said(&native));
     assert_eq!(installed.collect::<BTreeSet<_>>(), said.map(str::to_owned).collect());
-    assert!(page("docs/policies.md").contains("`/usr/share/bootc-image/plugins/registry-policy`"));
+    assert!(page("docs/reference/policies.md").contains("`/usr/share/bootc-image/plugins/registry-policy`"));
     let plugins = files(&programs.join("plugins"));
     assert!(plugins.contains_key(Path::new("registry-policy/plugin.toml")), "{plugins:?}");
     let shipped = plugins.into_keys().map(|path| Path::new("usr/share/bootc-image/plugins").join(path));
     expected.extend(shipped.map(|path| (path, 0o644)));
     expected.insert("etc/logrotate.d/bootc-image".into(), 0o644);
-    assert!(page("docs/audit.md").contains("`/etc/logrotate.d/bootc-image`"));
+    assert!(page("docs/reference/audit-record.md").contains("`/etc/logrotate.d/bootc-image`"));
     assert_eq!(files(root.path()), expected);
 }

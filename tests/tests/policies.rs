@@ -596,7 +596,7 @@ fn the_record_says_what_decided_and_what_came_out() {
     assert_eq!(outcomes[0].0, outcomes[1].0);
     assert!(copied.stdout.contains(outcomes[0].0["manifest_digest"].as_str().unwrap()), "{copied:#?}");
     // All that is there stands on the page.
-    let page = include_str!("../../docs/audit.md");
+    let page = include_str!("../../docs/reference/audit-record.md");
     for line in &record {
         for key in line.as_object().unwrap().keys() {
             assert!(page.contains(&format!("`{key}`")), "{key}");

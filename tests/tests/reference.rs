@@ -1,13 +1,21 @@
-//! `docs/cli.md` has the help texts of the program. After a change: `BLESS=1 cargo test --test reference`.
+//! Pages that are generated: the command line from the program's help, the plugin interfaces from `wit/`. After a change:
+//! `BLESS=1 cargo test --test reference`.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use bootc_image_tests::World;
+use bootc_image_tests::pages::files;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
+const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 const HEAD: &str = "# Command line\n\n\
     The help text of every command, as `--help` prints it. A test compares this page with the program.\n";
+
+const WIT_HEAD: &str = "# Plugin interfaces (WIT)\n\n\
+    The interfaces of components, as the files in `wit/` define them. A test compares this page with the files.\n\n\
+    A policy implements the world `validator`, a format `output`, a wrapper `wrapper`.\n";
 
 #[test]
 fn the_page_is_what_the_program_says() {
@@ -34,11 +42,77 @@ fn the_page_is_what_the_program_says() {
             describe(&[command, subcommand]);
         }
     }
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(PAGE, &page).unwrap();
+    compare("docs/reference/cli.md", &page);
+}
+
+#[test]
+fn the_page_of_interfaces_has_all_of_wit() {
+    let mut page = WIT_HEAD.to_owned();
+    let (mut package, mut items) = (String::new(), 0);
+    for path in files(&Path::new(PROJECT).join("wit"), ".wit") {
+        let text = fs::read_to_string(&path).unwrap();
+        let folder = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        if folder != package {
+            let _ = write!(page, "\n## Package bootc-image:{folder}\n");
+            package = folder;
+        }
+        for part in parts(&text) {
+            match part.code.split_whitespace().collect::<Vec<_>>()[..] {
+                ["package", ..] => {
+                    let _ = write!(page, "{}", paragraph(&part.docs));
+                }
+                [kind @ ("interface" | "world"), name, ..] => {
+                    let title = kind[..1].to_uppercase() + &kind[1..];
+                    let _ = write!(
+                        page,
+                        "\n### {title} {name}\n{}\n```wit\n{}```\n",
+                        paragraph(&part.docs),
+                        part.code
+                    );
+                    items += 1;
+                }
+                _ => panic!("{}: {}", path.display(), part.code),
+            }
+        }
     }
-    let kept = std::fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(kept == page, "docs/cli.md is out of date; update it with: BLESS=1 cargo test --test reference");
+    assert!(items >= 10, "{items}");
+    compare("docs/reference/wit.md", &page);
+}
+
+/// A statement of a WIT file that begins at the start of a line, with the comment in front of it.
+#[derive(Default)]
+struct Part {
+    docs: Vec<String>,
+    code: String,
+}
+
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut part = Part::default();
+    for line in text.lines() {
+        if let Some(docs) = line.strip_prefix("///").filter(|_| part.code.is_empty()) {
+            part.docs.push(docs.trim_start().to_owned());
+        } else if !(part.code.is_empty() && (line.is_empty() || line.starts_with('@'))) {
+            part.code += &format!("{line}\n");
+            if line == "}" || line.starts_with("package ") {
+                parts.push(std::mem::take(&mut part));
+            }
+        }
+    }
+    parts
+}
+
+fn paragraph(docs: &[String]) -> String {
+    if docs.is_empty() { String::new() } else { format!("\n{}\n", docs.join("\n")) }
+}
+
+fn compare(path: &str, page: &str) {
+    let file = Path::new(PROJECT).join(path);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, page).unwrap();
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "{path} is out of date: BLESS=1 cargo test --test reference");
 }
 
 /// The first words of the lines below a heading.

@@ -1,5 +1,5 @@
 //! How the house is kept, read from the sources themselves: [`circles`] of imports, [`sizes`], the [`style`] of modules,
-//! the [`edges`] between crates, and the [`walk`] through the code in docs/architecture.md.
+//! the [`edges`] between crates, and the [`walk`] through the code in docs/explanation/architecture.md.
 //!
 //! Each check takes a [`House`] and gives complaints: none, if all is well. `tests/tests/house.rs` has the limits that are
 //! data, and asks for the project; the tests below ask for small invented houses.
@@ -33,12 +33,12 @@ pub use walk::walk;
 
 /// Below these are crates of ours.
 const FOLDERS: [&str; 5] = ["host", "plugin-sdk", "extension-sdk", "plugins", "tests"];
-const ARCHITECTURE: &str = "docs/architecture.md";
+const ARCHITECTURE: &str = "docs/explanation/architecture.md";
 
 /// What is read of the project. All paths are from its root.
 #[derive(Default)]
 pub struct House {
-    /// Rust sources and docs/architecture.md: path and text.
+    /// Rust sources and docs/explanation/architecture.md: path and text.
     pub files: BTreeMap<String, String>,
     pub packages: Vec<Package>,
 }

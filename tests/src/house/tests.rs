@@ -227,7 +227,7 @@ const SECTION: &str = "# A\n\n## One operation, from argv to report\n\nIt goes s
 
 fn complaints_of(document: &str) -> Vec<String> {
     let mut house = house(&[("lib.rs", "//! Gone\nfn run() -> Report<u8> { made!(Inner) }")]);
-    house.files.insert("docs/architecture.md".to_owned(), document.to_owned());
+    house.files.insert("docs/explanation/architecture.md".to_owned(), document.to_owned());
     walk(&house)
 }
 
@@ -250,7 +250,7 @@ fn a_walk_that_leads_where_it_says_is_fine() {
 
 #[test]
 fn a_walk_that_leads_elsewhere_is_found() {
-    let file = "docs/architecture.md: host/a/src/gone.rs: there is no such file";
+    let file = "docs/explanation/architecture.md: host/a/src/gone.rs: there is no such file";
     assert_eq!(
         complaint_of("- `host/a/src/lib.rs`: `run()`; `host/a/src/gone.rs`: `f()`").as_deref(),
         Some(file)
@@ -266,7 +266,7 @@ fn a_walk_that_leads_elsewhere_is_found() {
         ("Report<Gone>", "Gone"),
         ("Report::gone()", "gone"),
     ] {
-        let expected = format!("docs/architecture.md: there is no {missing} in host/a/src/lib.rs");
+        let expected = format!("docs/explanation/architecture.md: there is no {missing} in host/a/src/lib.rs");
         assert_eq!(complaint_of(&format!("- `host/a/src/lib.rs`:\n  `{name}`")), Some(expected));
     }
     let nothing = complaint_of("- `host/a/src/lib.rs` does it").unwrap_or_default();
@@ -276,7 +276,7 @@ fn a_walk_that_leads_elsewhere_is_found() {
 
 #[test]
 fn a_missing_section_is_said_to_be_missing() {
-    let expected = ["docs/architecture.md has no section \"## One operation, from argv to report\""];
+    let expected = ["docs/explanation/architecture.md has no section \"## One operation, from argv to report\""];
     assert_eq!(complaints_of("# A\n\n## Other\n"), expected);
     assert_eq!(walk(&House::default()), expected);
 }

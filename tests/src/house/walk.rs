@@ -1,4 +1,4 @@
-//! The walk through the code in docs/architecture.md leads where it says.
+//! The walk through the code in docs/explanation/architecture.md leads where it says.
 //!
 //! The section is a list, in which each item names a file from the root of the project and what to look at in there, all
 //! between backticks:
