@@ -144,12 +144,12 @@ struct Printed {
 fn run(name: &str, page: &Page, names: Names) -> Vec<Printed> {
     let world = World::new();
     let stem = Path::new(name).file_stem().unwrap().to_string_lossy().into_owned();
-    let builder = page.has_builder.then(|| Builder::new(&stem));
+    let builder = page.builder.as_deref().map(|package| Builder::new(&stem, package));
     let mut printed = Vec::new();
     // What is built comes first: hosts get it ready.
     let (built, hosts): (Vec<&Step>, Vec<&Step>) = page.steps.iter().partition(|step| match step {
-        Step::File { path, .. } => page.has_builder && !path.starts_with('/'),
-        Step::Command(command) => page.has_builder && !command.as_root,
+        Step::File { path, .. } => page.builder.is_some() && !path.starts_with('/'),
+        Step::Command(command) => page.builder.is_some() && !command.as_root,
         Step::Hidden(_) => false,
     });
     if let Some(builder) = &builder {
@@ -207,7 +207,7 @@ fn script(steps: &[&Step], names: Names, mut enter: Enter) -> (String, Enter) {
             Step::Hidden(command) => {
                 enter = enter.file(&file, names.inside(command));
                 script += &format!(
-                    ". {file} >/run/guide/hidden 2>&1 || {{ printf '{MARK}hidden\\n'; cat {file} /run/guide/hidden; exit; }}\n"
+                    "bash -euo pipefail {file} >/run/guide/hidden 2>&1 || {{ printf '{MARK}hidden\\n'; cat {file} /run/guide/hidden; exit; }}\n"
                 );
             }
             Step::Command(command) => {
@@ -303,21 +303,25 @@ struct Builder {
 }
 
 impl Builder {
-    /// What pages have cargo do, with what the tests have already: no registry is asked, and the program that packages plugins
-    /// is the one that packaged those that are shipped.
+    /// What pages have cargo do, with what the tests have already: no registry is asked, the program that packages plugins is the
+    /// one that packaged those that are shipped, and it puts them into `out`.
     const CARGO: &str = "
         rustup() { :; }
         cargo() {
             case $1 in
             generate-lockfile) cp ../bootc-image/Cargo.lock .; command cargo update --quiet --offline --workspace ;;
-            run) while [ \"$1\" != -- ]; do shift; done; shift; \"$PACKAGE_PLUGINS\" \"$@\" 2>/dev/null ;;
+            run)
+                while [ \"$1\" != -- ]; do shift; done
+                shift 2
+                \"$PACKAGE_PLUGINS\" out \"$@\" >build.log 2>&1 || { cat build.log; return 1; } ;;
             *) command cargo \"$@\" --offline ;;
             esac
         }
         last=0
     ";
 
-    fn new(page: &str) -> Self {
+    /// With the files that the tutorial shows of its crate, for this one, if one is named.
+    fn new(page: &str, package: &str) -> Self {
         let guides = programs::target().join("guides");
         let directory = guides.join(page);
         let _ = std::fs::remove_dir_all(&directory);
@@ -328,18 +332,32 @@ impl Builder {
             // Another test may have made it.
             let _ = std::os::unix::fs::symlink(sources, &clone);
         }
-        Self { directory }
+        let builder = Self { directory };
+        if !package.is_empty() {
+            let tutorial = std::fs::read_to_string(docs().join("tutorial/first-policy.md")).unwrap();
+            for step in Page::parse(&tutorial).steps {
+                match step {
+                    Step::File { path, content } if path.ends_with("Cargo.toml") => {
+                        builder.write(&path.replace("keep-local", package), &content.replace("keep-local", package));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        builder
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.directory.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
     }
 
     fn run(&self, steps: &[&Step]) -> Vec<Printed> {
         let mut script = Self::CARGO.to_owned();
         for step in steps {
             match step {
-                Step::File { path, content } => {
-                    let path = self.directory.join(path);
-                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                    std::fs::write(path, content).unwrap();
-                }
+                Step::File { path, content } => self.write(path, content),
                 Step::Command(command) => {
                     let text = &command.text;
                     script += &format!("printf '{MARK}\\n'; (exit $last); {{ {text}\n}} 2>&1; last=$?; printf '{MARK}%s\\n' $last\n");
@@ -368,10 +386,10 @@ impl Builder {
                     directories.push(path);
                     continue;
                 }
-                let below = path.strip_prefix(&self.directory).unwrap().display();
+                let below = path.strip_prefix(self.directory.join("out")).unwrap().display();
                 let content = std::fs::read(&path).unwrap();
                 let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-                for place in ["/root", "/run/share"] {
+                for place in ["/root/out", "/run/share"] {
                     enter = enter.file_with_mode(&format!("{place}/{below}"), &content, mode);
                 }
             }

@@ -1,11 +1,13 @@
 //! Pages of the documentation that are run: their commands, the files that they show, and the output that they promise.
 //!
 //! - A `console` block has commands, `# COMMAND` for root and `$ COMMAND` for a user, each with its output below. A command
-//!   whose line ends in `\` goes on in the next line. A line `...` stands for any lines.
+//!   whose line ends in `\` goes on in the next line, and one with `<<'END'` up to the line `END`. A line `...` stands for any
+//!   lines.
 //! - A block in another language is a file if its first line is a comment that is nothing but a name, such as
 //!   `# /etc/bootc-image/config.d/50-site.toml` or `// plugins/names/src/lib.rs`.
 //! - `<!-- test: COMMAND -->` is run by the test and not shown to readers. `<!-- $: builder -->` says that commands of users
-//!   run on the machine where plugins are built, and that files without a leading `/` are there.
+//!   run on the machine where plugins are built, and that files without a leading `/` are there; `<!-- $: builder NAME -->` that
+//!   there is a crate of this name already.
 //! - A block below `<!-- not run: REASON -->` is left out, as is a whole page without commands that says so.
 
 use std::fmt::Write as _;
@@ -21,8 +23,8 @@ pub struct Page {
     pub steps: Vec<Step>,
     /// Why blocks are left out.
     pub not_run: Vec<String>,
-    /// Whether commands of users run on the machine where plugins are built.
-    pub has_builder: bool,
+    /// Commands of users run on the machine where plugins are built, on which there is this crate.
+    pub builder: Option<String>,
 }
 
 /// Something that the page has done, in its order.
@@ -123,8 +125,8 @@ impl Page {
         } else if let Some(reason) = text.strip_prefix("not run:") {
             self.not_run.push(reason.trim().to_owned());
             return true;
-        } else if text == "$: builder" {
-            self.has_builder = true;
+        } else if let Some(package) = text.strip_prefix("$: builder") {
+            self.builder = Some(package.trim().to_owned());
         }
         false
     }
@@ -149,7 +151,8 @@ impl Page {
                 }
             };
             let mut text = text.to_owned();
-            while text.ends_with('\\') && at + 1 < end {
+            let goes_on = |text: &str| text.ends_with('\\') || text.contains("<<'END'") && !text.ends_with("\nEND");
+            while goes_on(&text) && at + 1 < end {
                 at += 1;
                 text = format!("{text}\n{}", self.lines[at]);
             }
@@ -195,6 +198,13 @@ mod tests {
         assert_eq!((first.as_root, first.text.as_str()), (true, "one \\\n    two"));
         assert_eq!((second.as_root, second.text.as_str(), page.commands().count()), (false, "three", 2));
         assert_eq!(page.not_run, ["it reboots"]);
+    }
+
+    #[test]
+    fn a_command_may_take_several_lines() {
+        let page = Page::parse("```console\n# cat >a <<'END'\n# b\n\nEND\n# c\n```\n");
+        let texts: Vec<&str> = page.commands().map(|command| command.text.as_str()).collect();
+        assert_eq!(texts, ["cat >a <<'END'\n# b\n\nEND", "c"]);
     }
 
     #[test]
