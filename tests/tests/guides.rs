@@ -202,7 +202,7 @@ fn script(steps: &[&Step], names: Names, mut enter: Enter) -> (String, Enter) {
         match step {
             Step::File { path, content } => {
                 enter = enter.file(&file, names.inside(content));
-                script += &format!("mkdir -p \"$(dirname '{path}')\"; cp {file} '{path}'\n");
+                script += &format!("mkdir -p \"$(dirname '{path}')\"; cp {file} '{path}' || exit\n");
             }
             Step::Hidden(command) => {
                 enter = enter.file(&file, names.inside(command));
