@@ -106,7 +106,10 @@ fn a_shell_is_one_on_an_emulated_host() {
 #[test]
 fn a_shell_needs_a_terminal() {
     let output = Command::new(programs::ours("demo")).arg("--shell").output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(1), &b"A shell needs a terminal.\n"[..]));
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(1), &b"A shell needs a terminal.\n"[..])
+    );
 }
 
 #[test]

@@ -98,7 +98,10 @@ fn check(name: &str) {
     let text = std::fs::read_to_string(&path).unwrap();
     let page = Page::parse(&text);
     for reason in &page.not_run {
-        assert!(REASONS.contains(&reason.as_str()), "{name}: not run, and the test doesn't know why: {reason}");
+        assert!(
+            REASONS.contains(&reason.as_str()),
+            "{name}: not run, and the test doesn't know why: {reason}"
+        );
     }
     if page.commands().next().is_none() {
         assert!(!page.not_run.is_empty(), "{name} has no command that is run, and doesn't say why");
@@ -255,17 +258,16 @@ enum Names {
 }
 
 /// Each with what stands for it in a page, the longest first.
-const EXAMPLES: &[(&str, &str)] = &[
-    ("127.0.0.1:5000/lab/", "quay.io/example/"),
-    ("127.0.0.1:5000", "quay.io"),
-    ("\"lab/", "\"example/"),
-];
+const EXAMPLES: &[(&str, &str)] =
+    &[("127.0.0.1:5000/lab/", "quay.io/example/"), ("127.0.0.1:5000", "quay.io"), ("\"lab/", "\"example/")];
 
 impl Names {
     fn inside(self, text: &str) -> String {
         match self {
             Self::World => text.to_owned(),
-            Self::Example => EXAMPLES.iter().fold(text.to_owned(), |text, (inside, page)| text.replace(page, inside)),
+            Self::Example => {
+                EXAMPLES.iter().fold(text.to_owned(), |text, (inside, page)| text.replace(page, inside))
+            }
         }
     }
 
@@ -274,9 +276,9 @@ impl Names {
         let line = line.trim_end();
         match self {
             Self::World => line.to_owned(),
-            Self::Example => {
-                EXAMPLES.iter().fold(line.to_owned(), |line, (inside, page)| replace_aligned(&line, inside, page))
-            }
+            Self::Example => EXAMPLES
+                .iter()
+                .fold(line.to_owned(), |line, (inside, page)| replace_aligned(&line, inside, page)),
         }
     }
 }
@@ -338,7 +340,10 @@ impl Builder {
             for step in Page::parse(&tutorial).steps {
                 match step {
                     Step::File { path, content } if path.ends_with("Cargo.toml") => {
-                        builder.write(&path.replace("keep-local", package), &content.replace("keep-local", package));
+                        builder.write(
+                            &path.replace("keep-local", package),
+                            &content.replace("keep-local", package),
+                        );
                     }
                     _ => {}
                 }
@@ -360,7 +365,9 @@ impl Builder {
                 Step::File { path, content } => self.write(path, content),
                 Step::Command(command) => {
                     let text = &command.text;
-                    script += &format!("printf '{MARK}\\n'; (exit $last); {{ {text}\n}} 2>&1; last=$?; printf '{MARK}%s\\n' $last\n");
+                    script += &format!(
+                        "printf '{MARK}\\n'; (exit $last); {{ {text}\n}} 2>&1; last=$?; printf '{MARK}%s\\n' $last\n"
+                    );
                 }
                 Step::Hidden(_) => {}
             }
@@ -381,7 +388,8 @@ impl Builder {
     fn bring(&self, mut enter: Enter) -> Enter {
         let mut directories = vec![self.directory.join("out")];
         while let Some(directory) = directories.pop() {
-            for path in std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            for path in std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+            {
                 if path.is_dir() {
                     directories.push(path);
                     continue;

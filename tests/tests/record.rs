@@ -158,7 +158,9 @@ fn the_pages_questions_are_answered_from_all_files() {
     bash(&world, &script).ok();
     let page = Page::parse(QUESTIONS);
     let questions: Vec<&str> = page.commands().map(|command| command.text.as_str()).collect();
-    let [record, operations, unended, all, denied, _digests] = questions[..] else { panic!("{questions:#?}") };
+    let [record, operations, unended, all, denied, _digests] = questions[..] else {
+        panic!("{questions:#?}")
+    };
     let ask = |question: &str| {
         let output = bash(&world, &format!("{record}\n{operations}\n{question}")).ok();
         output.lines().iter().map(|&line| line.to_owned()).collect::<Vec<_>>()

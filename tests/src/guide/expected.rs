@@ -37,8 +37,12 @@ impl Expected {
 fn fits(expected: &[String], printed: &[String]) -> bool {
     match expected.split_first() {
         None => printed.is_empty(),
-        Some((line, rest)) if line == ANY => (0..=printed.len()).any(|skipped| fits(rest, &printed[skipped..])),
-        Some((line, rest)) => printed.split_first().is_some_and(|(first, below)| first == line && fits(rest, below)),
+        Some((line, rest)) if line == ANY => {
+            (0..=printed.len()).any(|skipped| fits(rest, &printed[skipped..]))
+        }
+        Some((line, rest)) => {
+            printed.split_first().is_some_and(|(first, below)| first == line && fits(rest, below))
+        }
     }
 }
 
@@ -63,7 +67,8 @@ pub fn masked(line: &str) -> String {
         rest = &rest[taken..];
     }
     let words: Vec<&str> = text.split_whitespace().collect();
-    let is_age = |at: usize| words.get(at + 2) == Some(&"ago") && words[at].bytes().all(|byte| byte.is_ascii_digit());
+    let is_age =
+        |at: usize| words.get(at + 2) == Some(&"ago") && words[at].bytes().all(|byte| byte.is_ascii_digit());
     let word = |(at, word): (usize, &&str)| if is_age(at) { "N".to_owned() } else { (*word).to_owned() };
     words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
 }
@@ -77,7 +82,10 @@ fn time(text: &str) -> Option<usize> {
         return None;
     }
     let rest = &text[FORM.len()..];
-    Some(text.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim_start_matches('Z').len())
+    Some(
+        text.len()
+            - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim_start_matches('Z').len(),
+    )
 }
 
 #[cfg(test)]

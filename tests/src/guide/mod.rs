@@ -30,7 +30,10 @@ pub struct Page {
 /// Something that the page has done, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    File { path: String, content: String },
+    File {
+        path: String,
+        content: String,
+    },
     /// A command that only the test runs.
     Hidden(String),
     Command(Command),
@@ -151,7 +154,8 @@ impl Page {
                 }
             };
             let mut text = text.to_owned();
-            let goes_on = |text: &str| text.ends_with('\\') || text.contains("<<'END'") && !text.ends_with("\nEND");
+            let goes_on =
+                |text: &str| text.ends_with('\\') || text.contains("<<'END'") && !text.ends_with("\nEND");
             while goes_on(&text) && at + 1 < end {
                 at += 1;
                 text = format!("{text}\n{}", self.lines[at]);

@@ -152,7 +152,8 @@ impl Enter {
                 self = self.file(&format!("/usr/share/bootc-image/plugins/{}", below.display()), content);
             }
         }
-        self.file("/usr/include/bootc_image_extension.h", HEADER).file("/etc/logrotate.d/bootc-image", LOGROTATE)
+        self.file("/usr/include/bootc_image_extension.h", HEADER)
+            .file("/etc/logrotate.d/bootc-image", LOGROTATE)
     }
 
     /// Shows a directory of the machine inside.
@@ -278,7 +279,8 @@ impl Enter {
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let entries =
+        std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     paths
