@@ -7,7 +7,7 @@ SYSCONFDIR ?= /etc
 PROFILE ?= release
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build lab mutants demo test fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
+.PHONY: help setup build lab mutants demo shell test fuzz bench damage faults full-disk signals interop hosts operations stress drift fmt lint deny install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ mutants: ## build the programs whose checks tests switch off one by one
 
 demo: ## show the main jobs on an emulated bootc host (root)
 	@scripts/demo.sh
+
+shell: ## a root shell on an emulated bootc host, to try things out (root)
+	@scripts/demo.sh --shell
 
 test: setup lab mutants ## run all tests (root)
 	scripts/test.sh

@@ -51,7 +51,7 @@ pub mod bindings;
 
 /// Compiles the examples of the documentation together with those of this crate.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/wrappers.md")]
+#[doc = include_str!("../../docs/how-to/write-wrapper.md")]
 mod pages {}
 
 pub use bindings::imports::bootc_image::types::attrs::Attr;

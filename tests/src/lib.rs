@@ -14,6 +14,7 @@
 //! - [`damage`]: stored images that are damaged and healed, part by part
 //! - [`machine`]: what the machine outside looks like, to show that it stays as it was
 //! - [`full_disk`]: disks that are full, and what is taken away there
+//! - [`guide`]: pages of the documentation that are run
 //! - [`stock`]: images that are put into bootc's store
 //! - [`turns`]: what bootc and we do to one store, one after the other
 //! - [`drift`]: what podman's argument parser knows
@@ -25,6 +26,7 @@ pub mod damage;
 pub mod drift;
 pub mod faults;
 pub mod full_disk;
+pub mod guide;
 pub mod hostile;
 pub mod hosts;
 pub mod house;

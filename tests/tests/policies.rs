@@ -4,6 +4,7 @@ mod plugins;
 
 use bootc_image_test_guests as guests;
 use bootc_image_tests::faults::EVENTUALLY;
+use bootc_image_tests::guide::{Page, Step};
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{Output, World, programs};
 use plugins::{IMAGE, INSTALLED, SITE, grant, install, install_in_image, ship_in_image};
@@ -673,13 +674,17 @@ fn after_an_upgrade_the_policy_holds_and_is_the_new_one() {
     assert!(!world.outside("/etc/bootc-image").exists());
 }
 
-/// The files of the example in docs/policies.md, below `/usr/lib/bootc-image`.
+/// The files of the example in docs/how-to/ship-policy-in-os-image.md, below `/usr/lib/bootc-image`.
 fn example_files() -> Vec<(String, Vec<u8>)> {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policies.md")).unwrap();
+    let page = include_str!("../../docs/how-to/ship-policy-in-os-image.md");
+    let steps = Page::parse(page).steps;
     let block = |name: &str| {
-        let start = page.find(&format!("`{name}`:\n")).unwrap_or_else(|| panic!("{name} is on the page"));
-        let text = page[start..].split("```").nth(1).unwrap();
-        text.split_once('\n').unwrap().1.replace("quay.io", "127.0.0.1:5000").replace("example/", "lab/")
+        let content = steps.iter().find_map(|step| match step {
+            Step::File { path, content } if path == name => Some(content),
+            _ => None,
+        });
+        let content = content.unwrap_or_else(|| panic!("{name} is on the page"));
+        content.replace("quay.io", "127.0.0.1:5000").replace("example/", "lab/")
     };
     let containerfile = block("Containerfile");
     let copies: Vec<(&str, &str)> = containerfile

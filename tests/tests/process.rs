@@ -2,6 +2,7 @@
 
 mod plugins;
 
+use bootc_image_tests::guide::Page;
 use bootc_image_tests::oracle::{self, Store};
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{World, programs, stock};
@@ -156,11 +157,12 @@ fn refusals_leave_room_for_what_is_done() {
     assert_eq!(world.enter().sh(script).ok().lines(), ["1", "1", "3", "3"]);
 }
 
-/// The line of docs/audit.md, on a record of a thousand operations.
+/// The command of docs/how-to/query-audit-record.md, on a record of a thousand operations.
 #[test]
 fn the_digest_of_every_operation_can_be_computed_from_the_record() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/audit.md")).unwrap();
-    let documented = page.lines().find(|line| line.contains("sha256sum")).expect("the page has the line");
+    let page = Page::parse(include_str!("../../docs/how-to/query-audit-record.md"));
+    let documented = page.commands().map(|command| &command.text).find(|text| text.contains("sha256sum"));
+    let documented = documented.expect("the page has the command");
     let world = World::new();
     let settings = "[settings.registry-policy]\ndefault = \"deny\"\n[[settings.registry-policy.rule]]\n\
                     effect = \"allow\"\noperations = [\"cmd list\", \"cmd inspect\"]\n";

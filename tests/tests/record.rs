@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bootc_image_tests::guide::Page;
 use bootc_image_tests::world::Enter;
 use bootc_image_tests::{Output, World};
 use serde_json::Value;
 
-const PAGE: &str = include_str!("../../docs/audit.md");
+const QUESTIONS: &str = include_str!("../../docs/how-to/query-audit-record.md");
+const SHIPPING: &str = include_str!("../../docs/how-to/rotate-and-ship-record.md");
 const CONFIGURATION: &str = "/etc/bootc-image/config.d/50-reads.toml";
 
 /// A list is recorded: that is quick.
@@ -110,7 +112,7 @@ fn a_log_shippers_group_reads_the_record_and_does_no_more() {
     let list = || enter(&world).run(&["bootc-image", "list"]);
     list().ok();
     // As the page says it.
-    let commands = PAGE.split("A log shipper\n").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
+    let commands = SHIPPING.split("A log shipper\n").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
     let commands = commands.split("```").next().unwrap();
     bash(&world, &format!("echo adm:x:4: >>/etc/group\n{commands}")).ok();
     let shown = |script: &str| bash(&world, script).ok().stdout;
@@ -154,11 +156,13 @@ fn the_pages_questions_are_answered_from_all_files() {
     let half = "printf '{\"schema\":1,\"ev' >>/var/lib/bootc-image/audit/audit.jsonl\n";
     let script = [list, deny, killed, rotate, list, half, list, rotate, killed, rotate, list, deny].concat();
     bash(&world, &script).ok();
-    let questions = PAGE.split("## Questions\n").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
-    let questions: Vec<&str> = questions.split("```").next().unwrap().trim().lines().collect();
-    let [record, unended, all, denied] = questions[..] else { panic!("{questions:#?}") };
+    let page = Page::parse(QUESTIONS);
+    let questions: Vec<&str> = page.commands().map(|command| command.text.as_str()).collect();
+    let [record, operations, unended, all, denied, _digests] = questions[..] else {
+        panic!("{questions:#?}")
+    };
     let ask = |question: &str| {
-        let output = bash(&world, &format!("{record}\n{question}")).ok();
+        let output = bash(&world, &format!("{record}\n{operations}\n{question}")).ok();
         output.lines().iter().map(|&line| line.to_owned()).collect::<Vec<_>>()
     };
     let files = enter(&world).sh("ls /var/lib/bootc-image/audit").ok().stdout;

@@ -27,6 +27,7 @@ pub struct Enter {
     alongside: Option<String>,
     missing: Vec<String>,
     programs: Vec<(PathBuf, PathBuf)>,
+    shared: Vec<(PathBuf, PathBuf)>,
     files: Vec<Step>,
     environment: Vec<(String, String)>,
     user: Option<u32>,
@@ -54,6 +55,7 @@ impl Enter {
             alongside: None,
             missing: Vec::new(),
             programs: ours.into_iter().filter_map(built).collect(),
+            shared: Vec::new(),
             files: Vec::new(),
             environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
             user: None,
@@ -138,6 +140,28 @@ impl Enter {
         self
     }
 
+    /// As `make install` leaves a host: with the plugins that are shipped, the header of native extensions, and the configuration
+    /// of logrotate.
+    pub fn installed(mut self) -> Self {
+        const HEADER: &[u8] = include_bytes!("../../../extension-sdk/include/bootc_image_extension.h");
+        const LOGROTATE: &[u8] = include_bytes!("../../../dist/logrotate/bootc-image");
+        for plugin in entries(&programs::required("plugins")) {
+            for file in entries(&plugin) {
+                let below = file.strip_prefix(programs::required("plugins")).expect("it is in there");
+                let content = std::fs::read(&file).expect("`make lab` has packaged it");
+                self = self.file(&format!("/usr/share/bootc-image/plugins/{}", below.display()), content);
+            }
+        }
+        self.file("/usr/include/bootc_image_extension.h", HEADER)
+            .file("/etc/logrotate.d/bootc-image", LOGROTATE)
+    }
+
+    /// Shows a directory of the machine inside.
+    pub fn share(mut self, outside: &Path, inside: &str) -> Self {
+        self.shared.push((outside.into(), inside.into()));
+        self
+    }
+
     /// Runs a script next to the command, until that ends.
     pub fn alongside(mut self, script: &str) -> Self {
         self.alongside = Some(script.into());
@@ -217,6 +241,11 @@ impl Enter {
         if self.selinux {
             steps.extend(selinux(&at("/sys/fs")));
         }
+        for (outside, inside) in &self.shared {
+            let inside = at(&inside.display().to_string());
+            steps.push(Step::Directory { path: inside.clone() });
+            steps.push(Step::Bind { from: outside.clone(), to: inside });
+        }
         for (outside, inside) in &self.programs {
             let inside = at(&inside.display().to_string());
             steps.push(Step::File { path: inside.clone(), content: Vec::new(), mode: 0o755 });
@@ -251,6 +280,14 @@ impl Enter {
         });
         registry.into_iter().chain(alongside).collect()
     }
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries =
+        std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 /// The registry whose data and configuration are in `registry` below the directory.
