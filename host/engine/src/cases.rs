@@ -114,13 +114,13 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
     let word = source.checked(&raw.expect, "expect", |text| one_of(text, &["allow", "deny"], "a verdict"))?;
     let expect = if word == "allow" {
         if let Some(given) = raw.by.as_ref().or(raw.code.as_ref()) {
-            return Err(source.complain(given.span(), "expect", "who allows isn't asked: everyone must"));
+            return Err(source.complain(given.span(), "expect", "`by` and `code` apply only to expect = \"deny\""));
         }
         Expected::Allow
     } else {
         Expected::Deny { by: raw.by.map(Spanned::into_inner), code: raw.code.map(Spanned::into_inner) }
     };
-    let delegation = |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a way to be root");
+    let delegation = |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a way to become root");
     let delegation = source.maybe(raw.via.as_ref(), "via", delegation)?;
     let digest = match &raw.digest {
         None => Digest::new(SOME_DIGEST),
@@ -167,11 +167,11 @@ mod tests {
         for (text, expected) in [
             (
                 "[[case]]\nrun = []\nexpect = \"alow\"\n",
-                "line 3: `expect`: \"alow\" isn't a verdict; did you mean \"allow\"?",
+                "line 3: `expect`: \"alow\" is not a verdict; did you mean \"allow\"?",
             ),
             (
                 "[[case]]\nrun = []\nexpect = \"allow\"\nby = \"p\"\n",
-                "line 4: `expect`: who allows isn't asked: everyone must",
+                "line 4: `expect`: `by` and `code` apply only to expect = \"deny\"",
             ),
             (
                 "[[case]]\nrun = []\nexpects = \"allow\"\n",

@@ -42,7 +42,7 @@ pub struct Wanted<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// No plugin offers it.
-    #[error("there is no format {name:?}")]
+    #[error("unknown format {name:?}")]
     Unknown {
         /// As typed.
         name: String,
@@ -51,7 +51,7 @@ pub enum FormatError {
     #[error("{0}")]
     Usage(String),
     /// Nothing was printed.
-    #[error("plugin {plugin} can't format this: {reason}")]
+    #[error("plugin {plugin} cannot format the list: {reason}")]
     NotBegun {
         /// Who should have.
         plugin: PluginId,
@@ -59,7 +59,7 @@ pub enum FormatError {
         reason: String,
     },
     /// What was printed isn't the whole list.
-    #[error("plugin {plugin} stopped within the list, which isn't whole: {reason}")]
+    #[error("the list is incomplete: plugin {plugin} failed while formatting it: {reason}")]
     Cut {
         /// Who stopped.
         plugin: PluginId,
@@ -67,7 +67,7 @@ pub enum FormatError {
         reason: String,
     },
     /// The output couldn't be written.
-    #[error("the output can't be written")]
+    #[error("cannot write the output")]
     Output(#[source] io::Error),
 }
 

@@ -107,21 +107,21 @@ pub(crate) const TABLE_ENTRIES: usize = 10_000;
 /// A limit that a run hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Exceeded {
-    #[error("used more than {} MiB of memory", .0 >> 20)]
+    #[error("exceeded its memory limit ({} MiB)", .0 >> 20)]
     Memory(usize),
-    #[error("used more than {0} table entries")]
+    #[error("exceeded its limit of {0} table entries")]
     Tables(usize),
-    #[error("took more than {} s of processor time", .0.as_secs_f32())]
+    #[error("exceeded its processor time limit ({} s)", .0.as_secs_f32())]
     GuestTime(Duration),
-    #[error("ran longer than {} s", .0.as_secs_f32())]
+    #[error("exceeded its time limit ({} s)", .0.as_secs_f32())]
     WallTime(Duration),
-    #[error("exchanged more than {} MiB with the host", .0 >> 20)]
+    #[error("exceeded its limit of {} MiB exchanged with the host", .0 >> 20)]
     Transfer(usize),
-    #[error("held more than {0} resources of the host's")]
+    #[error("exceeded its limit of {0} host resources")]
     Handles(usize),
-    #[error("wrote more than {} KiB of log and answer", .0 >> 10)]
+    #[error("exceeded its limit of {} KiB of log and answer", .0 >> 10)]
     Output(usize),
-    #[error("asked for more than {0} operations")]
+    #[error("exceeded its limit of {0} requested operations")]
     Operations(usize),
 }
 
@@ -243,10 +243,10 @@ mod tests {
 
     #[test]
     fn limits_are_told_in_plain_words() {
-        assert_eq!(Exceeded::Memory(64 << 20).to_string(), "used more than 64 MiB of memory");
-        assert_eq!(Exceeded::WallTime(Duration::from_secs(2)).to_string(), "ran longer than 2 s");
+        assert_eq!(Exceeded::Memory(64 << 20).to_string(), "exceeded its memory limit (64 MiB)");
+        assert_eq!(Exceeded::WallTime(Duration::from_secs(2)).to_string(), "exceeded its time limit (2 s)");
         let time = Exceeded::GuestTime(Duration::from_millis(250)).to_string();
-        assert_eq!(time, "took more than 0.25 s of processor time");
+        assert_eq!(time, "exceeded its processor time limit (0.25 s)");
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
 pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_dir() {
-        return Err(io::Error::other("its directory is a link"));
+        return Err(io::Error::other("the plugin's directory must not be a symbolic link"));
     }
     trusted(path, &metadata, owner)
 }
@@ -165,7 +165,7 @@ fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
 fn said(untrusted: Untrusted) -> io::Error {
     match untrusted {
         Untrusted::Broken { part, rule: _ } => io::Error::other(format!(
-            "{} must belong to root and be writable by nobody else (chown root, chmod go-w)",
+            "{} must be owned by root and not writable by others (chown root, chmod go-w)",
             part.display()
         )),
         Untrusted::Unknown { source, .. } => source,
@@ -176,14 +176,14 @@ fn said(untrusted: Untrusted) -> io::Error {
 pub(crate) fn open_file(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a regular file")) }
 }
 
 /// Opens a file in a trusted directory: not through a link, and only if nobody else can change it.
 pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
     let file = open_file(path, OFlags::NOFOLLOW).map_err(|error| {
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-        if is_link { io::Error::other("it is a link, and must be a file") } else { error }
+        if is_link { io::Error::other("it must be a regular file, but is a symbolic link") } else { error }
     })?;
     trusted(path, &file.metadata()?, owner)?;
     Ok(file)
@@ -191,7 +191,7 @@ pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
 
 /// Reads all of it, up to `largest` bytes.
 pub(crate) fn read_up_to(file: File, largest: u64) -> io::Result<Vec<u8>> {
-    let too_large = || io::Error::other(format!("it is larger than {} KiB", largest >> 10));
+    let too_large = || io::Error::other(format!("the file is larger than {} KiB", largest >> 10));
     read_at_most(file, largest)?.ok_or_else(too_large)
 }
 
@@ -202,7 +202,7 @@ pub(crate) fn read_trusted(path: &Path, owner: Owner, largest: u64) -> io::Resul
 
 /// As text.
 pub(crate) fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it isn't UTF-8 text"))
+    String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))
 }
 
 /// The largest text that somebody writes by hand, in bytes.

@@ -127,8 +127,8 @@ impl<'a> Source<'a> {
 pub(crate) fn one_of<'a>(word: &str, known: &[&'a str], what: &str) -> Result<&'a str, String> {
     known.iter().copied().find(|known| *known == word).ok_or_else(|| {
         let hint = nearest(word, known.iter().copied()).map(|near| format!("; did you mean {near:?}?"));
-        let hint = hint.unwrap_or_else(|| format!("; known are {}", known.join(", ")));
-        format!("{word:?} isn't {what}{hint}")
+        let hint = hint.unwrap_or_else(|| format!("; expected one of: {}", known.join(", ")));
+        format!("{word:?} is not {what}{hint}")
     })
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn named<T: Copy>(
     let names: Vec<&str> = all.iter().map(&name).collect();
     let found = one_of(word, &names, what)?;
     let found = all.iter().find(|one| name(one) == found);
-    found.copied().ok_or_else(|| format!("{word:?} isn't known"))
+    found.copied().ok_or_else(|| format!("{word:?} is unknown"))
 }
 
 /// 64 lower-case hexadecimal digits.
@@ -150,7 +150,7 @@ pub(crate) fn sha256(text: &str) -> Result<String, String> {
     if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't 64 lower-case hexadecimal digits"))
+        Err(format!("{text:?} is not 64 lower-case hexadecimal digits"))
     }
 }
 

@@ -7,10 +7,10 @@ pub(crate) enum Unusable {
     #[error("{0}")]
     NotAskedFor(String),
     /// The process of native code can't be started.
-    #[error("its process can't be started: {0}")]
+    #[error("cannot start its process: {0}")]
     NoProcess(String),
     /// It is the host's fault; these are the words of a panic.
-    #[error("the host failed in it: {0}")]
+    #[error("internal error of bootc-image while running it: {0}")]
     Panicked(String),
     /// Anything else.
     #[error("{0}")]

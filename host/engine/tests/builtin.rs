@@ -47,7 +47,7 @@ fn what_is_allowed_is_claimed_and_planned_as_typed() {
 #[test]
 fn what_the_manifest_does_not_claim_is_never_asked() {
     let refusal = builtin_set().plan(&id("podman-allowlist"), "rm\u{1b}", &[], &Nobody).unwrap_err();
-    let reason = "its manifest doesn't claim `rm\u{fffd}`".to_owned();
+    let reason = "its manifest does not provide `cmd rm\u{fffd}`".to_owned();
     assert_eq!(refusal, PlanError::Unusable { plugin: id("podman-allowlist"), reason });
 }
 
@@ -56,7 +56,7 @@ fn without_plugins_nothing_is_claimed_or_planned() {
     let set = common::with(Vec::new());
     assert_eq!(set.command_claims(), Ok(Vec::new()));
     let refusal = set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap_err();
-    assert_eq!(refusal.to_string(), "plugin podman-allowlist can't be used: there is no such plugin");
+    assert_eq!(refusal.to_string(), "plugin podman-allowlist can't be used: it is not installed or not enabled");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn an_id_belongs_to_one_plugin() {
     let set = common::with(twice);
     assert_eq!(
         set.broken().unwrap().to_string(),
-        "plugin podman-allowlist: plugin id `podman-allowlist` is claimed by both built-in podman-allowlist and guest \
+        "plugin podman-allowlist: plugin id `podman-allowlist` is used by both built-in podman-allowlist and guest \
          allowlist-without-pull"
     );
     assert_eq!(set.command_claims(), Ok(Vec::new()));
@@ -107,7 +107,7 @@ fn a_component_of_another_digest_is_refused() {
     let manifest = MANIFEST.replace(world, &format!("{world}sha256 = \"{other}\"\n"));
     let error = with(&manifest, b"").broken().unwrap();
     assert!(
-        error.to_string().ends_with(&format!("it names component {other}, but there is {DIGEST}")),
+        error.to_string().ends_with(&format!("its manifest names component {other}, but the built-in component is {DIGEST}")),
         "{error}"
     );
 }
@@ -119,7 +119,7 @@ fn runs_at_the_same_time_keep_their_own_clock() {
     for _ in 0..200 {
         set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap();
     }
-    assert_eq!(looping.join().unwrap(), "took more than 2 s of processor time");
+    assert_eq!(looping.join().unwrap(), "exceeded its processor time limit (2 s)");
 }
 
 #[test]

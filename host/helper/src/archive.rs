@@ -65,7 +65,7 @@ impl<W: Write> Archive<W> {
                 self.append(header, path, &mut counted)?;
                 anyhow::ensure!(
                     counted.limit() == 0,
-                    "object {object} of the repository is shorter than it says"
+                    "object {object} of the ostree repository is shorter than its recorded size"
                 );
                 reader.finish(object)
             }
@@ -104,6 +104,6 @@ impl<W: Write> Archive<W> {
     }
 
     fn append(&mut self, mut header: Header, path: &str, data: impl io::Read) -> Result<()> {
-        self.0.append_data(&mut header, path, data).with_context(|| format!("writing {path}"))
+        self.0.append_data(&mut header, path, data).with_context(|| format!("cannot write {path} to the layer"))
     }
 }

@@ -58,7 +58,7 @@ impl Count {
                 let size = body.range().len();
                 ensure!(
                     size <= LARGEST_FUNCTION,
-                    "one of its functions has {size} bytes, {LARGEST_FUNCTION} at most"
+                    "one of its functions has {size} bytes, but at most {LARGEST_FUNCTION} are allowed"
                 );
                 return Ok(());
             }
@@ -75,7 +75,7 @@ impl Count {
             }
             _ => return Ok(()),
         };
-        let found = usize::try_from(found).map_err(|_| anyhow!("it has too much of everything"))?;
+        let found = usize::try_from(found).map_err(|_| anyhow!("one of its sections has too many entries"))?;
         *count = count.saturating_add(found);
         Ok(())
     }

@@ -35,25 +35,25 @@ impl std::error::Error for Uncompilable {}
 pub(crate) fn compile() -> anyhow::Result<()> {
     for (resource, most) in [(Resource::Cpu, TIME), (Resource::As, MEMORY), (Resource::Fsize, OUTPUT)] {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-            .context("limiting what compiling may use")?;
+            .context("cannot limit the resources of the compiler")?;
     }
     let mut component = Vec::new();
     let source = File::open("/proc/self/fd/3").context("descriptor 3 must be a component")?;
-    source.take(LARGEST + 1).read_to_end(&mut component).context("reading the component")?;
+    source.take(LARGEST + 1).read_to_end(&mut component).context("cannot read the component")?;
     if component.len() as u64 > LARGEST {
-        return Err(anyhow!("it is larger than {} MiB", LARGEST >> 20));
+        return Err(anyhow!("the component is larger than {} MiB", LARGEST >> 20));
     }
     let code = compile_bytes(&component).map_err(Uncompilable)?;
     let mut target =
         File::options().write(true).open("/proc/self/fd/4").context("descriptor 4 must be a file")?;
-    target.write_all(&code).context("writing machine code")
+    target.write_all(&code).context("cannot write the machine code")
 }
 
 fn compile_bytes(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     bounds::check(component)?;
     let target = format!("{}-unknown-{}-gnu", std::env::consts::ARCH, std::env::consts::OS);
     let target = bootc_image_engine_config::baseline(&target)
-        .ok_or_else(|| anyhow!("plugins can't be compiled for {target}"))?;
+        .ok_or_else(|| anyhow!("plugins cannot be compiled for {target}"))?;
     let compile = || {
         let mut config = bootc_image_engine_config::engine_config();
         config.target(target)?;

@@ -77,11 +77,11 @@ fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
     let bytes = |index| pair.child_value(index).fixed_array::<u8>().map(<[u8]>::to_vec);
     let name = bytes(0)?;
     let name = name.strip_suffix(&[0]).unwrap_or(&name);
-    let name = String::from_utf8(name.to_vec()).context("an attribute's name isn't text")?;
+    let name = String::from_utf8(name.to_vec()).context("the name of an extended attribute is not UTF-8 text")?;
     // In the archive it ends where the first of these is.
     ensure!(
         !name.is_empty() && !name.contains(['=', '\0']),
-        "an attribute can't be named {name:?} in an archive"
+        "an archive cannot hold the extended attribute {name:?}"
     );
     Ok((name, bytes(1)?))
 }

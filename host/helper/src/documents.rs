@@ -22,7 +22,7 @@ impl Documents {
             configuration: serde_json::from_str(configuration)?,
         };
         let (layers, diff_ids) = (documents.layers()?.len(), documents.diff_ids()?.len());
-        ensure!(layers > 0 && layers == diff_ids, "the image has {layers} layers and {diff_ids} diff_ids");
+        ensure!(layers > 0 && layers == diff_ids, "the image has {layers} layers but {diff_ids} diff_ids");
         Ok(documents)
     }
 
@@ -46,7 +46,7 @@ impl Documents {
     pub(crate) fn encapsulated_layers(&self) -> Result<usize> {
         let Some(wanted) = self.configuration["config"]["Labels"].get(FINAL_DIFF_ID) else { return Ok(0) };
         let last = self.diff_ids()?.iter().position(|diff_id| diff_id == wanted);
-        Ok(last.with_context(|| format!("no layer is {FINAL_DIFF_ID}"))? + 1)
+        Ok(last.with_context(|| format!("the label {FINAL_DIFF_ID} names no layer of the image"))? + 1)
     }
 
     /// The configuration with these layers, which aren't compressed: a layer's digest is its `diff_id`.

@@ -30,7 +30,7 @@ impl Encapsulated {
         let mut layer_of = HashMap::new();
         for (layer, &chunk) in (1..).zip(chunks) {
             for entry in objects.tree(objects.root(chunk)?.tree)?.files {
-                let object = Checksum::parse(&entry.name).context("a layer's list of objects")?;
+                let object = Checksum::parse(&entry.name).context("cannot read a layer's list of objects")?;
                 layer_of.entry(object).or_insert(layer);
             }
         }

@@ -37,7 +37,7 @@ pub(crate) fn export(commit: &str) -> Result<()> {
     tell(&json!({ "bytes": layers.size(&objects)? }))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    ensure!(answer == "go\n", "told not to");
+    ensure!(answer == "go\n", "bootc-image cancelled the export");
 
     let out = Blobs::create(DIRECTORY)?;
     let (mut written, mut told) = (0, 0);
@@ -75,11 +75,11 @@ impl Layers {
         let commits = documents.layer_digests()?.into_iter().map(|digest| {
             let name = prefix_escape_for_ref(LAYER_REFS, digest)?;
             let commit = objects.resolve(&name)?;
-            commit.with_context(|| format!("layer {digest} is no longer in the repository (ref {name})"))
+            commit.with_context(|| format!("layer {digest} is no longer in the ostree repository (ref {name})"))
         });
         let commits = commits.collect::<Result<Vec<_>>>()?;
         let encapsulated = documents.encapsulated_layers()?;
-        let (base, derived) = commits.split_at_checked(encapsulated).context("too few layers")?;
+        let (base, derived) = commits.split_at_checked(encapsulated).context("the image has too few layers")?;
         let base = base
             .split_first()
             .map(|(&commit, chunks)| Encapsulated::new(objects, commit, chunks))

@@ -33,7 +33,7 @@ impl Checksum {
 
     fn from_variant(value: &Variant) -> Result<Self> {
         let bytes = value.fixed_array::<u8>().ok().and_then(|bytes| bytes.try_into().ok());
-        Ok(Self(bytes.context("a checksum isn't 32 bytes long")?))
+        Ok(Self(bytes.context("a checksum is not 32 bytes long")?))
     }
 
     fn of(bytes: &[u8]) -> Self {
@@ -131,7 +131,7 @@ impl Objects {
         let (value, _) = self.load(ObjectType::Commit, commit)?;
         let metadata = glib::VariantDict::new(Some(&value.child_value(0)));
         let text = metadata.lookup::<String>(key).ok().flatten();
-        text.with_context(|| format!("commit {commit} isn't of a container image: it has no {key}"))
+        text.with_context(|| format!("commit {commit} was not made from a container image: its metadata has no {key}"))
     }
 
     pub(crate) fn root(&self, commit: Checksum) -> Result<Root> {
@@ -150,8 +150,8 @@ impl Objects {
         let (value, bytes) = self.load(ObjectType::DirTree, object)?;
         let name = |entry: &Variant| -> Result<String> {
             let name = entry.child_value(0);
-            let name = name.str().context("a name isn't text")?;
-            ensure!(!matches!(name, "" | "." | "..") && !name.contains('/'), "{name:?} isn't a file name");
+            let name = name.str().context("a file name is not UTF-8 text")?;
+            ensure!(!matches!(name, "" | "." | "..") && !name.contains('/'), "{name:?} is not a file name");
             Ok(name.to_owned())
         };
         let files = value.child_value(0).iter().map(|entry| {
@@ -205,9 +205,9 @@ impl Objects {
                     ostree::checksum_file_from_input(&info, Some(&xattrs), none, ObjectType::File, NONE)
                         .map_err(|error| anyhow::anyhow!("{error}"))?;
                 check(object, Checksum::parse(&found.to_hex())?)?;
-                let target = info.symlink_target().context("a link without a target")?;
+                let target = info.symlink_target().context("a symbolic link has no target")?;
                 let target = target.into_os_string().into_string();
-                Content::Symlink { target: target.ok().context("a link's target isn't UTF-8 text")? }
+                Content::Symlink { target: target.ok().context("the target of a symbolic link is not UTF-8 text")? }
             }
         };
         let attributes = Attributes {
@@ -222,7 +222,7 @@ impl Objects {
 
 fn check(expected: Checksum, found: Checksum) -> Result<()> {
     if found != expected {
-        bail!("object {expected} of the repository is damaged: its checksum is {found}");
+        bail!("object {expected} of the ostree repository is damaged: its checksum is {found}");
     }
     Ok(())
 }
@@ -237,13 +237,13 @@ impl Verifying {
     fn new(stream: gio::InputStream, header: u64) -> Result<Self> {
         let mut reader = Self { stream: Box::new(stream.into_read()), hash: Sha256::new() };
         let copied = io::copy(&mut (&mut reader).take(header), &mut io::sink())?;
-        ensure!(copied == header, "a file's header was cut short");
+        ensure!(copied == header, "the header of a file object is truncated");
         Ok(reader)
     }
 
     /// To be called when all was read.
     pub(crate) fn finish(mut self, object: Checksum) -> Result<()> {
-        ensure!(self.read(&mut [0])? == 0, "object {object} of the repository is longer than it says");
+        ensure!(self.read(&mut [0])? == 0, "object {object} of the ostree repository is longer than its recorded size");
         check(object, Checksum(self.hash.finalize().into()))
     }
 }

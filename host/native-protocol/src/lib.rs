@@ -160,16 +160,16 @@ pub fn receive<T: DeserializeOwned>(from: &mut impl Read, largest: usize) -> io:
     let length = u32::from_le_bytes(length) as usize;
     let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     if length > largest {
-        return Err(wrong(format!("{length} bytes in one piece, and {largest} are allowed")));
+        return Err(wrong(format!("a frame of {length} bytes is larger than the allowed {largest} bytes")));
     }
     let mut bytes = vec![0; length];
     from.read_exact(&mut bytes)?;
     match kind {
         MESSAGE => serde_json::from_slice(&bytes)
             .map(|message| Some(Frame::Message(message)))
-            .map_err(|error| wrong(format!("no message that is known: {error}"))),
+            .map_err(|error| wrong(format!("unknown message: {error}"))),
         OUTPUT => Ok(Some(Frame::Output(bytes))),
-        other => Err(wrong(format!("no frame: it begins with {other:#04x}"))),
+        other => Err(wrong(format!("not a frame: it begins with {other:#04x}"))),
     }
 }
 
@@ -193,10 +193,10 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused_before_memory_is_taken_for_it() {
         let refused = |bytes: &[u8]| receive::<Answer>(&mut &*bytes, 100).unwrap_err().to_string();
-        assert_eq!(refused(b"m\xff\xff\xff\xff"), "4294967295 bytes in one piece, and 100 are allowed");
-        assert!(refused(b"hello, world").ends_with(" bytes in one piece, and 100 are allowed"));
+        assert_eq!(refused(b"m\xff\xff\xff\xff"), "a frame of 4294967295 bytes is larger than the allowed 100 bytes");
+        assert!(refused(b"hello, world").ends_with(" bytes is larger than the allowed 100 bytes"));
         assert!(refused(b"h\x01\0\0\0x").contains("begins with 0x68"));
-        assert!(refused(b"m\x02\0\0\0{}").contains("no message that is known"));
+        assert!(refused(b"m\x02\0\0\0{}").contains("unknown message"));
         assert!(refused(b"m\x02\0\0\0{").contains("fill whole buffer"));
     }
 }

@@ -121,7 +121,7 @@ pub(crate) fn make(
 }
 
 fn silence(kind: Kind) -> Answer {
-    let what = if kind == Kind::Policy { "said neither yes nor no" } else { "gave no answer" };
+    let what = if kind == Kind::Policy { "neither allowed nor denied" } else { "gave no answer" };
     Answer::Unusable(what.to_owned())
 }
 
@@ -168,8 +168,8 @@ impl State {
             Ok((code, message, hint)) => Problem { code, message, hint },
             Err(why) => {
                 self.texts = before;
-                let what = if why == TOO_LARGE { "too long" } else { "no UTF-8 text" };
-                let message = format!("it gave a reason that can't be told: {what}");
+                let what = if why == TOO_LARGE { "too long" } else { "not UTF-8 text" };
+                let message = format!("the plugin gave a reason that cannot be shown: {what}");
                 Problem::new(NO_CODE, message)
             }
         }

@@ -27,24 +27,24 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     let mut bytes = Vec::new();
     file.rewind()
         .and_then(|()| file.read_to_end(&mut bytes))
-        .map_err(|error| format!("it can't be read: {error}"))?;
+        .map_err(|error| format!("cannot read it: {error}"))?;
     let data = bytes.as_slice();
-    let no_library = |_| "it is no shared library of this kind of system (ELF, 64 bits)".to_owned();
+    let no_library = |_| "it is not a shared library of this platform (64-bit ELF)".to_owned();
     let header = FileHeader64::<Endianness>::parse(data).map_err(no_library)?;
     let endian = header.endian().map_err(no_library)?;
     let machine = header.e_machine(endian);
     if machine != MACHINE {
         return Err(format!(
-            "it is for another architecture: ELF machine {machine}, and this one is {MACHINE}"
+            "it was built for another architecture: ELF machine {machine}, but this host is {MACHINE}"
         ));
     }
     if header.e_type(endian) != ET_DYN {
-        return Err("it is no shared library".to_owned());
+        return Err("it is not a shared library".to_owned());
     }
     // Then their number would stand elsewhere, and the dynamic linker doesn't look there.
     if header.e_phnum(endian) == PN_XNUM {
         return Err(
-            "it is no shared library that a linker makes: its segments can be read in two ways".to_owned()
+            "it is not a well-formed shared library: its segments are ambiguous".to_owned()
         );
     }
     let segments = header.program_headers(endian, data).map_err(no_library)?;
@@ -56,13 +56,14 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
         match tag {
             DT_RPATH | DT_RUNPATH => {
                 return Err(format!(
-                    "it has libraries looked for in {:?} (RUNPATH), and only the system's places count: build it without",
+                    "it sets the library search path {:?} (RUNPATH), but libraries may come only from the system's directories: \
+                     build it without",
                     name()?
                 ));
             }
             DT_FILTER | DT_AUXILIARY | DT_AUDIT | DT_DEPAUDIT => {
                 return Err(format!(
-                    "it has {:?} stand in for it or watch it (filter, auxiliary, audit): build it without",
+                    "it names {:?} as a filter, auxiliary or audit library: build it without",
                     name()?
                 ));
             }
@@ -70,7 +71,7 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
                 let name = name()?;
                 if name.is_empty() || name.contains(['/', '$']) {
                     return Err(format!(
-                        "it needs the library {name:?}, and libraries are found by name alone"
+                        "it needs the library {name:?}, but libraries are found only by plain name: link it without a path"
                     ));
                 }
             }
@@ -101,9 +102,9 @@ impl<'a> Image<'a> {
         endian: Endianness,
     ) -> Result<Self, String> {
         let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok());
-        let page = page.ok_or("the size of a page isn't known")?;
+        let page = page.ok_or("cannot determine the page size")?;
         let odd =
-            || "it is no shared library that a linker makes: its segments can be read in two ways".to_owned();
+            || "it is not a well-formed shared library: its segments are ambiguous".to_owned();
         let (mut parts, mut end): (Vec<Part<'a>>, u64) = (Vec::new(), 0);
         for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
             let (address, offset) = (segment.p_vaddr(endian), segment.p_offset(endian));
@@ -121,7 +122,7 @@ impl<'a> Image<'a> {
         }
         let mut all = segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC);
         let (Some(dynamic), None) = (all.next(), all.next()) else {
-            return Err("it is no shared library: it hasn't exactly one dynamic section".to_owned());
+            return Err("it is not a shared library: it does not have exactly one dynamic section".to_owned());
         };
         let dynamic = (dynamic.p_vaddr(endian), dynamic.p_filesz(endian), dynamic.p_offset(endian));
         Ok(Self { parts, dynamic })
@@ -137,7 +138,7 @@ impl<'a> Image<'a> {
     /// The entries of the dynamic section, as they are in memory, up to the one that ends it.
     fn dynamic(&self) -> Result<Vec<(i64, u64)>, String> {
         let odd = || {
-            "it is no shared library that a linker makes: its dynamic section can be read in two ways"
+            "it is not a well-formed shared library: its dynamic section is ambiguous"
                 .to_owned()
         };
         let (address, size, offset) = self.dynamic;
@@ -162,7 +163,7 @@ impl<'a> Image<'a> {
     /// The names of libraries and directories.
     fn names(&self, dynamic: &[(i64, u64)]) -> Result<&'a [u8], String> {
         let odd =
-            || "it is no shared library that a linker makes: its names can be read in two ways".to_owned();
+            || "it is not a well-formed shared library: its names are ambiguous".to_owned();
         let only = |wanted| {
             let mut all = dynamic.iter().filter(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
             all.next().filter(|_| all.next().is_none()).ok_or_else(odd)
@@ -177,7 +178,7 @@ fn name(names: &[u8], offset: u64) -> Result<String, String> {
     let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..));
     let text = rest.and_then(|rest| rest.get(..rest.iter().position(|byte| *byte == 0)?));
     text.map(|text| String::from_utf8_lossy(text).into_owned())
-        .ok_or_else(|| "it is no shared library that a linker makes: a name in it has no end".to_owned())
+        .ok_or_else(|| "it is not a well-formed shared library: a name in it is not terminated".to_owned())
 }
 
 #[cfg(test)]
@@ -280,7 +281,7 @@ mod tests {
         refused(
             "a dynamic section that is cut",
             &|bytes| put(bytes, dynamic + IN_FILE, 32),
-            "dynamic section can be read in two ways",
+            "dynamic section is ambiguous",
         );
         refused(
             "a dynamic section elsewhere in the file",
@@ -288,12 +289,12 @@ mod tests {
                 let offset = number(bytes, dynamic + OFFSET);
                 put(bytes, dynamic + OFFSET, offset + 16);
             },
-            "dynamic section can be read in two ways",
+            "dynamic section is ambiguous",
         );
         refused(
             "a dynamic section that isn't loaded",
             &|bytes| put(bytes, dynamic + ADDRESS, 1 << 40),
-            "dynamic section can be read in two ways",
+            "dynamic section is ambiguous",
         );
         refused(
             "two tables of names",
@@ -301,12 +302,12 @@ mod tests {
                 let (names, other) = (entry(bytes, DT_STRTAB), entry(bytes, DT_RELACOUNT));
                 bytes.copy_within(names..names + ENTRY, other);
             },
-            "names can be read in two ways",
+            "names are ambiguous",
         );
         refused(
             "more segments than their number can say",
             &|bytes| bytes[56..58].copy_from_slice(&PN_XNUM.to_le_bytes()),
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "segments that lie over each other",
@@ -315,7 +316,7 @@ mod tests {
                 put(bytes, last + ADDRESS, address);
                 put(bytes, last + OFFSET, offset);
             },
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "a segment beyond the end",
@@ -323,12 +324,12 @@ mod tests {
                 put(bytes, last + IN_FILE, 1 << 30);
                 put(bytes, last + IN_MEMORY, 1 << 30);
             },
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "a segment that wraps around",
             &|bytes| put(bytes, last + IN_MEMORY, u64::MAX),
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "a name without an end",
@@ -336,7 +337,7 @@ mod tests {
                 let needed = entry(bytes, DT_NEEDED);
                 put(bytes, needed + 8, 1 << 40);
             },
-            "has no end",
+            "is not terminated",
         );
         refused(
             "a watcher",
@@ -344,7 +345,7 @@ mod tests {
                 let needed = entry(bytes, DT_NEEDED);
                 put(bytes, needed, DT_AUDIT.cast_unsigned());
             },
-            "filter, auxiliary, audit",
+            "filter, auxiliary or audit library",
         );
     }
 

@@ -29,12 +29,12 @@ impl Library {
         let path = format!("/proc/self/fd/{LIBRARY}");
         // SAFETY: its initialisers run, with all that this process may do: that is what was approved.
         let loaded = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| format!("it can't be loaded: {}", words(&error)))?;
+            .map_err(|error| format!("cannot load it: {}", words(&error)))?;
         // SAFETY: what the symbol is, the header says.
         let entry: Entry = unsafe {
             *loaded
                 .get::<Entry>(abi::ENTRY.as_bytes())
-                .map_err(|_| format!("it exports no {}; nm -D shows what it exports", abi::ENTRY))?
+                .map_err(|_| format!("it does not export {}; `nm -D` shows what it exports", abi::ENTRY))?
         };
         // What it has set up in the process can't be undone, so it stays.
         std::mem::forget(loaded);
@@ -98,7 +98,7 @@ fn known(table: *const Extension) -> Result<Extension, String> {
     /// Where what every version has ends.
     const HEAD: usize = std::mem::offset_of!(Extension, state);
     if table.is_null() {
-        return Err("it can't work with this version of bootc-image: it has no table for it".to_owned());
+        return Err("it does not support this version of bootc-image: its entry point returned no table".to_owned());
     }
     // SAFETY: every version of the table begins with these three; the extension vouches that it is one.
     let (size, major, minor) = unsafe {
@@ -112,13 +112,13 @@ fn known(table: *const Extension) -> Result<Extension, String> {
         let fix =
             if major > abi::MAJOR { "install a newer bootc-image" } else { "install a newer extension" };
         return Err(format!(
-            "it was built for version {major}.{minor} of bootc_image_extension.h, and this host has {}.{}: {fix}",
+            "it was built for version {major}.{minor} of bootc_image_extension.h, but this host provides {}.{}: {fix}",
             abi::MAJOR,
             abi::MINOR
         ));
     }
     if size < HEAD || size % align_of::<Extension>() != 0 || size > 1 << 16 {
-        return Err(format!("its table has {size} bytes, which no version of bootc_image_extension.h has"));
+        return Err(format!("its table has {size} bytes, which matches no version of bootc_image_extension.h"));
     }
     let mut known =
         Extension { size, major, minor, state: ptr::null_mut(), evaluate: None, format: None, plan: None };

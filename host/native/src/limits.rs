@@ -89,12 +89,12 @@ pub(crate) fn obey(load: &Load) -> Result<(), String> {
     fn failed<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
     }
-    heed_signals().map_err(failed("signals can't be heeded"))?;
-    limit(Resource::RLIMIT_CORE, 0).map_err(failed("core files can't be switched off"))?;
-    limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("descriptors can't be limited"))?;
-    limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("memory can't be limited"))?;
-    allow_processor_time(load.processor_seconds).map_err(failed("time can't be limited"))?;
-    start_no_processes().map_err(|error| format!("new processes can't be refused: {error}"))
+    heed_signals().map_err(failed("cannot reset signal handling"))?;
+    limit(Resource::RLIMIT_CORE, 0).map_err(failed("cannot disable core files"))?;
+    limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("cannot limit open files"))?;
+    limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("cannot limit memory"))?;
+    allow_processor_time(load.processor_seconds).map_err(failed("cannot limit processor time"))?;
+    start_no_processes().map_err(|error| format!("cannot forbid new processes: {error}"))
 }
 
 /// Sets a limit, and that it can't be raised; one that is lower already stays.

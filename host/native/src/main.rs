@@ -45,7 +45,7 @@ fn serve() -> io::Result<()> {
         return Err(started_by_hand());
     };
     let limited = limits::obey(&load).and_then(|()| {
-        limits::end_with_the_host(&socket).map_err(|error| format!("there is no thread: {error}"))
+        limits::end_with_the_host(&socket).map_err(|error| format!("cannot start a thread: {error}"))
     });
     let loaded = limited.and_then(|()| Library::load(&library));
     let library = match loaded {
@@ -60,10 +60,10 @@ fn serve() -> io::Result<()> {
             Frame::Message(Ask::Evaluate(operation)) => library.evaluate(&socket, &settings, &operation),
             Frame::Message(Ask::Format(list)) => library.format(&socket, &settings, &list),
             Frame::Message(Ask::Plan(command)) => library.plan(&socket, &settings, &command),
-            other => return Err(io::Error::other(format!("nobody asks this now: {other:?}"))),
+            other => return Err(io::Error::other(format!("unexpected request: {other:?}"))),
         };
         // After half a list nobody must take it for a whole one.
-        let answer = answer.ok_or_else(|| io::Error::other("nobody listens"))?;
+        let answer = answer.ok_or_else(|| io::Error::other("the host closed the connection"))?;
         send(&mut socket, &answer)?;
     }
     Ok(())

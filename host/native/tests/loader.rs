@@ -184,10 +184,10 @@ fn everything(under: Under) {
 
     for (kind, code, message) in [
         ("denied with odd words", "Not A Code", ""),
-        ("denied with bytes", "unspecified", "it gave a reason that can't be told: no UTF-8 text"),
-        ("denied with too much", "unspecified", "it gave a reason that can't be told: too long"),
-        ("denied with nothing there", "unspecified", "it gave a reason that can't be told: no UTF-8 text"),
-        ("denied at last", "unspecified", "it gave a reason that can't be told: too long"),
+        ("denied with bytes", "unspecified", "the plugin gave a reason that cannot be shown: not UTF-8 text"),
+        ("denied with too much", "unspecified", "the plugin gave a reason that cannot be shown: too long"),
+        ("denied with nothing there", "unspecified", "the plugin gave a reason that cannot be shown: not UTF-8 text"),
+        ("denied at last", "unspecified", "the plugin gave a reason that cannot be shown: too long"),
     ] {
         let before: usize = loader.log.iter().map(|line| line.len() + 14).sum();
         let answer = loader.ask(&Ask::Evaluate(Operation { kind: text(kind), ..operation() }));

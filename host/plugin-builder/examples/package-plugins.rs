@@ -16,7 +16,7 @@ fn main() {
 
 fn package() -> Result<(), Box<dyn error::Error>> {
     let mut words = env::args().skip(1);
-    let directory = words.next().ok_or("where to put plugins isn't said")?;
+    let directory = words.next().ok_or("usage: package-plugins DIRECTORY PACKAGE...")?;
     let packages: Vec<String> = words.collect();
     let workspace = env::current_dir()?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), Into::into);

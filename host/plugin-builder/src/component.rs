@@ -98,6 +98,6 @@ mod tests {
     #[test]
     fn a_module_without_a_world_is_no_component() {
         let error = Component::from_module("nothing", b"\0asm", Vec::new()).unwrap_err();
-        assert!(error.to_string().starts_with("making a component of nothing: "), "{error}");
+        assert!(error.to_string().starts_with("cannot make a component of nothing: "), "{error}");
     }
 }

@@ -32,7 +32,7 @@ pub enum Error {
         source: io::Error,
     },
     /// cargo can't be started.
-    #[error("starting {program}: {source}")]
+    #[error("cannot start {program}: {source}")]
     Start {
         /// What was to be started.
         program: PathBuf,
@@ -40,13 +40,13 @@ pub enum Error {
         source: io::Error,
     },
     /// The toolchain has no standard library for components.
-    #[error("the target {target} isn't installed; install it with `rustup target add {target}`")]
+    #[error("the target {target} is not installed; install it with `rustup target add {target}`")]
     TargetMissing {
         /// Its name.
         target: &'static str,
     },
     /// cargo has said why on stderr.
-    #[error("building {packages} for {target} failed; what cargo said stands above")]
+    #[error("building {packages} for {target} failed; see the output of cargo above")]
     Cargo {
         /// What was built.
         packages: String,
@@ -54,7 +54,7 @@ pub enum Error {
         target: &'static str,
     },
     /// The module isn't a component of one of our worlds.
-    #[error("making a component of {package}: {reason}")]
+    #[error("cannot make a component of {package}: {reason}")]
     Componentise {
         /// Whose module.
         package: String,
@@ -62,10 +62,10 @@ pub enum Error {
         reason: String,
     },
     /// No compiled plugins for this machine.
-    #[error("plugins can't be compiled ahead of time for {0}: only x86_64 Linux is supported")]
+    #[error("plugins cannot be compiled ahead of time for {0}: only x86_64 Linux is supported")]
     UnsupportedTarget(String),
     /// Cranelift refuses the component.
-    #[error("compiling {package} for {target}: {reason}")]
+    #[error("cannot compile {package} for {target}: {reason}")]
     Compile {
         /// Whose component.
         package: String,
@@ -129,7 +129,7 @@ fn watch(paths: impl IntoIterator<Item = PathBuf>) {
 }
 
 fn variable(name: &str) -> Result<String, Error> {
-    env::var(name).map_err(|_| Error::Surroundings(format!("{name} isn't set")))
+    env::var(name).map_err(|_| Error::Surroundings(format!("{name} is not set")))
 }
 
 #[cfg(feature = "precompile")]

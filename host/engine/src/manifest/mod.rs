@@ -162,19 +162,19 @@ impl Manifest {
     /// [`Complaint`] for the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, Complaint> {
         if text.len() > LARGEST {
-            return Err(Complaint::new(format!("larger than {} KiB", LARGEST >> 10)));
+            return Err(Complaint::new(format!("the manifest is larger than {} KiB", LARGEST >> 10)));
         }
         let source = Source(text);
         let raw: RawManifest = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         if *raw.schema.get_ref() != SCHEMA {
-            let what = format!("{} isn't known; this host reads {SCHEMA}", raw.schema.get_ref());
+            let what = format!("{} is not supported; this host reads schema {SCHEMA}", raw.schema.get_ref());
             return Err(source.complain(raw.schema.span(), "schema", what));
         }
         let component = part(source, raw.component.as_ref(), raw.native.as_ref())?;
         let offered = if component.native {
-            (&NATIVE_API_VERSION, "the version of bootc_image_extension.h that this host offers")
+            (&NATIVE_API_VERSION, "the version of bootc_image_extension.h on this host")
         } else {
-            (&API_VERSION, "the version that this host offers")
+            (&API_VERSION, "the version of the plugin interface on this host")
         };
         Ok(Self {
             id: source.id(&raw.id, "id")?,
@@ -210,12 +210,12 @@ impl Manifest {
 }
 
 fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).map_err(|error| format!("{text:?} isn't a version: {error}"))
+    Version::parse(text).map_err(|error| format!("{text:?} is not a version: {error}"))
 }
 
 fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, String> {
     let requirement =
-        VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
+        VersionReq::parse(text).map_err(|error| format!("{text:?} is not a version requirement: {error}"))?;
     if requirement.matches(offered) {
         Ok(requirement)
     } else {
@@ -225,7 +225,7 @@ fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, Stri
             }
             _ => "install a newer bootc-image",
         };
-        Err(format!("{text:?} doesn't include {offered}, {what}: {fix}"))
+        Err(format!("{text:?} does not include {offered}, {what}: {fix}"))
     }
 }
 
@@ -239,13 +239,13 @@ fn part(
         (Some(components), None) => component(source, only(source, components, "component", "component")?),
         (None, Some(libraries)) => library(source, only(source, libraries, "native", "library")?),
         (Some(_), Some(libraries)) => {
-            let what = "a plugin has a component or a library, not both";
+            let what = "a plugin has either a component or a native library, not both";
             Err(source.complain(libraries.span(), "native", what))
         }
         (None, None) => Err(source.complain(
             0..0,
             "component",
-            "missing: a plugin has a [[component]] or, of native code, a [[native]]",
+            "missing: a plugin needs a [[component]] section or, for native code, a [[native]] section",
         )),
     }
 }
@@ -259,7 +259,7 @@ fn only<'a, T>(
     match given.get_ref().as_slice() {
         [one] => Ok(one),
         all => {
-            let what = format!("a plugin has exactly one {what}, this one has {}", all.len());
+            let what = format!("a plugin must have exactly one {what}, but this one has {}", all.len());
             Err(source.complain(given.span(), key, what))
         }
     }
@@ -299,7 +299,7 @@ fn concerns(
     before_lookup: Option<&Spanned<bool>>,
 ) -> Result<(When, bool), Complaint> {
     let only_policies = |span: std::ops::Range<usize>, key| {
-        source.complain(span, key, "only a policy is asked about operations")
+        source.complain(span, key, "only policies judge operations")
     };
     let before_lookup = match before_lookup {
         Some(given) if world != World::PolicyValidator => {
@@ -319,16 +319,16 @@ fn file(text: &str, ending: &str) -> Result<String, String> {
     if plain && text.len() <= 255 && text.ends_with(ending) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't the plain name of a {ending} file next to the manifest"))
+        Err(format!("{text:?} is not the plain name of a {ending} file next to the manifest"))
     }
 }
 
 fn world(text: &str) -> Result<World, String> {
-    named(text, World::ALL, |world| world.name(), "a world that this host runs")
+    named(text, World::ALL, |world| world.name(), "a world that this host supports")
 }
 
 fn role(text: &str) -> Result<World, String> {
-    named(text, World::ALL, |world| world.kind(), "something that native code can be")
+    named(text, World::ALL, |world| world.kind(), "a plugin role")
 }
 
 fn capabilities(
@@ -340,7 +340,7 @@ fn capabilities(
     for raw in raw {
         let capability = raw.capability(source)?;
         if wanted.iter().any(|earlier| earlier.capability == capability) {
-            return Err(source.complain(raw.name.span(), "name", "this capability is asked for twice"));
+            return Err(source.complain(raw.name.span(), "name", "this capability is requested twice"));
         }
         let reason = match &raw.reason {
             Some(reason) => source.checked(reason, "reason", summary)?,
@@ -348,7 +348,7 @@ fn capabilities(
                 return Err(source.complain(
                     raw.name.span(),
                     "reason",
-                    "missing: who grants it wants to know why",
+                    "missing: tell the administrator why the plugin needs the capability",
                 ));
             }
         };
@@ -359,7 +359,7 @@ fn capabilities(
                 && !(component.native && known.bounds == Bounds::Names)
         };
         if !CAPABILITIES.iter().any(|known| is_of_use(&known)) {
-            let what = format!("{} is of no use to a plugin of this kind", capability.name);
+            let what = format!("{} does not apply to a plugin of this kind", capability.name);
             return Err(source.complain(raw.name.span(), "name", what));
         }
         wanted.push(Wanted { capability, reason });
@@ -369,7 +369,7 @@ fn capabilities(
 }
 
 fn summary(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("it is empty".to_owned()) } else { line(text) }
+    if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { line(text) }
 }
 
 /// What a plugin offers: at least one if its kind `offers` such things, none otherwise.
@@ -396,12 +396,12 @@ fn commands(
 ) -> Result<Vec<Command>, Complaint> {
     let offers = world == World::CommandWrapper;
     let (none, others) =
-        ("a plugin of this kind claims at least one command", "a plugin of this kind can't plan commands");
+        ("a plugin of this kind must provide a command", "a plugin of this kind cannot provide commands");
     let mut commands: Vec<Command> = Vec::new();
     for raw in offered(source, raw, "command", offers, none, others)? {
         let name = source.checked(&raw.name, "name", command_name)?;
         if commands.iter().any(|earlier| earlier.name == name) {
-            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is claimed twice")));
+            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is listed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
         let args = source.maybe(raw.args.as_ref(), "args", line)?;
@@ -420,25 +420,25 @@ fn formats(
 ) -> Result<Vec<Format>, Complaint> {
     let offers = world == World::FormatOutput;
     let (none, others) =
-        ("a plugin of this kind offers at least one format", "a plugin of this kind can't format");
+        ("a plugin of this kind must provide a format", "a plugin of this kind cannot provide formats");
     let mut formats: Vec<Format> = Vec::new();
     for raw in offered(source, raw, "format", offers, none, others)? {
         let name = source.checked(&raw.name, "name", |text| {
             let name = command_name(text)?;
-            if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is the host's own")) } else { Ok(name) }
+            if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is a built-in format")) } else { Ok(name) }
         })?;
         if formats.iter().any(|earlier| earlier.name == name) {
-            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is offered twice")));
+            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is listed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
         let argument = source.maybe(raw.argument.as_ref(), "argument", word)?;
         let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         if (1..columns.len()).any(|number| columns[..number].contains(&columns[number])) {
-            return Err(source.complain(raw.columns.span(), "columns", "a column is wanted twice"));
+            return Err(source.complain(raw.columns.span(), "columns", "a column is listed twice"));
         }
         if columns.is_empty() {
-            return Err(source.complain(raw.columns.span(), "columns", "a format wants at least one column"));
+            return Err(source.complain(raw.columns.span(), "columns", "a format needs at least one column"));
         }
         formats.push(Format { name, summary, argument, columns });
     }
@@ -446,13 +446,13 @@ fn formats(
 }
 
 fn column(text: &str) -> Result<Column, String> {
-    named(text, Column::ALL, |column| column.name(), "a column that this host has")
+    named(text, Column::ALL, |column| column.name(), "a known column")
 }
 
 /// A name that can't be taken for an option or a path. The rule is that of [`PluginId`].
 fn command_name(text: &str) -> Result<String, String> {
     PluginId::new(text).map(|name| name.to_string()).map_err(|_| {
-        format!("{text:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
+        format!("{text:?} is not lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
     })
 }
 
@@ -461,15 +461,15 @@ fn word(text: &str) -> Result<String, String> {
     if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't a word in capital letters"))
+        Err(format!("{text:?} is not a word in capital letters"))
     }
 }
 
 fn line(text: &str) -> Result<String, String> {
     if text.chars().count() > LONGEST_LINE {
-        Err(format!("longer than {LONGEST_LINE} characters"))
+        Err(format!("must not be longer than {LONGEST_LINE} characters"))
     } else if !sanitize::is_clean(text) {
-        Err(format!("{text:?} isn't one line of visible text"))
+        Err(format!("{text:?} is not a single line of visible text"))
     } else {
         Ok(text.to_owned())
     }

@@ -189,7 +189,7 @@ impl RawLimits {
 impl RawCapability {
     pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Complaint> {
         let known = source.checked(&self.name, "name", |text| {
-            named(text, CAPABILITIES, |known| known.name, "a capability that this host has")
+            named(text, CAPABILITIES, |known| known.name, "a known capability")
         })?;
         let bounds = known.bounds;
         let scope = match &self.scope {
@@ -203,7 +203,7 @@ impl RawCapability {
             }
             Some(given) => source.checked(given, "scope", |text| {
                 if !bounds.fit(text) || !sanitize::is_clean(text) {
-                    return Err(format!("{text:?} isn't {}", bounds.what()));
+                    return Err(format!("{text:?} is not {}", bounds.what()));
                 }
                 if bounds == Bounds::Names {
                     Pattern::new(text)?.check_names()?;

@@ -40,7 +40,7 @@ impl When {
                     source.checked(text, key, |text| {
                         let pattern = Pattern::new(text)?;
                         if !is_clean(text) {
-                            return Err(format!("{text:?} has characters that can't be seen"));
+                            return Err(format!("{text:?} contains invisible characters"));
                         }
                         check(&pattern)?;
                         Ok(pattern)
@@ -82,12 +82,12 @@ fn matches_something(pattern: &Pattern) -> Result<(), String> {
     // Other names of operations of the host's own (D3.13).
     let mut spellings = own_spellings().map(|(name, operation)| (format!("cmd {name}"), operation.name()));
     if let Some((spelled, judged)) = spellings.find(|(spelled, _)| pattern.matches(spelled)) {
-        return Err(format!("no operation is called {spelled:?}: it is judged as {judged:?}"));
+        return Err(format!("there is no operation {spelled:?}: it is judged as {judged:?}"));
     }
     let near = nearest(pattern.as_str(), known.iter().map(String::as_str));
     let hint = near.map_or_else(
-        || format!("; known are {}", known.join(", ")),
+        || format!("; expected one of: {}", known.join(", ")),
         |near| format!("; did you mean {near:?}?"),
     );
-    Err(format!("no operation is called {:?}{hint}", pattern.as_str()))
+    Err(format!("there is no operation {:?}{hint}", pattern.as_str()))
 }

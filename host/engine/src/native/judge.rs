@@ -51,7 +51,7 @@ impl run::Judge for Judge {
         *place = process.map(Box::new);
         opinion.map_err(|Unanswered { reason, fix, .. }| NoOpinion {
             reason,
-            fix: Some(fix.unwrap_or_else(|| format!("who made {} can tell", self.identity.plugin))),
+            fix: Some(fix.unwrap_or_else(|| format!("contact the vendor of {}", self.identity.plugin))),
             // Whoever interrupts us wants nothing to run.
             asked: children::check_not_asked_to_end().is_ok(),
         })

@@ -149,7 +149,7 @@ impl Process {
         programs: &[PathBuf],
     ) -> Result<Self, Unusable> {
         let library = sealed(code)?;
-        let (ours, theirs) = UnixStream::pair().map_err(|error| format!("there is no socket: {error}"))?;
+        let (ours, theirs) = UnixStream::pair().map_err(|error| format!("cannot create a socket: {error}"))?;
         let native = start(programs, &theirs, &library)?;
         drop(theirs);
         let limits = identity.limits;
@@ -184,7 +184,7 @@ impl Process {
                     World::PolicyValidator => "evaluate",
                 };
                 Err(Trouble::Unusable(format!(
-                    "its manifest calls it a {}, and its `{function}` is null",
+                    "its manifest declares the role {}, but its `{function}` is null",
                     world.kind()
                 )))
             }
@@ -302,7 +302,7 @@ impl Process {
     }
 
     fn no_opinion(self, trouble: Trouble) -> Unanswered {
-        let fix = format!("who made {} can tell; with -vv, what it said is shown", self.identity.plugin);
+        let fix = format!("contact the vendor of {}; its output is shown with -vv", self.identity.plugin);
         let hung_up = matches!(trouble, Trouble::HungUp);
         Unanswered { reason: self.explain(trouble), fix: Some(fix), hung_up }
     }
@@ -311,7 +311,7 @@ impl Process {
     fn explain(self, trouble: Trouble) -> String {
         let has_hung_up = matches!(trouble, Trouble::HungUp);
         let end = self.native.end(if has_hung_up { GRACE } else { Duration::ZERO });
-        tracing::debug!(plugin = %self.identity.plugin, said = sanitize(&end.said), "its process");
+        tracing::debug!(plugin = %self.identity.plugin, output = sanitize(&end.said), "its process ended");
         let what = match trouble {
             Trouble::Unusable(reason) => reason,
             Trouble::Exceeded(exceeded) => exceeded.to_string(),
@@ -319,17 +319,17 @@ impl Process {
                 Exceeded::WallTime(self.identity.limits.wall_time).to_string()
             }
             Trouble::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
-                format!("said what can't be understood: {}", sanitize(&error.to_string()))
+                format!("sent an invalid message: {}", sanitize(&error.to_string()))
             }
             Trouble::Socket(error) | Trouble::Output(error) => error.to_string(),
             Trouble::HungUp => match end.by_itself {
-                Some(how) => format!("its process ended instead of answering: {how}"),
-                None => "its process hung up instead of answering".to_owned(),
+                Some(how) => format!("its process ended without an answer: {how}"),
+                None => "its process closed the connection without an answer".to_owned(),
             },
         };
         match end.said.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) => {
-                format!("{what}; it said: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
+                format!("{what}; its last output: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
             }
             None => what,
         }
@@ -369,13 +369,13 @@ impl Loaded for Process {
 /// A library in memory as it was approved, which nobody can change any more.
 fn sealed(code: &Code) -> Result<File, Unusable> {
     let Code::File(code) = code else {
-        return Err("native code is never part of this program".to_owned().into());
+        return Err("native code cannot be built into bootc-image".to_owned().into());
     };
     let mut copy =
-        executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
+        executable_memory("extension").map_err(|error| format!("cannot create its copy in memory: {error}"))?;
     code.copy(&mut copy)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;
+    fcntl_add_seals(&copy, seals).map_err(|error| format!("cannot seal its copy in memory: {error}"))?;
     Ok(copy)
 }
 
@@ -408,7 +408,7 @@ fn unexpected(frame: &Frame<Answer>) -> Trouble {
         Frame::Message(Answer::Plan(_)) => "a plan",
         Frame::Message(_) => "something else",
     };
-    Trouble::Unusable(format!("answered {what} to another question"))
+    Trouble::Unusable(format!("sent an unexpected answer: {what}"))
 }
 
 fn words(problem: &Problem) -> Words<'_> {

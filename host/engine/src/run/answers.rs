@@ -17,7 +17,7 @@ const MOST_ATTRS: usize = 32;
 const NO_CODE: &str = "unspecified";
 
 /// Stands for a message that says nothing.
-const NO_MESSAGE: &str = "it gave no reason";
+const NO_MESSAGE: &str = "the plugin gave no reason";
 
 /// A refusal or a failure in a plugin's own words.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
         let words =
             panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        sanitize(words.unwrap_or("a panic without words"))
+        sanitize(words.unwrap_or("panic without a message"))
     })
 }
 
@@ -48,6 +48,6 @@ mod tests {
         assert_eq!(caught(|| 1), Ok(1));
         assert_eq!(caught(|| panic!("literal")), Err::<(), _>("literal".to_owned()));
         assert_eq!(caught(|| panic!("{}\u{1b}", "formatted")), Err::<(), _>("formatted\u{fffd}".to_owned()));
-        assert_eq!(caught(|| std::panic::panic_any(1)), Err::<(), _>("a panic without words".to_owned()));
+        assert_eq!(caught(|| std::panic::panic_any(1)), Err::<(), _>("panic without a message".to_owned()));
     }
 }

@@ -11,7 +11,7 @@ use super::{PluginSet, problem};
 use crate::formats::{FormatClaim, Formats as _};
 use crate::manifest::World;
 use crate::places::Places;
-use crate::trust::code::Code;
+use crate::trust::code::{Code, digest_differs};
 use crate::trust::grants::{self, Found};
 
 impl PluginSet {
@@ -20,8 +20,8 @@ impl PluginSet {
         let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
         let Code::File(code) = &found.code else {
             return Err(problem(
-                "it is part of this program and needs no grant".to_owned(),
-                "there is nothing to do",
+                "it is built into bootc-image and needs no approval".to_owned(),
+                "nothing needs to be done",
             ));
         };
         let role = role_of(found.manifest.component.world);
@@ -29,8 +29,8 @@ impl PluginSet {
         for claim in found.claims() {
             let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
             if let Some(other) = self.command_claims()?.iter().find(of_another) {
-                let reason = format!("it claims `{}`, which {} owns", claim.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
+                let reason = format!("it provides `cmd {}`, which {} already provides", claim.name, other.plugin);
+                return Err(problem(reason, "revoke or mask the other plugin first: only one can provide a command"));
             }
         }
         let claims = self.format_claims()?;
@@ -38,18 +38,17 @@ impl PluginSet {
             let of_another =
                 |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
             if let Some(other) = claims.iter().find(of_another) {
-                let reason = format!("it offers the format {}, which {} offers", format.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other one first: a format has one owner"));
+                let reason = format!("it provides the format {}, which {} already provides", format.name, other.plugin);
+                return Err(problem(reason, "revoke or mask the other plugin first: only one can provide a format"));
             }
         }
         let now = self.component_digest(found)?.unwrap_or_default();
         if now != code.sha256 {
-            let (named, sha256) = (code.file.named.display(), &code.sha256);
-            let reason = format!("{named} has the digest {now}, and its manifest says {sha256}");
+            let reason = digest_differs(&code.file.named.display(), &now, &code.sha256);
             return Err(problem(
                 reason,
                 &format!(
-                    "install it again, or write the digest into it: manifest and {} don't belong together",
+                    "install it again, or write the new digest into its manifest: manifest and {} do not belong together",
                     found.manifest.component.what()
                 ),
             ));
@@ -75,8 +74,8 @@ impl PluginSet {
             return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
         };
         if let Some(file) = self.approved_by_image(&grant.plugin) {
-            let reason = format!("the OS image approves it in {}", file.display());
-            return Err(problem(grant.plugin.as_str(), reason, "there is nothing to do"));
+            let reason = format!("the OS image already approves it in {}", file.display());
+            return Err(problem(grant.plugin.as_str(), reason, "nothing needs to be done"));
         }
         let granted = read_grants(places)?;
         refuse_lost_policy(&granted, &grant.plugin, grant.role)?;
@@ -94,8 +93,8 @@ impl PluginSet {
         if let Some(other) = of_plugin.find(|grant| Some(&grant.file) != own.as_ref()) {
             let file = other.file.display();
             return Err(problem(
-                format!("it is granted by {file}, which `plugin approve` didn't write"),
-                format!("take it out of {file}, or mask the plugin: [policy] masked in the configuration"),
+                format!("its grant is in {file}, which `plugin approve` did not write"),
+                format!("remove the grant from {file}, or mask the plugin with [policy] masked in the configuration"),
             ));
         }
         match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
@@ -107,8 +106,8 @@ impl PluginSet {
             None => {
                 self.find(plugin.as_str())?;
                 Err(problem(
-                    "nothing was granted to it".to_owned(),
-                    "see what there is with: bootc-image plugin list".to_owned(),
+                    "it has not been approved".to_owned(),
+                    "list the plugins with: bootc-image plugin list".to_owned(),
                 ))
             }
         }
@@ -140,8 +139,8 @@ fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<()
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
         None => Ok(()),
         Some(other) => {
-            let reason = format!("{} is about {} as well", path.display(), other.plugin);
-            Err(problem(plugin.as_str(), reason, format!("give {} a file of its own", other.plugin)))
+            let reason = format!("{} also contains a grant of {}", path.display(), other.plugin);
+            Err(problem(plugin.as_str(), reason, format!("move the grant of {} to a file of its own", other.plugin)))
         }
     }
 }
@@ -219,7 +218,7 @@ mod tests {
         assert_eq!((grant.role, grant.mandatory), (Role::Policy, false));
         assert_eq!(set.approved_by_image(&id()), Some(host.path("usr/grants.d/image.toml")));
         let error = set.approve(&grant).unwrap_err();
-        assert!(error.to_string().contains("the OS image approves it in"), "{error}");
+        assert!(error.to_string().contains("the OS image already approves it in"), "{error}");
         assert!(!host.path(OWN).exists());
         // One that the image only has is the site's to approve.
         fs::remove_dir_all(host.path("usr/grants.d")).unwrap();
@@ -245,14 +244,14 @@ mod tests {
 
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         let set = host.set(None);
-        let missed = Missed { plugin: id(), file: host.path(OWN), why: "isn't installed" };
+        let missed = Missed { plugin: id(), file: host.path(OWN), why: "is not installed" };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
         let why = format!(
-            "{} approved it as mandatory, and it isn't installed: everything is denied",
+            "{} approves it as mandatory, but it is not installed: all operations are denied",
             missed.file.display()
         );
         assert_eq!(set.missing(), [(id(), why)]);
-        let what = "policy p is mandatory and isn't installed, so everything is denied".to_owned();
+        let what = "policy p is mandatory but is not installed, so all operations are denied".to_owned();
         let findings = set.examine(None);
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &what, &missed.fix()));
@@ -272,8 +271,8 @@ mod tests {
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         assert_eq!(why(None), None);
         host.install("etc", FORMAT);
-        assert_eq!(why(None), Some("isn't a policy any more"));
-        assert_eq!(why(Some(Place::Site)), Some("is there in another version only, which is masked"));
+        assert_eq!(why(None), Some("is no longer a policy"));
+        assert_eq!(why(Some(Place::Site)), Some("is installed only in another version, which is masked"));
         host.write("etc/plugins/p/plugin.toml", "nonsense");
         assert_eq!(why(None), None, "one that can't be read denies");
         host.write("etc/grants.d/z.toml", "nonsense");
@@ -289,7 +288,7 @@ mod tests {
         host.install("etc", FORMAT);
         let as_format = host.set(None).grant_for("p").unwrap();
         assert_eq!(as_format.role, Role::Format);
-        let revoke = "if it is to guard nothing from now on: bootc-image plugin revoke p";
+        let revoke = "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke p";
         for mandatory in [false, true] {
             let grant = Grant { mandatory, ..as_policy.clone() };
             grants::write(&host.path(OWN), &grant).unwrap();
@@ -298,7 +297,7 @@ mod tests {
             for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
                 let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
                 let file = host.path(OWN);
-                let why = format!("{} approves it as a policy, and it isn't one any more", file.display());
+                let why = format!("{} approves it as a policy, but it is no longer one", file.display());
                 assert_eq!((reason, &**fix), (&why, revoke));
             }
             let fixes: Vec<String> = set.examine(None).into_iter().map(|finding| finding.fix).collect();
@@ -313,7 +312,10 @@ mod tests {
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\nmandatory = true\n");
         let Error::Plugin { fix, .. } = host.set(None).grant_for("p").unwrap_err() else { panic!() };
         let file = host.path("usr/grants.d/image.toml");
-        assert_eq!(fix, format!("if it is to guard nothing from now on: take it out of {}", file.display()));
+        assert_eq!(
+            fix,
+            format!("if it is no longer needed as a policy, remove its grant from {}", file.display())
+        );
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
         host.install("usr", "");
         assert_eq!(why(Some(Place::Image)), None, "the site's is asked");
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
-        assert_eq!(why(Some(Place::Image)), Some("isn't installed"));
+        assert_eq!(why(Some(Place::Image)), Some("is not installed"));
         assert_eq!(why(Some(Place::Site)), None, "the image's is asked");
         fs::remove_dir_all(host.path("usr/plugins")).unwrap();
         // One whose manifest can't be told is masked by its place.
@@ -338,7 +340,7 @@ mod tests {
         // Of the image's grant the image's copy counts, whichever it is.
         fs::remove_file(host.path(OWN)).unwrap();
         host.write("usr/grants.d/p.toml", "[[grant]]\nplugin = \"p\"\nrole = \"policy\"\n");
-        assert_eq!(why(Some(Place::Site)), Some("isn't installed"));
+        assert_eq!(why(Some(Place::Site)), Some("is not installed"));
         host.install("usr", FORMAT);
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         assert_eq!(why(Some(Place::Image)), None);

@@ -10,6 +10,7 @@ use crate::places::passed_over;
 use crate::run::caught::caught;
 use crate::sanitize::sanitize;
 use crate::strict::nearest;
+use crate::trust::code::digest_differs;
 use crate::trust::configuration::directories;
 use crate::trust::grants::{Found, as_guard_no_more};
 use crate::trust::inventory::{Plugin, Standing};
@@ -30,7 +31,7 @@ impl PluginSet {
     /// Looks at one plugin, or at everything.
     pub fn examine(&self, only: Option<&str>) -> Vec<Finding> {
         let inventory = self.look();
-        let first = "mend that first: nothing that acts runs until then";
+        let first = "fix this first: operations that change anything are refused until then";
         let problems = self.configuration().problems.iter();
         let mut findings: Vec<Finding> =
             problems.map(|problem| finding("configuration", sanitize(problem), first)).collect();
@@ -52,7 +53,7 @@ impl PluginSet {
             findings.push(finding(
                 "plugins",
                 error.to_string(),
-                "mask one of them: [policy] masked in the configuration",
+                "mask one of them with [policy] masked in the configuration",
             ));
         }
         self.examine_configuration(&mut findings);
@@ -68,7 +69,7 @@ impl PluginSet {
         match self.component_digest(plugin) {
             Ok(None) => None,
             Ok(Some(found)) if found == named => None,
-            Ok(Some(found)) => Some(format!("{file} has the digest {found}, and its manifest says {named}")),
+            Ok(Some(found)) => Some(digest_differs(file, &found, named)),
             Err(error) => Some(error.with_causes()),
         }
     }
@@ -80,7 +81,7 @@ impl PluginSet {
         }
         // Whoever approves it next would be told only then.
         if let Some(what) = self.mismatch(plugin) {
-            findings.push(finding(id, what, "install it again, or mend its manifest"));
+            findings.push(finding(id, what, "install it again, or fix its manifest"));
             return;
         }
         if !plugin.standing.is_enabled() {
@@ -91,14 +92,14 @@ impl PluginSet {
             Err(why) => {
                 let fix = match why {
                     Unusable::NotAskedFor(_) => {
-                        "ask for it in the manifest: [[capability]]; then approve the plugin again"
+                        "request it in the manifest with [[capability]], then approve the plugin again"
                     }
                     Unusable::NoProcess(_) => "install bootc-image again",
                     Unusable::Panicked(_) | Unusable::Other(_) if plugin.manifest.component.native => {
-                        "tell who made it, or install a version that fits this host"
+                        "report this to the plugin's vendor, or install a version that works on this host"
                     }
                     Unusable::Panicked(_) | Unusable::Other(_) => {
-                        "install it again, in a version that fits this host"
+                        "install a version of it that works on this host"
                     }
                 };
                 findings.push(finding(id, why.to_string(), fix));
@@ -109,7 +110,7 @@ impl PluginSet {
                 } else {
                     format!("setting {}: {}", bad.key, bad.message)
                 };
-                finding(id, what, &format!("mend [settings.{id}] in the configuration"))
+                finding(id, what, &format!("fix [settings.{id}] in the configuration"))
             })),
         }
     }
@@ -129,7 +130,7 @@ impl PluginSet {
         let examine = |missed: &Missed| {
             let id = &missed.plugin;
             let what = if mandatory.contains(id) || configured.contains(id) {
-                format!("policy {id} is mandatory and {}, so everything is denied", missed.why)
+                format!("policy {id} is mandatory but {}, so all operations are denied", missed.why)
             } else {
                 missed.to_string()
             };
@@ -151,7 +152,7 @@ impl PluginSet {
         let places = self.places();
         let directories = directories(places);
         for path in [passed_over(&directories), passed_over(&places.grants)].concat() {
-            let what = format!("{} isn't read: its name doesn't end in .toml", path.display());
+            let what = format!("{} is not read because its name does not end in .toml", path.display());
             findings.push(finding("configuration", sanitize(&what), "rename it, or remove it"));
         }
         let is_policy = |id| {
@@ -168,33 +169,33 @@ impl PluginSet {
             for id in ids.iter().filter(|id| !is_policy(id) && !broken(id)) {
                 let is_masked = inventory.masked.iter().any(|masked| masked.id == id.as_str());
                 let (why, fix) = if is_masked {
-                    ("it is masked", "take one of the two out of the configuration".to_owned())
+                    ("it is masked", "remove one of the two entries from the configuration".to_owned())
                 } else {
                     let others = inventory.plugins.keys().filter(|other| is_policy(other) && *other != id);
                     let meant = nearest(id.as_str(), others.map(PluginId::as_str));
                     let meant =
                         meant.map(|near| format!("did you mean {near}? Otherwise: ")).unwrap_or_default();
-                    let fix = format!("{meant}install it, or take it out of the configuration");
-                    ("there is no such policy", fix)
+                    let fix = format!("{meant}install it, or remove it from the configuration");
+                    ("no such policy is installed", fix)
                 };
-                findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), &fix));
+                findings.push(finding(id.as_str(), format!("[policy] {key} lists it, but {why}"), &fix));
             }
         }
         findings.extend(self.examine_missed());
         let grants = inventory.grants.iter().filter(|grant| !grant.is_of_policy());
         for grant in grants.filter(|grant| !inventory.has(&grant.plugin)) {
-            let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
+            let what = format!("{} contains a grant of it, but no such plugin is installed", grant.file.display());
             let fix = format!("install it, or {}", grant.how_to_revoke());
             findings.push(finding(grant.plugin.as_str(), sanitize(&what), &sanitize(&fix)));
         }
         for id in configuration.settings.keys().filter(|id| !inventory.has(id)) {
-            let what = "the configuration has settings for it, and there is no such plugin".to_owned();
-            findings.push(finding(id.as_str(), what, "install it, or take them out of the configuration"));
+            let what = "the configuration has settings for it, but no such plugin is installed".to_owned();
+            findings.push(finding(id.as_str(), what, "install it, or remove the settings from the configuration"));
         }
         for (id, place) in &configuration.masked {
             if inventory.masked.iter().all(|masked| masked.id != id.as_str() || masked.place != *place) {
-                let what = format!("[policy] masked names it in {:?}, where it isn't", place.name());
-                findings.push(finding(id.as_str(), what, "take it out of the configuration"));
+                let what = format!("[policy] masked lists it in {:?}, but it is not installed there", place.name());
+                findings.push(finding(id.as_str(), what, "remove it from the configuration"));
             }
         }
     }
@@ -230,7 +231,7 @@ mod tests {
         let [one] = findings.as_slice() else { panic!("{findings:?}") };
         let file = scratch.path().join("gone.toml");
         assert_eq!(one.about, "gone");
-        assert_eq!(one.what, format!("{} grants it something, and there is no such plugin", file.display()));
+        assert_eq!(one.what, format!("{} contains a grant of it, but no such plugin is installed", file.display()));
         assert_eq!(one.fix, "install it, or revoke the approval with: bootc-image plugin revoke gone");
     }
 
@@ -251,7 +252,7 @@ mod tests {
             let found: Vec<String> = set.examine(Some(id)).into_iter().map(|finding| finding.fix).collect();
             found.join("|")
         };
-        let plain = "install it, or take it out of the configuration";
+        let plain = "install it, or remove it from the configuration";
         assert_eq!(fix("regsitry-policy"), format!("did you mean registry-policy? Otherwise: {plain}"));
         assert_eq!((&*fix("other"), &*fix("own-list")), (plain, plain));
     }
@@ -265,7 +266,7 @@ mod tests {
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
         let what = format!(
-            "{} isn't read: its name doesn't end in .toml",
+            "{} is not read because its name does not end in .toml",
             scratch.path().join("site.conf").display()
         );
         assert_eq!(set.examine(None), [finding("configuration", what, "rename it, or remove it")]);
@@ -286,11 +287,11 @@ mod tests {
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
         let (by, file) = (path("etc/a.toml"), path("usr/a.toml"));
         let what = format!(
-            "{} hides {}, and with it: [policy] mandatory = [\"gone\"]",
+            "{} hides {}; no longer in effect: [policy] mandatory = [\"gone\"]",
             by.display(),
             file.display()
         );
-        let fix = "give the site's file another name, or repeat what is to stay in it";
+        let fix = "rename the site's file, or repeat in it the settings to keep";
         assert_eq!(set.examine(None), [finding("configuration", what.clone(), fix)]);
         assert_eq!(set.examine(Some("gone")), [finding("gone", what, fix)]);
         assert_eq!(set.examine(Some("other")), []);

@@ -172,12 +172,12 @@ impl PluginSet {
         let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
         if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
             let reason = format!("the configuration masks it in {}", masked.directory.display());
-            return Err(problem(name, reason, "take it out of [policy] masked"));
+            return Err(problem(name, reason, "remove it from [policy] masked in the configuration"));
         }
         found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
             let hint = nearest(name, known).map_or_else(
-                || "see what there is with: bootc-image plugin list".to_owned(),
+                || "list the plugins with: bootc-image plugin list".to_owned(),
                 |near| format!("did you mean {near}?"),
             );
             Error::NoSuchPlugin { name: name.to_owned(), hint }
@@ -202,7 +202,7 @@ impl PluginSet {
         match (enabled.next(), enabled.next()) {
             (Some(one), None) => Ok(one),
             (Some((plugin, _)), Some((other, _))) => {
-                let reason = format!("{} offers the format {name}, too", other.manifest.id);
+                let reason = format!("{} also provides the format {name}", other.manifest.id);
                 Err(unusable(&plugin.manifest.id, reason))
             }
             (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {
@@ -277,7 +277,7 @@ impl Plugins for PluginSet {
             .filter(|plugin| plugin.manifest.commands.iter().any(|claimed| claimed.name == command));
         claiming.find_map(|plugin| match &plugin.standing {
             Standing::Held { reason, fix } => {
-                Some(format!("plugin {} claims it, and is held: {reason}; {fix}", plugin.manifest.id))
+                Some(format!("plugin {} provides it but is disabled: {reason}; {fix}", plugin.manifest.id))
             }
             Standing::Enabled => None,
         })
@@ -308,9 +308,9 @@ impl Plugins for PluginSet {
         let unusable = |reason| PlanError::Unusable { plugin: plugin.clone(), reason };
         let inventory = self.inventory().map_err(|error| unusable(error.to_string()))?;
         let found = inventory.plugins.get(plugin).filter(|found| found.standing.is_enabled());
-        let found = found.ok_or_else(|| unusable("there is no such plugin".to_owned()))?;
+        let found = found.ok_or_else(|| unusable("it is not installed or not enabled".to_owned()))?;
         if found.claims().all(|claim| claim.name != name) {
-            return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
+            return Err(unusable(format!("its manifest does not provide `cmd {}`", sanitize(name))));
         }
         let plan =
             || self.load(found, false).map_err(|why| unusable(why.to_string()))?.plan(name, args, host);

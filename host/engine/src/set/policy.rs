@@ -97,7 +97,7 @@ impl Policy for JudgingPlugin {
         let judge = self.judge.as_ref().map_err(Clone::clone)?;
         judge.evaluate(view).map_err(|NoOpinion { reason, fix, asked }| PolicyFailure {
             reason,
-            fix: fix.unwrap_or_else(|| format!("see: bootc-image plugin doctor {}", self.plugin)),
+            fix: fix.unwrap_or_else(|| format!("run `bootc-image plugin doctor {}` to see why", self.plugin)),
             asked,
         })
     }

@@ -1,6 +1,7 @@
 //! Where a plugin's code is, and reading it (D7). What runs is what was hashed: a file is compared with the digest that was
 //! approved as it is read, and found by nothing else.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 
@@ -45,7 +46,7 @@ impl CodeFile {
         let Self { file: Located { named, .. }, sha256, .. } = self;
         if found != *sha256 {
             let named = named.display();
-            return Err(format!("{named} has the digest {found}, and its manifest says {sha256}").into());
+            return Err(digest_differs(&named, &found, sha256).into());
         }
         Ok((file, found))
     }
@@ -53,6 +54,11 @@ impl CodeFile {
     pub(crate) fn unreadable(&self, error: io::Error) -> Unusable {
         format!("{}: {error}", self.file.named.display()).into()
     }
+}
+
+/// Why a file is refused that was changed, or exchanged, since its manifest was written.
+pub(crate) fn digest_differs(file: &dyn Display, found: &str, declared: &str) -> String {
+    format!("the digest of {file} is {found}, but its manifest declares {declared}")
 }
 
 /// Digest in lower-case hexadecimal.
@@ -72,7 +78,7 @@ pub(crate) fn pass_on(file: &mut File, copy: &mut dyn Write) -> io::Result<Strin
         };
         rest = rest
             .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)))?;
+            .ok_or_else(|| io::Error::other(format!("the file is larger than {} MiB", LARGEST >> 20)))?;
         digest.update(bytes);
         copy.write_all(bytes)?;
     }

@@ -126,7 +126,7 @@ impl Configuration {
         let found = drop_ins(&directories, |()| Owner::ROOT);
         let mut configuration = Self::default();
         for problem in &found.problems {
-            configuration.complain(format!("the configuration can't be read: {problem}"));
+            configuration.complain(format!("cannot read the configuration: {problem}"));
         }
         configuration.add_files(found.files.iter().map(|((), file)| file));
         configuration
@@ -161,7 +161,7 @@ impl Configuration {
             let known = [("sysroot", sysroot), ("build", build), ("load", load), ("plugins", plugins)];
             let names = known.each_ref().map(|(name, _)| *name);
             let word = source.checked(word, "allow-delegated", |text| {
-                one_of(text, &names, "something that can be allowed")
+                one_of(text, &names, "a valid value")
             })?;
             for (_, allowed) in known.into_iter().filter(|(name, _)| *name == word) {
                 *allowed = true;
@@ -177,7 +177,7 @@ impl Configuration {
         }
         for mask in &raw.policy.masked {
             let place = source.checked(&mask.place, "place", |text| {
-                named(text, Place::ALL, |place| place.name(), "a place where plugins are")
+                named(text, Place::ALL, |place| place.name(), "a plugin location")
             })?;
             self.masked.push((source.id(&mask.id, "id")?, place));
         }

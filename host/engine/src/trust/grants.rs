@@ -102,7 +102,7 @@ impl Found {
         if self.is_own() {
             format!("revoke the approval with: bootc-image plugin revoke {}", self.plugin)
         } else {
-            format!("take it out of {}", self.file.display())
+            format!("remove its grant from {}", self.file.display())
         }
     }
 }
@@ -111,25 +111,20 @@ impl Found {
 /// to do next.
 pub(crate) fn was_policy(grants: &[Found], plugin: &PluginId) -> Option<(String, String)> {
     let grant = grants.iter().find(|grant| grant.plugin == *plugin && grant.is_of_policy())?;
-    let reason = format!("{} approves it as a policy, and it isn't one any more", grant.file.display());
+    let reason = format!("{} approves it as a policy, but it is no longer one", grant.file.display());
     Some((reason, as_guard_no_more(grant)))
 }
 
 /// What to do where a policy that was approved has become something else.
 pub(crate) fn as_guard_no_more(grant: &Found) -> String {
-    let how = if grant.is_own() {
-        format!("bootc-image plugin revoke {}", grant.plugin)
-    } else {
-        grant.how_to_revoke()
-    };
-    format!("if it is to guard nothing from now on: {how}")
+    format!("if it is no longer needed as a policy, {}", grant.how_to_revoke())
 }
 
 /// Reads all grants that can be read. Beside them, why others can't.
 pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
     let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
     let mut problems: Vec<String> =
-        drop_ins.problems.iter().map(|error| format!("the grants can't be read: {error}")).collect();
+        drop_ins.problems.iter().map(|error| format!("cannot read the grants: {error}")).collect();
     let mut found = Vec::new();
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {
@@ -157,9 +152,9 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         let plugin = source.id(&raw.plugin, "plugin")?;
         let sha256 = source.maybe(raw.sha256.as_ref(), "sha256", sha256_text)?;
         let manifest = source.maybe(raw.manifest.as_ref(), "manifest", sha256_text)?;
-        let kind = |text: &str| one_of(text, &["native"], "a kind of plugins").map(drop);
+        let kind = |text: &str| one_of(text, &["native"], "a plugin kind").map(drop);
         let native = source.maybe(raw.kind.as_ref(), "kind", kind)?.is_some();
-        let role = |text: &str| named(text, Role::ALL, |role| role.name(), "what a plugin is approved as");
+        let role = |text: &str| named(text, Role::ALL, |role| role.name(), "a plugin role");
         let role = source.maybe(raw.role.as_ref(), "role", role)?;
         let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
         if let (Some(mandatory), Some(Role::Format | Role::Command)) = (mandatory, role) {
@@ -169,7 +164,8 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
             if given.is_none() && (place != Place::Image || native) {
                 let what = format!(
-                    "missing: say what of {plugin} may run, with sha256sum of its component or library and of its plugin.toml"
+                    "missing: a grant of {plugin} needs the SHA-256 of its component or library (`sha256`) and of its \
+                     plugin.toml (`manifest`); compute them with sha256sum"
                 );
                 return Err(source.complain(raw.plugin.span(), key, what));
             }

@@ -159,9 +159,8 @@ impl Inventory {
             (Some(first), _) => {
                 self.broken.retain(|broken| broken.id != id);
                 self.broken.push(Broken {
-                    reason: format!("plugin id `{id}` is claimed by both {first} and {origin}"),
-                    fix: "remove one, or say which one doesn't count: [policy] masked in the configuration"
-                        .to_owned(),
+                    reason: format!("plugin id `{id}` is used by both {first} and {origin}"),
+                    fix: "remove one of them, or mask one with [policy] masked in the configuration".to_owned(),
                     origin,
                     id,
                     may_be_policy: true,
@@ -203,7 +202,7 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
     let manifest = Manifest::parse(text).map_err(|error| broken(origin, error.to_string()))?;
     match &manifest.component.sha256 {
         Some(digest) if digest != component_sha256 => {
-            let reason = format!("it names component {digest}, but there is {component_sha256}");
+            let reason = format!("its manifest names component {digest}, but the built-in component is {component_sha256}");
             Err(broken(manifest.id.as_str(), reason))
         }
         _ => Ok(Plugin {
@@ -242,21 +241,21 @@ fn read(
     };
     let Located { named, .. } = directory.join(MANIFEST);
     let text = manifest_text(directory, owner).map_err(|error| {
-        broken(format!("{}: {error}", named.display()), "mend it, or remove its directory", true)
+        broken(format!("{}: {error}", named.display()), "fix the file, or remove the plugin's directory", true)
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
-        broken(format!("{}: {what}", named.display()), "mend the manifest, or mask the plugin", may_be_policy)
+        broken(format!("{}: {what}", named.display()), "fix the manifest, or mask the plugin", may_be_policy)
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
         let within = directory.named.parent().unwrap_or(Path::new("/")).display();
-        let fix = format!("call the directory {}, or move it out of {within}", manifest.id);
-        let what = format!("`id`: it is {}, and its directory is called {id}", manifest.id);
+        let fix = format!("rename the directory to {}, or move it out of {within}", manifest.id);
+        let what = format!("`id`: the id is {}, but the directory is named {id}", manifest.id);
         return Err(Broken { fix, ..wrong(what) });
     }
     let Some(sha256) = manifest.component.sha256.clone() else {
-        return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
+        return Err(wrong("`sha256`: missing: the manifest must name the digest of its component".to_owned()));
     };
     let manifest_sha256 = code::hex(text.as_bytes());
     let grants = grants.get(&manifest.id).map_or(&[][..], Vec::as_slice);
@@ -311,9 +310,9 @@ pub(crate) mod tests {
         let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
         let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
         let within = scratch.path().join("plugins");
-        assert!(renamed.reason.contains("`id`: it is p, and its directory is called p-old"), "{renamed:?}");
-        assert_eq!(renamed.fix, format!("call the directory p, or move it out of {}", within.display()));
-        assert_eq!(other.fix, "mend the manifest, or mask the plugin");
+        assert!(renamed.reason.contains("`id`: the id is p, but the directory is named p-old"), "{renamed:?}");
+        assert_eq!(renamed.fix, format!("rename the directory to p, or move it out of {}", within.display()));
+        assert_eq!(other.fix, "fix the manifest, or mask the plugin");
     }
 
     #[test]
@@ -324,17 +323,17 @@ pub(crate) mod tests {
             let digest = code::hex(manifest(id, offers).as_bytes());
             format!("[[grant]]\nplugin = {id:?}\nsha256 = \"{COMPONENT}\"\nmanifest = \"{digest}\"\n")
         };
-        let says = |grants: &str| {
+        let message = |grants: &str| {
             let (set, _scratch) = set(&plugins, grants);
             let wanted = Wanted { format: "bars", argument: None, terminal: false, color: false };
             set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
         };
         // It has no component, which is looked for only once it is chosen.
         for enabled in ["a", "b"] {
-            let said = says(&granted(enabled));
+            let said = message(&granted(enabled));
             assert!(said.contains(enabled) && said.contains("p.wasm"), "{said}");
         }
-        assert!(says(&format!("{}{}", granted("a"), granted("b"))).contains("b offers the format bars, too"));
-        assert!(says("").contains("nobody has approved it"));
+        assert!(message(&format!("{}{}", granted("a"), granted("b"))).contains("b also provides the format bars"));
+        assert!(message("").contains("it has not been approved"));
     }
 }

@@ -13,13 +13,13 @@ use crate::sanitize::sanitize;
 pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(PluginId, String)> {
     let granted = inventory.grants.iter().filter(|grant| grant.mandatory);
     let granted = granted.map(|grant| {
-        (&grant.plugin, format!("{} approved it as mandatory", sanitize(&grant.file.display().to_string())))
+        (&grant.plugin, format!("{} approves it as mandatory", sanitize(&grant.file.display().to_string())))
     });
-    let configured = configured.iter().map(|id| (id, "[policy] mandatory names it".to_owned()));
+    let configured = configured.iter().map(|id| (id, "[policy] mandatory lists it".to_owned()));
     let mut missing: Vec<(PluginId, String)> = Vec::new();
     for (id, who) in configured.chain(granted) {
         if !inventory.has(id) && missing.iter().all(|(other, _)| other != id) {
-            missing.push((id.clone(), format!("{who}, and it isn't installed: everything is denied")));
+            missing.push((id.clone(), format!("{who}, but it is not installed: all operations are denied")));
         }
     }
     missing.sort();
@@ -42,12 +42,12 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
             inventory.broken.iter().find(|broken| broken.id == id).map(|broken| broken.may_be_policy);
         let why = match (found, broken) {
             (Some(World::PolicyValidator), _) | (_, Some(true)) => continue,
-            (Some(_), _) | (_, Some(false)) => "isn't a policy any more",
+            (Some(_), _) | (_, Some(false)) => "is no longer a policy",
             (None, None) if inventory.masked.iter().any(|masked| is_of_masked(grant, masked)) => continue,
             (None, None) if inventory.masked.iter().any(|masked| is_in_place_of(grant, masked)) => {
-                "is there in another version only, which is masked"
+                "is installed only in another version, which is masked"
             }
-            (None, None) => "isn't installed",
+            (None, None) => "is not installed",
         };
         if all.iter().all(|missed| missed.plugin != *plugin) {
             all.push(Missed { plugin: plugin.clone(), file: file.clone(), why });

@@ -40,12 +40,12 @@ pub(crate) fn native_standing(
     if !manifest.component.native {
         None
     } else if place == Place::User {
-        let fix = "have an administrator install it in /var/lib/bootc-image/plugins";
-        Some(held("it is native code, and only root's runs", fix))
+        let fix = "ask an administrator to install it in /var/lib/bootc-image/plugins";
+        Some(held("it is native code, which never runs from a user's own plugin directory", fix))
     } else if !surroundings.configuration.native {
         let fix =
-            "if native code may run with full authority here: [native] enabled = true in the configuration";
-        Some(held("native extensions are off on this host", fix))
+            "to let native code run with full authority on this host, set [native] enabled = true in the configuration";
+        Some(held("native extensions are disabled on this host", fix))
     } else {
         None
     }
@@ -101,30 +101,28 @@ pub(crate) fn standing(
     };
     // What isn't approved isn't recommended either.
     let fix = was_policy.map_or_else(
-        || format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}"),
+        || format!("review it with: bootc-image plugin show {id}; then approve it with: bootc-image plugin approve {id}"),
         |(_, fix)| fix,
     );
     if let ([], [grant, ..]) = (of_plugin.as_slice(), of_another_kind.as_slice()) {
         let file = grant.file.display();
         let reason = if grant.native {
-            format!("{file} is about native code, and it is a component")
+            format!("{file} approves native code, but the plugin is a component")
         } else {
-            format!("{file} doesn't say kind = \"native\", and it is native code")
+            format!("the plugin is native code, but {file} does not set kind = \"native\"")
         };
         return Standing::Held { reason, fix };
     }
     if of_plugin.is_empty() {
-        return Standing::Held { reason: "nobody has approved it".to_owned(), fix };
+        return Standing::Held { reason: "it has not been approved".to_owned(), fix };
     }
     let of_component: Vec<&Found> = of_plugin
         .into_iter()
         .filter(|grant| grant.sha256.as_deref().is_none_or(|digest| digest == sha256))
         .collect();
     if of_component.is_empty() {
-        let reason = format!(
-            "another {} of it was approved than {sha256}, which is there now",
-            manifest.component.what()
-        );
+        let what = manifest.component.what();
+        let reason = format!("the installed {what} ({sha256}) is not the one that was approved");
         return Standing::Held { reason, fix };
     }
     let (of_manifest, of_another): (Vec<&Found>, Vec<&Found>) =
@@ -143,11 +141,11 @@ pub(crate) fn standing(
         Standing::Enabled
     } else if missing.is_empty() {
         let reason =
-            "its manifest isn't the one that was approved: it may be asked less, or claim more".to_owned();
+            "its manifest changed since it was approved, and may now judge less or provide more".to_owned();
         Standing::Held { reason, fix }
     } else {
         Standing::Held {
-            reason: format!("it asks for more than it was granted: {}", missing.join(", ")),
+            reason: format!("it requests capabilities that were not granted: {}", missing.join(", ")),
             fix,
         }
     }
@@ -227,7 +225,7 @@ mod tests {
             Standing::Held { reason, .. } => reason,
             Standing::Enabled => String::new(),
         };
-        let more = "it asks for more than it was granted: + podman-reads /b (x)";
+        let more = "it requests capabilities that were not granted: + podman-reads /b (x)";
         assert_eq!(reason(std::slice::from_ref(&earlier)), more);
         assert_eq!(reason(&[grant("p", &now, &granted("/b"))]), "");
         // One grant names the manifest, and another the capability.

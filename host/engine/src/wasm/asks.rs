@@ -56,13 +56,13 @@ pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T 
         let thread = thread::Builder::new().name("plugin".to_owned()).stack_size(STACK);
         let running = thread
             .spawn_scoped(scope, move || plan(line))
-            .map_err(|error| format!("no thread can be started: {error}"))?;
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
         for request in asked {
             if answer.send(host.ask(request)).is_err() {
                 break;
             }
         }
-        running.join().map_err(|_| "the host failed in it".to_owned())
+        running.join().map_err(|_| "internal error of bootc-image while running it".to_owned())
     })
 }
 
@@ -70,7 +70,7 @@ impl Guest {
     /// Has the host do something; how long that takes isn't the plugin's time.
     fn ask(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
         self.budget().operation()?;
-        let gone = || wasmtime::Error::msg("the host doesn't listen any more");
+        let gone = || wasmtime::Error::msg("the host no longer accepts requests");
         let line = self.line().ok_or_else(gone)?;
         let start = Instant::now();
         line.requests.send(wish).map_err(|_| gone())?;
@@ -88,7 +88,7 @@ impl Guest {
     fn transfer(&mut self, wish: Wish) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
         let (name, image, unchanged) = match self.ask(wish)? {
             Ok(Granted::Image { name, image, unchanged }) => (name, image, unchanged),
-            Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
+            Ok(other) => return Err(wasmtime::Error::msg(format!("the host returned an unexpected result: {other:?}"))),
             Err(failure) => return self.refuse(failure).map(Err),
         };
         let LocalImage { id, manifest_digest } = image;
@@ -153,10 +153,10 @@ impl Filter {
                 "type" => {
                     let types = [ImageType::Host, ImageType::Unified, ImageType::Logical];
                     let found = types.into_iter().find(|known| known.as_str() == value);
-                    filter.image_type = Some(found.ok_or_else(|| format!("{value:?} is no type of images"))?);
+                    filter.image_type = Some(found.ok_or_else(|| format!("{value:?} is not an image type"))?);
                 }
                 "image" => filter.image = Some(Pattern::new(value)?),
-                other => return Err(format!("images can't be filtered by {other:?}")),
+                other => return Err(format!("cannot filter images by {other:?}")),
             }
         }
         Ok(filter)
@@ -203,7 +203,7 @@ impl images::Host for Guest {
         let once = |columns: &Vec<Column>| (1..columns.len()).all(|n| !columns[..n].contains(&columns[n]));
         let Some(wanted) = wanted.filter(|columns| !columns.is_empty() && once(columns)) else {
             let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
-            let what = format!("a list has some of these columns, each once: {}", names.join(", "));
+            let what = format!("expected at least one of these columns, each at most once: {}", names.join(", "));
             return self.refuse(usage(what)).map(Err);
         };
         let filter = match Filter::of(&filter) {
@@ -214,7 +214,7 @@ impl images::Host for Guest {
         let wish = Wish::List { image_type: filter.list_type(), details };
         let rows = match self.ask(wish)? {
             Ok(Granted::Listing(listing)) => listing.rows,
-            Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
+            Ok(other) => return Err(wasmtime::Error::msg(format!("the host returned an unexpected result: {other:?}"))),
             Err(failure) => return self.refuse(failure).map(Err),
         };
         let capabilities = self.capabilities();

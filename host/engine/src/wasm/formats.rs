@@ -70,7 +70,7 @@ pub(super) fn format(
         let Some(bytes) = piece.map_err(Stop::Problem)? else { return Ok(()) };
         let after = position(store, &cursor)?;
         if bytes.is_empty() && before == after {
-            return Err(Stop::Plugin(wasmtime::Error::msg("it neither takes rows nor returns anything")));
+            return Err(Stop::Plugin(wasmtime::Error::msg("it neither reads rows nor returns output")));
         }
         // Before the end every piece of output costs rows; after it, it costs of what there is for an answer.
         print(store, &bytes, before.1, out)?;

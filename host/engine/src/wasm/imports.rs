@@ -51,10 +51,10 @@ const OPERATIONS: &str = "bootc-image:policy/operations";
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ungranted {
     /// Nobody gets it.
-    #[error("it imports `{0}`, which this host doesn't offer{1}")]
+    #[error("it imports `{0}`, which this host does not provide{1}")]
     NotOffered(String, String),
     /// It could be granted.
-    #[error("it imports `{0}`, which needs the capability {1}, and its manifest doesn't ask for that")]
+    #[error("it imports `{0}`, which needs the capability {1}, but its manifest does not request it")]
     NotAskedFor(String, &'static str),
 }
 
@@ -185,7 +185,7 @@ mod tests {
         assert!(granted(ROWS, "[method]cursor.next", World::FormatOutput, &[]).is_ok());
         for (interface, function) in [(ROWS, "[method]cursor.next"), (IMAGES, "list")] {
             let refused = granted(interface, function, World::PolicyValidator, &[]).unwrap_err();
-            assert!(refused.ends_with("which this host doesn't offer"), "{refused}");
+            assert!(refused.ends_with("which this host does not provide"), "{refused}");
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) fn load(
     let code = match code {
         Code::Embedded(artefact) => {
             return from_bytes(engine, artefact.bytes())
-                .map_err(|error| format!("its code can't be loaded: {error:#}").into());
+                .map_err(|error| format!("cannot load its code: {error:#}").into());
         }
         Code::File(code) => code,
     };
@@ -69,7 +69,7 @@ pub(super) fn load(
     });
     let (again, copy) = component.map_err(|error| code.unreadable(error))?;
     if again != found {
-        return Err(format!("{named} was changed while it was read").into());
+        return Err(format!("{named} changed while it was being read").into());
     }
     let cache = cache.filter(|_| rustix::process::geteuid().is_root());
     let compiled = compile(engine, &copy, cache, &name, compiler);
@@ -78,7 +78,7 @@ pub(super) fn load(
         (Err(Uncompiled { reason, is_final: true }), Some(cache)) => {
             let kept = keep(cache, &refused, &mut reason.as_bytes());
             if let Err(error) = kept {
-                tracing::warn!(cache = %cache.display(), %error, "what can't be compiled can't be remembered");
+                tracing::warn!(cache = %cache.display(), %error, "cannot cache the compilation failure");
             }
         }
         (Ok(_), Some(cache)) if anew => forget(cache, &refused),
@@ -99,7 +99,7 @@ fn refusal(cache: &Path, name: &str) -> Option<String> {
     let directory = trusted_directory(cache, Owner::ROOT).ok()??;
     let reason = read_text(&directory.join(name), Owner::ROOT).ok()?;
     Some(format!(
-        "{} (nothing has changed since; to try it again: bootc-image plugin doctor)",
+        "{} (cached failure; to compile it again, run: bootc-image plugin doctor)",
         sanitize(&reason)
     ))
 }
@@ -107,7 +107,7 @@ fn refusal(cache: &Path, name: &str) -> Option<String> {
 fn forget(cache: &Path, name: &str) {
     match std::fs::remove_file(cache.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(cache = %cache.display(), %error, "what was remembered can't be forgotten");
+            tracing::warn!(cache = %cache.display(), %error, "cannot remove the cached compilation failure");
         }
         _ => {}
     }
@@ -123,7 +123,7 @@ fn from_cache(engine: &Engine, cache: &Path, name: &str) -> Option<Component> {
     let directory = match trusted_directory(cache, Owner::ROOT) {
         Ok(directory) => directory?,
         Err(error) => {
-            tracing::warn!(%error, "compiled components aren't used");
+            tracing::warn!(%error, "ignoring the cache of compiled components");
             return None;
         }
     };
@@ -133,7 +133,7 @@ fn from_cache(engine: &Engine, cache: &Path, name: &str) -> Option<Component> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => Err(error.into()),
     };
-    opened.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiling anew")).ok()
+    opened.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot use the cached component, compiling again")).ok()
 }
 
 fn from_file(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
@@ -163,7 +163,7 @@ fn compile(
     compiler: &Compiler,
 ) -> Result<Component, Uncompiled> {
     let failed = |error: &dyn std::fmt::Display, is_final| Uncompiled {
-        reason: format!("it can't be compiled: {error}"),
+        reason: format!("cannot compile it: {error}"),
         is_final,
     };
     let mut code = memory("code").map_err(|error| failed(&error, false))?;
@@ -177,7 +177,7 @@ fn compile(
     if let Some(cache) = cache
         && let Err(error) = code.rewind().and_then(|()| keep(cache, name, &mut code))
     {
-        tracing::warn!(cache = %cache.display(), %error, "compiled components can't be kept");
+        tracing::warn!(cache = %cache.display(), %error, "cannot cache the compiled component");
     }
     Ok(loaded)
 }

@@ -128,7 +128,7 @@ impl Runtime {
     /// none.
     pub(super) fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, Unusable> {
         let limits = identity.limits;
-        let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
+        let clock = self.start_clock(limits).map_err(|error| format!("cannot start the timer for its time limits: {error}"))?;
         let guest = Guest::new(identity, clock, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());

@@ -33,11 +33,11 @@ pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
         return Exceeded::Transfer(limits.call).to_string();
     }
     if error.is::<I32Exit>() {
-        return "it wanted to leave, and only its answer ends it".to_owned();
+        return "the plugin called exit() instead of returning a result".to_owned();
     }
     match (error.downcast_ref::<Trap>(), ran.last_words) {
         (Some(_), Some(words)) => format!("panicked: {words}"),
-        (Some(trap), None) => format!("trapped: {}", trap.to_string().trim_start_matches("wasm trap: ")),
+        (Some(trap), None) => format!("crashed: {}", trap.to_string().trim_start_matches("wasm trap: ")),
         (None, _) => sanitize(&text),
     }
 }
@@ -53,20 +53,20 @@ mod tests {
     #[test]
     fn a_limit_is_told_as_it_was() {
         let full = wasmtime::Error::from(ResourceTableError::Full);
-        assert_eq!(reason(&full, said("")), "held more than 256 resources of the host's");
+        assert_eq!(reason(&full, said("")), "exceeded its limit of 256 host resources");
     }
 
     #[test]
     fn a_trap_is_told_with_the_words_of_its_panic() {
         let trap = wasmtime::Error::from(Trap::UnreachableCodeReached);
         assert_eq!(reason(&trap, said("oh no (lib.rs:1:1)")), "panicked: oh no (lib.rs:1:1)");
-        assert_eq!(reason(&trap, Ran::default()), "trapped: wasm `unreachable` instruction executed");
+        assert_eq!(reason(&trap, Ran::default()), "crashed: wasm `unreachable` instruction executed");
     }
 
     #[test]
     fn a_limit_counts_more_than_last_words() {
         let error = wasmtime::Error::from(Exceeded::Memory(64 << 20)).context("somewhere");
-        assert_eq!(reason(&error, said("innocent")), "used more than 64 MiB of memory");
+        assert_eq!(reason(&error, said("innocent")), "exceeded its memory limit (64 MiB)");
     }
 
     #[test]

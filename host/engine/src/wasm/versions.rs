@@ -10,7 +10,7 @@ use crate::manifest::API_VERSION;
 /// A component for a host of another version.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it was built for {wanted} of the plugin interface ({interface}), and this host offers {API_VERSION}: {}",
+    "it was built for version {wanted} of the plugin interface ({interface}), but this host provides {API_VERSION}: {}",
     fix(wanted)
 )]
 pub(super) struct OtherVersion {
@@ -43,7 +43,7 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), OtherV
 /// Why a host that fits may still lack what this interface of a component has: it is newer.
 pub(super) fn newer(interface: &str) -> Option<String> {
     let wanted = of_ours(interface).filter(|wanted| *wanted > API_VERSION)?;
-    Some(format!("; it was built for {wanted}, and this host offers {API_VERSION}: {}", fix(&wanted)))
+    Some(format!("; it was built for version {wanted}, but this host provides {API_VERSION}: {}", fix(&wanted)))
 }
 
 /// The version of an interface of ours.
@@ -89,13 +89,13 @@ mod tests {
         };
         assert_eq!(
             of("bootc-image:host/log@0.9.0").to_string(),
-            "it was built for 0.9.0 of the plugin interface (bootc-image:host/log@0.9.0), and this host offers 0.1.0: \
-             install a newer bootc-image"
+            "it was built for version 0.9.0 of the plugin interface (bootc-image:host/log@0.9.0), but this host provides \
+             0.1.0: install a newer bootc-image"
         );
         let older = of("bootc-image:host/log@0.0.3").to_string();
-        assert!(older.ends_with("this host offers 0.1.0: install a newer version of the plugin"), "{older}");
+        assert!(older.ends_with("this host provides 0.1.0: install a newer version of the plugin"), "{older}");
         assert_eq!(newer("bootc-image:host/log@0.1.0"), None);
-        assert!(newer("bootc-image:host/log@0.1.4").is_some_and(|text| text.contains("built for 0.1.4")));
+        assert!(newer("bootc-image:host/log@0.1.4").is_some_and(|text| text.contains("built for version 0.1.4")));
         assert_eq!(of_ours("wasi:cli/exit@0.2.0"), None);
     }
 }

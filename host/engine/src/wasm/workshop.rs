@@ -28,7 +28,7 @@ impl Workshop {
 
     pub(super) fn runtime(&self, runs: Runs) -> Result<&Runtime, Unusable> {
         let start =
-            || Runtime::new(runs).map_err(|error| format!("wasmtime doesn't start: {error:#}").into());
+            || Runtime::new(runs).map_err(|error| format!("cannot start wasmtime: {error:#}").into());
         let runtime = match runs {
             Runs::Once => &self.once,
             Runs::Again => &self.again,

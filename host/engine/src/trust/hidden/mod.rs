@@ -105,20 +105,20 @@ impl Hidden {
         let hides = format!("{} hides {}", self.by.display(), self.file.display());
         let says = match &self.says {
             Ok(says) => says,
-            Err(why) => return sanitize(&format!("{hides}, which can't be read: {why}")),
+            Err(why) => return sanitize(&format!("{hides}, which cannot be read: {why}")),
         };
         if says.is_empty() {
-            return sanitize(&format!("{hides}, which says nothing"));
+            return sanitize(&format!("{hides}, which sets nothing"));
         }
         let all_holds = says.iter().all(|entry| entry.fate == Fate::Held);
         let mut text = hides;
         for (fate, before) in [
-            (Fate::Lost, ", and with it"),
+            (Fate::Lost, "; no longer in effect"),
             (Fate::Changed, "; changed by it"),
             (Fate::Overridden, "; changed by a later file"),
             (
                 Fate::Held,
-                if all_holds { ", and all that it says holds" } else { "; what else it says holds" },
+                if all_holds { "; everything in it is still in effect" } else { "; still in effect" },
             ),
         ] {
             let entries: Vec<&Entry> = says.iter().filter(|entry| entry.fate == fate).collect();
@@ -178,7 +178,7 @@ fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> 
             let by = hides.and_then(|((), by)| alone(by).ok()).unwrap_or_default();
             entries(&said, &by, &with, &now, may_be_policy)
         });
-        let fix = "give the site's file another name, or repeat what is to stay in it".to_owned();
+        let fix = "rename the site's file, or repeat in it the settings to keep".to_owned();
         Hidden { file: file.named.clone(), by: by.clone(), says, so: None, fix }
     });
     hidden.collect()
@@ -347,7 +347,7 @@ fn so(plugins: &[&PluginId], now: &[Found]) -> Option<String> {
     let later = later.into_iter().map(|id| format!("after an upgrade {id} will be disabled"));
     let disabled: Vec<String> =
         later.chain(at_once.into_iter().map(|id| format!("{id} is disabled"))).collect();
-    let what = format!("the image's grant isn't read: {} until it is approved again", disabled.join(", "));
+    let what = format!("the image's grant is not read: {} until it is approved again", disabled.join(", "));
     (!disabled.is_empty()).then_some(what)
 }
 
@@ -356,9 +356,9 @@ fn fix(granted: &[Found], by: &Path, now: &[Found]) -> String {
     let of_file: Vec<&Found> = now.iter().filter(|grant| grant.file == by).collect();
     match of_file.as_slice() {
         [one] if one.is_own() && granted.iter().any(|granted| granted.plugin == one.plugin) => {
-            format!("bootc-image plugin revoke {}, or remove {}", one.plugin, by.display())
+            format!("run `bootc-image plugin revoke {}`, or remove {}", one.plugin, by.display())
         }
-        _ => format!("remove {}, or give it another name", by.display()),
+        _ => format!("remove or rename {}", by.display()),
     }
 }
 

@@ -44,19 +44,19 @@ const GUARD: &str = "[policy]\nmandatory = [\"a\", \"b\"]\n[settings.a]\nx = 1\n
 fn what_a_hidden_file_had_is_said_and_what_of_it_holds() {
     let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
     for (site, expected, missed) in [
-        ("", format!("{hides}, and with it: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"), true),
+        ("", format!("{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"), true),
         (
             "[policy]\nmandatory = [\"b\"]\n[settings.a]\nx = 2\n",
             format!(
-                "{hides}, and with it: [policy] mandatory = [\"a\"]; [settings.a] y; changed by it: \
-                 [settings.a] x; what else it says holds: [policy] mandatory = [\"b\"]"
+                "{hides}; no longer in effect: [policy] mandatory = [\"a\"]; [settings.a] y; changed by it: \
+                 [settings.a] x; still in effect: [policy] mandatory = [\"b\"]"
             ),
             true,
         ),
         (
             GUARD,
             format!(
-                "{hides}, and all that it says holds: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"
+                "{hides}; everything in it is still in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"
             ),
             false,
         ),
@@ -65,9 +65,9 @@ fn what_a_hidden_file_had_is_said_and_what_of_it_holds() {
         assert_eq!(said(&files, &[]), (expected, missed), "{site}");
     }
     let (what, missed) = said(&[("usr/50.toml", "# nothing\n"), ("etc/50.toml", GUARD)], &[]);
-    assert_eq!((what, missed), (format!("{hides}, which says nothing"), false));
+    assert_eq!((what, missed), (format!("{hides}, which sets nothing"), false));
     let (what, missed) = said(&[("usr/50.toml", "x = 1\n"), ("etc/50.toml", GUARD)], &[]);
-    assert_eq!((what, missed), (format!("{hides}, which can't be read: line 1: `x`: unknown key"), true));
+    assert_eq!((what, missed), (format!("{hides}, which cannot be read: line 1: `x`: unknown key"), true));
     // With other names both count.
     assert!(set(&[("usr/50.toml", GUARD), ("etc/60.toml", GUARD)], &[]).0.hidden().is_empty());
 }
@@ -81,10 +81,10 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
                  allow-delegated = [\"build\", \"plugins\"]; [ceiling.policy] guest-ms = 7; [native] enabled = false; [audit] reads = true; [settings.a] x";
     let earlier = "[native]\nenabled = true\n[ceiling.policy]\nguest-ms = 1\n[settings.a]\nx = 2\n";
     let files = [("usr/10.toml", earlier), ("usr/50.toml", all), ("etc/50.toml", "")];
-    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml, and";
-    assert_eq!(said(&files, &[]), (format!("{hides} with it: {named}"), true));
+    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
+    assert_eq!(said(&files, &[]), (format!("{hides}; no longer in effect: {named}"), true));
     let files = [&files[..], &[("etc/60.toml", all)]].concat();
-    assert_eq!(said(&files, &[]), (format!("{hides} all that it says holds: {named}"), false));
+    assert_eq!(said(&files, &[]), (format!("{hides}; everything in it is still in effect: {named}"), false));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_value_that_was_turned_round_isnt_said_to_hold() {
     for (image, site, later, expected, missed) in [
         (deny, allow, "", "; changed by it: [settings.a] default", true),
         (deny, allow, allow, "; changed by it: [settings.a] default", true),
-        (deny, allow, deny, ", and all that it says holds: [settings.a] default", false),
+        (deny, allow, deny, "; everything in it is still in effect: [settings.a] default", false),
         // Any file with a later name may say something else.
         (deny, "", allow, "; changed by a later file: [settings.a] default", false),
         (deny, deny, allow, "; changed by a later file: [settings.a] default", false),
@@ -108,7 +108,7 @@ fn a_value_that_was_turned_round_isnt_said_to_hold() {
             "ceiling.policy = { guest-ms = 7, wall-ms = 9 }",
             "ceiling.policy = { guest-ms = 8, wall-ms = 9 }",
             "",
-            "; changed by it: [ceiling.policy] guest-ms; what else it says holds: [ceiling.policy] wall-ms = 9",
+            "; changed by it: [ceiling.policy] guest-ms; still in effect: [ceiling.policy] wall-ms = 9",
             false,
         ),
     ] {
@@ -144,13 +144,13 @@ fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
     let of_site = format!("[[grant]]\nplugin = \"a\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
     let of_image = "[[grant]]\nplugin = \"a\"\n[[grant.capability]]\nname = \"color\"\n";
     let files = [("usr/a.toml", of_image), ("etc/a.toml", &*of_site)];
-    let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml, and";
-    let so = |what: &str| format!("; the image's grant isn't read: {what} until it is approved again");
-    let (lost, later) = ("with it: the approval of a (color)", so("after an upgrade a will be disabled"));
+    let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml;";
+    let so = |what: &str| format!("; the image's grant is not read: {what} until it is approved again");
+    let (lost, later) = ("no longer in effect: the approval of a (color)", so("after an upgrade a will be disabled"));
     assert_eq!(said(&[], &files), (format!("{hides} {lost}{later}"), true));
     let (of_files, scratch) = set(&[], &files);
     let file = scratch.path().join("etc/grants.d/a.toml");
-    let expected = format!("bootc-image plugin revoke a, or remove {}", file.display());
+    let expected = format!("run `bootc-image plugin revoke a`, or remove {}", file.display());
     assert_eq!(of_files.hidden()[0].fix(), expected);
     // Nothing that a command wrote.
     let empty = [("usr/a.toml", of_image), ("etc/a.toml", "")];
@@ -158,15 +158,15 @@ fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
     assert_eq!(said(&[], &empty), (format!("{hides} {lost}{disabled}"), true));
     let (of_files, scratch) = set(&[], &empty);
     let file = scratch.path().join("etc/grants.d/a.toml");
-    let expected = format!("remove {}, or give it another name", file.display());
+    let expected = format!("remove or rename {}", file.display());
     assert_eq!(of_files.hidden()[0].fix(), expected);
     let again = [&files[..], &[("usr/b.toml", of_image)]].concat();
     assert_eq!(
         said(&[], &again),
-        (format!("{hides} all that it says holds: the approval of a (color)"), false)
+        (format!("{hides} everything in it is still in effect: the approval of a (color)"), false)
     );
     let mandatory = of_image.replace("\"a\"\n", "\"a\"\nmandatory = true\n");
     let files = [("usr/a.toml", &*mandatory), ("usr/b.toml", of_image), ("etc/a.toml", "")];
-    let what = format!("{hides} with it: the approval of mandatory a (color)");
+    let what = format!("{hides} no longer in effect: the approval of mandatory a (color)");
     assert_eq!(said(&[], &files), (what, true));
 }
