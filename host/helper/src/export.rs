@@ -1,9 +1,8 @@
-//! `export`: from a commit to an OCI directory with raw layers, in one pass. The same commit gives the same image, whenever
-//! and wherever it is exported.
+//! `export`: writes a commit as an OCI directory with uncompressed layers, in one pass. Exporting the same commit always gives the same
+//! image.
 //!
-//! It is a conversation, in lines of JSON. The first one on stdout says what there will be to write:
-//! `{"bytes":1234}`. Nothing is written before a line comes back on stdin. Then follow `{"written":1234}`, from
-//! time to time, in bytes.
+//! The first line on stdout is a JSON document with the approximate number of bytes to write: `{"bytes":1234}`. The export starts when
+//! it reads the line `go` from stdin. While it writes, it reports its progress with lines like `{"written":1234}`, in bytes.
 
 use std::io::{self, Write as _};
 
@@ -17,13 +16,13 @@ use crate::documents::{Documents, index};
 use crate::encapsulated::Encapsulated;
 use crate::objects::{Checksum, Objects};
 
-/// The repository.
+/// The ostree repository.
 const REPOSITORY: &str = "/proc/self/fd/3";
 /// The directory to fill.
 const DIRECTORY: &str = "/proc/self/fd/4";
-/// Where ostree-ext keeps a ref for each layer.
+/// The prefix of the refs that ostree-ext keeps for layers.
 const LAYER_REFS: &str = "ostree/container/blob";
-/// How often progress is told, in bytes.
+/// Progress is reported each time this many bytes were written.
 const TELL_EVERY: u64 = 4 << 20;
 
 pub(crate) fn export(commit: &str) -> Result<()> {
@@ -63,7 +62,7 @@ fn tell(message: &serde_json::Value) -> io::Result<()> {
     out.flush()
 }
 
-/// Where the layers come from.
+/// The layers of an image.
 struct Layers {
     base: Option<Encapsulated>,
     encapsulated: usize,

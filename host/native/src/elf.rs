@@ -1,5 +1,5 @@
-//! A library is looked at before anything of it runs: whether it is one for this machine, and where it would have others from. What
-//! could be read in two ways is refused, or the dynamic linker would read it in the other one.
+//! Checks a library before any of its code runs: whether it was built for this architecture, and which other libraries it would load
+//! from where. A file that could be interpreted in two ways is refused, because the dynamic linker might use the other interpretation.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -13,7 +13,7 @@ use object::elf::{
 };
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-/// The architecture that this program is for, as libraries name it.
+/// The architecture of this program, as an ELF machine number.
 #[cfg(target_arch = "x86_64")]
 const MACHINE: u16 = object::elf::EM_X86_64;
 #[cfg(target_arch = "aarch64")]
@@ -22,7 +22,7 @@ const MACHINE: u16 = object::elf::EM_AARCH64;
 /// Size of an entry of the dynamic section: a tag and a value.
 const ENTRY: usize = 16;
 
-/// Looks at a library. An error says why it isn't loaded.
+/// Checks a library. The error says why it is not loaded.
 pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     let mut bytes = Vec::new();
     file.rewind()
@@ -41,7 +41,7 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     if header.e_type(endian) != ET_DYN {
         return Err("it is not a shared library".to_owned());
     }
-    // Then their number would stand elsewhere, and the dynamic linker doesn't look there.
+    // The number of segments would then be elsewhere in the file, where the dynamic linker does not read it.
     if header.e_phnum(endian) == PN_XNUM {
         return Err(
             "it is not a well-formed shared library: its segments are ambiguous".to_owned()
@@ -81,17 +81,17 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     Ok(())
 }
 
-/// A part of the file, and where in memory it is.
+/// A part of the file, and its addresses in memory.
 struct Part<'a> {
     addresses: Range<u64>,
     bytes: &'a [u8],
     offset: u64,
 }
 
-/// A library as it is in memory.
+/// A library as it will be mapped into memory.
 struct Image<'a> {
     parts: Vec<Part<'a>>,
-    /// Address, size and place in the file of the dynamic section.
+    /// Address, size and offset in the file of the dynamic section.
     dynamic: (u64, u64, u64),
 }
 
@@ -110,7 +110,7 @@ impl<'a> Image<'a> {
             let (address, offset) = (segment.p_vaddr(endian), segment.p_offset(endian));
             let (in_file, in_memory) = (segment.p_filesz(endian), segment.p_memsz(endian));
             let last = address.checked_add(in_memory).ok_or_else(odd)?;
-            // What is mapped later would lie over what is mapped before.
+            // A segment that is mapped later must not overlap one that is mapped earlier.
             let is_apart = address / page * page >= end || parts.is_empty();
             if !is_apart || in_file > in_memory || address % page != offset % page {
                 return Err(odd());
@@ -128,14 +128,14 @@ impl<'a> Image<'a> {
         Ok(Self { parts, dynamic })
     }
 
-    /// The part in which these addresses are, and what of it begins there.
+    /// The part that contains these addresses, and its bytes there.
     fn at(&self, address: u64, size: u64) -> Option<(&Part<'a>, &'a [u8])> {
         let part = self.parts.iter().find(|part| part.addresses.contains(&address))?;
         let start = usize::try_from(address - part.addresses.start).ok()?;
         Some((part, part.bytes.get(start..)?.get(..usize::try_from(size).ok()?)?))
     }
 
-    /// The entries of the dynamic section, as they are in memory, up to the one that ends it.
+    /// The entries of the dynamic section as they will be in memory, up to the entry that ends it.
     fn dynamic(&self) -> Result<Vec<(i64, u64)>, String> {
         let odd = || {
             "it is not a well-formed shared library: its dynamic section is ambiguous"
@@ -156,11 +156,11 @@ impl<'a> Image<'a> {
             }
             entries.push((tag, value));
         }
-        // The dynamic linker would read on.
+        // There is no entry that ends the section: the dynamic linker would read beyond it.
         Err(odd())
     }
 
-    /// The names of libraries and directories.
+    /// The string table with the names of libraries and directories.
     fn names(&self, dynamic: &[(i64, u64)]) -> Result<&'a [u8], String> {
         let odd =
             || "it is not a well-formed shared library: its names are ambiguous".to_owned();
@@ -173,7 +173,7 @@ impl<'a> Image<'a> {
     }
 }
 
-/// The text at this place.
+/// The text at this offset of the string table.
 fn name(names: &[u8], offset: u64) -> Result<String, String> {
     let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..));
     let text = rest.and_then(|rest| rest.get(..rest.iter().position(|byte| *byte == 0)?));
@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// A library as a linker makes it, with a name of its own.
+    /// A library built by the linker. `test` makes its file name unique.
     fn library(test: &str) -> Vec<u8> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = std::env::temp_dir().join(format!("bootc-image-elf-{}-{test}.so", std::process::id()));
@@ -221,7 +221,7 @@ mod tests {
         result
     }
 
-    /// Places of the program headers of this type.
+    /// Offsets of the program headers of this type.
     fn headers(bytes: &[u8], wanted: u32) -> Vec<usize> {
         let number = u16::from_le_bytes(bytes[56..58].try_into().unwrap());
         let at = |index: u16| 64 + 56 * usize::from(index);
@@ -237,7 +237,7 @@ mod tests {
         bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
     }
 
-    /// Place of an entry of the dynamic section.
+    /// Offset of an entry of the dynamic section.
     fn entry(bytes: &[u8], wanted: i64) -> usize {
         let header = headers(bytes, PT_DYNAMIC)[0];
         let (offset, size) = (number(bytes, header + 8) as usize, number(bytes, header + 32) as usize);
@@ -245,7 +245,7 @@ mod tests {
         places.find(|place| number(bytes, *place) == wanted.cast_unsigned()).unwrap()
     }
 
-    /// Places within a program header.
+    /// Offsets within a program header.
     const TYPE: usize = 0;
     const OFFSET: usize = 8;
     const ADDRESS: usize = 16;
@@ -253,7 +253,7 @@ mod tests {
     const IN_MEMORY: usize = 40;
 
     #[test]
-    fn what_a_linker_makes_is_good_and_what_could_be_read_in_two_ways_isnt() {
+    fn a_well_formed_library_is_accepted_and_an_ambiguous_one_is_refused() {
         let good = library("good");
         assert_eq!(examined(&good), Ok(()));
         let refused = |what: &str, change: &dyn Fn(&mut Vec<u8>), why: &str| {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_cut_off_or_changed_in_one_byte_is_looked_at_to_its_end() {
+    fn a_library_that_is_truncated_or_changed_in_one_byte_causes_no_panic() {
         let good = library("cut");
         for length in (0..good.len()).step_by(97) {
             assert!(length > good.len() / 2 || examined(&good[..length]).is_err(), "{length}");

@@ -1,5 +1,5 @@
-//! Packages plugins as they are installed: `package-plugins DIRECTORY PACKAGE...` makes `DIRECTORY/PACKAGE` with the manifest
-//! (the component's digest written in), the component, and what is to be read. Of the sources in the current directory.
+//! Packages plugins for installation: `package-plugins DIRECTORY PACKAGE...` creates `DIRECTORY/PACKAGE` with the manifest (including
+//! the component's digest), the component and its documentation. Builds the sources in the current directory.
 
 use std::path::Path;
 use std::{env, error, fs, process};

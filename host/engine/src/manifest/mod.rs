@@ -1,5 +1,5 @@
-//! `plugin.toml`: what a plugin is, what it is made of and what it claims. Read strictly: whatever isn't understood is an
-//! error that names the line, the key and, if one is near, the word that was probably meant.
+//! `plugin.toml`: what a plugin is, which code it has, what it provides and what it requests. It is read strictly: anything unknown
+//! is an error that names the line, the key and, if there is a similar word, what was probably meant.
 
 mod capabilities;
 pub(crate) mod raw;
@@ -26,71 +26,71 @@ pub const API_VERSION: Version = Version::new(0, 1, 0);
 /// Version of `bootc_image_extension.h` that this host offers. The `api` of native code must include it.
 pub const NATIVE_API_VERSION: Version = Version::new(abi::MAJOR as u64, abi::MINOR as u64, 0);
 
-/// The only form of manifests so far.
+/// The only version of the manifest format so far.
 const SCHEMA: i64 = 1;
 
-/// Longest manifest that is read, in bytes.
+/// The largest manifest that is accepted, in bytes.
 const LARGEST: usize = 64 << 10;
 
-/// Longest summary or usage line, in characters: help shows them.
+/// The longest summary or usage line, in characters. They are shown in the help.
 const LONGEST_LINE: usize = 200;
 
-/// A manifest that has been checked.
+/// A valid manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Name of the plugin.
     pub id: PluginId,
     /// The plugin's own version.
     pub version: Version,
-    /// The versions that it works with: of the WIT packages, and includes [`API_VERSION`]; of native code, of
-    /// `bootc_image_extension.h`, and includes [`NATIVE_API_VERSION`].
+    /// The versions that it works with. For a component these are versions of the WIT packages, including [`API_VERSION`]; for
+    /// native code versions of `bootc_image_extension.h`, including [`NATIVE_API_VERSION`].
     pub api: VersionReq,
-    /// What it is made of.
+    /// Its component or native library.
     pub component: Component,
-    /// What it claims, none twice: at least one command if its world plans commands, none otherwise.
+    /// The subcommands of `cmd` that it provides, without duplicates: at least one for a wrapper, none otherwise.
     pub commands: Vec<Command>,
-    /// The formats that it offers, none twice: at least one if its world formats, none otherwise.
+    /// The formats that it provides, without duplicates: at least one for a format plugin, none otherwise.
     pub formats: Vec<Format>,
-    /// What it asks the host for, sorted, none twice.
+    /// The capabilities that it requests, sorted, without duplicates.
     pub capabilities: Vec<Wanted>,
-    /// What it would like to use; the configuration's ceiling has the last word.
+    /// The limits that it requests; it never gets more than the configuration's ceiling.
     pub limits: Wishes,
 }
 
-/// A capability that a plugin asks for, and why.
+/// A capability that a plugin requests, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
-    /// Which.
+    /// The capability.
     pub capability: Capability,
     /// One sentence for the administrator who grants it.
     pub reason: String,
 }
 
-/// The component of a plugin, or its library.
+/// The component of a plugin, or its native library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// Name of its file, next to the manifest.
+    /// The name of the file next to the manifest.
     pub file: String,
     /// Whether it is native code, which runs with full authority.
     pub native: bool,
-    /// What it exports, and what it may import at most. Native code has the part of this world.
+    /// The WIT world that it implements, which also limits its imports. Native code has the equivalent role.
     pub world: World,
-    /// Digest of the file in lower-case hexadecimal. A built-in plugin needs none: the builder of the host knows it.
+    /// SHA-256 of the file in lower-case hexadecimal. A built-in plugin needs none, because its digest is computed at build time.
     pub sha256: Option<String>,
-    /// What it is asked about, of a policy.
+    /// The operations that it judges, if it is a policy.
     pub when: When,
-    /// Whether it is also asked before names are looked up, of a policy.
+    /// Whether it also judges operations before references are resolved, if it is a policy.
     pub before_lookup: bool,
 }
 
 impl Component {
-    /// What it is, in a word.
+    /// `library` or `component`, for messages.
     pub fn what(&self) -> &'static str {
         if self.native { "library" } else { "component" }
     }
 }
 
-/// The worlds that this host runs.
+/// The WIT worlds that this host supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
     /// `bootc-image:command/wrapper`
@@ -102,7 +102,7 @@ pub enum World {
 }
 
 impl World {
-    /// What a plugin of this world is, in a word.
+    /// The kind of plugin that implements this world: `command`, `format` or `policy`.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::CommandWrapper => "command",
@@ -113,7 +113,7 @@ impl World {
 
     const ALL: &[Self] = &[Self::CommandWrapper, Self::FormatOutput, Self::PolicyValidator];
 
-    /// Its name in WIT, without a version: that is what `api` is for.
+    /// Its name in WIT, without the version, which `api` has.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CommandWrapper => "bootc-image:command/wrapper",
@@ -123,14 +123,14 @@ impl World {
     }
 }
 
-/// A claim on a subcommand of `cmd`.
+/// A subcommand of `cmd` that a plugin provides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The subcommand.
     pub name: String,
     /// One line for help.
     pub summary: String,
-    /// The arguments, as help shows them after the name. May be empty.
+    /// The arguments, as shown in the help after the name. May be empty.
     pub args: String,
 }
 
@@ -141,14 +141,14 @@ pub struct Format {
     pub name: String,
     /// One line for help.
     pub summary: String,
-    /// What may be typed after its name and `=`, as help calls it; none: nothing may.
+    /// The placeholder in the help for an argument typed as `NAME=ARGUMENT`; none: the format takes no argument.
     pub argument: Option<String>,
-    /// What the plugin sees of a list, in this order.
+    /// The columns that the plugin gets, in this order.
     pub columns: Vec<Column>,
 }
 
 impl Format {
-    /// As help shows it: `NAME` or `NAME=ARGUMENT`.
+    /// As shown in the help: `NAME` or `NAME=ARGUMENT`.
     pub fn spelling(&self) -> String {
         let Self { name, argument, .. } = self;
         argument.as_ref().map_or_else(|| name.clone(), |argument| format!("{name}={argument}"))
@@ -159,7 +159,7 @@ impl Manifest {
     /// Reads the text of a `plugin.toml`.
     ///
     /// # Errors
-    /// [`Complaint`] for the first thing that is wrong.
+    /// The first error in the text, with line and key.
     pub fn parse(text: &str) -> Result<Self, Complaint> {
         if text.len() > LARGEST {
             return Err(Complaint::new(format!("the manifest is larger than {} KiB", LARGEST >> 10)));
@@ -188,8 +188,8 @@ impl Manifest {
         })
     }
 
-    /// Whether a text that isn't a good manifest could have been meant as one of a policy: unless it clearly names another
-    /// world, yes.
+    /// Whether an invalid manifest could be that of a policy. It is assumed to be, unless the text clearly names another world: a
+    /// broken policy must deny.
     pub(crate) fn may_be_policy(text: &str) -> bool {
         let Ok(table) = text.parse::<toml::Table>() else { return true };
         let named = |parts: &str, key: &str| -> Vec<String> {
@@ -229,7 +229,7 @@ fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, Stri
     }
 }
 
-/// The one component or library.
+/// The component or library, of which there must be exactly one.
 fn part(
     source: Source<'_>,
     components: Option<&Spanned<Vec<RawComponent>>>,
@@ -291,7 +291,7 @@ fn library(source: Source<'_>, raw: &RawNative) -> Result<Component, Complaint> 
     })
 }
 
-/// What a policy is asked about.
+/// The operations that a policy judges.
 fn concerns(
     source: Source<'_>,
     world: World,
@@ -352,7 +352,7 @@ fn capabilities(
                 ));
             }
         };
-        // Native code can't ask the host for images: it answers, and that is all.
+        // Native code cannot call the host, so capabilities with names of images have no effect for it.
         let is_of_use = |known: &&KnownCapability| {
             known.name == capability.name
                 && known.world.is_none_or(|of| of == component.world)
@@ -372,7 +372,7 @@ fn summary(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { line(text) }
 }
 
-/// What a plugin offers: at least one if its kind `offers` such things, none otherwise.
+/// The commands or formats that a plugin provides: at least one if its kind `offers` them, none otherwise.
 fn offered<'a, T>(
     source: Source<'_>,
     raw: Option<&'a Spanned<Vec<T>>>,
@@ -410,7 +410,7 @@ fn commands(
     Ok(commands)
 }
 
-/// Formats of the host's own, which no plugin can take.
+/// The built-in formats, whose names no plugin can use.
 pub const OWN_FORMATS: &[&str] = &["json", "json-v1", "table", "wide"];
 
 fn formats(
@@ -449,14 +449,14 @@ fn column(text: &str) -> Result<Column, String> {
     named(text, Column::ALL, |column| column.name(), "a known column")
 }
 
-/// A name that can't be taken for an option or a path. The rule is that of [`PluginId`].
+/// A name that cannot be mistaken for an option or a path. The rules are those of [`PluginId`].
 fn command_name(text: &str) -> Result<String, String> {
     PluginId::new(text).map(|name| name.to_string()).map_err(|_| {
         format!("{text:?} is not lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
     })
 }
 
-/// As help shows what is to be filled in.
+/// A placeholder, as shown in the help.
 fn word(text: &str) -> Result<String, String> {
     if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
         Ok(text.to_owned())

@@ -1,4 +1,4 @@
-//! Which operations a policy is asked about. The host compares; a component that isn't concerned is never loaded.
+//! Which operations a policy judges. The host compares, and does not load the component for other operations.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::raw::RawWhen;
 use crate::sanitize::is_clean;
 use crate::strict::{Complaint, Source, nearest};
 
-/// What must match; an empty list is no condition.
+/// The conditions on an operation; an empty list matches every operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct When {
     operations: Vec<Pattern>,
@@ -54,7 +54,7 @@ impl When {
         })
     }
 
-    /// Whether an operation concerns the policy. An image whose name can't be told could have any.
+    /// Whether the policy judges an operation. An image whose name is unknown matches every pattern.
     pub fn concerns(&self, view: &View) -> bool {
         let kind = || self.operations.iter().any(|pattern| pattern.matches(&view.kind));
         if !self.operations.is_empty() && !kind() {
@@ -71,7 +71,7 @@ impl When {
     }
 }
 
-/// A pattern that no operation can match would be a policy that is never asked.
+/// Refuses a pattern that matches no operation: the policy would never judge anything.
 fn matches_something(pattern: &Pattern) -> Result<(), String> {
     let commands = TABLES.iter().filter(|table| table.does.own().is_none());
     let commands = commands.map(|table| format!("cmd {}", table.subcommand));
@@ -79,7 +79,7 @@ fn matches_something(pattern: &Pattern) -> Result<(), String> {
     if known.iter().any(|name| pattern.matches(name)) {
         return Ok(());
     }
-    // Other names of operations of the host's own (D3.13).
+    // `cmd rm`, `cmd rmi` and `cmd prune` run the host's own removal and are judged under its name.
     let mut spellings = own_spellings().map(|(name, operation)| (format!("cmd {name}"), operation.name()));
     if let Some((spelled, judged)) = spellings.find(|(spelled, _)| pattern.matches(spelled)) {
         return Err(format!("there is no operation {spelled:?}: it is judged as {judged:?}"));

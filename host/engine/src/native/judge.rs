@@ -1,4 +1,4 @@
-//! A policy that is native code. Its process is kept for the next question.
+//! A policy that is native code. Its process is kept for the next operation.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) struct Judge {
     code: Code,
     identity: Identity,
     programs: Vec<PathBuf>,
-    /// Its process, unless none runs.
+    /// Its process, if one is running.
     process: Mutex<Option<Box<Process>>>,
 }
 
@@ -44,7 +44,7 @@ impl run::Judge for Judge {
         };
         let kept = place.take().filter(|process| process.listens()).map(|process| ask(*process));
         let (process, opinion) = match kept {
-            // Whether it ended before it was asked or after, nobody can tell.
+            // It may have ended before it received the request, so a new process gets the request.
             None | Some((None, Err(Unanswered { hung_up: true, .. }))) => ask(self.start()?),
             Some(answered) => answered,
         };
@@ -52,7 +52,7 @@ impl run::Judge for Judge {
         opinion.map_err(|Unanswered { reason, fix, .. }| NoOpinion {
             reason,
             fix: Some(fix.unwrap_or_else(|| format!("contact the vendor of {}", self.identity.plugin))),
-            // Whoever interrupts us wants nothing to run.
+            // After an interruption a failure must not be excused by `fail-open`.
             asked: children::check_not_asked_to_end().is_ok(),
         })
     }

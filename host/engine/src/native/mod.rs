@@ -1,5 +1,5 @@
-//! Runs native extensions, each in a process of its own (D8.3). What a process says is believed as little as what a component
-//! says, and it is asked the same things, from the same places.
+//! Runs native extensions, each in a process of its own (docs/adr/0010-native-extensions.md). Its answers are trusted as little as
+//! those of a component, and go through the same checks.
 
 mod judge;
 
@@ -38,14 +38,14 @@ use crate::unusable::Unusable;
 
 pub(crate) use judge::Judge;
 
-/// What a process has besides what its extension may use: the program, and libraries of the system.
+/// Address space of the process in addition to the memory limit of the extension, for the program and the system's libraries.
 const ADDRESS_SPACE: usize = 256 << 20;
-/// How long a process that has hung up may take to end.
+/// The time that a process gets to exit after it has closed the socket.
 const GRACE: Duration = Duration::from_millis(500);
-/// The longest that is told of what a process said at its end, in characters.
+/// The most characters of the process's last line of output that are shown.
 const LAST_WORDS: usize = 200;
 
-/// What a process is asked: an operation is sent as the host has it.
+/// A request to a process. The policy input is sent as the host has it.
 type Ask<'a> = Question<&'a View>;
 
 /// A process in which an extension is loaded.
@@ -57,23 +57,23 @@ pub(crate) struct Process {
     deadline: Instant,
 }
 
-/// Why a policy has no opinion, and what to do about it, if it says so.
+/// Why a policy could not judge, and what to do about it, if known.
 struct Unanswered {
     reason: String,
     fix: Option<String>,
-    /// Its process ended, or closed the socket, without an answer.
+    /// Whether its process ended, or closed the socket, without an answer.
     hung_up: bool,
 }
 
-/// Why a process is of no use any more.
+/// Why a process cannot be used any more.
 enum Trouble {
     Socket(io::Error),
-    /// It has nothing more to say.
+    /// It closed the socket.
     HungUp,
     Exceeded(Exceeded),
-    /// It says so, or it isn't what was asked.
+    /// It reported an error, or sent an unexpected answer.
     Unusable(String),
-    /// Nobody takes what it wrote.
+    /// Its output could not be written.
     Output(io::Error),
 }
 
@@ -94,11 +94,11 @@ impl From<Exceeded> for Trouble {
     }
 }
 
-/// The socket until a point in time.
+/// The socket, with a deadline for reading and writing.
 struct Until<'a>(&'a UnixStream, Instant);
 
 impl Until<'_> {
-    /// Does something again until it isn't disturbed.
+    /// Repeats `work` while it is interrupted, until the deadline.
     fn patiently(
         &self,
         mut work: impl FnMut(&UnixStream, Duration) -> io::Result<usize>,
@@ -141,7 +141,7 @@ impl Write for Until<'_> {
 }
 
 impl Process {
-    /// Starts one, with the library as it was approved. An error says why that can't be.
+    /// Starts a process with the approved library.
     pub(crate) fn start(
         code: &Code,
         identity: Identity,
@@ -193,15 +193,16 @@ impl Process {
         }
     }
 
-    /// Whether it waits for a question: between two a process may end, and what it says unasked would answer the next one.
+    /// Whether it waits for a request. It may have ended since the last one, and data sent without a request would be taken for the
+    /// answer to the next one.
     fn listens(&self) -> bool {
         let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP | PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // One that can't be asked isn't asked.
+        // If `poll` fails, the process is not used.
         poll(&mut socket, Some(&now)).is_ok_and(|ready| ready == 0)
     }
 
-    /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
+    /// Has a policy judge an operation. Also returns the process, unless it cannot be used again.
     fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, Unanswered>) {
         let asked = self.ask(&Ask::Evaluate(view));
         let plugin = self.identity.plugin.clone();
@@ -247,21 +248,21 @@ impl Process {
                     self.budget.transfer_bytes(bytes.len())?;
                     let start = Instant::now();
                     out.write_all(&bytes).map_err(Trouble::Output)?;
-                    // Nobody knows how long a reader takes.
+                    // The time that writing takes does not count against the plugin's limits.
                     self.deadline += start.elapsed();
                 }
             }
         }
     }
 
-    /// A new question, with time and space of its own.
+    /// Starts a new request with a new budget and deadline.
     fn begin(&mut self) {
         let limits = self.identity.limits;
         self.budget = Budget::new(limits);
         self.deadline = Instant::now() + limits.wall_time;
     }
 
-    /// Asks something that is answered in one message.
+    /// Makes a request that is answered with one message.
     fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, Trouble> {
         self.begin();
         self.send(question)?;
@@ -278,7 +279,7 @@ impl Process {
         Ok(send(&mut Until(&self.socket, self.deadline), question)?)
     }
 
-    /// The next that it says, except for its log.
+    /// Receives the next frame; log messages are passed to the log.
     fn next(&mut self) -> Result<Frame<Answer>, Trouble> {
         loop {
             match receive(&mut Until(&self.socket, self.deadline), LARGEST_ANSWER)? {
@@ -307,7 +308,7 @@ impl Process {
         Unanswered { reason: self.explain(trouble), fix: Some(fix), hung_up }
     }
 
-    /// What happened, for a person. It is over.
+    /// Ends the process and says what happened.
     fn explain(self, trouble: Trouble) -> String {
         let has_hung_up = matches!(trouble, Trouble::HungUp);
         let end = self.native.end(if has_hung_up { GRACE } else { Duration::ZERO });
@@ -360,13 +361,13 @@ impl Loaded for Process {
         }
     }
 
-    /// It was loaded, and native code has nothing that checks settings.
+    /// Loading was the check: native code has no function that checks settings.
     fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable> {
         Ok(Vec::new())
     }
 }
 
-/// A library in memory as it was approved, which nobody can change any more.
+/// A sealed copy of the approved library in memory, which cannot be changed any more.
 fn sealed(code: &Code) -> Result<File, Unusable> {
     let Code::File(code) = code else {
         return Err("native code cannot be built into bootc-image".to_owned().into());
@@ -379,7 +380,7 @@ fn sealed(code: &Code) -> Result<File, Unusable> {
     Ok(copy)
 }
 
-/// A file that is nowhere, can be sealed, and may be executed; kernels before 6.3 know no others.
+/// A file in memory that can be sealed and executed. Kernels before 6.3 do not have the flag, and all such files are executable.
 fn executable_memory(name: &str) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
@@ -389,7 +390,7 @@ fn executable_memory(name: &str) -> io::Result<File> {
     Ok(File::from(made?))
 }
 
-/// As the kernel counts: in whole seconds.
+/// In whole seconds, as the kernel's limit is, rounded up.
 fn processor_seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
@@ -419,7 +420,7 @@ fn pairs(attrs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     attrs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-/// The texts of an answer, which are paid for.
+/// The texts of an answer, which count against the budget.
 fn texts(answer: &Answer) -> Vec<&str> {
     fn of_problem(problem: &Problem) -> [&str; 3] {
         [&problem.code, &problem.message, &problem.hint]
@@ -442,7 +443,7 @@ fn texts(answer: &Answer) -> Vec<&str> {
     }
 }
 
-/// The next rows, taken from `rest`.
+/// Takes the next rows from `rest`.
 fn chunk(rest: &mut &[ImageRow], columns: &[Column]) -> Vec<Vec<String>> {
     let mut cells = Vec::new();
     let taken = next_chunk(rest, columns, LARGEST_CHUNK, |cell| cells.push(cell.to_owned()));

@@ -62,7 +62,7 @@ impl PluginSet {
             manifest: found.manifest_sha256.clone(),
             native: found.manifest.component.native,
             role,
-            // An update that is approved takes no guard away.
+            // A mandatory policy stays mandatory when an update of it is approved.
             mandatory: self.look().grants.iter().any(was_mandatory),
             capabilities,
         })
@@ -122,19 +122,19 @@ fn role_of(world: World) -> Role {
     }
 }
 
-/// What is written down replaces or removes: nothing may be unknown.
+/// Reads all grants, and fails if one cannot be read: a grant must not be replaced or removed while others are unknown.
 fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
     let (found, problems) = grants::read(places);
     problems.into_iter().next().map_or(Ok(found), |problem| Err(Error::Configuration(problem)))
 }
 
-/// What was approved as a policy is approved as nothing else: the guard would go without a word.
+/// Refuses to approve a former policy in another role: that would silently remove a policy.
 fn refuse_lost_policy(granted: &[Found], plugin: &PluginId, role: Role) -> Result<(), Error> {
     let lost = if role == Role::Policy { None } else { grants::was_policy(granted, plugin) };
     lost.map_or(Ok(()), |(reason, fix)| Err(problem(plugin.as_str(), reason, fix)))
 }
 
-/// A file that grants something to others as well isn't ours to replace or to remove.
+/// Refuses to replace or remove a file that also contains grants of other plugins.
 fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
         None => Ok(()),
@@ -175,14 +175,14 @@ mod tests {
             fs::write(self.path(name), text).unwrap();
         }
 
-        /// The plugin `p`, of this kind.
+        /// Installs the plugin `p`, of this kind.
         fn install(&self, place: &str, rest: &str) {
             let manifest = manifest("p", rest).replace(COMPONENT, &code::hex(b"component"));
             self.write(&format!("{place}/plugins/p/plugin.toml"), manifest);
             self.write(&format!("{place}/plugins/p/p.wasm"), "component");
         }
 
-        /// All that is there now, as a new process finds it.
+        /// The set of plugins as a new process finds it.
         fn set(&self, masked: Option<Place>) -> PluginSet {
             let places = Places {
                 plugins: vec![
@@ -209,7 +209,7 @@ mod tests {
     const FORMAT: &str = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
 
     #[test]
-    fn what_the_os_image_approves_isnt_approved_again() {
+    fn a_plugin_that_the_os_image_approves_is_not_approved_again() {
         let host = Host::new();
         host.install("usr", "");
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\n");
@@ -220,7 +220,7 @@ mod tests {
         let error = set.approve(&grant).unwrap_err();
         assert!(error.to_string().contains("the OS image already approves it in"), "{error}");
         assert!(!host.path(OWN).exists());
-        // One that the image only has is the site's to approve.
+        // A plugin that the image ships but does not approve can be approved by the site.
         fs::remove_dir_all(host.path("usr/grants.d")).unwrap();
         let set = host.set(None);
         assert_eq!(set.approved_by_image(&id()), None);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_gone_is_missed_until_its_approval_is_revoked() {
+    fn a_missing_policy_is_reported_until_its_approval_is_revoked() {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_no_policy_any_more_is_missed_and_one_that_denies_isnt() {
+    fn a_former_policy_is_reported_and_one_that_denies_is_not() {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
@@ -274,14 +274,14 @@ mod tests {
         assert_eq!(why(None), Some("is no longer a policy"));
         assert_eq!(why(Some(Place::Site)), Some("is installed only in another version, which is masked"));
         host.write("etc/plugins/p/plugin.toml", "nonsense");
-        assert_eq!(why(None), None, "one that can't be read denies");
+        assert_eq!(why(None), None, "a plugin that cannot be read denies");
         host.write("etc/grants.d/z.toml", "nonsense");
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
-        assert_eq!(why(None), None, "nothing runs as it is");
+        assert_eq!(why(None), None, "all operations are refused anyway");
     }
 
     #[test]
-    fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
+    fn a_former_policy_is_not_approved_in_another_role() {
         let host = Host::new();
         host.install("etc", "");
         let as_policy = host.set(None).grant_for("p").unwrap();
@@ -293,7 +293,7 @@ mod tests {
             let grant = Grant { mandatory, ..as_policy.clone() };
             grants::write(&host.path(OWN), &grant).unwrap();
             let set = host.set(None);
-            // The other one is refused too where the grant has come only since it was looked at.
+            // Approving is refused too if the grant was added after `grant_for`.
             for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
                 let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
                 let file = host.path(OWN);
@@ -308,7 +308,7 @@ mod tests {
         host.set(None).revoke(&id()).unwrap();
         let set = host.set(None);
         assert_eq!(set.approve(&set.grant_for("p").unwrap()).unwrap(), host.path(OWN));
-        // What no command wrote none removes.
+        // Grants that no command wrote are not removed by a command.
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\nmandatory = true\n");
         let Error::Plugin { fix, .. } = host.set(None).grant_for("p").unwrap_err() else { panic!() };
         let file = host.path("usr/grants.d/image.toml");
@@ -319,25 +319,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_mask_of_the_copy_that_was_approved_excuses() {
+    fn only_masking_the_approved_copy_suppresses_the_report() {
         let host = Host::new();
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         host.install("etc", "");
         let set = host.set(None);
         set.approve(&set.grant_for("p").unwrap()).unwrap();
-        assert_eq!(why(Some(Place::Site)), None, "whoever masks it knows");
-        // The image's is the same, and isn't the one that is gone.
+        assert_eq!(why(Some(Place::Site)), None, "the administrator masked it on purpose");
+        // The image's copy is the same, but it is not the missing one.
         host.install("usr", "");
-        assert_eq!(why(Some(Place::Image)), None, "the site's is asked");
+        assert_eq!(why(Some(Place::Image)), None, "the site's copy judges");
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         assert_eq!(why(Some(Place::Image)), Some("is not installed"));
-        assert_eq!(why(Some(Place::Site)), None, "the image's is asked");
+        assert_eq!(why(Some(Place::Site)), None, "the image's copy judges");
         fs::remove_dir_all(host.path("usr/plugins")).unwrap();
-        // One whose manifest can't be told is masked by its place.
+        // A copy whose manifest cannot be read is masked by its location.
         host.write("etc/plugins/p/nothing", "");
         assert_eq!(why(Some(Place::Site)), None);
 
-        // Of the image's grant the image's copy counts, whichever it is.
+        // For a grant of the image any copy in the image counts.
         fs::remove_file(host.path(OWN)).unwrap();
         host.write("usr/grants.d/p.toml", "[[grant]]\nplugin = \"p\"\nrole = \"policy\"\n");
         assert_eq!(why(Some(Place::Site)), Some("is not installed"));

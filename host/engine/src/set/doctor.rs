@@ -1,5 +1,5 @@
-//! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
-//! asked but what is wrong with its settings.
+//! `plugin doctor`: finds problems of plugins before an operation does. It reads, loads and links every plugin; the only function
+//! of a plugin that it calls is the one that checks settings.
 
 use bootc_image_core::plugin::{Missed, Plugins as _};
 use bootc_image_model::plugin::PluginId;
@@ -16,19 +16,19 @@ use crate::trust::grants::{Found, as_guard_no_more};
 use crate::trust::inventory::{Plugin, Standing};
 use crate::unusable::Unusable;
 
-/// Something that is wrong.
+/// A problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// With which plugin; or `configuration`.
+    /// The id of the plugin, `configuration` or `plugins`.
     pub about: String,
-    /// What.
+    /// What is wrong.
     pub what: String,
     /// What to do next.
     pub fix: String,
 }
 
 impl PluginSet {
-    /// Looks at one plugin, or at everything.
+    /// Examines one plugin, or all plugins and the configuration.
     pub fn examine(&self, only: Option<&str>) -> Vec<Finding> {
         let inventory = self.look();
         let first = "fix this first: operations that change anything are refused until then";
@@ -62,7 +62,7 @@ impl PluginSet {
         findings
     }
 
-    /// Why a plugin's file isn't the one that its manifest names, if it isn't.
+    /// Why a plugin's component or library is not the one that its manifest names, if it differs.
     pub fn mismatch(&self, plugin: &Plugin) -> Option<String> {
         let named = plugin.manifest.component.sha256.as_deref()?;
         let file = &plugin.manifest.component.file;
@@ -79,7 +79,7 @@ impl PluginSet {
         if let Standing::Held { reason, fix } = &plugin.standing {
             findings.push(finding(id, reason.clone(), fix));
         }
-        // Whoever approves it next would be told only then.
+        // Also for disabled plugins: otherwise only `plugin approve` would report it.
         if let Some(what) = self.mismatch(plugin) {
             findings.push(finding(id, what, "install it again, or fix its manifest"));
             return;
@@ -115,7 +115,7 @@ impl PluginSet {
         }
     }
 
-    /// What is missing because a file hides another. Of one plugin: what is about that.
+    /// What is missing because a file hides another one; if one plugin is examined, only what concerns it.
     fn examine_hidden(&self, only: Option<&str>, findings: &mut Vec<Finding>) {
         for hidden in self.hidden().iter().filter(|hidden| hidden.is_missed()) {
             let about = only.filter(|only| hidden.concerns(only)).unwrap_or("configuration");
@@ -123,7 +123,7 @@ impl PluginSet {
         }
     }
 
-    /// Policies that were approved and are none any more, as whatever acts says it.
+    /// Policies that were approved and are missing, in the words in which operations report them.
     pub fn examine_missed(&self) -> Vec<Finding> {
         let (inventory, mandatory) = (self.look(), self.mandatory());
         let configured = &self.configuration().judging.mandatory;
@@ -145,7 +145,7 @@ impl PluginSet {
         self.missed().iter().map(examine).collect()
     }
 
-    /// What the configuration says of plugins that aren't there, and what isn't read of it.
+    /// Entries of the configuration and grants for plugins that are not installed, and files that are ignored.
     fn examine_configuration(&self, findings: &mut Vec<Finding>) {
         let inventory = self.look();
         let configuration = self.configuration();
@@ -164,7 +164,7 @@ impl PluginSet {
         for (key, ids) in
             [("mandatory", &configuration.judging.mandatory), ("fail-open", &configuration.judging.fail_open)]
         {
-            // What is wrong with one that is there is told already.
+            // A plugin that is installed and broken has been reported already.
             let broken = |id: &PluginId| inventory.broken.iter().any(|broken| broken.id == id.as_str());
             for id in ids.iter().filter(|id| !is_policy(id) && !broken(id)) {
                 let is_masked = inventory.masked.iter().any(|masked| masked.id == id.as_str());
@@ -216,7 +216,7 @@ mod tests {
     use crate::trust::surroundings::Surroundings;
 
     #[test]
-    fn a_grant_of_a_plugin_that_is_gone_is_told() {
+    fn a_grant_of_a_missing_plugin_is_reported() {
         let scratch = tempfile::tempdir().unwrap();
         let digest = "0".repeat(64);
         let grant = format!("[[grant]]\nplugin = \"gone\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_called_nearly_so_may_be_meant() {
+    fn a_policy_with_a_similar_name_is_suggested() {
         let scratch = tempfile::tempdir().unwrap();
         for id in ["registry-policy", "own-lists"] {
             let kind = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_nobody_reads_are_told() {
+    fn ignored_files_are_reported() {
         let scratch = tempfile::tempdir().unwrap();
         for name in ["site.toml", "site.conf", ".hidden", "README.md", "site.toml~", "site.toml.rpmsave"] {
             fs::write(scratch.path().join(name), "").unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_hidden_file_takes_away_is_found_also_by_whoever_looks_for_the_plugin() {
+    fn what_a_hidden_file_sets_is_also_reported_for_the_plugin_that_it_concerns() {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
         let guard = "[policy]\nmandatory = [\"gone\"]\n";

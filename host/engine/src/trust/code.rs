@@ -1,5 +1,5 @@
-//! Where a plugin's code is, and reading it (D7). What runs is what was hashed: a file is compared with the digest that was
-//! approved as it is read, and found by nothing else.
+//! Where a plugin's code is, and how it is read. The bytes that run are the bytes that were hashed: a file is compared with the
+//! approved digest while it is read, and never by its name or modification time.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -12,13 +12,13 @@ use crate::builtin::Artefact;
 use crate::places::{Located, Owner, open_trusted};
 use crate::unusable::Unusable;
 
-/// The largest component that is read, in bytes: interpreters of whole languages have some 20 MB.
+/// The largest component that is read, in bytes. Interpreters of whole languages have about 20 MB.
 const LARGEST: u64 = 128 << 20;
 
 /// Where a plugin's code comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Code {
-    /// It is part of this executable.
+    /// A plugin that is built into this executable.
     Embedded(Artefact),
     /// A component or a library next to a manifest.
     File(CodeFile),
@@ -28,18 +28,18 @@ pub(crate) enum Code {
 #[derive(Debug, Clone)]
 pub(crate) struct CodeFile {
     pub(crate) file: Located,
-    /// What its digest must be.
+    /// The digest that the file must have, in lower-case hexadecimal.
     pub(crate) sha256: String,
     pub(crate) owner: Owner,
 }
 
 impl CodeFile {
-    /// Its digest as it is now, in lower-case hexadecimal.
+    /// The digest of the file as it is now, in lower-case hexadecimal.
     pub(crate) fn sha256_now(&self) -> io::Result<String> {
         pass_on(&mut open_trusted(&self.file.real, self.owner)?, &mut io::sink())
     }
 
-    /// Copies it as it was approved. Gives the file, of which all was read, and its digest.
+    /// Copies the file if its digest is the approved one. Returns the file, read to its end, and the digest.
     pub(crate) fn copy(&self, copy: &mut dyn Write) -> Result<(File, String), Unusable> {
         let mut file = open_trusted(&self.file.real, self.owner).map_err(|error| self.unreadable(error))?;
         let found = pass_on(&mut file, copy).map_err(|error| self.unreadable(error))?;
@@ -66,7 +66,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     Digest::of(bytes).hex().to_owned()
 }
 
-/// Copies code, and returns its digest. Memory doesn't grow with it.
+/// Copies code and returns its digest. The memory used does not depend on the size of the file.
 pub(crate) fn pass_on(file: &mut File, copy: &mut dyn Write) -> io::Result<String> {
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 64 << 10];

@@ -1,5 +1,5 @@
-//! What plugins there are: found in their places, their manifests read, and compared with what was granted. Nothing of a
-//! component is looked at here.
+//! The installed plugins: finds them in their directories, reads their manifests and compares them with the grants. The
+//! components themselves are not read here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,59 +20,59 @@ use crate::sanitize::sanitize;
 
 pub use super::standing::Standing;
 
-/// A manifest's name.
+/// File name of a manifest.
 const MANIFEST: &str = "plugin.toml";
 
-/// All plugins, usable or not.
+/// All plugins, whether they can run or not.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// Those whose manifests are good and whose ids are theirs alone.
+    /// Plugins with a valid manifest and an id that no other plugin has.
     pub plugins: BTreeMap<PluginId, Plugin>,
-    /// The others.
+    /// Plugins without.
     pub broken: Vec<Broken>,
-    /// Those that the configuration masks.
+    /// Plugins that the configuration masks.
     pub masked: Vec<Masked>,
-    /// What was granted.
+    /// All grants that could be read.
     pub(crate) grants: Vec<Found>,
-    /// Which grants and directories can't be read: nothing runs then, as nobody knows what is missing.
+    /// Grants and directories that cannot be read. If there are any, operations are refused: a policy could be missing.
     pub problems: Vec<PluginSetError>,
 }
 
 /// A plugin that the configuration masks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Masked {
-    /// Its id, from its directory.
+    /// The name of its directory.
     pub id: String,
-    /// Where it is.
+    /// The location of its directory.
     pub place: Place,
     /// Its directory.
     pub directory: PathBuf,
-    /// Digest of its manifest in lower-case hexadecimal, if that can be read.
+    /// Digest of its manifest in lower-case hexadecimal, if the manifest can be read.
     pub(crate) manifest_sha256: Option<String>,
 }
 
-/// A plugin whose manifest is good.
+/// A plugin with a valid manifest.
 #[derive(Debug)]
 pub struct Plugin {
-    /// Where it was found; none: it is part of this executable.
+    /// The location of its directory; none: it is built into this executable.
     pub place: Option<Place>,
-    /// Its directory, or what stands for it.
+    /// Its directory, or the name of a built-in plugin.
     pub origin: String,
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Whether it may run.
+    /// Whether it is enabled, and if not, why.
     pub standing: Standing,
-    /// Whether its manifest may say what it is asked about, if it is a policy.
+    /// Whether the manifest's `when` is respected, if it is a policy.
     pub(crate) when_counts: bool,
     /// Digest of its manifest in lower-case hexadecimal.
     pub manifest_sha256: String,
     pub(crate) code: Code,
 }
 
-/// A plugin that can't be used at all.
+/// A plugin that cannot be used because its manifest is invalid or its id is not unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Its id, from its directory.
+    /// The name of its directory.
     pub id: String,
     /// Its directory.
     pub origin: String,
@@ -80,12 +80,12 @@ pub struct Broken {
     pub reason: String,
     /// What to do next.
     pub fix: String,
-    /// Whether it could have been a policy: then nothing that it might have judged runs.
+    /// Whether it could be a policy. If so, every operation that it might judge is denied.
     pub may_be_policy: bool,
 }
 
 impl Plugin {
-    /// What its manifest claims.
+    /// The subcommands that it provides.
     pub(crate) fn claims(&self) -> impl Iterator<Item = CommandClaim> {
         let id = &self.manifest.id;
         self.manifest.commands.iter().map(|command| CommandClaim {
@@ -133,14 +133,14 @@ impl Inventory {
         inventory
     }
 
-    /// Whether a plugin of this id is there, in whatever state.
+    /// Whether a plugin with this id is installed, usable or not.
     pub(crate) fn has(&self, id: &PluginId) -> bool {
         self.plugins.contains_key(id)
             || self.broken.iter().any(|broken| broken.id == id.as_str())
             || self.masked.iter().any(|masked| masked.id == id.as_str())
     }
 
-    /// Two of one id are none: nobody could tell which one is meant.
+    /// If two plugins have the same id, neither is used: a grant names only the id, so the choice would be ambiguous.
     fn add(&mut self, read: Result<Plugin, Broken>) {
         let (id, origin) = match &read {
             Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
@@ -177,9 +177,9 @@ fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Ve
     let mut found = Vec::new();
     for entry in fs::read_dir(&located.real)? {
         let entry = entry?;
-        // A file is no plugin, and a hidden directory is one that is being installed. A link is looked at, and refused.
+        // Files are ignored, and so are hidden directories: they are being installed. Links are read, and then refused.
         let name = entry.file_name();
-        // Nor is a directory such as a file system's own lost+found.
+        // Directories such as a file system's lost+found are ignored too.
         let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
             || entry.path().join(MANIFEST).exists();
         if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
@@ -285,7 +285,7 @@ pub(crate) mod tests {
         )
     }
 
-    /// A set of plugins in a directory of the user's who runs the test.
+    /// A set of plugins in a directory of the user who runs the test.
     fn set(plugins: &[(&str, String)], grants: &str) -> (PluginSet, tempfile::TempDir) {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
@@ -306,7 +306,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_renamed_is_called_as_it_was_or_moved_away() {
+    fn a_renamed_directory_is_named_in_the_fix() {
         let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
         let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
         let within = scratch.path().join("plugins");
@@ -316,7 +316,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_format_that_is_held_takes_nothing_from_one_that_is_enabled() {
+    fn a_disabled_format_does_not_conflict_with_an_enabled_one() {
         let offers = "[[format]]\nname = \"bars\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
         let plugins = ["a", "b"].map(|id| (id, manifest(id, offers)));
         let granted = |id: &str| {
@@ -328,7 +328,7 @@ pub(crate) mod tests {
             let wanted = Wanted { format: "bars", argument: None, terminal: false, color: false };
             set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
         };
-        // It has no component, which is looked for only once it is chosen.
+        // The component is missing, which is noticed only when the plugin is used.
         for enabled in ["a", "b"] {
             let said = message(&granted(enabled));
             assert!(said.contains(enabled) && said.contains("p.wasm"), "{said}");

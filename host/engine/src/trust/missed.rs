@@ -1,4 +1,4 @@
-//! Policies that were approved, or must be there, and aren't.
+//! Policies that were approved or are mandatory, and are not installed.
 
 use bootc_image_core::plugin::Missed;
 use bootc_image_model::plugin::PluginId;
@@ -9,7 +9,7 @@ use crate::manifest::World;
 use crate::places::Place;
 use crate::sanitize::sanitize;
 
-/// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+/// Mandatory policies that are not installed, and what makes them mandatory. A list of the installed plugins would not show them.
 pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(PluginId, String)> {
     let granted = inventory.grants.iter().filter(|grant| grant.mandatory);
     let granted = granted.map(|grant| {
@@ -26,10 +26,10 @@ pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(Pl
     missing
 }
 
-/// Policies that were approved, and are none any more. One that is held or broken denies, and isn't among them; one that is
-/// masked where it was approved isn't to be asked.
+/// Policies that were approved and are no longer installed as policies. Disabled and broken ones are not among them, because they
+/// deny; neither are those that are masked where they were approved, because the administrator chose that.
 pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
-    // Nothing runs, and what is there can't be told.
+    // All operations are refused then, and which plugins are installed is unknown.
     if !inventory.problems.is_empty() {
         return Vec::new();
     }
@@ -56,13 +56,14 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
     all
 }
 
-/// Whether a grant is about a copy that is masked.
+/// Whether a grant approves this masked copy.
 fn is_of_masked(grant: &Found, masked: &Masked) -> bool {
     let differs = |masked: &String| grant.manifest().is_some_and(|granted| granted != masked);
     is_in_place_of(grant, masked) && !masked.manifest_sha256.as_ref().is_some_and(differs)
 }
 
-/// Whether a copy that is masked is where the one would be that a grant is about: the same one somewhere else excuses nothing.
+/// Whether a masked copy is in the location of the plugin that a grant approves. The same plugin masked elsewhere is no reason not
+/// to report a missing one.
 fn is_in_place_of(grant: &Found, masked: &Masked) -> bool {
     let place = match grant.place {
         Place::Image => masked.place == Place::Image,

@@ -1,4 +1,4 @@
-//! Whether a plugin may run: what it asks for, compared with what was granted.
+//! Whether a plugin is enabled: compares what it requests with what was granted.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use super::surroundings::Surroundings;
 use crate::manifest::{Manifest, World};
 use crate::places::Place;
 
-/// Whether a plugin may run.
+/// Whether a plugin is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It was granted what it asks for.
+    /// Every capability that it requests was granted.
     Enabled,
-    /// It wasn't, or not all of it.
+    /// It was not approved, or not with all capabilities that it requests.
     Held {
         /// Why.
         reason: String,
@@ -24,13 +24,13 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Whether it may run.
+    /// Whether the plugin may run.
     pub fn is_enabled(&self) -> bool {
         *self == Self::Enabled
     }
 }
 
-/// Why native code can't run whatever was granted to it, if it can't.
+/// The reason if native code is disabled regardless of its grants.
 pub(crate) fn native_standing(
     surroundings: &Surroundings,
     place: Place,
@@ -51,7 +51,7 @@ pub(crate) fn native_standing(
     }
 }
 
-/// Whether a grant is about a plugin that is called so and is there.
+/// Whether a grant applies to a plugin with this manifest in this location.
 fn is_about(grant: &Found, place: Place, manifest: &Manifest) -> bool {
     grant.plugin == manifest.id
         && match grant.place {
@@ -65,8 +65,8 @@ fn is_of_manifest(grant: &Found, manifest_sha256: &str) -> bool {
     grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256)
 }
 
-/// Whether a manifest may say what its policy is asked about while that is held. Where the administrator knows the policy,
-/// only one that was approved may: with a narrower `when` another would switch it off.
+/// Whether the `when` of a disabled policy is respected. If the administrator approved the policy or made it mandatory, only an
+/// approved manifest is: otherwise a manifest with a narrower `when` could switch the policy off.
 pub(crate) fn when_counts(
     place: Place,
     manifest: &Manifest,
@@ -83,7 +83,7 @@ pub(crate) fn when_counts(
     !is_known || grants.iter().any(approves)
 }
 
-/// Compares what a plugin asks for with what was granted to it.
+/// Compares what a plugin requests with what it was granted.
 pub(crate) fn standing(
     place: Place,
     manifest: &Manifest,
@@ -99,7 +99,7 @@ pub(crate) fn standing(
         World::PolicyValidator => None,
         World::CommandWrapper | World::FormatOutput => grants::was_policy(grants, id),
     };
-    // What isn't approved isn't recommended either.
+    // Approving would be refused then, so it is not recommended.
     let fix = was_policy.map_or_else(
         || format!("review it with: bootc-image plugin show {id}; then approve it with: bootc-image plugin approve {id}"),
         |(_, fix)| fix,
@@ -127,7 +127,7 @@ pub(crate) fn standing(
     }
     let (of_manifest, of_another): (Vec<&Found>, Vec<&Found>) =
         of_component.into_iter().partition(|grant| is_of_manifest(grant, manifest_sha256));
-    // What was granted to another manifest counts for nothing; it tells what is new in this one.
+    // Grants of another manifest approve nothing. They only show which capabilities are new in this one.
     let is_approved = !of_manifest.is_empty();
     let compared = if is_approved { of_manifest } else { of_another };
     let granted: Vec<&Capability> = compared.iter().flat_map(|grant| &grant.capabilities).collect();
@@ -151,7 +151,7 @@ pub(crate) fn standing(
     }
 }
 
-/// The file of the OS image that approves a plugin of its own, if what the image grants is enough.
+/// The file in the OS image that approves this plugin, if the plugin is in the OS image and requests no more than is granted there.
 pub(crate) fn approved_by_image(
     place: Option<Place>,
     manifest: &Manifest,
@@ -185,7 +185,7 @@ mod tests {
         grants::parse(&text, Place::Site, Path::new("p.toml")).unwrap().remove(0)
     }
 
-    /// How a policy of the site stands with these grants, and whether its `when` counts.
+    /// The status of a policy of the site with these grants, and whether its `when` is respected.
     fn stands(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
         let (manifest, digest) = (Manifest::parse(text).unwrap(), code::hex(text.as_bytes()));
         let counts = when_counts(Place::Site, &manifest, &digest, grants, is_mandatory);
@@ -228,7 +228,7 @@ mod tests {
         let more = "it requests capabilities that were not granted: + podman-reads /b (x)";
         assert_eq!(reason(std::slice::from_ref(&earlier)), more);
         assert_eq!(reason(&[grant("p", &now, &granted("/b"))]), "");
-        // One grant names the manifest, and another the capability.
+        // One grant names the manifest, another one the capability.
         let of_another_manifest = grant("p", "another", &granted("/b"));
         assert_eq!(reason(&[grant("p", &now, ""), of_another_manifest, earlier]), more);
     }

@@ -1,4 +1,4 @@
-//! Where plugins, and what they need, are found.
+//! Where a set of plugins finds plugins, configuration and programs.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use super::configuration::Configuration;
 use crate::builtin::Builtin;
 use crate::places::Places;
 
-/// Where a set finds what it needs.
+/// Where a set of plugins finds plugins, configuration and programs.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The plugins that are part of this executable.
+    /// The plugins that are built into this executable.
     pub builtins: Vec<Builtin>,
-    /// Directories.
+    /// Directories of plugins, grants and configuration.
     pub places: Places,
-    /// What the administrator says.
+    /// The administrator's configuration.
     pub configuration: Configuration,
-    /// Directories in which programs of our own may be, in order.
+    /// Directories in which bootc-image's own programs are searched, in order.
     pub programs: Vec<PathBuf>,
 }

@@ -1,8 +1,8 @@
-//! `bootc-image:host/images` and `bootc-image:host/transfers`: what a plugin asks for while it plans. The host does it on the
-//! thread on which it was asked for a plan, through its pipeline; the plugin waits on a thread of its own.
+//! `bootc-image:host/images` and `bootc-image:host/transfers`: the requests of a wrapper while it plans. The wrapper runs on a thread
+//! of its own and waits, while the thread that called it passes the request through the pipeline.
 //!
 //! ```text
-//! plugin's thread:  list, copy, pull --Wish--> Line ... waits ... <--Granted--
+//! plugin's thread:  list, copy, pull --Wish--> Requests ... waits ... <--Granted--
 //! caller's thread:                      Host::ask -> pipeline -> judged, recorded, run
 //! ```
 
@@ -32,24 +32,24 @@ use super::guest::Guest;
 use super::rows::Cursor;
 use super::texts::of_attrs;
 
-/// Room for a guest's deepest recursion, and for the host below it.
+/// Stack size of the plugin's thread, enough for the deepest recursion of a component and the host functions that it calls.
 const STACK: usize = 8 << 20;
 
-/// Whether any of these lets a plugin ask.
+/// Whether a plugin with these capabilities can make requests.
 pub(super) fn may_ask(capabilities: &[Capability]) -> bool {
     capabilities.iter().any(|has| [COPIES_IMAGES, LISTS_IMAGES, PULLS_IMAGES].contains(&has.name.as_str()))
 }
 
-/// From a plugin's thread to the host.
+/// The plugin's ends of the channels to the host.
 pub(super) struct Line {
     requests: Sender<Wish>,
     answers: Receiver<Result<Granted, Error>>,
 }
 
-/// Runs `plan` on a thread of its own and meanwhile does what is asked for on the line. An error says why there is no plan.
+/// Runs `plan` on a thread of its own and answers its requests on this thread. The error says why there is no plan.
 pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T + Send) -> Result<T, String> {
     thread::scope(|scope| {
-        // Both ends here go when this closure is left, whatever happens: a plugin that still waits then is told so.
+        // The host's ends are dropped when this closure returns, so that a plugin that still waits gets an error.
         let (requests, asked) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
         let line = Line { requests, answers };
@@ -67,7 +67,7 @@ pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T 
 }
 
 impl Guest {
-    /// Has the host do something; how long that takes isn't the plugin's time.
+    /// Makes a request. The time that it takes does not count against the plugin's limits.
     fn ask(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
         self.budget().operation()?;
         let gone = || wasmtime::Error::msg("the host no longer accepts requests");
@@ -114,7 +114,7 @@ impl Guest {
     }
 }
 
-/// An error of the host's for a plugin.
+/// Converts an error of the host for the plugin.
 fn failure(error: &Error) -> Failure {
     let (message, hint) = (error.to_string(), error.hint());
     if let Error::Denied(denial) = error {
@@ -138,7 +138,7 @@ fn usage(message: String) -> Failure {
     Failure::Failed(Problem { code: "usage".to_owned(), message, hint: None, attrs: Vec::new() })
 }
 
-/// What is left out of a list.
+/// The filter of a list.
 #[derive(Default)]
 struct Filter {
     image_type: Option<ImageType>,
@@ -167,12 +167,12 @@ impl Filter {
             None => ListType::All,
             Some(ImageType::Unified) => ListType::Unified,
             Some(ImageType::Logical) => ListType::Logical,
-            // Those of bootc's storage come with them, and are left out below.
+            // This also lists bootc's storage; `takes` leaves its images out.
             Some(ImageType::Host) => ListType::Host,
         }
     }
 
-    /// Whether a row is wanted, and within one of the scopes.
+    /// Whether a row matches the filter and one of the scopes.
     fn takes(&self, row: &ImageRow, scopes: &[Capability]) -> bool {
         let is_of_type = self.image_type.is_none_or(|wanted| wanted == row.image_type);
         let Some(name) = is_of_type.then(|| name(row)).flatten() else { return false };

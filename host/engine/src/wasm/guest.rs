@@ -1,4 +1,4 @@
-//! What the host keeps for one run.
+//! The state of one run on the host's side.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::watchdog::Clock;
 use crate::limits::Budget;
 use crate::run::Identity;
 
-/// The host's side of one run.
+/// The state of one run on the host's side.
 pub(super) struct Guest {
     plugin: PluginId,
     settings: Arc<str>,
@@ -21,11 +21,11 @@ pub(super) struct Guest {
     last_words: Option<String>,
     clock: Clock,
     table: ResourceTable,
-    /// Of components that import WASI, and of no others.
+    /// Only for components that import WASI.
     wasi: Option<Box<Wasi>>,
-    /// What it asks for and was granted.
+    /// The capabilities that it requests and was granted.
     capabilities: Arc<[Capability]>,
-    /// To the host, of a plugin that may ask it for something while it plans.
+    /// The channels to the host, for a wrapper that can make requests.
     line: Option<Line>,
 }
 
@@ -48,17 +48,17 @@ impl Guest {
         }
     }
 
-    /// From now on it can ask the host.
+    /// Sets the channels to the host.
     pub(super) fn connect(&mut self, line: Option<Line>) {
         self.line = line;
     }
 
-    /// Its line to the host, if it has one.
+    /// The channels to the host, if there are any.
     pub(super) fn line(&self) -> Option<&Line> {
         self.line.as_ref()
     }
 
-    /// What it asks for and was granted.
+    /// The capabilities that it requests and was granted.
     pub(super) fn capabilities(&self) -> Arc<[Capability]> {
         self.capabilities.clone()
     }
@@ -76,7 +76,7 @@ impl Guest {
         &mut self.budget
     }
 
-    /// What resources of the host there are.
+    /// The host's resources to which the component has handles.
     pub(super) fn table(&self) -> &ResourceTable {
         &self.table
     }
@@ -89,7 +89,7 @@ impl Guest {
         (self.wasi.get_or_insert_default(), &mut self.table)
     }
 
-    /// Its time.
+    /// The time limits of the run.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -98,7 +98,7 @@ impl Guest {
         &mut self.clock
     }
 
-    /// What explains why its run ended early.
+    /// The information that explains why a run ended early.
     pub(super) fn ran(&self) -> Ran<'_> {
         Ran { last_words: self.last_words.as_deref(), limits: Some(self.budget.limits()) }
     }
@@ -108,6 +108,6 @@ impl Guest {
     }
 }
 
-// Interfaces without functions.
+// These interfaces have types but no functions.
 impl super::bindings::imports::bootc_image::types::attrs::Host for Guest {}
 impl super::bindings::imports::bootc_image::types::problems::Host for Guest {}

@@ -1,4 +1,4 @@
-//! A policy that is a component. It is loaded and linked once, and each run has a store of its own.
+//! A policy that is a component. It is loaded and linked once; each run has its own store.
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,7 +24,7 @@ pub(crate) struct Judge {
     ready: OnceLock<Result<Ready, Unusable>>,
 }
 
-/// What runs again and again.
+/// A policy that is loaded and linked.
 struct Ready {
     pre: ValidatorPre<Guest>,
     wasi: bool,
@@ -35,7 +35,7 @@ impl Judge {
         Self { code, identity, workshop, ready: OnceLock::new() }
     }
 
-    /// The runtime, and the policy in it, loaded if this is the first time.
+    /// The runtime and the policy, which is loaded on the first call.
     fn ready(&self) -> Result<(&Runtime, &Ready), Unusable> {
         let runtime = self.workshop.runtime(Runs::Again)?;
         let make = || {
@@ -47,7 +47,7 @@ impl Judge {
         Ok((runtime, ready))
     }
 
-    /// Asks it once. An error says why it has no opinion.
+    /// Has the policy judge one operation. The error says why it could not.
     fn ask(&self, runtime: &Runtime, ready: &Ready, view: &Arc<View>) -> Result<Opinion, String> {
         let mut store = runtime.store(&self.identity, ready.wasi).map_err(|unusable| unusable.to_string())?;
         let outcome = ready

@@ -1,4 +1,4 @@
-//! A component that is asked one thing.
+//! A component, loaded for one call.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::run::caught::Printing;
 use crate::run::{self, BadSetting, Identity, List, Unformatted, answers};
 use crate::unusable::Unusable;
 
-/// A component, loaded for one question.
+/// A component, loaded for one call.
 pub(crate) struct Loaded<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) component: Component,
@@ -33,7 +33,7 @@ impl run::Loaded for Loaded<'_> {
         if !asks::may_ask(&self.identity.capabilities) {
             return self.plan_here(name, args, None);
         }
-        // What it asks for is done on this thread, while it waits on its own: its time and the host's are two things.
+        // Its requests run on this thread while it waits on its own thread, so that their time is not counted as its time.
         let waiting = &self.runtime.waiting;
         waiting.fetch_add(1, Ordering::SeqCst);
         let planned = asks::with_line(host, |line| self.plan_here(name, args, Some(line)));
@@ -41,8 +41,8 @@ impl run::Loaded for Loaded<'_> {
         planned.unwrap_or_else(|reason| Err(self.unusable(reason)))
     }
 
-    /// Nothing is taken apart afterwards: that would cost a fifth of the time, and a list is the last thing that a process
-    /// does.
+    /// Component, linker and store are not dropped: that would take a fifth of the time, and a list is the last thing that a process
+    /// prints before it exits.
     fn format(self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
         let unusable = |unusable: Unusable| Unformatted::Failed(unusable.to_string());
         let Self { runtime, component, identity, world } = *self;
@@ -73,7 +73,7 @@ impl run::Loaded for Loaded<'_> {
             World::PolicyValidator => ValidatorPre::new(pre.clone()).map(drop),
         };
         ready.map_err(unlinked)?;
-        // A component without the export isn't of this world.
+        // A component without the export does not check its settings.
         let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
         let mut store = runtime.store(identity, wasi)?;
         let checked = pre

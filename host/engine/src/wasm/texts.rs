@@ -1,4 +1,4 @@
-//! The texts of what components answer: what they are paid for, and what becomes of them.
+//! The texts in the answers of components, for the budget and for the conversion.
 
 use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::problems::{Denial, Failure, Problem};
@@ -27,7 +27,7 @@ fn of_words(words: Words<'_>) -> impl Iterator<Item = &str> {
     [words.code, words.message, words.hint.unwrap_or_default()].into_iter()
 }
 
-/// The setting that a problem is about, if it says so.
+/// The setting that a problem names, or an empty text.
 pub(super) fn key(problem: &Problem) -> &str {
     problem.attrs.iter().find(|attr| attr.key == "key").map(|attr| attr.value.as_str()).unwrap_or_default()
 }

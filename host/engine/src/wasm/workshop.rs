@@ -1,4 +1,4 @@
-//! What running components needs, made when the first one runs.
+//! The runtimes for components, which are created when the first component runs.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use crate::run::Identity;
 use crate::trust::code::Code;
 use crate::unusable::Unusable;
 
-/// The runtimes, and what compiling needs.
+/// The runtimes, and the compiler.
 pub(crate) struct Workshop {
     once: LazyRuntime,
     again: LazyRuntime,
@@ -45,7 +45,7 @@ impl Workshop {
         load(runtime, code, &self.compiler, anew)
     }
 
-    /// Loads a component of this world for one question; `anew`: also one that couldn't be compiled before.
+    /// Loads a component of this world for one call. `anew`: ignores a cached compilation failure.
     pub(crate) fn load(
         &self,
         code: &Code,
@@ -58,7 +58,7 @@ impl Workshop {
         Ok(Loaded { runtime, component, identity, world })
     }
 
-    /// Lets the clocks stop until the next run.
+    /// Stops the timers until the next run.
     pub(crate) fn rest(&self) {
         for runtime in [&self.once, &self.again] {
             if let Some(Ok(runtime)) = runtime.get() {
