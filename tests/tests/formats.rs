@@ -174,7 +174,9 @@ fn where_a_format_doesnt_begin_there_is_a_table_instead() {
         let output = enter.run(LIST).exits(79);
         assert_eq!(output.stdout, table, "{output:#?}");
         let told = |reason: &str| {
-            output.stderr.starts_with(&format!("warning: plugin format-does cannot format the list: {reason}"))
+            output
+                .stderr
+                .starts_with(&format!("warning: plugin format-does cannot format the list: {reason}"))
         };
         assert!(told(reason) || is_late(reason) && told(LATE), "{output:#?}");
         assert!(output.stderr.ends_with("; printed as a table instead\n"), "{output:#?}");

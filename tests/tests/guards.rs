@@ -59,13 +59,13 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
         assert!(output.stdout.ends_with(&expected), "{output:#?}");
     }
     assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "nothing is wrong\n");
-    let holds =
-        "; everything in it is still in effect: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
+    let holds = "; everything in it is still in effect: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
     let output = enter(guard).run(PLUGINS).ok();
     assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}{holds}\n"));
     // A value that was turned round.
     let output = enter(&guard.replace("\"deny\"", "\"allow\"")).run(DOCTOR).exits(78);
-    let changed = "changed by it: [settings.policy-does] do; still in effect: [policy] mandatory = [\"policy-does\"]";
+    let changed =
+        "changed by it: [settings.policy-does] do; still in effect: [policy] mandatory = [\"policy-does\"]";
     let expected = format!("configuration: {of_site} hides {of_image}; {changed}\n  fix: {fix}\n");
     assert_eq!(output.stdout, expected);
     // A grant of the site's, of what is there now.

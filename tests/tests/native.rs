@@ -190,7 +190,10 @@ fn a_user_has_no_native_code_of_their_own() {
         .as_uid(1000)
         .sh("bootc-image plugin list --format json")
         .ok();
-    assert!(output.stdout.contains("it is native code, which never runs from a user's own plugin directory"), "{output:#?}");
+    assert!(
+        output.stdout.contains("it is native code, which never runs from a user's own plugin directory"),
+        "{output:#?}"
+    );
 }
 
 #[test]
@@ -319,8 +322,14 @@ fn what_a_process_says_unasked_answers_nothing() {
 fn a_denial_is_one_whatever_its_words_are_and_not_a_policy_that_fails() {
     for (what, expected) in [
         ("DENIES_WITHOUT_WORDS", "denied: policy denies: the plugin gave no reason"),
-        ("DENIES_IN_BYTES", "denied: policy denies: the plugin gave a reason that cannot be shown: not UTF-8 text"),
-        ("DENIES_AT_LENGTH", "denied: policy denies: the plugin gave a reason that cannot be shown: too long"),
+        (
+            "DENIES_IN_BYTES",
+            "denied: policy denies: the plugin gave a reason that cannot be shown: not UTF-8 text",
+        ),
+        (
+            "DENIES_AT_LENGTH",
+            "denied: policy denies: the plugin gave a reason that cannot be shown: too long",
+        ),
     ] {
         let (world, define) = (World::new(), format!("-D{what}"));
         let extension =

@@ -130,7 +130,11 @@ fn a_policy_that_traps_or_never_ends_denies() {
 fn a_policy_that_nobody_approved_denies_until_somebody_does() {
     let world = World::new();
     let enter = || install(world.enter(), "policy-does", SITE);
-    denied(&world, enter().run(COPY), &["it has not been approved", "bootc-image plugin approve policy-does"]);
+    denied(
+        &world,
+        enter().run(COPY),
+        &["it has not been approved", "bootc-image plugin approve policy-does"],
+    );
     let approved = enter().run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
     assert_eq!(
         approved.stdout,

@@ -114,7 +114,11 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
     let word = source.checked(&raw.expect, "expect", |text| one_of(text, &["allow", "deny"], "a verdict"))?;
     let expect = if word == "allow" {
         if let Some(given) = raw.by.as_ref().or(raw.code.as_ref()) {
-            return Err(source.complain(given.span(), "expect", "`by` and `code` apply only to expect = \"deny\""));
+            return Err(source.error_at(
+                given.span(),
+                "expect",
+                "`by` and `code` apply only to expect = \"deny\"",
+            ));
         }
         Expected::Allow
     } else {
@@ -129,10 +133,10 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
         }
     };
     let (span, run) = (raw.run.span(), raw.run.into_inner());
-    let complain = |what: String| source.complain(span, "digest", what);
-    let digest = digest.map_err(|error| complain(error.to_string()))?;
+    let digest_error = |what: String| source.error_at(span, "digest", what);
+    let digest = digest.map_err(|error| digest_error(error.to_string()))?;
     let commit =
-        Commit::new(digest.hex()).map_err(|error| source.complain(0..0, "digest", error.to_string()))?;
+        Commit::new(digest.hex()).map_err(|error| source.error_at(0..0, "digest", error.to_string()))?;
     let assumed = Assumed {
         subject: Subject::new(
             raw.caller.or((delegation != Some(Delegation::Unclear)).then_some(0)),

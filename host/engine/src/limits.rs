@@ -27,7 +27,7 @@ pub struct Limits {
 
 /// Limits that a plugin requests, or the ceilings of the configuration. Limits that are not given have their defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct PartialLimits {
     /// Memory in MiB.
     pub memory_mib: Option<u32>,
     /// Processor time in ms.
@@ -78,20 +78,23 @@ impl Limits {
 
     /// The limits that a plugin gets: those that it requests, or the defaults, but never more than the ceiling.
     #[must_use]
-    pub fn granted(self, wished: Wishes, ceiling: Wishes) -> Self {
+    pub fn granted(self, requested: PartialLimits, ceiling: PartialLimits) -> Self {
         let memory = |mib: u32| usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         let time = |ms: u32| Duration::from_millis(ms.into());
         let most = |default: Duration, ceiling: Option<u32>| ceiling.map_or(default, time);
         Self {
-            memory: wished
+            memory: requested
                 .memory_mib
                 .map_or(self.memory, memory)
                 .min(ceiling.memory_mib.map_or(self.memory_ceiling, memory)),
-            guest_time: wished
+            guest_time: requested
                 .guest_ms
                 .map_or(self.guest_time, time)
                 .min(most(self.guest_time, ceiling.guest_ms)),
-            wall_time: wished.wall_ms.map_or(self.wall_time, time).min(most(self.wall_time, ceiling.wall_ms)),
+            wall_time: requested
+                .wall_ms
+                .map_or(self.wall_time, time)
+                .min(most(self.wall_time, ceiling.wall_ms)),
             ..self
         }
     }
@@ -250,8 +253,8 @@ mod tests {
 
     #[test]
     fn a_plugin_gets_what_it_requests_up_to_the_ceiling() {
-        let limits = |memory, guest| Wishes { memory_mib: memory, guest_ms: guest, wall_ms: None };
-        let none = Wishes::default();
+        let limits = |memory, guest| PartialLimits { memory_mib: memory, guest_ms: guest, wall_ms: None };
+        let none = PartialLimits::default();
         assert_eq!(Limits::POLICY.granted(none, none), Limits::POLICY);
         let more = Limits::POLICY.granted(limits(Some(1000), Some(1000)), none);
         assert_eq!((more.memory, more.guest_time), (256 << 20, Duration::from_millis(250)));

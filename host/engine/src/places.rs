@@ -120,14 +120,14 @@ impl Owner {
 
 /// A path in a trusted directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Located {
+pub(crate) struct TrustedPath {
     /// The path for messages.
     pub(crate) named: PathBuf,
     /// The path to open: below the canonical path that was checked, so that no link can lead elsewhere.
     pub(crate) real: PathBuf,
 }
 
-impl Located {
+impl TrustedPath {
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> Self {
         Self { named: self.named.join(&name), real: self.real.join(&name) }
     }
@@ -144,7 +144,7 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
         Err(_) if owner.user.is_some() => return Ok(None),
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
-    owner.policy().walk(&path).map_err(said)?;
+    owner.policy().walk(&path).map_err(explain)?;
     Ok(Some(path))
 }
 
@@ -158,11 +158,11 @@ pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
 }
 
 fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
-    owner.policy().look(path, metadata).map_err(said)
+    owner.policy().look(path, metadata).map_err(explain)
 }
 
 /// The error message, with what to do next.
-fn said(untrusted: Untrusted) -> io::Error {
+fn explain(untrusted: Untrusted) -> io::Error {
     match untrusted {
         Untrusted::Broken { part, rule: _ } => io::Error::other(format!(
             "{} must be owned by root and not writable by others (chown root, chmod go-w)",
@@ -217,7 +217,7 @@ pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
 #[derive(Debug)]
 pub(crate) struct DropIns<'a, P> {
     /// Files that are read, in the order of their names.
-    pub(crate) files: Vec<(&'a P, Located)>,
+    pub(crate) files: Vec<(&'a P, TrustedPath)>,
     /// Files that are ignored because a later directory has a file of the same name.
     pub(crate) hidden: Vec<HiddenFile<'a, P>>,
     /// Errors of directories that cannot be read.
@@ -228,14 +228,14 @@ pub(crate) struct DropIns<'a, P> {
 #[derive(Debug)]
 pub(crate) struct HiddenFile<'a, P> {
     pub(crate) place: &'a P,
-    pub(crate) file: Located,
+    pub(crate) file: TrustedPath,
     /// The file that is read instead.
     pub(crate) by: PathBuf,
 }
 
 /// Finds all `*.toml` files in these directories. A file in a later directory replaces a file of the same name in an earlier one.
 pub(crate) fn drop_ins<P>(directories: &[(P, PathBuf)], owner: impl Fn(&P) -> Owner) -> DropIns<'_, P> {
-    let mut found = std::collections::BTreeMap::<_, (&P, Located)>::new();
+    let mut found = std::collections::BTreeMap::<_, (&P, TrustedPath)>::new();
     let (mut hidden, mut problems) = (Vec::new(), Vec::new());
     for (place, directory) in directories {
         let names = match names_in(directory, owner(place)) {
@@ -255,15 +255,15 @@ pub(crate) fn drop_ins<P>(directories: &[(P, PathBuf)], owner: impl Fn(&P) -> Ow
     DropIns { files: found.into_values().collect(), hidden, problems }
 }
 
-fn names_in(directory: &Path, owner: Owner) -> io::Result<Vec<(OsString, Located)>> {
+fn names_in(directory: &Path, owner: Owner) -> io::Result<Vec<(OsString, TrustedPath)>> {
     let Some(real) = trusted_directory(directory, owner)? else { return Ok(Vec::new()) };
-    let located = Located { named: directory.to_owned(), real };
+    let trusted = TrustedPath { named: directory.to_owned(), real };
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
     let mut names = Vec::new();
-    for entry in fs::read_dir(&located.real).map_err(named)? {
+    for entry in fs::read_dir(&trusted.real).map_err(named)? {
         let name = entry.map_err(named)?.file_name();
         if is_drop_in(&name) {
-            let file = located.join(&name);
+            let file = trusted.join(&name);
             names.push((name, file));
         }
     }
@@ -278,7 +278,7 @@ fn is_drop_in(name: &OsStr) -> bool {
 
 /// Files in these directories that are not read because of their names, although an administrator may expect it. Hidden files,
 /// READMEs, and copies left by editors and package managers are not among them.
-pub(crate) fn passed_over<P>(directories: &[(P, PathBuf)]) -> Vec<PathBuf> {
+pub(crate) fn ignored_files<P>(directories: &[(P, PathBuf)]) -> Vec<PathBuf> {
     let entries = directories.iter().filter_map(|(_, directory)| fs::read_dir(directory).ok());
     let names = entries.flatten().flatten().filter(|entry| {
         let name = entry.file_name();

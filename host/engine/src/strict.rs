@@ -56,7 +56,7 @@ pub(crate) struct Source<'a>(pub(crate) &'a str);
 
 impl<'a> Source<'a> {
     /// An error about `key` at `span`.
-    pub(crate) fn complain(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
+    pub(crate) fn error_at(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
         Complaint { line: Some(self.line(span.start)), key: Some(brief(key)), what: brief(what.as_ref()) }
     }
 
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
         key: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, Complaint> {
-        check(value.get_ref()).map_err(|what| self.complain(value.span(), key, what))
+        check(value.get_ref()).map_err(|what| self.error_at(value.span(), key, what))
     }
 
     /// Parses a plugin id.

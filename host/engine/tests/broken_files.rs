@@ -1,4 +1,4 @@
-//! Files that administrators and authors got wrong: each error names the file, the line, the key, and what was probably meant.
+//! Files with mistakes of administrators and plugin authors: each error names the file, the line, the key, and what was probably meant.
 
 // Clippy's leave for tests covers only functions that are tests themselves.
 #![allow(clippy::unwrap_used)]
@@ -11,7 +11,7 @@ use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::{Place, Places};
 use bootc_image_engine::{PluginSet, Surroundings};
 
-/// A text, and what is said of it after the name of its file.
+/// A text, and the expected error after the name of its file.
 type Broken = (&'static str, &'static str);
 
 const CONFIGURATIONS: &[Broken] = &[
@@ -84,10 +84,7 @@ const NATIVE: &str = "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\
 /// What follows the head of a manifest of native code.
 const NATIVES: &[Broken] = &[
     ("", "line 5: `role`: missing"),
-    (
-        "role = \"polic\"\n",
-        "line 8: `role`: \"polic\" is not a plugin role; did you mean \"policy\"?",
-    ),
+    ("role = \"polic\"\n", "line 8: `role`: \"polic\" is not a plugin role; did you mean \"policy\"?"),
     ("role = \"format\"\n", "line 1: `format`: a plugin of this kind must provide a format"),
     ("role = \"policy\"\nworld = \"bootc-image:policy/validator\"\n", "line 9: `world`: unknown key"),
     (
@@ -185,21 +182,21 @@ const MANIFESTS: &[Broken] = &[
 ];
 
 #[test]
-fn a_broken_configuration_is_told_with_its_place() {
+fn an_error_in_a_configuration_names_file_line_and_key() {
     for (text, expected) in CONFIGURATIONS {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("50-site.toml");
         fs::write(&path, text).unwrap();
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
         let configuration = Configuration::read(&places);
-        told(configuration.judging.broken.as_deref().unwrap_or_default(), &path, expected);
+        check(configuration.judging.broken.as_deref().unwrap_or_default(), &path, expected);
         assert_eq!(configuration.judging.broken.as_slice(), configuration.problems);
     }
 }
 
-/// Nothing that acts runs then; what looks shows the rest.
+/// Operations are refused then; `plugin list` and the like show the plugins that could be read.
 #[test]
-fn files_that_are_fine_count_beside_one_that_isnt() {
+fn valid_files_are_read_if_another_one_is_invalid() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
     for (name, text) in [
@@ -236,7 +233,7 @@ fn files_that_are_fine_count_beside_one_that_isnt() {
     assert_eq!(set.look().problems.len(), 2, "{:?}", set.look());
     assert_eq!(set.look().plugins.len() + set.look().broken.len(), 1);
     assert_eq!(set.mandatory().len(), 1);
-    // What can't be told isn't said to be gone.
+    // A policy is not reported as missing if that is unknown.
     assert_eq!(set.missed(), []);
     let findings = set.examine(None);
     let first = findings.iter().filter(|finding| finding.fix.starts_with("fix this first"));
@@ -244,14 +241,14 @@ fn files_that_are_fine_count_beside_one_that_isnt() {
 }
 
 #[test]
-fn a_broken_grant_is_told_with_its_place() {
+fn an_error_in_a_grant_names_file_line_and_key() {
     for (text, expected) in GRANTS {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("a.toml");
         fs::write(&path, text).unwrap();
         let places = Places { grants: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
-        told(&set.inventory().unwrap_err().to_string(), &path, expected);
+        check(&set.inventory().unwrap_err().to_string(), &path, expected);
     }
 }
 
@@ -268,7 +265,7 @@ fn a_broken_manifest_is_told_with_its_place() {
         fs::write(&path, text).unwrap();
         let places = Places { plugins: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
-        told(&set.inventory().unwrap().broken[0].reason, &path, expected);
+        check(&set.inventory().unwrap().broken[0].reason, &path, expected);
     }
 }
 
@@ -277,9 +274,9 @@ fn there_are_enough_of_them() {
     assert!(CONFIGURATIONS.len() + GRANTS.len() + MANIFESTS.len() >= 30);
 }
 
-fn told(error: &str, path: &Path, expected: &str) {
+fn check(error: &str, path: &Path, expected: &str) {
     let start = format!("{}: {expected}", path.display());
-    assert!(error.contains(&start), "\n  said     {error}\n  expected {start}");
+    assert!(error.contains(&start), "\n  message  {error}\n  expected {start}");
     assert!(!error.contains('\n'), "{error}");
 }
 

@@ -1,5 +1,5 @@
-//! Plugins that misbehave, one test each. What a plan may ask for is the pipeline's business; here a plan that lies comes
-//! out as it is, and everything that can't be used is told apart from a refusal.
+//! Plugins that misbehave, one test each. The pipeline checks what is planned; here a dishonest plan is returned unchanged, and a plugin
+//! that cannot be used is distinguished from one that denies.
 
 // Clippy's leave for tests covers only functions that are tests themselves.
 #![allow(clippy::unwrap_used)]
@@ -23,7 +23,7 @@ use bootc_image_test_guests::guest;
 
 use common::{Nobody, alone, id, unusable, words};
 
-// A guest without a test of its name doesn't compile.
+// A guest without a test of the same name is a compile error.
 macro_rules! has_a_test {
     ($guest:ident) => {
         #[allow(unused_imports)]
@@ -70,7 +70,7 @@ fn command_other_subcommand() {
     assert_eq!(plan.argv[0], "pull");
 }
 
-/// Answers every list with one image of a registry and one without, and refuses the rest.
+/// Answers every list with some images, and denies other requests.
 struct Answers(RefCell<Vec<Wish>>);
 
 impl Host for Answers {
@@ -105,7 +105,7 @@ fn command_asks() {
         (plan.map(|plan| plan.message), host.0.into_inner())
     };
     let list = |details| Wish::List { image_type: ListType::All, details };
-    // Only what is within the scope, and of that what was asked for.
+    // Only images within the scope that match the filter.
     assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
     let some = Wish::List { image_type: ListType::Unified, details: false };
     assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
@@ -157,7 +157,10 @@ fn command_log_bomb() {
 #[test]
 fn command_huge_argv() {
     assert_eq!(unusable("command-huge-argv", &[]), "exceeded its limit of 1024 KiB of log and answer");
-    assert_eq!(unusable("command-huge-argv", &["more"]), "exceeded its limit of 4 MiB exchanged with the host");
+    assert_eq!(
+        unusable("command-huge-argv", &["more"]),
+        "exceeded its limit of 4 MiB exchanged with the host"
+    );
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn allowlist_without_pull() {
     assert!(matches!(refusal, Err(PlanError::Denied { code, .. }) if code == "not-in-allowlist"));
 }
 
-/// Asks `policy-does` with `do` set to this, about a list.
+/// Has `policy-does` judge a list, with `do` set to this.
 fn does(what: &str) -> Result<Opinion, PolicyFailure> {
     let mut configuration = Configuration::default();
     configuration.add(&format!("settings.policy-does.do = {what:?}")).unwrap();
@@ -180,8 +183,8 @@ fn does(what: &str) -> Result<Opinion, PolicyFailure> {
     evaluate(Surroundings { builtins, configuration, ..Surroundings::default() }, "policy-does", "list")
 }
 
-fn evaluate(surroundings: Surroundings, name: &str, kind: &str) -> Result<Opinion, PolicyFailure> {
-    let set = PluginSet::new(surroundings);
+fn evaluate(environment: Surroundings, name: &str, kind: &str) -> Result<Opinion, PolicyFailure> {
+    let set = PluginSet::new(environment);
     let policies = set.policies().unwrap();
     let policy = policies.iter().find(|policy| policy.plugin() == &id(name)).unwrap();
     policy.evaluate(&view(kind))
@@ -207,7 +210,7 @@ fn policy_does() {
 }
 
 #[test]
-fn a_policy_that_cant_decide_says_which_setting_is_to_blame() {
+fn a_policy_that_cannot_judge_names_the_setting_that_is_the_cause() {
     assert_eq!(reason("problem"), "it can't decide (setting do)");
 }
 
@@ -224,7 +227,7 @@ fn whatever_a_policy_does_to_itself_is_a_failure_with_its_reason() {
         ("huge-answer", "exceeded its limit of 4 MiB exchanged with the host"),
     ] {
         let reason = reason(what);
-        // On a busy machine it may not get so much in its time.
+        // On a busy machine it may exceed the time limit before the processor time limit.
         let is_late = what == "loop" && reason == "exceeded its time limit (2 s)";
         assert!(is_late || reason.starts_with(expected), "{what}: {reason}");
     }
@@ -243,19 +246,19 @@ fn what_a_policy_says_is_harmless_and_capped() {
 
 #[test]
 fn wasi_policy() {
-    let surroundings =
+    let environment =
         || Surroundings { builtins: vec![guest("wasi-policy").unwrap()], ..Surroundings::default() };
-    let said = evaluate(surroundings(), "wasi-policy", "list").unwrap().said.reason;
+    let said = evaluate(environment(), "wasi-policy", "list").unwrap().said.reason;
     assert_eq!(said, "stdin 0, variables 0, arguments 0, opened 0, written false, clock true");
     assert!(!std::path::Path::new("/tmp/from-a-policy").exists());
-    let failure = evaluate(surroundings(), "wasi-policy", "set-unified").unwrap_err();
+    let failure = evaluate(environment(), "wasi-policy", "set-unified").unwrap_err();
     assert_eq!(failure.reason, "the plugin called exit() instead of returning a result");
 }
 
-/// Why a guest that is a policy can't be asked.
+/// Why a guest that is a policy could not judge.
 fn failure(guest_name: &str) -> String {
-    let surroundings = Surroundings { builtins: vec![guest(guest_name).unwrap()], ..Surroundings::default() };
-    evaluate(surroundings, guest_name, "list").unwrap_err().reason
+    let environment = Surroundings { builtins: vec![guest(guest_name).unwrap()], ..Surroundings::default() };
+    evaluate(environment, guest_name, "list").unwrap_err().reason
 }
 
 #[test]
@@ -294,7 +297,7 @@ fn format_does() {
 }
 
 #[test]
-fn what_a_policy_leaves_in_memory_is_gone_when_it_or_another_is_asked_next() {
+fn a_policy_keeps_nothing_in_memory_between_runs() {
     let mut configuration = Configuration::default();
     configuration.add("settings.policy-does.do = \"remember\"").unwrap();
     let builtins = vec![guest("policy-does").unwrap(), guest("wasi-policy").unwrap()];
@@ -303,7 +306,7 @@ fn what_a_policy_leaves_in_memory_is_gone_when_it_or_another_is_asked_next() {
     assert_eq!(policies.len(), 2);
     let view = view("list");
     for _ in 0..20 {
-        // Twice in turn, once after another one that had the same place in the pool.
+        // Twice in a row, and then another one, which gets the same slot of the pool.
         for policy in [policies[0], policies[0], policies[1]] {
             let opinion = policy.evaluate(&view).unwrap();
             assert_eq!(opinion.denial, None);

@@ -1,4 +1,4 @@
-//! What is wrong with a manifest is told with line, key and, where one is near, what was probably meant.
+//! An error in a manifest names the line, the key and, if there is a similar word, what was probably meant.
 
 use bootc_image_engine::manifest::{Manifest, World};
 
@@ -45,7 +45,7 @@ fn args_and_sha256_may_be_left_out_or_given() {
     assert_eq!(manifest.component.sha256, Some(digest));
 }
 
-/// (what is changed, into what, what is said)
+/// (text to replace, replacement, expected message)
 const BROKEN: &[(&str, &str, &str)] = &[
     // keys
     ("schema = 1\n", "", "line 1: `schema`: missing"),
@@ -72,7 +72,11 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("\"wrap\"", "\"\"", "line 2: `id`: plugin id \"\" isn't lower-case letters"),
     ("1.2.3", "1.2", "line 3: `version`: \"1.2\" is not a version: "),
     ("^0.1", "newest", "line 4: `api`: \"newest\" is not a version requirement: "),
-    ("^0.1", "^0.2", "line 4: `api`: \"^0.2\" does not include 0.1.0, the version of the plugin interface on this host"),
+    (
+        "^0.1",
+        "^0.2",
+        "line 4: `api`: \"^0.2\" does not include 0.1.0, the version of the plugin interface on this host",
+    ),
     ("^0.1", "=0.1.1", "line 4: `api`: \"=0.1.1\" does not include 0.1.0"),
     (
         "\"wrap.wasm\"",
@@ -116,12 +120,12 @@ const BROKEN: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_told() {
+fn an_error_names_line_and_key() {
     for (from, to, expected) in BROKEN {
         let text = GOOD.replacen(from, to, 1);
         assert_ne!(text, GOOD, "{from:?} isn't in the manifest");
         let error = Manifest::parse(&text).expect_err(to).to_string();
-        assert!(error.starts_with(expected), "{to:?}\n  said     {error}\n  expected {expected}");
+        assert!(error.starts_with(expected), "{to:?}\n  message  {error}\n  expected {expected}");
         assert!(!error.contains('\n'), "{error}");
     }
 }
@@ -130,7 +134,10 @@ fn what_is_wrong_is_told() {
 fn a_plugin_has_one_component_and_a_command() {
     let component = "[[component]]\nfile = \"b.wasm\"\nworld = \"bootc-image:command/wrapper\"\n";
     let error = Manifest::parse(&format!("{GOOD}{component}")).unwrap_err().to_string();
-    assert!(error.ends_with("`component`: a plugin must have exactly one component, but this one has 2"), "{error}");
+    assert!(
+        error.ends_with("`component`: a plugin must have exactly one component, but this one has 2"),
+        "{error}"
+    );
     let start = GOOD.split("[[command]]").next().unwrap();
     let error = Manifest::parse(&format!("command = []\n{start}")).unwrap_err().to_string();
     assert_eq!(error, "line 1: `command`: a plugin of this kind must provide a command");

@@ -104,6 +104,8 @@ impl<W: Write> Archive<W> {
     }
 
     fn append(&mut self, mut header: Header, path: &str, data: impl io::Read) -> Result<()> {
-        self.0.append_data(&mut header, path, data).with_context(|| format!("cannot write {path} to the layer"))
+        self.0
+            .append_data(&mut header, path, data)
+            .with_context(|| format!("cannot write {path} to the layer"))
     }
 }

@@ -75,7 +75,8 @@ impl Count {
             }
             _ => return Ok(()),
         };
-        let found = usize::try_from(found).map_err(|_| anyhow!("one of its sections has too many entries"))?;
+        let found =
+            usize::try_from(found).map_err(|_| anyhow!("one of its sections has too many entries"))?;
         *count = count.saturating_add(found);
         Ok(())
     }

@@ -76,7 +76,8 @@ fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
     let bytes = |index| pair.child_value(index).fixed_array::<u8>().map(<[u8]>::to_vec);
     let name = bytes(0)?;
     let name = name.strip_suffix(&[0]).unwrap_or(&name);
-    let name = String::from_utf8(name.to_vec()).context("the name of an extended attribute is not UTF-8 text")?;
+    let name =
+        String::from_utf8(name.to_vec()).context("the name of an extended attribute is not UTF-8 text")?;
     // In a PAX header, the name would end at the first of these characters.
     ensure!(
         !name.is_empty() && !name.contains(['=', '\0']),

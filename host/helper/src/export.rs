@@ -23,7 +23,7 @@ const DIRECTORY: &str = "/proc/self/fd/4";
 /// The prefix of the refs that ostree-ext keeps for layers.
 const LAYER_REFS: &str = "ostree/container/blob";
 /// Progress is reported each time this many bytes were written.
-const TELL_EVERY: u64 = 4 << 20;
+const REPORT_EVERY: u64 = 4 << 20;
 
 pub(crate) fn export(commit: &str) -> Result<()> {
     let commit = Checksum::parse(commit)?;
@@ -33,18 +33,18 @@ pub(crate) fn export(commit: &str) -> Result<()> {
         &objects.commit_text(commit, "ostree.container.image-config")?,
     )?;
     let layers = Layers::of(&objects, &documents)?;
-    tell(&json!({ "bytes": layers.size(&objects)? }))?;
+    send(&json!({ "bytes": layers.size(&objects)? }))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     ensure!(answer == "go\n", "bootc-image cancelled the export");
 
     let out = Blobs::create(DIRECTORY)?;
-    let (mut written, mut told) = (0, 0);
+    let (mut written, mut reported) = (0, 0);
     let mut count = |bytes: u64| {
         written += bytes;
-        if written - told >= TELL_EVERY {
-            told = written;
-            tell(&json!({ "written": written }))?;
+        if written - reported >= REPORT_EVERY {
+            reported = written;
+            send(&json!({ "written": written }))?;
         }
         Ok(())
     };
@@ -56,7 +56,7 @@ pub(crate) fn export(commit: &str) -> Result<()> {
     out.index(&index(&manifest))
 }
 
-fn tell(message: &serde_json::Value) -> io::Result<()> {
+fn send(message: &serde_json::Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{message}")?;
     out.flush()
@@ -74,11 +74,13 @@ impl Layers {
         let commits = documents.layer_digests()?.into_iter().map(|digest| {
             let name = prefix_escape_for_ref(LAYER_REFS, digest)?;
             let commit = objects.resolve(&name)?;
-            commit.with_context(|| format!("layer {digest} is no longer in the ostree repository (ref {name})"))
+            commit
+                .with_context(|| format!("layer {digest} is no longer in the ostree repository (ref {name})"))
         });
         let commits = commits.collect::<Result<Vec<_>>>()?;
         let encapsulated = documents.encapsulated_layers()?;
-        let (base, derived) = commits.split_at_checked(encapsulated).context("the image has too few layers")?;
+        let (base, derived) =
+            commits.split_at_checked(encapsulated).context("the image has too few layers")?;
         let base = base
             .split_first()
             .map(|(&commit, chunks)| Encapsulated::new(objects, commit, chunks))

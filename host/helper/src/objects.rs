@@ -131,7 +131,9 @@ impl Objects {
         let (value, _) = self.load(ObjectType::Commit, commit)?;
         let metadata = glib::VariantDict::new(Some(&value.child_value(0)));
         let text = metadata.lookup::<String>(key).ok().flatten();
-        text.with_context(|| format!("commit {commit} was not made from a container image: its metadata has no {key}"))
+        text.with_context(|| {
+            format!("commit {commit} was not made from a container image: its metadata has no {key}")
+        })
     }
 
     pub(crate) fn root(&self, commit: Checksum) -> Result<Root> {
@@ -207,7 +209,9 @@ impl Objects {
                 check(object, Checksum::parse(&found.to_hex())?)?;
                 let target = info.symlink_target().context("a symbolic link has no target")?;
                 let target = target.into_os_string().into_string();
-                Content::Symlink { target: target.ok().context("the target of a symbolic link is not UTF-8 text")? }
+                Content::Symlink {
+                    target: target.ok().context("the target of a symbolic link is not UTF-8 text")?,
+                }
             }
         };
         let attributes = Attributes {
@@ -243,7 +247,10 @@ impl Verifying {
 
     /// Verifies the checksum. Must be called after all content was read.
     pub(crate) fn finish(mut self, object: Checksum) -> Result<()> {
-        ensure!(self.read(&mut [0])? == 0, "object {object} of the ostree repository is longer than its recorded size");
+        ensure!(
+            self.read(&mut [0])? == 0,
+            "object {object} of the ostree repository is longer than its recorded size"
+        );
         check(object, Checksum(self.hash.finalize().into()))
     }
 }

@@ -195,7 +195,10 @@ mod tests {
     #[test]
     fn an_invalid_frame_is_refused_before_memory_is_allocated_for_it() {
         let refused = |bytes: &[u8]| receive::<Answer>(&mut &*bytes, 100).unwrap_err().to_string();
-        assert_eq!(refused(b"m\xff\xff\xff\xff"), "a frame of 4294967295 bytes is larger than the allowed 100 bytes");
+        assert_eq!(
+            refused(b"m\xff\xff\xff\xff"),
+            "a frame of 4294967295 bytes is larger than the allowed 100 bytes"
+        );
         assert!(refused(b"hello, world").ends_with(" bytes is larger than the allowed 100 bytes"));
         assert!(refused(b"h\x01\0\0\0x").contains("begins with 0x68"));
         assert!(refused(b"m\x02\0\0\0{}").contains("unknown message"));

@@ -73,8 +73,8 @@ thread_local! {
 }
 
 /// The answer if the extension's table has no such function.
-pub(crate) fn null(function: &str) -> Answer {
-    Answer::Unusable(format!("its `{function}` is null"))
+pub(crate) fn no_function(function: &str) -> Answer {
+    Answer::Unusable(format!("it has no function `{function}`"))
 }
 
 /// Has `ask` call the extension with a handle, and returns the answer; none if the host closed the socket.
@@ -105,7 +105,7 @@ pub(crate) fn make(
     };
     CURRENT.with_borrow_mut(|current| *current = Some((number, state)));
     ask(ptr::without_provenance_mut(number));
-    let Some((_, mut state)) = CURRENT.take() else { return Some(silence(kind)) };
+    let Some((_, mut state)) = CURRENT.take() else { return Some(no_answer(kind)) };
     let answer = state.answer.take();
     state.flush();
     if state.gone {
@@ -113,14 +113,14 @@ pub(crate) fn make(
     }
     Some(match (kind, answer) {
         (Kind::Formatter, None) => Answer::Formatted,
-        (_, None) => silence(kind),
+        (_, None) => no_answer(kind),
         (_, Some(Answer::Verdict { reason, .. })) => Answer::Verdict { reason, attrs: state.details },
         (_, Some(Answer::Denied { problem, .. })) => Answer::Denied { problem, attrs: state.details },
         (_, Some(other)) => other,
     })
 }
 
-fn silence(kind: Kind) -> Answer {
+fn no_answer(kind: Kind) -> Answer {
     let what = if kind == Kind::Policy { "neither allowed nor denied" } else { "gave no answer" };
     Answer::Unusable(what.to_owned())
 }

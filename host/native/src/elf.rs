@@ -29,9 +29,9 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
         .and_then(|()| file.read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read it: {error}"))?;
     let data = bytes.as_slice();
-    let no_library = |_| "it is not a shared library of this platform (64-bit ELF)".to_owned();
-    let header = FileHeader64::<Endianness>::parse(data).map_err(no_library)?;
-    let endian = header.endian().map_err(no_library)?;
+    let not_a_library = |_| "it is not a shared library of this platform (64-bit ELF)".to_owned();
+    let header = FileHeader64::<Endianness>::parse(data).map_err(not_a_library)?;
+    let endian = header.endian().map_err(not_a_library)?;
     let machine = header.e_machine(endian);
     if machine != MACHINE {
         return Err(format!(
@@ -43,11 +43,9 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     }
     // The number of segments would then be elsewhere in the file, where the dynamic linker does not read it.
     if header.e_phnum(endian) == PN_XNUM {
-        return Err(
-            "it is not a well-formed shared library: its segments are ambiguous".to_owned()
-        );
+        return Err("it is not a well-formed shared library: its segments are ambiguous".to_owned());
     }
-    let segments = header.program_headers(endian, data).map_err(no_library)?;
+    let segments = header.program_headers(endian, data).map_err(not_a_library)?;
     let image = Image::of(data, segments, endian)?;
     let dynamic = image.dynamic()?;
     let names = image.names(&dynamic)?;
@@ -103,21 +101,21 @@ impl<'a> Image<'a> {
     ) -> Result<Self, String> {
         let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok());
         let page = page.ok_or("cannot determine the page size")?;
-        let odd =
-            || "it is not a well-formed shared library: its segments are ambiguous".to_owned();
+        let ambiguous = || "it is not a well-formed shared library: its segments are ambiguous".to_owned();
         let (mut parts, mut end): (Vec<Part<'a>>, u64) = (Vec::new(), 0);
         for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
             let (address, offset) = (segment.p_vaddr(endian), segment.p_offset(endian));
             let (in_file, in_memory) = (segment.p_filesz(endian), segment.p_memsz(endian));
-            let last = address.checked_add(in_memory).ok_or_else(odd)?;
+            let last = address.checked_add(in_memory).ok_or_else(ambiguous)?;
             // A segment that is mapped later must not overlap one that is mapped earlier.
             let is_apart = address / page * page >= end || parts.is_empty();
             if !is_apart || in_file > in_memory || address % page != offset % page {
-                return Err(odd());
+                return Err(ambiguous());
             }
-            end = last.checked_next_multiple_of(page).ok_or_else(odd)?;
+            end = last.checked_next_multiple_of(page).ok_or_else(ambiguous)?;
             let bytes = usize::try_from(offset).ok().zip(usize::try_from(in_file).ok());
-            let bytes = bytes.and_then(|(offset, size)| data.get(offset..)?.get(..size)).ok_or_else(odd)?;
+            let bytes =
+                bytes.and_then(|(offset, size)| data.get(offset..)?.get(..size)).ok_or_else(ambiguous)?;
             parts.push(Part { addresses: address..address + in_file, bytes, offset });
         }
         let mut all = segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC);
@@ -137,19 +135,17 @@ impl<'a> Image<'a> {
 
     /// The entries of the dynamic section as they will be in memory, up to the entry that ends it.
     fn dynamic(&self) -> Result<Vec<(i64, u64)>, String> {
-        let odd = || {
-            "it is not a well-formed shared library: its dynamic section is ambiguous"
-                .to_owned()
-        };
+        let ambiguous =
+            || "it is not a well-formed shared library: its dynamic section is ambiguous".to_owned();
         let (address, size, offset) = self.dynamic;
-        let (part, bytes) = self.at(address, size).ok_or_else(odd)?;
+        let (part, bytes) = self.at(address, size).ok_or_else(ambiguous)?;
         if part.offset + (address - part.addresses.start) != offset {
-            return Err(odd());
+            return Err(ambiguous());
         }
         let mut entries = Vec::new();
         for entry in bytes.chunks_exact(ENTRY) {
             let (tag, value) = entry.split_at(ENTRY / 2);
-            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| odd());
+            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| ambiguous());
             let (tag, value) = (number(tag)?.cast_signed(), number(value)?);
             if tag == DT_NULL {
                 return Ok(entries);
@@ -157,18 +153,17 @@ impl<'a> Image<'a> {
             entries.push((tag, value));
         }
         // There is no entry that ends the section: the dynamic linker would read beyond it.
-        Err(odd())
+        Err(ambiguous())
     }
 
     /// The string table with the names of libraries and directories.
     fn names(&self, dynamic: &[(i64, u64)]) -> Result<&'a [u8], String> {
-        let odd =
-            || "it is not a well-formed shared library: its names are ambiguous".to_owned();
+        let ambiguous = || "it is not a well-formed shared library: its names are ambiguous".to_owned();
         let only = |wanted| {
             let mut all = dynamic.iter().filter(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
-            all.next().filter(|_| all.next().is_none()).ok_or_else(odd)
+            all.next().filter(|_| all.next().is_none()).ok_or_else(ambiguous)
         };
-        let (_, names) = self.at(only(DT_STRTAB)?, only(DT_STRSZ)?).ok_or_else(odd)?;
+        let (_, names) = self.at(only(DT_STRTAB)?, only(DT_STRSZ)?).ok_or_else(ambiguous)?;
         Ok(names)
     }
 }
@@ -292,7 +287,7 @@ mod tests {
             "dynamic section is ambiguous",
         );
         refused(
-            "a dynamic section that isn't loaded",
+            "a dynamic section that is not loaded",
             &|bytes| put(bytes, dynamic + ADDRESS, 1 << 40),
             "dynamic section is ambiguous",
         );
@@ -305,7 +300,7 @@ mod tests {
             "names are ambiguous",
         );
         refused(
-            "more segments than their number can say",
+            "a number of segments that is stored elsewhere",
             &|bytes| bytes[56..58].copy_from_slice(&PN_XNUM.to_le_bytes()),
             "segments are ambiguous",
         );

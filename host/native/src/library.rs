@@ -29,7 +29,7 @@ impl Library {
         let path = format!("/proc/self/fd/{LIBRARY}");
         // SAFETY: the library's initialisers run with all rights of this process, which is what the administrator approved.
         let loaded = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| format!("cannot load it: {}", words(&error)))?;
+            .map_err(|error| format!("cannot load it: {}", linker_message(&error)))?;
         // SAFETY: the header defines the type of the symbol.
         let entry: Entry = unsafe {
             *loaded
@@ -60,7 +60,7 @@ impl Library {
         settings: &Settings,
         asked: &Operation,
     ) -> Option<Answer> {
-        let Some(evaluate) = self.table.evaluate else { return Some(call::null("evaluate")) };
+        let Some(evaluate) = self.table.evaluate else { return Some(call::no_function("evaluate")) };
         let lent = lent::Operation::of(asked);
         call::make(Kind::Policy, socket, settings, 0, |handle| {
             // SAFETY: the arguments are those that the header defines.
@@ -71,7 +71,7 @@ impl Library {
     }
 
     pub(crate) fn format(&self, socket: &UnixStream, settings: &Settings, asked: &List) -> Option<Answer> {
-        let Some(format) = self.table.format else { return Some(call::null("format")) };
+        let Some(format) = self.table.format else { return Some(call::no_function("format")) };
         let lent = lent::List::of(asked);
         call::make(Kind::Formatter, socket, settings, asked.columns.len(), |handle| {
             // SAFETY: the arguments are those that the header defines.
@@ -82,7 +82,7 @@ impl Library {
     }
 
     pub(crate) fn plan(&self, socket: &UnixStream, settings: &Settings, asked: &Command) -> Option<Answer> {
-        let Some(plan) = self.table.plan else { return Some(call::null("plan")) };
+        let Some(plan) = self.table.plan else { return Some(call::no_function("plan")) };
         let lent = lent::Command::of(asked);
         call::make(Kind::Command, socket, settings, 0, |handle| {
             // SAFETY: the arguments are those that the header defines.
@@ -98,7 +98,9 @@ fn known(table: *const Extension) -> Result<Extension, String> {
     /// The size of the fields that every version has.
     const HEAD: usize = std::mem::offset_of!(Extension, state);
     if table.is_null() {
-        return Err("it does not support this version of bootc-image: its entry point returned no table".to_owned());
+        return Err(
+            "it does not support this version of bootc-image: its entry point returned no table".to_owned()
+        );
     }
     // SAFETY: every version of the table begins with these three fields, and the header requires the pointer to be valid.
     let (size, major, minor) = unsafe {
@@ -118,7 +120,9 @@ fn known(table: *const Extension) -> Result<Extension, String> {
         ));
     }
     if size < HEAD || size % align_of::<Extension>() != 0 || size > 1 << 16 {
-        return Err(format!("its table has {size} bytes, which matches no version of bootc_image_extension.h"));
+        return Err(format!(
+            "its table has {size} bytes, which matches no version of bootc_image_extension.h"
+        ));
     }
     let mut known =
         Extension { size, major, minor, state: ptr::null_mut(), evaluate: None, format: None, plan: None };
@@ -131,7 +135,7 @@ fn known(table: *const Extension) -> Result<Extension, String> {
 }
 
 /// The dynamic linker's message, without the path of the file in memory.
-fn words(error: &libloading::Error) -> String {
+fn linker_message(error: &libloading::Error) -> String {
     let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     text.replace(&format!("/proc/self/fd/{LIBRARY}: "), "")
 }

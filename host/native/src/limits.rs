@@ -50,7 +50,7 @@ const STACK: usize = 64 << 10;
 
 /// Aborts this process when the host has closed the socket, whatever the process is doing. `PR_SET_PDEATHSIG` is not sufficient: the
 /// kernel clears it if an extension changes its credentials.
-pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
+pub(crate) fn exit_with_host(socket: &UnixStream) -> io::Result<()> {
     let socket = socket.as_raw_fd();
     let wait = move || {
         // SAFETY: the descriptor is only polled, and nothing in this program closes it.
@@ -70,7 +70,7 @@ pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
 
 /// Resets signals that the caller ignores or blocks to their default actions. A crash ends the process at once, without Rust's
 /// handler for stack overflows.
-fn heed_signals() -> nix::Result<()> {
+fn reset_signals() -> nix::Result<()> {
     for signal in Signal::iterator().filter(|signal| !UNCHANGED.contains(signal)) {
         // SAFETY: no handler is set.
         #[allow(unsafe_code)]
@@ -85,16 +85,16 @@ fn heed_signals() -> nix::Result<()> {
 const UNCHANGED: &[Signal] = &[Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE];
 
 /// Limits this process. The extension cannot undo the limits, except with root's privileges.
-pub(crate) fn obey(load: &Load) -> Result<(), String> {
+pub(crate) fn apply(load: &Load) -> Result<(), String> {
     fn failed<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
     }
-    heed_signals().map_err(failed("cannot reset signal handling"))?;
+    reset_signals().map_err(failed("cannot reset signal handling"))?;
     limit(Resource::RLIMIT_CORE, 0).map_err(failed("cannot disable core files"))?;
     limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("cannot limit open files"))?;
     limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("cannot limit memory"))?;
     allow_processor_time(load.processor_seconds).map_err(failed("cannot limit processor time"))?;
-    start_no_processes().map_err(|error| format!("cannot forbid new processes: {error}"))
+    forbid_processes().map_err(|error| format!("cannot forbid new processes: {error}"))
 }
 
 /// Sets the soft and the hard limit; lower limits are kept.
@@ -115,7 +115,7 @@ pub(crate) fn allow_processor_time(seconds: u64) -> io::Result<()> {
 }
 
 /// Forbids new processes: they would outlive this one and its time limits.
-fn start_no_processes() -> Result<(), seccompiler::Error> {
+fn forbid_processes() -> Result<(), seccompiler::Error> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let is_process =
         SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(CLONE_THREAD), 0)?;

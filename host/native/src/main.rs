@@ -44,8 +44,8 @@ fn serve() -> io::Result<()> {
     let Some(Frame::Message(Ask::Load(load))) = receive(&mut socket, LARGEST_FRAME)? else {
         return Err(started_by_hand());
     };
-    let limited = limits::obey(&load).and_then(|()| {
-        limits::end_with_the_host(&socket).map_err(|error| format!("cannot start a thread: {error}"))
+    let limited = limits::apply(&load).and_then(|()| {
+        limits::exit_with_host(&socket).map_err(|error| format!("cannot start a thread: {error}"))
     });
     let loaded = limited.and_then(|()| Library::load(&library));
     let library = match loaded {

@@ -48,7 +48,9 @@ impl Bounds {
     pub(super) fn what(self) -> &'static str {
         match self {
             Self::Nothing => "empty: this capability has no scope",
-            Self::Names => "a pattern of image names without transport, tag or digest, such as quay.io/example/**",
+            Self::Names => {
+                "a pattern of image names without transport, tag or digest, such as quay.io/example/**"
+            }
             Self::Directory => "an absolute path",
             Self::Option => "the long name of an option",
         }

@@ -12,7 +12,7 @@ use bootc_image_model::plugin::PluginId;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
-use crate::limits::Wishes;
+use crate::limits::PartialLimits;
 use crate::sanitize;
 use crate::strict::{Complaint, Source, named, sha256};
 use capabilities::{Bounds, CAPABILITIES, KnownCapability};
@@ -54,7 +54,7 @@ pub struct Manifest {
     /// The capabilities that it requests, sorted, without duplicates.
     pub capabilities: Vec<Wanted>,
     /// The limits that it requests; it never gets more than the configuration's ceiling.
-    pub limits: Wishes,
+    pub limits: PartialLimits,
 }
 
 /// A capability that a plugin requests, and why.
@@ -168,7 +168,7 @@ impl Manifest {
         let raw: RawManifest = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         if *raw.schema.get_ref() != SCHEMA {
             let what = format!("{} is not supported; this host reads schema {SCHEMA}", raw.schema.get_ref());
-            return Err(source.complain(raw.schema.span(), "schema", what));
+            return Err(source.error_at(raw.schema.span(), "schema", what));
         }
         let component = part(source, raw.component.as_ref(), raw.native.as_ref())?;
         let offered = if component.native {
@@ -183,7 +183,7 @@ impl Manifest {
             commands: commands(source, component.world, raw.command.as_ref())?,
             formats: formats(source, component.world, raw.format.as_ref())?,
             capabilities: capabilities(source, &component, &raw.capability)?,
-            limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
+            limits: raw.limits.map(RawLimits::partial).unwrap_or_default(),
             component,
         })
     }
@@ -240,9 +240,9 @@ fn part(
         (None, Some(libraries)) => library(source, only(source, libraries, "native", "library")?),
         (Some(_), Some(libraries)) => {
             let what = "a plugin has either a component or a native library, not both";
-            Err(source.complain(libraries.span(), "native", what))
+            Err(source.error_at(libraries.span(), "native", what))
         }
-        (None, None) => Err(source.complain(
+        (None, None) => Err(source.error_at(
             0..0,
             "component",
             "missing: a plugin needs a [[component]] section or, for native code, a [[native]] section",
@@ -260,7 +260,7 @@ fn only<'a, T>(
         [one] => Ok(one),
         all => {
             let what = format!("a plugin must have exactly one {what}, but this one has {}", all.len());
-            Err(source.complain(given.span(), key, what))
+            Err(source.error_at(given.span(), key, what))
         }
     }
 }
@@ -298,9 +298,8 @@ fn concerns(
     when: Option<&Spanned<RawWhen>>,
     before_lookup: Option<&Spanned<bool>>,
 ) -> Result<(When, bool), Complaint> {
-    let only_policies = |span: std::ops::Range<usize>, key| {
-        source.complain(span, key, "only policies judge operations")
-    };
+    let only_policies =
+        |span: std::ops::Range<usize>, key| source.error_at(span, key, "only policies judge operations");
     let before_lookup = match before_lookup {
         Some(given) if world != World::PolicyValidator => {
             return Err(only_policies(given.span(), "before-lookup"));
@@ -340,12 +339,12 @@ fn capabilities(
     for raw in raw {
         let capability = raw.capability(source)?;
         if wanted.iter().any(|earlier| earlier.capability == capability) {
-            return Err(source.complain(raw.name.span(), "name", "this capability is requested twice"));
+            return Err(source.error_at(raw.name.span(), "name", "this capability is requested twice"));
         }
         let reason = match &raw.reason {
             Some(reason) => source.checked(reason, "reason", summary)?,
             None => {
-                return Err(source.complain(
+                return Err(source.error_at(
                     raw.name.span(),
                     "reason",
                     "missing: tell the administrator why the plugin needs the capability",
@@ -360,7 +359,7 @@ fn capabilities(
         };
         if !CAPABILITIES.iter().any(|known| is_of_use(&known)) {
             let what = format!("{} does not apply to a plugin of this kind", capability.name);
-            return Err(source.complain(raw.name.span(), "name", what));
+            return Err(source.error_at(raw.name.span(), "name", what));
         }
         wanted.push(Wanted { capability, reason });
     }
@@ -382,10 +381,10 @@ fn offered<'a, T>(
     others: &str,
 ) -> Result<&'a [T], Complaint> {
     match raw {
-        Some(raw) if !offers => Err(source.complain(raw.span(), key, others)),
+        Some(raw) if !offers => Err(source.error_at(raw.span(), key, others)),
         None if !offers => Ok(&[]),
         Some(raw) if !raw.get_ref().is_empty() => Ok(raw.get_ref()),
-        raw => Err(source.complain(raw.map_or(0..0, Spanned::span), key, none)),
+        raw => Err(source.error_at(raw.map_or(0..0, Spanned::span), key, none)),
     }
 }
 
@@ -401,7 +400,7 @@ fn commands(
     for raw in offered(source, raw, "command", offers, none, others)? {
         let name = source.checked(&raw.name, "name", command_name)?;
         if commands.iter().any(|earlier| earlier.name == name) {
-            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is listed twice")));
+            return Err(source.error_at(raw.name.span(), "name", format!("{name:?} is listed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
         let args = source.maybe(raw.args.as_ref(), "args", line)?;
@@ -428,17 +427,17 @@ fn formats(
             if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is a built-in format")) } else { Ok(name) }
         })?;
         if formats.iter().any(|earlier| earlier.name == name) {
-            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is listed twice")));
+            return Err(source.error_at(raw.name.span(), "name", format!("{name:?} is listed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
         let argument = source.maybe(raw.argument.as_ref(), "argument", word)?;
         let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         if (1..columns.len()).any(|number| columns[..number].contains(&columns[number])) {
-            return Err(source.complain(raw.columns.span(), "columns", "a column is listed twice"));
+            return Err(source.error_at(raw.columns.span(), "columns", "a column is listed twice"));
         }
         if columns.is_empty() {
-            return Err(source.complain(raw.columns.span(), "columns", "a format needs at least one column"));
+            return Err(source.error_at(raw.columns.span(), "columns", "a format needs at least one column"));
         }
         formats.push(Format { name, summary, argument, columns });
     }
@@ -452,7 +451,9 @@ fn column(text: &str) -> Result<Column, String> {
 /// A name that cannot be mistaken for an option or a path. The rules are those of [`PluginId`].
 fn command_name(text: &str) -> Result<String, String> {
     PluginId::new(text).map(|name| name.to_string()).map_err(|_| {
-        format!("{text:?} is not lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
+        format!(
+            "{text:?} is not lower-case letters, digits and '-' starting with a letter (64 bytes at most)"
+        )
     })
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::capabilities::{Bounds, CAPABILITIES};
-use crate::limits::Wishes;
+use crate::limits::PartialLimits;
 use crate::sanitize;
 use crate::strict::{Complaint, Source, named};
 
@@ -179,8 +179,8 @@ pub(crate) struct RawLimits {
 }
 
 impl RawLimits {
-    pub(crate) fn wishes(self) -> Wishes {
-        Wishes {
+    pub(crate) fn partial(self) -> PartialLimits {
+        PartialLimits {
             memory_mib: self.memory_mib.map(NonZeroU32::get),
             guest_ms: self.guest_ms.map(NonZeroU32::get),
             wall_ms: self.wall_ms.map(NonZeroU32::get),
@@ -197,7 +197,7 @@ impl RawCapability {
         let scope = match &self.scope {
             None if bounds == Bounds::Nothing => String::new(),
             None => {
-                return Err(source.complain(
+                return Err(source.error_at(
                     self.name.span(),
                     "scope",
                     format!("missing: {}", bounds.what()),

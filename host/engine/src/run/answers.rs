@@ -21,7 +21,7 @@ const NO_MESSAGE: &str = "the plugin gave no reason";
 
 /// A denial or failure as the plugin explains it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Words<'a> {
+pub(crate) struct Explanation<'a> {
     pub(crate) code: &'a str,
     pub(crate) message: &'a str,
     pub(crate) hint: Option<&'a str>,
@@ -30,15 +30,15 @@ pub(crate) struct Words<'a> {
 /// A policy's verdict: denied if there is a `denial`, else allowed.
 pub(crate) fn opinion<'a>(
     plugin: &PluginId,
-    denial: Option<Words<'_>>,
+    denial: Option<Explanation<'_>>,
     reason: &str,
     attrs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Opinion {
-    let denial = denial.map(|words| Denial {
+    let denial = denial.map(|explanation| Denial {
         by: By::Policy(plugin.clone()),
-        code: code(words.code),
-        message: message(words.message),
-        hint: hint(words.hint),
+        code: code(explanation.code),
+        message: message(explanation.message),
+        hint: hint(explanation.hint),
     });
     let attrs: BTreeMap<String, String> =
         attrs.take(MOST_ATTRS).map(|(key, value)| (sanitize(key), sanitize(value))).collect();
@@ -51,35 +51,43 @@ pub(crate) fn plan(argv: Vec<String>, message: &str) -> Plan {
 }
 
 /// A wrapper's denial.
-pub(crate) fn denied(words: Words<'_>) -> PlanError {
-    PlanError::Denied { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
+pub(crate) fn denied(explanation: Explanation<'_>) -> PlanError {
+    PlanError::Denied {
+        code: code(explanation.code),
+        message: message(explanation.message),
+        hint: hint(explanation.hint),
+    }
 }
 
 /// A wrapper's failure.
-pub(crate) fn failed(words: Words<'_>) -> PlanError {
-    PlanError::Failed { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
+pub(crate) fn failed(explanation: Explanation<'_>) -> PlanError {
+    PlanError::Failed {
+        code: code(explanation.code),
+        message: message(explanation.message),
+        hint: hint(explanation.hint),
+    }
 }
 
 /// A failure as one sentence; `setting` is the setting that caused it, or empty.
-pub(crate) fn sentence(words: Words<'_>, setting: &str) -> String {
-    let at = if setting.is_empty() || words.message.contains(setting) {
+pub(crate) fn sentence(explanation: Explanation<'_>, setting: &str) -> String {
+    let at = if setting.is_empty() || explanation.message.contains(setting) {
         String::new()
     } else {
         format!(" (setting {})", sanitize(setting))
     };
-    let hint = hint(words.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
-    format!("{}{at}{hint}", message(words.message))
+    let hint = hint(explanation.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{}{at}{hint}", message(explanation.message))
 }
 
 /// A formatter's failure.
-pub(crate) fn unformatted(words: Words<'_>, setting: &str) -> Unformatted {
-    let sentence = sentence(words, setting);
-    if words.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
+pub(crate) fn unformatted(explanation: Explanation<'_>, setting: &str) -> Unformatted {
+    let sentence = sentence(explanation, setting);
+    if explanation.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
 }
 
 /// Why a policy could not judge, and what to do about it, if the policy says so.
-pub(crate) fn reason(words: Words<'_>) -> (String, Option<String>) {
-    (message(words.message), hint(words.hint))
+pub(crate) fn reason(explanation: Explanation<'_>) -> (String, Option<String>) {
+    (message(explanation.message), hint(explanation.hint))
 }
 
 /// The sanitized message, or a replacement for an empty one.
@@ -92,19 +100,19 @@ fn hint(text: Option<&str>) -> Option<String> {
 }
 
 /// Logs a sanitized text of a plugin, in a field of its own and never as the format string.
-pub(crate) fn tell(level: Level, plugin: &PluginId, text: &str, attrs: &str) {
+pub(crate) fn log(level: Level, plugin: &PluginId, text: &str, attrs: &str) {
     /// `tracing` needs the level at compile time.
-    macro_rules! tell {
+    macro_rules! log_at {
         ($level:expr) => {
             event!(target: "plugin", $level, plugin = %plugin, text, attrs)
         };
     }
     match level {
-        Level::ERROR => tell!(Level::ERROR),
-        Level::WARN => tell!(Level::WARN),
-        Level::INFO => tell!(Level::INFO),
-        Level::DEBUG => tell!(Level::DEBUG),
-        Level::TRACE => tell!(Level::TRACE),
+        Level::ERROR => log_at!(Level::ERROR),
+        Level::WARN => log_at!(Level::WARN),
+        Level::INFO => log_at!(Level::INFO),
+        Level::DEBUG => log_at!(Level::DEBUG),
+        Level::TRACE => log_at!(Level::TRACE),
     }
 }
 
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn only_kebab_case_is_a_code() {
         assert_eq!(code("not-in-allowlist"), "not-in-allowlist");
-        for text in ["", "Two Words", "a\u{1b}b", &"x".repeat(65)] {
+        for text in ["", "Two Explanation", "a\u{1b}b", &"x".repeat(65)] {
             assert_eq!(code(text), NO_CODE);
         }
     }
@@ -130,8 +138,8 @@ mod tests {
     fn a_denial_without_a_message_gets_one() {
         let plugin = PluginId::new("p").unwrap();
         for (given, expected) in [("", NO_MESSAGE), (" \n", NO_MESSAGE), ("no", "no")] {
-            let words = Words { code: "", message: given, hint: Some("") };
-            let denial = opinion(&plugin, Some(words), "", std::iter::empty()).denial.unwrap();
+            let explanation = Explanation { code: "", message: given, hint: Some("") };
+            let denial = opinion(&plugin, Some(explanation), "", std::iter::empty()).denial.unwrap();
             assert_eq!((&*denial.code, &*denial.message, denial.hint), (NO_CODE, expected, None));
         }
     }

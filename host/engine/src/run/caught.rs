@@ -10,9 +10,9 @@ use crate::sanitize::sanitize;
 /// `work` left half-changed is never used again: the store of the component is dropped, and the runtime is not changed by a run.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
-        let words =
+        let message =
             panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        sanitize(words.unwrap_or("panic without a message"))
+        sanitize(message.unwrap_or("panic without a message"))
     })
 }
 

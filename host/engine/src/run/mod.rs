@@ -76,10 +76,10 @@ pub(crate) enum Unformatted {
     Output(io::Error),
 }
 
-/// A setting that a plugin doesn't accept, in its own words, already harmless.
+/// A setting that a plugin does not accept. The texts are sanitized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadSetting {
-    /// Which one; empty if it doesn't say.
+    /// The key of the setting; empty if the plugin names none.
     pub(crate) key: String,
     /// What is wrong.
     pub(crate) message: String,

@@ -29,8 +29,12 @@ impl PluginSet {
         for claim in found.claims() {
             let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
             if let Some(other) = self.command_claims()?.iter().find(of_another) {
-                let reason = format!("it provides `cmd {}`, which {} already provides", claim.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other plugin first: only one can provide a command"));
+                let reason =
+                    format!("it provides `cmd {}`, which {} already provides", claim.name, other.plugin);
+                return Err(problem(
+                    reason,
+                    "revoke or mask the other plugin first: only one can provide a command",
+                ));
             }
         }
         let claims = self.format_claims()?;
@@ -38,8 +42,14 @@ impl PluginSet {
             let of_another =
                 |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
             if let Some(other) = claims.iter().find(of_another) {
-                let reason = format!("it provides the format {}, which {} already provides", format.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other plugin first: only one can provide a format"));
+                let reason = format!(
+                    "it provides the format {}, which {} already provides",
+                    format.name, other.plugin
+                );
+                return Err(problem(
+                    reason,
+                    "revoke or mask the other plugin first: only one can provide a format",
+                ));
             }
         }
         let now = self.component_digest(found)?.unwrap_or_default();
@@ -94,7 +104,9 @@ impl PluginSet {
             let file = other.file.display();
             return Err(problem(
                 format!("its grant is in {file}, which `plugin approve` did not write"),
-                format!("remove the grant from {file}, or mask the plugin with [policy] masked in the configuration"),
+                format!(
+                    "remove the grant from {file}, or mask the plugin with [policy] masked in the configuration"
+                ),
             ));
         }
         match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
@@ -140,7 +152,11 @@ fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<()
         None => Ok(()),
         Some(other) => {
             let reason = format!("{} also contains a grant of {}", path.display(), other.plugin);
-            Err(problem(plugin.as_str(), reason, format!("move the grant of {} to a file of its own", other.plugin)))
+            Err(problem(
+                plugin.as_str(),
+                reason,
+                format!("move the grant of {} to a file of its own", other.plugin),
+            ))
         }
     }
 }
@@ -155,8 +171,8 @@ mod tests {
     use crate::places::Place;
     use crate::trust::code;
     use crate::trust::configuration::Configuration;
+    use crate::trust::environment::Surroundings;
     use crate::trust::inventory::tests::{COMPONENT, manifest};
-    use crate::trust::surroundings::Surroundings;
 
     /// A host with directories `usr` and `etc`.
     struct Host(tempfile::TempDir);
@@ -288,7 +304,8 @@ mod tests {
         host.install("etc", FORMAT);
         let as_format = host.set(None).grant_for("p").unwrap();
         assert_eq!(as_format.role, Role::Format);
-        let revoke = "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke p";
+        let revoke =
+            "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke p";
         for mandatory in [false, true] {
             let grant = Grant { mandatory, ..as_policy.clone() };
             grants::write(&host.path(OWN), &grant).unwrap();

@@ -6,13 +6,13 @@ use bootc_image_model::plugin::PluginId;
 
 use super::PluginSet;
 use crate::manifest::World;
-use crate::places::passed_over;
+use crate::places::ignored_files;
 use crate::run::caught::caught;
 use crate::sanitize::sanitize;
 use crate::strict::nearest;
 use crate::trust::code::digest_differs;
 use crate::trust::configuration::directories;
-use crate::trust::grants::{Found, as_guard_no_more};
+use crate::trust::grants::{Found, revoke_if_not_needed};
 use crate::trust::inventory::{Plugin, Standing};
 use crate::unusable::Unusable;
 
@@ -136,7 +136,7 @@ impl PluginSet {
             };
             let is_meant = |grant: &&Found| grant.plugin == *id && grant.file == missed.file;
             let fix = match inventory.grants.iter().find(is_meant) {
-                Some(grant) if inventory.plugins.contains_key(id) => as_guard_no_more(grant),
+                Some(grant) if inventory.plugins.contains_key(id) => revoke_if_not_needed(grant),
                 Some(grant) => format!("install it, or {}", grant.how_to_revoke()),
                 None => missed.fix(),
             };
@@ -151,7 +151,7 @@ impl PluginSet {
         let configuration = self.configuration();
         let places = self.places();
         let directories = directories(places);
-        for path in [passed_over(&directories), passed_over(&places.grants)].concat() {
+        for path in [ignored_files(&directories), ignored_files(&places.grants)].concat() {
             let what = format!("{} is not read because its name does not end in .toml", path.display());
             findings.push(finding("configuration", sanitize(&what), "rename it, or remove it"));
         }
@@ -184,17 +184,23 @@ impl PluginSet {
         findings.extend(self.examine_missed());
         let grants = inventory.grants.iter().filter(|grant| !grant.is_of_policy());
         for grant in grants.filter(|grant| !inventory.has(&grant.plugin)) {
-            let what = format!("{} contains a grant of it, but no such plugin is installed", grant.file.display());
+            let what =
+                format!("{} contains a grant of it, but no such plugin is installed", grant.file.display());
             let fix = format!("install it, or {}", grant.how_to_revoke());
             findings.push(finding(grant.plugin.as_str(), sanitize(&what), &sanitize(&fix)));
         }
         for id in configuration.settings.keys().filter(|id| !inventory.has(id)) {
             let what = "the configuration has settings for it, but no such plugin is installed".to_owned();
-            findings.push(finding(id.as_str(), what, "install it, or remove the settings from the configuration"));
+            findings.push(finding(
+                id.as_str(),
+                what,
+                "install it, or remove the settings from the configuration",
+            ));
         }
         for (id, place) in &configuration.masked {
             if inventory.masked.iter().all(|masked| masked.id != id.as_str() || masked.place != *place) {
-                let what = format!("[policy] masked lists it in {:?}, but it is not installed there", place.name());
+                let what =
+                    format!("[policy] masked lists it in {:?}, but it is not installed there", place.name());
                 findings.push(finding(id.as_str(), what, "remove it from the configuration"));
             }
         }
@@ -212,8 +218,8 @@ mod tests {
     use super::*;
     use crate::places::{Place, Places};
     use crate::trust::configuration::Configuration;
+    use crate::trust::environment::Surroundings;
     use crate::trust::inventory::tests::manifest;
-    use crate::trust::surroundings::Surroundings;
 
     #[test]
     fn a_grant_of_a_missing_plugin_is_reported() {
@@ -231,7 +237,10 @@ mod tests {
         let [one] = findings.as_slice() else { panic!("{findings:?}") };
         let file = scratch.path().join("gone.toml");
         assert_eq!(one.about, "gone");
-        assert_eq!(one.what, format!("{} contains a grant of it, but no such plugin is installed", file.display()));
+        assert_eq!(
+            one.what,
+            format!("{} contains a grant of it, but no such plugin is installed", file.display())
+        );
         assert_eq!(one.fix, "install it, or revoke the approval with: bootc-image plugin revoke gone");
     }
 

@@ -29,31 +29,31 @@ use crate::sanitize::sanitize;
 use crate::strict::nearest;
 use crate::trust::code::Code;
 use crate::trust::configuration::Configuration;
+use crate::trust::environment::Surroundings;
 use crate::trust::hidden::{self, Hidden};
 use crate::trust::inventory::{Inventory, Plugin, Standing};
 use crate::trust::missed;
-use crate::trust::standing::approved_by_image;
-use crate::trust::surroundings::Surroundings;
+use crate::trust::status::approved_by_image;
 use crate::unusable::Unusable;
-use crate::wasm::{self, Compiler, Workshop};
+use crate::wasm::{self, Compiler, Runtimes};
 use policy::JudgingPlugin;
 
 /// All plugins. Manifests are read on first use, and wasmtime starts when the first plugin runs, so that commands that need no
 /// plugin do not pay for plugins.
 pub struct PluginSet {
-    surroundings: Surroundings,
+    environment: Surroundings,
     inventory: OnceLock<Inventory>,
     policies: OnceLock<Vec<JudgingPlugin>>,
-    workshop: Arc<Workshop>,
+    runtimes: Arc<Runtimes>,
 }
 
 impl PluginSet {
     /// Creates the set. Problems of a plugin are reported when the plugin is used.
-    pub fn new(surroundings: Surroundings) -> Self {
+    pub fn new(environment: Surroundings) -> Self {
         let compiler =
-            Compiler { cache: surroundings.places.cache.clone(), programs: surroundings.programs.clone() };
-        let workshop = Arc::new(Workshop::new(compiler));
-        Self { surroundings, inventory: OnceLock::new(), policies: OnceLock::new(), workshop }
+            Compiler { cache: environment.places.cache.clone(), programs: environment.programs.clone() };
+        let runtimes = Arc::new(Runtimes::new(compiler));
+        Self { environment, inventory: OnceLock::new(), policies: OnceLock::new(), runtimes }
     }
 
     /// All plugins that were found.
@@ -67,12 +67,12 @@ impl PluginSet {
 
     /// All plugins that could be found, for displaying them. What could not be read is in the inventory's `problems`.
     pub fn look(&self) -> &Inventory {
-        self.inventory.get_or_init(|| Inventory::take(&self.surroundings))
+        self.inventory.get_or_init(|| Inventory::take(&self.environment))
     }
 
     /// The plugin's id, settings, limits and capabilities for a run.
     fn identity(&self, plugin: &Plugin) -> Identity {
-        let configuration = &self.surroundings.configuration;
+        let configuration = &self.environment.configuration;
         let (limits, ceiling) = match plugin.manifest.component.world {
             World::CommandWrapper => (Limits::COMMAND, configuration.command_ceiling),
             World::FormatOutput => (Limits::FORMAT, configuration.format_ceiling),
@@ -91,14 +91,14 @@ impl PluginSet {
         }
     }
 
-    /// Loads a plugin's code for one call. `anew`: tries again to compile a component that could not be compiled before.
-    fn load(&self, plugin: &Plugin, anew: bool) -> Result<Box<dyn Loaded + '_>, Unusable> {
+    /// Loads a plugin's code for one call. `retry`: tries again to compile a component that could not be compiled before.
+    fn load(&self, plugin: &Plugin, retry: bool) -> Result<Box<dyn Loaded + '_>, Unusable> {
         let (identity, component) = (self.identity(plugin), &plugin.manifest.component);
         if component.native {
-            let programs = &self.surroundings.programs;
+            let programs = &self.environment.programs;
             Ok(Box::new(Process::start(&plugin.code, identity, component.world, programs)?))
         } else {
-            Ok(Box::new(self.workshop.load(&plugin.code, identity, component.world, anew)?))
+            Ok(Box::new(self.runtimes.load(&plugin.code, identity, component.world, retry)?))
         }
     }
 
@@ -106,9 +106,9 @@ impl PluginSet {
     fn judge(&self, plugin: &Plugin, identity: Identity) -> Box<dyn Judge> {
         let code = plugin.code.clone();
         if plugin.manifest.component.native {
-            Box::new(native::Judge::new(code, identity, self.surroundings.programs.clone()))
+            Box::new(native::Judge::new(code, identity, self.environment.programs.clone()))
         } else {
-            Box::new(wasm::Judge::new(code, identity, self.workshop.clone()))
+            Box::new(wasm::Judge::new(code, identity, self.runtimes.clone()))
         }
     }
 
@@ -125,15 +125,15 @@ impl PluginSet {
 
     /// Whether native extensions are enabled on this host.
     pub fn runs_native_code(&self) -> bool {
-        self.surroundings.configuration.native
+        self.environment.configuration.native
     }
 
     pub(crate) fn places(&self) -> &Places {
-        &self.surroundings.places
+        &self.environment.places
     }
 
     fn configuration(&self) -> &Configuration {
-        &self.surroundings.configuration
+        &self.environment.configuration
     }
 
     /// All configuration and grants files that are ignored because a later directory has a file of the same name.
@@ -331,7 +331,7 @@ impl Plugins for PluginSet {
     }
 
     fn rest(&self) {
-        self.workshop.rest();
+        self.runtimes.stop_timer();
     }
 
     fn mandatory(&self) -> Vec<PluginId> {

@@ -9,7 +9,7 @@ use bootc_image_model::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::builtin::Artefact;
-use crate::places::{Located, Owner, open_trusted};
+use crate::places::{Owner, TrustedPath, open_trusted};
 use crate::unusable::Unusable;
 
 /// The largest component that is read, in bytes. Interpreters of whole languages have about 20 MB.
@@ -27,7 +27,7 @@ pub(crate) enum Code {
 /// A component or a library next to a manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct CodeFile {
-    pub(crate) file: Located,
+    pub(crate) file: TrustedPath,
     /// The digest that the file must have, in lower-case hexadecimal.
     pub(crate) sha256: String,
     pub(crate) owner: Owner,
@@ -36,14 +36,14 @@ pub(crate) struct CodeFile {
 impl CodeFile {
     /// The digest of the file as it is now, in lower-case hexadecimal.
     pub(crate) fn sha256_now(&self) -> io::Result<String> {
-        pass_on(&mut open_trusted(&self.file.real, self.owner)?, &mut io::sink())
+        copy_and_hash(&mut open_trusted(&self.file.real, self.owner)?, &mut io::sink())
     }
 
     /// Copies the file if its digest is the approved one. Returns the file, read to its end, and the digest.
     pub(crate) fn copy(&self, copy: &mut dyn Write) -> Result<(File, String), Unusable> {
         let mut file = open_trusted(&self.file.real, self.owner).map_err(|error| self.unreadable(error))?;
-        let found = pass_on(&mut file, copy).map_err(|error| self.unreadable(error))?;
-        let Self { file: Located { named, .. }, sha256, .. } = self;
+        let found = copy_and_hash(&mut file, copy).map_err(|error| self.unreadable(error))?;
+        let Self { file: TrustedPath { named, .. }, sha256, .. } = self;
         if found != *sha256 {
             let named = named.display();
             return Err(digest_differs(&named, &found, sha256).into());
@@ -67,7 +67,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Copies code and returns its digest. The memory used does not depend on the size of the file.
-pub(crate) fn pass_on(file: &mut File, copy: &mut dyn Write) -> io::Result<String> {
+pub(crate) fn copy_and_hash(file: &mut File, copy: &mut dyn Write) -> io::Result<String> {
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     let mut rest = LARGEST;

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use crate::limits::Wishes;
+use crate::limits::PartialLimits;
 use crate::manifest::raw::RawLimits;
-use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
+use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
 use crate::strict::{Complaint, Source, named, one_of};
 
 /// Everything configured.
@@ -28,11 +28,11 @@ pub struct Configuration {
     /// Whether approved native extensions may run.
     pub native: bool,
     /// The highest limits that policies can get.
-    pub policy_ceiling: Wishes,
+    pub policy_ceiling: PartialLimits,
     /// The highest limits that formats can get.
-    pub format_ceiling: Wishes,
+    pub format_ceiling: PartialLimits,
     /// The highest limits that wrappers can get.
-    pub command_ceiling: Wishes,
+    pub command_ceiling: PartialLimits,
     /// The settings of each plugin, a JSON object.
     pub settings: BTreeMap<PluginId, Map<String, Value>>,
     /// Files that could not be read and are missing here. If there are any, operations that change something are refused.
@@ -126,25 +126,25 @@ impl Configuration {
         let found = drop_ins(&directories, |()| Owner::ROOT);
         let mut configuration = Self::default();
         for problem in &found.problems {
-            configuration.complain(format!("cannot read the configuration: {problem}"));
+            configuration.add_problem(format!("cannot read the configuration: {problem}"));
         }
         configuration.add_files(found.files.iter().map(|((), file)| file));
         configuration
     }
 
-    pub(crate) fn add_files<'a>(&mut self, files: impl IntoIterator<Item = &'a Located>) {
-        for Located { named, real } in files {
+    pub(crate) fn add_files<'a>(&mut self, files: impl IntoIterator<Item = &'a TrustedPath>) {
+        for TrustedPath { named, real } in files {
             let text = read_text(real, Owner::ROOT).map_err(|error| error.to_string());
             // A file with an error has no effect at all: half of it could allow what the other half was to restrict.
             let mut with = self.clone();
-            match text.and_then(|text| with.add(&text).map_err(|complaint| complaint.to_string())) {
+            match text.and_then(|text| with.add(&text).map_err(|error| error.to_string())) {
                 Ok(()) => *self = with,
-                Err(why) => self.complain(format!("{}: {why}", named.display())),
+                Err(why) => self.add_problem(format!("{}: {why}", named.display())),
             }
         }
     }
 
-    fn complain(&mut self, problem: String) {
+    fn add_problem(&mut self, problem: String) {
         self.judging.broken.get_or_insert_with(|| problem.clone());
         self.problems.push(problem);
     }
@@ -160,9 +160,8 @@ impl Configuration {
             let Delegated { sysroot, build, load, plugins } = &mut self.judging.allow_delegated;
             let known = [("sysroot", sysroot), ("build", build), ("load", load), ("plugins", plugins)];
             let names = known.each_ref().map(|(name, _)| *name);
-            let word = source.checked(word, "allow-delegated", |text| {
-                one_of(text, &names, "a valid value")
-            })?;
+            let word =
+                source.checked(word, "allow-delegated", |text| one_of(text, &names, "a valid value"))?;
             for (_, allowed) in known.into_iter().filter(|(name, _)| *name == word) {
                 *allowed = true;
             }
@@ -193,8 +192,8 @@ impl Configuration {
             (raw.ceiling.command, &mut self.command_ceiling),
         ];
         for (given, ceiling) in ceilings {
-            if let Some(given) = given.map(RawLimits::wishes) {
-                *ceiling = Wishes {
+            if let Some(given) = given.map(RawLimits::partial) {
+                *ceiling = PartialLimits {
                     memory_mib: given.memory_mib.or(ceiling.memory_mib),
                     guest_ms: given.guest_ms.or(ceiling.guest_ms),
                     wall_ms: given.wall_ms.or(ceiling.wall_ms),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
-use crate::places::{Located, Place, Places, drop_ins, read_text};
+use crate::places::{Place, Places, TrustedPath, drop_ins, read_text};
 use crate::strict::{Complaint, Source, named, one_of, sha256 as sha256_text};
 
 /// A grants file.
@@ -112,11 +112,11 @@ impl Found {
 pub(crate) fn was_policy(grants: &[Found], plugin: &PluginId) -> Option<(String, String)> {
     let grant = grants.iter().find(|grant| grant.plugin == *plugin && grant.is_of_policy())?;
     let reason = format!("{} approves it as a policy, but it is no longer one", grant.file.display());
-    Some((reason, as_guard_no_more(grant)))
+    Some((reason, revoke_if_not_needed(grant)))
 }
 
 /// What to do if an approved policy has become a plugin of another kind.
-pub(crate) fn as_guard_no_more(grant: &Found) -> String {
+pub(crate) fn revoke_if_not_needed(grant: &Found) -> String {
     format!("if it is no longer needed as a policy, {}", grant.how_to_revoke())
 }
 
@@ -136,9 +136,9 @@ pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
 }
 
 /// Reads a grants file.
-pub(crate) fn read_file(places: &Places, place: Place, file: &Located) -> Result<Vec<Found>, String> {
+pub(crate) fn read_file(places: &Places, place: Place, file: &TrustedPath) -> Result<Vec<Found>, String> {
     let text = read_text(&file.real, places.owner(place)).map_err(|error| error.to_string())?;
-    parse(&text, place, &file.named).map_err(|complaint| complaint.to_string())
+    parse(&text, place, &file.named).map_err(|error| error.to_string())
 }
 
 /// Reads the text of the grants file `file`, which was found in `place`.
@@ -158,7 +158,7 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         let role = source.maybe(raw.role.as_ref(), "role", role)?;
         let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
         if let (Some(mandatory), Some(Role::Format | Role::Command)) = (mandatory, role) {
-            return Err(source.complain(mandatory.span(), "mandatory", "only a policy can be mandatory"));
+            return Err(source.error_at(mandatory.span(), "mandatory", "only a policy can be mandatory"));
         }
         let mandatory = mandatory.is_some();
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
@@ -167,7 +167,7 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
                     "missing: a grant of {plugin} needs the SHA-256 of its component or library (`sha256`) and of its \
                      plugin.toml (`manifest`); compute them with sha256sum"
                 );
-                return Err(source.complain(raw.plugin.span(), key, what));
+                return Err(source.error_at(raw.plugin.span(), key, what));
             }
         }
         let mut capabilities =

@@ -10,15 +10,15 @@ use bootc_image_core::plugin::{CommandClaim, PluginSetError};
 use bootc_image_model::plugin::PluginId;
 
 use super::code::{self, Code, CodeFile};
+use super::environment::Surroundings;
 use super::grants::{self, Found};
-use super::standing::{native_standing, standing, when_counts};
-use super::surroundings::Surroundings;
+use super::status::{native_status, status, when_counts};
 use crate::builtin::Builtin;
 use crate::manifest::Manifest;
-use crate::places::{Located, Owner, Place, Places, read_text, trusted_directory, trusted_entry};
+use crate::places::{Owner, Place, Places, TrustedPath, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
 
-pub use super::standing::Standing;
+pub use super::status::Standing;
 
 /// File name of a manifest.
 const MANIFEST: &str = "plugin.toml";
@@ -97,36 +97,36 @@ impl Plugin {
 }
 
 impl Inventory {
-    pub(crate) fn take(surroundings: &Surroundings) -> Self {
+    pub(crate) fn take(environment: &Surroundings) -> Self {
         let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
-        let (grants, problems) = grants::read(&surroundings.places);
+        let (grants, problems) = grants::read(&environment.places);
         let mut of_plugins: BTreeMap<PluginId, Vec<Found>> = BTreeMap::new();
         for grant in &grants {
             of_plugins.entry(grant.plugin.clone()).or_default().push(grant.clone());
         }
         let problems = problems.into_iter().map(|reason| cannot("grants", reason)).collect();
         let mut inventory = Self { grants, problems, ..Self::default() };
-        for builtin in &surroundings.builtins {
+        for builtin in &environment.builtins {
             inventory.add(embedded(builtin));
         }
-        for (place, directory) in &surroundings.places.plugins {
-            let found = directories(&surroundings.places, *place, directory).unwrap_or_else(|error| {
+        for (place, directory) in &environment.places.plugins {
+            let found = directories(&environment.places, *place, directory).unwrap_or_else(|error| {
                 let what = directory.display().to_string();
                 inventory.problems.push(cannot(&what, error.to_string()));
                 Vec::new()
             });
-            for located in found {
-                let name = located.real.file_name().unwrap_or_default();
+            for trusted in found {
+                let name = trusted.real.file_name().unwrap_or_default();
                 let id = name.to_string_lossy().into_owned();
-                let masks = &surroundings.configuration.masked;
+                let masks = &environment.configuration.masked;
                 if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
-                    let manifest = manifest_text(&located, surroundings.places.owner(*place)).ok();
+                    let manifest = manifest_text(&trusted, environment.places.owner(*place)).ok();
                     let manifest_sha256 = manifest.map(|text| code::hex(text.as_bytes()));
-                    let directory = located.named;
+                    let directory = trusted.named;
                     tracing::info!(plugin = id, directory = %directory.display(), "masked by the configuration");
                     inventory.masked.push(Masked { id, place: *place, directory, manifest_sha256 });
                 } else {
-                    inventory.add(read(surroundings, *place, &id, &located, &of_plugins));
+                    inventory.add(read(environment, *place, &id, &trusted, &of_plugins));
                 }
             }
         }
@@ -160,7 +160,8 @@ impl Inventory {
                 self.broken.retain(|broken| broken.id != id);
                 self.broken.push(Broken {
                     reason: format!("plugin id `{id}` is used by both {first} and {origin}"),
-                    fix: "remove one of them, or mask one with [policy] masked in the configuration".to_owned(),
+                    fix: "remove one of them, or mask one with [policy] masked in the configuration"
+                        .to_owned(),
                     origin,
                     id,
                     may_be_policy: true,
@@ -171,11 +172,11 @@ impl Inventory {
 }
 
 /// The directories of the plugins in a place, sorted.
-fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<Located>> {
+fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<TrustedPath>> {
     let Some(real) = trusted_directory(directory, places.owner(place))? else { return Ok(Vec::new()) };
-    let located = Located { named: directory.to_owned(), real };
+    let trusted = TrustedPath { named: directory.to_owned(), real };
     let mut found = Vec::new();
-    for entry in fs::read_dir(&located.real)? {
+    for entry in fs::read_dir(&trusted.real)? {
         let entry = entry?;
         // Files are ignored, and so are hidden directories: they are being installed. Links are read, and then refused.
         let name = entry.file_name();
@@ -183,7 +184,7 @@ fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Ve
         let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
             || entry.path().join(MANIFEST).exists();
         if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
-            found.push(located.join(name));
+            found.push(trusted.join(name));
         }
     }
     found.sort_by(|a, b| a.real.cmp(&b.real));
@@ -202,7 +203,9 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
     let manifest = Manifest::parse(text).map_err(|error| broken(origin, error.to_string()))?;
     match &manifest.component.sha256 {
         Some(digest) if digest != component_sha256 => {
-            let reason = format!("its manifest names component {digest}, but the built-in component is {component_sha256}");
+            let reason = format!(
+                "its manifest names component {digest}, but the built-in component is {component_sha256}"
+            );
             Err(broken(manifest.id.as_str(), reason))
         }
         _ => Ok(Plugin {
@@ -218,19 +221,19 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
 }
 
 /// Reads the manifest in a plugin's directory.
-fn manifest_text(directory: &Located, owner: Owner) -> io::Result<String> {
+fn manifest_text(directory: &TrustedPath, owner: Owner) -> io::Result<String> {
     trusted_entry(&directory.real, owner)?;
     read_text(&directory.join(MANIFEST).real, owner)
 }
 
 fn read(
-    surroundings: &Surroundings,
+    environment: &Surroundings,
     place: Place,
     id: &str,
-    directory: &Located,
+    directory: &TrustedPath,
     grants: &BTreeMap<PluginId, Vec<Found>>,
 ) -> Result<Plugin, Broken> {
-    let owner = surroundings.places.owner(place);
+    let owner = environment.places.owner(place);
     let origin = directory.named.display().to_string();
     let broken = |reason: String, fix: &str, may_be_policy| Broken {
         id: sanitize(id),
@@ -239,9 +242,13 @@ fn read(
         fix: fix.to_owned(),
         may_be_policy,
     };
-    let Located { named, .. } = directory.join(MANIFEST);
+    let TrustedPath { named, .. } = directory.join(MANIFEST);
     let text = manifest_text(directory, owner).map_err(|error| {
-        broken(format!("{}: {error}", named.display()), "fix the file, or remove the plugin's directory", true)
+        broken(
+            format!("{}: {error}", named.display()),
+            "fix the file, or remove the plugin's directory",
+            true,
+        )
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
@@ -255,13 +262,15 @@ fn read(
         return Err(Broken { fix, ..wrong(what) });
     }
     let Some(sha256) = manifest.component.sha256.clone() else {
-        return Err(wrong("`sha256`: missing: the manifest must name the digest of its component".to_owned()));
+        return Err(wrong(
+            "`sha256`: missing: the manifest must name the digest of its component".to_owned(),
+        ));
     };
     let manifest_sha256 = code::hex(text.as_bytes());
     let grants = grants.get(&manifest.id).map_or(&[][..], Vec::as_slice);
-    let is_mandatory = surroundings.configuration.judging.mandatory.contains(&manifest.id);
-    let standing = native_standing(surroundings, place, &manifest)
-        .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
+    let is_mandatory = environment.configuration.judging.mandatory.contains(&manifest.id);
+    let standing = native_status(environment, place, &manifest)
+        .unwrap_or_else(|| status(place, &manifest, &sha256, &manifest_sha256, grants));
     let when_counts =
         standing.is_enabled() || when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
     let code = Code::File(CodeFile { file: directory.join(&manifest.component.file), sha256, owner });
@@ -310,7 +319,10 @@ pub(crate) mod tests {
         let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
         let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
         let within = scratch.path().join("plugins");
-        assert!(renamed.reason.contains("`id`: the id is p, but the directory is named p-old"), "{renamed:?}");
+        assert!(
+            renamed.reason.contains("`id`: the id is p, but the directory is named p-old"),
+            "{renamed:?}"
+        );
         assert_eq!(renamed.fix, format!("rename the directory to p, or move it out of {}", within.display()));
         assert_eq!(other.fix, "fix the manifest, or mask the plugin");
     }
@@ -330,10 +342,12 @@ pub(crate) mod tests {
         };
         // The component is missing, which is noticed only when the plugin is used.
         for enabled in ["a", "b"] {
-            let said = message(&granted(enabled));
-            assert!(said.contains(enabled) && said.contains("p.wasm"), "{said}");
+            let error = message(&granted(enabled));
+            assert!(error.contains(enabled) && error.contains("p.wasm"), "{error}");
         }
-        assert!(message(&format!("{}{}", granted("a"), granted("b"))).contains("b also provides the format bars"));
+        assert!(
+            message(&format!("{}{}", granted("a"), granted("b"))).contains("b also provides the format bars")
+        );
         assert!(message("").contains("it has not been approved"));
     }
 }

@@ -9,9 +9,9 @@
 
 pub(crate) mod code;
 pub mod configuration;
+pub(crate) mod environment;
 pub mod grants;
 pub mod hidden;
 pub mod inventory;
 pub(crate) mod missed;
-pub(crate) mod standing;
-pub(crate) mod surroundings;
+pub(crate) mod status;

@@ -36,28 +36,31 @@ use super::texts::of_attrs;
 const STACK: usize = 8 << 20;
 
 /// Whether a plugin with these capabilities can make requests.
-pub(super) fn may_ask(capabilities: &[Capability]) -> bool {
+pub(super) fn can_request(capabilities: &[Capability]) -> bool {
     capabilities.iter().any(|has| [COPIES_IMAGES, LISTS_IMAGES, PULLS_IMAGES].contains(&has.name.as_str()))
 }
 
 /// The plugin's ends of the channels to the host.
-pub(super) struct Line {
-    requests: Sender<Wish>,
+pub(super) struct Requests {
+    sender: Sender<Wish>,
     answers: Receiver<Result<Granted, Error>>,
 }
 
 /// Runs `plan` on a thread of its own and answers its requests on this thread. The error says why there is no plan.
-pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T + Send) -> Result<T, String> {
+pub(super) fn with_requests<T: Send>(
+    host: &dyn Asked,
+    plan: impl FnOnce(Requests) -> T + Send,
+) -> Result<T, String> {
     thread::scope(|scope| {
         // The host's ends are dropped when this closure returns, so that a plugin that still waits gets an error.
-        let (requests, asked) = mpsc::channel();
+        let (sender, received) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
-        let line = Line { requests, answers };
+        let requests = Requests { sender, answers };
         let thread = thread::Builder::new().name("plugin".to_owned()).stack_size(STACK);
         let running = thread
-            .spawn_scoped(scope, move || plan(line))
+            .spawn_scoped(scope, move || plan(requests))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        for request in asked {
+        for request in received {
             if answer.send(host.ask(request)).is_err() {
                 break;
             }
@@ -68,13 +71,13 @@ pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T 
 
 impl Guest {
     /// Makes a request. The time that it takes does not count against the plugin's limits.
-    fn ask(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
+    fn request(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
         self.budget().operation()?;
         let gone = || wasmtime::Error::msg("the host no longer accepts requests");
-        let line = self.line().ok_or_else(gone)?;
+        let requests = self.requests().ok_or_else(gone)?;
         let start = Instant::now();
-        line.requests.send(wish).map_err(|_| gone())?;
-        let answer = line.answers.recv().map_err(|_| gone())?;
+        requests.sender.send(wish).map_err(|_| gone())?;
+        let answer = requests.answers.recv().map_err(|_| gone())?;
         self.clock_mut().pause(start.elapsed());
         match answer {
             Err(error @ Error::Os(OsError::Interrupted { .. })) => {
@@ -86,21 +89,25 @@ impl Guest {
     }
 
     fn transfer(&mut self, wish: Wish) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
-        let (name, image, unchanged) = match self.ask(wish)? {
+        let (name, image, unchanged) = match self.request(wish)? {
             Ok(Granted::Image { name, image, unchanged }) => (name, image, unchanged),
-            Ok(other) => return Err(wasmtime::Error::msg(format!("the host returned an unexpected result: {other:?}"))),
+            Ok(other) => {
+                return Err(wasmtime::Error::msg(format!(
+                    "the host returned an unexpected result: {other:?}"
+                )));
+            }
             Err(failure) => return self.refuse(failure).map(Err),
         };
         let LocalImage { id, manifest_digest } = image;
-        let told = [
+        let attrs = [
             ("name", name.to_string()),
             ("digest", manifest_digest.to_string()),
             ("id", id),
             ("unchanged", unchanged.to_string()),
         ];
-        let told = told.map(|(key, value)| Attr { key: key.to_owned(), value }).to_vec();
-        self.budget().transfer(of_attrs(&told))?;
-        Ok(Ok(told))
+        let attrs = attrs.map(|(key, value)| Attr { key: key.to_owned(), value }).to_vec();
+        self.budget().transfer(of_attrs(&attrs))?;
+        Ok(Ok(attrs))
     }
 
     fn refuse(&mut self, failure: Failure) -> wasmtime::Result<Failure> {
@@ -203,7 +210,8 @@ impl images::Host for Guest {
         let once = |columns: &Vec<Column>| (1..columns.len()).all(|n| !columns[..n].contains(&columns[n]));
         let Some(wanted) = wanted.filter(|columns| !columns.is_empty() && once(columns)) else {
             let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
-            let what = format!("expected at least one of these columns, each at most once: {}", names.join(", "));
+            let what =
+                format!("expected at least one of these columns, each at most once: {}", names.join(", "));
             return self.refuse(usage(what)).map(Err);
         };
         let filter = match Filter::of(&filter) {
@@ -212,9 +220,13 @@ impl images::Host for Guest {
         };
         let details = wanted.iter().any(|column| column.is_detail());
         let wish = Wish::List { image_type: filter.list_type(), details };
-        let rows = match self.ask(wish)? {
+        let rows = match self.request(wish)? {
             Ok(Granted::Listing(listing)) => listing.rows,
-            Ok(other) => return Err(wasmtime::Error::msg(format!("the host returned an unexpected result: {other:?}"))),
+            Ok(other) => {
+                return Err(wasmtime::Error::msg(format!(
+                    "the host returned an unexpected result: {other:?}"
+                )));
+            }
             Err(failure) => return self.refuse(failure).map(Err),
         };
         let capabilities = self.capabilities();

@@ -6,8 +6,8 @@ use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
 use wasmtime::component::ResourceTable;
 
-use super::asks::Line;
-use super::stopped::Ran;
+use super::asks::Requests;
+use super::stopped::RunInfo;
 use super::wasi::Wasi;
 use super::watchdog::Clock;
 use crate::limits::Budget;
@@ -18,7 +18,7 @@ pub(super) struct Guest {
     plugin: PluginId,
     settings: Arc<str>,
     budget: Budget,
-    last_words: Option<String>,
+    panic_message: Option<String>,
     clock: Clock,
     table: ResourceTable,
     /// Only for components that import WASI.
@@ -26,7 +26,7 @@ pub(super) struct Guest {
     /// The capabilities that it requests and was granted.
     capabilities: Arc<[Capability]>,
     /// The channels to the host, for a wrapper that can make requests.
-    line: Option<Line>,
+    requests: Option<Requests>,
 }
 
 impl Guest {
@@ -39,23 +39,23 @@ impl Guest {
             plugin,
             settings,
             budget: Budget::new(limits),
-            last_words: None,
+            panic_message: None,
             clock,
             table,
             wasi,
             capabilities,
-            line: None,
+            requests: None,
         }
     }
 
     /// Sets the channels to the host.
-    pub(super) fn connect(&mut self, line: Option<Line>) {
-        self.line = line;
+    pub(super) fn connect(&mut self, requests: Option<Requests>) {
+        self.requests = requests;
     }
 
     /// The channels to the host, if there are any.
-    pub(super) fn line(&self) -> Option<&Line> {
-        self.line.as_ref()
+    pub(super) fn requests(&self) -> Option<&Requests> {
+        self.requests.as_ref()
     }
 
     /// The capabilities that it requests and was granted.
@@ -99,12 +99,12 @@ impl Guest {
     }
 
     /// The information that explains why a run ended early.
-    pub(super) fn ran(&self) -> Ran<'_> {
-        Ran { last_words: self.last_words.as_deref(), limits: Some(self.budget.limits()) }
+    pub(super) fn run_info(&self) -> RunInfo<'_> {
+        RunInfo { panic_message: self.panic_message.as_deref(), limits: Some(self.budget.limits()) }
     }
 
-    pub(super) fn set_last_words(&mut self, words: String) {
-        self.last_words = Some(words);
+    pub(super) fn set_panic_message(&mut self, message: String) {
+        self.panic_message = Some(message);
     }
 }
 

@@ -8,7 +8,7 @@ use bootc_image_model::view::View;
 use super::bindings::validator::ValidatorPre;
 use super::guest::Guest;
 use super::runtime::{Runs, Runtime, unlinked};
-use super::workshop::Workshop;
+use super::runtimes::Runtimes;
 use super::{policies, stopped, texts};
 use crate::manifest::World;
 use crate::run::caught::caught;
@@ -20,7 +20,7 @@ use crate::unusable::Unusable;
 pub(crate) struct Judge {
     code: Code,
     identity: Identity,
-    workshop: Arc<Workshop>,
+    runtimes: Arc<Runtimes>,
     ready: OnceLock<Result<Ready, Unusable>>,
 }
 
@@ -31,15 +31,15 @@ struct Ready {
 }
 
 impl Judge {
-    pub(crate) fn new(code: Code, identity: Identity, workshop: Arc<Workshop>) -> Self {
-        Self { code, identity, workshop, ready: OnceLock::new() }
+    pub(crate) fn new(code: Code, identity: Identity, runtimes: Arc<Runtimes>) -> Self {
+        Self { code, identity, runtimes, ready: OnceLock::new() }
     }
 
     /// The runtime and the policy, which is loaded on the first call.
     fn ready(&self) -> Result<(&Runtime, &Ready), Unusable> {
-        let runtime = self.workshop.runtime(Runs::Again)?;
+        let runtime = self.runtimes.runtime(Runs::Again)?;
         let make = || {
-            let component = self.workshop.component(runtime, &self.code, false)?;
+            let component = self.runtimes.component(runtime, &self.code, false)?;
             let (pre, wasi) = runtime.link(&self.identity, &component, World::PolicyValidator)?;
             Ok(Ready { pre: ValidatorPre::new(pre).map_err(unlinked)?, wasi })
         };
@@ -57,7 +57,7 @@ impl Judge {
         match outcome {
             Ok(Ok(verdict)) => Ok(policies::opinion(&self.identity.plugin, &verdict)),
             Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
-            Err(error) => Err(stopped::reason(&error, store.data().ran())),
+            Err(error) => Err(stopped::reason(&error, store.data().run_info())),
         }
     }
 }

@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 use super::runtime::Runtime;
 use crate::places::{Owner, open_trusted, read_text, trusted_directory};
 use crate::sanitize::sanitize;
-use crate::trust::code::{Code, pass_on};
+use crate::trust::code::{Code, copy_and_hash};
 use crate::unusable::Unusable;
 
 /// What compiling needs.
@@ -30,12 +30,12 @@ pub(crate) struct Compiler {
     pub(crate) programs: Vec<PathBuf>,
 }
 
-/// Loads a component. `anew`: ignores a cached failure, and compiles the component again.
+/// Loads a component. `retry`: ignores a cached failure, and compiles the component again.
 pub(super) fn load(
     runtime: &Runtime,
     code: &Code,
     compiler: &Compiler,
-    anew: bool,
+    retry: bool,
 ) -> Result<Component, Unusable> {
     let engine = runtime.engine();
     let code = match code {
@@ -55,7 +55,7 @@ pub(super) fn load(
     }
     let refused = format!("{found}.{}.refused", runtime.fingerprint());
     let remembered = cache.and_then(|cache| refusal(cache, &refused));
-    if let Some(reason) = remembered.filter(|_| !anew) {
+    if let Some(reason) = remembered.filter(|_| !retry) {
         return Err(reason.into());
     }
     let named = code.file.named.display();
@@ -63,7 +63,7 @@ pub(super) fn load(
     // The component is read a second time for the compiler, so its digest is checked again.
     let component = memory("component").and_then(|mut copy| {
         file.rewind()?;
-        let again = pass_on(&mut file, &mut copy)?;
+        let again = copy_and_hash(&mut file, &mut copy)?;
         copy.rewind()?;
         Ok((again, copy))
     });
@@ -81,7 +81,7 @@ pub(super) fn load(
                 tracing::warn!(cache = %cache.display(), %error, "cannot cache the compilation failure");
             }
         }
-        (Ok(_), Some(cache)) if anew => forget(cache, &refused),
+        (Ok(_), Some(cache)) if retry => forget(cache, &refused),
         _ => {}
     }
     compiled.map_err(|uncompiled| uncompiled.reason.into())

@@ -28,7 +28,7 @@ impl Host for Guest {
         self.budget().write(of_attrs(&attrs).chain([message.as_str()]))?;
         let text = sanitize(&message);
         if let Some(place) = attrs.iter().find(|attr| attr.key == PANIC) {
-            self.set_last_words(sanitize(&format!("{message} ({})", place.value)));
+            self.set_panic_message(sanitize(&format!("{message} ({})", place.value)));
         }
         let attrs: Vec<String> = attrs.iter().map(|attr| format!("{}={}", attr.key, attr.value)).collect();
         let attrs = sanitize(&attrs.join(" "));
@@ -39,7 +39,7 @@ impl Host for Guest {
             Level::Debug => Kept::DEBUG,
             Level::Trace => Kept::TRACE,
         };
-        answers::tell(level, self.plugin(), &text, &attrs);
+        answers::log(level, self.plugin(), &text, &attrs);
         Ok(())
     }
 }

@@ -26,13 +26,13 @@ mod policies;
 mod pool;
 mod rows;
 mod runtime;
+mod runtimes;
 mod stopped;
 mod texts;
 mod versions;
 mod wasi;
 mod watchdog;
-mod workshop;
 
 pub(crate) use judge::Judge;
 pub(crate) use load::Compiler;
-pub(crate) use workshop::Workshop;
+pub(crate) use runtimes::Runtimes;

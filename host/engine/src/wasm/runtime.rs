@@ -10,7 +10,7 @@ use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
 use super::bindings::imports::bootc_image::{host, policy};
 use super::guest::Guest;
-use super::stopped::{self, Ran};
+use super::stopped::{self, RunInfo};
 use super::watchdog::{self, Clock, Watchdog};
 use super::{imports, pool, versions, wasi};
 use crate::limits::Limits;
@@ -107,7 +107,7 @@ impl Runtime {
     }
 
     /// Stops the timer, unless a waiting plugin will need it. The next run starts it again.
-    pub(super) fn rest(&self) {
+    pub(super) fn stop_timer(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return;
         }
@@ -128,18 +128,20 @@ impl Runtime {
     /// be started.
     pub(super) fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, Unusable> {
         let limits = identity.limits;
-        let clock = self.start_clock(limits).map_err(|error| format!("cannot start the timer for its time limits: {error}"))?;
+        let clock = self
+            .start_clock(limits)
+            .map_err(|error| format!("cannot start the timer for its time limits: {error}"))?;
         let guest = Guest::new(identity, clock, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
         store.set_hostcall_fuel(limits.call);
         store.set_max_component_handles(limits.handles);
-        watchdog::obey(&mut store);
+        watchdog::enforce(&mut store);
         Ok(store)
     }
 }
 
 /// Why a component cannot be linked. None of its code has run.
 pub(super) fn unlinked(error: wasmtime::Error) -> Unusable {
-    stopped::reason(&error, Ran::default()).into()
+    stopped::reason(&error, RunInfo::default()).into()
 }

@@ -12,16 +12,16 @@ const CALL_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// What is known about a run that ended early. Empty if no code has run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ran<'a> {
+pub(super) struct RunInfo<'a> {
     /// The sanitized message of the component's panic.
-    pub(super) last_words: Option<&'a str>,
+    pub(super) panic_message: Option<&'a str>,
     /// The limits of the run.
     pub(super) limits: Option<Limits>,
 }
 
 /// The message for `error`. A panic's message explains a trap, but does not hide an exceeded limit.
-pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
-    let limits = ran.limits.unwrap_or(Limits::COMMAND);
+pub(super) fn reason(error: &wasmtime::Error, run: RunInfo<'_>) -> String {
+    let limits = run.limits.unwrap_or(Limits::COMMAND);
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return exceeded.to_string();
     }
@@ -35,8 +35,8 @@ pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
     if error.is::<I32Exit>() {
         return "the plugin called exit() instead of returning a result".to_owned();
     }
-    match (error.downcast_ref::<Trap>(), ran.last_words) {
-        (Some(_), Some(words)) => format!("panicked: {words}"),
+    match (error.downcast_ref::<Trap>(), run.panic_message) {
+        (Some(_), Some(message)) => format!("panicked: {message}"),
         (Some(trap), None) => format!("crashed: {}", trap.to_string().trim_start_matches("wasm trap: ")),
         (None, _) => sanitize(&text),
     }
@@ -46,8 +46,8 @@ pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn panicked(message: &str) -> Ran<'_> {
-        Ran { last_words: Some(message), limits: Some(Limits::FORMAT) }
+    fn panicked(message: &str) -> RunInfo<'_> {
+        RunInfo { panic_message: Some(message), limits: Some(Limits::FORMAT) }
     }
 
     #[test]
@@ -60,7 +60,7 @@ mod tests {
     fn a_trap_is_explained_by_its_panic() {
         let trap = wasmtime::Error::from(Trap::UnreachableCodeReached);
         assert_eq!(reason(&trap, panicked("oh no (lib.rs:1:1)")), "panicked: oh no (lib.rs:1:1)");
-        assert_eq!(reason(&trap, Ran::default()), "crashed: wasm `unreachable` instruction executed");
+        assert_eq!(reason(&trap, RunInfo::default()), "crashed: wasm `unreachable` instruction executed");
     }
 
     #[test]
@@ -72,6 +72,6 @@ mod tests {
     #[test]
     fn other_errors_are_sanitized() {
         let error = wasmtime::Error::msg("bad \u{1b}[31m name").context("linking");
-        assert_eq!(reason(&error, Ran::default()), "linking: bad \u{fffd}[31m name");
+        assert_eq!(reason(&error, RunInfo::default()), "linking: bad \u{fffd}[31m name");
     }
 }

@@ -43,7 +43,10 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), OtherV
 /// Explains why a compatible host may lack a function of this interface: the component was built for a newer version.
 pub(super) fn newer(interface: &str) -> Option<String> {
     let wanted = of_ours(interface).filter(|wanted| *wanted > API_VERSION)?;
-    Some(format!("; it was built for version {wanted}, but this host provides {API_VERSION}: {}", fix(&wanted)))
+    Some(format!(
+        "; it was built for version {wanted}, but this host provides {API_VERSION}: {}",
+        fix(&wanted)
+    ))
 }
 
 /// The version of an interface, if it is one of ours.
@@ -93,9 +96,14 @@ mod tests {
              0.1.0: install a newer bootc-image"
         );
         let older = of("bootc-image:host/log@0.0.3").to_string();
-        assert!(older.ends_with("this host provides 0.1.0: install a newer version of the plugin"), "{older}");
+        assert!(
+            older.ends_with("this host provides 0.1.0: install a newer version of the plugin"),
+            "{older}"
+        );
         assert_eq!(newer("bootc-image:host/log@0.1.0"), None);
-        assert!(newer("bootc-image:host/log@0.1.4").is_some_and(|text| text.contains("built for version 0.1.4")));
+        assert!(
+            newer("bootc-image:host/log@0.1.4").is_some_and(|text| text.contains("built for version 0.1.4"))
+        );
         assert_eq!(of_ours("wasi:cli/exit@0.2.0"), None);
     }
 }

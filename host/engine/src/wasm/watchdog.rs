@@ -116,7 +116,7 @@ impl Clock {
 }
 
 /// Stops the code in `store` when it exceeds its time limits.
-pub(super) fn obey(store: &mut Store<Guest>) {
+pub(super) fn enforce(store: &mut Store<Guest>) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|context| {
         context.data().clock().check()?;

@@ -7,8 +7,8 @@ use bootc_image_model::plugin::PluginId;
 
 use super::configuration::{Configuration, directories};
 use super::grants::{self, Found};
-use crate::limits::Wishes;
-use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
+use crate::limits::PartialLimits;
+use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
 use crate::sanitize::sanitize;
 use crate::strict::Complaint;
 
@@ -84,7 +84,9 @@ impl Entry {
     /// The entry as written in the file; only the key if another value is in effect.
     fn text(&self) -> String {
         match &self.value {
-            Some(value) if matches!(self.fate, Fate::Lost | Fate::InEffect) => format!("{} = {value}", self.key),
+            Some(value) if matches!(self.fate, Fate::Lost | Fate::InEffect) => {
+                format!("{} = {value}", self.key)
+            }
             _ => self.key.clone(),
         }
     }
@@ -157,7 +159,7 @@ pub(crate) fn all(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) ->
 fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {
     let directories = directories(places);
     let found = drop_ins(&directories, |()| Owner::ROOT);
-    let of_files = |hidden: Option<(&Located, &PathBuf)>| {
+    let of_files = |hidden: Option<(&TrustedPath, &PathBuf)>| {
         let mut configuration = Configuration::default();
         for ((), file) in &found.files {
             let before = hidden.filter(|(_, by)| **by == file.named).map(|(hidden, _)| hidden);
@@ -166,9 +168,9 @@ fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> 
         configuration
     };
     let now = of_files(None);
-    let read_one = |file: &Located| {
+    let read_one = |file: &TrustedPath| {
         let text = read_text(&file.real, Owner::ROOT).map_err(|error| error.to_string())?;
-        SingleFile::read(&text).map_err(|complaint| complaint.to_string())
+        SingleFile::read(&text).map_err(|error| error.to_string())
     };
     let hidden = found.hidden.iter().map(|hidden| {
         let (file, by) = (&hidden.file, &hidden.by);
@@ -296,8 +298,8 @@ fn ceilings(configuration: &Configuration) -> Vec<(&'static str, &'static str, O
         ("format", configuration.format_ceiling),
         ("command", configuration.command_ceiling),
     ];
-    let of_kind = |(kind, wishes): (&'static str, Wishes)| {
-        [("memory-mib", wishes.memory_mib), ("guest-ms", wishes.guest_ms), ("wall-ms", wishes.wall_ms)]
+    let of_kind = |(kind, limits): (&'static str, PartialLimits)| {
+        [("memory-mib", limits.memory_mib), ("guest-ms", limits.guest_ms), ("wall-ms", limits.wall_ms)]
             .map(|(key, most)| (kind, key, most))
     };
     kinds.into_iter().flat_map(of_kind).collect()

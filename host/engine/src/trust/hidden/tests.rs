@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::set::PluginSet;
-use crate::trust::surroundings::Surroundings;
+use crate::trust::environment::Surroundings;
 
 /// A set with these files of configuration and grants; the directories are `usr` and `etc`.
 fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, tempfile::TempDir) {
@@ -44,7 +44,11 @@ const GUARD: &str = "[policy]\nmandatory = [\"a\", \"b\"]\n[settings.a]\nx = 1\n
 fn what_a_hidden_file_sets_is_reported_and_what_is_still_in_effect() {
     let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
     for (site, expected, missed) in [
-        ("", format!("{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"), true),
+        (
+            "",
+            format!("{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"),
+            true,
+        ),
         (
             "[policy]\nmandatory = [\"b\"]\n[settings.a]\nx = 2\n",
             format!(
@@ -84,7 +88,10 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
     let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
     assert_eq!(reported(&files, &[]), (format!("{hides}; no longer in effect: {named}"), true));
     let files = [&files[..], &[("etc/60.toml", all)]].concat();
-    assert_eq!(reported(&files, &[]), (format!("{hides}; everything in it is still in effect: {named}"), false));
+    assert_eq!(
+        reported(&files, &[]),
+        (format!("{hides}; everything in it is still in effect: {named}"), false)
+    );
 }
 
 #[test]
@@ -145,8 +152,12 @@ fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
     let of_image = "[[grant]]\nplugin = \"a\"\n[[grant.capability]]\nname = \"color\"\n";
     let files = [("usr/a.toml", of_image), ("etc/a.toml", &*of_site)];
     let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml;";
-    let consequence = |what: &str| format!("; the image's grant is not read: {what} until it is approved again");
-    let (lost, later) = ("no longer in effect: the approval of a (color)", consequence("after an upgrade a will be disabled"));
+    let consequence =
+        |what: &str| format!("; the image's grant is not read: {what} until it is approved again");
+    let (lost, later) = (
+        "no longer in effect: the approval of a (color)",
+        consequence("after an upgrade a will be disabled"),
+    );
     assert_eq!(reported(&[], &files), (format!("{hides} {lost}{later}"), true));
     let (of_files, scratch) = set(&[], &files);
     let file = scratch.path().join("etc/grants.d/a.toml");

@@ -13,7 +13,7 @@ use crate::trust::code::Code;
 use crate::unusable::Unusable;
 
 /// The runtimes, and the compiler.
-pub(crate) struct Workshop {
+pub(crate) struct Runtimes {
     once: LazyRuntime,
     again: LazyRuntime,
     compiler: Compiler,
@@ -21,14 +21,13 @@ pub(crate) struct Workshop {
 
 type LazyRuntime = OnceLock<Result<Runtime, Unusable>>;
 
-impl Workshop {
+impl Runtimes {
     pub(crate) fn new(compiler: Compiler) -> Self {
         Self { once: LazyRuntime::new(), again: LazyRuntime::new(), compiler }
     }
 
     pub(super) fn runtime(&self, runs: Runs) -> Result<&Runtime, Unusable> {
-        let start =
-            || Runtime::new(runs).map_err(|error| format!("cannot start wasmtime: {error:#}").into());
+        let start = || Runtime::new(runs).map_err(|error| format!("cannot start wasmtime: {error:#}").into());
         let runtime = match runs {
             Runs::Once => &self.once,
             Runs::Again => &self.again,
@@ -40,29 +39,29 @@ impl Workshop {
         &self,
         runtime: &Runtime,
         code: &Code,
-        anew: bool,
+        retry: bool,
     ) -> Result<Component, Unusable> {
-        load(runtime, code, &self.compiler, anew)
+        load(runtime, code, &self.compiler, retry)
     }
 
-    /// Loads a component of this world for one call. `anew`: ignores a cached compilation failure.
+    /// Loads a component of this world for one call. `retry`: ignores a cached compilation failure.
     pub(crate) fn load(
         &self,
         code: &Code,
         identity: Identity,
         world: World,
-        anew: bool,
+        retry: bool,
     ) -> Result<Loaded<'_>, Unusable> {
         let runtime = self.runtime(Runs::of(world))?;
-        let component = self.component(runtime, code, anew)?;
+        let component = self.component(runtime, code, retry)?;
         Ok(Loaded { runtime, component, identity, world })
     }
 
     /// Stops the timers until the next run.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn stop_timer(&self) {
         for runtime in [&self.once, &self.again] {
             if let Some(Ok(runtime)) = runtime.get() {
-                runtime.rest();
+                runtime.stop_timer();
             }
         }
     }

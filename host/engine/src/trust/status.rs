@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use bootc_image_model::capability::Capability;
 
+use super::environment::Surroundings;
 use super::grants::{self, Found};
-use super::surroundings::Surroundings;
 use crate::manifest::{Manifest, World};
 use crate::places::Place;
 
@@ -31,21 +31,21 @@ impl Standing {
 }
 
 /// The reason if native code is disabled regardless of its grants.
-pub(crate) fn native_standing(
-    surroundings: &Surroundings,
+pub(crate) fn native_status(
+    environment: &Surroundings,
     place: Place,
     manifest: &Manifest,
 ) -> Option<Standing> {
-    let held = |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
+    let disabled =
+        |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
     if !manifest.component.native {
         None
     } else if place == Place::User {
         let fix = "ask an administrator to install it in /var/lib/bootc-image/plugins";
-        Some(held("it is native code, which never runs from a user's own plugin directory", fix))
-    } else if !surroundings.configuration.native {
-        let fix =
-            "to let native code run with full authority on this host, set [native] enabled = true in the configuration";
-        Some(held("native extensions are disabled on this host", fix))
+        Some(disabled("it is native code, which never runs from a user's own plugin directory", fix))
+    } else if !environment.configuration.native {
+        let fix = "to let native code run with full authority on this host, set [native] enabled = true in the configuration";
+        Some(disabled("native extensions are disabled on this host", fix))
     } else {
         None
     }
@@ -84,7 +84,7 @@ pub(crate) fn when_counts(
 }
 
 /// Compares what a plugin requests with what it was granted.
-pub(crate) fn standing(
+pub(crate) fn status(
     place: Place,
     manifest: &Manifest,
     sha256: &str,
@@ -165,7 +165,7 @@ pub(crate) fn approved_by_image(
         .cloned()
         .collect();
     let sha256 = manifest.component.sha256.as_deref()?;
-    let approves = standing(place, manifest, sha256, manifest_sha256, &of_image).is_enabled();
+    let approves = status(place, manifest, sha256, manifest_sha256, &of_image).is_enabled();
     of_image.first().filter(|_| approves).map(|grant| grant.file.clone())
 }
 
@@ -186,10 +186,10 @@ mod tests {
     }
 
     /// The status of a policy of the site with these grants, and whether its `when` is respected.
-    fn stands(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
+    fn status_of(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
         let (manifest, digest) = (Manifest::parse(text).unwrap(), code::hex(text.as_bytes()));
         let counts = when_counts(Place::Site, &manifest, &digest, grants, is_mandatory);
-        (standing(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
+        (status(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             (manifest("p", ""), manifest("p", "when = { operations = [\"set-unified\"] }\n"));
         let approved = [grant("p", &wide, "")];
         let of_another = [grant("q", &wide, "")];
-        assert_eq!(stands(&wide, &approved, true), (Standing::Enabled, true));
+        assert_eq!(status_of(&wide, &approved, true), (Standing::Enabled, true));
         for (grants, is_mandatory, counts) in [
             (&approved[..], false, false),
             (&approved, true, false),
@@ -206,8 +206,8 @@ mod tests {
             (&[], false, true),
             (&of_another, false, true),
         ] {
-            let (standing, counted) = stands(&narrow, grants, is_mandatory);
-            assert!(!standing.is_enabled());
+            let (status, counted) = status_of(&narrow, grants, is_mandatory);
+            assert!(!status.is_enabled());
             assert_eq!(counted, counts, "{grants:?} {is_mandatory}");
         }
     }
@@ -221,7 +221,7 @@ mod tests {
             |scope: &str| format!("[[grant.capability]]\nname = \"podman-reads\"\nscope = {scope:?}\n");
         let (earlier, now) = (manifest("p", &asks("/a")), manifest("p", &asks("/b")));
         let earlier = grant("p", &earlier, &granted("/a"));
-        let reason = |grants: &[Found]| match stands(&now, grants, false).0 {
+        let reason = |grants: &[Found]| match status_of(&now, grants, false).0 {
             Standing::Held { reason, .. } => reason,
             Standing::Enabled => String::new(),
         };
