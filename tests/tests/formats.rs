@@ -22,10 +22,10 @@ fn of_podman(world: &World) -> Vec<Value> {
 }
 
 /// What is said on a busy machine where a plugin doesn't get so much processor time in the time that it has.
-const LATE: &str = "ran longer than";
+const LATE: &str = "exceeded its time limit";
 
 fn is_late(reason: &str) -> bool {
-    reason.starts_with("took more than")
+    reason.starts_with("exceeded its processor time limit")
 }
 
 #[test]
@@ -174,42 +174,44 @@ fn where_a_format_doesnt_begin_there_is_a_table_instead() {
         let output = enter.run(LIST).exits(79);
         assert_eq!(output.stdout, table, "{output:#?}");
         let told = |reason: &str| {
-            output.stderr.starts_with(&format!("warning: plugin format-does can't format this: {reason}"))
+            output
+                .stderr
+                .starts_with(&format!("warning: plugin format-does cannot format the list: {reason}"))
         };
         assert!(told(reason) || is_late(reason) && told(LATE), "{output:#?}");
         assert!(output.stderr.ends_with("; printed as a table instead\n"), "{output:#?}");
     };
-    instead(does(&world, "panic-at-first"), "trapped: wasm `unreachable`");
+    instead(does(&world, "panic-at-first"), "crashed: wasm `unreachable`");
     instead(does(&world, "problem-at-first"), "it can't\u{fffd}[1m begin (setting do)");
-    instead(does(&world, "loop-at-first"), "took more than 2 s of processor time");
-    instead(does(&world, "long-head"), "wrote more than 1024 KiB");
-    instead(install(world.enter(), "format-does", IMAGE), "nobody has approved it");
+    instead(does(&world, "loop-at-first"), "exceeded its processor time limit (2 s)");
+    instead(does(&world, "long-head"), "exceeded its limit of 1024 KiB");
+    instead(install(world.enter(), "format-does", IMAGE), "it has not been approved");
     let path = format!("{IMAGE}/format-does/format_does.wasm");
-    instead(does(&world, "").file(&path, "not it"), &format!("{path} has the digest"));
+    instead(does(&world, "").file(&path, "not it"), &format!("the digest of {path} is "));
     // Two of them are no reason to choose.
     let second = String::from_utf8(bootc_image_test_guests::files("format-does").unwrap().swap_remove(0).1);
     let second = second.unwrap().replace("\"format-does\"", "\"second\"");
     let enter = does(&world, "")
         .file(&format!("{IMAGE}/second/plugin.toml"), second)
         .file("/usr/lib/bootc-image/grants.d/second.toml", "[[grant]]\nplugin = \"second\"\n");
-    instead(enter, "second offers the format does, too");
+    instead(enter, "second also provides the format does");
 }
 
 #[test]
 fn a_list_that_isnt_whole_is_an_error() {
     let world = World::new();
     for (what, reason) in [
-        ("panic-within", "trapped: wasm `unreachable`"),
+        ("panic-within", "crashed: wasm `unreachable`"),
         ("problem-within", "it can't go on (setting do)"),
-        ("loop-within", "took more than 2 s of processor time"),
-        ("stand-still", "it neither takes rows nor returns anything"),
-        ("long-piece", "wrote more than 1024 KiB"),
-        ("never-stop", "exchanged more than 16 MiB with the host"),
+        ("loop-within", "exceeded its processor time limit (2 s)"),
+        ("stand-still", "it neither reads rows nor returns output"),
+        ("long-piece", "exceeded its limit of 1024 KiB"),
+        ("never-stop", "exceeded its limit of 16 MiB exchanged with the host"),
     ] {
         let output = does(&world, what).run(LIST).exits(1);
         assert!(output.stdout.starts_with("does image_type terminal=false\n"), "{what}");
         let told = |reason: &str| {
-            let error = "error: plugin format-does stopped within the list, which isn't whole: ";
+            let error = "error: the list is incomplete: plugin format-does failed while formatting it: ";
             output.stderr.starts_with(&format!("{error}{reason}"))
         };
         assert!(told(reason) || is_late(reason) && told(LATE), "{what}: {}", output.stderr);
@@ -235,7 +237,7 @@ fn the_hosts_own_formats_cant_be_taken() {
     let manifest = manifest.unwrap().replace("name = \"does\"", "name = \"json\"");
     let enter = || does(&world, "").file(&format!("{IMAGE}/format-does/plugin.toml"), &manifest);
     let doctor = enter().run(&["bootc-image", "plugin", "doctor"]);
-    assert!(doctor.stdout.contains("\"json\" is the host's own"), "{doctor:#?}");
+    assert!(doctor.stdout.contains("\"json\" is a built-in format"), "{doctor:#?}");
     let output = enter().run(&["bootc-image", "list", "--format", "json"]).ok();
     assert!(output.stdout.starts_with("[\n  {\n"), "{output:#?}");
 }
@@ -270,7 +272,7 @@ fn a_template_makes_a_line_of_every_image() {
     // A template has the same limits as any plugin.
     let endless = run("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}");
     let stderr = endless.exits(79).stderr;
-    assert!(stderr.contains("took more than 2 s of processor time") || stderr.contains(LATE), "{stderr}");
+    assert!(stderr.contains("exceeded its processor time limit (2 s)") || stderr.contains(LATE), "{stderr}");
 }
 
 #[test]

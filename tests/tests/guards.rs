@@ -46,34 +46,34 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
     let guard = "[policy]\nmandatory = [\"policy-does\"]\n[settings.policy-does]\ndo = \"deny\"\n";
     let enter =
         |site: &str| install_in_image(world.enter(), "policy-does").file(of_image, guard).file(of_site, site);
-    let lost = "and with it: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
-    let fix = "give the site's file another name, or repeat what is to stay in it";
+    let lost = "; no longer in effect: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
+    let fix = "rename the site's file, or repeat in it the settings to keep";
     let site = "[audit]\nreads = false\n";
     for format in ["table", "json"] {
         let output = enter(site).run(&["bootc-image", "plugin", "list", "--format", format]).ok();
-        assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}, {lost}\nnote: fix: {fix}\n"));
+        assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}{lost}\nnote: fix: {fix}\n"));
     }
     for command in [DOCTOR, &["bootc-image", "plugin", "doctor", "policy-does"]] {
         let output = enter(site).run(command).exits(78);
-        let expected = format!(": {of_site} hides {of_image}, {lost}\n  fix: {fix}\n");
+        let expected = format!(": {of_site} hides {of_image}{lost}\n  fix: {fix}\n");
         assert!(output.stdout.ends_with(&expected), "{output:#?}");
     }
     assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "no problems found\n");
-    let holds =
-        "and all that it says holds: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
+    let holds = "; everything in it is still in effect: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
     let output = enter(guard).run(PLUGINS).ok();
-    assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}, {holds}\n"));
+    assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}{holds}\n"));
     // A value that was turned round.
     let output = enter(&guard.replace("\"deny\"", "\"allow\"")).run(DOCTOR).exits(78);
-    let changed = "changed by it: [settings.policy-does] do; what else it says holds: [policy] mandatory = [\"policy-does\"]";
+    let changed =
+        "changed by it: [settings.policy-does] do; still in effect: [policy] mandatory = [\"policy-does\"]";
     let expected = format!("configuration: {of_site} hides {of_image}; {changed}\n  fix: {fix}\n");
     assert_eq!(output.stdout, expected);
     // A grant of the site's, of what is there now.
     let output = enter(guard).file(OWN_GRANT, plugins::grant("policy-does")).run(DOCTOR).exits(78);
     let expected = format!(
-        "{OWN_GRANT} hides /usr/lib/bootc-image/grants.d/policy-does.toml, and with it: the approval of policy-does; \
-         the image's grant isn't read: after an upgrade policy-does will be disabled until it is approved again\n  \
-         fix: bootc-image plugin revoke policy-does, or remove {OWN_GRANT}\n"
+        "{OWN_GRANT} hides /usr/lib/bootc-image/grants.d/policy-does.toml; no longer in effect: the approval of policy-does; \
+         the image's grant is not read: after an upgrade policy-does will be disabled until it is approved again\n  \
+         fix: run `bootc-image plugin revoke policy-does`, or remove {OWN_GRANT}\n"
     );
     assert!(output.stdout.contains(&expected), "{output:#?}");
 }
@@ -91,7 +91,7 @@ fn a_policy_that_was_approved_and_is_gone_is_missed_at_every_act() {
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let missed = format!(
-        "policy policy-does (approved in {OWN_GRANT}) isn't installed, so it does not judge operations: install it, or \
+        "policy policy-does (approved in {OWN_GRANT}) is not installed, so it does not judge operations: install it, or \
          revoke the approval with: bootc-image plugin revoke policy-does"
     );
     for command in [COPY, &["bootc-image", "--dry-run", "copy-to-storage"], &["bootc-image", "cmd", "list"]] {
@@ -136,7 +136,7 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let output = world.enter().run(COPY).exits(77);
-    let missed = "note: policy policy-does is mandatory but isn't installed, so all operations are denied: install it, or \
+    let missed = "note: policy policy-does is mandatory but is not installed, so all operations are denied: install it, or \
                   revoke the approval with: bootc-image plugin revoke policy-does\n";
     assert_eq!(output.stderr.matches(missed).count(), 1, "{output:#?}");
     let last = output.stderr.lines().last().unwrap_or_default();
@@ -170,8 +170,8 @@ fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
     );
     world.enter().sh(&update).ok();
     let output = world.enter().run(APPROVE).exits(78);
-    let why = format!("{OWN_GRANT} approves it as a policy, and it isn't one any more");
-    let fix = "if it is to guard nothing from now on: bootc-image plugin revoke policy-does";
+    let why = format!("{OWN_GRANT} approves it as a policy, but it is no longer one");
+    let fix = "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke policy-does";
     assert!(output.stderr.contains(&why) && output.stderr.contains(fix), "{output:#?}");
     assert_eq!(std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap(), written);
     let output = world.enter().run(DOCTOR).exits(78);
@@ -208,7 +208,7 @@ fn with_a_configuration_that_cant_be_read_nothing_acts_and_what_looks_still_look
             ),
             _ => (
                 enter.file(site, settings),
-                "must belong to root and be writable by nobody else",
+                "must be owned by root and not writable by others",
                 "chmod 0777 /etc/bootc-image/config.d",
             ),
         }
@@ -236,7 +236,7 @@ fn with_a_configuration_that_cant_be_read_nothing_acts_and_what_looks_still_look
             assert!(output.stdout.contains(shows), "{command}: {output:#?}");
         }
         let output = run("plugin doctor").exits(78);
-        assert!(output.stdout.contains("mend that first"), "{output:#?}");
+        assert!(output.stdout.contains("fix this first"), "{output:#?}");
         for command in [
             "copy-to-storage",
             "--dry-run copy-to-storage",
@@ -265,7 +265,7 @@ fn with_a_grant_that_cant_be_read_nothing_acts_and_what_looks_still_looks() {
     for (command, code, shows) in [
         (PLUGINS, 78, "policy-does"),
         (&["bootc-image", "plugin", "show", "policy-does"], 78, "status      enabled"),
-        (DOCTOR, 78, "mend that first"),
+        (DOCTOR, 78, "fix this first"),
         (LIST, 0, "127.0.0.1:5000/lab/app:1"),
     ] {
         let output = enter().run(command).exits(code);

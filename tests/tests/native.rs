@@ -134,20 +134,20 @@ fn nothing_native_runs_until_it_is_approved_and_enabled() {
     };
     let component = extension.grant().replace("kind = \"native\"\n", "");
     let installed = || extension.install(world.enter());
-    assert_eq!(state(installed()), "disabled: native extensions are off on this host");
-    assert_eq!(state(installed().file(CONFIG, ENABLED)), "disabled: nobody has approved it");
-    let reason = format!("disabled: {GRANT} doesn't say kind = \"native\", and it is native code");
+    assert_eq!(state(installed()), "disabled: native extensions are disabled on this host");
+    assert_eq!(state(installed().file(CONFIG, ENABLED)), "disabled: it has not been approved");
+    let reason = format!("disabled: the plugin is native code, but {GRANT} does not set kind = \"native\"");
     assert_eq!(state(installed().file(GRANT, component)), reason);
     assert_eq!(state(installed().file(GRANT, extension.grant())), "enabled: ");
     // What was changed since is told before it is asked.
     let library = format!("{}/one-registry/extension.so", plugins::INSTALLED);
     let changed = state(installed().file(&library, "changed"));
-    assert!(changed.starts_with("broken: extension.so has the digest "), "{changed}");
+    assert!(changed.starts_with("broken: the digest of extension.so is "), "{changed}");
     let off = installed().file(CONFIG, "");
-    assert_eq!(state(off), "disabled: native extensions are off on this host");
+    assert_eq!(state(off), "disabled: native extensions are disabled on this host");
     // A policy that is held denies, and no process is started for it.
     let held = world.enter().sh("bootc-image copy-to-storage || echo $?").ok();
-    assert!(held.stdout == "77\n" && held.stderr.contains("native extensions are off"), "{held:#?}");
+    assert!(held.stdout == "77\n" && held.stderr.contains("native extensions are disabled"), "{held:#?}");
 }
 
 #[test]
@@ -190,7 +190,10 @@ fn a_user_has_no_native_code_of_their_own() {
         .as_uid(1000)
         .sh("bootc-image plugin list --format json")
         .ok();
-    assert!(output.stdout.contains("it is native code, and only root's runs"), "{output:#?}");
+    assert!(
+        output.stdout.contains("it is native code, which never runs from a user's own plugin directory"),
+        "{output:#?}"
+    );
 }
 
 #[test]
@@ -230,12 +233,12 @@ fn what_a_formatter_cant_print_the_host_prints() {
     let table = world.enter().sh("bootc-image list").ok().stdout;
     let replaced = list("CRASHES_FIRST", "bootc-image list --format bars || echo $?");
     assert_eq!(replaced.stdout, format!("{table}79\n"));
-    assert!(replaced.stderr.contains("plugin formats can't format this"), "{replaced:#?}");
+    assert!(replaced.stderr.contains("plugin formats cannot format the list"), "{replaced:#?}");
     assert!(replaced.stderr.contains("killed by signal 6 (SIGABRT)"), "{replaced:#?}");
 
     let cut = list("CRASHES_WITHIN", "bootc-image list --format bars || echo $?");
     assert_eq!(cut.stdout, "begun\n1\n");
-    assert!(cut.stderr.contains("stopped within the list, which isn't whole"), "{cut:#?}");
+    assert!(cut.stderr.contains("the list is incomplete: plugin "), "{cut:#?}");
     let failed = list("FAILS_WITHIN", "bootc-image list --format bars || echo $?");
     assert_eq!(failed.stdout, "begun\n1\n");
     assert!(failed.stderr.contains("the module is asleep; wake it"), "{failed:#?}");
@@ -252,7 +255,7 @@ fn what_a_formatter_cant_print_the_host_prints() {
 
     let endless = list("WRITES_WITHOUT_END", "{ bootc-image list --format bars || echo $?; } | tail -c 3");
     assert!(endless.stdout.ends_with("1\n"), "{endless:#?}");
-    assert!(endless.stderr.contains("exchanged more than 16 MiB with the host"), "{endless:#?}");
+    assert!(endless.stderr.contains("exceeded its limit of 16 MiB exchanged with the host"), "{endless:#?}");
 }
 
 #[test]
@@ -318,9 +321,15 @@ fn what_a_process_says_unasked_answers_nothing() {
 #[test]
 fn a_denial_is_one_whatever_its_words_are_and_not_a_policy_that_fails() {
     for (what, expected) in [
-        ("DENIES_WITHOUT_WORDS", "denied: policy denies: it gave no reason"),
-        ("DENIES_IN_BYTES", "denied: policy denies: it gave a reason that can't be told: no UTF-8 text"),
-        ("DENIES_AT_LENGTH", "denied: policy denies: it gave a reason that can't be told: too long"),
+        ("DENIES_WITHOUT_WORDS", "denied: policy denies: the plugin gave no reason"),
+        (
+            "DENIES_IN_BYTES",
+            "denied: policy denies: the plugin gave a reason that cannot be shown: not UTF-8 text",
+        ),
+        (
+            "DENIES_AT_LENGTH",
+            "denied: policy denies: the plugin gave a reason that cannot be shown: too long",
+        ),
     ] {
         let (world, define) = (World::new(), format!("-D{what}"));
         let extension =

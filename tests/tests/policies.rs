@@ -73,7 +73,7 @@ fn a_policy_that_is_unreadable_denies() {
     let world = World::new();
     let broken = format!("{IMAGE}/policy-does/plugin.toml");
     let enter = does(world.enter(), "allow").file(&broken, "schema = 1\nid = \"policy-does\"\nvers");
-    denied(&world, enter.run(COPY), &["policy policy-does", &broken, "line 3", "mend the manifest"]);
+    denied(&world, enter.run(COPY), &["policy policy-does", &broken, "line 3", "fix the manifest"]);
     let component = format!("{IMAGE}/policy-does/policy_does.wasm");
     let enter = does(world.enter(), "allow").alongside("true");
     let script =
@@ -95,14 +95,14 @@ fn a_policy_of_another_version_denies() {
         (
             "api = \"^0.1\"",
             "api = \"^0.9\"",
-            "\"^0.9\" doesn't include 0.1.0, the version that this host offers",
+            "\"^0.9\" does not include 0.1.0, the version of the plugin interface on this host",
         ),
-        ("policy/validator", "policy/judge", "isn't a world that this host runs"),
+        ("policy/validator", "policy/judge", "is not a world that this host supports"),
     ] {
         let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
         let manifest = manifest.replace(from, to);
         let enter = does(world.enter(), "allow").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest);
-        denied(&world, enter.run(COPY), &["policy policy-does", expected, "mend the manifest"]);
+        denied(&world, enter.run(COPY), &["policy policy-does", expected, "fix the manifest"]);
     }
 }
 
@@ -111,15 +111,15 @@ fn a_policy_that_traps_or_never_ends_denies() {
     for (what, expected) in [
         ("panic", "panicked: no verdict"),
         ("recurse", "call stack exhausted"),
-        ("loop", "took more than 0.25 s of processor time"),
-        ("memory", "used more than 64 MiB of memory"),
+        ("loop", "exceeded its processor time limit (0.25 s)"),
+        ("memory", "exceeded its memory limit (64 MiB)"),
         ("problem", "it can't decide (setting do)"),
     ] {
         let world = World::new();
         let output = does(world.enter(), what).run(COPY);
         // On a busy machine it may not get so much processor time in the time that it has.
-        let is_late = what == "loop" && output.stderr.contains("ran longer than");
-        let expected = if is_late { "ran longer than" } else { expected };
+        let is_late = what == "loop" && output.stderr.contains("exceeded its time limit");
+        let expected = if is_late { "exceeded its time limit" } else { expected };
         denied(
             &world,
             output,
@@ -132,7 +132,11 @@ fn a_policy_that_traps_or_never_ends_denies() {
 fn a_policy_that_nobody_approved_denies_until_somebody_does() {
     let world = World::new();
     let enter = || install(world.enter(), "policy-does", SITE);
-    denied(&world, enter().run(COPY), &["nobody has approved it", "bootc-image plugin approve policy-does"]);
+    denied(
+        &world,
+        enter().run(COPY),
+        &["it has not been approved", "bootc-image plugin approve policy-does"],
+    );
     let approved = enter().run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
     assert_eq!(
         approved.stdout,
@@ -148,7 +152,7 @@ fn a_policy_that_nobody_approved_denies_until_somebody_does() {
 
     enter().run(&["bootc-image", "plugin", "revoke", "policy-does"]).ok();
     let output = enter().run(COPY).exits(77);
-    assert!(output.stderr.contains("nobody has approved it"), "{output:#?}");
+    assert!(output.stderr.contains("it has not been approved"), "{output:#?}");
 }
 
 #[test]
@@ -167,14 +171,14 @@ fn an_approval_is_of_one_component_and_of_what_it_asked_for_then() {
             .file(&format!("{INSTALLED}/policy-does/policy_does.wasm"), &other[1].1)
     };
     let output = swapped().run(COPY).exits(77);
-    assert!(output.stderr.contains("another component of it was approved"), "{output:#?}");
+    assert!(output.stderr.contains("is not the one that was approved"), "{output:#?}");
     // The same component asks for more.
     let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
     let more = "\n[[capability]]\nname = \"podman-reads\"\nscope = \"/srv\"\nreason = \"to read keys\"\n";
     let greedy =
         || enter().file(&format!("{INSTALLED}/policy-does/plugin.toml"), format!("{manifest}{more}"));
     let output = greedy().run(COPY).exits(77);
-    let expected = "it asks for more than it was granted: + podman-reads /srv (to read keys)";
+    let expected = "it requests capabilities that were not granted: + podman-reads /srv (to read keys)";
     assert!(output.stderr.contains(expected), "{output:#?}");
     let shown = greedy().run(&["bootc-image", "plugin", "show", "policy-does"]).ok();
     assert!(shown.stdout.contains(expected), "{shown:#?}");
@@ -188,7 +192,7 @@ fn a_grant_of_the_image_is_about_plugins_of_the_image() {
     let granted = "[[grant]]\nplugin = \"policy-does\"\n";
     let enter = install(world.enter(), "policy-does", SITE)
         .file("/usr/lib/bootc-image/grants.d/policy-does.toml", granted);
-    denied(&world, enter.run(COPY), &["nobody has approved it"]);
+    denied(&world, enter.run(COPY), &["it has not been approved"]);
     let enter = install(world.enter(), "policy-does", SITE).file("/etc/bootc-image/grants.d/x.toml", granted);
     let output = enter.run(COPY).exits(77);
     assert!(
@@ -201,7 +205,7 @@ fn a_grant_of_the_image_is_about_plugins_of_the_image() {
 fn two_of_one_id_deny_until_one_is_masked() {
     let world = World::new();
     let both = || install(does(world.enter(), "allow"), "policy-does", SITE);
-    denied(&world, both().run(COPY), &["is claimed by both", IMAGE, SITE, "masked"]);
+    denied(&world, both().run(COPY), &["is used by both", IMAGE, SITE, "masked"]);
     let mask = |place: &str| {
         let settings = "settings.policy-does.do = \"deny\"\n";
         format!("{settings}[[policy.masked]]\nid = \"policy-does\"\nplace = \"{place}\"\n")
@@ -209,7 +213,7 @@ fn two_of_one_id_deny_until_one_is_masked() {
     let output = both().file(CONFIGURATION, mask("site")).run(COPY);
     denied(&world, output, &["nothing is allowed today"]);
     let output = both().file(CONFIGURATION, mask("image")).run(COPY).exits(77);
-    assert!(output.stderr.contains("nobody has approved it"), "{output:#?}");
+    assert!(output.stderr.contains("it has not been approved"), "{output:#?}");
     let output = both()
         .file(CONFIGURATION, mask("image"))
         .file("/etc/bootc-image/grants.d/p.toml", grant("policy-does"));
@@ -223,22 +227,22 @@ fn two_of_one_id_deny_until_one_is_masked() {
 #[test]
 fn files_that_others_could_change_or_that_lead_elsewhere_arent_believed() {
     for (prepare, expected) in [
-        ("chmod 0666 /etc/bootc-image/plugins/policy-does/plugin.toml", "writable by nobody else"),
-        ("chmod 0775 /etc/bootc-image/plugins/policy-does", "writable by nobody else"),
-        ("chmod 0777 /etc/bootc-image/plugins", "writable by nobody else"),
-        ("chown 1000 /etc/bootc-image/plugins/policy-does/policy_does.wasm", "must belong to root"),
+        ("chmod 0666 /etc/bootc-image/plugins/policy-does/plugin.toml", "not writable by others"),
+        ("chmod 0775 /etc/bootc-image/plugins/policy-does", "not writable by others"),
+        ("chmod 0777 /etc/bootc-image/plugins", "not writable by others"),
+        ("chown 1000 /etc/bootc-image/plugins/policy-does/policy_does.wasm", "must be owned by root"),
         (
             "cd /etc/bootc-image/plugins/policy-does; mv policy_does.wasm /var/lib/x; ln -s /var/lib/x policy_does.wasm",
-            "it is a link",
+            "but is a symbolic link",
         ),
         (
             "cd /etc/bootc-image/plugins; mv policy-does /var/lib/y; ln -s /var/lib/y policy-does",
-            "its directory is a link",
+            "the plugin's directory must not be a symbolic link",
         ),
-        ("chmod 0666 /etc/bootc-image/grants.d/p.toml", "writable by nobody else"),
+        ("chmod 0666 /etc/bootc-image/grants.d/p.toml", "not writable by others"),
         (
             "echo >/etc/bootc-image/config.d/x.toml; chmod 0666 /etc/bootc-image/config.d/x.toml",
-            "writable by nobody else",
+            "not writable by others",
         ),
     ] {
         let world = World::new();
@@ -355,7 +359,7 @@ fn as_root_the_users_world_doesnt_count_and_for_users_it_hides_nothing() {
     let both = install_in_image(with_user(), "policy-does");
     let output = both.sh(&chown("bootc-image list --type logical")).ok();
     let said = "note: policy policy-does could not judge this list: ";
-    assert!(output.stderr.contains(said) && output.stderr.contains("is claimed by both"), "{output:#?}");
+    assert!(output.stderr.contains(said) && output.stderr.contains("is used by both"), "{output:#?}");
 }
 
 #[test]
@@ -510,8 +514,8 @@ fn doctor_finds_what_is_wrong_before_an_operation_does() {
     for expected in [
         "policy-does: setting colour: unknown key",
         "gone: the configuration has settings for it",
-        "podman-allowlist: [policy] mandatory names it, and there is no such policy",
-        "wasi-policy: nobody has approved it",
+        "podman-allowlist: [policy] mandatory lists it, but no such policy is installed",
+        "wasi-policy: it has not been approved",
         "broken: /etc/bootc-image/plugins/broken/plugin.toml: line 1",
     ] {
         assert!(output.stdout.contains(expected), "{expected:?}: {output:#?}");
@@ -751,12 +755,12 @@ fn an_approval_is_of_the_manifest_too() {
         manifest.replace("[[component]]\n", "[[component]]\nwhen = { operations = [\"set-unified\"] }\n");
     let narrow = || enter().file(&format!("{SITE}/policy-does/plugin.toml"), &narrowed);
     let output = narrow().run(&["bootc-image", "set-unified", "--dry-run"]).exits(77);
-    assert!(output.stderr.contains("its manifest isn't the one that was approved"), "{output:#?}");
+    assert!(output.stderr.contains("its manifest changed since it was approved"), "{output:#?}");
     narrow().run(&["bootc-image", "plugin", "doctor"]).exits(78);
     // What it isn't to be asked about any more neither, nor before names are looked up.
     for command in [&["bootc-image", "cmd", "pull", "127.0.0.1:5000/lab/app:3"][..], COPY] {
         let output = narrow().run(command).exits(77);
-        assert!(output.stderr.contains("its manifest isn't the one that was approved"), "{output:#?}");
+        assert!(output.stderr.contains("its manifest changed since it was approved"), "{output:#?}");
     }
     // Of one that was never approved its manifest is believed, unless it is mandatory.
     let world = World::new();
@@ -766,7 +770,7 @@ fn an_approval_is_of_the_manifest_too() {
     };
     unknown().run(&["bootc-image", "list"]).ok();
     let mandatory = unknown().file(CONFIGURATION, "[policy]\nmandatory = [\"policy-does\"]\n");
-    denied(&world, mandatory.run(COPY), &["nobody has approved it"]);
+    denied(&world, mandatory.run(COPY), &["it has not been approved"]);
 }
 
 #[test]
@@ -777,7 +781,7 @@ fn a_file_that_grants_to_others_too_is_neither_replaced_nor_removed() {
     let enter = || install(world.enter(), "policy-does", SITE).file(file, &both);
     for action in ["approve", "revoke"] {
         let output = enter().run(&["bootc-image", "plugin", action, "policy-does"]).exits(78);
-        assert!(output.stderr.contains("is about wasi-policy as well"), "{output:#?}");
+        assert!(output.stderr.contains("also contains a grant of wasi-policy"), "{output:#?}");
     }
     assert_eq!(std::fs::read_to_string(world.outside(file)).unwrap(), both);
 }
@@ -798,7 +802,7 @@ fn a_table_of_cases_is_no_way_to_read_roots_files() {
     for file in ["/dev/zero", "/tmp/pipe", "/tmp"] {
         let script = format!("mkfifo /tmp/pipe; bootc-image policy test {file}");
         let output = world.enter().sh(&script).exits(1);
-        assert!(output.stderr.contains("it must be a file"), "{file}: {output:#?}");
+        assert!(output.stderr.contains("it must be a regular file"), "{file}: {output:#?}");
     }
 }
 
@@ -834,7 +838,7 @@ fn a_policy_that_cant_be_compiled_denies_and_one_that_cant_be_kept_is_asked_all_
     let enter = || does(world.enter(), "allow");
     denied(&world, enter().without("bootc-image-helper").run(COPY), &["bootc-image-helper is not installed"]);
     for (script, expected) in
-        [("kill -9 $$", "killed by signal 9"), ("exit 3", "exit code 3"), ("exit 0", "it can't be compiled")]
+        [("kill -9 $$", "killed by signal 9"), ("exit 3", "exit code 3"), ("exit 0", "cannot compile it")]
     {
         let broken = || enter().without("bootc-image-helper");
         let output = broken().file_with_mode(helper, format!("#!/bin/sh\n{script}\n"), 0o755).run(COPY);
@@ -845,7 +849,7 @@ fn a_policy_that_cant_be_compiled_denies_and_one_that_cant_be_kept_is_asked_all_
         let output =
             enter().sh(&format!("mkdir -p /var/cache; {full}; {explain}; find /var/cache -type f")).ok();
         assert!(output.stdout.contains("policy-does  allows"), "{full}: {output:#?}");
-        assert!(output.stderr.contains("compiled components can't be kept"), "{full}: {output:#?}");
+        assert!(output.stderr.contains("cannot cache the compiled component"), "{full}: {output:#?}");
         assert!(!output.stdout.contains(".cwasm"), "nothing half-made stays: {output:#?}");
     }
 }

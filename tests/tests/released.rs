@@ -231,8 +231,8 @@ fn a_plugin_for_another_version_is_told_from_which_side_it_is_wrong() {
             "it was built for 0.0.9 of the plugin interface",
             "install a newer version of the plugin",
         ),
-        ("0.2.0", "^0.2", "\"^0.2\" doesn't include 0.1.0", "install a newer bootc-image"),
-        ("0.0.9", "=0.0.9", "\"=0.0.9\" doesn't include 0.1.0", "install a newer version of the plugin"),
+        ("0.2.0", "^0.2", "\"^0.2\" does not include 0.1.0", "install a newer bootc-image"),
+        ("0.0.9", "=0.0.9", "\"=0.0.9\" does not include 0.1.0", "install a newer version of the plugin"),
     ] {
         let output = judged(version, api).exits(77);
         assert!(output.stderr.contains(side), "{output:#?}");

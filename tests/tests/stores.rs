@@ -193,7 +193,7 @@ fn a_damaged_object_isnt_copied() {
     let damaged = fs::read_to_string(&file).unwrap().replace("ID=lab", "ID=bad");
     fs::write(&file, damaged).unwrap();
     let output = world.enter().run(&["bootc-image", "copy-to-storage"]).exits(1);
-    assert!(output.stderr.contains("of the repository is damaged: its checksum is"), "{output:#?}");
+    assert!(output.stderr.contains("of the ostree repository is damaged: its checksum is"), "{output:#?}");
     assert!(!oracle::podman_names(&world, Store::Default).iter().any(|name| name.contains("bootc")));
 }
 
@@ -203,7 +203,7 @@ fn layers_that_are_gone_from_the_repository_are_named() {
     let refs = world.outside("/sysroot/ostree/repo/refs/heads/ostree/container/blob");
     fs::remove_dir_all(refs).unwrap();
     let output = world.enter().run(&["bootc-image", "copy-to-storage"]).exits(1);
-    assert!(output.stderr.contains("is no longer in the repository"), "{output:#?}");
+    assert!(output.stderr.contains("is no longer in the ostree repository"), "{output:#?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The plugins that are part of this executable. They are ordinary plugins otherwise.
+//! The plugins that are built into this executable. Apart from that they are ordinary plugins.
 
 use std::borrow::Cow;
 
-/// A plugin before anything of it has been looked at: its manifest and its compiled component.
+/// A built-in plugin: its manifest, which is not parsed yet, and its compiled component.
 #[derive(Debug, Clone)]
 pub struct Builtin {
     pub(crate) origin: Cow<'static, str>,
@@ -12,8 +12,8 @@ pub struct Builtin {
 }
 
 impl Builtin {
-    /// Puts a plugin together. `origin` names it where its manifest can't; `component_sha256` is the digest, in lower-case
-    /// hexadecimal, of the component that `artefact` was compiled from.
+    /// Creates a built-in plugin. `origin` names it in messages, also if its manifest is invalid. `component_sha256` is the digest, in
+    /// lower-case hexadecimal, of the component that `artefact` was compiled from.
     pub fn new(
         origin: impl Into<Cow<'static, str>>,
         manifest: impl Into<Cow<'static, str>>,
@@ -29,17 +29,17 @@ impl Builtin {
     }
 }
 
-/// Machine code that a component was compiled to. It runs with the rights of the host once it is loaded: the sandbox is in
-/// the code itself. So having one means that somebody vouched for it.
+/// Machine code that a component was compiled to. The sandbox is part of this code, so loading altered code would run it with all
+/// rights of the host. Therefore an artefact can only be created with `unsafe`.
 #[derive(Clone)]
 pub struct Artefact(Cow<'static, [u8]>);
 
 impl Artefact {
-    /// Vouches for `bytes`.
+    /// Declares `bytes` to be trusted machine code.
     ///
     /// # Safety
-    /// They must be what `bootc-image-plugin-builder` compiled, unchanged since. An artefact of other settings or of
-    /// another version of wasmtime is safe: it is refused when it is loaded.
+    /// They must be the unchanged output of `bootc-image-plugin-builder`. An artefact with other settings or of another version of
+    /// wasmtime is safe: it is refused when it is loaded.
     #[allow(unsafe_code)]
     pub const unsafe fn trusted(bytes: Cow<'static, [u8]>) -> Self {
         Self(bytes)
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Artefact {
 /// The built-in plugins.
 pub fn builtins() -> Vec<Builtin> {
     let code = include_bytes!(env!("PODMAN_ALLOWLIST_CWASM"));
-    // SAFETY: the build script of this crate has just compiled it, and it is part of this executable since.
+    // SAFETY: the build script of this crate compiled it, and it has been part of this executable since.
     #[allow(unsafe_code)]
     let artefact = unsafe { Artefact::trusted(Cow::Borrowed(code)) };
     vec![Builtin::new(

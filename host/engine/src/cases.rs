@@ -1,4 +1,4 @@
-//! A site's table of operations and the verdicts that it expects, for its own tests of its policies.
+//! Test cases of a site's policies: operations, and the verdicts that are expected.
 
 use std::io;
 use std::path::Path;
@@ -15,94 +15,94 @@ use toml::Spanned;
 use crate::places::{open_file, read_up_to, text};
 use crate::strict::{Complaint, Source, named, one_of};
 
-/// What names mean where a case doesn't say: the digest of nothing.
+/// The digest of every image unless a case sets one: the SHA-256 of no bytes.
 const SOME_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-/// What is booted where a case doesn't say.
+/// The booted image unless a case sets one.
 const SOME_IMAGE: &str = "docker://registry.example/os:latest";
 
-/// A table of cases.
+/// A file of test cases.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawCases {
-    /// Operations and the verdicts that are expected.
+    /// Test cases: operations and the verdicts that are expected.
     case: Vec<RawCase>,
 }
 
-/// An operation and the verdict that is expected.
+/// A test case: an operation and the verdict that is expected.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawCase {
-    /// What the case is about.
+    /// Description of the case.
     name: Option<String>,
-    /// The words after `bootc-image`.
+    /// The arguments of `bootc-image`.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     run: Spanned<Vec<String>>,
-    /// `allow` or `deny`.
+    /// The expected verdict: `allow` or `deny`.
     #[cfg_attr(test, schemars(with = "String"))]
     expect: Spanned<String>,
-    /// Which policy denies.
+    /// The policy that is expected to deny.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     by: Option<Spanned<String>>,
-    /// With which code.
+    /// The expected code of the denial.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     code: Option<Spanned<String>>,
-    /// Who asks: a uid; 0 if it isn't said.
+    /// uid of the caller; 0 by default.
     caller: Option<u32>,
-    /// How they came to be root: `sudo`, `pkexec`, `doas`, `setuid` or `unclear`.
+    /// How the caller became root: `sudo`, `pkexec`, `doas`, `setuid` or `unclear`.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     via: Option<Spanned<String>>,
-    /// The digest that every name means.
+    /// The digest to which every image resolves.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     digest: Option<Spanned<String>>,
-    /// The name of the booted image, with its transport.
+    /// Reference of the booted image, with its transport.
     booted: Option<String>,
 }
 
-/// An operation and the verdict that is expected.
+/// A test case: an operation and the verdict that is expected.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it is about.
+    /// Description of the case.
     pub name: Option<String>,
-    /// The words after `bootc-image`.
+    /// The arguments of `bootc-image`.
     pub run: Vec<String>,
-    /// Who asks, and what names mean.
+    /// The caller, and the digest to which images resolve.
     pub assumed: Assumed,
-    /// The verdict.
+    /// The expected verdict.
     pub expect: Expected,
 }
 
-/// A verdict.
+/// An expected verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// Everyone allows it.
+    /// No policy or validator denies the operation.
     Allow,
-    /// Someone denies it.
+    /// A policy or validator denies the operation.
     Deny {
-        /// Who, if that matters.
+        /// The one that must deny; none: any.
         by: Option<String>,
-        /// With which code, if that matters.
+        /// The code that the denial must have; none: any.
         code: Option<String>,
     },
 }
 
-/// The largest table, in bytes.
+/// The largest file of test cases, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// Reads a table's file: a file, of a size that somebody could have written.
+/// Reads a file of test cases.
 ///
 /// # Errors
-/// The system's.
+/// If it cannot be read, is not a regular file, is larger than 4 MiB or is not UTF-8.
 pub fn read_file(path: &Path) -> io::Result<String> {
     text(read_up_to(open_file(path, OFlags::empty())?, LARGEST)?)
 }
 
 impl Case {
-    /// Reads a table.
+    /// Reads the text of a file of test cases.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error in the text, with line and key.
     pub fn read(text: &str) -> Result<Vec<Self>, Complaint> {
         let source = Source(text);
         let raw: RawCases = toml::from_str(text).map_err(|error| source.syntax(&error))?;
@@ -114,13 +114,17 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
     let word = source.checked(&raw.expect, "expect", |text| one_of(text, &["allow", "deny"], "a verdict"))?;
     let expect = if word == "allow" {
         if let Some(given) = raw.by.as_ref().or(raw.code.as_ref()) {
-            return Err(source.complain(given.span(), "expect", "who allows isn't asked: everyone must"));
+            return Err(source.error_at(
+                given.span(),
+                "expect",
+                "`by` and `code` apply only to expect = \"deny\"",
+            ));
         }
         Expected::Allow
     } else {
         Expected::Deny { by: raw.by.map(Spanned::into_inner), code: raw.code.map(Spanned::into_inner) }
     };
-    let delegation = |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a way to be root");
+    let delegation = |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a way to become root");
     let delegation = source.maybe(raw.via.as_ref(), "via", delegation)?;
     let digest = match &raw.digest {
         None => Digest::new(SOME_DIGEST),
@@ -129,10 +133,10 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
         }
     };
     let (span, run) = (raw.run.span(), raw.run.into_inner());
-    let complain = |what: String| source.complain(span, "digest", what);
-    let digest = digest.map_err(|error| complain(error.to_string()))?;
+    let digest_error = |what: String| source.error_at(span, "digest", what);
+    let digest = digest.map_err(|error| digest_error(error.to_string()))?;
     let commit =
-        Commit::new(digest.hex()).map_err(|error| source.complain(0..0, "digest", error.to_string()))?;
+        Commit::new(digest.hex()).map_err(|error| source.error_at(0..0, "digest", error.to_string()))?;
     let assumed = Assumed {
         subject: Subject::new(
             raw.caller.or((delegation != Some(Delegation::Unclear)).then_some(0)),
@@ -150,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_case_says_who_asks_and_what_names_mean() {
+    fn a_case_sets_the_caller_and_the_digest() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let text = format!(
             "[[case]]\nrun = [\"cmd\", \"pull\", \"quay.io/a\"]\nexpect = \"deny\"\nby = \"p\"\ncaller = 7\nvia = \"sudo\"\ndigest = \"{digest}\"\n"
@@ -163,15 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_its_place() {
+    fn an_error_names_its_line_and_key() {
         for (text, expected) in [
             (
                 "[[case]]\nrun = []\nexpect = \"alow\"\n",
-                "line 3: `expect`: \"alow\" isn't a verdict; did you mean \"allow\"?",
+                "line 3: `expect`: \"alow\" is not a verdict; did you mean \"allow\"?",
             ),
             (
                 "[[case]]\nrun = []\nexpect = \"allow\"\nby = \"p\"\n",
-                "line 4: `expect`: who allows isn't asked: everyone must",
+                "line 4: `expect`: `by` and `code` apply only to expect = \"deny\"",
             ),
             (
                 "[[case]]\nrun = []\nexpects = \"allow\"\n",

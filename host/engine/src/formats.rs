@@ -1,4 +1,4 @@
-//! How plugins format lists, as whoever prints them sees it.
+//! Formatting lists with plugins, as the command line uses it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,81 +8,81 @@ use bootc_image_core::plugin::PluginSetError;
 use bootc_image_model::columns::Column;
 use bootc_image_model::plugin::PluginId;
 
-/// A manifest's word that a plugin offers a format of lists.
+/// A format of lists that a plugin provides, from its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatClaim {
-    /// Who offers it.
+    /// The plugin.
     pub plugin: PluginId,
     /// Its name, as typed after `--format`.
     pub name: String,
     /// One line for help.
     pub summary: String,
-    /// What may follow its name after `=`, as help calls it; none: nothing may.
+    /// The placeholder in the help for an argument typed as `NAME=ARGUMENT`; none: the format takes no argument.
     pub argument: Option<String>,
-    /// The columns that it wants.
+    /// The columns that it gets.
     pub columns: Vec<Column>,
-    /// Whether it was granted to colour text on a terminal.
+    /// Whether it was granted the capability to color text on a terminal.
     pub color: bool,
 }
 
-/// A list as it is wanted of a plugin.
+/// How a plugin is to format a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted<'a> {
     /// Name of the format.
     pub format: &'a str,
-    /// What was typed after its name and `=`.
+    /// The argument that was typed after its name and `=`.
     pub argument: Option<&'a str>,
-    /// Whether the output leads to a terminal; whoever owns the output sees to what may get there.
+    /// Whether the output is a terminal. The caller filters what may be written to it.
     pub terminal: bool,
-    /// Whether colour gets there.
+    /// Whether color is wanted.
     pub color: bool,
 }
 
-/// Why a list wasn't formatted, or not to its end. What stood in a plugin's text is harmless already.
+/// Why a list was not formatted, or not completely. Texts of plugins in it are sanitized.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
-    /// No plugin offers it.
-    #[error("there is no format {name:?}")]
+    /// No plugin provides the format.
+    #[error("unknown format {name:?}")]
     Unknown {
         /// As typed.
         name: String,
     },
-    /// The argument makes no sense, or there should be one, or none. Nothing was printed.
+    /// The argument is wrong, missing or not accepted. Nothing was printed.
     #[error("{0}")]
     Usage(String),
-    /// Nothing was printed.
-    #[error("plugin {plugin} can't format this: {reason}")]
+    /// The plugin failed before it printed anything.
+    #[error("plugin {plugin} cannot format the list: {reason}")]
     NotBegun {
-        /// Who should have.
+        /// The plugin.
         plugin: PluginId,
-        /// What happened, for a person.
+        /// What happened.
         reason: String,
     },
-    /// What was printed isn't the whole list.
-    #[error("plugin {plugin} stopped within the list, which isn't whole: {reason}")]
+    /// The plugin failed after it printed part of the list.
+    #[error("the list is incomplete: plugin {plugin} failed while formatting it: {reason}")]
     Cut {
-        /// Who stopped.
+        /// The plugin.
         plugin: PluginId,
-        /// What happened, for a person.
+        /// What happened.
         reason: String,
     },
-    /// The output couldn't be written.
-    #[error("the output can't be written")]
+    /// Writing the output failed.
+    #[error("cannot write the output")]
     Output(#[source] io::Error),
 }
 
-/// All formats of usable plugins.
+/// The formats that enabled plugins provide.
 pub trait Formats {
-    /// Every format that an enabled plugin offers, sorted by name. Reads manifests only; never loads a component.
+    /// Every format that an enabled plugin provides, sorted by name. Reads manifests only; never loads a component.
     ///
     /// # Errors
-    /// [`PluginSetError`] if it can't be told what there is.
+    /// [`PluginSetError`] if a grants file or a plugin directory cannot be read.
     fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError>;
 
-    /// Has the plugin that offers a format print `rows`. Loads and runs the component in a fresh store.
+    /// Has the plugin that provides the format print `rows`. Loads and runs the component in a fresh store.
     ///
     /// # Errors
-    /// [`FormatError`], which says whether anything was printed.
+    /// [`FormatError`]; its variant says whether anything was printed.
     fn format(
         &self,
         wanted: Wanted<'_>,

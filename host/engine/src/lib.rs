@@ -1,31 +1,32 @@
-//! Plugins: where they are, what they claim, whether they may run, and how they are run. The only crate that knows wasmtime.
+//! Plugins: finding them, reading their manifests, checking their grants, and running them. Only this crate uses the wasmtime runtime
+//! to run components.
 //!
 //! ```text
 //! sanitize, strict, places, limits, formats
 //!   ^
 //! manifest    plugin.toml, read strictly
 //!   ^
-//! trust       which plugins there are, which of them count, and why
+//! trust       which plugins are installed, which of them are enabled, and why
 //!   ^
-//! run         what is asked of code, and how its answers are taken
+//! run         the calls to plugins, and the conversion of their answers
 //!   ^
 //! wasm        components: a fresh store for each run
-//! native      native code: a process of its own
+//! native      native code: a process for each plugin
 //!   ^
-//! set         all of them, as core's `Plugins` and as [`formats::Formats`]
+//! set         all plugins, as core's `Plugins` and as [`formats::Formats`]
 //! ```
 //!
-//! What is below takes nothing from what is above.
+//! A module uses only modules above it in this diagram.
 //!
-//! - [`places`]: which files count, and what makes them believable; [`strict`]: how they are read
-//! - [`sanitize`]: takes out of a guest's text what could deceive whoever reads it
-//! - [`limits`]: what a run may use
+//! - [`places`]: the directories, and which files in them are trusted; [`strict`]: strict parsing of their TOML
+//! - [`sanitize`]: removes characters from plugins' texts that could deceive a reader or a terminal
+//! - [`limits`]: the limits of a run
 //! - [`configuration`], [`manifest`], [`grants`]: the three kinds of files
-//! - [`hidden`]: files that don't count, and what is missing without them
-//! - [`inventory`]: what plugins there are
-//! - [`builtin`]: the plugins that are part of this executable
-//! - [`doctor`]: what is wrong with plugins
-//! - [`cases`]: a site's own tests of its policies
+//! - [`hidden`]: configuration and grants files that are ignored, and what is missing without them
+//! - [`inventory`]: the installed plugins
+//! - [`builtin`]: the plugins that are built into this executable
+//! - [`doctor`]: problems of plugins, and how to fix them
+//! - [`cases`]: test cases of a site's policies
 
 pub mod builtin;
 pub mod cases;
@@ -47,5 +48,5 @@ mod wasm;
 pub use builtin::{Artefact, Builtin, builtins};
 pub use manifest::{API_VERSION, NATIVE_API_VERSION};
 pub use set::{PluginSet, doctor};
-pub use trust::surroundings::Surroundings;
+pub use trust::environment::Surroundings;
 pub use trust::{configuration, grants, hidden, inventory};

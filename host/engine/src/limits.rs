@@ -1,4 +1,4 @@
-//! What one run may use (D6), and the account of what it has used.
+//! The limits of one run, and the budget that counts what the run has used.
 
 use std::time::Duration;
 
@@ -7,37 +7,37 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of linear memory, all memories of the component together.
     pub memory: usize,
-    /// How much of a processor's time the run may take.
+    /// Processor time of the run.
     pub guest_time: Duration,
-    /// How long it may take all in all, on a machine that has other things to do too.
+    /// Elapsed time of the run, which also passes while other processes use the processor.
     pub wall_time: Duration,
-    /// Bytes that cross the boundary in either direction, results included, in the whole run.
+    /// Bytes that are passed between host and plugin in either direction, results included, in the whole run.
     pub(crate) transfer: usize,
-    /// The same in one call.
+    /// Bytes that are passed in one call.
     pub(crate) call: usize,
-    /// Resources, and handles to them.
+    /// Resources of the host, and handles to them.
     pub(crate) handles: usize,
-    /// Bytes of text for people and of the plan.
+    /// Bytes of log and answer.
     pub(crate) output: usize,
-    /// Operations that it may ask the host for.
+    /// Operations that the plugin may request from the host.
     pub(crate) operations: usize,
-    /// The most memory that a plugin gets by asking, if the configuration says nothing else. For time that is the default.
+    /// The most memory that a plugin can request unless the configuration sets a ceiling. The ceilings of times are their defaults.
     memory_ceiling: usize,
 }
 
-/// What a plugin asks for, or the configuration allows at most. What isn't said is the default.
+/// Limits that a plugin requests, or the ceilings of the configuration. Limits that are not given have their defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct PartialLimits {
     /// Memory in MiB.
     pub memory_mib: Option<u32>,
     /// Processor time in ms.
     pub guest_ms: Option<u32>,
-    /// Time in ms.
+    /// Elapsed time in ms.
     pub wall_ms: Option<u32>,
 }
 
 impl Limits {
-    /// For plugins that plan commands.
+    /// Defaults for wrappers.
     pub const COMMAND: Self = Self {
         memory: 64 << 20,
         guest_time: Duration::from_secs(2),
@@ -50,7 +50,7 @@ impl Limits {
         memory_ceiling: 256 << 20,
     };
 
-    /// For policies.
+    /// Defaults for policies.
     pub const POLICY: Self = Self {
         memory: 64 << 20,
         guest_time: Duration::from_millis(250),
@@ -63,8 +63,7 @@ impl Limits {
         memory_ceiling: 256 << 20,
     };
 
-    /// For plugins that format lists. To `transfer` comes what the rows that are taken make necessary; `output` is what may
-    /// follow the last one.
+    /// Defaults for formats. `transfer` grows with the rows that are read; `output` limits only what is written after the last row.
     pub const FORMAT: Self = Self {
         memory: 128 << 20,
         guest_time: Duration::from_secs(2),
@@ -77,51 +76,54 @@ impl Limits {
         memory_ceiling: 512 << 20,
     };
 
-    /// What a plugin gets: what it wishes, or the default, but never more than the ceiling.
+    /// The limits that a plugin gets: those that it requests, or the defaults, but never more than the ceiling.
     #[must_use]
-    pub fn granted(self, wished: Wishes, ceiling: Wishes) -> Self {
+    pub fn granted(self, requested: PartialLimits, ceiling: PartialLimits) -> Self {
         let memory = |mib: u32| usize::try_from(mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         let time = |ms: u32| Duration::from_millis(ms.into());
         let most = |default: Duration, ceiling: Option<u32>| ceiling.map_or(default, time);
         Self {
-            memory: wished
+            memory: requested
                 .memory_mib
                 .map_or(self.memory, memory)
                 .min(ceiling.memory_mib.map_or(self.memory_ceiling, memory)),
-            guest_time: wished
+            guest_time: requested
                 .guest_ms
                 .map_or(self.guest_time, time)
                 .min(most(self.guest_time, ceiling.guest_ms)),
-            wall_time: wished.wall_ms.map_or(self.wall_time, time).min(most(self.wall_time, ceiling.wall_ms)),
+            wall_time: requested
+                .wall_ms
+                .map_or(self.wall_time, time)
+                .min(most(self.wall_time, ceiling.wall_ms)),
             ..self
         }
     }
 }
 
-/// What a text costs beyond its bytes, so that a great many empty ones cost something.
+/// Bytes that are counted for each text in addition to its length, so that many empty texts are limited too.
 const PER_TEXT: usize = 16;
 
-/// Entries of all tables together: far above what a compiler makes for a plugin, far below what would hurt.
+/// Entries of all tables together: far more than compilers generate for a plugin, and few enough to be harmless.
 pub(crate) const TABLE_ENTRIES: usize = 10_000;
 
-/// A limit that a run hit.
+/// A limit that a run exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Exceeded {
-    #[error("used more than {} MiB of memory", .0 >> 20)]
+    #[error("exceeded its memory limit ({} MiB)", .0 >> 20)]
     Memory(usize),
-    #[error("used more than {0} table entries")]
+    #[error("exceeded its limit of {0} table entries")]
     Tables(usize),
-    #[error("took more than {} s of processor time", .0.as_secs_f32())]
+    #[error("exceeded its processor time limit ({} s)", .0.as_secs_f32())]
     GuestTime(Duration),
-    #[error("ran longer than {} s", .0.as_secs_f32())]
+    #[error("exceeded its time limit ({} s)", .0.as_secs_f32())]
     WallTime(Duration),
-    #[error("exchanged more than {} MiB with the host", .0 >> 20)]
+    #[error("exceeded its limit of {} MiB exchanged with the host", .0 >> 20)]
     Transfer(usize),
-    #[error("held more than {0} resources of the host's")]
+    #[error("exceeded its limit of {0} host resources")]
     Handles(usize),
-    #[error("wrote more than {} KiB of log and answer", .0 >> 10)]
+    #[error("exceeded its limit of {} KiB of log and answer", .0 >> 10)]
     Output(usize),
-    #[error("asked for more than {0} operations")]
+    #[error("exceeded its limit of {0} requested operations")]
     Operations(usize),
 }
 
@@ -141,34 +143,34 @@ impl Budget {
         Self { limits, memory: 0, table_entries: 0, transferred: 0, written: 0, operations: 0 }
     }
 
-    /// What the run may use.
+    /// The limits of the run.
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Pays for memory that is added.
+    /// Counts memory that is added.
     pub(crate) fn memory(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.memory = self.memory.saturating_add(bytes);
         if self.memory > self.limits.memory { Err(Exceeded::Memory(self.limits.memory)) } else { Ok(()) }
     }
 
-    /// Pays for entries of tables that are added.
+    /// Counts table entries that are added.
     pub(crate) fn table_entries(&mut self, count: usize) -> Result<(), Exceeded> {
         self.table_entries = self.table_entries.saturating_add(count);
         if self.table_entries > TABLE_ENTRIES { Err(Exceeded::Tables(TABLE_ENTRIES)) } else { Ok(()) }
     }
 
-    /// Pays for texts that cross the boundary.
+    /// Counts texts that are passed between host and plugin.
     pub(crate) fn transfer<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Exceeded> {
         self.transfer_bytes(cost(texts))
     }
 
-    /// Rows with so many bytes of cells are about to be taken: they may come out many times as long.
+    /// Raises the limit for output before rows with this many bytes of cells are read: formatted, they can be many times as long.
     pub(crate) fn allow_output_of(&mut self, cells: usize) {
         self.limits.transfer = self.limits.transfer.saturating_add(cells.saturating_mul(32));
     }
 
-    /// Pays for an operation that the host is asked for.
+    /// Counts an operation that the plugin requests.
     pub(crate) fn operation(&mut self) -> Result<(), Exceeded> {
         self.operations = self.operations.saturating_add(1);
         if self.operations > self.limits.operations {
@@ -178,7 +180,7 @@ impl Budget {
         }
     }
 
-    /// Pays for bytes that cross the boundary.
+    /// Counts bytes that are passed between host and plugin.
     pub(crate) fn transfer_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.transferred = self.transferred.saturating_add(bytes);
         if self.transferred > self.limits.transfer {
@@ -188,7 +190,7 @@ impl Budget {
         }
     }
 
-    /// Pays for texts that the guest writes; they cross the boundary too.
+    /// Counts texts that the plugin writes, also as passed to the host.
     pub(crate) fn write<'a>(
         &mut self,
         texts: impl IntoIterator<Item = &'a str> + Clone,
@@ -197,7 +199,7 @@ impl Budget {
         self.write_bytes(cost(texts))
     }
 
-    /// Pays for what the guest writes, beside what [`Budget::transfer_bytes`] takes.
+    /// Counts bytes that the plugin writes. [`Budget::transfer_bytes`] has to be called as well.
     pub(crate) fn write_bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.written = self.written.saturating_add(bytes);
         if self.written > self.limits.output { Err(Exceeded::Output(self.limits.output)) } else { Ok(()) }
@@ -242,25 +244,25 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told_in_plain_words() {
-        assert_eq!(Exceeded::Memory(64 << 20).to_string(), "used more than 64 MiB of memory");
-        assert_eq!(Exceeded::WallTime(Duration::from_secs(2)).to_string(), "ran longer than 2 s");
+    fn messages_name_the_limit() {
+        assert_eq!(Exceeded::Memory(64 << 20).to_string(), "exceeded its memory limit (64 MiB)");
+        assert_eq!(Exceeded::WallTime(Duration::from_secs(2)).to_string(), "exceeded its time limit (2 s)");
         let time = Exceeded::GuestTime(Duration::from_millis(250)).to_string();
-        assert_eq!(time, "took more than 0.25 s of processor time");
+        assert_eq!(time, "exceeded its processor time limit (0.25 s)");
     }
 
     #[test]
-    fn a_plugin_gets_what_it_wishes_up_to_the_ceiling() {
-        let wish = |memory, guest| Wishes { memory_mib: memory, guest_ms: guest, wall_ms: None };
-        let none = Wishes::default();
+    fn a_plugin_gets_what_it_requests_up_to_the_ceiling() {
+        let limits = |memory, guest| PartialLimits { memory_mib: memory, guest_ms: guest, wall_ms: None };
+        let none = PartialLimits::default();
         assert_eq!(Limits::POLICY.granted(none, none), Limits::POLICY);
-        let more = Limits::POLICY.granted(wish(Some(1000), Some(1000)), none);
+        let more = Limits::POLICY.granted(limits(Some(1000), Some(1000)), none);
         assert_eq!((more.memory, more.guest_time), (256 << 20, Duration::from_millis(250)));
-        let less = Limits::POLICY.granted(wish(Some(8), Some(10)), none);
+        let less = Limits::POLICY.granted(limits(Some(8), Some(10)), none);
         assert_eq!((less.memory, less.guest_time), (8 << 20, Duration::from_millis(10)));
-        let raised = Limits::POLICY.granted(wish(Some(1000), Some(900)), wish(Some(512), Some(1000)));
+        let raised = Limits::POLICY.granted(limits(Some(1000), Some(900)), limits(Some(512), Some(1000)));
         assert_eq!((raised.memory, raised.guest_time), (512 << 20, Duration::from_millis(900)));
-        let lowered = Limits::POLICY.granted(none, wish(Some(16), Some(50)));
+        let lowered = Limits::POLICY.granted(none, limits(Some(16), Some(50)));
         assert_eq!((lowered.memory, lowered.guest_time), (16 << 20, Duration::from_millis(50)));
     }
 }

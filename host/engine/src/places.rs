@@ -1,4 +1,4 @@
-//! Where configuration, grants and plugins are found, and what makes a file there believable.
+//! Where configuration, grants and plugins are found, and which files there are trusted.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -10,24 +10,24 @@ use bootc_image_os::files::read_at_most;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 use rustix::fs::OFlags;
 
-/// Where a plugin was found.
+/// The location of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// In the OS image.
+    /// Shipped in the OS image.
     Image,
     /// Installed on this host.
     Installed,
-    /// The site's own.
+    /// Added by the site in `/etc`.
     Site,
-    /// The user's own; never for root.
+    /// In the user's home; never read for root.
     User,
 }
 
 impl Place {
-    /// All of them.
+    /// All locations.
     pub const ALL: &[Self] = &[Self::Image, Self::Installed, Self::Site, Self::User];
 
-    /// As the configuration calls it.
+    /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -38,24 +38,24 @@ impl Place {
     }
 }
 
-/// Directories, in the order in which they are looked through.
+/// The directories, in the order in which they are read.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// Of configuration: the OS image's, then the site's.
+    /// Directories of configuration: the OS image's, then the site's.
     pub configuration: Vec<PathBuf>,
-    /// Of plugins.
+    /// Directories of plugins.
     pub plugins: Vec<(Place, PathBuf)>,
-    /// Of grants, with what kind of plugins each is about.
+    /// Directories of grants, each with the location that its grants belong to.
     pub grants: Vec<(Place, PathBuf)>,
-    /// Of compiled components; none: they are compiled each time.
+    /// The directory of compiled components; none: they are compiled each time.
     pub cache: Option<PathBuf>,
-    /// The user who may own files beside root, who isn't root.
+    /// A user other than root who may own files in the user's location.
     pub user: Option<u32>,
 }
 
 impl Places {
-    /// Those of the system that this process runs on; `user` is the caller and their directories for data and configuration,
-    /// if they aren't root.
+    /// The directories of the running system. `user` is the caller's uid with their directories for data and configuration, if the
+    /// caller is not root.
     pub fn of_system(user: Option<(u32, PathBuf, PathBuf)>) -> Self {
         let mut places = Self {
             configuration: vec!["/usr/lib/bootc-image/config.d".into(), "/etc/bootc-image/config.d".into()],
@@ -79,8 +79,8 @@ impl Places {
         places
     }
 
-    /// Those of another system, which doesn't run: its root, where its `/etc` is, and where its `/var` is. What is compiled isn't
-    /// kept.
+    /// The directories of another system that is not running, from the paths of its root, its `/etc` and its `/var`. Compiled
+    /// components are not cached.
     pub fn of_other_system(root: &Path, etc: &Path, var: &Path) -> Self {
         let of_system = Self::of_system(None);
         let there = |path: PathBuf| {
@@ -97,13 +97,13 @@ impl Places {
         }
     }
 
-    /// Who may own what is found in `place`.
+    /// Who may own files in `place`.
     pub(crate) fn owner(&self, place: Place) -> Owner {
         Owner { user: self.user.filter(|_| place == Place::User) }
     }
 }
 
-/// Who may own a file, and every directory above it: root, and perhaps a user.
+/// Who may own a file and every directory above it: root, and possibly a user.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
     pub(crate) user: Option<u32>,
@@ -112,86 +112,86 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) const ROOT: Self = Self { user: None };
 
-    /// What leads there may be sticky: everything that counts is there already.
+    /// Directories above may be sticky (like `/tmp`): others can create files there, but cannot replace existing ones.
     fn policy(self) -> Policy {
         Policy { user: self.user, leeway: Leeway::Sticky }
     }
 }
 
-/// What was found in a trusted directory.
+/// A path in a trusted directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Located {
-    /// As people know it.
+pub(crate) struct TrustedPath {
+    /// The path for messages.
     pub(crate) named: PathBuf,
-    /// Below the path that was checked, which no link leads to: what is opened.
+    /// The path to open: below the canonical path that was checked, so that no link can lead elsewhere.
     pub(crate) real: PathBuf,
 }
 
-impl Located {
+impl TrustedPath {
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> Self {
         Self { named: self.named.join(&name), real: self.real.join(&name) }
     }
 }
 
-/// Whether a directory is there and nobody else can change what is in it, or what leads to it. Its real path.
+/// The canonical path of a directory, if it exists. Fails if others could change the directory or one above it.
 pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<PathBuf>> {
-    // Most aren't there, which one look tells.
+    // Most directories do not exist, which one system call shows.
     let real = fs::symlink_metadata(path).and_then(|_| fs::canonicalize(path));
     let path = match real {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // A user's home that isn't one, or isn't theirs, has nothing that counts.
+        // A home that cannot be resolved has no plugins.
         Err(_) if owner.user.is_some() => return Ok(None),
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
-    owner.policy().walk(&path).map_err(said)?;
+    owner.policy().walk(&path).map_err(explain)?;
     Ok(Some(path))
 }
 
-/// Whether an entry of a trusted directory is a directory that nobody else can change, and not a link to one.
+/// Fails unless an entry of a trusted directory is a directory, and no link, that others cannot change.
 pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_dir() {
-        return Err(io::Error::other("its directory is a link"));
+        return Err(io::Error::other("the plugin's directory must not be a symbolic link"));
     }
     trusted(path, &metadata, owner)
 }
 
 fn trusted(path: &Path, metadata: &Metadata, owner: Owner) -> io::Result<()> {
-    owner.policy().look(path, metadata).map_err(said)
+    owner.policy().look(path, metadata).map_err(explain)
 }
 
-/// With what to do about it.
-fn said(untrusted: Untrusted) -> io::Error {
+/// The error message, with what to do next.
+fn explain(untrusted: Untrusted) -> io::Error {
     match untrusted {
         Untrusted::Broken { part, rule: _ } => io::Error::other(format!(
-            "{} must belong to root and be writable by nobody else (chown root, chmod go-w)",
+            "{} must be owned by root and not writable by others (chown root, chmod go-w)",
             part.display()
         )),
         Untrusted::Unknown { source, .. } => source,
     }
 }
 
-/// Opens a file, which nothing else may be: a pipe would wait for its other end. `flags` are added.
+/// Opens a regular file, with these additional flags. Anything else is refused: opening a pipe would wait for its writer.
 pub(crate) fn open_file(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a regular file")) }
 }
 
-/// Opens a file in a trusted directory: not through a link, and only if nobody else can change it.
+/// Opens a file in a trusted directory. Fails for a symbolic link, and if others could change the file.
 pub(crate) fn open_trusted(path: &Path, owner: Owner) -> io::Result<File> {
     let file = open_file(path, OFlags::NOFOLLOW).map_err(|error| {
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-        if is_link { io::Error::other("it is a link, and must be a file") } else { error }
+        if is_link { io::Error::other("it must be a regular file, but is a symbolic link") } else { error }
     })?;
     trusted(path, &file.metadata()?, owner)?;
     Ok(file)
 }
 
-/// Reads all of it, up to `largest` bytes.
+/// Reads the file, which may have up to `largest` bytes.
 pub(crate) fn read_up_to(file: File, largest: u64) -> io::Result<Vec<u8>> {
-    let too_large = || io::Error::other(format!("it is larger than {} KiB", largest >> 10));
+    let too_large = || io::Error::other(format!("the file is larger than {} KiB", largest >> 10));
     read_at_most(file, largest)?.ok_or_else(too_large)
 }
 
@@ -200,43 +200,42 @@ pub(crate) fn read_trusted(path: &Path, owner: Owner, largest: u64) -> io::Resul
     read_up_to(open_trusted(path, owner)?, largest)
 }
 
-/// As text.
+/// Converts bytes to text.
 pub(crate) fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it isn't UTF-8 text"))
+    String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))
 }
 
-/// The largest text that somebody writes by hand, in bytes.
+/// The largest configuration, grants or manifest file, in bytes.
 pub(crate) const LARGEST_TEXT: u64 = 64 << 10;
 
-/// Reads such a text.
+/// Reads a text file that [`open_trusted`] opens.
 pub(crate) fn read_text(path: &Path, owner: Owner) -> io::Result<String> {
     text(read_trusted(path, owner, LARGEST_TEXT)?)
 }
 
-/// What was found in directories of files of which all count.
+/// The files in a list of drop-in directories.
 #[derive(Debug)]
 pub(crate) struct DropIns<'a, P> {
-    /// Files that count, by name.
-    pub(crate) files: Vec<(&'a P, Located)>,
-    /// Files that don't, because a later directory has one of the same name.
+    /// Files that are read, in the order of their names.
+    pub(crate) files: Vec<(&'a P, TrustedPath)>,
+    /// Files that are ignored because a later directory has a file of the same name.
     pub(crate) hidden: Vec<HiddenFile<'a, P>>,
-    /// Why a directory can't be read.
+    /// Errors of directories that cannot be read.
     pub(crate) problems: Vec<io::Error>,
 }
 
-/// A file that doesn't count.
+/// A file that is ignored.
 #[derive(Debug)]
 pub(crate) struct HiddenFile<'a, P> {
     pub(crate) place: &'a P,
-    pub(crate) file: Located,
-    /// The one that counts in its place.
+    pub(crate) file: TrustedPath,
+    /// The file that is read instead.
     pub(crate) by: PathBuf,
 }
 
-/// Files that count: all `*.toml` in these directories, by name. One in a later directory replaces one of the same name in
-/// an earlier one.
+/// Finds all `*.toml` files in these directories. A file in a later directory replaces a file of the same name in an earlier one.
 pub(crate) fn drop_ins<P>(directories: &[(P, PathBuf)], owner: impl Fn(&P) -> Owner) -> DropIns<'_, P> {
-    let mut found = std::collections::BTreeMap::<_, (&P, Located)>::new();
+    let mut found = std::collections::BTreeMap::<_, (&P, TrustedPath)>::new();
     let (mut hidden, mut problems) = (Vec::new(), Vec::new());
     for (place, directory) in directories {
         let names = match names_in(directory, owner(place)) {
@@ -256,15 +255,15 @@ pub(crate) fn drop_ins<P>(directories: &[(P, PathBuf)], owner: impl Fn(&P) -> Ow
     DropIns { files: found.into_values().collect(), hidden, problems }
 }
 
-fn names_in(directory: &Path, owner: Owner) -> io::Result<Vec<(OsString, Located)>> {
+fn names_in(directory: &Path, owner: Owner) -> io::Result<Vec<(OsString, TrustedPath)>> {
     let Some(real) = trusted_directory(directory, owner)? else { return Ok(Vec::new()) };
-    let located = Located { named: directory.to_owned(), real };
+    let trusted = TrustedPath { named: directory.to_owned(), real };
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
     let mut names = Vec::new();
-    for entry in fs::read_dir(&located.real).map_err(named)? {
+    for entry in fs::read_dir(&trusted.real).map_err(named)? {
         let name = entry.map_err(named)?.file_name();
         if is_drop_in(&name) {
-            let file = located.join(&name);
+            let file = trusted.join(&name);
             names.push((name, file));
         }
     }
@@ -277,9 +276,9 @@ fn is_drop_in(name: &OsStr) -> bool {
     name.ends_with(b".toml") && !name.starts_with(b".")
 }
 
-/// What lies beside files that count and isn't read, though somebody may believe so. Hidden files, notes, and copies that editors
-/// and packages leave are left out.
-pub(crate) fn passed_over<P>(directories: &[(P, PathBuf)]) -> Vec<PathBuf> {
+/// Files in these directories that are not read because of their names, although an administrator may expect it. Hidden files,
+/// READMEs, and copies left by editors and package managers are not among them.
+pub(crate) fn ignored_files<P>(directories: &[(P, PathBuf)]) -> Vec<PathBuf> {
     let entries = directories.iter().filter_map(|(_, directory)| fs::read_dir(directory).ok());
     let names = entries.flatten().flatten().filter(|entry| {
         let name = entry.file_name();
@@ -302,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_what_was_checked_whatever_leads_there_by_now() {
+    fn the_file_that_was_checked_is_read_even_if_a_link_changes() {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
         for name in ["checked", "other"] {
@@ -310,7 +309,7 @@ mod tests {
             fs::write(path(name).join("a.toml"), name).unwrap();
         }
         symlink(path("checked"), path("link")).unwrap();
-        // Whoever runs the tests.
+        // The user who runs the tests.
         let owner = Owner { user: Some(rustix::process::geteuid().as_raw()) };
         let directories = [((), path("link"))];
         let found = drop_ins(&directories, |()| owner).files;

@@ -1,24 +1,26 @@
-//! Takes out of a guest's text what could deceive whoever reads it: a terminal must not obey it, and a person must not see
-//! something else than what stands there.
+//! Sanitizes the text of plugins: a terminal must not obey control sequences in it, and a reader must see exactly the characters
+//! that it contains.
 
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthChar as _;
 
-/// Longest text that is passed on, in characters. A sentence needs no more.
+/// The longest text that is kept, in characters, which is more than any sentence needs.
 const LONGEST: usize = 4096;
 
-/// What stands where something was taken out.
+/// Replaces characters that are removed.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Most characters in a row that stand above, below or over the one before them. Some scripts need two.
+/// The most combining characters in a row. Some scripts need two.
 const MOST_MARKS: usize = 2;
 
-/// One line of harmless text. Line breaks, tabs and other blanks become blanks, and several blanks one: with many, a part of the
-/// text would begin where a line of the terminal does, and look like one of the host's. Every other control character (those of
-/// C1 too), everything that reorders text or can't be seen, and marks that cover other characters because there are more than
-/// two of them, becomes U+FFFD; what is longer than 4,096 characters is cut, which an ellipsis shows. Clean text comes back as it
-/// is.
+/// Converts a text to one sanitized line. Clean text is returned unchanged.
+///
+/// - Line breaks, tabs and other white space become a space, and several spaces become one. With many spaces, part of the text could
+///   be moved to the start of a line of the terminal and look like a message of the host.
+/// - Other control characters (including C1), characters that reorder text or are invisible, and the third and following of several
+///   combining characters become U+FFFD.
+/// - A text of more than 4,096 characters is cut and ends with an ellipsis.
 pub fn sanitize(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let (mut blank, mut marks) = (false, MOST_MARKS);
@@ -27,7 +29,7 @@ pub fn sanitize(text: &str) -> String {
         marks = if c.width() == Some(0) { marks + 1 } else { 0 };
         match c {
             ' ' if blank => continue,
-            // The replacement itself doesn't count as one.
+            // All combining characters beyond the allowed ones become a single U+FFFD.
             _ if marks > MOST_MARKS => {
                 if !clean.ends_with(REPLACEMENT) {
                     clean.push(REPLACEMENT);
@@ -40,17 +42,17 @@ pub fn sanitize(text: &str) -> String {
     clean
 }
 
-/// As [`sanitize`], of a text of several lines that the host has laid out: blanks stay.
+/// Like [`sanitize`], for text of several lines that the host has laid out: line breaks and spaces are kept.
 pub fn lines(text: &str) -> String {
     text.lines().flat_map(|line| [shown(line), "\n".to_owned()]).collect()
 }
 
-/// Whether [`sanitize`] would leave the text as it is.
+/// Whether [`sanitize`] would return the text unchanged.
 pub fn is_clean(text: &str) -> bool {
     sanitize(text) == text
 }
 
-/// Each character by itself, and not too many.
+/// Replaces single characters and cuts the text.
 fn shown(text: &str) -> String {
     let mut clean: String = text.chars().take(LONGEST).map(harmless).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -60,25 +62,25 @@ fn shown(text: &str) -> String {
     clean
 }
 
-/// Passes bytes on to a terminal: every character that [`sanitize`] would take out is replaced, but newlines and tabs stay. What
-/// isn't UTF-8 is replaced as well. Colour and other looks of text (SGR) stay if that is wanted; they end with the output.
+/// Writes to a terminal and replaces the characters that [`sanitize`] replaces, except newlines and tabs, and bytes that are not
+/// UTF-8. Escape sequences for color and other styles of text (SGR) are kept if `color` is set; the style is reset at the end.
 pub struct ForTerminal<W> {
     out: W,
     color: bool,
-    /// The beginning of a character whose end hasn't come yet.
+    /// The beginning of a character or escape sequence whose end has not been written yet.
     unfinished: Vec<u8>,
 }
 
 impl<W: Write> ForTerminal<W> {
-    /// Everything goes to `out`.
+    /// Creates a filter that writes to `out`.
     pub fn new(out: W, color: bool) -> Self {
         Self { out, color, unfinished: Vec::new() }
     }
 
-    /// Nothing comes any more.
+    /// Ends the output.
     ///
     /// # Errors
-    /// The output's.
+    /// If writing fails.
     pub fn finish(mut self) -> io::Result<()> {
         if !self.unfinished.is_empty() {
             let rest = self.unfinished.iter().filter(|byte| byte.is_ascii_graphic());
@@ -92,22 +94,22 @@ impl<W: Write> ForTerminal<W> {
     }
 }
 
-/// Text looks as usual again.
+/// Resets the style of text.
 const RESET: &[u8] = b"\x1b[0m";
-/// Longest sequence that is taken for one.
-const LONGEST_LOOK: usize = 32;
+/// The longest escape sequence that is accepted, in bytes.
+const LONGEST_STYLE: usize = 32;
 
-/// The looks of text that `text` begins with: ESC, `[`, digits and separators, `m`.
-enum Look {
-    /// So many bytes.
+/// Whether a text begins with an SGR escape sequence: ESC, `[`, digits and separators, `m`.
+enum Style {
+    /// A complete sequence, of this many bytes.
     Whole(usize),
-    /// What there is could become one.
+    /// The beginning of a sequence.
     Begun,
-    /// None.
+    /// No sequence.
     None,
 }
 
-impl Look {
+impl Style {
     fn of(text: &str) -> Self {
         let parameters = match text.as_bytes() {
             [0x1b] => return Self::Begun,
@@ -115,8 +117,8 @@ impl Look {
             _ => return Self::None,
         };
         match parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':')) {
-            Some(end) if parameters.get(end) == Some(&b'm') && end < LONGEST_LOOK => Self::Whole(end + 3),
-            None if parameters.len() < LONGEST_LOOK => Self::Begun,
+            Some(end) if parameters.get(end) == Some(&b'm') && end < LONGEST_STYLE => Self::Whole(end + 3),
+            None if parameters.len() < LONGEST_STYLE => Self::Begun,
             _ => Self::None,
         }
     }
@@ -132,14 +134,14 @@ impl<W: Write> Write for ForTerminal<W> {
             let is_last = chunks.peek().is_none();
             let mut text = chunk.valid();
             while let Some(c) = text.chars().next() {
-                let look = if self.color { Look::of(text) } else { Look::None };
-                let length = match look {
-                    Look::Whole(length) => {
+                let style = if self.color { Style::of(text) } else { Style::None };
+                let length = match style {
+                    Style::Whole(length) => {
                         shown.push_str(text.get(..length).unwrap_or_default());
                         length
                     }
-                    Look::Begun if is_last && chunk.invalid().is_empty() => break,
-                    Look::Begun | Look::None => {
+                    Style::Begun if is_last && chunk.invalid().is_empty() => break,
+                    Style::Begun | Style::None => {
                         shown.push(if matches!(c, '\n' | '\t') { c } else { harmless(c) });
                         c.len_utf8()
                     }
@@ -147,7 +149,7 @@ impl<W: Write> Write for ForTerminal<W> {
                 text = text.get(length..).unwrap_or_default();
             }
             let invalid = chunk.invalid();
-            // Only what could still become a character, or the looks of text, waits for more.
+            // Only the beginning of a character or of a sequence is kept for the next write.
             let is_begun =
                 is_last && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
             if !text.is_empty() {
@@ -175,9 +177,9 @@ fn harmless(c: char) -> char {
     }
 }
 
-/// Characters that occupy no place or a blank one, and those that change the order of others: Unicode's format characters
-/// (Cf, bidi controls among them) and its ignorable code points, fillers and variation selectors included. Joiners go too: a
-/// sentence for an administrator can do without, and a name with one is made to look like another name.
+/// Characters that are invisible or change the order of others: Unicode's format characters (Cf, including bidi controls) and its
+/// ignorable code points, including fillers and variation selectors. Joiners are included too: sentences do not need them, and a
+/// name that contains one can look like another name.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{8e2}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
@@ -264,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Eighty columns of blanks would put the rest at the beginning of a line.
+    /// Eighty columns of white space would move the rest to the start of a line.
     #[test]
     fn text_is_not_moved_about_with_blanks() {
         for blank in [" ", "\t", "\n", "\u{a0}", "\u{2003}", "\u{3000}", "\u{1680}", " \u{2009}"] {

@@ -1,4 +1,4 @@
-//! The published schemas are those of the types that read the files.
+//! Checks that the published schemas are generated from the types that read the files.
 
 use schemars::{JsonSchema, schema_for};
 

@@ -1,5 +1,5 @@
-//! Files that administrators and authors write, read strictly: whatever isn't understood is an error that names the line, the
-//! key and, if one is near, the word that was probably meant.
+//! Strict parsing of the TOML files that administrators and plugin authors write. Anything unknown is an error that names the line,
+//! the key and, if there is a similar word, what was probably meant.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::sanitize::sanitize;
 
-/// The first thing that is wrong with a file.
+/// The first error in a file, with its line and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     line: Option<usize>,
@@ -17,8 +17,8 @@ pub struct Complaint {
     what: String,
 }
 
-/// A harmless text that a person can read. Of one that is too long the middle goes: a complaint begins with the value that is
-/// wrong and ends with what is wrong about it.
+/// Sanitizes a text and removes the middle of one that is too long: a message begins with the wrong value and ends with what is
+/// wrong about it.
 fn brief(text: &str) -> String {
     const HEAD: usize = 100;
     const TAIL: usize = 300;
@@ -50,32 +50,32 @@ impl fmt::Display for Complaint {
 
 impl std::error::Error for Complaint {}
 
-/// The text that a manifest was read from, to find places in.
+/// The text of a file, in which the lines of errors are found.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a>(pub(crate) &'a str);
 
 impl<'a> Source<'a> {
-    /// Says what is wrong with `key` at `span`.
-    pub(crate) fn complain(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
+    /// An error about `key` at `span`.
+    pub(crate) fn error_at(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
         Complaint { line: Some(self.line(span.start)), key: Some(brief(key)), what: brief(what.as_ref()) }
     }
 
-    /// Reads the value of `key` with `check`, whose complaint gets a place.
+    /// Parses the value of `key` with `check`. An error of `check` gets the line and the key.
     pub(crate) fn checked<T>(
         self,
         value: &Spanned<String>,
         key: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, Complaint> {
-        check(value.get_ref()).map_err(|what| self.complain(value.span(), key, what))
+        check(value.get_ref()).map_err(|what| self.error_at(value.span(), key, what))
     }
 
-    /// Reads the id of a plugin.
+    /// Parses a plugin id.
     pub(crate) fn id(self, value: &Spanned<String>, key: &str) -> Result<PluginId, Complaint> {
         self.checked(value, key, |text| PluginId::new(text).map_err(|error| error.to_string()))
     }
 
-    /// Reads the value of `key` with `check`, if there is one.
+    /// Parses an optional value of `key` with `check`.
     pub(crate) fn maybe<T>(
         self,
         value: Option<&Spanned<String>>,
@@ -85,7 +85,7 @@ impl<'a> Source<'a> {
         value.map(|value| self.checked(value, key, check)).transpose()
     }
 
-    /// Translates what the TOML reader says. It knows the place, but not always the key, and suggests nothing.
+    /// Translates an error of the TOML parser, which has the position but not always the key, and suggests nothing.
     pub(crate) fn syntax(self, error: &toml::de::Error) -> Complaint {
         let start = error.span().map(|span| span.start);
         let message = error.message();
@@ -113,7 +113,7 @@ impl<'a> Source<'a> {
     fn key_at(self, offset: usize) -> Option<String> {
         let line = self.0.lines().nth(self.line(offset) - 1)?;
         let key = line.split_once('=')?.0.trim();
-        // What isn't a key isn't repeated: the file may not be what it was taken for.
+        // Only a plain key is repeated in a message: the file may be some other file, with secrets in it.
         let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         (plain && (1..=64).contains(&key.len())).then(|| key.to_owned())
     }
@@ -123,16 +123,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A word that must be one of a few; the complaint suggests the nearest.
+/// Checks that a word is one of a few. The error suggests the most similar one.
 pub(crate) fn one_of<'a>(word: &str, known: &[&'a str], what: &str) -> Result<&'a str, String> {
     known.iter().copied().find(|known| *known == word).ok_or_else(|| {
         let hint = nearest(word, known.iter().copied()).map(|near| format!("; did you mean {near:?}?"));
-        let hint = hint.unwrap_or_else(|| format!("; known are {}", known.join(", ")));
-        format!("{word:?} isn't {what}{hint}")
+        let hint = hint.unwrap_or_else(|| format!("; expected one of: {}", known.join(", ")));
+        format!("{word:?} is not {what}{hint}")
     })
 }
 
-/// What is called `word`, among all that there is; the complaint suggests the nearest.
+/// Finds the value with the name `word`. The error suggests the most similar name.
 pub(crate) fn named<T: Copy>(
     word: &str,
     all: &[T],
@@ -142,7 +142,7 @@ pub(crate) fn named<T: Copy>(
     let names: Vec<&str> = all.iter().map(&name).collect();
     let found = one_of(word, &names, what)?;
     let found = all.iter().find(|one| name(one) == found);
-    found.copied().ok_or_else(|| format!("{word:?} isn't known"))
+    found.copied().ok_or_else(|| format!("{word:?} is unknown"))
 }
 
 /// 64 lower-case hexadecimal digits.
@@ -150,11 +150,11 @@ pub(crate) fn sha256(text: &str) -> Result<String, String> {
     if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't 64 lower-case hexadecimal digits"))
+        Err(format!("{text:?} is not 64 lower-case hexadecimal digits"))
     }
 }
 
-/// The words between backticks in a message of serde.
+/// The words between backticks in an error message of serde.
 fn quoted(message: &str) -> impl Iterator<Item = &str> {
     message.split('`').skip(1).step_by(2)
 }
@@ -162,15 +162,15 @@ fn quoted(message: &str) -> impl Iterator<Item = &str> {
 /// The longest word that is compared with others, in bytes.
 const LONGEST_WORD: usize = 64;
 
-/// The word of `known` that `word` was probably meant to be.
+/// The word of `known` that was probably meant by `word`.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Longer ones aren't typing errors, and comparing takes the product of their lengths.
+    // Longer words are no typing errors, and the cost of comparing is the product of their lengths.
     let is_short = |word: &&str| word.len() <= LONGEST_WORD;
     if !is_short(&word) {
         return None;
     }
     let scored = known.filter(is_short).map(|known| (strsim::damerau_levenshtein(word, known), known));
     let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
-    // Up to a third of the letters may be wrong; beyond that it is a guess.
+    // Up to a third of the letters may be wrong; beyond that a suggestion would be a guess.
     (distance <= known.len().max(3) / 3).then_some(known)
 }

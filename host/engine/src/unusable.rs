@@ -1,18 +1,18 @@
-//! Why a plugin's code can't be used.
+//! Why a plugin's code cannot be used.
 
-/// What happened, for a person; what they can do about it depends on the kind.
+/// What happened. `plugin doctor` chooses the fix by the variant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
-    /// It imports what needs a capability that its manifest doesn't ask for.
+    /// It imports a function that needs a capability which its manifest does not request.
     #[error("{0}")]
     NotAskedFor(String),
-    /// The process of native code can't be started.
-    #[error("its process can't be started: {0}")]
+    /// The process of native code cannot be started.
+    #[error("cannot start its process: {0}")]
     NoProcess(String),
-    /// It is the host's fault; these are the words of a panic.
-    #[error("the host failed in it: {0}")]
+    /// The host panicked; this is the panic's message.
+    #[error("internal error of bootc-image while running it: {0}")]
     Panicked(String),
-    /// Anything else.
+    /// Any other reason.
     #[error("{0}")]
     Other(String),
 }

@@ -1,4 +1,4 @@
-//! Files that administrators and authors got wrong: each error names the file, the line, the key, and what was probably meant.
+//! Files with mistakes of administrators and plugin authors: each error names the file, the line, the key, and what was probably meant.
 
 // Clippy's leave for tests covers only functions that are tests themselves.
 #![allow(clippy::unwrap_used)]
@@ -11,7 +11,7 @@ use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::{Place, Places};
 use bootc_image_engine::{PluginSet, Surroundings};
 
-/// A text, and what is said of it after the name of its file.
+/// A text, and the expected error after the name of its file.
 type Broken = (&'static str, &'static str);
 
 const CONFIGURATIONS: &[Broken] = &[
@@ -27,11 +27,11 @@ const CONFIGURATIONS: &[Broken] = &[
     ("[[policy.masked]]\nid = \"a\"\n", "line 1: `place`: missing"),
     (
         "[[policy.masked]]\nid = \"a\"\nplace = \"imge\"\n",
-        "line 3: `place`: \"imge\" isn't a place where plugins are; did you mean \"image\"?",
+        "line 3: `place`: \"imge\" is not a plugin location; did you mean \"image\"?",
     ),
     (
         "allow-delegated = [\"builds\"]\n",
-        "line 1: `allow-delegated`: \"builds\" isn't something that can be allowed; did you mean \"build\"?",
+        "line 1: `allow-delegated`: \"builds\" is not a valid value; did you mean \"build\"?",
     ),
     (
         "allow-delegated = \"build\"\n",
@@ -61,15 +61,15 @@ const GRANTS: &[Broken] = &[
     ("[[grant]]\nplgin = \"a\"\n", "line 2: `plgin`: unknown key; did you mean `plugin`?"),
     (
         "[[grant]]\nplugin = \"a\"\n",
-        "line 2: `sha256`: missing: say what of a may run, with sha256sum of its component or library and of its plugin.toml",
+        "line 2: `sha256`: missing: a grant of a needs the SHA-256 of its component or library (`sha256`) and of its plugin.toml (`manifest`); compute them with sha256sum",
     ),
     (
         "[[grant]]\nplugin = \"a\"\nkind = \"natve\"\n",
-        "line 3: `kind`: \"natve\" isn't a kind of plugins; did you mean \"native\"?",
+        "line 3: `kind`: \"natve\" is not a plugin kind; did you mean \"native\"?",
     ),
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"abc\"\n",
-        "line 3: `sha256`: \"abc\" isn't 64 lower-case hexadecimal digits",
+        "line 3: `sha256`: \"abc\" is not 64 lower-case hexadecimal digits",
     ),
     (
         "[[grant]]\nplugin = \"\"\nsha256 = \"abc\"\n",
@@ -77,11 +77,11 @@ const GRANTS: &[Broken] = &[
     ),
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\nmanifest = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-read\"\nscope = \"/x\"\n",
-        "line 6: `name`: \"podman-read\" isn't a capability that this host has; did you mean \"podman-reads\"?",
+        "line 6: `name`: \"podman-read\" is not a known capability; did you mean \"podman-reads\"?",
     ),
     (
         "[[grant]]\nplugin = \"a\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\nmanifest = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[[grant.capability]]\nname = \"podman-reads\"\nscope = \"x/../y\"\n",
-        "line 7: `scope`: \"x/../y\" isn't an absolute path",
+        "line 7: `scope`: \"x/../y\" is not an absolute path",
     ),
 ];
 
@@ -90,23 +90,20 @@ const NATIVE: &str = "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\
 /// What follows the head of a manifest of native code.
 const NATIVES: &[Broken] = &[
     ("", "line 5: `role`: missing"),
-    (
-        "role = \"polic\"\n",
-        "line 8: `role`: \"polic\" isn't something that native code can be; did you mean \"policy\"?",
-    ),
-    ("role = \"format\"\n", "line 1: `format`: a plugin of this kind offers at least one format"),
+    ("role = \"polic\"\n", "line 8: `role`: \"polic\" is not a plugin role; did you mean \"policy\"?"),
+    ("role = \"format\"\n", "line 1: `format`: a plugin of this kind must provide a format"),
     ("role = \"policy\"\nworld = \"bootc-image:policy/validator\"\n", "line 9: `world`: unknown key"),
     (
         "role = \"policy\"\n[[native]]\nfile = \"q.so\"\nrole = \"policy\"\nsha256 = \"\"\n",
-        "line 5: `native`: a plugin has exactly one library, this one has 2",
+        "line 5: `native`: a plugin must have exactly one library, but this one has 2",
     ),
     (
         "role = \"policy\"\n[[component]]\nfile = \"p.wasm\"\nworld = \"bootc-image:policy/validator\"\n",
-        "line 5: `native`: a plugin has a component or a library, not both",
+        "line 5: `native`: a plugin has either a component or a native library, not both",
     ),
     (
         "role = \"policy\"\n[[capability]]\nname = \"lists-images\"\nscope = \"**\"\nreason = \"x\"\n",
-        "line 10: `name`: lists-images is of no use to a plugin of this kind",
+        "line 10: `name`: lists-images does not apply to a plugin of this kind",
     ),
 ];
 
@@ -114,19 +111,19 @@ const NATIVES: &[Broken] = &[
 const WHOLE: &[Broken] = &[
     (
         "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\"\n",
-        "line 1: `component`: missing: a plugin has a [[component]] or, of native code, a [[native]]",
+        "line 1: `component`: missing: a plugin needs a [[component]] section or, for native code, a [[native]] section",
     ),
     (
         "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^2.0\"\n[[native]]\nfile = \"p.so\"\nrole = \"policy\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
-        "line 4: `api`: \"^2.0\" doesn't include 1.0.0, the version of bootc_image_extension.h that this host offers: install a newer bootc-image",
+        "line 4: `api`: \"^2.0\" does not include 1.0.0, the version of bootc_image_extension.h on this host: install a newer bootc-image",
     ),
     (
         "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^0.1\"\n[[native]]\nfile = \"p.so\"\nrole = \"policy\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
-        "line 4: `api`: \"^0.1\" doesn't include 1.0.0, the version of bootc_image_extension.h that this host offers: install a newer version of the plugin",
+        "line 4: `api`: \"^0.1\" does not include 1.0.0, the version of bootc_image_extension.h on this host: install a newer version of the plugin",
     ),
     (
         "schema = 1\nid = \"p\"\nversion = \"1.0.0\"\napi = \"^1.0\"\n[[native]]\nfile = \"../p.so\"\nrole = \"policy\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
-        "line 6: `file`: \"../p.so\" isn't the plain name of a .so file next to the manifest",
+        "line 6: `file`: \"../p.so\" is not the plain name of a .so file next to the manifest",
     ),
 ];
 
@@ -137,19 +134,19 @@ const MANIFESTS: &[Broken] = &[
     ("when = { operation = [] }\n", "line 9: `operation`: unknown key; did you mean `operations`?"),
     (
         "when = { operations = [\"cmd-pull\"] }\n",
-        "line 9: `operations`: no operation is called \"cmd-pull\"; did you mean \"cmd pull\"?",
+        "line 9: `operations`: there is no operation \"cmd-pull\"; did you mean \"cmd pull\"?",
     ),
     (
         "when = { operations = [\"copy-to-store\"] }\n",
-        "line 9: `operations`: no operation is called \"copy-to-store\"; did you mean \"copy-to-storage\"?",
+        "line 9: `operations`: there is no operation \"copy-to-store\"; did you mean \"copy-to-storage\"?",
     ),
     (
         "when = { operations = [\"cmd pull\", \"cmd rm\"] }\n",
-        "line 9: `operations`: no operation is called \"cmd rm\": it is judged as \"remove\"",
+        "line 9: `operations`: there is no operation \"cmd rm\": it is judged as \"remove\"",
     ),
     (
         "when = { operations = [\"cmd prune\"] }\n",
-        "line 9: `operations`: no operation is called \"cmd prune\": it is judged as \"prune\"",
+        "line 9: `operations`: there is no operation \"cmd prune\": it is judged as \"prune\"",
     ),
     (
         "when = { references = [\"quay.io/[\"] }\n",
@@ -163,52 +160,52 @@ const MANIFESTS: &[Broken] = &[
     ("before-lookup = 1\n", "line 9: `before-lookup`: invalid type: integer `1`, expected a boolean"),
     (
         "[[command]]\nname = \"list\"\nsummary = \"x\"\n",
-        "line 9: `command`: a plugin of this kind can't plan commands",
+        "line 9: `command`: a plugin of this kind cannot provide commands",
     ),
     (
         "[[capability]]\nname = \"podman-reads\"\nscope = \"/x\"\n",
-        "line 10: `reason`: missing: who grants it wants to know why",
+        "line 10: `reason`: missing: tell the administrator why the plugin needs the capability",
     ),
     (
         "[[capability]]\nname = \"network\"\nscope = \"/x\"\nreason = \"x\"\n",
-        "line 10: `name`: \"network\" isn't a capability that this host has",
+        "line 10: `name`: \"network\" is not a known capability",
     ),
     (
         "[[capability]]\nname = \"lists-images\"\nscope = \"**\"\nreason = \"x\"\n",
-        "line 10: `name`: lists-images is of no use to a plugin of this kind",
+        "line 10: `name`: lists-images does not apply to a plugin of this kind",
     ),
     (
         "[[capability]]\nname = \"copies-images\"\nscope = \"docker://quay.io/**\"\nreason = \"x\"\n",
-        "line 11: `scope`: \"docker://quay.io/**\" isn't a pattern of names without transport, tag and digest",
+        "line 11: `scope`: \"docker://quay.io/**\" is not a pattern of image names without transport, tag or digest",
     ),
     (
         "[[capability]]\nname = \"pulls-images\"\nscope = \"localhost/mine:1\"\nreason = \"x\"\n",
-        "line 11: `scope`: \"localhost/mine:1\" isn't a pattern of names without transport",
+        "line 11: `scope`: \"localhost/mine:1\" is not a pattern of image names without transport",
     ),
     (
         "[[capability]]\nname = \"color\"\nscope = \"x\"\nreason = \"x\"\n",
-        "line 11: `scope`: \"x\" isn't empty",
+        "line 11: `scope`: \"x\" is not empty",
     ),
     ("[[capability]]\nname = \"lists-images\"\nreason = \"x\"\n", "line 10: `scope`: missing"),
     ("[limits]\nmemory-mb = 1\n", "line 10: `memory-mb`: unknown key; did you mean `memory-mib`?"),
 ];
 
 #[test]
-fn a_broken_configuration_is_told_with_its_place() {
+fn an_error_in_a_configuration_names_file_line_and_key() {
     for (text, expected) in CONFIGURATIONS {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("50-site.toml");
         fs::write(&path, text).unwrap();
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
         let configuration = Configuration::read(&places);
-        told(configuration.judging.broken.as_deref().unwrap_or_default(), &path, expected);
+        check(configuration.judging.broken.as_deref().unwrap_or_default(), &path, expected);
         assert_eq!(configuration.judging.broken.as_slice(), configuration.problems);
     }
 }
 
-/// Nothing that acts runs then; what looks shows the rest.
+/// Operations are refused then; `plugin list` and the like show the plugins that could be read.
 #[test]
-fn files_that_are_fine_count_beside_one_that_isnt() {
+fn valid_files_are_read_if_another_one_is_invalid() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
     for (name, text) in [
@@ -236,7 +233,7 @@ fn files_that_are_fine_count_beside_one_that_isnt() {
     let mandatory: Vec<&str> = configuration.judging.mandatory.iter().map(|id| id.as_str()).collect();
     assert_eq!(mandatory, ["a", "c"], "half a file counts for nothing");
     let [directory, file] = configuration.problems.as_slice() else { panic!("{configuration:?}") };
-    assert!(directory.starts_with("the configuration can't be read: "), "{directory}");
+    assert!(directory.starts_with("cannot read the configuration: "), "{directory}");
     assert!(file.contains("20-half.toml: line 4: `id`: "), "{file}");
     assert_eq!(configuration.judging.broken.as_ref(), Some(directory));
 
@@ -245,22 +242,22 @@ fn files_that_are_fine_count_beside_one_that_isnt() {
     assert_eq!(set.look().problems.len(), 2, "{:?}", set.look());
     assert_eq!(set.look().plugins.len() + set.look().broken.len(), 1);
     assert_eq!(set.mandatory().len(), 1);
-    // What can't be told isn't said to be gone.
+    // A policy is not reported as missing if that is unknown.
     assert_eq!(set.missed(), []);
     let findings = set.examine(None);
-    let first = findings.iter().filter(|finding| finding.fix.starts_with("mend that first"));
+    let first = findings.iter().filter(|finding| finding.fix.starts_with("fix this first"));
     assert_eq!(first.count(), 4, "{findings:?}");
 }
 
 #[test]
-fn a_broken_grant_is_told_with_its_place() {
+fn an_error_in_a_grant_names_file_line_and_key() {
     for (text, expected) in GRANTS {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("a.toml");
         fs::write(&path, text).unwrap();
         let places = Places { grants: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
-        told(&set.inventory().unwrap_err().to_string(), &path, expected);
+        check(&set.inventory().unwrap_err().to_string(), &path, expected);
     }
 }
 
@@ -277,7 +274,7 @@ fn a_broken_manifest_is_told_with_its_place() {
         fs::write(&path, text).unwrap();
         let places = Places { plugins: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
-        told(&set.inventory().unwrap().broken[0].reason, &path, expected);
+        check(&set.inventory().unwrap().broken[0].reason, &path, expected);
     }
 }
 
@@ -286,9 +283,9 @@ fn there_are_enough_of_them() {
     assert!(CONFIGURATIONS.len() + GRANTS.len() + MANIFESTS.len() >= 30);
 }
 
-fn told(error: &str, path: &Path, expected: &str) {
+fn check(error: &str, path: &Path, expected: &str) {
     let start = format!("{}: {expected}", path.display());
-    assert!(error.contains(&start), "\n  said     {error}\n  expected {start}");
+    assert!(error.contains(&start), "\n  message  {error}\n  expected {start}");
     assert!(!error.contains('\n'), "{error}");
 }
 

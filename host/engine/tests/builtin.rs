@@ -1,4 +1,4 @@
-//! The built-in plugins, and what is common to all.
+//! The built-in plugins, and what all plugins have in common.
 
 mod common;
 
@@ -20,16 +20,16 @@ fn builtin_set() -> PluginSet {
 const MANIFEST: &str = include_str!("../../../plugins/podman-allowlist/plugin.toml");
 const DIGEST: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 
-/// A set of one plugin that isn't what a compiler made.
+/// A set with one plugin whose machine code is not the output of the compiler.
 fn with(manifest: &str, bytes: &'static [u8]) -> PluginSet {
-    // SAFETY: none of these is ever run: they are no artefacts, and loading one sees that from its header.
+    // SAFETY: none of these is ever run, because loading them fails at their headers.
     #[allow(unsafe_code)]
     let artefact = unsafe { Artefact::trusted(Cow::Borrowed(bytes)) };
     common::with(vec![Builtin::new("built-in x", manifest.to_owned(), artefact, DIGEST)])
 }
 
 #[test]
-fn what_is_allowed_is_claimed_and_planned_as_typed() {
+fn allowed_commands_are_provided_and_planned_as_typed() {
     let set = builtin_set();
     let claims = set.command_claims().unwrap();
     let names: Vec<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
@@ -45,22 +45,25 @@ fn what_is_allowed_is_claimed_and_planned_as_typed() {
 }
 
 #[test]
-fn what_the_manifest_does_not_claim_is_never_asked() {
+fn a_command_that_the_manifest_does_not_provide_is_not_planned() {
     let refusal = builtin_set().plan(&id("podman-allowlist"), "rm\u{1b}", &[], &Nobody).unwrap_err();
-    let reason = "its manifest doesn't claim `rm\u{fffd}`".to_owned();
+    let reason = "its manifest does not provide `cmd rm\u{fffd}`".to_owned();
     assert_eq!(refusal, PlanError::Unusable { plugin: id("podman-allowlist"), reason });
 }
 
 #[test]
-fn without_plugins_nothing_is_claimed_or_planned() {
+fn without_plugins_no_command_is_provided_or_planned() {
     let set = common::with(Vec::new());
     assert_eq!(set.command_claims(), Ok(Vec::new()));
     let refusal = set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap_err();
-    assert_eq!(refusal.to_string(), "plugin podman-allowlist cannot be used: there is no such plugin");
+    assert_eq!(
+        refusal.to_string(),
+        "plugin podman-allowlist cannot be used: it is not installed or not enabled"
+    );
 }
 
 #[test]
-fn an_artefact_that_is_none_is_refused() {
+fn an_invalid_artefact_is_refused() {
     for bytes in [&b""[..], b"\0asm\x0d\0\x01\0", &[0x7f; 4096]] {
         let refusal = with(MANIFEST, bytes).plan(&id("podman-allowlist"), "list", &[], &Nobody);
         assert!(matches!(refusal, Err(PlanError::Unusable { .. })), "{refusal:?}");
@@ -73,11 +76,11 @@ fn an_id_belongs_to_one_plugin() {
     let set = common::with(twice);
     assert_eq!(
         set.broken().unwrap().to_string(),
-        "plugin podman-allowlist: plugin id `podman-allowlist` is claimed by both built-in podman-allowlist and guest \
+        "plugin podman-allowlist: plugin id `podman-allowlist` is used by both built-in podman-allowlist and guest \
          allowlist-without-pull"
     );
     assert_eq!(set.command_claims(), Ok(Vec::new()));
-    // One of them might have been a policy.
+    // One of them could be a policy.
     assert_eq!(set.policies().unwrap().len(), 1);
 }
 
@@ -107,19 +110,21 @@ fn a_component_of_another_digest_is_refused() {
     let manifest = MANIFEST.replace(world, &format!("{world}sha256 = \"{other}\"\n"));
     let error = with(&manifest, b"").broken().unwrap();
     assert!(
-        error.to_string().ends_with(&format!("it names component {other}, but there is {DIGEST}")),
+        error.to_string().ends_with(&format!(
+            "its manifest names component {other}, but the built-in component is {DIGEST}"
+        )),
         "{error}"
     );
 }
 
 #[test]
-fn runs_at_the_same_time_keep_their_own_clock() {
+fn concurrent_runs_have_their_own_time_limits() {
     let set = builtin_set();
     let looping = thread::spawn(|| unusable("command-loops", &[]));
     for _ in 0..200 {
         set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap();
     }
-    assert_eq!(looping.join().unwrap(), "took more than 2 s of processor time");
+    assert_eq!(looping.join().unwrap(), "exceeded its processor time limit (2 s)");
 }
 
 #[test]
@@ -154,7 +159,7 @@ impl MakeWriter<'_> for Captured {
 }
 
 #[test]
-fn what_a_guest_logs_stands_in_a_field_of_its_own() {
+fn a_log_message_of_a_guest_is_in_a_field_of_its_own() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(captured.clone()).finish();
     let plan = || alone("command-escapes").plan(&id("command-escapes"), "list", &[], &Nobody).unwrap();

@@ -1,5 +1,5 @@
-//! Plugins that misbehave, one test each. What a plan may ask for is the pipeline's business; here a plan that lies comes
-//! out as it is, and everything that can't be used is told apart from a refusal.
+//! Plugins that misbehave, one test each. The pipeline checks what is planned; here a dishonest plan is returned unchanged, and a plugin
+//! that cannot be used is distinguished from one that denies.
 
 // Clippy's leave for tests covers only functions that are tests themselves.
 #![allow(clippy::unwrap_used)]
@@ -23,7 +23,7 @@ use bootc_image_test_guests::guest;
 
 use common::{Nobody, alone, id, unusable, words};
 
-// A guest without a test of its name doesn't compile.
+// A guest without a test of the same name is a compile error.
 macro_rules! has_a_test {
     ($guest:ident) => {
         #[allow(unused_imports)]
@@ -43,23 +43,23 @@ fn command_panics() {
 
 #[test]
 fn command_recurses() {
-    assert_eq!(unusable("command-recurses", &[]), "trapped: call stack exhausted");
+    assert_eq!(unusable("command-recurses", &[]), "crashed: call stack exhausted");
 }
 
 #[test]
 fn command_foreign_import() {
     let reason = unusable("command-foreign-import", &[]);
-    assert_eq!(reason, "it imports `site:doors/back@0.1.0.open`, which this host doesn't offer");
+    assert_eq!(reason, "it imports `site:doors/back@0.1.0.open`, which this host does not provide");
 }
 
 #[test]
 fn command_loops() {
-    assert_eq!(unusable("command-loops", &[]), "took more than 2 s of processor time");
+    assert_eq!(unusable("command-loops", &[]), "exceeded its processor time limit (2 s)");
 }
 
 #[test]
 fn command_memory_bomb() {
-    assert_eq!(unusable("command-memory-bomb", &[]), "used more than 64 MiB of memory");
+    assert_eq!(unusable("command-memory-bomb", &[]), "exceeded its memory limit (64 MiB)");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn command_other_subcommand() {
     assert_eq!(plan.argv[0], "pull");
 }
 
-/// Answers every list with one image of a registry and one without, and refuses the rest.
+/// Answers every list with some images, and denies other requests.
 struct Answers(RefCell<Vec<Wish>>);
 
 impl Host for Answers {
@@ -105,7 +105,7 @@ fn command_asks() {
         (plan.map(|plan| plan.message), host.0.into_inner())
     };
     let list = |details| Wish::List { image_type: ListType::All, details };
-    // Only what is within the scope, and of that what was asked for.
+    // Only images within the scope that match the filter.
     assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
     let some = Wish::List { image_type: ListType::Unified, details: false };
     assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
@@ -121,7 +121,7 @@ fn command_asks() {
     let (plan, _) = asked("pull");
     assert!(matches!(plan, Err(PlanError::Failed { code, .. }) if code == "not-found"));
     let (plan, requests) = asked("many");
-    let reason = "asked for more than 64 operations";
+    let reason = "exceeded its limit of 64 requested operations";
     assert!(matches!(plan, Err(PlanError::Unusable { reason: why, .. }) if why == reason));
     assert_eq!(requests.len(), 64);
 }
@@ -151,13 +151,16 @@ fn command_escapes() {
 
 #[test]
 fn command_log_bomb() {
-    assert_eq!(unusable("command-log-bomb", &[]), "wrote more than 1024 KiB of log and answer");
+    assert_eq!(unusable("command-log-bomb", &[]), "exceeded its limit of 1024 KiB of log and answer");
 }
 
 #[test]
 fn command_huge_argv() {
-    assert_eq!(unusable("command-huge-argv", &[]), "wrote more than 1024 KiB of log and answer");
-    assert_eq!(unusable("command-huge-argv", &["more"]), "exchanged more than 4 MiB with the host");
+    assert_eq!(unusable("command-huge-argv", &[]), "exceeded its limit of 1024 KiB of log and answer");
+    assert_eq!(
+        unusable("command-huge-argv", &["more"]),
+        "exceeded its limit of 4 MiB exchanged with the host"
+    );
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn allowlist_without_pull() {
     assert!(matches!(refusal, Err(PlanError::Denied { code, .. }) if code == "not-in-allowlist"));
 }
 
-/// Asks `policy-does` with `do` set to this, about a list.
+/// Has `policy-does` judge a list, with `do` set to this.
 fn does(what: &str) -> Result<Opinion, PolicyFailure> {
     let mut configuration = Configuration::default();
     configuration.add(&format!("settings.policy-does.do = {what:?}")).unwrap();
@@ -180,8 +183,8 @@ fn does(what: &str) -> Result<Opinion, PolicyFailure> {
     evaluate(Surroundings { builtins, configuration, ..Surroundings::default() }, "policy-does", "list")
 }
 
-fn evaluate(surroundings: Surroundings, name: &str, kind: &str) -> Result<Opinion, PolicyFailure> {
-    let set = PluginSet::new(surroundings);
+fn evaluate(environment: Surroundings, name: &str, kind: &str) -> Result<Opinion, PolicyFailure> {
+    let set = PluginSet::new(environment);
     let policies = set.policies().unwrap();
     let policy = policies.iter().find(|policy| policy.plugin() == &id(name)).unwrap();
     policy.evaluate(&view(kind))
@@ -207,7 +210,7 @@ fn policy_does() {
 }
 
 #[test]
-fn a_policy_that_cant_decide_says_which_setting_is_to_blame() {
+fn a_policy_that_cannot_judge_names_the_setting_that_is_the_cause() {
     assert_eq!(reason("problem"), "it can't decide (setting do)");
 }
 
@@ -215,17 +218,17 @@ fn a_policy_that_cant_decide_says_which_setting_is_to_blame() {
 fn whatever_a_policy_does_to_itself_is_a_failure_with_its_reason() {
     for (what, expected) in [
         ("panic", "panicked: no verdict\u{fffd}[31m"),
-        ("loop", "took more than 0.25 s of processor time"),
-        ("recurse", "trapped: call stack exhausted"),
-        ("memory", "used more than 64 MiB of memory"),
-        ("log-bomb", "wrote more than 64 KiB of log and answer"),
-        ("read-bomb", "exchanged more than 4 MiB with the host"),
-        ("huge-reason", "wrote more than 64 KiB of log and answer"),
-        ("huge-answer", "exchanged more than 4 MiB with the host"),
+        ("loop", "exceeded its processor time limit (0.25 s)"),
+        ("recurse", "crashed: call stack exhausted"),
+        ("memory", "exceeded its memory limit (64 MiB)"),
+        ("log-bomb", "exceeded its limit of 64 KiB of log and answer"),
+        ("read-bomb", "exceeded its limit of 4 MiB exchanged with the host"),
+        ("huge-reason", "exceeded its limit of 64 KiB of log and answer"),
+        ("huge-answer", "exceeded its limit of 4 MiB exchanged with the host"),
     ] {
         let reason = reason(what);
-        // On a busy machine it may not get so much in its time.
-        let is_late = what == "loop" && reason == "ran longer than 2 s";
+        // On a busy machine it may exceed the time limit before the processor time limit.
+        let is_late = what == "loop" && reason == "exceeded its time limit (2 s)";
         assert!(is_late || reason.starts_with(expected), "{what}: {reason}");
     }
 }
@@ -243,19 +246,19 @@ fn what_a_policy_says_is_harmless_and_capped() {
 
 #[test]
 fn wasi_policy() {
-    let surroundings =
+    let environment =
         || Surroundings { builtins: vec![guest("wasi-policy").unwrap()], ..Surroundings::default() };
-    let said = evaluate(surroundings(), "wasi-policy", "list").unwrap().said.reason;
+    let said = evaluate(environment(), "wasi-policy", "list").unwrap().said.reason;
     assert_eq!(said, "stdin 0, variables 0, arguments 0, opened 0, written false, clock true");
     assert!(!std::path::Path::new("/tmp/from-a-policy").exists());
-    let failure = evaluate(surroundings(), "wasi-policy", "set-unified").unwrap_err();
-    assert_eq!(failure.reason, "it wanted to leave, and only its answer ends it");
+    let failure = evaluate(environment(), "wasi-policy", "set-unified").unwrap_err();
+    assert_eq!(failure.reason, "the plugin called exit() instead of returning a result");
 }
 
-/// Why a guest that is a policy can't be asked.
+/// Why a guest that is a policy could not judge.
 fn failure(guest_name: &str) -> String {
-    let surroundings = Surroundings { builtins: vec![guest(guest_name).unwrap()], ..Surroundings::default() };
-    evaluate(surroundings, guest_name, "list").unwrap_err().reason
+    let environment = Surroundings { builtins: vec![guest(guest_name).unwrap()], ..Surroundings::default() };
+    evaluate(environment, guest_name, "list").unwrap_err().reason
 }
 
 #[test]
@@ -269,13 +272,13 @@ fn wasi_waits() {
 fn policy_connects() {
     let reason = failure("policy-connects");
     let expected =
-        "it imports `wasi:sockets/instance-network@0.2.0.instance-network`, which this host doesn't offer";
+        "it imports `wasi:sockets/instance-network@0.2.0.instance-network`, which this host does not provide";
     assert_eq!(reason, expected);
 }
 
 #[test]
 fn policy_hoards() {
-    assert_eq!(failure("policy-hoards"), "held more than 1024 resources of the host's");
+    assert_eq!(failure("policy-hoards"), "exceeded its limit of 1024 host resources");
 }
 
 #[test]
@@ -290,11 +293,11 @@ fn format_does() {
     assert!(out.starts_with(lines.as_bytes()), "{:?}", String::from_utf8_lossy(&out[..100]));
     assert_eq!(String::from_utf8(out).unwrap().matches("host").count(), 1000);
     let unknown = set.format(wanted("dose"), &rows, &mut Vec::new()).unwrap_err();
-    assert_eq!(unknown.to_string(), "there is no format \"dose\"");
+    assert_eq!(unknown.to_string(), "unknown format \"dose\"");
 }
 
 #[test]
-fn what_a_policy_leaves_in_memory_is_gone_when_it_or_another_is_asked_next() {
+fn a_policy_keeps_nothing_in_memory_between_runs() {
     let mut configuration = Configuration::default();
     configuration.add("settings.policy-does.do = \"remember\"").unwrap();
     let builtins = vec![guest("policy-does").unwrap(), guest("wasi-policy").unwrap()];
@@ -303,7 +306,7 @@ fn what_a_policy_leaves_in_memory_is_gone_when_it_or_another_is_asked_next() {
     assert_eq!(policies.len(), 2);
     let view = view("list");
     for _ in 0..20 {
-        // Twice in turn, once after another one that had the same place in the pool.
+        // Twice in a row, and then another one, which gets the same slot of the pool.
         for policy in [policies[0], policies[0], policies[1]] {
             let opinion = policy.evaluate(&view).unwrap();
             assert_eq!(opinion.denial, None);

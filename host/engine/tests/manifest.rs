@@ -1,4 +1,4 @@
-//! What is wrong with a manifest is told with line, key and, where one is near, what was probably meant.
+//! An error in a manifest names the line, the key and, if there is a similar word, what was probably meant.
 
 use bootc_image_engine::manifest::{Manifest, World};
 
@@ -45,7 +45,7 @@ fn args_and_sha256_may_be_left_out_or_given() {
     assert_eq!(manifest.component.sha256, Some(digest));
 }
 
-/// (what is changed, into what, what is said)
+/// (text to replace, replacement, expected message)
 const BROKEN: &[(&str, &str, &str)] = &[
     // keys
     ("schema = 1\n", "", "line 1: `schema`: missing"),
@@ -66,44 +66,48 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     ("[[component]]", "[component]", "line 6: invalid type: map, expected a sequence"),
     // values
-    ("schema = 1", "schema = 2", "line 1: `schema`: 2 isn't known; this host reads 1"),
+    ("schema = 1", "schema = 2", "line 1: `schema`: 2 is not supported; this host reads schema 1"),
     ("\"wrap\"", "\"Wrap\"", "line 2: `id`: invalid plugin id \"Wrap\": use lower-case letters"),
     ("\"wrap\"", "\"../wrap\"", "line 2: `id`: invalid plugin id \"../wrap\": use lower-case letters"),
     ("\"wrap\"", "\"\"", "line 2: `id`: invalid plugin id \"\": use lower-case letters"),
-    ("1.2.3", "1.2", "line 3: `version`: \"1.2\" isn't a version: "),
-    ("^0.1", "newest", "line 4: `api`: \"newest\" isn't a version requirement: "),
-    ("^0.1", "^0.2", "line 4: `api`: \"^0.2\" doesn't include 0.1.0, the version that this host offers"),
-    ("^0.1", "=0.1.1", "line 4: `api`: \"=0.1.1\" doesn't include 0.1.0"),
+    ("1.2.3", "1.2", "line 3: `version`: \"1.2\" is not a version: "),
+    ("^0.1", "newest", "line 4: `api`: \"newest\" is not a version requirement: "),
+    (
+        "^0.1",
+        "^0.2",
+        "line 4: `api`: \"^0.2\" does not include 0.1.0, the version of the plugin interface on this host",
+    ),
+    ("^0.1", "=0.1.1", "line 4: `api`: \"=0.1.1\" does not include 0.1.0"),
     (
         "\"wrap.wasm\"",
         "\"../wrap.wasm\"",
-        "line 7: `file`: \"../wrap.wasm\" isn't the plain name of a .wasm file",
+        "line 7: `file`: \"../wrap.wasm\" is not the plain name of a .wasm file",
     ),
-    ("\"wrap.wasm\"", "\"/usr/wrap.wasm\"", "line 7: `file`: \"/usr/wrap.wasm\" isn't the plain name"),
-    ("\"wrap.wasm\"", "\"a\\\\b.wasm\"", "line 7: `file`: \"a\\\\b.wasm\" isn't the plain name"),
-    ("\"wrap.wasm\"", "\"a\\u0000.wasm\"", "line 7: `file`: \"a\\0.wasm\" isn't the plain name"),
-    ("\"wrap.wasm\"", "\".wasm\"", "line 7: `file`: \".wasm\" isn't the plain name"),
-    ("\"wrap.wasm\"", "\"wrap.so\"", "line 7: `file`: \"wrap.so\" isn't the plain name"),
+    ("\"wrap.wasm\"", "\"/usr/wrap.wasm\"", "line 7: `file`: \"/usr/wrap.wasm\" is not the plain name"),
+    ("\"wrap.wasm\"", "\"a\\\\b.wasm\"", "line 7: `file`: \"a\\\\b.wasm\" is not the plain name"),
+    ("\"wrap.wasm\"", "\"a\\u0000.wasm\"", "line 7: `file`: \"a\\0.wasm\" is not the plain name"),
+    ("\"wrap.wasm\"", "\".wasm\"", "line 7: `file`: \".wasm\" is not the plain name"),
+    ("\"wrap.wasm\"", "\"wrap.so\"", "line 7: `file`: \"wrap.so\" is not the plain name"),
     (
         "command/wrapper",
         "command/wraper",
-        "line 8: `world`: \"bootc-image:command/wraper\" isn't a world that this host runs; did you mean \"bootc-image:command/wrapper\"?",
+        "line 8: `world`: \"bootc-image:command/wraper\" is not a world that this host supports; did you mean \"bootc-image:command/wrapper\"?",
     ),
     ("command/wrapper", "command/wrapper@0.1.0", "line 8: `world`: "),
     (
         "bootc-image:command/wrapper\"",
         "wasi:cli/command\"\nsha256 = \"\"",
-        "line 8: `world`: \"wasi:cli/command\" isn't a world that this host runs",
+        "line 8: `world`: \"wasi:cli/command\" is not a world that this host supports",
     ),
     (
         "wrapper\"\n",
         "wrapper\"\nsha256 = \"ABC\"\n",
-        "line 9: `sha256`: \"ABC\" isn't 64 lower-case hexadecimal digits",
+        "line 9: `sha256`: \"ABC\" is not 64 lower-case hexadecimal digits",
     ),
-    ("\"list\"", "\"--root\"", "line 11: `name`: \"--root\" isn't lower-case letters, digits"),
-    ("\"list\"", "\"\"", "line 11: `name`: \"\" isn't lower-case letters, digits"),
-    ("\"Lists\"", "\" \"", "line 12: `summary`: it is empty"),
-    ("\"Lists\"", "\"a\\nb\"", "line 12: `summary`: \"a\\nb\" isn't one line of visible text"),
+    ("\"list\"", "\"--root\"", "line 11: `name`: \"--root\" is not lower-case letters, digits"),
+    ("\"list\"", "\"\"", "line 11: `name`: \"\" is not lower-case letters, digits"),
+    ("\"Lists\"", "\" \"", "line 12: `summary`: must not be empty"),
+    ("\"Lists\"", "\"a\\nb\"", "line 12: `summary`: \"a\\nb\" is not a single line of visible text"),
     ("[OPTIONS]", "\\u202e", "line 13: `args`: "),
     (
         "args = ",
@@ -116,12 +120,12 @@ const BROKEN: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_told() {
+fn an_error_names_line_and_key() {
     for (from, to, expected) in BROKEN {
         let text = GOOD.replacen(from, to, 1);
         assert_ne!(text, GOOD, "{from:?} isn't in the manifest");
         let error = Manifest::parse(&text).expect_err(to).to_string();
-        assert!(error.starts_with(expected), "{to:?}\n  said     {error}\n  expected {expected}");
+        assert!(error.starts_with(expected), "{to:?}\n  message  {error}\n  expected {expected}");
         assert!(!error.contains('\n'), "{error}");
     }
 }
@@ -130,10 +134,13 @@ fn what_is_wrong_is_told() {
 fn a_plugin_has_one_component_and_a_command() {
     let component = "[[component]]\nfile = \"b.wasm\"\nworld = \"bootc-image:command/wrapper\"\n";
     let error = Manifest::parse(&format!("{GOOD}{component}")).unwrap_err().to_string();
-    assert!(error.ends_with("`component`: a plugin has exactly one component, this one has 2"), "{error}");
+    assert!(
+        error.ends_with("`component`: a plugin must have exactly one component, but this one has 2"),
+        "{error}"
+    );
     let start = GOOD.split("[[command]]").next().unwrap();
     let error = Manifest::parse(&format!("command = []\n{start}")).unwrap_err().to_string();
-    assert_eq!(error, "line 1: `command`: a plugin of this kind claims at least one command");
+    assert_eq!(error, "line 1: `command`: a plugin of this kind must provide a command");
 }
 
 #[test]

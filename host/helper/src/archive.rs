@@ -1,5 +1,5 @@
-//! A layer's tar archive. Every time in it is 0, so that the same tree gives the same archive; the importer of ostree-ext
-//! also takes that as the sign of what no container build has touched.
+//! Writes a layer as a tar archive. All modification times are 0, so that the same tree gives the same archive. The importer of
+//! ostree-ext also uses this to recognize files that no container build has changed.
 
 use std::io::{self, Write};
 
@@ -8,13 +8,13 @@ use tar::{Builder, EntryType, Header};
 
 use crate::objects::{Attributes, Checksum, Content, FileObject};
 
-/// Longest link target that a header has room for.
+/// The longest link target that fits into a header.
 const LINK_IN_HEADER: usize = 100;
 
 /// An archive that is being written.
 pub(crate) struct Archive<W: Write>(Builder<W>);
 
-/// Root's, with these permissions.
+/// A header with root as the owner and these permissions.
 pub(crate) fn of_root(mode: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_uid(0);
@@ -25,7 +25,7 @@ pub(crate) fn of_root(mode: u32) -> Header {
     header
 }
 
-/// With the owner and the permissions of a file or a directory.
+/// A header with the owner and the permissions of a file or directory.
 pub(crate) fn of(attributes: &Attributes) -> Header {
     let mut header = of_root(attributes.mode);
     header.set_uid(attributes.uid.into());
@@ -54,7 +54,7 @@ impl<W: Write> Archive<W> {
         self.link(header, path, target)
     }
 
-    /// A file as it is; its content is checked on the way.
+    /// Writes a file, and verifies its content while it is copied.
     pub(crate) fn file(&mut self, path: &str, object: Checksum, file: FileObject) -> Result<()> {
         let mut header = of(&file.attributes);
         match file.content {
@@ -65,7 +65,7 @@ impl<W: Write> Archive<W> {
                 self.append(header, path, &mut counted)?;
                 anyhow::ensure!(
                     counted.limit() == 0,
-                    "object {object} of the repository is shorter than it says"
+                    "object {object} of the ostree repository is shorter than its recorded size"
                 );
                 reader.finish(object)
             }
@@ -76,7 +76,7 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// Attributes of the next entry that a header has no room for.
+    /// PAX extensions for the next entry.
     pub(crate) fn extensions<'a>(
         &mut self,
         extensions: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -88,7 +88,7 @@ impl<W: Write> Archive<W> {
         Ok(self.0.finish()?)
     }
 
-    /// A link's target is kept to the letter: it is part of what an object is checked by.
+    /// Writes a link. Its target is not normalized, because it is part of the data from which the object's checksum is computed.
     fn link(&mut self, mut header: Header, path: &str, target: &str) -> Result<()> {
         if target.len() <= LINK_IN_HEADER {
             header.set_link_name_literal(target)?;
@@ -104,6 +104,8 @@ impl<W: Write> Archive<W> {
     }
 
     fn append(&mut self, mut header: Header, path: &str, data: impl io::Read) -> Result<()> {
-        self.0.append_data(&mut header, path, data).with_context(|| format!("writing {path}"))
+        self.0
+            .append_data(&mut header, path, data)
+            .with_context(|| format!("cannot write {path} to the layer"))
     }
 }

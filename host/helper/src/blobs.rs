@@ -1,4 +1,4 @@
-//! The blobs of an OCI directory, which are named by what is in them.
+//! The blobs of an OCI directory, which are named by their digests.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ impl Blobs {
         Ok(Self { root })
     }
 
-    /// Writes a blob with what `fill` writes; `written` hears of every piece.
+    /// Writes a layer with the data that `fill` writes. `written` is called with the size of every piece.
     pub(crate) fn layer(
         &self,
         written: &mut dyn FnMut(u64) -> io::Result<()>,
@@ -54,7 +54,7 @@ impl Blobs {
         Ok(blob)
     }
 
-    /// Writes the index: with it, the directory is complete.
+    /// Writes the index, which completes the directory.
     pub(crate) fn index(&self, index: &serde_json::Value) -> Result<()> {
         Ok(fs::write(self.root.join("index.json"), serde_json::to_vec(index)?)?)
     }
@@ -64,7 +64,7 @@ impl Blobs {
     }
 }
 
-/// System calls are expensive.
+/// A large buffer saves system calls.
 const BUFFER: usize = 256 << 10;
 
 struct Hashing<'a> {

@@ -1,12 +1,12 @@
-//! How much of everything a component may have. What isn't counted while it runs, because making it costs the guest no
-//! instruction and no memory of its own, is counted here, before it is compiled: the host would pay for it at every run.
+//! Limits on the structure of a component. They cover what the limits of a run do not count, because it costs the component neither
+//! instructions nor memory of its own, and what would cost the host time and memory in every run.
 
 use anyhow::{anyhow, ensure};
 use wasmparser::{ElementItems, Parser, Payload};
 
 /// The most core modules.
 const MODULES: usize = 100;
-/// The most entries of element segments, all modules together: a run may have half as many table entries.
+/// The most entries of element segments, all modules together. This is twice the number of table entries of a run.
 const ELEMENTS: usize = 20_000;
 /// The most globals, all modules together.
 const GLOBALS: usize = 10_000;
@@ -26,7 +26,7 @@ struct Count {
     functions: usize,
 }
 
-/// Fails if a component has too much of something, or can't be read.
+/// Fails if a component exceeds a limit or cannot be parsed.
 pub(crate) fn check(component: &[u8]) -> anyhow::Result<()> {
     let mut count = Count::default();
     for payload in Parser::new(0).parse_all(component) {
@@ -58,12 +58,12 @@ impl Count {
                 let size = body.range().len();
                 ensure!(
                     size <= LARGEST_FUNCTION,
-                    "one of its functions has {size} bytes, {LARGEST_FUNCTION} at most"
+                    "one of its functions has {size} bytes, but at most {LARGEST_FUNCTION} are allowed"
                 );
                 return Ok(());
             }
             Payload::ElementSection(section) => {
-                // A segment of few bytes can't have many entries, so this is no more than reading the section.
+                // Every entry has at least one byte in the section, so this takes no longer than reading the section.
                 let mut found = 0_u32;
                 for element in section.clone() {
                     found = found.saturating_add(match element?.items {
@@ -75,7 +75,8 @@ impl Count {
             }
             _ => return Ok(()),
         };
-        let found = usize::try_from(found).map_err(|_| anyhow!("it has too much of everything"))?;
+        let found =
+            usize::try_from(found).map_err(|_| anyhow!("one of its sections has too many entries"))?;
         *count = count.saturating_add(found);
         Ok(())
     }
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_told() {
+    fn an_exceeded_limit_is_named() {
         assert!(
             check(&wat::parse_str("(component (core module (global i32 (i32.const 0))))").unwrap()).is_ok()
         );

@@ -1,5 +1,5 @@
-//! From a component to machine code. A component is somebody else's, and so may be made to take long or much: what
-//! compiling may use is limited.
+//! Compiles a component to machine code. Components are untrusted and could be built to make compiling expensive, so its resources are
+//! limited.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -12,14 +12,14 @@ use crate::bounds;
 
 /// The largest component, in bytes.
 const LARGEST: u64 = 128 << 20;
-/// Most processor time, in seconds.
+/// The most processor time, in seconds.
 const TIME: u64 = 60;
-/// Most memory, in bytes.
+/// The most memory, in bytes.
 const MEMORY: u64 = 2 << 30;
-/// The most that is written, in bytes.
+/// The largest output, in bytes.
 const OUTPUT: u64 = 1 << 30;
 
-/// It is the component's fault, on every machine.
+/// The component itself cannot be compiled, on any host.
 #[derive(Debug)]
 pub(crate) struct Uncompilable(anyhow::Error);
 
@@ -31,29 +31,29 @@ impl std::fmt::Display for Uncompilable {
 
 impl std::error::Error for Uncompilable {}
 
-/// Compiles what is open as descriptor 3 to descriptor 4.
+/// Compiles the component on descriptor 3 and writes the machine code to descriptor 4.
 pub(crate) fn compile() -> anyhow::Result<()> {
     for (resource, most) in [(Resource::Cpu, TIME), (Resource::As, MEMORY), (Resource::Fsize, OUTPUT)] {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-            .context("limiting what compiling may use")?;
+            .context("cannot limit the resources of the compiler")?;
     }
     let mut component = Vec::new();
     let source = File::open("/proc/self/fd/3").context("descriptor 3 must be a component")?;
-    source.take(LARGEST + 1).read_to_end(&mut component).context("reading the component")?;
+    source.take(LARGEST + 1).read_to_end(&mut component).context("cannot read the component")?;
     if component.len() as u64 > LARGEST {
-        return Err(anyhow!("it is larger than {} MiB", LARGEST >> 20));
+        return Err(anyhow!("the component is larger than {} MiB", LARGEST >> 20));
     }
     let code = compile_bytes(&component).map_err(Uncompilable)?;
     let mut target =
         File::options().write(true).open("/proc/self/fd/4").context("descriptor 4 must be a file")?;
-    target.write_all(&code).context("writing machine code")
+    target.write_all(&code).context("cannot write the machine code")
 }
 
 fn compile_bytes(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     bounds::check(component)?;
     let target = format!("{}-unknown-{}-gnu", std::env::consts::ARCH, std::env::consts::OS);
     let target = bootc_image_engine_config::baseline(&target)
-        .ok_or_else(|| anyhow!("plugins can't be compiled for {target}"))?;
+        .ok_or_else(|| anyhow!("plugins cannot be compiled for {target}"))?;
     let compile = || {
         let mut config = bootc_image_engine_config::engine_config();
         config.target(target)?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_isnt_a_component_is_refused() {
+    fn other_files_than_components_are_refused() {
         for bytes in [&b""[..], b"\0asm\x01\0\0\0", b"\x7fELF"] {
             assert!(compile_bytes(bytes).is_err(), "{bytes:?}");
         }

@@ -1,5 +1,4 @@
-//! A layer that was added to a base image: a plain archive of a tree. ostree keeps `/etc` as `/usr/etc`; here it is itself
-//! again.
+//! A layer that was added to a base image: a plain archive of a tree. ostree stores `/etc` as `/usr/etc`; the archive has `/etc`.
 
 use anyhow::{Context as _, Result, ensure};
 use ostree_ext::glib::Variant;
@@ -7,10 +6,10 @@ use ostree_ext::glib::Variant;
 use crate::archive::{Archive, of};
 use crate::objects::{Attributes, Checksum, Objects, Tree};
 
-/// Labels are the target system's business: these were computed for this one when the layer was imported.
+/// SELinux labels are left out: they were computed for this host when the layer was imported, and another host computes its own.
 const LABEL: &str = "security.selinux";
 
-/// How much it will be, about.
+/// The approximate size of the archive, in bytes.
 pub(crate) fn size(objects: &Objects, commit: Checksum) -> Result<u64> {
     fn of_tree(objects: &Objects, tree: Checksum) -> Result<u64> {
         let tree = objects.tree(tree)?;
@@ -48,7 +47,7 @@ impl<W: std::io::Write> Layer<'_, W> {
                 ("usr/", "etc") => "etc".to_owned(),
                 (path, name) => format!("{path}{name}"),
             };
-            // A layer that only changes /etc says nothing about /usr.
+            // If the layer only changes /etc, `usr` exists only for ostree's `usr/etc`, and has no entry of its own.
             if !(path == "usr" && is_made_for_etc(&inside)) {
                 let meta = self.objects.directory_meta(directory.meta)?;
                 self.xattrs(&meta.attributes)?;
@@ -77,11 +76,12 @@ fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
     let bytes = |index| pair.child_value(index).fixed_array::<u8>().map(<[u8]>::to_vec);
     let name = bytes(0)?;
     let name = name.strip_suffix(&[0]).unwrap_or(&name);
-    let name = String::from_utf8(name.to_vec()).context("an attribute's name isn't text")?;
-    // In the archive it ends where the first of these is.
+    let name =
+        String::from_utf8(name.to_vec()).context("the name of an extended attribute is not UTF-8 text")?;
+    // In a PAX header, the name would end at the first of these characters.
     ensure!(
         !name.is_empty() && !name.contains(['=', '\0']),
-        "an attribute can't be named {name:?} in an archive"
+        "an archive cannot hold the extended attribute {name:?}"
     );
     Ok((name, bytes(1)?))
 }

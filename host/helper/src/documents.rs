@@ -1,11 +1,11 @@
-//! Manifest and configuration: those of the image that a commit was made from, with the layers that are written anew.
+//! Manifest and configuration of the exported image: those of the image from which the commit was made, with the new layers.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::blobs::Blob;
 
-/// Names the last layer that belongs to the ostree commit, by its `diff_id`.
+/// The label with the `diff_id` of the last layer that belongs to the ostree commit.
 const FINAL_DIFF_ID: &str = "ostree.final-diffid";
 
 /// The documents of an image.
@@ -22,7 +22,7 @@ impl Documents {
             configuration: serde_json::from_str(configuration)?,
         };
         let (layers, diff_ids) = (documents.layers()?.len(), documents.diff_ids()?.len());
-        ensure!(layers > 0 && layers == diff_ids, "the image has {layers} layers and {diff_ids} diff_ids");
+        ensure!(layers > 0 && layers == diff_ids, "the image has {layers} layers but {diff_ids} diff_ids");
         Ok(documents)
     }
 
@@ -42,14 +42,14 @@ impl Documents {
         Ok(layers.iter().filter_map(|layer| layer["digest"].as_str()).collect())
     }
 
-    /// How many layers belong to the ostree commit that the image was built on; none if it wasn't built on one.
+    /// The number of layers that belong to the ostree commit on which the image was built; 0 if it was not built on one.
     pub(crate) fn encapsulated_layers(&self) -> Result<usize> {
         let Some(wanted) = self.configuration["config"]["Labels"].get(FINAL_DIFF_ID) else { return Ok(0) };
         let last = self.diff_ids()?.iter().position(|diff_id| diff_id == wanted);
-        Ok(last.with_context(|| format!("no layer is {FINAL_DIFF_ID}"))? + 1)
+        Ok(last.with_context(|| format!("the label {FINAL_DIFF_ID} names no layer of the image"))? + 1)
     }
 
-    /// The configuration with these layers, which aren't compressed: a layer's digest is its `diff_id`.
+    /// The configuration with these layers. They are not compressed, so the digest of a layer is its `diff_id`.
     pub(crate) fn configuration(&self, layers: &[Blob]) -> Result<Value> {
         let mut configuration = self.configuration.clone();
         *configuration.pointer_mut("/rootfs/diff_ids").context("the configuration has no diff_ids")? =
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_and_what_is_new() {
+    fn annotations_are_kept_and_digests_are_new() {
         let steps = json!([{"empty_layer": true}, {"created_by": "1"}, {"created_by": "2"}]);
         let documents = documents(steps.clone());
         assert_eq!(documents.encapsulated_layers().unwrap(), 1);
@@ -154,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_history_of_other_layers_goes() {
+    fn a_history_with_another_number_of_layers_is_removed() {
         let documents = documents(json!([{"created_by": "1"}]));
         assert_eq!(documents.configuration(&[blob("1"), blob("2")]).unwrap().get("history"), None);
     }
 
     #[test]
-    fn documents_that_dont_fit_are_refused() {
+    fn inconsistent_documents_are_refused() {
         for (manifest, configuration) in [
             ("{}", "{}"),
             (r#"{"layers": []}"#, r#"{"rootfs": {"diff_ids": []}}"#),

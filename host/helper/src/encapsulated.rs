@@ -1,6 +1,5 @@
-//! The layers that an ostree commit was encapsulated in: files are in the archive as objects of a repository, and under
-//! their own names as hard links to these. The format is ostree-ext's, version 1, so that what is copied out of a host can
-//! be deployed to another.
+//! The layers of an encapsulated ostree commit: the archive contains files as objects of an ostree repository, and hard links to them
+//! under their own names. The format is version 1 of ostree-ext's, so that the exported image can be deployed on another host.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -19,18 +18,18 @@ const DIRECTORIES: [&str; 8] =
 /// A commit and its layers.
 pub(crate) struct Encapsulated {
     commit: Checksum,
-    /// The files of every layer, sorted by object; paths begin below the root.
+    /// The files of every layer, sorted by object. Paths are relative to the root.
     layers: Vec<Vec<(Checksum, String)>>,
 }
 
 impl Encapsulated {
-    /// `chunks` are the commits that ostree-ext keeps of the layers after the first: each is a list of objects. The first
-    /// layer has the rest.
+    /// `chunks` are the commits in which ostree-ext stores the lists of objects of all layers but the first. The first layer has the
+    /// remaining objects.
     pub(crate) fn new(objects: &Objects, commit: Checksum, chunks: &[Checksum]) -> Result<Self> {
         let mut layer_of = HashMap::new();
         for (layer, &chunk) in (1..).zip(chunks) {
             for entry in objects.tree(objects.root(chunk)?.tree)?.files {
-                let object = Checksum::parse(&entry.name).context("a layer's list of objects")?;
+                let object = Checksum::parse(&entry.name).context("cannot read a layer's list of objects")?;
                 layer_of.entry(object).or_insert(layer);
             }
         }
@@ -44,9 +43,9 @@ impl Encapsulated {
         Ok(Self { commit, layers })
     }
 
-    /// How much all layers will be, about.
+    /// The approximate size of all layers, in bytes.
     pub(crate) fn size(&self, objects: &Objects) -> Result<u64> {
-        // 256 directories and the like in each layer; per file four headers, per object its content.
+        // Each layer has some 256 directories; each file has four headers, and each object its content.
         let mut total = self.layers.len() as u64 * (300 * 512);
         for links in self.layers.iter().flat_map(|files| by_object(files)) {
             total += links.len() as u64 * (4 * 512) + objects.size(links[0].0)?.next_multiple_of(512);
@@ -73,7 +72,7 @@ impl Encapsulated {
     }
 }
 
-/// Files that are links to one object, together.
+/// Groups the files that are links to the same object.
 fn by_object(files: &[(Checksum, String)]) -> impl Iterator<Item = &[(Checksum, String)]> {
     files.chunk_by(|a, b| a.0 == b.0)
 }
@@ -87,7 +86,7 @@ fn collect(objects: &Objects, tree: Checksum, path: &str, files: &mut Vec<(Check
     Ok(())
 }
 
-/// Where a file is when no host is booted from it.
+/// The path of a file in a container, where `/usr/etc` is `/etc`.
 fn in_container(path: &str) -> &str {
     match path.strip_prefix("usr/") {
         Some(rest) if rest == "etc" || rest.starts_with("etc/") => rest,
@@ -127,7 +126,7 @@ impl<W: Write> Layer<'_, W> {
         self.archive.data(of_root(0o644), &format!("{REPOSITORY}/config"), CONFIG)
     }
 
-    /// Everything but files: the commit, its directories, and those that every container expects.
+    /// Writes everything except files: the commit, its directories, and the directories that every container needs.
     fn commit(&mut self, commit: Checksum) -> Result<()> {
         let root = self.objects.root(commit)?;
         let meta = self.objects.directory_meta(root.meta)?;
@@ -160,7 +159,7 @@ impl<W: Write> Layer<'_, W> {
             let meta = objects.directory_meta(directory.meta)?;
             self.object(directory.meta, "dirmeta", &meta.bytes)?;
             let inside = format!("{path}{}", directory.name);
-            // There is one already, with the repository in it.
+            // `repository` has already written it.
             if inside == "sysroot" {
                 continue;
             }
@@ -171,14 +170,14 @@ impl<W: Write> Layer<'_, W> {
         Ok(())
     }
 
-    /// A file as an object, and the links to it.
+    /// Writes a file as an object, and the links to it.
     fn file(&mut self, links: &[(Checksum, String)]) -> Result<()> {
         let Some((object, _)) = links.first() else { return Ok(()) };
         let (header, empty) = self.file_object(*object)?;
         for (_, path) in links {
             let path = in_container(path);
             if empty {
-                // Nobody should share an empty file with the repository: it is what gets written to.
+                // An empty file is no link to the repository: programs often write to such a file, which would change the object.
                 self.archive.data(header.clone(), path, &[])?;
             } else {
                 self.archive.hard_link(header.clone(), path, &object_path(object, "file"))?;
@@ -187,7 +186,7 @@ impl<W: Write> Layer<'_, W> {
         Ok(())
     }
 
-    /// A file as an object, its attributes before it; with the header for links to it, and whether it is an empty file.
+    /// Writes a file as an object, after its attributes. Returns the header for links to it, and whether the file is empty.
     fn file_object(&mut self, object: Checksum) -> Result<(tar::Header, bool)> {
         let file = self.objects.file(object)?;
         let header = of(&file.attributes);
@@ -209,7 +208,7 @@ mod tests {
     use super::in_container;
 
     #[test]
-    fn etc_is_itself_again() {
+    fn usr_etc_becomes_etc() {
         for (path, expected) in
             [("usr/etc", "etc"), ("usr/etc/a/b", "etc/a/b"), ("usr/etcetera", "usr/etcetera"), ("a", "a")]
         {

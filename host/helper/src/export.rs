@@ -1,9 +1,8 @@
-//! `export`: from a commit to an OCI directory with raw layers, in one pass. The same commit gives the same image, whenever
-//! and wherever it is exported.
+//! `export`: writes a commit as an OCI directory with uncompressed layers, in one pass. Exporting the same commit always gives the same
+//! image.
 //!
-//! It is a conversation, in lines of JSON. The first one on stdout says what there will be to write:
-//! `{"bytes":1234}`. Nothing is written before a line comes back on stdin. Then follow `{"written":1234}`, from
-//! time to time, in bytes.
+//! The first line on stdout is a JSON document with the approximate number of bytes to write: `{"bytes":1234}`. The export starts when
+//! it reads the line `go` from stdin. While it writes, it reports its progress with lines like `{"written":1234}`, in bytes.
 
 use std::io::{self, Write as _};
 
@@ -17,14 +16,14 @@ use crate::documents::{Documents, index};
 use crate::encapsulated::Encapsulated;
 use crate::objects::{Checksum, Objects};
 
-/// The repository.
+/// The ostree repository.
 const REPOSITORY: &str = "/proc/self/fd/3";
 /// The directory to fill.
 const DIRECTORY: &str = "/proc/self/fd/4";
-/// Where ostree-ext keeps a ref for each layer.
+/// The prefix of the refs that ostree-ext keeps for layers.
 const LAYER_REFS: &str = "ostree/container/blob";
-/// How often progress is told, in bytes.
-const TELL_EVERY: u64 = 4 << 20;
+/// Progress is reported each time this many bytes were written.
+const REPORT_EVERY: u64 = 4 << 20;
 
 pub(crate) fn export(commit: &str) -> Result<()> {
     let commit = Checksum::parse(commit)?;
@@ -34,18 +33,18 @@ pub(crate) fn export(commit: &str) -> Result<()> {
         &objects.commit_text(commit, "ostree.container.image-config")?,
     )?;
     let layers = Layers::of(&objects, &documents)?;
-    tell(&json!({ "bytes": layers.size(&objects)? }))?;
+    send(&json!({ "bytes": layers.size(&objects)? }))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    ensure!(answer == "go\n", "told not to");
+    ensure!(answer == "go\n", "bootc-image cancelled the export");
 
     let out = Blobs::create(DIRECTORY)?;
-    let (mut written, mut told) = (0, 0);
+    let (mut written, mut reported) = (0, 0);
     let mut count = |bytes: u64| {
         written += bytes;
-        if written - told >= TELL_EVERY {
-            told = written;
-            tell(&json!({ "written": written }))?;
+        if written - reported >= REPORT_EVERY {
+            reported = written;
+            send(&json!({ "written": written }))?;
         }
         Ok(())
     };
@@ -57,13 +56,13 @@ pub(crate) fn export(commit: &str) -> Result<()> {
     out.index(&index(&manifest))
 }
 
-fn tell(message: &serde_json::Value) -> io::Result<()> {
+fn send(message: &serde_json::Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{message}")?;
     out.flush()
 }
 
-/// Where the layers come from.
+/// The layers of an image.
 struct Layers {
     base: Option<Encapsulated>,
     encapsulated: usize,
@@ -75,11 +74,13 @@ impl Layers {
         let commits = documents.layer_digests()?.into_iter().map(|digest| {
             let name = prefix_escape_for_ref(LAYER_REFS, digest)?;
             let commit = objects.resolve(&name)?;
-            commit.with_context(|| format!("layer {digest} is no longer in the repository (ref {name})"))
+            commit
+                .with_context(|| format!("layer {digest} is no longer in the ostree repository (ref {name})"))
         });
         let commits = commits.collect::<Result<Vec<_>>>()?;
         let encapsulated = documents.encapsulated_layers()?;
-        let (base, derived) = commits.split_at_checked(encapsulated).context("too few layers")?;
+        let (base, derived) =
+            commits.split_at_checked(encapsulated).context("the image has too few layers")?;
         let base = base
             .split_first()
             .map(|(&commit, chunks)| Encapsulated::new(objects, commit, chunks))

@@ -1,11 +1,12 @@
-//! `bootc-image-helper`: what is too heavy for `bootc-image` itself, started by it when needed (D2.2).
+//! `bootc-image-helper`: the tasks with large dependencies (libostree and a compiler), which `bootc-image` starts when needed. This
+//! keeps `bootc-image` itself small and static (docs/adr/0001-executables.md).
 //!
-//! It works on descriptors and can't name a store, a target or a reference. It judges nothing: running it by hand gains
-//! nothing that its caller couldn't read and write anyway.
+//! It works only on the file descriptors that it is given, and checks no policy: running it by hand gives access to nothing that the
+//! caller could not read and write anyway.
 //!
-//! - `export COMMIT`: descriptor 3 is an ostree repository, descriptor 4 an empty directory, which becomes an OCI
-//!   directory with the image that COMMIT was made from. What is said meanwhile: see [`export`].
-//! - `compile`: descriptor 3 is a WebAssembly component, descriptor 4 an empty file, which becomes its machine code.
+//! - `export COMMIT`: descriptor 3 is an ostree repository, descriptor 4 an empty directory. Writes the image from which COMMIT was
+//!   made into the directory, as an OCI directory. For the protocol on stdin and stdout see [`export`].
+//! - `compile`: descriptor 3 is a WebAssembly component, descriptor 4 an empty file. Writes the machine code into the file.
 
 mod archive;
 mod blobs;
@@ -20,7 +21,8 @@ mod objects;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// A component can't be compiled, whichever machine tries. The host remembers that (`host/os/src/children/helper.rs` has the same number).
+/// The exit code if a component cannot be compiled on any host. `bootc-image` caches this failure (`host/os/src/children/helper.rs`
+/// has the same number).
 const UNCOMPILABLE: u8 = 65;
 
 fn main() -> ExitCode {
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if stderr is gone.
+            // If stderr is closed, the error cannot be reported.
             let _ = writeln!(std::io::stderr(), "{error:#}");
             if error.downcast_ref::<compile::Uncompilable>().is_some() {
                 ExitCode::from(UNCOMPILABLE)

@@ -1,5 +1,5 @@
-//! Objects of an ostree repository. Whatever is read is checked against the checksum that it is named by: libostree itself
-//! doesn't look.
+//! Objects of an ostree repository. Every object is verified against the checksum that is its name, which libostree does not do when
+//! it reads objects.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 const NONE: Option<&gio::Cancellable> = gio::Cancellable::NONE;
 
-/// The name of an object.
+/// The checksum of an object, which is its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Checksum([u8; 32]);
 
@@ -33,7 +33,7 @@ impl Checksum {
 
     fn from_variant(value: &Variant) -> Result<Self> {
         let bytes = value.fixed_array::<u8>().ok().and_then(|bytes| bytes.try_into().ok());
-        Ok(Self(bytes.context("a checksum isn't 32 bytes long")?))
+        Ok(Self(bytes.context("a checksum is not 32 bytes long")?))
     }
 
     fn of(bytes: &[u8]) -> Self {
@@ -67,14 +67,14 @@ pub(crate) struct Tree {
     pub(crate) directories: Vec<DirectoryEntry>,
 }
 
-/// What a file or a directory has beside its contents.
+/// The attributes of a file or directory.
 #[derive(Clone)]
 pub(crate) struct Attributes {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Permissions alone, without the type.
+    /// The permissions, without the file type.
     pub(crate) mode: u32,
-    /// `a(ayay)`: names, each with a NUL at its end, and values.
+    /// Extended attributes as a variant of type `a(ayay)`: names, each terminated by NUL, and values.
     pub(crate) xattrs: Variant,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct DirectoryMeta {
     pub(crate) attributes: Attributes,
 }
 
-/// What a file is.
+/// The content of a file.
 pub(crate) enum Content {
     Regular { size: u64, reader: Verifying },
     Symlink { target: String },
@@ -113,7 +113,7 @@ impl Objects {
         Ok(Self(repository))
     }
 
-    /// What a ref points at, none if there is no such ref.
+    /// The object to which a ref points; none if there is no such ref.
     pub(crate) fn resolve(&self, name: &str) -> Result<Option<Checksum>> {
         let found = self.0.resolve_rev(name, true)?;
         found.map(|text| Checksum::parse(&text)).transpose()
@@ -126,12 +126,14 @@ impl Objects {
         Ok((value, bytes))
     }
 
-    /// A text in a commit's own metadata.
+    /// A text in the metadata of a commit.
     pub(crate) fn commit_text(&self, commit: Checksum, key: &str) -> Result<String> {
         let (value, _) = self.load(ObjectType::Commit, commit)?;
         let metadata = glib::VariantDict::new(Some(&value.child_value(0)));
         let text = metadata.lookup::<String>(key).ok().flatten();
-        text.with_context(|| format!("commit {commit} isn't of a container image: it has no {key}"))
+        text.with_context(|| {
+            format!("commit {commit} was not made from a container image: its metadata has no {key}")
+        })
     }
 
     pub(crate) fn root(&self, commit: Checksum) -> Result<Root> {
@@ -140,7 +142,7 @@ impl Objects {
         Ok(Root { bytes, tree, meta: Checksum::from_variant(&value.child_value(7))? })
     }
 
-    /// Signatures and the like, which a commit's checksum doesn't cover.
+    /// Detached metadata such as signatures, which the commit's checksum does not cover.
     pub(crate) fn detached_metadata(&self, commit: Checksum) -> Result<Option<glib::Bytes>> {
         let metadata = self.0.read_commit_detached_metadata(&commit.to_string(), NONE)?;
         Ok(metadata.map(|value| value.data_as_bytes()))
@@ -150,8 +152,8 @@ impl Objects {
         let (value, bytes) = self.load(ObjectType::DirTree, object)?;
         let name = |entry: &Variant| -> Result<String> {
             let name = entry.child_value(0);
-            let name = name.str().context("a name isn't text")?;
-            ensure!(!matches!(name, "" | "." | "..") && !name.contains('/'), "{name:?} isn't a file name");
+            let name = name.str().context("a file name is not UTF-8 text")?;
+            ensure!(!matches!(name, "" | "." | "..") && !name.contains('/'), "{name:?} is not a file name");
             Ok(name.to_owned())
         };
         let files = value.child_value(0).iter().map(|entry| {
@@ -184,7 +186,7 @@ impl Objects {
         Ok(DirectoryMeta { bytes, attributes })
     }
 
-    /// How many bytes of content a file has; none that are a link's.
+    /// The size of a file's content, 0 for a symbolic link.
     pub(crate) fn size(&self, object: Checksum) -> Result<u64> {
         let (info, _) = self.0.query_file(&object.to_string(), NONE)?;
         Ok(if info.file_type() == gio::FileType::Regular { info.size().unsigned_abs() } else { 0 })
@@ -205,9 +207,11 @@ impl Objects {
                     ostree::checksum_file_from_input(&info, Some(&xattrs), none, ObjectType::File, NONE)
                         .map_err(|error| anyhow::anyhow!("{error}"))?;
                 check(object, Checksum::parse(&found.to_hex())?)?;
-                let target = info.symlink_target().context("a link without a target")?;
+                let target = info.symlink_target().context("a symbolic link has no target")?;
                 let target = target.into_os_string().into_string();
-                Content::Symlink { target: target.ok().context("a link's target isn't UTF-8 text")? }
+                Content::Symlink {
+                    target: target.ok().context("the target of a symbolic link is not UTF-8 text")?,
+                }
             }
         };
         let attributes = Attributes {
@@ -222,12 +226,12 @@ impl Objects {
 
 fn check(expected: Checksum, found: Checksum) -> Result<()> {
     if found != expected {
-        bail!("object {expected} of the repository is damaged: its checksum is {found}");
+        bail!("object {expected} of the ostree repository is damaged: its checksum is {found}");
     }
     Ok(())
 }
 
-/// A file's content. What it is checked by begins with a header, which is read already.
+/// The content of a file, which is hashed while it is read. The checksum also covers a header, which has been read already.
 pub(crate) struct Verifying {
     stream: Box<dyn Read>,
     hash: Sha256,
@@ -237,13 +241,16 @@ impl Verifying {
     fn new(stream: gio::InputStream, header: u64) -> Result<Self> {
         let mut reader = Self { stream: Box::new(stream.into_read()), hash: Sha256::new() };
         let copied = io::copy(&mut (&mut reader).take(header), &mut io::sink())?;
-        ensure!(copied == header, "a file's header was cut short");
+        ensure!(copied == header, "the header of a file object is truncated");
         Ok(reader)
     }
 
-    /// To be called when all was read.
+    /// Verifies the checksum. Must be called after all content was read.
     pub(crate) fn finish(mut self, object: Checksum) -> Result<()> {
-        ensure!(self.read(&mut [0])? == 0, "object {object} of the repository is longer than it says");
+        ensure!(
+            self.read(&mut [0])? == 0,
+            "object {object} of the ostree repository is longer than its recorded size"
+        );
         check(object, Checksum(self.hash.finalize().into()))
     }
 }

@@ -1,8 +1,8 @@
-//! What `bootc-image` and the process of a native extension say to each other, over a socket pair.
+//! The protocol between `bootc-image` (the host) and the process of a native extension, over a socket pair.
 //!
-//! A frame is its kind in one byte, the length of what follows in four (the lowest first), and that many bytes: a message as JSON,
-//! or output as it is. The host asks one thing at a time. It believes nothing: what a process says that native code runs in can
-//! be anything, at any time.
+//! A frame consists of its kind (1 byte: `m` for a message, `o` for output), the length of its content (4 bytes, little-endian) and
+//! the content: a message as JSON, or raw bytes of output. The host sends one request at a time and waits for the answer. It does not
+//! trust the process, in which native code runs: the process could send anything at any time.
 
 use std::io::{self, Read, Write};
 
@@ -10,104 +10,106 @@ use bootc_image_plugin_model::{List, Operation, Pair, Plan, PluginRole, Problem}
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The largest frame, in bytes: no answer and no chunk of rows needs more.
+/// The largest content of a frame, in bytes.
 pub const LARGEST_FRAME: usize = 64 << 20;
 
-/// The largest that a process may send, in bytes: a mebibyte of text, each of whose characters may be escaped.
+/// The largest content of a frame that the process may send, in bytes: a mebibyte of text, of which JSON may escape every byte as six
+/// bytes, and some more for the structure.
 pub const LARGEST_ANSWER: usize = 6 * (1 << 20) + (64 << 10);
 
-/// The descriptor of the socket in the process.
+/// The file descriptor of the socket in the process.
 pub const SOCKET: i32 = 3;
-/// The descriptor of the library in the process.
+/// The file descriptor of the library in the process.
 pub const LIBRARY: i32 = 4;
 
-/// What the process is asked for.
+/// A request as the process receives it.
 pub type Ask = Question<Operation>;
 
-/// What the host asks for. `Judged` is an operation: the host lends its own, whose JSON is that of [`Operation`].
+/// A request of the host. `Judged` is the policy input: the host serializes its own type, whose JSON is the same as that of
+/// [`Operation`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Question<Judged> {
-    /// First of all: be limited, and load the library. The answer is [`Answer::Loaded`] or [`Answer::Unusable`].
+    /// The first request: set the limits and load the library. The answer is [`Answer::Loaded`] or [`Answer::Unusable`].
     Load(Load),
-    /// Judge. The answer is [`Answer::Verdict`], [`Answer::Failed`] or [`Answer::Denied`].
+    /// Judge an operation. The answer is [`Answer::Verdict`], [`Answer::Denied`] or [`Answer::Failed`].
     Evaluate(Judged),
-    /// Format. Rows are asked for with [`Answer::WantsRows`], output comes in frames of its own; the last answer is
+    /// Format a list. The process requests rows with [`Answer::WantsRows`] and sends output in [`Frame::Output`]. The last answer is
     /// [`Answer::Formatted`] or [`Answer::Failed`].
     Format(List),
-    /// Rows, as asked for; none: there are no more.
+    /// The answer to [`Answer::WantsRows`]: the cells of the next rows, in the order of the columns. Empty at the end of the list.
     Rows(Vec<Vec<String>>),
-    /// Plan. The answer is [`Answer::Plan`], [`Answer::Failed`] or [`Answer::Denied`].
+    /// Plan a command. The answer is [`Answer::Plan`], [`Answer::Denied`] or [`Answer::Failed`].
     Plan(Command),
 }
 
-/// Limits, and what the extension is told about itself.
+/// The limits and settings of an extension.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Load {
-    /// The most address space of the process, in bytes.
+    /// The limit for the address space of the process, in bytes.
     pub address_space: u64,
-    /// The most processor time that one call may take, in whole seconds.
+    /// The limit for the processor time of one request, in whole seconds.
     pub processor_seconds: u64,
-    /// The most text that the extension may give in one call, in bytes.
+    /// The limit for the texts that the extension passes to the host during one request, in bytes.
     pub texts: u64,
-    /// The extension's settings, a JSON object.
+    /// The extension's settings as a JSON object.
     pub settings: String,
 }
 
-/// A command to be planned.
+/// A command to plan.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Command {
-    /// The subcommand.
+    /// The subcommand of `cmd`.
     pub name: String,
-    /// What followed it.
+    /// The arguments after the subcommand.
     pub args: Vec<String>,
 }
 
-/// What the process says.
+/// A message of the process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
     /// The library is loaded.
     Loaded {
-        /// What it has functions for.
+        /// The roles for which it has a function.
         roles: Vec<PluginRole>,
     },
-    /// It can't be, for this reason.
+    /// The library or the extension cannot be used, for this reason.
     Unusable(String),
-    /// A line for the log: a level of the binary interface, and a text.
+    /// A log message: the level as in `bootc_image_extension.h`, and the text.
     Log(u32, String),
-    /// A policy allows.
+    /// A policy allows the operation.
     Verdict {
-        /// Why.
+        /// The reason, may be empty.
         reason: String,
-        /// Details.
+        /// Attributes that the policy adds to the verdict, as keys and values.
         attrs: Vec<Pair>,
     },
-    /// A policy or a command refuses.
+    /// A policy or a wrapper denies the operation.
     Denied {
-        /// Why, and what to do.
+        /// Code, message and hint of the denial.
         problem: Problem,
-        /// Details.
+        /// Attributes that the policy adds to the verdict, as keys and values.
         attrs: Vec<Pair>,
     },
-    /// It says that it can't.
+    /// The extension failed: code, message and hint.
     Failed(Problem),
-    /// A formatter wants more rows.
+    /// A format requests the next rows.
     WantsRows,
-    /// A list has come to its end.
+    /// The list is complete.
     Formatted,
-    /// What podman is asked for.
+    /// A wrapper's plan: the arguments for podman.
     Plan(Plan),
 }
 
-/// What arrived.
+/// A received frame.
 #[derive(Debug)]
 pub enum Frame<T> {
     /// A message.
     Message(T),
-    /// Output.
+    /// Bytes of a formatted list.
     Output(Vec<u8>),
 }
 
@@ -117,7 +119,7 @@ const OUTPUT: u8 = b'o';
 /// Sends a message.
 ///
 /// # Errors
-/// The socket's; one that is too large.
+/// If writing fails, or with `InvalidInput` if the message is larger than [`LARGEST_FRAME`].
 pub fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     send_frame(to, MESSAGE, &serde_json::to_vec(message)?)
 }
@@ -125,7 +127,7 @@ pub fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
 /// Sends output.
 ///
 /// # Errors
-/// As [`send`].
+/// If writing fails, or with `InvalidInput` if the output is larger than [`LARGEST_FRAME`].
 pub fn send_output(to: &mut impl Write, output: &[u8]) -> io::Result<()> {
     send_frame(to, OUTPUT, output)
 }
@@ -141,10 +143,10 @@ fn send_frame(to: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
     to.write_all(&frame)
 }
 
-/// Receives a frame of at most `largest` bytes. None: the other side has closed.
+/// Receives a frame with at most `largest` bytes of content. Returns `None` if the other side has closed the socket.
 ///
 /// # Errors
-/// The socket's; `InvalidData` for what isn't a frame, or isn't one of those.
+/// If reading fails, with `UnexpectedEof` within a frame, or with `InvalidData` for an unknown, invalid or too large frame.
 pub fn receive<T: DeserializeOwned>(from: &mut impl Read, largest: usize) -> io::Result<Option<Frame<T>>> {
     let mut head = [0; 5];
     loop {
@@ -160,16 +162,16 @@ pub fn receive<T: DeserializeOwned>(from: &mut impl Read, largest: usize) -> io:
     let length = u32::from_le_bytes(length) as usize;
     let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     if length > largest {
-        return Err(wrong(format!("{length} bytes in one piece, and {largest} are allowed")));
+        return Err(wrong(format!("a frame of {length} bytes is larger than the allowed {largest} bytes")));
     }
     let mut bytes = vec![0; length];
     from.read_exact(&mut bytes)?;
     match kind {
         MESSAGE => serde_json::from_slice(&bytes)
             .map(|message| Some(Frame::Message(message)))
-            .map_err(|error| wrong(format!("no message that is known: {error}"))),
+            .map_err(|error| wrong(format!("unknown message: {error}"))),
         OUTPUT => Ok(Some(Frame::Output(bytes))),
-        other => Err(wrong(format!("no frame: it begins with {other:#04x}"))),
+        other => Err(wrong(format!("not a frame: it begins with {other:#04x}"))),
     }
 }
 
@@ -191,12 +193,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_refused_before_memory_is_taken_for_it() {
+    fn an_invalid_frame_is_refused_before_memory_is_allocated_for_it() {
         let refused = |bytes: &[u8]| receive::<Answer>(&mut &*bytes, 100).unwrap_err().to_string();
-        assert_eq!(refused(b"m\xff\xff\xff\xff"), "4294967295 bytes in one piece, and 100 are allowed");
-        assert!(refused(b"hello, world").ends_with(" bytes in one piece, and 100 are allowed"));
+        assert_eq!(
+            refused(b"m\xff\xff\xff\xff"),
+            "a frame of 4294967295 bytes is larger than the allowed 100 bytes"
+        );
+        assert!(refused(b"hello, world").ends_with(" bytes is larger than the allowed 100 bytes"));
         assert!(refused(b"h\x01\0\0\0x").contains("begins with 0x68"));
-        assert!(refused(b"m\x02\0\0\0{}").contains("no message that is known"));
+        assert!(refused(b"m\x02\0\0\0{}").contains("unknown message"));
         assert!(refused(b"m\x02\0\0\0{").contains("fill whole buffer"));
     }
 }

@@ -1,7 +1,7 @@
-//! A call into the extension, and what the host offers it meanwhile. A handle is a number that only this call and this thread
-//! know: one that is forged, stale or used elsewhere leads to nothing.
+//! A call into the extension, and the host functions that the extension can use during the call. A handle is a number that is valid
+//! only for this call and on this thread: one that is forged, stale or used elsewhere is rejected with `INVALID`.
 
-// Foreign code is on the other side of every function here.
+// Every function here calls foreign code or is called by it.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
@@ -18,18 +18,18 @@ use serde_json::value::RawValue;
 
 use crate::lent::text;
 
-/// What is kept free of the texts of one call, so that a refusal is never lost, in bytes.
+/// Bytes reserved in the text limit of a call, so that a denial can always be reported.
 const RESERVED: usize = 256;
-/// Stands for the code of a refusal whose texts can't be taken.
+/// The code of a denial whose texts are not acceptable.
 const NO_CODE: &str = "unspecified";
-/// What goes into one frame of output, in bytes.
+/// The most bytes in one frame of output.
 const PIECE: usize = 1 << 20;
 
-/// What holds for every call.
+/// The settings and limits for every call.
 pub(crate) struct Settings {
-    /// The extension's settings: JSON by key.
+    /// The extension's settings: for each key, the value as JSON.
     json: BTreeMap<String, String>,
-    /// The most text of one call, all in all, in bytes.
+    /// The most bytes of text in one call.
     texts: usize,
 }
 
@@ -41,7 +41,7 @@ impl Settings {
     }
 }
 
-/// What kind of call it is: not every function belongs to each.
+/// The kind of a call, which determines the host functions that it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Policy,
@@ -49,10 +49,10 @@ pub(crate) enum Kind {
     Command,
 }
 
-/// What a call has come to.
+/// The state of a call.
 struct State {
     kind: Kind,
-    /// Both outlive every call.
+    /// Both outlive the call.
     socket: *const UnixStream,
     settings: *const Settings,
     answer: Option<Answer>,
@@ -61,7 +61,7 @@ struct State {
     columns: usize,
     rows: std::vec::IntoIter<Vec<String>>,
     rows_ended: bool,
-    /// The row that is lent, and its cells.
+    /// The row that the extension has pointers to, and its cells.
     row: Vec<String>,
     cells: Vec<Text>,
     unsent: Vec<u8>,
@@ -72,12 +72,12 @@ thread_local! {
     static CURRENT: RefCell<Option<(usize, State)>> = const { RefCell::new(None) };
 }
 
-/// The answer of an extension that hasn't the function for it.
-pub(crate) fn null(function: &str) -> Answer {
-    Answer::Unusable(format!("its `{function}` is null"))
+/// The answer if the extension's table has no such function.
+pub(crate) fn no_function(function: &str) -> Answer {
+    Answer::Unusable(format!("it has no function `{function}`"))
 }
 
-/// Has `ask` call the extension with a handle, and returns its answer; none if nobody listens any more.
+/// Has `ask` call the extension with a handle, and returns the answer; none if the host closed the socket.
 pub(crate) fn make(
     kind: Kind,
     socket: &UnixStream,
@@ -105,7 +105,7 @@ pub(crate) fn make(
     };
     CURRENT.with_borrow_mut(|current| *current = Some((number, state)));
     ask(ptr::without_provenance_mut(number));
-    let Some((_, mut state)) = CURRENT.take() else { return Some(silence(kind)) };
+    let Some((_, mut state)) = CURRENT.take() else { return Some(no_answer(kind)) };
     let answer = state.answer.take();
     state.flush();
     if state.gone {
@@ -113,15 +113,15 @@ pub(crate) fn make(
     }
     Some(match (kind, answer) {
         (Kind::Formatter, None) => Answer::Formatted,
-        (_, None) => silence(kind),
+        (_, None) => no_answer(kind),
         (_, Some(Answer::Verdict { reason, .. })) => Answer::Verdict { reason, attrs: state.details },
         (_, Some(Answer::Denied { problem, .. })) => Answer::Denied { problem, attrs: state.details },
         (_, Some(other)) => other,
     })
 }
 
-fn silence(kind: Kind) -> Answer {
-    let what = if kind == Kind::Policy { "said neither yes nor no" } else { "gave no answer" };
+fn no_answer(kind: Kind) -> Answer {
+    let what = if kind == Kind::Policy { "neither allowed nor denied" } else { "gave no answer" };
     Answer::Unusable(what.to_owned())
 }
 
@@ -136,7 +136,7 @@ impl State {
         unsafe { &*self.settings }
     }
 
-    /// Takes a text of the extension's for the host, and counts as the host does.
+    /// Copies a text of the extension and counts it in the same way as the host.
     fn take(&mut self, text: Text) -> Result<String, i32> {
         self.take_up_to(text, self.settings().texts.saturating_sub(RESERVED))
     }
@@ -149,7 +149,7 @@ impl State {
         read(text)
     }
 
-    /// The first answer counts.
+    /// Sets the answer. Further answers are rejected.
     fn answer(&mut self, answer: Answer) -> Result<(), i32> {
         if self.answer.is_some() {
             return Err(INVALID);
@@ -158,7 +158,7 @@ impl State {
         Ok(())
     }
 
-    /// A refusal or a failure. It is one whatever its texts are: those that can't be taken are replaced.
+    /// A denial or a failure. It is reported even if its texts are not acceptable; they are then replaced.
     fn problem(&mut self, code: Text, message: Text, hint: Text) -> Problem {
         let before = self.texts;
         let most = self.settings().texts;
@@ -168,8 +168,8 @@ impl State {
             Ok((code, message, hint)) => Problem { code, message, hint },
             Err(why) => {
                 self.texts = before;
-                let what = if why == TOO_LARGE { "too long" } else { "no UTF-8 text" };
-                let message = format!("it gave a reason that can't be told: {what}");
+                let what = if why == TOO_LARGE { "too long" } else { "not UTF-8 text" };
+                let message = format!("the plugin gave a reason that cannot be shown: {what}");
                 Problem::new(NO_CODE, message)
             }
         }
@@ -179,7 +179,7 @@ impl State {
         if kinds.contains(&self.kind) { Ok(()) } else { Err(INVALID) }
     }
 
-    /// Sends what was written.
+    /// Sends the buffered output.
     fn flush(&mut self) {
         let unsent = std::mem::take(&mut self.unsent);
         if !unsent.is_empty() && send_output(&mut self.socket(), &unsent).is_err() {
@@ -220,7 +220,7 @@ impl State {
         if length > isize::MAX as usize {
             return Err(TOO_LARGE);
         }
-        // SAFETY: the extension vouches for as many bytes.
+        // SAFETY: the header requires the extension to pass this many bytes.
         let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
         for piece in bytes.chunks(PIECE) {
             if self.unsent.len() + piece.len() > PIECE {
@@ -235,7 +235,7 @@ impl State {
     }
 }
 
-/// Reads a text of the extension's.
+/// Copies a text of the extension.
 fn read(text: Text) -> Result<String, i32> {
     let Text { data, length } = text;
     if length == 0 {
@@ -247,12 +247,12 @@ fn read(text: Text) -> Result<String, i32> {
     if length > isize::MAX as usize {
         return Err(TOO_LARGE);
     }
-    // SAFETY: the extension vouches for as many bytes.
+    // SAFETY: the header requires the extension to pass this many bytes.
     let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| INVALID)
 }
 
-/// Finds the call behind a handle, on this thread and now. What fails leaves it as it was.
+/// Runs `work` on the call behind a handle, if this call is running on this thread. If `work` fails, its texts do not count.
 fn with(call: *mut Call, work: impl FnOnce(&mut State) -> Result<(), i32>) -> i32 {
     let found = CURRENT.try_with(|current| {
         let Ok(mut current) = current.try_borrow_mut() else { return INVALID };
@@ -274,7 +274,7 @@ fn with(call: *mut Call, work: impl FnOnce(&mut State) -> Result<(), i32>) -> i3
     found.unwrap_or(INVALID)
 }
 
-/// What extensions are given.
+/// The table of host functions for extensions.
 pub(crate) static HOST: Host = Host {
     size: size_of::<Host>(),
     major: abi::MAJOR,
@@ -306,7 +306,7 @@ unsafe extern "C" fn setting(call: *mut Call, key: Text, json: *mut Text) -> i32
         }
         let key = read(key)?;
         let value = state.settings().json.get(&key).ok_or(ABSENT)?;
-        // SAFETY: it isn't null, and the extension vouches for it.
+        // SAFETY: the pointer is not null, and the header requires it to be valid.
         unsafe {
             json.write(text(value));
         }
@@ -352,7 +352,7 @@ unsafe extern "C" fn next_row(call: *mut Call, cells: *mut *const Text) -> i32 {
             return Err(INVALID);
         }
         let row = state.next_row()?;
-        // SAFETY: it isn't null, and the extension vouches for it.
+        // SAFETY: the pointer is not null, and the header requires it to be valid.
         unsafe {
             cells.write(row);
         }
@@ -373,7 +373,7 @@ unsafe extern "C" fn plan(call: *mut Call, argv: *const Text, argv_count: usize,
         if argv_count > state.settings().texts / 16 {
             return Err(TOO_LARGE);
         }
-        // SAFETY: the extension vouches for as many texts.
+        // SAFETY: the header requires the extension to pass this many texts.
         let argv =
             if argv_count == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(argv, argv_count) } };
         let argv = argv.iter().map(|text| state.take(*text)).collect::<Result<Vec<String>, i32>>()?;

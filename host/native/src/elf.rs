@@ -1,5 +1,5 @@
-//! A library is looked at before anything of it runs: whether it is one for this machine, and where it would have others from. What
-//! could be read in two ways is refused, or the dynamic linker would read it in the other one.
+//! Checks a library before any of its code runs: whether it was built for this architecture, and which other libraries it would load
+//! from where. A file that could be interpreted in two ways is refused, because the dynamic linker might use the other interpretation.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -13,7 +13,7 @@ use object::elf::{
 };
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-/// The architecture that this program is for, as libraries name it.
+/// The architecture of this program, as an ELF machine number.
 #[cfg(target_arch = "x86_64")]
 const MACHINE: u16 = object::elf::EM_X86_64;
 #[cfg(target_arch = "aarch64")]
@@ -22,32 +22,30 @@ const MACHINE: u16 = object::elf::EM_AARCH64;
 /// Size of an entry of the dynamic section: a tag and a value.
 const ENTRY: usize = 16;
 
-/// Looks at a library. An error says why it isn't loaded.
+/// Checks a library. The error says why it is not loaded.
 pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     let mut bytes = Vec::new();
     file.rewind()
         .and_then(|()| file.read_to_end(&mut bytes))
-        .map_err(|error| format!("it can't be read: {error}"))?;
+        .map_err(|error| format!("cannot read it: {error}"))?;
     let data = bytes.as_slice();
-    let no_library = |_| "it is no shared library of this kind of system (ELF, 64 bits)".to_owned();
-    let header = FileHeader64::<Endianness>::parse(data).map_err(no_library)?;
-    let endian = header.endian().map_err(no_library)?;
+    let not_a_library = |_| "it is not a shared library of this platform (64-bit ELF)".to_owned();
+    let header = FileHeader64::<Endianness>::parse(data).map_err(not_a_library)?;
+    let endian = header.endian().map_err(not_a_library)?;
     let machine = header.e_machine(endian);
     if machine != MACHINE {
         return Err(format!(
-            "it is for another architecture: ELF machine {machine}, and this one is {MACHINE}"
+            "it was built for another architecture: ELF machine {machine}, but this host is {MACHINE}"
         ));
     }
     if header.e_type(endian) != ET_DYN {
-        return Err("it is no shared library".to_owned());
+        return Err("it is not a shared library".to_owned());
     }
-    // Then their number would stand elsewhere, and the dynamic linker doesn't look there.
+    // The number of segments would then be elsewhere in the file, where the dynamic linker does not read it.
     if header.e_phnum(endian) == PN_XNUM {
-        return Err(
-            "it is no shared library that a linker makes: its segments can be read in two ways".to_owned()
-        );
+        return Err("it is not a well-formed shared library: its segments are ambiguous".to_owned());
     }
-    let segments = header.program_headers(endian, data).map_err(no_library)?;
+    let segments = header.program_headers(endian, data).map_err(not_a_library)?;
     let image = Image::of(data, segments, endian)?;
     let dynamic = image.dynamic()?;
     let names = image.names(&dynamic)?;
@@ -56,13 +54,14 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
         match tag {
             DT_RPATH | DT_RUNPATH => {
                 return Err(format!(
-                    "it has libraries looked for in {:?} (RUNPATH), and only the system's places count: build it without",
+                    "it sets the library search path {:?} (RUNPATH), but libraries may come only from the system's directories: \
+                     build it without",
                     name()?
                 ));
             }
             DT_FILTER | DT_AUXILIARY | DT_AUDIT | DT_DEPAUDIT => {
                 return Err(format!(
-                    "it has {:?} stand in for it or watch it (filter, auxiliary, audit): build it without",
+                    "it names {:?} as a filter, auxiliary or audit library: build it without",
                     name()?
                 ));
             }
@@ -70,7 +69,7 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
                 let name = name()?;
                 if name.is_empty() || name.contains(['/', '$']) {
                     return Err(format!(
-                        "it needs the library {name:?}, and libraries are found by name alone"
+                        "it needs the library {name:?}, but libraries are found only by plain name: link it without a path"
                     ));
                 }
             }
@@ -80,17 +79,17 @@ pub(crate) fn examine(mut file: &File) -> Result<(), String> {
     Ok(())
 }
 
-/// A part of the file, and where in memory it is.
+/// A part of the file, and its addresses in memory.
 struct Part<'a> {
     addresses: Range<u64>,
     bytes: &'a [u8],
     offset: u64,
 }
 
-/// A library as it is in memory.
+/// A library as it will be mapped into memory.
 struct Image<'a> {
     parts: Vec<Part<'a>>,
-    /// Address, size and place in the file of the dynamic section.
+    /// Address, size and offset in the file of the dynamic section.
     dynamic: (u64, u64, u64),
 }
 
@@ -101,83 +100,80 @@ impl<'a> Image<'a> {
         endian: Endianness,
     ) -> Result<Self, String> {
         let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok());
-        let page = page.ok_or("the size of a page isn't known")?;
-        let odd =
-            || "it is no shared library that a linker makes: its segments can be read in two ways".to_owned();
+        let page = page.ok_or("cannot determine the page size")?;
+        let ambiguous = || "it is not a well-formed shared library: its segments are ambiguous".to_owned();
         let (mut parts, mut end): (Vec<Part<'a>>, u64) = (Vec::new(), 0);
         for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
             let (address, offset) = (segment.p_vaddr(endian), segment.p_offset(endian));
             let (in_file, in_memory) = (segment.p_filesz(endian), segment.p_memsz(endian));
-            let last = address.checked_add(in_memory).ok_or_else(odd)?;
-            // What is mapped later would lie over what is mapped before.
+            let last = address.checked_add(in_memory).ok_or_else(ambiguous)?;
+            // A segment that is mapped later must not overlap one that is mapped earlier.
             let is_apart = address / page * page >= end || parts.is_empty();
             if !is_apart || in_file > in_memory || address % page != offset % page {
-                return Err(odd());
+                return Err(ambiguous());
             }
-            end = last.checked_next_multiple_of(page).ok_or_else(odd)?;
+            end = last.checked_next_multiple_of(page).ok_or_else(ambiguous)?;
             let bytes = usize::try_from(offset).ok().zip(usize::try_from(in_file).ok());
-            let bytes = bytes.and_then(|(offset, size)| data.get(offset..)?.get(..size)).ok_or_else(odd)?;
+            let bytes =
+                bytes.and_then(|(offset, size)| data.get(offset..)?.get(..size)).ok_or_else(ambiguous)?;
             parts.push(Part { addresses: address..address + in_file, bytes, offset });
         }
         let mut all = segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC);
         let (Some(dynamic), None) = (all.next(), all.next()) else {
-            return Err("it is no shared library: it hasn't exactly one dynamic section".to_owned());
+            return Err("it is not a shared library: it does not have exactly one dynamic section".to_owned());
         };
         let dynamic = (dynamic.p_vaddr(endian), dynamic.p_filesz(endian), dynamic.p_offset(endian));
         Ok(Self { parts, dynamic })
     }
 
-    /// The part in which these addresses are, and what of it begins there.
+    /// The part that contains these addresses, and its bytes there.
     fn at(&self, address: u64, size: u64) -> Option<(&Part<'a>, &'a [u8])> {
         let part = self.parts.iter().find(|part| part.addresses.contains(&address))?;
         let start = usize::try_from(address - part.addresses.start).ok()?;
         Some((part, part.bytes.get(start..)?.get(..usize::try_from(size).ok()?)?))
     }
 
-    /// The entries of the dynamic section, as they are in memory, up to the one that ends it.
+    /// The entries of the dynamic section as they will be in memory, up to the entry that ends it.
     fn dynamic(&self) -> Result<Vec<(i64, u64)>, String> {
-        let odd = || {
-            "it is no shared library that a linker makes: its dynamic section can be read in two ways"
-                .to_owned()
-        };
+        let ambiguous =
+            || "it is not a well-formed shared library: its dynamic section is ambiguous".to_owned();
         let (address, size, offset) = self.dynamic;
-        let (part, bytes) = self.at(address, size).ok_or_else(odd)?;
+        let (part, bytes) = self.at(address, size).ok_or_else(ambiguous)?;
         if part.offset + (address - part.addresses.start) != offset {
-            return Err(odd());
+            return Err(ambiguous());
         }
         let mut entries = Vec::new();
         for entry in bytes.chunks_exact(ENTRY) {
             let (tag, value) = entry.split_at(ENTRY / 2);
-            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| odd());
+            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| ambiguous());
             let (tag, value) = (number(tag)?.cast_signed(), number(value)?);
             if tag == DT_NULL {
                 return Ok(entries);
             }
             entries.push((tag, value));
         }
-        // The dynamic linker would read on.
-        Err(odd())
+        // There is no entry that ends the section: the dynamic linker would read beyond it.
+        Err(ambiguous())
     }
 
-    /// The names of libraries and directories.
+    /// The string table with the names of libraries and directories.
     fn names(&self, dynamic: &[(i64, u64)]) -> Result<&'a [u8], String> {
-        let odd =
-            || "it is no shared library that a linker makes: its names can be read in two ways".to_owned();
+        let ambiguous = || "it is not a well-formed shared library: its names are ambiguous".to_owned();
         let only = |wanted| {
             let mut all = dynamic.iter().filter(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
-            all.next().filter(|_| all.next().is_none()).ok_or_else(odd)
+            all.next().filter(|_| all.next().is_none()).ok_or_else(ambiguous)
         };
-        let (_, names) = self.at(only(DT_STRTAB)?, only(DT_STRSZ)?).ok_or_else(odd)?;
+        let (_, names) = self.at(only(DT_STRTAB)?, only(DT_STRSZ)?).ok_or_else(ambiguous)?;
         Ok(names)
     }
 }
 
-/// The text at this place.
+/// The text at this offset of the string table.
 fn name(names: &[u8], offset: u64) -> Result<String, String> {
     let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..));
     let text = rest.and_then(|rest| rest.get(..rest.iter().position(|byte| *byte == 0)?));
     text.map(|text| String::from_utf8_lossy(text).into_owned())
-        .ok_or_else(|| "it is no shared library that a linker makes: a name in it has no end".to_owned())
+        .ok_or_else(|| "it is not a well-formed shared library: a name in it is not terminated".to_owned())
 }
 
 #[cfg(test)]
@@ -189,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// A library as a linker makes it, with a name of its own.
+    /// A library built by the linker. `test` makes its file name unique.
     fn library(test: &str) -> Vec<u8> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = std::env::temp_dir().join(format!("bootc-image-elf-{}-{test}.so", std::process::id()));
@@ -220,7 +216,7 @@ mod tests {
         result
     }
 
-    /// Places of the program headers of this type.
+    /// Offsets of the program headers of this type.
     fn headers(bytes: &[u8], wanted: u32) -> Vec<usize> {
         let number = u16::from_le_bytes(bytes[56..58].try_into().unwrap());
         let at = |index: u16| 64 + 56 * usize::from(index);
@@ -236,7 +232,7 @@ mod tests {
         bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
     }
 
-    /// Place of an entry of the dynamic section.
+    /// Offset of an entry of the dynamic section.
     fn entry(bytes: &[u8], wanted: i64) -> usize {
         let header = headers(bytes, PT_DYNAMIC)[0];
         let (offset, size) = (number(bytes, header + 8) as usize, number(bytes, header + 32) as usize);
@@ -244,7 +240,7 @@ mod tests {
         places.find(|place| number(bytes, *place) == wanted.cast_unsigned()).unwrap()
     }
 
-    /// Places within a program header.
+    /// Offsets within a program header.
     const TYPE: usize = 0;
     const OFFSET: usize = 8;
     const ADDRESS: usize = 16;
@@ -252,7 +248,7 @@ mod tests {
     const IN_MEMORY: usize = 40;
 
     #[test]
-    fn what_a_linker_makes_is_good_and_what_could_be_read_in_two_ways_isnt() {
+    fn a_well_formed_library_is_accepted_and_an_ambiguous_one_is_refused() {
         let good = library("good");
         assert_eq!(examined(&good), Ok(()));
         let refused = |what: &str, change: &dyn Fn(&mut Vec<u8>), why: &str| {
@@ -280,7 +276,7 @@ mod tests {
         refused(
             "a dynamic section that is cut",
             &|bytes| put(bytes, dynamic + IN_FILE, 32),
-            "dynamic section can be read in two ways",
+            "dynamic section is ambiguous",
         );
         refused(
             "a dynamic section elsewhere in the file",
@@ -288,12 +284,12 @@ mod tests {
                 let offset = number(bytes, dynamic + OFFSET);
                 put(bytes, dynamic + OFFSET, offset + 16);
             },
-            "dynamic section can be read in two ways",
+            "dynamic section is ambiguous",
         );
         refused(
-            "a dynamic section that isn't loaded",
+            "a dynamic section that is not loaded",
             &|bytes| put(bytes, dynamic + ADDRESS, 1 << 40),
-            "dynamic section can be read in two ways",
+            "dynamic section is ambiguous",
         );
         refused(
             "two tables of names",
@@ -301,12 +297,12 @@ mod tests {
                 let (names, other) = (entry(bytes, DT_STRTAB), entry(bytes, DT_RELACOUNT));
                 bytes.copy_within(names..names + ENTRY, other);
             },
-            "names can be read in two ways",
+            "names are ambiguous",
         );
         refused(
-            "more segments than their number can say",
+            "a number of segments that is stored elsewhere",
             &|bytes| bytes[56..58].copy_from_slice(&PN_XNUM.to_le_bytes()),
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "segments that lie over each other",
@@ -315,7 +311,7 @@ mod tests {
                 put(bytes, last + ADDRESS, address);
                 put(bytes, last + OFFSET, offset);
             },
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "a segment beyond the end",
@@ -323,12 +319,12 @@ mod tests {
                 put(bytes, last + IN_FILE, 1 << 30);
                 put(bytes, last + IN_MEMORY, 1 << 30);
             },
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "a segment that wraps around",
             &|bytes| put(bytes, last + IN_MEMORY, u64::MAX),
-            "segments can be read in two ways",
+            "segments are ambiguous",
         );
         refused(
             "a name without an end",
@@ -336,7 +332,7 @@ mod tests {
                 let needed = entry(bytes, DT_NEEDED);
                 put(bytes, needed + 8, 1 << 40);
             },
-            "has no end",
+            "is not terminated",
         );
         refused(
             "a watcher",
@@ -344,12 +340,12 @@ mod tests {
                 let needed = entry(bytes, DT_NEEDED);
                 put(bytes, needed, DT_AUDIT.cast_unsigned());
             },
-            "filter, auxiliary, audit",
+            "filter, auxiliary or audit library",
         );
     }
 
     #[test]
-    fn whatever_is_cut_off_or_changed_in_one_byte_is_looked_at_to_its_end() {
+    fn a_library_that_is_truncated_or_changed_in_one_byte_causes_no_panic() {
         let good = library("cut");
         for length in (0..good.len()).step_by(97) {
             assert!(length > good.len() / 2 || examined(&good[..length]).is_err(), "{length}");

@@ -1,4 +1,4 @@
-//! What is asked, in the structs of the binary interface: they point into what they were made of, and live no longer.
+//! Requests as structs of the C interface. The structs point into the request that they were made of, and do not outlive it.
 
 use std::marker::PhantomData;
 use std::ptr;
@@ -7,7 +7,7 @@ use bootc_image_extension::abi::{self, Text};
 use bootc_image_native_protocol as protocol;
 use bootc_image_plugin_model as plugin_model;
 
-/// Text that is lent. An empty one is no null pointer: C's string functions take none.
+/// A borrowed text. Its pointer is not null even if it is empty, because C's string functions do not accept null.
 pub(crate) fn text(text: &str) -> Text {
     Text { data: text.as_ptr().cast(), length: text.len() }
 }
@@ -20,7 +20,7 @@ fn pairs(all: &[plugin_model::Pair]) -> Vec<abi::Pair> {
     all.iter().map(|(key, value)| abi::Pair { key: text(key), value: text(value) }).collect()
 }
 
-/// An image, and what it points to.
+/// The parts that an image struct points to.
 struct Image {
     name: Option<Box<abi::Reference>>,
     attrs: Vec<abi::Pair>,
@@ -128,7 +128,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// A command to be planned.
+/// A command for a wrapper.
 pub(crate) struct Command<'a> {
     command: abi::Command,
     _args: Vec<Text>,

@@ -1,6 +1,6 @@
-//! The extension's library: looked at, loaded, and asked.
+//! The extension's library: checked, loaded and called.
 
-// Foreign code is on the other side of every function here.
+// Every function here calls foreign code.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -16,34 +16,34 @@ use crate::call::{self, Kind, Settings};
 use crate::elf;
 use crate::lent;
 
-/// A library that is loaded, for the rest of the life of this process.
+/// A loaded library. It stays loaded until the process ends.
 pub(crate) struct Library {
-    /// What of its table both sides know; the rest is as if it were null.
+    /// The fields of its table that both sides know; the others are null.
     table: Extension,
 }
 
 impl Library {
-    /// Loads it. What it has to say before its table is read is said on stderr.
+    /// Checks and loads the library, and reads its table.
     pub(crate) fn load(file: &File) -> Result<Self, String> {
         elf::examine(file)?;
         let path = format!("/proc/self/fd/{LIBRARY}");
-        // SAFETY: its initialisers run, with all that this process may do: that is what was approved.
+        // SAFETY: the library's initialisers run with all rights of this process, which is what the administrator approved.
         let loaded = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| format!("it can't be loaded: {}", words(&error)))?;
-        // SAFETY: what the symbol is, the header says.
+            .map_err(|error| format!("cannot load it: {}", linker_message(&error)))?;
+        // SAFETY: the header defines the type of the symbol.
         let entry: Entry = unsafe {
             *loaded
                 .get::<Entry>(abi::ENTRY.as_bytes())
-                .map_err(|_| format!("it exports no {}; nm -D shows what it exports", abi::ENTRY))?
+                .map_err(|_| format!("it does not export {}; `nm -D` shows what it exports", abi::ENTRY))?
         };
-        // What it has set up in the process can't be undone, so it stays.
+        // It is never unloaded: what its initialisers have set up in the process cannot be undone.
         std::mem::forget(loaded);
-        // SAFETY: the host's table stays where it is.
+        // SAFETY: the host's table is static.
         let table = unsafe { entry(&raw const call::HOST) };
         Ok(Self { table: known(table)? })
     }
 
-    /// What it can be asked.
+    /// The roles for which it has a function.
     pub(crate) fn roles(&self) -> Vec<PluginRole> {
         let Extension { evaluate, format, plan, .. } = &self.table;
         let has = |role: &PluginRole| match role {
@@ -60,10 +60,10 @@ impl Library {
         settings: &Settings,
         asked: &Operation,
     ) -> Option<Answer> {
-        let Some(evaluate) = self.table.evaluate else { return Some(call::null("evaluate")) };
+        let Some(evaluate) = self.table.evaluate else { return Some(call::no_function("evaluate")) };
         let lent = lent::Operation::of(asked);
         call::make(Kind::Policy, socket, settings, 0, |handle| {
-            // SAFETY: the header says what is passed.
+            // SAFETY: the arguments are those that the header defines.
             unsafe {
                 evaluate(self.table.state, handle, lent.as_ptr());
             }
@@ -71,10 +71,10 @@ impl Library {
     }
 
     pub(crate) fn format(&self, socket: &UnixStream, settings: &Settings, asked: &List) -> Option<Answer> {
-        let Some(format) = self.table.format else { return Some(call::null("format")) };
+        let Some(format) = self.table.format else { return Some(call::no_function("format")) };
         let lent = lent::List::of(asked);
         call::make(Kind::Formatter, socket, settings, asked.columns.len(), |handle| {
-            // SAFETY: the header says what is passed.
+            // SAFETY: the arguments are those that the header defines.
             unsafe {
                 format(self.table.state, handle, lent.as_ptr());
             }
@@ -82,10 +82,10 @@ impl Library {
     }
 
     pub(crate) fn plan(&self, socket: &UnixStream, settings: &Settings, asked: &Command) -> Option<Answer> {
-        let Some(plan) = self.table.plan else { return Some(call::null("plan")) };
+        let Some(plan) = self.table.plan else { return Some(call::no_function("plan")) };
         let lent = lent::Command::of(asked);
         call::make(Kind::Command, socket, settings, 0, |handle| {
-            // SAFETY: the header says what is passed.
+            // SAFETY: the arguments are those that the header defines.
             unsafe {
                 plan(self.table.state, handle, lent.as_ptr());
             }
@@ -93,14 +93,16 @@ impl Library {
     }
 }
 
-/// Reads a table: as much of it as both sides know.
+/// Reads the fields of a table that both sides know.
 fn known(table: *const Extension) -> Result<Extension, String> {
-    /// Where what every version has ends.
+    /// The size of the fields that every version has.
     const HEAD: usize = std::mem::offset_of!(Extension, state);
     if table.is_null() {
-        return Err("it can't work with this version of bootc-image: it has no table for it".to_owned());
+        return Err(
+            "it does not support this version of bootc-image: its entry point returned no table".to_owned()
+        );
     }
-    // SAFETY: every version of the table begins with these three; the extension vouches that it is one.
+    // SAFETY: every version of the table begins with these three fields, and the header requires the pointer to be valid.
     let (size, major, minor) = unsafe {
         (
             (&raw const (*table).size).read(),
@@ -112,17 +114,19 @@ fn known(table: *const Extension) -> Result<Extension, String> {
         let fix =
             if major > abi::MAJOR { "install a newer bootc-image" } else { "install a newer extension" };
         return Err(format!(
-            "it was built for version {major}.{minor} of bootc_image_extension.h, and this host has {}.{}: {fix}",
+            "it was built for version {major}.{minor} of bootc_image_extension.h, but this host provides {}.{}: {fix}",
             abi::MAJOR,
             abi::MINOR
         ));
     }
     if size < HEAD || size % align_of::<Extension>() != 0 || size > 1 << 16 {
-        return Err(format!("its table has {size} bytes, which no version of bootc_image_extension.h has"));
+        return Err(format!(
+            "its table has {size} bytes, which matches no version of bootc_image_extension.h"
+        ));
     }
     let mut known =
         Extension { size, major, minor, state: ptr::null_mut(), evaluate: None, format: None, plan: None };
-    // SAFETY: as many bytes as both have; what is beyond in ours is null, which is a value of each of its fields.
+    // SAFETY: only as many bytes are copied as both tables have. The other fields stay null, which is a valid value of each of them.
     unsafe {
         let both = size.min(size_of::<Extension>());
         ptr::copy_nonoverlapping(table.cast::<u8>(), (&raw mut known).cast::<u8>(), both);
@@ -130,8 +134,8 @@ fn known(table: *const Extension) -> Result<Extension, String> {
     Ok(known)
 }
 
-/// What the dynamic linker says, without the place in memory.
-fn words(error: &libloading::Error) -> String {
+/// The dynamic linker's message, without the path of the file in memory.
+fn linker_message(error: &libloading::Error) -> String {
     let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     text.replace(&format!("/proc/self/fd/{LIBRARY}: "), "")
 }

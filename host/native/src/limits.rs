@@ -1,4 +1,4 @@
-//! What the process may use. The clock on the wall is the host's.
+//! The limits of this process. The host enforces the limit for elapsed time.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
@@ -16,11 +16,11 @@ use seccompiler::{
     TargetArch, apply_filter,
 };
 
-/// Open files, sockets and the like.
+/// The most open file descriptors.
 const DESCRIPTORS: u64 = 256;
-/// `CLONE_THREAD`: what is made is a thread, and no process.
+/// `CLONE_THREAD`: `clone` creates a thread and not a process.
 const CLONE_THREAD: u64 = 0x10000;
-/// System calls that make processes or become another program, by number; those above X32 are of programs with short pointers.
+/// System calls that create processes or execute a program, by number. Those above `X32` are for programs with 32-bit pointers.
 #[cfg(target_arch = "x86_64")]
 const REFUSED: &[i64] = &[57, 58, 59, 322, X32 + 57, X32 + 58, X32 + 59, X32 + 322, X32 + 520, X32 + 545];
 #[cfg(target_arch = "x86_64")]
@@ -38,22 +38,22 @@ const CLONE3: &[i64] = &[435];
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 
-/// Whether a descriptor is open.
+/// Whether a file descriptor is open.
 pub(crate) fn is_open(number: RawFd) -> bool {
     fcntl(number, FcntlArg::F_GETFD).is_ok()
 }
 
-/// How long this process may take to end when nobody listens any more.
+/// The time that this process gets to exit after the host has closed the socket.
 const GRACE: Duration = Duration::from_millis(500);
-/// What the thread that waits for that needs.
+/// The stack size of the thread that enforces this.
 const STACK: usize = 64 << 10;
 
-/// If the host goes, so does this process, whatever it is doing. The kernel's own signal for that doesn't come any more if an
-/// extension gives up its privileges.
-pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
+/// Aborts this process when the host has closed the socket, whatever the process is doing. `PR_SET_PDEATHSIG` is not sufficient: the
+/// kernel clears it if an extension changes its credentials.
+pub(crate) fn exit_with_host(socket: &UnixStream) -> io::Result<()> {
     let socket = socket.as_raw_fd();
     let wait = move || {
-        // SAFETY: it is only waited for, and nothing in this program closes it.
+        // SAFETY: the descriptor is only polled, and nothing in this program closes it.
         #[allow(unsafe_code)]
         let socket = unsafe { BorrowedFd::borrow_raw(socket) };
         let mut hang_up = [PollFd::new(socket, PollFlags::POLLHUP)];
@@ -61,16 +61,16 @@ pub(crate) fn end_with_the_host(socket: &UnixStream) -> io::Result<()> {
         std::thread::sleep(GRACE);
         std::process::abort();
     };
-    // Signals are for the extension's threads.
+    // Signals are delivered to the extension's threads and not to this one.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let spawned = std::thread::Builder::new().stack_size(STACK).spawn(wait).map(drop);
     before.thread_set_mask()?;
     spawned
 }
 
-/// What the caller ignores or holds back isn't ignored here or held back, and what crashes ends at once: its handler in this
-/// program tells nobody anything.
-fn heed_signals() -> nix::Result<()> {
+/// Resets signals that the caller ignores or blocks to their default actions. A crash ends the process at once, without Rust's
+/// handler for stack overflows.
+fn reset_signals() -> nix::Result<()> {
     for signal in Signal::iterator().filter(|signal| !UNCHANGED.contains(signal)) {
         // SAFETY: no handler is set.
         #[allow(unsafe_code)]
@@ -81,40 +81,41 @@ fn heed_signals() -> nix::Result<()> {
     SigSet::empty().thread_set_mask()
 }
 
-/// What can't be changed, and what tells that nobody reads.
+/// Signals whose action cannot be changed, and SIGPIPE, which is ignored so that writing fails with `EPIPE`.
 const UNCHANGED: &[Signal] = &[Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE];
 
-/// Limits this process, for good as far as it doesn't undo it with root's authority.
-pub(crate) fn obey(load: &Load) -> Result<(), String> {
+/// Limits this process. The extension cannot undo the limits, except with root's privileges.
+pub(crate) fn apply(load: &Load) -> Result<(), String> {
     fn failed<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
     }
-    heed_signals().map_err(failed("signals can't be heeded"))?;
-    limit(Resource::RLIMIT_CORE, 0).map_err(failed("core files can't be switched off"))?;
-    limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("descriptors can't be limited"))?;
-    limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("memory can't be limited"))?;
-    allow_processor_time(load.processor_seconds).map_err(failed("time can't be limited"))?;
-    start_no_processes().map_err(|error| format!("new processes can't be refused: {error}"))
+    reset_signals().map_err(failed("cannot reset signal handling"))?;
+    limit(Resource::RLIMIT_CORE, 0).map_err(failed("cannot disable core files"))?;
+    limit(Resource::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("cannot limit open files"))?;
+    limit(Resource::RLIMIT_AS, load.address_space).map_err(failed("cannot limit memory"))?;
+    allow_processor_time(load.processor_seconds).map_err(failed("cannot limit processor time"))?;
+    forbid_processes().map_err(|error| format!("cannot forbid new processes: {error}"))
 }
 
-/// Sets a limit, and that it can't be raised; one that is lower already stays.
+/// Sets the soft and the hard limit; lower limits are kept.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let (current, maximum) = getrlimit(resource)?;
     Ok(setrlimit(resource, current.min(most), maximum.min(most))?)
 }
 
-/// From now on this much processor time more, rounded up to whole seconds, as the kernel counts. The next question raises it again.
+/// Allows this many seconds of processor time from now on, rounded up because the kernel counts whole seconds. Called for each
+/// request.
 pub(crate) fn allow_processor_time(seconds: u64) -> io::Result<()> {
     let used = getrusage(UsageWho::RUSAGE_SELF)?;
     let used = used.user_time().tv_sec() + used.system_time().tv_sec();
-    // Each of the two was rounded down.
+    // Both times were rounded down.
     let most = u64::try_from(used).unwrap_or(u64::MAX).saturating_add(2).saturating_add(seconds);
     let (_, maximum) = getrlimit(Resource::RLIMIT_CPU)?;
     Ok(setrlimit(Resource::RLIMIT_CPU, most.min(maximum), maximum)?)
 }
 
-/// A process that it started would outlive it, beyond every clock.
-fn start_no_processes() -> Result<(), seccompiler::Error> {
+/// Forbids new processes: they would outlive this one and its time limits.
+fn forbid_processes() -> Result<(), seccompiler::Error> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let is_process =
         SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(CLONE_THREAD), 0)?;
@@ -122,7 +123,7 @@ fn start_no_processes() -> Result<(), seccompiler::Error> {
     let mut refused: Vec<(i64, Vec<SeccompRule>)> =
         REFUSED.iter().map(|&number| (number, Vec::new())).collect();
     refused.extend(CLONE.iter().map(|&number| (number, vec![is_process.clone()])));
-    // Its arguments are in memory, where they can't be looked at; whoever hears this takes the older call.
+    // The filter cannot check the arguments of `clone3`, which are in memory. With ENOSYS, the C library falls back to `clone`.
     let unknown = CLONE3.iter().map(|&number| (number, Vec::new())).collect();
     for (rules, error) in [(refused, EPERM), (unknown, ENOSYS)] {
         let filter = SeccompFilter::new(

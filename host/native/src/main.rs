@@ -1,8 +1,8 @@
-//! `bootc-image-native`: the process in which a native extension runs, started by `bootc-image`, which is a static executable
-//! and can't load a library (docs/adr/0010-native-extensions.md).
+//! `bootc-image-native`: the process in which a native extension runs. `bootc-image` starts it, because a static executable cannot
+//! load libraries itself (docs/adr/0010-native-extensions.md).
 //!
-//! Descriptor 3 is the socket on which it is asked, descriptor 4 the library, in memory and sealed. It limits itself, loads the
-//! library, and passes on what is asked and answered, in the words of `bootc-image-native-protocol`. It judges nothing.
+//! Descriptor 3 is the socket for requests and answers, descriptor 4 a sealed copy of the library in memory. The process limits
+//! itself, loads the library and passes on requests and answers, as defined in `bootc-image-native-protocol`. It checks no policy.
 
 mod call;
 mod elf;
@@ -24,28 +24,28 @@ fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if stderr is gone.
+            // If stderr is closed, the error cannot be reported.
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Answers until nobody asks any more.
+/// Answers requests until the host closes the socket.
 fn serve() -> io::Result<()> {
     let started_by_hand =
         || io::Error::other("this program is started by bootc-image; see: bootc-image --help");
     if std::env::args_os().len() != 1 || [SOCKET, LIBRARY].iter().any(|number| !limits::is_open(*number)) {
         return Err(started_by_hand());
     }
-    // SAFETY: they are open, and nothing else in this process knows them.
+    // SAFETY: both descriptors are open, and nothing else in this process uses them.
     #[allow(unsafe_code)]
     let (mut socket, library) = unsafe { (UnixStream::from_raw_fd(SOCKET), File::from_raw_fd(LIBRARY)) };
     let Some(Frame::Message(Ask::Load(load))) = receive(&mut socket, LARGEST_FRAME)? else {
         return Err(started_by_hand());
     };
-    let limited = limits::obey(&load).and_then(|()| {
-        limits::end_with_the_host(&socket).map_err(|error| format!("there is no thread: {error}"))
+    let limited = limits::apply(&load).and_then(|()| {
+        limits::exit_with_host(&socket).map_err(|error| format!("cannot start a thread: {error}"))
     });
     let loaded = limited.and_then(|()| Library::load(&library));
     let library = match loaded {
@@ -60,10 +60,10 @@ fn serve() -> io::Result<()> {
             Frame::Message(Ask::Evaluate(operation)) => library.evaluate(&socket, &settings, &operation),
             Frame::Message(Ask::Format(list)) => library.format(&socket, &settings, &list),
             Frame::Message(Ask::Plan(command)) => library.plan(&socket, &settings, &command),
-            other => return Err(io::Error::other(format!("nobody asks this now: {other:?}"))),
+            other => return Err(io::Error::other(format!("unexpected request: {other:?}"))),
         };
-        // After half a list nobody must take it for a whole one.
-        let answer = answer.ok_or_else(|| io::Error::other("nobody listens"))?;
+        // Fails without an answer, so that half a list is not taken for a complete one.
+        let answer = answer.ok_or_else(|| io::Error::other("the host closed the connection"))?;
         send(&mut socket, &answer)?;
     }
     Ok(())

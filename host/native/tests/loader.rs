@@ -1,4 +1,4 @@
-//! The program as its host drives it, over a socket pair, with a library in C that tries everything; then all of it once more under
+//! Runs the program over a socket pair as the host does, with a C library that uses every function of the host. The same tests run under
 //! valgrind.
 
 // Helpers of tests are tests, which clippy doesn't see.
@@ -36,7 +36,7 @@ impl Loader {
         let mut library = File::from(memfd_create("library", MemfdFlags::CLOEXEC).unwrap());
         library.write_all(&compiled(options)).unwrap();
         library.rewind().unwrap();
-        // High numbers, which the shell doesn't use itself.
+        // The shell does not use descriptors with such high numbers.
         let inherited = |file: OwnedFd| rustix::io::fcntl_dupfd_cloexec(&file, 100).unwrap();
         let (theirs, library) = (inherited(theirs.into()), inherited(library.into()));
         fcntl_setfd(&theirs, FdFlags::empty()).unwrap();
@@ -44,8 +44,8 @@ impl Loader {
         let shipped = PathBuf::from(env!("CARGO_BIN_EXE_bootc-image-native"));
         let (program, valgrind) = match under {
             Under::Nothing => (shipped, "exec"),
-            // It knows nothing of seccomp, so new processes aren't refused there. And it lets nobody change how many descriptors
-            // there can be; so many are there already.
+            // valgrind does not support seccomp, so the program is built without that filter. It does not allow changing the limit of
+            // open files either, so the limit is set before.
             Under::Valgrind => (
                 without_seccomp(),
                 "export BOOTC_IMAGE_WITHOUT=processes; ulimit -Sn 256; exec valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite",
@@ -63,7 +63,7 @@ impl Loader {
 
     fn load(&mut self) -> Answer {
         let settings = "{\"known\": [1, \"\u{e4}\"]}".to_owned();
-        // valgrind takes memory of its own.
+        // valgrind needs memory itself.
         let (address_space, processor_seconds) = (u64::MAX >> 1, 60);
         self.ask(&Ask::Load(Load { address_space, processor_seconds, settings, texts: 1 << 20 }))
     }
@@ -79,29 +79,29 @@ impl Loader {
             match receive(&mut self.socket, 2 << 20).unwrap() {
                 Some(Frame::Message(Answer::Log(level, text))) => self.log.push(format!("{level} {text}")),
                 Some(other) => return other,
-                None => panic!("it has hung up: {}", self.said()),
+                None => panic!("it closed the socket: {}", self.stderr()),
             }
         }
     }
 
-    /// All that it says until it ends.
-    fn said(&mut self) -> String {
-        let mut said = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
+    /// Its output on stderr until it ends.
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
     }
 
-    /// It ends when nobody asks any more, and valgrind has found nothing.
+    /// Closes the socket and checks that the process ends without an error of valgrind.
     fn end(mut self) {
         self.socket.shutdown(std::net::Shutdown::Both).unwrap();
-        let said = self.said();
+        let stderr = self.stderr();
         let status = self.process.wait().unwrap();
-        assert!(status.success(), "{status}: {said}");
-        assert_eq!(said, "");
+        assert!(status.success(), "{status}: {stderr}");
+        assert_eq!(stderr, "");
     }
 }
 
-/// The program with switches, which `make mutants` builds.
+/// The program built with switches for tests, by `make mutants`.
 fn without_seccomp() -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../mutants/bootc-image-native-with");
     assert!(program.exists(), "{} is missing: run make mutants", program.display());
@@ -110,7 +110,7 @@ fn without_seccomp() -> PathBuf {
 
 fn compiled(options: &[&str]) -> Vec<u8> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Tests run side by side.
+    // Tests run in parallel.
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let library = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("roles-{test}.so"));
     let output = Command::new("cc")
@@ -184,16 +184,20 @@ fn everything(under: Under) {
 
     for (kind, code, message) in [
         ("denied with odd words", "Not A Code", ""),
-        ("denied with bytes", "unspecified", "it gave a reason that can't be told: no UTF-8 text"),
-        ("denied with too much", "unspecified", "it gave a reason that can't be told: too long"),
-        ("denied with nothing there", "unspecified", "it gave a reason that can't be told: no UTF-8 text"),
-        ("denied at last", "unspecified", "it gave a reason that can't be told: too long"),
+        ("denied with bytes", "unspecified", "the plugin gave a reason that cannot be shown: not UTF-8 text"),
+        ("denied with too much", "unspecified", "the plugin gave a reason that cannot be shown: too long"),
+        (
+            "denied with nothing there",
+            "unspecified",
+            "the plugin gave a reason that cannot be shown: not UTF-8 text",
+        ),
+        ("denied at last", "unspecified", "the plugin gave a reason that cannot be shown: too long"),
     ] {
         let before: usize = loader.log.iter().map(|line| line.len() + 14).sum();
         let answer = loader.ask(&Ask::Evaluate(Operation { kind: text(kind), ..operation() }));
         let Answer::Denied { problem, attrs } = &answer else { panic!("{kind}: {answer:?}") };
         assert_eq!((&*problem.code, &*problem.message), (code, message), "{kind}");
-        // As the host counts: else a denial would be too much, and no denial any more.
+        // The host counts in the same way. Otherwise it could reject a denial because of its size.
         let logged: usize = loader.log.iter().map(|line| line.len() + 14).sum();
         let details: usize = attrs.iter().map(|(key, value)| key.len() + value.len() + 32).sum();
         let words = code.len() + message.len() + problem.hint.len() + 48;
@@ -221,9 +225,9 @@ fn all_of_it_is_clean_under_valgrind() {
     everything(Under::Valgrind);
 }
 
-/// A library could raise a limit that is soft alone.
+/// A library could raise a soft limit, so hard limits are set.
 #[test]
-fn limits_cant_be_raised_but_that_of_time() {
+fn limits_except_that_of_time_cannot_be_raised() {
     let mut loader = Loader::start(Under::Nothing, &[]);
     loader.load();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", loader.process.id())).unwrap();
@@ -235,7 +239,7 @@ fn limits_cant_be_raised_but_that_of_time() {
     assert_eq!(of("Max open files"), ["256", "256"]);
     let most = (u64::MAX >> 1).to_string();
     assert_eq!(of("Max address space"), [&*most, &*most]);
-    // It is set anew for every question.
+    // The limit of time is set again for every request.
     let time = of("Max cpu time");
     assert_ne!(time[0], time[1]);
     assert!(matches!(loader.ask(&Ask::Evaluate(operation())), Answer::Verdict { .. }));
@@ -243,7 +247,7 @@ fn limits_cant_be_raised_but_that_of_time() {
 }
 
 #[test]
-fn a_newer_minor_is_used_as_far_as_it_is_known() {
+fn of_a_newer_minor_version_the_known_fields_are_used() {
     for under in [Under::Nothing, Under::Valgrind] {
         let mut loader = Loader::start(under, &["-DNEWER"]);
         let loaded = loader.load();
@@ -254,14 +258,17 @@ fn a_newer_minor_is_used_as_far_as_it_is_known() {
 }
 
 #[test]
-fn of_an_older_minor_what_is_missing_is_null() {
+fn of_an_older_minor_version_missing_fields_are_null() {
     for under in [Under::Nothing, Under::Valgrind] {
         let mut loader = Loader::start(under, &["-DOLDER"]);
         let loaded = loader.load();
         assert!(matches!(&loaded, Answer::Loaded { roles } if *roles == [PluginRole::Policy]), "{loaded:?}");
         assert!(matches!(loader.ask(&Ask::Evaluate(operation())), Answer::Verdict { .. }));
         let plan = loader.ask(&Ask::Plan(Asked { name: text("newest"), args: Vec::new() }));
-        assert!(matches!(&plan, Answer::Unusable(reason) if reason == "its `plan` is null"), "{plan:?}");
+        assert!(
+            matches!(&plan, Answer::Unusable(reason) if reason == "it has no function `plan`"),
+            "{plan:?}"
+        );
         loader.end();
     }
 }

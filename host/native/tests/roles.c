@@ -1,5 +1,5 @@
-// An extension with all roles that tries every function of the host's, rightly and wrongly. What isn't as the header says is told
-// by its line.
+// An extension with all roles that calls every function of the host, correctly and incorrectly. If a result differs from the header's
+// description, the line is reported.
 
 #include <pthread.h>
 #include <stdio.h>
@@ -70,7 +70,7 @@ static void try_everything(void *state, bootc_image_call *call, const bootc_imag
     earlier = call;
 }
 
-// Whether a denial with texts that the host can't take was asked for, and given.
+// Denies with texts that the host cannot accept, if that was requested.
 static int denies(bootc_image_call *call, bootc_image_text kind, bootc_image_text much)
 {
     int32_t taken;

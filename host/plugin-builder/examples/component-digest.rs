@@ -1,5 +1,5 @@
-//! Prints the sha256 of a plugin's component, `podman-allowlist` unless another package is named. It is that of the sources
-//! in the current directory, the root of a clone. Two clones of the same commit, wherever they lie, must print the same.
+//! Prints the SHA-256 of a plugin's component, built from the sources in the current directory, which must be the root of a clone. The
+//! package is `podman-allowlist` unless another one is given. Two clones of the same commit must print the same digest.
 
 use std::{env, error, process};
 

@@ -1,5 +1,5 @@
-//! Packages plugins as they are installed: `package-plugins DIRECTORY PACKAGE...` makes `DIRECTORY/PACKAGE` with the manifest
-//! (the component's digest written in), the component, and what is to be read. Of the sources in the current directory.
+//! Packages plugins for installation: `package-plugins DIRECTORY PACKAGE...` creates `DIRECTORY/PACKAGE` with the manifest (including
+//! the component's digest), the component and its documentation. Builds the sources in the current directory.
 
 use std::path::Path;
 use std::{env, error, fs, process};
@@ -16,7 +16,7 @@ fn main() {
 
 fn package() -> Result<(), Box<dyn error::Error>> {
     let mut words = env::args().skip(1);
-    let directory = words.next().ok_or("where to put plugins isn't said")?;
+    let directory = words.next().ok_or("usage: package-plugins DIRECTORY PACKAGE...")?;
     let packages: Vec<String> = words.collect();
     let workspace = env::current_dir()?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), Into::into);

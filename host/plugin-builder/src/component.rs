@@ -1,4 +1,4 @@
-//! From a core module to a component, and from a component to machine code.
+//! Converts core modules to components, and compiles components to machine code.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use wit_component::ComponentEncoder;
 
 use crate::Error;
 
-/// How a component begins, and a core module doesn't.
+/// The first bytes of a component, in which it differs from a core module.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A component: a pure function of the sources, the lock file and the toolchain.
+/// A component. It depends only on the sources, the lock file and the toolchain.
 #[derive(Debug)]
 pub struct Component {
     package: String,
@@ -21,8 +21,8 @@ pub struct Component {
 }
 
 impl Component {
-    /// Wraps a core module that a plugin crate was compiled to; what is a component already stays as it is. `sources` are the
-    /// files it was made of.
+    /// Converts the core module of a plugin crate to a component; a component is kept as it is. `sources` are the files from which it
+    /// was built.
     pub(crate) fn from_module(package: &str, module: &[u8], sources: Vec<PathBuf>) -> Result<Self, Error> {
         if module.starts_with(COMPONENT) {
             return Ok(Self { package: package.to_owned(), bytes: module.to_owned(), sources });
@@ -35,31 +35,31 @@ impl Component {
         Ok(Self { package: package.to_owned(), bytes, sources })
     }
 
-    /// The package it was built from.
+    /// The package from which it was built.
     pub fn package(&self) -> &str {
         &self.package
     }
 
-    /// The component itself.
+    /// The bytes of the component.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Digest of [`bytes`](Self::bytes) in lower-case hexadecimal.
+    /// SHA-256 of [`bytes`](Self::bytes) in lower-case hexadecimal.
     pub fn sha256(&self) -> String {
         Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The text of a manifest that names this component.
+    /// Adds the digest of this component to the text of a manifest.
     pub fn named_in(&self, manifest: &str) -> String {
         let line = format!("[[component]]\nsha256 = \"{}\"\n", self.sha256());
         manifest.replacen("[[component]]\n", &line, 1)
     }
 
-    /// Machine code for `target`, a target triple of rustc.
+    /// Compiles it to machine code for `target`, a target triple of rustc.
     ///
     /// # Errors
-    /// [`Error::UnsupportedTarget`] and [`Error::Compile`].
+    /// [`Error::UnsupportedTarget`] or [`Error::Compile`].
     #[cfg(feature = "precompile")]
     pub fn precompile(&self, target: &str) -> Result<Vec<u8>, Error> {
         let target = baseline(target).ok_or_else(|| Error::UnsupportedTarget(target.to_owned()))?;
@@ -98,6 +98,6 @@ mod tests {
     #[test]
     fn a_module_without_a_world_is_no_component() {
         let error = Component::from_module("nothing", b"\0asm", Vec::new()).unwrap_err();
-        assert!(error.to_string().starts_with("making a component of nothing: "), "{error}");
+        assert!(error.to_string().starts_with("cannot make a component of nothing: "), "{error}");
     }
 }

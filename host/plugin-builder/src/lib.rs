@@ -1,11 +1,11 @@
-//! Turns plugin crates of this workspace into components, and components into machine code. Only ever a build dependency:
-//! nothing of it, Cranelift least of all, reaches an executable that is shipped.
+//! Builds plugin crates of this workspace as components, and compiles components to machine code. It is only a build dependency, so
+//! that no shipped executable contains Cranelift.
 //!
 //! ```text
 //! crate --Builder::build--> Component (sha256: the same in every clone) --Component::precompile--> artefact (this target)
 //! ```
 //!
-//! A build script calls [`embed`], which does all of it and tells cargo what to watch.
+//! A build script calls [`embed`], which does both and tells cargo which files to watch.
 
 mod component;
 mod nested;
@@ -17,92 +17,92 @@ use std::{env, fs};
 pub use component::Component;
 pub use nested::Builder;
 
-/// Why a plugin couldn't be built.
+/// Why a plugin could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not run by cargo as a build script, or in a place without a workspace.
+    /// The process is not a build script run by cargo in a workspace.
     #[error("{0}: plugins are built by a build script of this workspace")]
-    Surroundings(String),
-    /// A file can't be read or written.
+    Environment(String),
+    /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// cargo can't be started.
-    #[error("starting {program}: {source}")]
+    /// cargo cannot be started.
+    #[error("cannot start {program}: {source}")]
     Start {
-        /// What was to be started.
+        /// The path of cargo.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The toolchain has no standard library for components.
-    #[error("the target {target} isn't installed; install it with `rustup target add {target}`")]
+    #[error("the target {target} is not installed; install it with `rustup target add {target}`")]
     TargetMissing {
-        /// Its name.
+        /// The missing target.
         target: &'static str,
     },
-    /// cargo has said why on stderr.
-    #[error("building {packages} for {target} failed; what cargo said stands above")]
+    /// cargo failed, and has written the reason to stderr.
+    #[error("building {packages} for {target} failed; see the output of cargo above")]
     Cargo {
-        /// What was built.
+        /// The packages.
         packages: String,
-        /// For what.
+        /// The target.
         target: &'static str,
     },
-    /// The module isn't a component of one of our worlds.
-    #[error("making a component of {package}: {reason}")]
+    /// The module cannot be converted to a component.
+    #[error("cannot make a component of {package}: {reason}")]
     Componentise {
-        /// Whose module.
+        /// The package of the module.
         package: String,
-        /// What wit-component says.
+        /// The error of wit-component.
         reason: String,
     },
-    /// No compiled plugins for this machine.
-    #[error("plugins can't be compiled ahead of time for {0}: only x86_64 Linux is supported")]
+    /// Plugins cannot be compiled for this target.
+    #[error("plugins cannot be compiled ahead of time for {0}: only x86_64 Linux is supported")]
     UnsupportedTarget(String),
-    /// Cranelift refuses the component.
-    #[error("compiling {package} for {target}: {reason}")]
+    /// wasmtime cannot compile the component.
+    #[error("cannot compile {package} for {target}: {reason}")]
     Compile {
-        /// Whose component.
+        /// The package of the component.
         package: String,
-        /// For what.
+        /// The target.
         target: &'static str,
-        /// What wasmtime says.
+        /// The error of wasmtime.
         reason: String,
     },
 }
 
-/// A plugin that lies ready in `OUT_DIR`.
+/// A compiled plugin in `OUT_DIR`.
 #[derive(Debug)]
 pub struct Embedded {
     /// The package.
     pub package: String,
-    /// Digest of the component, in lower-case hexadecimal.
+    /// SHA-256 of the component in lower-case hexadecimal.
     pub sha256: String,
-    /// The machine code, to be embedded with `include_bytes!`.
+    /// The file with the machine code, for `include_bytes!`.
     pub artefact: PathBuf,
-    /// The component itself.
+    /// The file with the component.
     pub component: PathBuf,
 }
 
-/// Builds `packages` in one go, compiles them for the target of this build, and puts `<package>.cwasm` for each into
-/// `OUT_DIR`. For build scripts.
+/// Builds `packages` with one run of cargo, compiles them for the target of this build, and writes `<package>.cwasm` for each of them
+/// to `OUT_DIR`. For build scripts.
 ///
 /// # Errors
-/// [`Error`]; its text is meant for whoever builds.
+/// Any [`Error`].
 #[cfg(feature = "precompile")]
 pub fn embed(packages: &[&str]) -> Result<Vec<Embedded>, Error> {
     embed_with(&Builder::from_build_script()?, packages)
 }
 
-/// As [`embed`], with a builder for another target.
+/// Like [`embed`], with a builder for another target.
 ///
 /// # Errors
-/// As [`embed`].
+/// Any [`Error`].
 #[cfg(feature = "precompile")]
 pub fn embed_with(builder: &Builder, packages: &[&str]) -> Result<Vec<Embedded>, Error> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
@@ -121,7 +121,7 @@ pub fn embed_with(builder: &Builder, packages: &[&str]) -> Result<Vec<Embedded>,
 }
 
 #[cfg(feature = "precompile")]
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
+#[expect(clippy::print_stdout, reason = "a build script passes instructions to cargo on stdout")]
 fn watch(paths: impl IntoIterator<Item = PathBuf>) {
     for path in paths {
         println!("cargo:rerun-if-changed={}", path.display());
@@ -129,7 +129,7 @@ fn watch(paths: impl IntoIterator<Item = PathBuf>) {
 }
 
 fn variable(name: &str) -> Result<String, Error> {
-    env::var(name).map_err(|_| Error::Surroundings(format!("{name} isn't set")))
+    env::var(name).map_err(|_| Error::Environment(format!("{name} is not set")))
 }
 
 #[cfg(feature = "precompile")]

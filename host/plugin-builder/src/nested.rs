@@ -1,4 +1,4 @@
-//! cargo inside cargo: compiles plugin crates to core modules, in surroundings that don't depend on the outer build.
+//! Runs cargo inside cargo: compiles plugin crates to core modules, in an environment that does not depend on the outer build.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -10,12 +10,12 @@ use crate::component::Component;
 use crate::{Error, read, variable};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// Where components come out right away, which import WASI.
+/// The target that produces components, which import WASI.
 pub(crate) const WASI: &str = "wasm32-wasip2";
 const PROFILE: &str = "component";
 
-/// What the outer environment may hand on. Everything else is dropped: the flags, wrappers and settings of the outer build
-/// (clippy's wrapper, for one) would change the component or break the build.
+/// Environment variables that are passed on. All others are removed: flags, wrappers and settings of the outer build, such as clippy's
+/// wrapper, would change the component or break the build.
 const KEPT: &[&str] = &[
     "PATH",
     "HOME",
@@ -25,11 +25,11 @@ const KEPT: &[&str] = &[
     "RUSTUP_HOME",
     "RUSTUP_TOOLCHAIN",
     "RUSTC",
-    // So that both cargos together keep to the number of jobs that was asked for.
+    // Both runs of cargo share the job limit.
     "CARGO_MAKEFLAGS",
 ];
 
-/// Beginnings of names that are handed on as well: how the registry is reached, never what is built.
+/// Prefixes of environment variables that are passed on too: they affect how the registry is reached, but not what is built.
 const KEPT_PREFIXES: &[&str] = &["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRIES_", "SSL_CERT_"];
 
 /// Builds plugin crates of one workspace.
@@ -42,40 +42,40 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A builder for the workspace at `workspace` that keeps its intermediate files in `target_dir`.
+    /// A builder for the workspace in `workspace`, with intermediate files in `target_dir`.
     pub fn new(workspace: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
         let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
         Self { cargo, workspace: workspace.into(), target_dir: target_dir.into(), target: TARGET }
     }
 
-    /// A builder for the workspace whose build script this is.
+    /// A builder for the workspace of the running build script.
     ///
-    /// Intermediate files go next to the outer build's profiles instead of into `OUT_DIR`: debug and release builds, and
-    /// the plugins that ship and those of the tests, then compile the binding generator only once. cargo's lock on that
-    /// directory lets one nested build run at a time.
+    /// Intermediate files are next to the profiles of the outer build and not in `OUT_DIR`, so that debug and release builds, and
+    /// plugins that are shipped and those of the tests, compile the binding generator only once. cargo locks this directory, so only
+    /// one nested build runs at a time.
     ///
     /// # Errors
-    /// [`Error::Surroundings`] if this isn't a build script.
+    /// [`Error::Environment`] if the process is not a build script of a workspace.
     pub fn from_build_script() -> Result<Self, Error> {
         let manifest_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
         let out_dir = PathBuf::from(variable("OUT_DIR")?);
         let workspace = ancestor_with(&manifest_dir, "Cargo.lock")
-            .ok_or_else(|| Error::Surroundings(format!("no Cargo.lock above {}", manifest_dir.display())))?;
-        // cargo tags the outermost directory that it writes to.
+            .ok_or_else(|| Error::Environment(format!("no Cargo.lock above {}", manifest_dir.display())))?;
+        // cargo writes this file into the root of its target directory.
         let target_dir = ancestor_with(&out_dir, "CACHEDIR.TAG").unwrap_or(&out_dir).join("components");
         Ok(Self::new(workspace, target_dir))
     }
 
-    /// The same for WASI.
+    /// Builds for WASI instead.
     #[must_use]
     pub fn for_wasi(self) -> Self {
         Self { target: WASI, ..self }
     }
 
-    /// Builds `packages` in one run of cargo. Each must be a `cdylib` of the workspace.
+    /// Builds `packages` with one run of cargo. Each must be a `cdylib` of the workspace.
     ///
     /// # Errors
-    /// [`Error`]; what cargo itself has to say goes to stderr.
+    /// Any [`Error`]. The output of cargo goes to stderr.
     pub fn build(&self, packages: &[&str]) -> Result<Vec<Component>, Error> {
         let mut command = self.command(packages)?;
         let status =
@@ -90,8 +90,8 @@ impl Builder {
         packages.iter().map(|package| self.component(package)).collect()
     }
 
-    /// All files that `components` depend on, for cargo to watch: their sources, with those of every local dependency, the
-    /// manifests of both, and what pins the rest.
+    /// All files on which `components` depend, for cargo to watch: their sources and those of local dependencies, the manifests of
+    /// these packages, and the workspace's manifest and lock file.
     pub fn inputs(&self, components: &[Component]) -> BTreeSet<PathBuf> {
         let sources = components.iter().flat_map(|component| &component.sources);
         let manifests = sources
@@ -114,18 +114,18 @@ impl Builder {
         for package in packages {
             command.args(["--package", package]);
         }
-        // A build script's stdout belongs to the outer cargo.
+        // The outer cargo reads the stdout of the build script.
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Ok(command)
     }
 
-    /// Takes every path of this machine out of the panic messages, the only place where they would survive.
+    /// Replaces the paths of the build machine in panic messages, the only place where they would remain in a component.
     fn rustflags(&self) -> Result<OsString, Error> {
         let cargo_home = match env::var_os("CARGO_HOME") {
             Some(home) => PathBuf::from(home),
             None => PathBuf::from(variable("HOME")?).join(".cargo"),
         };
-        // The last match counts, and the target directory usually lies inside the workspace.
+        // The last matching prefix wins, and the target directory is usually inside the workspace.
         let prefixes = [
             (cargo_home.as_path(), "/cargo"),
             (&self.workspace, "/workspace"),
@@ -159,12 +159,12 @@ fn is_kept(name: &OsStr) -> bool {
     proxy || KEPT.contains(&name) || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The nearest directory from `start` upwards that has a file called `name`.
+/// The nearest directory at or above `start` that contains the file `name`.
 fn ancestor_with<'a>(start: &'a Path, name: &str) -> Option<&'a Path> {
     start.ancestors().find(|directory| directory.join(name).is_file())
 }
 
-/// The prerequisites in a one-rule makefile as cargo writes it: `target: file file`, where a blank in a name is escaped.
+/// The prerequisites in a makefile with one rule, as cargo writes it: `target: file file`, with spaces in names escaped.
 fn dependencies(makefile: &str) -> Vec<PathBuf> {
     let Some((_, files)) = makefile.lines().next().and_then(|line| line.split_once(": ")) else {
         return Vec::new();
@@ -173,7 +173,7 @@ fn dependencies(makefile: &str) -> Vec<PathBuf> {
     protected.split_whitespace().map(|file| PathBuf::from(file.replace('\0', " "))).collect()
 }
 
-/// Whether the toolchain has a standard library for the target. Unknown counts as yes: then cargo's own words must do.
+/// Whether the toolchain has a standard library for the target. If that is unknown, returns true, and the error of cargo is shown.
 fn target_installed(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();

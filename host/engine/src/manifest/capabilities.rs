@@ -1,25 +1,25 @@
-//! The capabilities that there are, and how far each can go.
+//! The known capabilities, and which scopes each can have.
 
 use bootc_image_model::capability::{COPIES_IMAGES, LISTS_IMAGES, PULLS_IMAGES};
 use bootc_image_model::pattern::Pattern;
 
 use super::World;
 
-/// A capability that there is.
+/// A known capability.
 #[derive(Clone, Copy)]
 pub(super) struct KnownCapability {
     pub(super) name: &'static str,
-    /// Whose plugins alone may ask for it. What concerns plans says nothing to others, and does no harm.
+    /// The only kind of plugin that can request it. None: any kind; capabilities of plans have no effect for other kinds.
     pub(super) world: Option<World>,
     pub(super) bounds: Bounds,
 }
 
-/// What the scope of a capability is.
+/// The kind of scope that a capability has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bounds {
-    /// There is none.
+    /// No scope.
     Nothing,
-    /// Names of images.
+    /// A pattern of image names.
     Names,
     /// A directory.
     Directory,
@@ -48,14 +48,16 @@ impl Bounds {
     pub(super) fn what(self) -> &'static str {
         match self {
             Self::Nothing => "empty: this capability has no scope",
-            Self::Names => "a pattern of names without transport, tag and digest, such as quay.io/example/**",
+            Self::Names => {
+                "a pattern of image names without transport, tag or digest, such as quay.io/example/**"
+            }
             Self::Directory => "an absolute path",
             Self::Option => "the long name of an option",
         }
     }
 }
 
-/// All of them, sorted.
+/// All known capabilities, sorted by name.
 pub(super) const CAPABILITIES: &[KnownCapability] = &[
     KnownCapability { name: "color", world: Some(World::FormatOutput), bounds: Bounds::Nothing },
     KnownCapability { name: COPIES_IMAGES, world: Some(World::CommandWrapper), bounds: Bounds::Names },

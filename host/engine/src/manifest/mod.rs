@@ -1,5 +1,5 @@
-//! `plugin.toml`: what a plugin is, what it is made of and what it claims. Read strictly: whatever isn't understood is an
-//! error that names the line, the key and, if one is near, the word that was probably meant.
+//! `plugin.toml`: what a plugin is, which code it has, what it provides and what it requests. It is read strictly: anything unknown
+//! is an error that names the line, the key and, if there is a similar word, what was probably meant.
 
 mod capabilities;
 pub(crate) mod raw;
@@ -12,7 +12,7 @@ use bootc_image_model::plugin::PluginId;
 use semver::{Version, VersionReq};
 use toml::Spanned;
 
-use crate::limits::Wishes;
+use crate::limits::PartialLimits;
 use crate::sanitize;
 use crate::strict::{Complaint, Source, named, sha256};
 use capabilities::{Bounds, CAPABILITIES, KnownCapability};
@@ -26,71 +26,71 @@ pub const API_VERSION: Version = Version::new(0, 1, 0);
 /// Version of `bootc_image_extension.h` that this host offers. The `api` of native code must include it.
 pub const NATIVE_API_VERSION: Version = Version::new(abi::MAJOR as u64, abi::MINOR as u64, 0);
 
-/// The only form of manifests so far.
+/// The only version of the manifest format so far.
 const SCHEMA: i64 = 1;
 
-/// Longest manifest that is read, in bytes.
+/// The largest manifest that is accepted, in bytes.
 const LARGEST: usize = 64 << 10;
 
-/// Longest summary or usage line, in characters: help shows them.
+/// The longest summary or usage line, in characters. They are shown in the help.
 const LONGEST_LINE: usize = 200;
 
-/// A manifest that has been checked.
+/// A valid manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Name of the plugin.
     pub id: PluginId,
     /// The plugin's own version.
     pub version: Version,
-    /// The versions that it works with: of the WIT packages, and includes [`API_VERSION`]; of native code, of
-    /// `bootc_image_extension.h`, and includes [`NATIVE_API_VERSION`].
+    /// The versions that it works with. For a component these are versions of the WIT packages, including [`API_VERSION`]; for
+    /// native code versions of `bootc_image_extension.h`, including [`NATIVE_API_VERSION`].
     pub api: VersionReq,
-    /// What it is made of.
+    /// Its component or native library.
     pub component: Component,
-    /// What it claims, none twice: at least one command if its world plans commands, none otherwise.
+    /// The subcommands of `cmd` that it provides, without duplicates: at least one for a wrapper, none otherwise.
     pub commands: Vec<Command>,
-    /// The formats that it offers, none twice: at least one if its world formats, none otherwise.
+    /// The formats that it provides, without duplicates: at least one for a format plugin, none otherwise.
     pub formats: Vec<Format>,
-    /// What it asks the host for, sorted, none twice.
+    /// The capabilities that it requests, sorted, without duplicates.
     pub capabilities: Vec<Wanted>,
-    /// What it would like to use; the configuration's ceiling has the last word.
-    pub limits: Wishes,
+    /// The limits that it requests; it never gets more than the configuration's ceiling.
+    pub limits: PartialLimits,
 }
 
-/// A capability that a plugin asks for, and why.
+/// A capability that a plugin requests, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
-    /// Which.
+    /// The capability.
     pub capability: Capability,
     /// One sentence for the administrator who grants it.
     pub reason: String,
 }
 
-/// The component of a plugin, or its library.
+/// The component of a plugin, or its native library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// Name of its file, next to the manifest.
+    /// The name of the file next to the manifest.
     pub file: String,
     /// Whether it is native code, which runs with full authority.
     pub native: bool,
-    /// What it exports, and what it may import at most. Native code has the part of this world.
+    /// The WIT world that it implements, which also limits its imports. Native code has the equivalent role.
     pub world: World,
-    /// Digest of the file in lower-case hexadecimal. A built-in plugin needs none: the builder of the host knows it.
+    /// SHA-256 of the file in lower-case hexadecimal. A built-in plugin needs none, because its digest is computed at build time.
     pub sha256: Option<String>,
-    /// What it is asked about, of a policy.
+    /// The operations that it judges, if it is a policy.
     pub when: When,
-    /// Whether it is also asked before names are looked up, of a policy.
+    /// Whether it also judges operations before references are resolved, if it is a policy.
     pub before_lookup: bool,
 }
 
 impl Component {
-    /// What it is, in a word.
+    /// `library` or `component`, for messages.
     pub fn what(&self) -> &'static str {
         if self.native { "library" } else { "component" }
     }
 }
 
-/// The worlds that this host runs.
+/// The WIT worlds that this host supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
     /// `bootc-image:command/wrapper`
@@ -102,7 +102,7 @@ pub enum World {
 }
 
 impl World {
-    /// What a plugin of this world is, in a word.
+    /// The kind of plugin that implements this world: `command`, `format` or `policy`.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::CommandWrapper => "command",
@@ -113,7 +113,7 @@ impl World {
 
     const ALL: &[Self] = &[Self::CommandWrapper, Self::FormatOutput, Self::PolicyValidator];
 
-    /// Its name in WIT, without a version: that is what `api` is for.
+    /// Its name in WIT, without the version, which `api` has.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CommandWrapper => "bootc-image:command/wrapper",
@@ -123,14 +123,14 @@ impl World {
     }
 }
 
-/// A claim on a subcommand of `cmd`.
+/// A subcommand of `cmd` that a plugin provides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The subcommand.
     pub name: String,
     /// One line for help.
     pub summary: String,
-    /// The arguments, as help shows them after the name. May be empty.
+    /// The arguments, as shown in the help after the name. May be empty.
     pub args: String,
 }
 
@@ -141,14 +141,14 @@ pub struct Format {
     pub name: String,
     /// One line for help.
     pub summary: String,
-    /// What may be typed after its name and `=`, as help calls it; none: nothing may.
+    /// The placeholder in the help for an argument typed as `NAME=ARGUMENT`; none: the format takes no argument.
     pub argument: Option<String>,
-    /// What the plugin sees of a list, in this order.
+    /// The columns that the plugin gets, in this order.
     pub columns: Vec<Column>,
 }
 
 impl Format {
-    /// As help shows it: `NAME` or `NAME=ARGUMENT`.
+    /// As shown in the help: `NAME` or `NAME=ARGUMENT`.
     pub fn spelling(&self) -> String {
         let Self { name, argument, .. } = self;
         argument.as_ref().map_or_else(|| name.clone(), |argument| format!("{name}={argument}"))
@@ -159,22 +159,22 @@ impl Manifest {
     /// Reads the text of a `plugin.toml`.
     ///
     /// # Errors
-    /// [`Complaint`] for the first thing that is wrong.
+    /// The first error in the text, with line and key.
     pub fn parse(text: &str) -> Result<Self, Complaint> {
         if text.len() > LARGEST {
-            return Err(Complaint::new(format!("larger than {} KiB", LARGEST >> 10)));
+            return Err(Complaint::new(format!("the manifest is larger than {} KiB", LARGEST >> 10)));
         }
         let source = Source(text);
         let raw: RawManifest = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         if *raw.schema.get_ref() != SCHEMA {
-            let what = format!("{} isn't known; this host reads {SCHEMA}", raw.schema.get_ref());
-            return Err(source.complain(raw.schema.span(), "schema", what));
+            let what = format!("{} is not supported; this host reads schema {SCHEMA}", raw.schema.get_ref());
+            return Err(source.error_at(raw.schema.span(), "schema", what));
         }
         let component = part(source, raw.component.as_ref(), raw.native.as_ref())?;
         let offered = if component.native {
-            (&NATIVE_API_VERSION, "the version of bootc_image_extension.h that this host offers")
+            (&NATIVE_API_VERSION, "the version of bootc_image_extension.h on this host")
         } else {
-            (&API_VERSION, "the version that this host offers")
+            (&API_VERSION, "the version of the plugin interface on this host")
         };
         Ok(Self {
             id: source.id(&raw.id, "id")?,
@@ -183,13 +183,13 @@ impl Manifest {
             commands: commands(source, component.world, raw.command.as_ref())?,
             formats: formats(source, component.world, raw.format.as_ref())?,
             capabilities: capabilities(source, &component, &raw.capability)?,
-            limits: raw.limits.map(RawLimits::wishes).unwrap_or_default(),
+            limits: raw.limits.map(RawLimits::partial).unwrap_or_default(),
             component,
         })
     }
 
-    /// Whether a text that isn't a good manifest could have been meant as one of a policy: unless it clearly names another
-    /// world, yes.
+    /// Whether an invalid manifest could be that of a policy. It is assumed to be, unless the text clearly names another world: a
+    /// broken policy must deny.
     pub(crate) fn may_be_policy(text: &str) -> bool {
         let Ok(table) = text.parse::<toml::Table>() else { return true };
         let named = |parts: &str, key: &str| -> Vec<String> {
@@ -210,12 +210,12 @@ impl Manifest {
 }
 
 fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).map_err(|error| format!("{text:?} isn't a version: {error}"))
+    Version::parse(text).map_err(|error| format!("{text:?} is not a version: {error}"))
 }
 
 fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, String> {
     let requirement =
-        VersionReq::parse(text).map_err(|error| format!("{text:?} isn't a version requirement: {error}"))?;
+        VersionReq::parse(text).map_err(|error| format!("{text:?} is not a version requirement: {error}"))?;
     if requirement.matches(offered) {
         Ok(requirement)
     } else {
@@ -225,11 +225,11 @@ fn api(text: &str, (offered, what): (&Version, &str)) -> Result<VersionReq, Stri
             }
             _ => "install a newer bootc-image",
         };
-        Err(format!("{text:?} doesn't include {offered}, {what}: {fix}"))
+        Err(format!("{text:?} does not include {offered}, {what}: {fix}"))
     }
 }
 
-/// The one component or library.
+/// The component or library, of which there must be exactly one.
 fn part(
     source: Source<'_>,
     components: Option<&Spanned<Vec<RawComponent>>>,
@@ -239,13 +239,13 @@ fn part(
         (Some(components), None) => component(source, only(source, components, "component", "component")?),
         (None, Some(libraries)) => library(source, only(source, libraries, "native", "library")?),
         (Some(_), Some(libraries)) => {
-            let what = "a plugin has a component or a library, not both";
-            Err(source.complain(libraries.span(), "native", what))
+            let what = "a plugin has either a component or a native library, not both";
+            Err(source.error_at(libraries.span(), "native", what))
         }
-        (None, None) => Err(source.complain(
+        (None, None) => Err(source.error_at(
             0..0,
             "component",
-            "missing: a plugin has a [[component]] or, of native code, a [[native]]",
+            "missing: a plugin needs a [[component]] section or, for native code, a [[native]] section",
         )),
     }
 }
@@ -259,8 +259,8 @@ fn only<'a, T>(
     match given.get_ref().as_slice() {
         [one] => Ok(one),
         all => {
-            let what = format!("a plugin has exactly one {what}, this one has {}", all.len());
-            Err(source.complain(given.span(), key, what))
+            let what = format!("a plugin must have exactly one {what}, but this one has {}", all.len());
+            Err(source.error_at(given.span(), key, what))
         }
     }
 }
@@ -291,16 +291,15 @@ fn library(source: Source<'_>, raw: &RawNative) -> Result<Component, Complaint> 
     })
 }
 
-/// What a policy is asked about.
+/// The operations that a policy judges.
 fn concerns(
     source: Source<'_>,
     world: World,
     when: Option<&Spanned<RawWhen>>,
     before_lookup: Option<&Spanned<bool>>,
 ) -> Result<(When, bool), Complaint> {
-    let only_policies = |span: std::ops::Range<usize>, key| {
-        source.complain(span, key, "only a policy is asked about operations")
-    };
+    let only_policies =
+        |span: std::ops::Range<usize>, key| source.error_at(span, key, "only policies judge operations");
     let before_lookup = match before_lookup {
         Some(given) if world != World::PolicyValidator => {
             return Err(only_policies(given.span(), "before-lookup"));
@@ -319,16 +318,16 @@ fn file(text: &str, ending: &str) -> Result<String, String> {
     if plain && text.len() <= 255 && text.ends_with(ending) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't the plain name of a {ending} file next to the manifest"))
+        Err(format!("{text:?} is not the plain name of a {ending} file next to the manifest"))
     }
 }
 
 fn world(text: &str) -> Result<World, String> {
-    named(text, World::ALL, |world| world.name(), "a world that this host runs")
+    named(text, World::ALL, |world| world.name(), "a world that this host supports")
 }
 
 fn role(text: &str) -> Result<World, String> {
-    named(text, World::ALL, |world| world.kind(), "something that native code can be")
+    named(text, World::ALL, |world| world.kind(), "a plugin role")
 }
 
 fn capabilities(
@@ -340,27 +339,27 @@ fn capabilities(
     for raw in raw {
         let capability = raw.capability(source)?;
         if wanted.iter().any(|earlier| earlier.capability == capability) {
-            return Err(source.complain(raw.name.span(), "name", "this capability is asked for twice"));
+            return Err(source.error_at(raw.name.span(), "name", "this capability is requested twice"));
         }
         let reason = match &raw.reason {
             Some(reason) => source.checked(reason, "reason", summary)?,
             None => {
-                return Err(source.complain(
+                return Err(source.error_at(
                     raw.name.span(),
                     "reason",
-                    "missing: who grants it wants to know why",
+                    "missing: tell the administrator why the plugin needs the capability",
                 ));
             }
         };
-        // Native code can't ask the host for images: it answers, and that is all.
+        // Native code cannot call the host, so capabilities with names of images have no effect for it.
         let is_of_use = |known: &&KnownCapability| {
             known.name == capability.name
                 && known.world.is_none_or(|of| of == component.world)
                 && !(component.native && known.bounds == Bounds::Names)
         };
         if !CAPABILITIES.iter().any(|known| is_of_use(&known)) {
-            let what = format!("{} is of no use to a plugin of this kind", capability.name);
-            return Err(source.complain(raw.name.span(), "name", what));
+            let what = format!("{} does not apply to a plugin of this kind", capability.name);
+            return Err(source.error_at(raw.name.span(), "name", what));
         }
         wanted.push(Wanted { capability, reason });
     }
@@ -369,10 +368,10 @@ fn capabilities(
 }
 
 fn summary(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("it is empty".to_owned()) } else { line(text) }
+    if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { line(text) }
 }
 
-/// What a plugin offers: at least one if its kind `offers` such things, none otherwise.
+/// The commands or formats that a plugin provides: at least one if its kind `offers` them, none otherwise.
 fn offered<'a, T>(
     source: Source<'_>,
     raw: Option<&'a Spanned<Vec<T>>>,
@@ -382,10 +381,10 @@ fn offered<'a, T>(
     others: &str,
 ) -> Result<&'a [T], Complaint> {
     match raw {
-        Some(raw) if !offers => Err(source.complain(raw.span(), key, others)),
+        Some(raw) if !offers => Err(source.error_at(raw.span(), key, others)),
         None if !offers => Ok(&[]),
         Some(raw) if !raw.get_ref().is_empty() => Ok(raw.get_ref()),
-        raw => Err(source.complain(raw.map_or(0..0, Spanned::span), key, none)),
+        raw => Err(source.error_at(raw.map_or(0..0, Spanned::span), key, none)),
     }
 }
 
@@ -396,12 +395,12 @@ fn commands(
 ) -> Result<Vec<Command>, Complaint> {
     let offers = world == World::CommandWrapper;
     let (none, others) =
-        ("a plugin of this kind claims at least one command", "a plugin of this kind can't plan commands");
+        ("a plugin of this kind must provide a command", "a plugin of this kind cannot provide commands");
     let mut commands: Vec<Command> = Vec::new();
     for raw in offered(source, raw, "command", offers, none, others)? {
         let name = source.checked(&raw.name, "name", command_name)?;
         if commands.iter().any(|earlier| earlier.name == name) {
-            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is claimed twice")));
+            return Err(source.error_at(raw.name.span(), "name", format!("{name:?} is listed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
         let args = source.maybe(raw.args.as_ref(), "args", line)?;
@@ -410,7 +409,7 @@ fn commands(
     Ok(commands)
 }
 
-/// Formats of the host's own, which no plugin can take.
+/// The built-in formats, whose names no plugin can use.
 pub const OWN_FORMATS: &[&str] = &["json", "json-v1", "table", "wide"];
 
 fn formats(
@@ -420,25 +419,25 @@ fn formats(
 ) -> Result<Vec<Format>, Complaint> {
     let offers = world == World::FormatOutput;
     let (none, others) =
-        ("a plugin of this kind offers at least one format", "a plugin of this kind can't format");
+        ("a plugin of this kind must provide a format", "a plugin of this kind cannot provide formats");
     let mut formats: Vec<Format> = Vec::new();
     for raw in offered(source, raw, "format", offers, none, others)? {
         let name = source.checked(&raw.name, "name", |text| {
             let name = command_name(text)?;
-            if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is the host's own")) } else { Ok(name) }
+            if OWN_FORMATS.contains(&text) { Err(format!("{text:?} is a built-in format")) } else { Ok(name) }
         })?;
         if formats.iter().any(|earlier| earlier.name == name) {
-            return Err(source.complain(raw.name.span(), "name", format!("{name:?} is offered twice")));
+            return Err(source.error_at(raw.name.span(), "name", format!("{name:?} is listed twice")));
         }
         let summary = source.checked(&raw.summary, "summary", summary)?;
         let argument = source.maybe(raw.argument.as_ref(), "argument", word)?;
         let columns = raw.columns.get_ref().iter().map(|name| source.checked(name, "columns", column));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         if (1..columns.len()).any(|number| columns[..number].contains(&columns[number])) {
-            return Err(source.complain(raw.columns.span(), "columns", "a column is wanted twice"));
+            return Err(source.error_at(raw.columns.span(), "columns", "a column is listed twice"));
         }
         if columns.is_empty() {
-            return Err(source.complain(raw.columns.span(), "columns", "a format wants at least one column"));
+            return Err(source.error_at(raw.columns.span(), "columns", "a format needs at least one column"));
         }
         formats.push(Format { name, summary, argument, columns });
     }
@@ -446,30 +445,32 @@ fn formats(
 }
 
 fn column(text: &str) -> Result<Column, String> {
-    named(text, Column::ALL, |column| column.name(), "a column that this host has")
+    named(text, Column::ALL, |column| column.name(), "a known column")
 }
 
-/// A name that can't be taken for an option or a path. The rule is that of [`PluginId`].
+/// A name that cannot be mistaken for an option or a path. The rules are those of [`PluginId`].
 fn command_name(text: &str) -> Result<String, String> {
     PluginId::new(text).map(|name| name.to_string()).map_err(|_| {
-        format!("{text:?} isn't lower-case letters, digits and '-' starting with a letter (64 bytes at most)")
+        format!(
+            "{text:?} is not lower-case letters, digits and '-' starting with a letter (64 bytes at most)"
+        )
     })
 }
 
-/// As help shows what is to be filled in.
+/// A placeholder, as shown in the help.
 fn word(text: &str) -> Result<String, String> {
     if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} isn't a word in capital letters"))
+        Err(format!("{text:?} is not a word in capital letters"))
     }
 }
 
 fn line(text: &str) -> Result<String, String> {
     if text.chars().count() > LONGEST_LINE {
-        Err(format!("longer than {LONGEST_LINE} characters"))
+        Err(format!("must not be longer than {LONGEST_LINE} characters"))
     } else if !sanitize::is_clean(text) {
-        Err(format!("{text:?} isn't one line of visible text"))
+        Err(format!("{text:?} is not a single line of visible text"))
     } else {
         Ok(text.to_owned())
     }

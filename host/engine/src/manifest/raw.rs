@@ -1,4 +1,4 @@
-//! The shape of `plugin.toml`, before anything in it is believed. Its descriptions are those of the published schema.
+//! The structure of `plugin.toml`, before its values are validated. The doc comments are the descriptions in the published schema.
 
 use std::num::NonZeroU32;
 
@@ -10,16 +10,16 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::capabilities::{Bounds, CAPABILITIES};
-use crate::limits::Wishes;
+use crate::limits::PartialLimits;
 use crate::sanitize;
 use crate::strict::{Complaint, Source, named};
 
-/// What a plugin is, what it is made of, and what it asks for.
+/// A plugin's manifest: what it is, which code it has, what it provides and what it requests.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawManifest {
-    /// The form of this file: 1.
+    /// Version of the manifest format: 1.
     #[cfg_attr(test, schemars(with = "i64"))]
     pub(crate) schema: Spanned<i64>,
     /// Name of the plugin and of its directory: lower-case letters, digits and `-`.
@@ -28,90 +28,92 @@ pub(crate) struct RawManifest {
     /// The plugin's own version.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) version: Spanned<String>,
-    /// Versions of the WIT packages that it works with, or of `bootc_image_extension.h`, as a requirement such as `^0.1`.
+    /// Versions of the plugin interface that it works with, as a requirement such as `^0.1`: of the WIT packages, or of
+    /// `bootc_image_extension.h` for native code.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) api: Spanned<String>,
-    /// What it is made of: exactly one component, or one library.
+    /// Its WebAssembly component: exactly one, unless it has a native library.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<Vec<RawComponent>>"))]
     pub(crate) component: Option<Spanned<Vec<RawComponent>>>,
-    /// Native code that it is made of instead, which runs with full authority.
+    /// Its native library instead of a component: exactly one, which runs with full authority.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<Vec<RawNative>>"))]
     pub(crate) native: Option<Spanned<Vec<RawNative>>>,
-    /// Subcommands of `cmd` that it owns, of a plugin that plans commands.
+    /// Subcommands of `cmd` that it provides. Only for wrappers, which need at least one.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<Vec<RawCommand>>"))]
     pub(crate) command: Option<Spanned<Vec<RawCommand>>>,
-    /// Formats of lists that it offers, of a plugin that formats.
+    /// Formats of lists that it provides. Only for formats, which need at least one.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<Vec<RawFormat>>"))]
     pub(crate) format: Option<Spanned<Vec<RawFormat>>>,
-    /// What it asks the host for.
+    /// Capabilities that it requests.
     #[serde(default)]
     pub(crate) capability: Vec<RawCapability>,
-    /// What it would like to use.
+    /// Limits that it requests.
     pub(crate) limits: Option<RawLimits>,
 }
 
-/// A component.
+/// A WebAssembly component.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawComponent {
-    /// Plain name of a `.wasm` file next to the manifest.
+    /// Name of the `.wasm` file, which is next to the manifest.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) file: Spanned<String>,
-    /// `bootc-image:policy/validator`, `bootc-image:format/output` or `bootc-image:command/wrapper`.
+    /// The WIT world that it implements: `bootc-image:policy/validator`, `bootc-image:format/output` or
+    /// `bootc-image:command/wrapper`.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) world: Spanned<String>,
-    /// Digest of the file in lower-case hexadecimal.
+    /// SHA-256 of the file in lower-case hexadecimal.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) sha256: Option<Spanned<String>>,
-    /// What a policy is asked about; without it, everything.
+    /// Operations that a policy judges. Without it, the policy judges all operations.
     #[cfg_attr(test, schemars(with = "Option<RawWhen>"))]
     pub(crate) when: Option<Spanned<RawWhen>>,
-    /// Whether a policy is also asked before names are looked up, when no image has a digest.
+    /// Whether a policy also judges operations before references are resolved, when no image has a digest yet.
     #[cfg_attr(test, schemars(with = "Option<bool>"))]
     pub(crate) before_lookup: Option<Spanned<bool>>,
 }
 
-/// A shared library.
+/// A native shared library.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawNative {
-    /// Plain name of a `.so` file next to the manifest.
+    /// Name of the `.so` file, which is next to the manifest.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) file: Spanned<String>,
-    /// What it does: `policy`, `format` or `command`.
+    /// Its role: `policy`, `format` or `command`.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) role: Spanned<String>,
-    /// Digest of the file in lower-case hexadecimal.
+    /// SHA-256 of the file in lower-case hexadecimal.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) sha256: Spanned<String>,
-    /// What a policy is asked about; without it, everything.
+    /// Operations that a policy judges. Without it, the policy judges all operations.
     #[cfg_attr(test, schemars(with = "Option<RawWhen>"))]
     pub(crate) when: Option<Spanned<RawWhen>>,
-    /// Whether a policy is also asked before names are looked up, when no image has a digest.
+    /// Whether a policy also judges operations before references are resolved, when no image has a digest yet.
     #[cfg_attr(test, schemars(with = "Option<bool>"))]
     pub(crate) before_lookup: Option<Spanned<bool>>,
 }
 
-/// Which operations concern a policy. Both must match, where both are given.
+/// Operations that a policy judges. If both keys are given, an operation must match both.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawWhen {
-    /// Kinds of operations, `*` stands for anything: `copy-to-storage`, `cmd pull`, `cmd *`.
+    /// Kinds of operations, where `*` matches anything: `copy-to-storage`, `cmd pull`, `cmd *`.
     #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
     pub(crate) operations: Option<Vec<Spanned<String>>>,
-    /// Names of images without tag and digest: `quay.io/example/*`, `quay.io/**`. One image that matches is enough.
+    /// Patterns of image names without tag and digest: `quay.io/example/*`, `quay.io/**`. One matching image is enough.
     #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
     pub(crate) references: Option<Vec<Spanned<String>>>,
 }
 
-/// A claim on a subcommand of `cmd`.
+/// A subcommand of `cmd` that a plugin provides.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -122,7 +124,7 @@ pub(crate) struct RawCommand {
     /// One line for help.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) summary: Spanned<String>,
-    /// The arguments, as help shows them after the name.
+    /// The arguments, as shown in the help after the name.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) args: Option<Spanned<String>>,
 }
@@ -138,15 +140,15 @@ pub(crate) struct RawFormat {
     /// One line for help.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) summary: Spanned<String>,
-    /// What may be typed after its name and `=`, as help calls it.
+    /// Placeholder in the help for an argument typed as `NAME=ARGUMENT`. Without it, the format takes no argument.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) argument: Option<Spanned<String>>,
-    /// The columns that it wants, in this order: the plugin sees no others.
+    /// The columns that the plugin gets, in this order. It sees no others.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(crate) columns: Spanned<Vec<Spanned<String>>>,
 }
 
-/// Something that a plugin asks the host for, or is granted.
+/// A capability that a plugin requests or was granted.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -154,16 +156,16 @@ pub(crate) struct RawCapability {
     /// Its name.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) name: Spanned<String>,
-    /// How far it goes: names of images, as in `when`, of `lists-images`, `copies-images` and `pulls-images`; a directory of
-    /// `podman-reads` and `podman-writes`; an option of `podman-machine`; none of `color`.
+    /// What it covers. `lists-images`, `copies-images` and `pulls-images`: a pattern of image names, as in `when`. `podman-reads`
+    /// and `podman-writes`: a directory. `podman-machine`: an option of podman. `color` has no scope.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) scope: Option<Spanned<String>>,
-    /// Why a plugin asks for it, in one sentence; not of a grant.
+    /// Why the plugin requests it, in one sentence. Not used in grants.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) reason: Option<Spanned<String>>,
 }
 
-/// What a run may use.
+/// Limits of one run.
 #[derive(Clone, Copy, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -172,13 +174,13 @@ pub(crate) struct RawLimits {
     memory_mib: Option<NonZeroU32>,
     /// Processor time in ms.
     guest_ms: Option<NonZeroU32>,
-    /// Time in ms.
+    /// Elapsed time in ms.
     wall_ms: Option<NonZeroU32>,
 }
 
 impl RawLimits {
-    pub(crate) fn wishes(self) -> Wishes {
-        Wishes {
+    pub(crate) fn partial(self) -> PartialLimits {
+        PartialLimits {
             memory_mib: self.memory_mib.map(NonZeroU32::get),
             guest_ms: self.guest_ms.map(NonZeroU32::get),
             wall_ms: self.wall_ms.map(NonZeroU32::get),
@@ -189,13 +191,13 @@ impl RawLimits {
 impl RawCapability {
     pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Complaint> {
         let known = source.checked(&self.name, "name", |text| {
-            named(text, CAPABILITIES, |known| known.name, "a capability that this host has")
+            named(text, CAPABILITIES, |known| known.name, "a known capability")
         })?;
         let bounds = known.bounds;
         let scope = match &self.scope {
             None if bounds == Bounds::Nothing => String::new(),
             None => {
-                return Err(source.complain(
+                return Err(source.error_at(
                     self.name.span(),
                     "scope",
                     format!("missing: {}", bounds.what()),
@@ -203,7 +205,7 @@ impl RawCapability {
             }
             Some(given) => source.checked(given, "scope", |text| {
                 if !bounds.fit(text) || !sanitize::is_clean(text) {
-                    return Err(format!("{text:?} isn't {}", bounds.what()));
+                    return Err(format!("{text:?} is not {}", bounds.what()));
                 }
                 if bounds == Bounds::Names {
                     Pattern::new(text)?.check_names()?;

@@ -1,4 +1,4 @@
-//! Which operations a policy is asked about. The host compares; a component that isn't concerned is never loaded.
+//! Which operations a policy judges. The host compares, and does not load the component for other operations.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::raw::RawWhen;
 use crate::sanitize::is_clean;
 use crate::strict::{Complaint, Source, nearest};
 
-/// What must match; an empty list is no condition.
+/// The conditions on an operation; an empty list matches every operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct When {
     operations: Vec<Pattern>,
@@ -40,7 +40,7 @@ impl When {
                     source.checked(text, key, |text| {
                         let pattern = Pattern::new(text)?;
                         if !is_clean(text) {
-                            return Err(format!("{text:?} has characters that can't be seen"));
+                            return Err(format!("{text:?} contains invisible characters"));
                         }
                         check(&pattern)?;
                         Ok(pattern)
@@ -54,7 +54,7 @@ impl When {
         })
     }
 
-    /// Whether an operation concerns the policy. An image whose name can't be told could have any.
+    /// Whether the policy judges an operation. An image whose name is unknown matches every pattern.
     pub fn concerns(&self, view: &View) -> bool {
         let kind = || self.operations.iter().any(|pattern| pattern.matches(&view.kind));
         if !self.operations.is_empty() && !kind() {
@@ -71,7 +71,7 @@ impl When {
     }
 }
 
-/// A pattern that no operation can match would be a policy that is never asked.
+/// Refuses a pattern that matches no operation: the policy would never judge anything.
 fn matches_something(pattern: &Pattern) -> Result<(), String> {
     let commands = TABLES.iter().filter(|table| table.does.own().is_none());
     let commands = commands.map(|table| format!("cmd {}", table.subcommand));
@@ -79,15 +79,15 @@ fn matches_something(pattern: &Pattern) -> Result<(), String> {
     if known.iter().any(|name| pattern.matches(name)) {
         return Ok(());
     }
-    // Other names of operations of the host's own (D3.13).
+    // `cmd rm`, `cmd rmi` and `cmd prune` run the host's own removal and are judged under its name.
     let mut spellings = own_spellings().map(|(name, operation)| (format!("cmd {name}"), operation.name()));
     if let Some((spelled, judged)) = spellings.find(|(spelled, _)| pattern.matches(spelled)) {
-        return Err(format!("no operation is called {spelled:?}: it is judged as {judged:?}"));
+        return Err(format!("there is no operation {spelled:?}: it is judged as {judged:?}"));
     }
     let near = nearest(pattern.as_str(), known.iter().map(String::as_str));
     let hint = near.map_or_else(
-        || format!("; known are {}", known.join(", ")),
+        || format!("; expected one of: {}", known.join(", ")),
         |near| format!("; did you mean {near:?}?"),
     );
-    Err(format!("no operation is called {:?}{hint}", pattern.as_str()))
+    Err(format!("there is no operation {:?}{hint}", pattern.as_str()))
 }

@@ -1,4 +1,4 @@
-//! A policy that is native code. Its process is kept for the next question.
+//! A policy that is native code. Its process is kept for the next operation.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use bootc_image_core::plugin::Opinion;
 use bootc_image_model::view::View;
 use bootc_image_os::children;
 
-use super::{Process, Unanswered};
+use super::{NoVerdict, Process};
 use crate::manifest::World;
 use crate::run::caught::caught;
 use crate::run::{self, Identity, NoOpinion};
@@ -18,7 +18,7 @@ pub(crate) struct Judge {
     code: Code,
     identity: Identity,
     programs: Vec<PathBuf>,
-    /// Its process, unless none runs.
+    /// Its process, if one is running.
     process: Mutex<Option<Box<Process>>>,
 }
 
@@ -39,20 +39,20 @@ impl run::Judge for Judge {
     fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion> {
         let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let ask = |process: Process| {
-            let panicked = |reason| (None, Err(Unanswered { reason, fix: None, hung_up: false }));
+            let panicked = |reason| (None, Err(NoVerdict { reason, fix: None, closed: false }));
             caught(|| process.evaluate(view)).unwrap_or_else(panicked)
         };
         let kept = place.take().filter(|process| process.listens()).map(|process| ask(*process));
         let (process, opinion) = match kept {
-            // Whether it ended before it was asked or after, nobody can tell.
-            None | Some((None, Err(Unanswered { hung_up: true, .. }))) => ask(self.start()?),
+            // It may have ended before it received the request, so a new process gets the request.
+            None | Some((None, Err(NoVerdict { closed: true, .. }))) => ask(self.start()?),
             Some(answered) => answered,
         };
         *place = process.map(Box::new);
-        opinion.map_err(|Unanswered { reason, fix, .. }| NoOpinion {
+        opinion.map_err(|NoVerdict { reason, fix, .. }| NoOpinion {
             reason,
-            fix: Some(fix.unwrap_or_else(|| format!("who made {} can tell", self.identity.plugin))),
-            // Whoever interrupts us wants nothing to run.
+            fix: Some(fix.unwrap_or_else(|| format!("contact the vendor of {}", self.identity.plugin))),
+            // After an interruption a failure must not be excused by `fail-open`.
             asked: children::check_not_asked_to_end().is_ok(),
         })
     }

@@ -1,5 +1,5 @@
-//! Runs native extensions, each in a process of its own (D8.3). What a process says is believed as little as what a component
-//! says, and it is asked the same things, from the same places.
+//! Runs native extensions, each in a process of its own (docs/adr/0010-native-extensions.md). Its answers are trusted as little as
+//! those of a component, and go through the same checks.
 
 mod judge;
 
@@ -28,7 +28,7 @@ use tracing::Level;
 
 use crate::limits::{Budget, Exceeded};
 use crate::manifest::World;
-use crate::run::answers::{self, Words};
+use crate::run::answers::{self, Explanation};
 use crate::run::caught::Printing;
 use crate::run::lists::{self, LARGEST_CHUNK, next_chunk};
 use crate::run::{BadSetting, Identity, List, Loaded, Unformatted};
@@ -38,14 +38,14 @@ use crate::unusable::Unusable;
 
 pub(crate) use judge::Judge;
 
-/// What a process has besides what its extension may use: the program, and libraries of the system.
+/// Address space of the process in addition to the memory limit of the extension, for the program and the system's libraries.
 const ADDRESS_SPACE: usize = 256 << 20;
-/// How long a process that has hung up may take to end.
+/// The time that a process gets to exit after it has closed the socket.
 const GRACE: Duration = Duration::from_millis(500);
-/// The longest that is told of what a process said at its end, in characters.
-const LAST_WORDS: usize = 200;
+/// The most characters of the process's last line of output that are shown.
+const LAST_OUTPUT: usize = 200;
 
-/// What a process is asked: an operation is sent as the host has it.
+/// A request to a process. The policy input is sent as the host has it.
 type Ask<'a> = Question<&'a View>;
 
 /// A process in which an extension is loaded.
@@ -57,49 +57,49 @@ pub(crate) struct Process {
     deadline: Instant,
 }
 
-/// Why a policy has no opinion, and what to do about it, if it says so.
-struct Unanswered {
+/// Why a policy could not judge, and what to do about it, if known.
+struct NoVerdict {
     reason: String,
     fix: Option<String>,
-    /// Its process ended, or closed the socket, without an answer.
-    hung_up: bool,
+    /// Whether its process ended, or closed the socket, without an answer.
+    closed: bool,
 }
 
-/// Why a process is of no use any more.
-enum Trouble {
+/// Why a process cannot be used any more.
+enum ProcessError {
     Socket(io::Error),
-    /// It has nothing more to say.
-    HungUp,
+    /// It closed the socket.
+    Closed,
     Exceeded(Exceeded),
-    /// It says so, or it isn't what was asked.
+    /// It reported an error, or sent an unexpected answer.
     Unusable(String),
-    /// Nobody takes what it wrote.
+    /// Its output could not be written.
     Output(io::Error),
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for ProcessError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                Self::HungUp
+                Self::Closed
             }
             _ => Self::Socket(error),
         }
     }
 }
 
-impl From<Exceeded> for Trouble {
+impl From<Exceeded> for ProcessError {
     fn from(exceeded: Exceeded) -> Self {
         Self::Exceeded(exceeded)
     }
 }
 
-/// The socket until a point in time.
+/// The socket, with a deadline for reading and writing.
 struct Until<'a>(&'a UnixStream, Instant);
 
 impl Until<'_> {
-    /// Does something again until it isn't disturbed.
-    fn patiently(
+    /// Repeats `work` while it is interrupted, until the deadline.
+    fn retry_interrupted(
         &self,
         mut work: impl FnMut(&UnixStream, Duration) -> io::Result<usize>,
     ) -> io::Result<usize> {
@@ -109,9 +109,9 @@ impl Until<'_> {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             children::check_not_asked_to_end().map_err(io::Error::other)?;
-            let disturbed = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
+            let transient = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
             match work(self.0, rest) {
-                Err(error) if disturbed.contains(&error.kind()) => {}
+                Err(error) if transient.contains(&error.kind()) => {}
                 other => return other,
             }
         }
@@ -120,7 +120,7 @@ impl Until<'_> {
 
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.patiently(|mut socket, rest| {
+        self.retry_interrupted(|mut socket, rest| {
             socket.set_read_timeout(Some(rest))?;
             socket.read(buffer)
         })
@@ -129,7 +129,7 @@ impl Read for Until<'_> {
 
 impl Write for Until<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.patiently(|mut socket, rest| {
+        self.retry_interrupted(|mut socket, rest| {
             socket.set_write_timeout(Some(rest))?;
             socket.write(bytes)
         })
@@ -141,7 +141,7 @@ impl Write for Until<'_> {
 }
 
 impl Process {
-    /// Starts one, with the library as it was approved. An error says why that can't be.
+    /// Starts a process with the approved library.
     pub(crate) fn start(
         code: &Code,
         identity: Identity,
@@ -149,7 +149,8 @@ impl Process {
         programs: &[PathBuf],
     ) -> Result<Self, Unusable> {
         let library = sealed(code)?;
-        let (ours, theirs) = UnixStream::pair().map_err(|error| format!("there is no socket: {error}"))?;
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|error| format!("cannot create a socket: {error}"))?;
         let native = start(programs, &theirs, &library)?;
         drop(theirs);
         let limits = identity.limits;
@@ -158,11 +159,11 @@ impl Process {
         let loaded = process.load(world);
         match loaded {
             Ok(()) => Ok(process),
-            Err(trouble) => Err(process.explain(trouble).into()),
+            Err(failure) => Err(process.explain(failure).into()),
         }
     }
 
-    fn load(&mut self, world: World) -> Result<(), Trouble> {
+    fn load(&mut self, world: World) -> Result<(), ProcessError> {
         let limits = self.identity.limits;
         let load = Load {
             address_space: (limits.memory + ADDRESS_SPACE) as u64,
@@ -183,26 +184,27 @@ impl Process {
                     World::FormatOutput => "format",
                     World::PolicyValidator => "evaluate",
                 };
-                Err(Trouble::Unusable(format!(
-                    "its manifest calls it a {}, and its `{function}` is null",
+                Err(ProcessError::Unusable(format!(
+                    "its manifest declares the role {}, but it has no function `{function}`",
                     world.kind()
                 )))
             }
-            Frame::Message(Answer::Unusable(reason)) => Err(Trouble::Unusable(sanitize(&reason))),
+            Frame::Message(Answer::Unusable(reason)) => Err(ProcessError::Unusable(sanitize(&reason))),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// Whether it waits for a question: between two a process may end, and what it says unasked would answer the next one.
+    /// Whether it waits for a request. It may have ended since the last one, and data sent without a request would be taken for the
+    /// answer to the next one.
     fn listens(&self) -> bool {
         let mut socket = [PollFd::new(&self.socket, PollFlags::RDHUP | PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // One that can't be asked isn't asked.
+        // If `poll` fails, the process is not used.
         poll(&mut socket, Some(&now)).is_ok_and(|ready| ready == 0)
     }
 
-    /// Asks a policy. After an error, which says why it has no opinion, there is no process any more.
-    fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, Unanswered>) {
+    /// Has a policy judge an operation. Also returns the process, unless it cannot be used again.
+    fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, NoVerdict>) {
         let asked = self.ask(&Ask::Evaluate(view));
         let plugin = self.identity.plugin.clone();
         match asked {
@@ -210,15 +212,15 @@ impl Process {
                 (Some(self), Ok(answers::opinion(&plugin, None, &reason, pairs(&attrs))))
             }
             Ok(Answer::Denied { problem, attrs }) => {
-                let denial = Some(words(&problem));
+                let denial = Some(explanation(&problem));
                 (Some(self), Ok(answers::opinion(&plugin, denial, "", pairs(&attrs))))
             }
             Ok(Answer::Failed(problem)) => {
-                let (reason, fix) = answers::reason(words(&problem));
-                (Some(self), Err(Unanswered { reason, fix, hung_up: false }))
+                let (reason, fix) = answers::reason(explanation(&problem));
+                (Some(self), Err(NoVerdict { reason, fix, closed: false }))
             }
             Ok(other) => (None, Err(self.no_opinion(unexpected(&Frame::Message(other))))),
-            Err(trouble) => (None, Err(self.no_opinion(trouble))),
+            Err(failure) => (None, Err(self.no_opinion(failure))),
         }
     }
 
@@ -226,7 +228,7 @@ impl Process {
         &mut self,
         List { format, rows, wanted }: List<'_>,
         out: &mut Printing<'_>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, ProcessError> {
         let options = lists::options(wanted).map(|(key, value)| (key.to_owned(), value)).collect();
         let columns = format.columns.iter().map(|column| column.name().to_owned()).collect();
         self.begin();
@@ -246,23 +248,23 @@ impl Process {
                 Frame::Output(bytes) => {
                     self.budget.transfer_bytes(bytes.len())?;
                     let start = Instant::now();
-                    out.write_all(&bytes).map_err(Trouble::Output)?;
-                    // Nobody knows how long a reader takes.
+                    out.write_all(&bytes).map_err(ProcessError::Output)?;
+                    // The time that writing takes does not count against the plugin's limits.
                     self.deadline += start.elapsed();
                 }
             }
         }
     }
 
-    /// A new question, with time and space of its own.
+    /// Starts a new request with a new budget and deadline.
     fn begin(&mut self) {
         let limits = self.identity.limits;
         self.budget = Budget::new(limits);
         self.deadline = Instant::now() + limits.wall_time;
     }
 
-    /// Asks something that is answered in one message.
-    fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, Trouble> {
+    /// Makes a request that is answered with one message.
+    fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, ProcessError> {
         self.begin();
         self.send(question)?;
         match self.next()? {
@@ -274,15 +276,15 @@ impl Process {
         }
     }
 
-    fn send(&mut self, question: &Ask<'_>) -> Result<(), Trouble> {
+    fn send(&mut self, question: &Ask<'_>) -> Result<(), ProcessError> {
         Ok(send(&mut Until(&self.socket, self.deadline), question)?)
     }
 
-    /// The next that it says, except for its log.
-    fn next(&mut self) -> Result<Frame<Answer>, Trouble> {
+    /// Receives the next frame; log messages are passed to the log.
+    fn next(&mut self) -> Result<Frame<Answer>, ProcessError> {
         loop {
             match receive(&mut Until(&self.socket, self.deadline), LARGEST_ANSWER)? {
-                None => return Err(Trouble::HungUp),
+                None => return Err(ProcessError::Closed),
                 Some(Frame::Message(Answer::Log(level, text))) => {
                     self.budget.write([text.as_str()])?;
                     let level = match level {
@@ -291,45 +293,48 @@ impl Process {
                         abi::LOG_INFO => Level::INFO,
                         _ => Level::DEBUG,
                     };
-                    answers::tell(level, &self.identity.plugin, &sanitize(&text), "");
+                    answers::log(level, &self.identity.plugin, &sanitize(&text), "");
                 }
                 Some(Frame::Message(Answer::Unusable(reason))) => {
-                    return Err(Trouble::Unusable(sanitize(&reason)));
+                    return Err(ProcessError::Unusable(sanitize(&reason)));
                 }
                 Some(other) => return Ok(other),
             }
         }
     }
 
-    fn no_opinion(self, trouble: Trouble) -> Unanswered {
-        let fix = format!("who made {} can tell; with -vv, what it said is shown", self.identity.plugin);
-        let hung_up = matches!(trouble, Trouble::HungUp);
-        Unanswered { reason: self.explain(trouble), fix: Some(fix), hung_up }
+    fn no_opinion(self, failure: ProcessError) -> NoVerdict {
+        let fix = format!("contact the vendor of {}; its output is shown with -vv", self.identity.plugin);
+        let closed = matches!(failure, ProcessError::Closed);
+        NoVerdict { reason: self.explain(failure), fix: Some(fix), closed }
     }
 
-    /// What happened, for a person. It is over.
-    fn explain(self, trouble: Trouble) -> String {
-        let has_hung_up = matches!(trouble, Trouble::HungUp);
-        let end = self.native.end(if has_hung_up { GRACE } else { Duration::ZERO });
-        tracing::debug!(plugin = %self.identity.plugin, said = sanitize(&end.said), "its process");
-        let what = match trouble {
-            Trouble::Unusable(reason) => reason,
-            Trouble::Exceeded(exceeded) => exceeded.to_string(),
-            Trouble::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {
+    /// Ends the process and says what happened.
+    fn explain(self, failure: ProcessError) -> String {
+        let has_closed = matches!(failure, ProcessError::Closed);
+        let end = self.native.end(if has_closed { GRACE } else { Duration::ZERO });
+        tracing::debug!(plugin = %self.identity.plugin, output = sanitize(&end.said), "its process ended");
+        let what = match failure {
+            ProcessError::Unusable(reason) => reason,
+            ProcessError::Exceeded(exceeded) => exceeded.to_string(),
+            ProcessError::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Exceeded::WallTime(self.identity.limits.wall_time).to_string()
             }
-            Trouble::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
-                format!("said what can't be understood: {}", sanitize(&error.to_string()))
+            ProcessError::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
+                format!("sent an invalid message: {}", sanitize(&error.to_string()))
             }
-            Trouble::Socket(error) | Trouble::Output(error) => error.to_string(),
-            Trouble::HungUp => match end.by_itself {
-                Some(how) => format!("its process ended instead of answering: {how}"),
-                None => "its process hung up instead of answering".to_owned(),
+            ProcessError::Socket(error) | ProcessError::Output(error) => error.to_string(),
+            ProcessError::Closed => match end.by_itself {
+                Some(how) => format!("its process ended without an answer: {how}"),
+                None => "its process closed the connection without an answer".to_owned(),
             },
         };
         match end.said.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) => {
-                format!("{what}; it said: {}", sanitize(&line.chars().take(LAST_WORDS).collect::<String>()))
+                format!(
+                    "{what}; its last output: {}",
+                    sanitize(&line.chars().take(LAST_OUTPUT).collect::<String>())
+                )
             }
             None => what,
         }
@@ -343,43 +348,43 @@ impl Loaded for Process {
         let unusable = |reason| Err(PlanError::Unusable { plugin, reason });
         match asked {
             Ok(Answer::Plan(plugin_model::Plan { argv, message })) => Ok(answers::plan(argv, &message)),
-            Ok(Answer::Denied { problem, .. }) => Err(answers::denied(words(&problem))),
-            Ok(Answer::Failed(problem)) => Err(answers::failed(words(&problem))),
+            Ok(Answer::Denied { problem, .. }) => Err(answers::denied(explanation(&problem))),
+            Ok(Answer::Failed(problem)) => Err(answers::failed(explanation(&problem))),
             Ok(other) => unusable(self.explain(unexpected(&Frame::Message(other)))),
-            Err(trouble) => unusable(self.explain(trouble)),
+            Err(failure) => unusable(self.explain(failure)),
         }
     }
 
     fn format(mut self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
         match self.format_rows(list, out) {
             Ok(Answer::Formatted) => Ok(()),
-            Ok(Answer::Failed(problem)) => Err(answers::unformatted(words(&problem), "")),
+            Ok(Answer::Failed(problem)) => Err(answers::unformatted(explanation(&problem), "")),
             Ok(other) => Err(Unformatted::Failed(self.explain(unexpected(&Frame::Message(other))))),
-            Err(Trouble::Output(error)) => Err(Unformatted::Output(error)),
-            Err(trouble) => Err(Unformatted::Failed(self.explain(trouble))),
+            Err(ProcessError::Output(error)) => Err(Unformatted::Output(error)),
+            Err(failure) => Err(Unformatted::Failed(self.explain(failure))),
         }
     }
 
-    /// It was loaded, and native code has nothing that checks settings.
+    /// Loading was the check: native code has no function that checks settings.
     fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable> {
         Ok(Vec::new())
     }
 }
 
-/// A library in memory as it was approved, which nobody can change any more.
+/// A sealed copy of the approved library in memory, which cannot be changed any more.
 fn sealed(code: &Code) -> Result<File, Unusable> {
     let Code::File(code) = code else {
-        return Err("native code is never part of this program".to_owned().into());
+        return Err("native code cannot be built into bootc-image".to_owned().into());
     };
-    let mut copy =
-        executable_memory("extension").map_err(|error| format!("there is no memory for it: {error}"))?;
+    let mut copy = executable_memory("extension")
+        .map_err(|error| format!("cannot create its copy in memory: {error}"))?;
     code.copy(&mut copy)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&copy, seals).map_err(|error| format!("it can't be sealed: {error}"))?;
+    fcntl_add_seals(&copy, seals).map_err(|error| format!("cannot seal its copy in memory: {error}"))?;
     Ok(copy)
 }
 
-/// A file that is nowhere, can be sealed, and may be executed; kernels before 6.3 know no others.
+/// A file in memory that can be sealed and executed. Kernels before 6.3 do not have the flag, and all such files are executable.
 fn executable_memory(name: &str) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
@@ -389,7 +394,7 @@ fn executable_memory(name: &str) -> io::Result<File> {
     Ok(File::from(made?))
 }
 
-/// As the kernel counts: in whole seconds.
+/// In whole seconds, as the kernel's limit is, rounded up.
 fn processor_seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
@@ -399,7 +404,7 @@ fn start(programs: &[PathBuf], socket: &impl AsFd, library: &impl AsFd) -> Resul
         .map_err(|error| Unusable::NoProcess(error.with_causes()))
 }
 
-fn unexpected(frame: &Frame<Answer>) -> Trouble {
+fn unexpected(frame: &Frame<Answer>) -> ProcessError {
     let what = match frame {
         Frame::Output(_) => "output",
         Frame::Message(Answer::Verdict { .. }) => "a verdict",
@@ -408,18 +413,18 @@ fn unexpected(frame: &Frame<Answer>) -> Trouble {
         Frame::Message(Answer::Plan(_)) => "a plan",
         Frame::Message(_) => "something else",
     };
-    Trouble::Unusable(format!("answered {what} to another question"))
+    ProcessError::Unusable(format!("sent an unexpected answer: {what}"))
 }
 
-fn words(problem: &Problem) -> Words<'_> {
-    Words { code: &problem.code, message: &problem.message, hint: Some(&problem.hint) }
+fn explanation(problem: &Problem) -> Explanation<'_> {
+    Explanation { code: &problem.code, message: &problem.message, hint: Some(&problem.hint) }
 }
 
 fn pairs(attrs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     attrs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-/// The texts of an answer, which are paid for.
+/// The texts of an answer, which count against the budget.
 fn texts(answer: &Answer) -> Vec<&str> {
     fn of_problem(problem: &Problem) -> [&str; 3] {
         [&problem.code, &problem.message, &problem.hint]
@@ -442,7 +447,7 @@ fn texts(answer: &Answer) -> Vec<&str> {
     }
 }
 
-/// The next rows, taken from `rest`.
+/// Takes the next rows from `rest`.
 fn chunk(rest: &mut &[ImageRow], columns: &[Column]) -> Vec<Vec<String>> {
     let mut cells = Vec::new();
     let taken = next_chunk(rest, columns, LARGEST_CHUNK, |cell| cells.push(cell.to_owned()));

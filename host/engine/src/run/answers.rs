@@ -1,4 +1,4 @@
-//! What plugins answer, whatever they are made of, as the core takes it: texts for people lose what could deceive.
+//! Converts the answers of plugins, both components and native code, for the core. Texts for people are sanitized.
 
 use std::collections::BTreeMap;
 
@@ -10,79 +10,87 @@ use tracing::{Level, event};
 use super::Unformatted;
 use crate::sanitize::sanitize;
 
-/// Most details of one verdict that are kept.
+/// The most attributes of one verdict that are kept.
 const MOST_ATTRS: usize = 32;
 
-/// Stands for a code that isn't one.
+/// Replaces an invalid code.
 const NO_CODE: &str = "unspecified";
 
-/// Stands for a message that says nothing.
-const NO_MESSAGE: &str = "it gave no reason";
+/// Replaces an empty message.
+const NO_MESSAGE: &str = "the plugin gave no reason";
 
-/// A refusal or a failure in a plugin's own words.
+/// A denial or failure as the plugin explains it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Words<'a> {
+pub(crate) struct Explanation<'a> {
     pub(crate) code: &'a str,
     pub(crate) message: &'a str,
     pub(crate) hint: Option<&'a str>,
 }
 
-/// What a policy thinks; `denial` is its objection.
+/// A policy's verdict: denied if there is a `denial`, else allowed.
 pub(crate) fn opinion<'a>(
     plugin: &PluginId,
-    denial: Option<Words<'_>>,
+    denial: Option<Explanation<'_>>,
     reason: &str,
     attrs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Opinion {
-    let denial = denial.map(|words| Denial {
+    let denial = denial.map(|explanation| Denial {
         by: By::Policy(plugin.clone()),
-        code: code(words.code),
-        message: message(words.message),
-        hint: hint(words.hint),
+        code: code(explanation.code),
+        message: message(explanation.message),
+        hint: hint(explanation.hint),
     });
     let attrs: BTreeMap<String, String> =
         attrs.take(MOST_ATTRS).map(|(key, value)| (sanitize(key), sanitize(value))).collect();
     Opinion { denial, said: Said { reason: sanitize(reason), attrs } }
 }
 
-/// What a command plans. Its arguments stay as they are, for they are data: the pipeline parses them.
+/// A wrapper's plan. The arguments are not sanitized, because they are data that the pipeline parses.
 pub(crate) fn plan(argv: Vec<String>, message: &str) -> Plan {
     Plan { argv, message: sanitize(message) }
 }
 
-/// A command's refusal.
-pub(crate) fn denied(words: Words<'_>) -> PlanError {
-    PlanError::Denied { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
+/// A wrapper's denial.
+pub(crate) fn denied(explanation: Explanation<'_>) -> PlanError {
+    PlanError::Denied {
+        code: code(explanation.code),
+        message: message(explanation.message),
+        hint: hint(explanation.hint),
+    }
 }
 
-/// A command's failure.
-pub(crate) fn failed(words: Words<'_>) -> PlanError {
-    PlanError::Failed { code: code(words.code), message: message(words.message), hint: hint(words.hint) }
+/// A wrapper's failure.
+pub(crate) fn failed(explanation: Explanation<'_>) -> PlanError {
+    PlanError::Failed {
+        code: code(explanation.code),
+        message: message(explanation.message),
+        hint: hint(explanation.hint),
+    }
 }
 
-/// A failure as one sentence; `setting` is the one that is to blame, if one is.
-pub(crate) fn sentence(words: Words<'_>, setting: &str) -> String {
-    let at = if setting.is_empty() || words.message.contains(setting) {
+/// A failure as one sentence; `setting` is the setting that caused it, or empty.
+pub(crate) fn sentence(explanation: Explanation<'_>, setting: &str) -> String {
+    let at = if setting.is_empty() || explanation.message.contains(setting) {
         String::new()
     } else {
         format!(" (setting {})", sanitize(setting))
     };
-    let hint = hint(words.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
-    format!("{}{at}{hint}", message(words.message))
+    let hint = hint(explanation.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{}{at}{hint}", message(explanation.message))
 }
 
 /// A formatter's failure.
-pub(crate) fn unformatted(words: Words<'_>, setting: &str) -> Unformatted {
-    let sentence = sentence(words, setting);
-    if words.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
+pub(crate) fn unformatted(explanation: Explanation<'_>, setting: &str) -> Unformatted {
+    let sentence = sentence(explanation, setting);
+    if explanation.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
 }
 
-/// Why a policy has no opinion, and what to do about it, if it says so.
-pub(crate) fn reason(words: Words<'_>) -> (String, Option<String>) {
-    (message(words.message), hint(words.hint))
+/// Why a policy could not judge, and what to do about it, if the policy says so.
+pub(crate) fn reason(explanation: Explanation<'_>) -> (String, Option<String>) {
+    (message(explanation.message), hint(explanation.hint))
 }
 
-/// A sentence, also of a plugin that says none.
+/// The sanitized message, or a replacement for an empty one.
 fn message(text: &str) -> String {
     if text.trim().is_empty() { NO_MESSAGE.to_owned() } else { sanitize(text) }
 }
@@ -91,24 +99,24 @@ fn hint(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty()).map(sanitize)
 }
 
-/// A line of a plugin's for the log, harmless already: its text in a field of its own and never as a format.
-pub(crate) fn tell(level: Level, plugin: &PluginId, text: &str, attrs: &str) {
-    /// One event of a level that is only known at run time; `tracing` wants it at compile time.
-    macro_rules! tell {
+/// Logs a sanitized text of a plugin, in a field of its own and never as the format string.
+pub(crate) fn log(level: Level, plugin: &PluginId, text: &str, attrs: &str) {
+    /// `tracing` needs the level at compile time.
+    macro_rules! log_at {
         ($level:expr) => {
             event!(target: "plugin", $level, plugin = %plugin, text, attrs)
         };
     }
     match level {
-        Level::ERROR => tell!(Level::ERROR),
-        Level::WARN => tell!(Level::WARN),
-        Level::INFO => tell!(Level::INFO),
-        Level::DEBUG => tell!(Level::DEBUG),
-        Level::TRACE => tell!(Level::TRACE),
+        Level::ERROR => log_at!(Level::ERROR),
+        Level::WARN => log_at!(Level::WARN),
+        Level::INFO => log_at!(Level::INFO),
+        Level::DEBUG => log_at!(Level::DEBUG),
+        Level::TRACE => log_at!(Level::TRACE),
     }
 }
 
-/// A code that isn't one changes nothing about what was said.
+/// The code, or a replacement for an invalid one: an invalid code must not change the verdict.
 fn code(code: &str) -> String {
     let kebab = code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if kebab && (1..=64).contains(&code.len()) { code.to_owned() } else { NO_CODE.to_owned() }
@@ -127,11 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_without_words_is_one_that_can_be_read() {
+    fn a_denial_without_a_message_gets_one() {
         let plugin = PluginId::new("p").unwrap();
         for (given, expected) in [("", NO_MESSAGE), (" \n", NO_MESSAGE), ("no", "no")] {
-            let words = Words { code: "", message: given, hint: Some("") };
-            let denial = opinion(&plugin, Some(words), "", std::iter::empty()).denial.unwrap();
+            let explanation = Explanation { code: "", message: given, hint: Some("") };
+            let denial = opinion(&plugin, Some(explanation), "", std::iter::empty()).denial.unwrap();
             assert_eq!((&*denial.code, &*denial.message, denial.hint), (NO_CODE, expected, None));
         }
     }

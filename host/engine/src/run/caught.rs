@@ -1,4 +1,4 @@
-//! What fails within the host while it runs a plugin, and how far that had come.
+//! Panics of the host while it runs a plugin, and whether a list was printed in part by then.
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -6,17 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::sanitize::sanitize;
 
-/// Runs `work` and gives the words of its panic if there is one. What `work` leaves half-changed is never used again: the
-/// store of a component goes with it, and the runtime is not changed by running one.
+/// Runs `work` and returns the sanitized message of its panic, if it panics. `AssertUnwindSafe` is correct here because state that
+/// `work` left half-changed is never used again: the store of the component is dropped, and the runtime is not changed by a run.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
-        let words =
+        let message =
             panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        sanitize(words.unwrap_or("a panic without words"))
+        sanitize(message.unwrap_or("panic without a message"))
     })
 }
 
-/// Tells whether anything may have been printed.
+/// An output that remembers whether anything was written to it.
 pub(crate) struct Printing<'a> {
     out: &'a mut dyn Write,
     pub(crate) begun: bool,
@@ -44,10 +44,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_the_host_is_caught_with_its_words() {
+    fn a_panic_of_the_host_is_caught_with_its_message() {
         assert_eq!(caught(|| 1), Ok(1));
         assert_eq!(caught(|| panic!("literal")), Err::<(), _>("literal".to_owned()));
         assert_eq!(caught(|| panic!("{}\u{1b}", "formatted")), Err::<(), _>("formatted\u{fffd}".to_owned()));
-        assert_eq!(caught(|| std::panic::panic_any(1)), Err::<(), _>("a panic without words".to_owned()));
+        assert_eq!(caught(|| std::panic::panic_any(1)), Err::<(), _>("panic without a message".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! What formatters are given of a list, whatever they are made of: options, and rows chunk by chunk.
+//! The options and rows of a list for formats, both components and native code.
 
 use bootc_image_core::listing::ImageRow;
 use bootc_image_model::columns::Column;
@@ -7,10 +7,10 @@ use crate::formats::Wanted;
 
 /// The most rows in one chunk.
 pub(crate) const LARGEST_CHUNK: usize = 512;
-/// No row is added to a chunk that has more bytes than this: an image can have labels of megabytes.
+/// No row is added to a chunk with more bytes than this: the labels of one image can be megabytes long.
 const LARGEST_DATA: usize = 1 << 20;
 
-/// How the list is wanted, by key.
+/// The options of a list.
 pub(crate) fn options(wanted: Wanted<'_>) -> impl Iterator<Item = (&'static str, String)> {
     let argument = wanted.argument.map(|argument| ("argument", argument.to_owned()));
     [("color", wanted.color.to_string()), ("terminal", wanted.terminal.to_string())]
@@ -18,8 +18,8 @@ pub(crate) fn options(wanted: Wanted<'_>) -> impl Iterator<Item = (&'static str,
         .chain(argument)
 }
 
-/// Tells the cells of the next rows, row by row, column by column, of `most` rows at most. Returns how many rows these were:
-/// none only if there are none.
+/// Calls `cell` for the cells of the next rows, at most `most` of them, row by row and column by column. Returns the number of rows,
+/// which is 0 only at the end of the list.
 pub(crate) fn next_chunk(
     rows: &[ImageRow],
     columns: &[Column],

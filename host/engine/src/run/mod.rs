@@ -1,4 +1,4 @@
-//! What both runtimes have in common: what they are asked, for whom, and how their answers are taken.
+//! What components and native code have in common: the calls, the identity of a run, and the conversion of answers.
 
 pub(crate) mod answers;
 pub(crate) mod caught;
@@ -19,18 +19,18 @@ use crate::manifest::Format;
 use crate::unusable::Unusable;
 use caught::Printing;
 
-/// For whom code runs.
+/// The plugin for which code runs, with its settings, limits and capabilities.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) plugin: PluginId,
-    /// A JSON object.
+    /// The plugin's settings, a JSON object.
     pub(crate) settings: Arc<str>,
     pub(crate) limits: Limits,
-    /// What it asks for and was granted.
+    /// The capabilities that it requests and was granted.
     pub(crate) capabilities: Arc<[Capability]>,
 }
 
-/// What is formatted, and how.
+/// The list to format, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct List<'a> {
     pub(crate) format: &'a Format,
@@ -38,48 +38,48 @@ pub(crate) struct List<'a> {
     pub(crate) wanted: Wanted<'a>,
 }
 
-/// A plugin's code, loaded for one question, whatever it is made of.
+/// A plugin's code, a component or native code, loaded for one call.
 pub(crate) trait Loaded {
-    /// Asks for a plan. What it asks for meanwhile goes to `host`.
+    /// Plans a command. Requests of the plugin go to `host`.
     fn plan(self: Box<Self>, name: &str, args: &[String], host: &dyn Host) -> Result<Plan, PlanError>;
 
-    /// Has it print a list.
+    /// Prints a list.
     fn format(self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted>;
 
-    /// What is wrong with its settings, if it checks them; and whether it could be asked anything at all.
+    /// Checks the plugin's settings, if it exports such a check. Fails if the plugin could not run at all.
     fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable>;
 }
 
-/// A policy that can be asked again and again, whatever it is made of. It is loaded when it is asked first.
+/// A policy, a component or native code, that can judge any number of operations. It is loaded for the first one.
 pub(crate) trait Judge {
     fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion>;
 }
 
-/// Why a policy has no opinion.
+/// Why a policy could not judge.
 #[derive(Debug)]
 pub(crate) struct NoOpinion {
     pub(crate) reason: String,
-    /// What to do about it, if it can be told.
+    /// What to do about it, if known.
     pub(crate) fix: Option<String>,
-    /// Whether it was asked.
+    /// Whether the policy was called at all.
     pub(crate) asked: bool,
 }
 
-/// Why a list wasn't formatted, or not to its end.
+/// Why a list was not formatted, or not completely.
 #[derive(Debug)]
 pub(crate) enum Unformatted {
-    /// The plugin says that it is asked for something that makes no sense.
+    /// The plugin reports a usage error.
     Usage(String),
-    /// It can't, or says so.
+    /// The plugin failed.
     Failed(String),
-    /// Nobody takes what it printed.
+    /// Its output could not be written.
     Output(io::Error),
 }
 
-/// A setting that a plugin doesn't accept, in its own words, already harmless.
+/// A setting that a plugin does not accept. The texts are sanitized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadSetting {
-    /// Which one; empty if it doesn't say.
+    /// The key of the setting; empty if the plugin names none.
     pub(crate) key: String,
     /// What is wrong.
     pub(crate) message: String,

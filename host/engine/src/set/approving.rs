@@ -11,7 +11,7 @@ use super::{PluginSet, problem};
 use crate::formats::{FormatClaim, Formats as _};
 use crate::manifest::World;
 use crate::places::Places;
-use crate::trust::code::Code;
+use crate::trust::code::{Code, digest_differs};
 use crate::trust::grants::{self, Found};
 
 impl PluginSet {
@@ -20,8 +20,8 @@ impl PluginSet {
         let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
         let Code::File(code) = &found.code else {
             return Err(problem(
-                "it is part of this program and needs no grant".to_owned(),
-                "there is nothing to do",
+                "it is built into bootc-image and needs no approval".to_owned(),
+                "nothing needs to be done",
             ));
         };
         let role = role_of(found.manifest.component.world);
@@ -29,8 +29,12 @@ impl PluginSet {
         for claim in found.claims() {
             let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
             if let Some(other) = self.command_claims()?.iter().find(of_another) {
-                let reason = format!("it claims `{}`, which {} owns", claim.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other one first: a command has one owner"));
+                let reason =
+                    format!("it provides `cmd {}`, which {} already provides", claim.name, other.plugin);
+                return Err(problem(
+                    reason,
+                    "revoke or mask the other plugin first: only one can provide a command",
+                ));
             }
         }
         let claims = self.format_claims()?;
@@ -38,18 +42,23 @@ impl PluginSet {
             let of_another =
                 |other: &&FormatClaim| other.name == format.name && other.plugin != found.manifest.id;
             if let Some(other) = claims.iter().find(of_another) {
-                let reason = format!("it offers the format {}, which {} offers", format.name, other.plugin);
-                return Err(problem(reason, "revoke or mask the other one first: a format has one owner"));
+                let reason = format!(
+                    "it provides the format {}, which {} already provides",
+                    format.name, other.plugin
+                );
+                return Err(problem(
+                    reason,
+                    "revoke or mask the other plugin first: only one can provide a format",
+                ));
             }
         }
         let now = self.component_digest(found)?.unwrap_or_default();
         if now != code.sha256 {
-            let (named, sha256) = (code.file.named.display(), &code.sha256);
-            let reason = format!("{named} has the digest {now}, and its manifest says {sha256}");
+            let reason = digest_differs(&code.file.named.display(), &now, &code.sha256);
             return Err(problem(
                 reason,
                 &format!(
-                    "install it again, or write the digest into it: manifest and {} don't belong together",
+                    "install it again, or write the new digest into its manifest: manifest and {} do not belong together",
                     found.manifest.component.what()
                 ),
             ));
@@ -63,7 +72,7 @@ impl PluginSet {
             manifest: found.manifest_sha256.clone(),
             native: found.manifest.component.native,
             role,
-            // An update that is approved takes no guard away.
+            // A mandatory policy stays mandatory when an update of it is approved.
             mandatory: self.look().grants.iter().any(was_mandatory),
             capabilities,
         })
@@ -75,8 +84,8 @@ impl PluginSet {
             return Err(Error::NoSuchPlugin { name: grant.plugin.to_string(), hint: String::new() });
         };
         if let Some(file) = self.approved_by_image(&grant.plugin) {
-            let reason = format!("the OS image approves it in {}", file.display());
-            return Err(problem(grant.plugin.as_str(), reason, "there is nothing to do"));
+            let reason = format!("the OS image already approves it in {}", file.display());
+            return Err(problem(grant.plugin.as_str(), reason, "nothing needs to be done"));
         }
         let granted = read_grants(places)?;
         refuse_lost_policy(&granted, &grant.plugin, grant.role)?;
@@ -94,8 +103,10 @@ impl PluginSet {
         if let Some(other) = of_plugin.find(|grant| Some(&grant.file) != own.as_ref()) {
             let file = other.file.display();
             return Err(problem(
-                format!("it is granted by {file}, which `plugin approve` didn't write"),
-                format!("take it out of {file}, or mask the plugin: [policy] masked in the configuration"),
+                format!("its grant is in {file}, which `plugin approve` did not write"),
+                format!(
+                    "remove the grant from {file}, or mask the plugin with [policy] masked in the configuration"
+                ),
             ));
         }
         match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
@@ -107,8 +118,8 @@ impl PluginSet {
             None => {
                 self.find(plugin.as_str())?;
                 Err(problem(
-                    "nothing was granted to it".to_owned(),
-                    "see what there is with: bootc-image plugin list".to_owned(),
+                    "it has not been approved".to_owned(),
+                    "list the plugins with: bootc-image plugin list".to_owned(),
                 ))
             }
         }
@@ -123,25 +134,29 @@ fn role_of(world: World) -> Role {
     }
 }
 
-/// What is written down replaces or removes: nothing may be unknown.
+/// Reads all grants, and fails if one cannot be read: a grant must not be replaced or removed while others are unknown.
 fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
     let (found, problems) = grants::read(places);
     problems.into_iter().next().map_or(Ok(found), |problem| Err(Error::Configuration(problem)))
 }
 
-/// What was approved as a policy is approved as nothing else: the guard would go without a word.
+/// Refuses to approve a former policy in another role: that would silently remove a policy.
 fn refuse_lost_policy(granted: &[Found], plugin: &PluginId, role: Role) -> Result<(), Error> {
     let lost = if role == Role::Policy { None } else { grants::was_policy(granted, plugin) };
     lost.map_or(Ok(()), |(reason, fix)| Err(problem(plugin.as_str(), reason, fix)))
 }
 
-/// A file that grants something to others as well isn't ours to replace or to remove.
+/// Refuses to replace or remove a file that also contains grants of other plugins.
 fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<(), Error> {
     match granted.iter().find(|grant| grant.file == path && grant.plugin != *plugin) {
         None => Ok(()),
         Some(other) => {
-            let reason = format!("{} is about {} as well", path.display(), other.plugin);
-            Err(problem(plugin.as_str(), reason, format!("give {} a file of its own", other.plugin)))
+            let reason = format!("{} also contains a grant of {}", path.display(), other.plugin);
+            Err(problem(
+                plugin.as_str(),
+                reason,
+                format!("move the grant of {} to a file of its own", other.plugin),
+            ))
         }
     }
 }
@@ -156,8 +171,8 @@ mod tests {
     use crate::places::Place;
     use crate::trust::code;
     use crate::trust::configuration::Configuration;
+    use crate::trust::environment::Surroundings;
     use crate::trust::inventory::tests::{COMPONENT, manifest};
-    use crate::trust::surroundings::Surroundings;
 
     /// A host with directories `usr` and `etc`.
     struct Host(tempfile::TempDir);
@@ -176,14 +191,14 @@ mod tests {
             fs::write(self.path(name), text).unwrap();
         }
 
-        /// The plugin `p`, of this kind.
+        /// Installs the plugin `p`, of this kind.
         fn install(&self, place: &str, rest: &str) {
             let manifest = manifest("p", rest).replace(COMPONENT, &code::hex(b"component"));
             self.write(&format!("{place}/plugins/p/plugin.toml"), manifest);
             self.write(&format!("{place}/plugins/p/p.wasm"), "component");
         }
 
-        /// All that is there now, as a new process finds it.
+        /// The set of plugins as a new process finds it.
         fn set(&self, masked: Option<Place>) -> PluginSet {
             let places = Places {
                 plugins: vec![
@@ -210,7 +225,7 @@ mod tests {
     const FORMAT: &str = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
 
     #[test]
-    fn what_the_os_image_approves_isnt_approved_again() {
+    fn a_plugin_that_the_os_image_approves_is_not_approved_again() {
         let host = Host::new();
         host.install("usr", "");
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\n");
@@ -219,9 +234,9 @@ mod tests {
         assert_eq!((grant.role, grant.mandatory), (Role::Policy, false));
         assert_eq!(set.approved_by_image(&id()), Some(host.path("usr/grants.d/image.toml")));
         let error = set.approve(&grant).unwrap_err();
-        assert!(error.to_string().contains("the OS image approves it in"), "{error}");
+        assert!(error.to_string().contains("the OS image already approves it in"), "{error}");
         assert!(!host.path(OWN).exists());
-        // One that the image only has is the site's to approve.
+        // A plugin that the image ships but does not approve can be approved by the site.
         fs::remove_dir_all(host.path("usr/grants.d")).unwrap();
         let set = host.set(None);
         assert_eq!(set.approved_by_image(&id()), None);
@@ -231,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_gone_is_missed_until_its_approval_is_revoked() {
+    fn a_missing_policy_is_reported_until_its_approval_is_revoked() {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
@@ -245,14 +260,14 @@ mod tests {
 
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         let set = host.set(None);
-        let missed = Missed { plugin: id(), file: host.path(OWN), why: "isn't installed" };
+        let missed = Missed { plugin: id(), file: host.path(OWN), why: "is not installed" };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
         let why = format!(
-            "{} approved it as mandatory, and it isn't installed: everything is denied",
+            "{} approves it as mandatory, but it is not installed: all operations are denied",
             missed.file.display()
         );
         assert_eq!(set.missing(), [(id(), why)]);
-        let what = "policy p is mandatory and isn't installed, so everything is denied".to_owned();
+        let what = "policy p is mandatory but is not installed, so all operations are denied".to_owned();
         let findings = set.examine(None);
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &what, &missed.fix()));
@@ -264,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_no_policy_any_more_is_missed_and_one_that_denies_isnt() {
+    fn a_former_policy_is_reported_and_one_that_denies_is_not() {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
@@ -272,33 +287,34 @@ mod tests {
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         assert_eq!(why(None), None);
         host.install("etc", FORMAT);
-        assert_eq!(why(None), Some("isn't a policy any more"));
-        assert_eq!(why(Some(Place::Site)), Some("is there in another version only, which is masked"));
+        assert_eq!(why(None), Some("is no longer a policy"));
+        assert_eq!(why(Some(Place::Site)), Some("is installed only in another version, which is masked"));
         host.write("etc/plugins/p/plugin.toml", "nonsense");
-        assert_eq!(why(None), None, "one that can't be read denies");
+        assert_eq!(why(None), None, "a plugin that cannot be read denies");
         host.write("etc/grants.d/z.toml", "nonsense");
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
-        assert_eq!(why(None), None, "nothing runs as it is");
+        assert_eq!(why(None), None, "all operations are refused anyway");
     }
 
     #[test]
-    fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
+    fn a_former_policy_is_not_approved_in_another_role() {
         let host = Host::new();
         host.install("etc", "");
         let as_policy = host.set(None).grant_for("p").unwrap();
         host.install("etc", FORMAT);
         let as_format = host.set(None).grant_for("p").unwrap();
         assert_eq!(as_format.role, Role::Format);
-        let revoke = "if it is to guard nothing from now on: bootc-image plugin revoke p";
+        let revoke =
+            "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke p";
         for mandatory in [false, true] {
             let grant = Grant { mandatory, ..as_policy.clone() };
             grants::write(&host.path(OWN), &grant).unwrap();
             let set = host.set(None);
-            // The other one is refused too where the grant has come only since it was looked at.
+            // Approving is refused too if the grant was added after `grant_for`.
             for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
                 let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
                 let file = host.path(OWN);
-                let why = format!("{} approves it as a policy, and it isn't one any more", file.display());
+                let why = format!("{} approves it as a policy, but it is no longer one", file.display());
                 assert_eq!((reason, &**fix), (&why, revoke));
             }
             let fixes: Vec<String> = set.examine(None).into_iter().map(|finding| finding.fix).collect();
@@ -309,36 +325,39 @@ mod tests {
         host.set(None).revoke(&id()).unwrap();
         let set = host.set(None);
         assert_eq!(set.approve(&set.grant_for("p").unwrap()).unwrap(), host.path(OWN));
-        // What no command wrote none removes.
+        // Grants that no command wrote are not removed by a command.
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\nmandatory = true\n");
         let Error::Plugin { fix, .. } = host.set(None).grant_for("p").unwrap_err() else { panic!() };
         let file = host.path("usr/grants.d/image.toml");
-        assert_eq!(fix, format!("if it is to guard nothing from now on: take it out of {}", file.display()));
+        assert_eq!(
+            fix,
+            format!("if it is no longer needed as a policy, remove its grant from {}", file.display())
+        );
     }
 
     #[test]
-    fn only_a_mask_of_the_copy_that_was_approved_excuses() {
+    fn only_masking_the_approved_copy_suppresses_the_report() {
         let host = Host::new();
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         host.install("etc", "");
         let set = host.set(None);
         set.approve(&set.grant_for("p").unwrap()).unwrap();
-        assert_eq!(why(Some(Place::Site)), None, "whoever masks it knows");
-        // The image's is the same, and isn't the one that is gone.
+        assert_eq!(why(Some(Place::Site)), None, "the administrator masked it on purpose");
+        // The image's copy is the same, but it is not the missing one.
         host.install("usr", "");
-        assert_eq!(why(Some(Place::Image)), None, "the site's is asked");
+        assert_eq!(why(Some(Place::Image)), None, "the site's copy judges");
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
-        assert_eq!(why(Some(Place::Image)), Some("isn't installed"));
-        assert_eq!(why(Some(Place::Site)), None, "the image's is asked");
+        assert_eq!(why(Some(Place::Image)), Some("is not installed"));
+        assert_eq!(why(Some(Place::Site)), None, "the image's copy judges");
         fs::remove_dir_all(host.path("usr/plugins")).unwrap();
-        // One whose manifest can't be told is masked by its place.
+        // A copy whose manifest cannot be read is masked by its location.
         host.write("etc/plugins/p/nothing", "");
         assert_eq!(why(Some(Place::Site)), None);
 
-        // Of the image's grant the image's copy counts, whichever it is.
+        // For a grant of the image any copy in the image counts.
         fs::remove_file(host.path(OWN)).unwrap();
         host.write("usr/grants.d/p.toml", "[[grant]]\nplugin = \"p\"\nrole = \"policy\"\n");
-        assert_eq!(why(Some(Place::Site)), Some("isn't installed"));
+        assert_eq!(why(Some(Place::Site)), Some("is not installed"));
         host.install("usr", FORMAT);
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         assert_eq!(why(Some(Place::Image)), None);

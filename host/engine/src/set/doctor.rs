@@ -1,36 +1,37 @@
-//! What is wrong with plugins, found before an operation finds it: everything is read, loaded and linked, and nothing is
-//! asked but what is wrong with its settings.
+//! `plugin doctor`: finds problems of plugins before an operation does. It reads, loads and links every plugin; the only function
+//! of a plugin that it calls is the one that checks settings.
 
 use bootc_image_core::plugin::{Missed, Plugins as _};
 use bootc_image_model::plugin::PluginId;
 
 use super::PluginSet;
 use crate::manifest::World;
-use crate::places::passed_over;
+use crate::places::ignored_files;
 use crate::run::caught::caught;
 use crate::sanitize::sanitize;
 use crate::strict::nearest;
+use crate::trust::code::digest_differs;
 use crate::trust::configuration::directories;
-use crate::trust::grants::{Found, as_guard_no_more};
+use crate::trust::grants::{Found, revoke_if_not_needed};
 use crate::trust::inventory::{Plugin, Standing};
 use crate::unusable::Unusable;
 
-/// Something that is wrong.
+/// A problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// With which plugin; or `configuration`.
+    /// The id of the plugin, `configuration` or `plugins`.
     pub about: String,
-    /// What.
+    /// What is wrong.
     pub what: String,
     /// What to do next.
     pub fix: String,
 }
 
 impl PluginSet {
-    /// Looks at one plugin, or at everything.
+    /// Examines one plugin, or all plugins and the configuration.
     pub fn examine(&self, only: Option<&str>) -> Vec<Finding> {
         let inventory = self.look();
-        let first = "mend that first: nothing that acts runs until then";
+        let first = "fix this first: operations that change anything are refused until then";
         let problems = self.configuration().problems.iter();
         let mut findings: Vec<Finding> =
             problems.map(|problem| finding("configuration", sanitize(problem), first)).collect();
@@ -52,7 +53,7 @@ impl PluginSet {
             findings.push(finding(
                 "plugins",
                 error.to_string(),
-                "mask one of them: [policy] masked in the configuration",
+                "mask one of them with [policy] masked in the configuration",
             ));
         }
         self.examine_configuration(&mut findings);
@@ -61,14 +62,14 @@ impl PluginSet {
         findings
     }
 
-    /// Why a plugin's file isn't the one that its manifest names, if it isn't.
+    /// Why a plugin's component or library is not the one that its manifest names, if it differs.
     pub fn mismatch(&self, plugin: &Plugin) -> Option<String> {
         let named = plugin.manifest.component.sha256.as_deref()?;
         let file = &plugin.manifest.component.file;
         match self.component_digest(plugin) {
             Ok(None) => None,
             Ok(Some(found)) if found == named => None,
-            Ok(Some(found)) => Some(format!("{file} has the digest {found}, and its manifest says {named}")),
+            Ok(Some(found)) => Some(digest_differs(file, &found, named)),
             Err(error) => Some(error.with_causes()),
         }
     }
@@ -78,9 +79,9 @@ impl PluginSet {
         if let Standing::Held { reason, fix } = &plugin.standing {
             findings.push(finding(id, reason.clone(), fix));
         }
-        // Whoever approves it next would be told only then.
+        // Also for disabled plugins: otherwise only `plugin approve` would report it.
         if let Some(what) = self.mismatch(plugin) {
-            findings.push(finding(id, what, "install it again, or mend its manifest"));
+            findings.push(finding(id, what, "install it again, or fix its manifest"));
             return;
         }
         if !plugin.standing.is_enabled() {
@@ -91,14 +92,14 @@ impl PluginSet {
             Err(why) => {
                 let fix = match why {
                     Unusable::NotAskedFor(_) => {
-                        "ask for it in the manifest: [[capability]]; then approve the plugin again"
+                        "request it in the manifest with [[capability]], then approve the plugin again"
                     }
                     Unusable::NoProcess(_) => "install bootc-image again",
                     Unusable::Panicked(_) | Unusable::Other(_) if plugin.manifest.component.native => {
-                        "tell who made it, or install a version that fits this host"
+                        "report this to the plugin's vendor, or install a version that works on this host"
                     }
                     Unusable::Panicked(_) | Unusable::Other(_) => {
-                        "install it again, in a version that fits this host"
+                        "install a version of it that works on this host"
                     }
                 };
                 findings.push(finding(id, why.to_string(), fix));
@@ -109,12 +110,12 @@ impl PluginSet {
                 } else {
                     format!("setting {}: {}", bad.key, bad.message)
                 };
-                finding(id, what, &format!("mend [settings.{id}] in the configuration"))
+                finding(id, what, &format!("fix [settings.{id}] in the configuration"))
             })),
         }
     }
 
-    /// What is missing because a file hides another. Of one plugin: what is about that.
+    /// What is missing because a file hides another one; if one plugin is examined, only what concerns it.
     fn examine_hidden(&self, only: Option<&str>, findings: &mut Vec<Finding>) {
         for hidden in self.hidden().iter().filter(|hidden| hidden.is_missed()) {
             let about = only.filter(|only| hidden.concerns(only)).unwrap_or("configuration");
@@ -122,20 +123,20 @@ impl PluginSet {
         }
     }
 
-    /// Policies that were approved and are none any more, as whatever acts says it.
+    /// Policies that were approved and are missing, in the words in which operations report them.
     pub fn examine_missed(&self) -> Vec<Finding> {
         let (inventory, mandatory) = (self.look(), self.mandatory());
         let configured = &self.configuration().judging.mandatory;
         let examine = |missed: &Missed| {
             let id = &missed.plugin;
             let what = if mandatory.contains(id) || configured.contains(id) {
-                format!("policy {id} is mandatory and {}, so everything is denied", missed.why)
+                format!("policy {id} is mandatory but {}, so all operations are denied", missed.why)
             } else {
                 missed.to_string()
             };
             let is_meant = |grant: &&Found| grant.plugin == *id && grant.file == missed.file;
             let fix = match inventory.grants.iter().find(is_meant) {
-                Some(grant) if inventory.plugins.contains_key(id) => as_guard_no_more(grant),
+                Some(grant) if inventory.plugins.contains_key(id) => revoke_if_not_needed(grant),
                 Some(grant) => format!("install it, or {}", grant.how_to_revoke()),
                 None => missed.fix(),
             };
@@ -144,14 +145,14 @@ impl PluginSet {
         self.missed().iter().map(examine).collect()
     }
 
-    /// What the configuration says of plugins that aren't there, and what isn't read of it.
+    /// Entries of the configuration and grants for plugins that are not installed, and files that are ignored.
     fn examine_configuration(&self, findings: &mut Vec<Finding>) {
         let inventory = self.look();
         let configuration = self.configuration();
         let places = self.places();
         let directories = directories(places);
-        for path in [passed_over(&directories), passed_over(&places.grants)].concat() {
-            let what = format!("{} isn't read: its name doesn't end in .toml", path.display());
+        for path in [ignored_files(&directories), ignored_files(&places.grants)].concat() {
+            let what = format!("{} is not read because its name does not end in .toml", path.display());
             findings.push(finding("configuration", sanitize(&what), "rename it, or remove it"));
         }
         let is_policy = |id| {
@@ -163,38 +164,44 @@ impl PluginSet {
         for (key, ids) in
             [("mandatory", &configuration.judging.mandatory), ("fail-open", &configuration.judging.fail_open)]
         {
-            // What is wrong with one that is there is told already.
+            // A plugin that is installed and broken has been reported already.
             let broken = |id: &PluginId| inventory.broken.iter().any(|broken| broken.id == id.as_str());
             for id in ids.iter().filter(|id| !is_policy(id) && !broken(id)) {
                 let is_masked = inventory.masked.iter().any(|masked| masked.id == id.as_str());
                 let (why, fix) = if is_masked {
-                    ("it is masked", "take one of the two out of the configuration".to_owned())
+                    ("it is masked", "remove one of the two entries from the configuration".to_owned())
                 } else {
                     let others = inventory.plugins.keys().filter(|other| is_policy(other) && *other != id);
                     let meant = nearest(id.as_str(), others.map(PluginId::as_str));
                     let meant =
                         meant.map(|near| format!("did you mean {near}? Otherwise: ")).unwrap_or_default();
-                    let fix = format!("{meant}install it, or take it out of the configuration");
-                    ("there is no such policy", fix)
+                    let fix = format!("{meant}install it, or remove it from the configuration");
+                    ("no such policy is installed", fix)
                 };
-                findings.push(finding(id.as_str(), format!("[policy] {key} names it, and {why}"), &fix));
+                findings.push(finding(id.as_str(), format!("[policy] {key} lists it, but {why}"), &fix));
             }
         }
         findings.extend(self.examine_missed());
         let grants = inventory.grants.iter().filter(|grant| !grant.is_of_policy());
         for grant in grants.filter(|grant| !inventory.has(&grant.plugin)) {
-            let what = format!("{} grants it something, and there is no such plugin", grant.file.display());
+            let what =
+                format!("{} contains a grant of it, but no such plugin is installed", grant.file.display());
             let fix = format!("install it, or {}", grant.how_to_revoke());
             findings.push(finding(grant.plugin.as_str(), sanitize(&what), &sanitize(&fix)));
         }
         for id in configuration.settings.keys().filter(|id| !inventory.has(id)) {
-            let what = "the configuration has settings for it, and there is no such plugin".to_owned();
-            findings.push(finding(id.as_str(), what, "install it, or take them out of the configuration"));
+            let what = "the configuration has settings for it, but no such plugin is installed".to_owned();
+            findings.push(finding(
+                id.as_str(),
+                what,
+                "install it, or remove the settings from the configuration",
+            ));
         }
         for (id, place) in &configuration.masked {
             if inventory.masked.iter().all(|masked| masked.id != id.as_str() || masked.place != *place) {
-                let what = format!("[policy] masked names it in {:?}, where it isn't", place.name());
-                findings.push(finding(id.as_str(), what, "take it out of the configuration"));
+                let what =
+                    format!("[policy] masked lists it in {:?}, but it is not installed there", place.name());
+                findings.push(finding(id.as_str(), what, "remove it from the configuration"));
             }
         }
     }
@@ -211,11 +218,11 @@ mod tests {
     use super::*;
     use crate::places::{Place, Places};
     use crate::trust::configuration::Configuration;
+    use crate::trust::environment::Surroundings;
     use crate::trust::inventory::tests::manifest;
-    use crate::trust::surroundings::Surroundings;
 
     #[test]
-    fn a_grant_of_a_plugin_that_is_gone_is_told() {
+    fn a_grant_of_a_missing_plugin_is_reported() {
         let scratch = tempfile::tempdir().unwrap();
         let digest = "0".repeat(64);
         let grant = format!("[[grant]]\nplugin = \"gone\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
@@ -230,12 +237,15 @@ mod tests {
         let [one] = findings.as_slice() else { panic!("{findings:?}") };
         let file = scratch.path().join("gone.toml");
         assert_eq!(one.about, "gone");
-        assert_eq!(one.what, format!("{} grants it something, and there is no such plugin", file.display()));
+        assert_eq!(
+            one.what,
+            format!("{} contains a grant of it, but no such plugin is installed", file.display())
+        );
         assert_eq!(one.fix, "install it, or revoke the approval with: bootc-image plugin revoke gone");
     }
 
     #[test]
-    fn a_policy_that_is_called_nearly_so_may_be_meant() {
+    fn a_policy_with_a_similar_name_is_suggested() {
         let scratch = tempfile::tempdir().unwrap();
         for id in ["registry-policy", "own-lists"] {
             let kind = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
@@ -251,13 +261,13 @@ mod tests {
             let found: Vec<String> = set.examine(Some(id)).into_iter().map(|finding| finding.fix).collect();
             found.join("|")
         };
-        let plain = "install it, or take it out of the configuration";
+        let plain = "install it, or remove it from the configuration";
         assert_eq!(fix("regsitry-policy"), format!("did you mean registry-policy? Otherwise: {plain}"));
         assert_eq!((&*fix("other"), &*fix("own-list")), (plain, plain));
     }
 
     #[test]
-    fn files_that_nobody_reads_are_told() {
+    fn ignored_files_are_reported() {
         let scratch = tempfile::tempdir().unwrap();
         for name in ["site.toml", "site.conf", ".hidden", "README.md", "site.toml~", "site.toml.rpmsave"] {
             fs::write(scratch.path().join(name), "").unwrap();
@@ -265,14 +275,14 @@ mod tests {
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
         let what = format!(
-            "{} isn't read: its name doesn't end in .toml",
+            "{} is not read because its name does not end in .toml",
             scratch.path().join("site.conf").display()
         );
         assert_eq!(set.examine(None), [finding("configuration", what, "rename it, or remove it")]);
     }
 
     #[test]
-    fn what_a_hidden_file_takes_away_is_found_also_by_whoever_looks_for_the_plugin() {
+    fn what_a_hidden_file_sets_is_also_reported_for_the_plugin_that_it_concerns() {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
         let guard = "[policy]\nmandatory = [\"gone\"]\n";
@@ -286,11 +296,11 @@ mod tests {
         let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
         let (by, file) = (path("etc/a.toml"), path("usr/a.toml"));
         let what = format!(
-            "{} hides {}, and with it: [policy] mandatory = [\"gone\"]",
+            "{} hides {}; no longer in effect: [policy] mandatory = [\"gone\"]",
             by.display(),
             file.display()
         );
-        let fix = "give the site's file another name, or repeat what is to stay in it";
+        let fix = "rename the site's file, or repeat in it the settings to keep";
         assert_eq!(set.examine(None), [finding("configuration", what.clone(), fix)]);
         assert_eq!(set.examine(Some("gone")), [finding("gone", what, fix)]);
         assert_eq!(set.examine(Some("other")), []);

@@ -1,4 +1,4 @@
-//! All plugins together: found, read, and compared with what was granted.
+//! The set of all plugins: found, read, and compared with their grants.
 
 mod approving;
 pub mod doctor;
@@ -29,50 +29,50 @@ use crate::sanitize::sanitize;
 use crate::strict::nearest;
 use crate::trust::code::Code;
 use crate::trust::configuration::Configuration;
+use crate::trust::environment::Surroundings;
 use crate::trust::hidden::{self, Hidden};
 use crate::trust::inventory::{Inventory, Plugin, Standing};
 use crate::trust::missed;
-use crate::trust::standing::approved_by_image;
-use crate::trust::surroundings::Surroundings;
+use crate::trust::status::approved_by_image;
 use crate::unusable::Unusable;
-use crate::wasm::{self, Compiler, Workshop};
+use crate::wasm::{self, Compiler, Runtimes};
 use policy::JudgingPlugin;
 
-/// A set in which no two plugins have an id or a command in common. Manifests are read when the first question is asked, and
-/// wasmtime is started by the first plugin that runs: what needs no plugin pays for none.
+/// All plugins. Manifests are read on first use, and wasmtime starts when the first plugin runs, so that commands that need no
+/// plugin do not pay for plugins.
 pub struct PluginSet {
-    surroundings: Surroundings,
+    environment: Surroundings,
     inventory: OnceLock<Inventory>,
     policies: OnceLock<Vec<JudgingPlugin>>,
-    workshop: Arc<Workshop>,
+    runtimes: Arc<Runtimes>,
 }
 
 impl PluginSet {
-    /// A set of what is found there. What is wrong with a plugin is told when it is asked for.
-    pub fn new(surroundings: Surroundings) -> Self {
+    /// Creates the set. Problems of a plugin are reported when the plugin is used.
+    pub fn new(environment: Surroundings) -> Self {
         let compiler =
-            Compiler { cache: surroundings.places.cache.clone(), programs: surroundings.programs.clone() };
-        let workshop = Arc::new(Workshop::new(compiler));
-        Self { surroundings, inventory: OnceLock::new(), policies: OnceLock::new(), workshop }
+            Compiler { cache: environment.places.cache.clone(), programs: environment.programs.clone() };
+        let runtimes = Arc::new(Runtimes::new(compiler));
+        Self { environment, inventory: OnceLock::new(), policies: OnceLock::new(), runtimes }
     }
 
-    /// Everything that was found.
+    /// All plugins that were found.
     ///
     /// # Errors
-    /// [`PluginSetError`] if that can't be told.
+    /// [`PluginSetError`] if a grants file or a plugin directory cannot be read.
     pub fn inventory(&self) -> Result<&Inventory, PluginSetError> {
         let inventory = self.look();
         inventory.problems.first().map_or(Ok(inventory), |problem| Err(problem.clone()))
     }
 
-    /// What could be found, for whoever only wants to see it: what couldn't is among the inventory's problems.
+    /// All plugins that could be found, for displaying them. What could not be read is in the inventory's `problems`.
     pub fn look(&self) -> &Inventory {
-        self.inventory.get_or_init(|| Inventory::take(&self.surroundings))
+        self.inventory.get_or_init(|| Inventory::take(&self.environment))
     }
 
-    /// For whom a plugin's component runs.
+    /// The plugin's id, settings, limits and capabilities for a run.
     fn identity(&self, plugin: &Plugin) -> Identity {
-        let configuration = &self.surroundings.configuration;
+        let configuration = &self.environment.configuration;
         let (limits, ceiling) = match plugin.manifest.component.world {
             World::CommandWrapper => (Limits::COMMAND, configuration.command_ceiling),
             World::FormatOutput => (Limits::FORMAT, configuration.format_ceiling),
@@ -91,31 +91,31 @@ impl PluginSet {
         }
     }
 
-    /// Loads a plugin's code for one question; `anew`: also what couldn't be compiled before.
-    fn load(&self, plugin: &Plugin, anew: bool) -> Result<Box<dyn Loaded + '_>, Unusable> {
+    /// Loads a plugin's code for one call. `retry`: tries again to compile a component that could not be compiled before.
+    fn load(&self, plugin: &Plugin, retry: bool) -> Result<Box<dyn Loaded + '_>, Unusable> {
         let (identity, component) = (self.identity(plugin), &plugin.manifest.component);
         if component.native {
-            let programs = &self.surroundings.programs;
+            let programs = &self.environment.programs;
             Ok(Box::new(Process::start(&plugin.code, identity, component.world, programs)?))
         } else {
-            Ok(Box::new(self.workshop.load(&plugin.code, identity, component.world, anew)?))
+            Ok(Box::new(self.runtimes.load(&plugin.code, identity, component.world, retry)?))
         }
     }
 
-    /// A policy, to be asked again and again.
+    /// A policy that can judge any number of operations.
     fn judge(&self, plugin: &Plugin, identity: Identity) -> Box<dyn Judge> {
         let code = plugin.code.clone();
         if plugin.manifest.component.native {
-            Box::new(native::Judge::new(code, identity, self.surroundings.programs.clone()))
+            Box::new(native::Judge::new(code, identity, self.environment.programs.clone()))
         } else {
-            Box::new(wasm::Judge::new(code, identity, self.workshop.clone()))
+            Box::new(wasm::Judge::new(code, identity, self.runtimes.clone()))
         }
     }
 
-    /// The digest of a plugin's component as it is now, in lower-case hexadecimal; none of one that is built in.
+    /// The digest of a plugin's component as it is now, in lower-case hexadecimal; none for a built-in plugin.
     ///
     /// # Errors
-    /// [`Error`] if it can't be read.
+    /// [`Error`] if the file cannot be read.
     pub fn component_digest(&self, plugin: &Plugin) -> Result<Option<String>, Error> {
         match &plugin.code {
             Code::Embedded(_) => Ok(None),
@@ -123,22 +123,22 @@ impl PluginSet {
         }
     }
 
-    /// Whether native extensions may run here.
+    /// Whether native extensions are enabled on this host.
     pub fn runs_native_code(&self) -> bool {
-        self.surroundings.configuration.native
+        self.environment.configuration.native
     }
 
     pub(crate) fn places(&self) -> &Places {
-        &self.surroundings.places
+        &self.environment.places
     }
 
     fn configuration(&self) -> &Configuration {
-        &self.surroundings.configuration
+        &self.environment.configuration
     }
 
-    /// All files of configuration and grants that don't count.
+    /// All configuration and grants files that are ignored because a later directory has a file of the same name.
     pub fn hidden(&self) -> Vec<Hidden> {
-        // One that isn't there, or can't be read, may be a policy.
+        // A plugin that is missing or cannot be read could be a policy.
         let may_be_policy = |id: &PluginId| {
             let found = self.look().plugins.get(id);
             found.is_none_or(|found| found.manifest.component.world == World::PolicyValidator)
@@ -146,24 +146,24 @@ impl PluginSet {
         hidden::all(self.places(), &may_be_policy)
     }
 
-    /// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+    /// Mandatory policies that are not installed, and what makes them mandatory.
     pub fn missing(&self) -> Vec<(PluginId, String)> {
         missed::missing(self.look(), &self.configuration().judging.mandatory)
     }
 
-    /// A plugin whose manifest is good, by its id.
+    /// Finds a plugin with a valid manifest by its id.
     ///
     /// # Errors
-    /// [`Error`] that says what is wrong with it, or that there is none.
+    /// [`Error::Plugin`] if it is broken or masked, [`Error::NoSuchPlugin`], or the error of [`Self::inventory`].
     pub fn find(&self, name: &str) -> Result<&Plugin, Error> {
         self.inventory()?;
         self.look_for(name)
     }
 
-    /// As [`Self::find`], among what could be found.
+    /// Like [`Self::find`], but ignores grants and directories that cannot be read.
     ///
     /// # Errors
-    /// Likewise.
+    /// [`Error::Plugin`] if it is broken or masked, [`Error::NoSuchPlugin`].
     pub fn look_for(&self, name: &str) -> Result<&Plugin, Error> {
         let inventory = self.look();
         if let Some(broken) = inventory.broken.iter().find(|broken| broken.id == name) {
@@ -172,12 +172,12 @@ impl PluginSet {
         let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
         if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
             let reason = format!("the configuration masks it in {}", masked.directory.display());
-            return Err(problem(name, reason, "take it out of [policy] masked"));
+            return Err(problem(name, reason, "remove it from [policy] masked in the configuration"));
         }
         found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
             let hint = nearest(name, known).map_or_else(
-                || "see what there is with: bootc-image plugin list".to_owned(),
+                || "list the plugins with: bootc-image plugin list".to_owned(),
                 |near| format!("did you mean {near}?"),
             );
             Error::NoSuchPlugin { name: name.to_owned(), hint }
@@ -186,8 +186,8 @@ impl PluginSet {
 }
 
 impl PluginSet {
-    /// Who offers the format `name`: one that is held takes it from nobody. What can't be used is no typing error of the
-    /// user's.
+    /// The plugin that provides the format `name`. A disabled plugin does not conflict with an enabled one. If only disabled plugins
+    /// provide the format, the error says why it is unavailable, and not that it is unknown.
     fn formatter(&self, name: &str) -> Result<(&Plugin, &Format), FormatError> {
         let unusable = |plugin: &PluginId, reason| FormatError::NotBegun { plugin: plugin.clone(), reason };
         let inventory =
@@ -202,7 +202,7 @@ impl PluginSet {
         match (enabled.next(), enabled.next()) {
             (Some(one), None) => Ok(one),
             (Some((plugin, _)), Some((other, _))) => {
-                let reason = format!("{} offers the format {name}, too", other.manifest.id);
+                let reason = format!("{} also provides the format {name}", other.manifest.id);
                 Err(unusable(&plugin.manifest.id, reason))
             }
             (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {
@@ -277,7 +277,7 @@ impl Plugins for PluginSet {
             .filter(|plugin| plugin.manifest.commands.iter().any(|claimed| claimed.name == command));
         claiming.find_map(|plugin| match &plugin.standing {
             Standing::Held { reason, fix } => {
-                Some(format!("plugin {} claims it, and is held: {reason}; {fix}", plugin.manifest.id))
+                Some(format!("plugin {} provides it but is disabled: {reason}; {fix}", plugin.manifest.id))
             }
             Standing::Enabled => None,
         })
@@ -308,9 +308,9 @@ impl Plugins for PluginSet {
         let unusable = |reason| PlanError::Unusable { plugin: plugin.clone(), reason };
         let inventory = self.inventory().map_err(|error| unusable(error.to_string()))?;
         let found = inventory.plugins.get(plugin).filter(|found| found.standing.is_enabled());
-        let found = found.ok_or_else(|| unusable("there is no such plugin".to_owned()))?;
+        let found = found.ok_or_else(|| unusable("it is not installed or not enabled".to_owned()))?;
         if found.claims().all(|claim| claim.name != name) {
-            return Err(unusable(format!("its manifest doesn't claim `{}`", sanitize(name))));
+            return Err(unusable(format!("its manifest does not provide `cmd {}`", sanitize(name))));
         }
         let plan =
             || self.load(found, false).map_err(|why| unusable(why.to_string()))?.plan(name, args, host);
@@ -331,7 +331,7 @@ impl Plugins for PluginSet {
     }
 
     fn rest(&self) {
-        self.workshop.rest();
+        self.runtimes.stop_timer();
     }
 
     fn mandatory(&self) -> Vec<PluginId> {
@@ -366,7 +366,7 @@ fn problem(plugin: &str, reason: impl Into<String>, fix: impl Into<String>) -> E
     Error::Plugin { plugin: plugin.to_owned(), reason: reason.into(), fix: fix.into() }
 }
 
-/// Has a list printed, and says how far that came.
+/// Has a list printed. The error says whether part of it was printed.
 fn printed(
     plugin: &PluginId,
     out: &mut dyn Write,
@@ -394,7 +394,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_cut_by_a_panic_only_if_it_had_begun() {
+    fn a_panic_cuts_a_list_only_if_printing_had_begun() {
         let id = PluginId::new("p").unwrap();
         let print = |work: fn(&mut Printing<'_>)| {
             let mut printed = Vec::new();

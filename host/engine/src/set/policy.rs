@@ -1,4 +1,4 @@
-//! A plugin as the core's `Policy`: asked, or the reason why it can't be.
+//! A plugin as the core's `Policy`: either its code, or the reason why it cannot judge.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,7 @@ use crate::run::{Identity, Judge, NoOpinion};
 use crate::trust::code::hex;
 use crate::trust::inventory::{Broken, Plugin, Standing};
 
-/// A plugin that judges, or that might if it weren't broken.
+/// A policy, or a broken plugin that could be one.
 pub(crate) struct JudgingPlugin {
     plugin: PluginId,
     parts: Option<Parts>,
@@ -21,7 +21,7 @@ pub(crate) struct JudgingPlugin {
     judge: Result<Box<dyn Judge>, PolicyFailure>,
 }
 
-/// What it is made of. Settings are hashed only of those that are asked.
+/// What its provenance is computed from. Settings are hashed only for policies that judge.
 struct Parts {
     version: String,
     code: String,
@@ -56,7 +56,7 @@ impl JudgingPlugin {
         Self { plugin: plugin.manifest.id.clone(), parts, made: OnceLock::new(), when, before_lookup, judge }
     }
 
-    /// None if it can't have been a policy.
+    /// A policy that always fails; none if the broken plugin cannot be a policy.
     pub(crate) fn broken(broken: &Broken) -> Option<Self> {
         let failure = PolicyFailure { reason: broken.reason.clone(), fix: broken.fix.clone(), asked: false };
         broken.may_be_policy.then(|| Self {
@@ -97,7 +97,7 @@ impl Policy for JudgingPlugin {
         let judge = self.judge.as_ref().map_err(Clone::clone)?;
         judge.evaluate(view).map_err(|NoOpinion { reason, fix, asked }| PolicyFailure {
             reason,
-            fix: fix.unwrap_or_else(|| format!("see: bootc-image plugin doctor {}", self.plugin)),
+            fix: fix.unwrap_or_else(|| format!("run `bootc-image plugin doctor {}` to see why", self.plugin)),
             asked,
         })
     }

@@ -1,5 +1,5 @@
-//! What the administrator has configured. All files count, in the order of their names; lists add up, and of a single value
-//! the last one stands.
+//! The administrator's configuration. All files are read in the order of their names: lists are concatenated, and the last file
+//! that sets a single value wins.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,29 +13,29 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use crate::limits::Wishes;
+use crate::limits::PartialLimits;
 use crate::manifest::raw::RawLimits;
-use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
+use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
 use crate::strict::{Complaint, Source, named, one_of};
 
 /// Everything configured.
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
-    /// What judging needs.
+    /// The part that the core needs to judge operations.
     pub judging: Judging,
-    /// Plugins that don't count where they are.
+    /// Plugins that are ignored in the location given.
     pub masked: Vec<(PluginId, Place)>,
-    /// Whether native extensions that were approved may run.
+    /// Whether approved native extensions may run.
     pub native: bool,
-    /// The most that policies may use.
-    pub policy_ceiling: Wishes,
-    /// The most that plugins may use which format lists.
-    pub format_ceiling: Wishes,
-    /// The most that plugins may use which plan commands.
-    pub command_ceiling: Wishes,
-    /// Settings by plugin: JSON objects.
+    /// The highest limits that policies can get.
+    pub policy_ceiling: PartialLimits,
+    /// The highest limits that formats can get.
+    pub format_ceiling: PartialLimits,
+    /// The highest limits that wrappers can get.
+    pub command_ceiling: PartialLimits,
+    /// The settings of each plugin, a JSON object.
     pub settings: BTreeMap<PluginId, Map<String, Value>>,
-    /// What couldn't be read, and is missing from all this: nothing that acts runs then.
+    /// Files that could not be read and are missing here. If there are any, operations that change something are refused.
     pub problems: Vec<String>,
 }
 
@@ -44,18 +44,18 @@ pub struct Configuration {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct RawConfiguration {
-    /// What callers who are root through sudo, pkexec or doas may do: `sysroot`, `build`, `load`, `plugins`.
+    /// What delegated callers (root through sudo, pkexec or doas) may do: `sysroot`, `build`, `load`, `plugins`.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     allow_delegated: Vec<Spanned<String>>,
     /// The audit record.
     audit: RawAudit,
-    /// The most that plugins may use, whatever they ask for.
+    /// The highest limits that plugins can get, whatever they request.
     ceiling: RawCeilings,
     /// Native extensions.
     native: RawNatives,
-    /// Which policies count, and how.
+    /// Which policies are mandatory, may fail or are masked.
     policy: RawPolicy,
-    /// Settings of plugins, by id.
+    /// Settings of plugins, by plugin id.
     #[cfg_attr(test, schemars(with = "BTreeMap<String, BTreeMap<String, Value>>"))]
     settings: BTreeMap<Spanned<String>, toml::Table>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct RawConfiguration {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct RawAudit {
-    /// Whether what only reads is recorded too, if root asks.
+    /// Whether root's operations that only read are recorded too.
     reads: Option<bool>,
 }
 
@@ -74,85 +74,85 @@ struct RawAudit {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct RawNatives {
-    /// Whether those that were approved may run, with full authority. Without it, none does.
+    /// Whether approved native extensions may run, with full authority. By default none runs.
     enabled: Option<bool>,
 }
 
-/// The most that plugins may use.
+/// The highest limits that plugins can get.
 #[derive(Default, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct RawCeilings {
     /// Policies.
     policy: Option<RawLimits>,
-    /// Plugins that format lists.
+    /// Formats.
     format: Option<RawLimits>,
-    /// Plugins that plan commands.
+    /// Wrappers of podman's subcommands.
     command: Option<RawLimits>,
 }
 
-/// Which policies count, and how.
+/// Which policies are mandatory, may fail or are masked.
 #[derive(Default, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawPolicy {
-    /// Policies that must be there: without one of them everything is denied.
+    /// Policies that must be installed: without one of them, all operations are denied.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     mandatory: Vec<Spanned<String>>,
-    /// Policies whose failing doesn't deny; it is logged.
+    /// Policies whose failure is logged and does not deny.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     fail_open: Vec<Spanned<String>>,
-    /// Plugins that don't count where they are.
+    /// Plugins that are ignored in the location given.
     masked: Vec<RawMask>,
 }
 
-/// A plugin that doesn't count.
+/// A plugin that is ignored in one location.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawMask {
-    /// Its id.
+    /// The id of the plugin.
     #[cfg_attr(test, schemars(with = "String"))]
     id: Spanned<String>,
-    /// Where: `image`, `installed`, `site` or `user`.
+    /// The location: `image`, `installed`, `site` or `user`.
     #[cfg_attr(test, schemars(with = "String"))]
     place: Spanned<String>,
 }
 
 impl Configuration {
-    /// Reads all that can be read. What can't is left out, and said with the file, the line and the key.
+    /// Reads all files that can be read. The others are left out and listed in `problems`, with file, line and key.
     pub fn read(places: &Places) -> Self {
         let directories = directories(places);
         let found = drop_ins(&directories, |()| Owner::ROOT);
         let mut configuration = Self::default();
         for problem in &found.problems {
-            configuration.complain(format!("the configuration can't be read: {problem}"));
+            configuration.add_problem(format!("cannot read the configuration: {problem}"));
         }
         configuration.add_files(found.files.iter().map(|((), file)| file));
         configuration
     }
 
-    pub(crate) fn add_files<'a>(&mut self, files: impl IntoIterator<Item = &'a Located>) {
-        for Located { named, real } in files {
+    pub(crate) fn add_files<'a>(&mut self, files: impl IntoIterator<Item = &'a TrustedPath>) {
+        for TrustedPath { named, real } in files {
             let text = read_text(real, Owner::ROOT).map_err(|error| error.to_string());
-            // Nothing of a file counts that isn't understood to its end.
+            // A file with an error has no effect at all: half of it could allow what the other half was to restrict.
             let mut with = self.clone();
-            match text.and_then(|text| with.add(&text).map_err(|complaint| complaint.to_string())) {
+            match text.and_then(|text| with.add(&text).map_err(|error| error.to_string())) {
                 Ok(()) => *self = with,
-                Err(why) => self.complain(format!("{}: {why}", named.display())),
+                Err(why) => self.add_problem(format!("{}: {why}", named.display())),
             }
         }
     }
 
-    fn complain(&mut self, problem: String) {
+    fn add_problem(&mut self, problem: String) {
         self.judging.broken.get_or_insert_with(|| problem.clone());
         self.problems.push(problem);
     }
 
-    /// Adds a file's text.
+    /// Adds the text of a file.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error in the text, with line and key.
     pub fn add(&mut self, text: &str) -> Result<(), Complaint> {
         let source = Source(text);
         let raw: RawConfiguration = toml::from_str(text).map_err(|error| source.syntax(&error))?;
@@ -160,9 +160,8 @@ impl Configuration {
             let Delegated { sysroot, build, load, plugins } = &mut self.judging.allow_delegated;
             let known = [("sysroot", sysroot), ("build", build), ("load", load), ("plugins", plugins)];
             let names = known.each_ref().map(|(name, _)| *name);
-            let word = source.checked(word, "allow-delegated", |text| {
-                one_of(text, &names, "something that can be allowed")
-            })?;
+            let word =
+                source.checked(word, "allow-delegated", |text| one_of(text, &names, "a valid value"))?;
             for (_, allowed) in known.into_iter().filter(|(name, _)| *name == word) {
                 *allowed = true;
             }
@@ -177,7 +176,7 @@ impl Configuration {
         }
         for mask in &raw.policy.masked {
             let place = source.checked(&mask.place, "place", |text| {
-                named(text, Place::ALL, |place| place.name(), "a place where plugins are")
+                named(text, Place::ALL, |place| place.name(), "a plugin location")
             })?;
             self.masked.push((source.id(&mask.id, "id")?, place));
         }
@@ -193,8 +192,8 @@ impl Configuration {
             (raw.ceiling.command, &mut self.command_ceiling),
         ];
         for (given, ceiling) in ceilings {
-            if let Some(given) = given.map(RawLimits::wishes) {
-                *ceiling = Wishes {
+            if let Some(given) = given.map(RawLimits::partial) {
+                *ceiling = PartialLimits {
                     memory_mib: given.memory_mib.or(ceiling.memory_mib),
                     guest_ms: given.guest_ms.or(ceiling.guest_ms),
                     wall_ms: given.wall_ms.or(ceiling.wall_ms),
@@ -208,7 +207,7 @@ impl Configuration {
         Ok(())
     }
 
-    /// A plugin's settings as the text of a JSON object.
+    /// A plugin's settings as a JSON object.
     pub(crate) fn settings_of(&self, plugin: &PluginId) -> String {
         self.settings
             .get(plugin)
@@ -216,12 +215,12 @@ impl Configuration {
     }
 }
 
-/// Where configuration is.
+/// The configuration directories.
 pub(crate) fn directories(places: &Places) -> Vec<((), PathBuf)> {
     places.configuration.iter().map(|path| ((), path.clone())).collect()
 }
 
-/// TOML as JSON: a time becomes its text, and a number that JSON hasn't becomes nothing.
+/// Converts TOML to JSON. A time becomes a string; a number that JSON cannot express, such as `nan`, becomes `null`.
 fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => Value::String(text),

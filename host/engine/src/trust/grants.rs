@@ -1,4 +1,4 @@
-//! The administrator's yes to plugins: drop-in files, written by hand or by `plugin approve`.
+//! Grants: drop-in files in which the administrator approves plugins, written by hand or by `plugin approve`.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
-use crate::places::{Located, Place, Places, drop_ins, read_text};
+use crate::places::{Place, Places, TrustedPath, drop_ins, read_text};
 use crate::strict::{Complaint, Source, named, one_of, sha256 as sha256_text};
 
 /// A grants file.
@@ -23,71 +23,71 @@ use crate::strict::{Complaint, Source, named, one_of, sha256 as sha256_text};
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawGrants {
-    /// Plugins that may run.
+    /// Approved plugins.
     #[serde(default)]
     grant: Vec<RawGrant>,
 }
 
-/// A plugin that may run.
+/// An approved plugin.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawGrant {
-    /// Its id.
+    /// The id of the plugin.
     #[cfg_attr(test, schemars(with = "String"))]
     plugin: Spanned<String>,
-    /// Digest of its component in lower-case hexadecimal. Only in the OS image it may be left out, and never of native code:
-    /// the image vouches for what is in it.
+    /// SHA-256 of its component or library, in lower-case hexadecimal. May be left out only in the OS image, and never for native
+    /// code: the image is trusted for what is in it.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     sha256: Option<Spanned<String>>,
-    /// Digest of its manifest, likewise.
+    /// SHA-256 of its `plugin.toml`, with the same rules.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     manifest: Option<Spanned<String>>,
-    /// `native`, if it is native code: it runs with full authority.
+    /// `native` if it is native code, which runs with full authority.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     kind: Option<Spanned<String>>,
-    /// What it was approved as: `policy`, `format` or `command`. A policy that is gone is missed.
+    /// The role in which it was approved: `policy`, `format` or `command`. A policy that is later missing is reported.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     role: Option<Spanned<String>>,
-    /// Of a policy: whether everything is denied where it isn't.
+    /// Whether all operations are denied while it is not installed. Only for policies.
     #[cfg_attr(test, schemars(with = "Option<bool>"))]
     mandatory: Option<Spanned<bool>>,
-    /// What it may ask the host for.
+    /// The capabilities that it was granted.
     #[serde(default)]
     capability: Vec<RawCapability>,
 }
 
-/// A grant that was found.
+/// A grant that was read from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub(crate) plugin: PluginId,
-    /// None: whatever component the OS image has.
+    /// None: any component that the OS image ships.
     pub(crate) sha256: Option<String>,
     pub(crate) manifest: Option<String>,
-    /// Whether it is about native code.
+    /// Whether it approves native code.
     pub(crate) native: bool,
-    /// What it was approved as, if the grant says so.
+    /// The role in which the plugin was approved, if the grant names it.
     pub(crate) role: Option<Role>,
-    /// Whether everything is denied where it isn't.
+    /// Whether all operations are denied while the policy is not installed.
     pub(crate) mandatory: bool,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) file: PathBuf,
-    /// Where it was found: a grant of the image is about plugins of the image alone.
+    /// Where it was found. A grant in the OS image approves only plugins in the OS image.
     pub(crate) place: Place,
 }
 
 impl Found {
-    /// Digest of the component that it is about, in lower-case hexadecimal; none: whatever component the OS image has.
+    /// Digest of the approved component, in lower-case hexadecimal; none: any component that the OS image ships.
     pub fn sha256(&self) -> Option<&str> {
         self.sha256.as_deref()
     }
 
-    /// Digest of the manifest that it is about, likewise.
+    /// Digest of the approved manifest, in lower-case hexadecimal; none: any manifest that the OS image ships.
     pub fn manifest(&self) -> Option<&str> {
         self.manifest.as_deref()
     }
 
-    /// Whether it approves a policy: nothing else can be mandatory.
+    /// Whether it approves a policy. A mandatory grant without a role does, because only policies can be mandatory.
     pub(crate) fn is_of_policy(&self) -> bool {
         self.mandatory || self.role == Some(Role::Policy)
     }
@@ -97,39 +97,34 @@ impl Found {
         self.place != Place::Image && self.file.file_stem() == Some(self.plugin.as_str().as_ref())
     }
 
-    /// What to do with it if it isn't to be missed.
+    /// How to revoke the grant, for somebody who no longer needs the plugin.
     pub(crate) fn how_to_revoke(&self) -> String {
         if self.is_own() {
             format!("revoke the approval with: bootc-image plugin revoke {}", self.plugin)
         } else {
-            format!("take it out of {}", self.file.display())
+            format!("remove its grant from {}", self.file.display())
         }
     }
 }
 
-/// Why a plugin that is no policy isn't approved, if it was approved as one: the guard would go without a word. Beside it, what
-/// to do next.
+/// Why a plugin is refused that was approved as a policy and no longer is one, and what to do next. Approving it in its new role
+/// would silently remove a policy.
 pub(crate) fn was_policy(grants: &[Found], plugin: &PluginId) -> Option<(String, String)> {
     let grant = grants.iter().find(|grant| grant.plugin == *plugin && grant.is_of_policy())?;
-    let reason = format!("{} approves it as a policy, and it isn't one any more", grant.file.display());
-    Some((reason, as_guard_no_more(grant)))
+    let reason = format!("{} approves it as a policy, but it is no longer one", grant.file.display());
+    Some((reason, revoke_if_not_needed(grant)))
 }
 
-/// What to do where a policy that was approved has become something else.
-pub(crate) fn as_guard_no_more(grant: &Found) -> String {
-    let how = if grant.is_own() {
-        format!("bootc-image plugin revoke {}", grant.plugin)
-    } else {
-        grant.how_to_revoke()
-    };
-    format!("if it is to guard nothing from now on: {how}")
+/// What to do if an approved policy has become a plugin of another kind.
+pub(crate) fn revoke_if_not_needed(grant: &Found) -> String {
+    format!("if it is no longer needed as a policy, {}", grant.how_to_revoke())
 }
 
-/// Reads all grants that can be read. Beside them, why others can't.
+/// Reads all grants that can be read, and returns with them why others cannot be read.
 pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
     let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
     let mut problems: Vec<String> =
-        drop_ins.problems.iter().map(|error| format!("the grants can't be read: {error}")).collect();
+        drop_ins.problems.iter().map(|error| format!("cannot read the grants: {error}")).collect();
     let mut found = Vec::new();
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {
@@ -141,15 +136,15 @@ pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
 }
 
 /// Reads a grants file.
-pub(crate) fn read_file(places: &Places, place: Place, file: &Located) -> Result<Vec<Found>, String> {
+pub(crate) fn read_file(places: &Places, place: Place, file: &TrustedPath) -> Result<Vec<Found>, String> {
     let text = read_text(&file.real, places.owner(place)).map_err(|error| error.to_string())?;
-    parse(&text, place, &file.named).map_err(|complaint| complaint.to_string())
+    parse(&text, place, &file.named).map_err(|error| error.to_string())
 }
 
-/// Reads the text of a grants file that was found in `place` as `file`.
+/// Reads the text of the grants file `file`, which was found in `place`.
 ///
 /// # Errors
-/// What is wrong with it, and where.
+/// The first error in the text, with line and key.
 pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Complaint> {
     let source = Source(text);
     let raw: RawGrants = toml::from_str(text).map_err(|error| source.syntax(&error))?;
@@ -157,21 +152,22 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
         let plugin = source.id(&raw.plugin, "plugin")?;
         let sha256 = source.maybe(raw.sha256.as_ref(), "sha256", sha256_text)?;
         let manifest = source.maybe(raw.manifest.as_ref(), "manifest", sha256_text)?;
-        let kind = |text: &str| one_of(text, &["native"], "a kind of plugins").map(drop);
+        let kind = |text: &str| one_of(text, &["native"], "a plugin kind").map(drop);
         let native = source.maybe(raw.kind.as_ref(), "kind", kind)?.is_some();
-        let role = |text: &str| named(text, Role::ALL, |role| role.name(), "what a plugin is approved as");
+        let role = |text: &str| named(text, Role::ALL, |role| role.name(), "a plugin role");
         let role = source.maybe(raw.role.as_ref(), "role", role)?;
         let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
         if let (Some(mandatory), Some(Role::Format | Role::Command)) = (mandatory, role) {
-            return Err(source.complain(mandatory.span(), "mandatory", "only a policy can be mandatory"));
+            return Err(source.error_at(mandatory.span(), "mandatory", "only a policy can be mandatory"));
         }
         let mandatory = mandatory.is_some();
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
             if given.is_none() && (place != Place::Image || native) {
                 let what = format!(
-                    "missing: say what of {plugin} may run, with sha256sum of its component or library and of its plugin.toml"
+                    "missing: a grant of {plugin} needs the SHA-256 of its component or library (`sha256`) and of its \
+                     plugin.toml (`manifest`); compute them with sha256sum"
                 );
-                return Err(source.complain(raw.plugin.span(), key, what));
+                return Err(source.error_at(raw.plugin.span(), key, what));
             }
         }
         let mut capabilities =
@@ -192,24 +188,24 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Compla
     raw.grant.iter().map(grant).collect()
 }
 
-/// Where `plugin approve` writes.
+/// The file that `plugin approve` writes.
 pub(crate) fn file_of(places: &Places, plugin: &PluginId) -> Option<PathBuf> {
     let (_, directory) = places.grants.last()?;
     Some(directory.join(format!("{plugin}.toml")))
 }
 
-/// Writes a grant, in the place of an earlier one. On disk when this returns.
+/// Writes a grant and replaces an earlier one. The file is on disk when this returns.
 pub(crate) fn write(path: &Path, grant: &Grant) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-    // Hidden, so that half a file is no grant.
+    // The name begins with a dot, so that a file written in part is never read as a grant.
     let unfinished = directory.join(format!(".{}.unfinished", grant.plugin));
     let text = text(grant)?;
     replace(path, &unfinished, 0o644, |file| file.write_all(text.as_bytes()))?;
     File::open(directory)?.sync_all()
 }
 
-/// A grants file as it is written.
+/// The content of a grants file.
 #[derive(Serialize)]
 struct Written<'a> {
     grant: [WrittenGrant<'a>; 1],

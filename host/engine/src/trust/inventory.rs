@@ -1,5 +1,5 @@
-//! What plugins there are: found in their places, their manifests read, and compared with what was granted. Nothing of a
-//! component is looked at here.
+//! The installed plugins: finds them in their directories, reads their manifests and compares them with the grants. The
+//! components themselves are not read here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,69 +10,69 @@ use bootc_image_core::plugin::{CommandClaim, PluginSetError};
 use bootc_image_model::plugin::PluginId;
 
 use super::code::{self, Code, CodeFile};
+use super::environment::Surroundings;
 use super::grants::{self, Found};
-use super::standing::{native_standing, standing, when_counts};
-use super::surroundings::Surroundings;
+use super::status::{native_status, status, when_counts};
 use crate::builtin::Builtin;
 use crate::manifest::Manifest;
-use crate::places::{Located, Owner, Place, Places, read_text, trusted_directory, trusted_entry};
+use crate::places::{Owner, Place, Places, TrustedPath, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
 
-pub use super::standing::Standing;
+pub use super::status::Standing;
 
-/// A manifest's name.
+/// File name of a manifest.
 const MANIFEST: &str = "plugin.toml";
 
-/// All plugins, usable or not.
+/// All plugins, whether they can run or not.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// Those whose manifests are good and whose ids are theirs alone.
+    /// Plugins with a valid manifest and an id that no other plugin has.
     pub plugins: BTreeMap<PluginId, Plugin>,
-    /// The others.
+    /// Plugins without.
     pub broken: Vec<Broken>,
-    /// Those that the configuration masks.
+    /// Plugins that the configuration masks.
     pub masked: Vec<Masked>,
-    /// What was granted.
+    /// All grants that could be read.
     pub(crate) grants: Vec<Found>,
-    /// Which grants and directories can't be read: nothing runs then, as nobody knows what is missing.
+    /// Grants and directories that cannot be read. If there are any, operations are refused: a policy could be missing.
     pub problems: Vec<PluginSetError>,
 }
 
 /// A plugin that the configuration masks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Masked {
-    /// Its id, from its directory.
+    /// The name of its directory.
     pub id: String,
-    /// Where it is.
+    /// The location of its directory.
     pub place: Place,
     /// Its directory.
     pub directory: PathBuf,
-    /// Digest of its manifest in lower-case hexadecimal, if that can be read.
+    /// Digest of its manifest in lower-case hexadecimal, if the manifest can be read.
     pub(crate) manifest_sha256: Option<String>,
 }
 
-/// A plugin whose manifest is good.
+/// A plugin with a valid manifest.
 #[derive(Debug)]
 pub struct Plugin {
-    /// Where it was found; none: it is part of this executable.
+    /// The location of its directory; none: it is built into this executable.
     pub place: Option<Place>,
-    /// Its directory, or what stands for it.
+    /// Its directory, or the name of a built-in plugin.
     pub origin: String,
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Whether it may run.
+    /// Whether it is enabled, and if not, why.
     pub standing: Standing,
-    /// Whether its manifest may say what it is asked about, if it is a policy.
+    /// Whether the manifest's `when` is respected, if it is a policy.
     pub(crate) when_counts: bool,
     /// Digest of its manifest in lower-case hexadecimal.
     pub manifest_sha256: String,
     pub(crate) code: Code,
 }
 
-/// A plugin that can't be used at all.
+/// A plugin that cannot be used because its manifest is invalid or its id is not unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Its id, from its directory.
+    /// The name of its directory.
     pub id: String,
     /// Its directory.
     pub origin: String,
@@ -80,12 +80,12 @@ pub struct Broken {
     pub reason: String,
     /// What to do next.
     pub fix: String,
-    /// Whether it could have been a policy: then nothing that it might have judged runs.
+    /// Whether it could be a policy. If so, every operation that it might judge is denied.
     pub may_be_policy: bool,
 }
 
 impl Plugin {
-    /// What its manifest claims.
+    /// The subcommands that it provides.
     pub(crate) fn claims(&self) -> impl Iterator<Item = CommandClaim> {
         let id = &self.manifest.id;
         self.manifest.commands.iter().map(|command| CommandClaim {
@@ -97,50 +97,50 @@ impl Plugin {
 }
 
 impl Inventory {
-    pub(crate) fn take(surroundings: &Surroundings) -> Self {
+    pub(crate) fn take(environment: &Surroundings) -> Self {
         let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
-        let (grants, problems) = grants::read(&surroundings.places);
+        let (grants, problems) = grants::read(&environment.places);
         let mut of_plugins: BTreeMap<PluginId, Vec<Found>> = BTreeMap::new();
         for grant in &grants {
             of_plugins.entry(grant.plugin.clone()).or_default().push(grant.clone());
         }
         let problems = problems.into_iter().map(|reason| cannot("grants", reason)).collect();
         let mut inventory = Self { grants, problems, ..Self::default() };
-        for builtin in &surroundings.builtins {
+        for builtin in &environment.builtins {
             inventory.add(embedded(builtin));
         }
-        for (place, directory) in &surroundings.places.plugins {
-            let found = directories(&surroundings.places, *place, directory).unwrap_or_else(|error| {
+        for (place, directory) in &environment.places.plugins {
+            let found = directories(&environment.places, *place, directory).unwrap_or_else(|error| {
                 let what = directory.display().to_string();
                 inventory.problems.push(cannot(&what, error.to_string()));
                 Vec::new()
             });
-            for located in found {
-                let name = located.real.file_name().unwrap_or_default();
+            for trusted in found {
+                let name = trusted.real.file_name().unwrap_or_default();
                 let id = name.to_string_lossy().into_owned();
-                let masks = &surroundings.configuration.masked;
+                let masks = &environment.configuration.masked;
                 if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
-                    let manifest = manifest_text(&located, surroundings.places.owner(*place)).ok();
+                    let manifest = manifest_text(&trusted, environment.places.owner(*place)).ok();
                     let manifest_sha256 = manifest.map(|text| code::hex(text.as_bytes()));
-                    let directory = located.named;
+                    let directory = trusted.named;
                     tracing::info!(plugin = id, directory = %directory.display(), "masked by the configuration");
                     inventory.masked.push(Masked { id, place: *place, directory, manifest_sha256 });
                 } else {
-                    inventory.add(read(surroundings, *place, &id, &located, &of_plugins));
+                    inventory.add(read(environment, *place, &id, &trusted, &of_plugins));
                 }
             }
         }
         inventory
     }
 
-    /// Whether a plugin of this id is there, in whatever state.
+    /// Whether a plugin with this id is installed, usable or not.
     pub(crate) fn has(&self, id: &PluginId) -> bool {
         self.plugins.contains_key(id)
             || self.broken.iter().any(|broken| broken.id == id.as_str())
             || self.masked.iter().any(|masked| masked.id == id.as_str())
     }
 
-    /// Two of one id are none: nobody could tell which one is meant.
+    /// If two plugins have the same id, neither is used: a grant names only the id, so the choice would be ambiguous.
     fn add(&mut self, read: Result<Plugin, Broken>) {
         let (id, origin) = match &read {
             Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
@@ -159,8 +159,8 @@ impl Inventory {
             (Some(first), _) => {
                 self.broken.retain(|broken| broken.id != id);
                 self.broken.push(Broken {
-                    reason: format!("plugin id `{id}` is claimed by both {first} and {origin}"),
-                    fix: "remove one, or say which one doesn't count: [policy] masked in the configuration"
+                    reason: format!("plugin id `{id}` is used by both {first} and {origin}"),
+                    fix: "remove one of them, or mask one with [policy] masked in the configuration"
                         .to_owned(),
                     origin,
                     id,
@@ -172,19 +172,19 @@ impl Inventory {
 }
 
 /// The directories of the plugins in a place, sorted.
-fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<Located>> {
+fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<TrustedPath>> {
     let Some(real) = trusted_directory(directory, places.owner(place))? else { return Ok(Vec::new()) };
-    let located = Located { named: directory.to_owned(), real };
+    let trusted = TrustedPath { named: directory.to_owned(), real };
     let mut found = Vec::new();
-    for entry in fs::read_dir(&located.real)? {
+    for entry in fs::read_dir(&trusted.real)? {
         let entry = entry?;
-        // A file is no plugin, and a hidden directory is one that is being installed. A link is looked at, and refused.
+        // Files are ignored, and so are hidden directories: they are being installed. Links are read, and then refused.
         let name = entry.file_name();
-        // Nor is a directory such as a file system's own lost+found.
+        // Directories such as a file system's lost+found are ignored too.
         let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
             || entry.path().join(MANIFEST).exists();
         if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
-            found.push(located.join(name));
+            found.push(trusted.join(name));
         }
     }
     found.sort_by(|a, b| a.real.cmp(&b.real));
@@ -203,7 +203,9 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
     let manifest = Manifest::parse(text).map_err(|error| broken(origin, error.to_string()))?;
     match &manifest.component.sha256 {
         Some(digest) if digest != component_sha256 => {
-            let reason = format!("it names component {digest}, but there is {component_sha256}");
+            let reason = format!(
+                "its manifest names component {digest}, but the built-in component is {component_sha256}"
+            );
             Err(broken(manifest.id.as_str(), reason))
         }
         _ => Ok(Plugin {
@@ -219,19 +221,19 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
 }
 
 /// Reads the manifest in a plugin's directory.
-fn manifest_text(directory: &Located, owner: Owner) -> io::Result<String> {
+fn manifest_text(directory: &TrustedPath, owner: Owner) -> io::Result<String> {
     trusted_entry(&directory.real, owner)?;
     read_text(&directory.join(MANIFEST).real, owner)
 }
 
 fn read(
-    surroundings: &Surroundings,
+    environment: &Surroundings,
     place: Place,
     id: &str,
-    directory: &Located,
+    directory: &TrustedPath,
     grants: &BTreeMap<PluginId, Vec<Found>>,
 ) -> Result<Plugin, Broken> {
-    let owner = surroundings.places.owner(place);
+    let owner = environment.places.owner(place);
     let origin = directory.named.display().to_string();
     let broken = |reason: String, fix: &str, may_be_policy| Broken {
         id: sanitize(id),
@@ -240,29 +242,35 @@ fn read(
         fix: fix.to_owned(),
         may_be_policy,
     };
-    let Located { named, .. } = directory.join(MANIFEST);
+    let TrustedPath { named, .. } = directory.join(MANIFEST);
     let text = manifest_text(directory, owner).map_err(|error| {
-        broken(format!("{}: {error}", named.display()), "mend it, or remove its directory", true)
+        broken(
+            format!("{}: {error}", named.display()),
+            "fix the file, or remove the plugin's directory",
+            true,
+        )
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
-        broken(format!("{}: {what}", named.display()), "mend the manifest, or mask the plugin", may_be_policy)
+        broken(format!("{}: {what}", named.display()), "fix the manifest, or mask the plugin", may_be_policy)
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
         let within = directory.named.parent().unwrap_or(Path::new("/")).display();
-        let fix = format!("call the directory {}, or move it out of {within}", manifest.id);
-        let what = format!("`id`: it is {}, and its directory is called {id}", manifest.id);
+        let fix = format!("rename the directory to {}, or move it out of {within}", manifest.id);
+        let what = format!("`id`: the id is {}, but the directory is named {id}", manifest.id);
         return Err(Broken { fix, ..wrong(what) });
     }
     let Some(sha256) = manifest.component.sha256.clone() else {
-        return Err(wrong("`sha256`: missing: it says which component belongs to the manifest".to_owned()));
+        return Err(wrong(
+            "`sha256`: missing: the manifest must name the digest of its component".to_owned(),
+        ));
     };
     let manifest_sha256 = code::hex(text.as_bytes());
     let grants = grants.get(&manifest.id).map_or(&[][..], Vec::as_slice);
-    let is_mandatory = surroundings.configuration.judging.mandatory.contains(&manifest.id);
-    let standing = native_standing(surroundings, place, &manifest)
-        .unwrap_or_else(|| standing(place, &manifest, &sha256, &manifest_sha256, grants));
+    let is_mandatory = environment.configuration.judging.mandatory.contains(&manifest.id);
+    let standing = native_status(environment, place, &manifest)
+        .unwrap_or_else(|| status(place, &manifest, &sha256, &manifest_sha256, grants));
     let when_counts =
         standing.is_enabled() || when_counts(place, &manifest, &manifest_sha256, grants, is_mandatory);
     let code = Code::File(CodeFile { file: directory.join(&manifest.component.file), sha256, owner });
@@ -286,7 +294,7 @@ pub(crate) mod tests {
         )
     }
 
-    /// A set of plugins in a directory of the user's who runs the test.
+    /// A set of plugins in a directory of the user who runs the test.
     fn set(plugins: &[(&str, String)], grants: &str) -> (PluginSet, tempfile::TempDir) {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
@@ -307,34 +315,39 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_renamed_is_called_as_it_was_or_moved_away() {
+    fn a_renamed_directory_is_named_in_the_fix() {
         let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
         let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
         let within = scratch.path().join("plugins");
-        assert!(renamed.reason.contains("`id`: it is p, and its directory is called p-old"), "{renamed:?}");
-        assert_eq!(renamed.fix, format!("call the directory p, or move it out of {}", within.display()));
-        assert_eq!(other.fix, "mend the manifest, or mask the plugin");
+        assert!(
+            renamed.reason.contains("`id`: the id is p, but the directory is named p-old"),
+            "{renamed:?}"
+        );
+        assert_eq!(renamed.fix, format!("rename the directory to p, or move it out of {}", within.display()));
+        assert_eq!(other.fix, "fix the manifest, or mask the plugin");
     }
 
     #[test]
-    fn a_format_that_is_held_takes_nothing_from_one_that_is_enabled() {
+    fn a_disabled_format_does_not_conflict_with_an_enabled_one() {
         let offers = "[[format]]\nname = \"bars\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
         let plugins = ["a", "b"].map(|id| (id, manifest(id, offers)));
         let granted = |id: &str| {
             let digest = code::hex(manifest(id, offers).as_bytes());
             format!("[[grant]]\nplugin = {id:?}\nsha256 = \"{COMPONENT}\"\nmanifest = \"{digest}\"\n")
         };
-        let says = |grants: &str| {
+        let message = |grants: &str| {
             let (set, _scratch) = set(&plugins, grants);
             let wanted = Wanted { format: "bars", argument: None, terminal: false, color: false };
             set.format(wanted, &std::sync::Arc::default(), &mut Vec::new()).unwrap_err().to_string()
         };
-        // It has no component, which is looked for only once it is chosen.
+        // The component is missing, which is noticed only when the plugin is used.
         for enabled in ["a", "b"] {
-            let said = says(&granted(enabled));
-            assert!(said.contains(enabled) && said.contains("p.wasm"), "{said}");
+            let error = message(&granted(enabled));
+            assert!(error.contains(enabled) && error.contains("p.wasm"), "{error}");
         }
-        assert!(says(&format!("{}{}", granted("a"), granted("b"))).contains("b offers the format bars, too"));
-        assert!(says("").contains("nobody has approved it"));
+        assert!(
+            message(&format!("{}{}", granted("a"), granted("b"))).contains("b also provides the format bars")
+        );
+        assert!(message("").contains("it has not been approved"));
     }
 }

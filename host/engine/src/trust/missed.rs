@@ -1,4 +1,4 @@
-//! Policies that were approved, or must be there, and aren't.
+//! Policies that were approved or are mandatory, and are not installed.
 
 use bootc_image_core::plugin::Missed;
 use bootc_image_model::plugin::PluginId;
@@ -9,27 +9,27 @@ use crate::manifest::World;
 use crate::places::Place;
 use crate::sanitize::sanitize;
 
-/// Policies that are mandatory and of which nothing is there, and who says that they are: what is listed would leave them out.
+/// Mandatory policies that are not installed, and what makes them mandatory. A list of the installed plugins would not show them.
 pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(PluginId, String)> {
     let granted = inventory.grants.iter().filter(|grant| grant.mandatory);
     let granted = granted.map(|grant| {
-        (&grant.plugin, format!("{} approved it as mandatory", sanitize(&grant.file.display().to_string())))
+        (&grant.plugin, format!("{} approves it as mandatory", sanitize(&grant.file.display().to_string())))
     });
-    let configured = configured.iter().map(|id| (id, "[policy] mandatory names it".to_owned()));
+    let configured = configured.iter().map(|id| (id, "[policy] mandatory lists it".to_owned()));
     let mut missing: Vec<(PluginId, String)> = Vec::new();
     for (id, who) in configured.chain(granted) {
         if !inventory.has(id) && missing.iter().all(|(other, _)| other != id) {
-            missing.push((id.clone(), format!("{who}, and it isn't installed: everything is denied")));
+            missing.push((id.clone(), format!("{who}, but it is not installed: all operations are denied")));
         }
     }
     missing.sort();
     missing
 }
 
-/// Policies that were approved, and are none any more. One that is held or broken denies, and isn't among them; one that is
-/// masked where it was approved isn't to be asked.
+/// Policies that were approved and are no longer installed as policies. Disabled and broken ones are not among them, because they
+/// deny; neither are those that are masked where they were approved, because the administrator chose that.
 pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
-    // Nothing runs, and what is there can't be told.
+    // All operations are refused then, and which plugins are installed is unknown.
     if !inventory.problems.is_empty() {
         return Vec::new();
     }
@@ -42,12 +42,12 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
             inventory.broken.iter().find(|broken| broken.id == id).map(|broken| broken.may_be_policy);
         let why = match (found, broken) {
             (Some(World::PolicyValidator), _) | (_, Some(true)) => continue,
-            (Some(_), _) | (_, Some(false)) => "isn't a policy any more",
+            (Some(_), _) | (_, Some(false)) => "is no longer a policy",
             (None, None) if inventory.masked.iter().any(|masked| is_of_masked(grant, masked)) => continue,
             (None, None) if inventory.masked.iter().any(|masked| is_in_place_of(grant, masked)) => {
-                "is there in another version only, which is masked"
+                "is installed only in another version, which is masked"
             }
-            (None, None) => "isn't installed",
+            (None, None) => "is not installed",
         };
         if all.iter().all(|missed| missed.plugin != *plugin) {
             all.push(Missed { plugin: plugin.clone(), file: file.clone(), why });
@@ -56,13 +56,14 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
     all
 }
 
-/// Whether a grant is about a copy that is masked.
+/// Whether a grant approves this masked copy.
 fn is_of_masked(grant: &Found, masked: &Masked) -> bool {
     let differs = |masked: &String| grant.manifest().is_some_and(|granted| granted != masked);
     is_in_place_of(grant, masked) && !masked.manifest_sha256.as_ref().is_some_and(differs)
 }
 
-/// Whether a copy that is masked is where the one would be that a grant is about: the same one somewhere else excuses nothing.
+/// Whether a masked copy is in the location of the plugin that a grant approves. The same plugin masked elsewhere is no reason not
+/// to report a missing one.
 fn is_in_place_of(grant: &Found, masked: &Masked) -> bool {
     let place = match grant.place {
         Place::Image => masked.place == Place::Image,

@@ -1,17 +1,17 @@
-//! Which plugins there are, which of them count, and why. Nothing of their code is run here, and nothing but its digest looked at.
+//! Which plugins are installed, which of them are enabled, and why. Their code is not run here; only its digest is computed.
 //!
 //! ```text
 //! config.d --configuration----\
-//! plugin.toml --manifest------ inventory --> Plugin, with its standing, or Broken, or Masked
-//! grants.d --grants, standing-/                |
-//!                                            missed: what was approved, or must be there, and isn't
+//! plugin.toml --manifest------ inventory --> Plugin, with its status, or Broken, or Masked
+//! grants.d --grants, status---/                |
+//!                                            missed: policies that were approved or are mandatory, and are not installed
 //! ```
 
 pub(crate) mod code;
 pub mod configuration;
+pub(crate) mod environment;
 pub mod grants;
 pub mod hidden;
 pub mod inventory;
 pub(crate) mod missed;
-pub(crate) mod standing;
-pub(crate) mod surroundings;
+pub(crate) mod status;

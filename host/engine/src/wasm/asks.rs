@@ -1,8 +1,8 @@
-//! `bootc-image:host/images` and `bootc-image:host/transfers`: what a plugin asks for while it plans. The host does it on the
-//! thread on which it was asked for a plan, through its pipeline; the plugin waits on a thread of its own.
+//! `bootc-image:host/images` and `bootc-image:host/transfers`: the requests of a wrapper while it plans. The wrapper runs on a thread
+//! of its own and waits, while the thread that called it passes the request through the pipeline.
 //!
 //! ```text
-//! plugin's thread:  list, copy, pull --Wish--> Line ... waits ... <--Granted--
+//! plugin's thread:  list, copy, pull --Wish--> Requests ... waits ... <--Granted--
 //! caller's thread:                      Host::ask -> pipeline -> judged, recorded, run
 //! ```
 
@@ -32,49 +32,52 @@ use super::guest::Guest;
 use super::rows::Cursor;
 use super::texts::of_attrs;
 
-/// Room for a guest's deepest recursion, and for the host below it.
+/// Stack size of the plugin's thread, enough for the deepest recursion of a component and the host functions that it calls.
 const STACK: usize = 8 << 20;
 
-/// Whether any of these lets a plugin ask.
-pub(super) fn may_ask(capabilities: &[Capability]) -> bool {
+/// Whether a plugin with these capabilities can make requests.
+pub(super) fn can_request(capabilities: &[Capability]) -> bool {
     capabilities.iter().any(|has| [COPIES_IMAGES, LISTS_IMAGES, PULLS_IMAGES].contains(&has.name.as_str()))
 }
 
-/// From a plugin's thread to the host.
-pub(super) struct Line {
-    requests: Sender<Wish>,
+/// The plugin's ends of the channels to the host.
+pub(super) struct Requests {
+    sender: Sender<Wish>,
     answers: Receiver<Result<Granted, Error>>,
 }
 
-/// Runs `plan` on a thread of its own and meanwhile does what is asked for on the line. An error says why there is no plan.
-pub(super) fn with_line<T: Send>(host: &dyn Asked, plan: impl FnOnce(Line) -> T + Send) -> Result<T, String> {
+/// Runs `plan` on a thread of its own and answers its requests on this thread. The error says why there is no plan.
+pub(super) fn with_requests<T: Send>(
+    host: &dyn Asked,
+    plan: impl FnOnce(Requests) -> T + Send,
+) -> Result<T, String> {
     thread::scope(|scope| {
-        // Both ends here go when this closure is left, whatever happens: a plugin that still waits then is told so.
-        let (requests, asked) = mpsc::channel();
+        // The host's ends are dropped when this closure returns, so that a plugin that still waits gets an error.
+        let (sender, received) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
-        let line = Line { requests, answers };
+        let requests = Requests { sender, answers };
         let thread = thread::Builder::new().name("plugin".to_owned()).stack_size(STACK);
         let running = thread
-            .spawn_scoped(scope, move || plan(line))
-            .map_err(|error| format!("no thread can be started: {error}"))?;
-        for request in asked {
+            .spawn_scoped(scope, move || plan(requests))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        for request in received {
             if answer.send(host.ask(request)).is_err() {
                 break;
             }
         }
-        running.join().map_err(|_| "the host failed in it".to_owned())
+        running.join().map_err(|_| "internal error of bootc-image while running it".to_owned())
     })
 }
 
 impl Guest {
-    /// Has the host do something; how long that takes isn't the plugin's time.
-    fn ask(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
+    /// Makes a request. The time that it takes does not count against the plugin's limits.
+    fn request(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
         self.budget().operation()?;
-        let gone = || wasmtime::Error::msg("the host doesn't listen any more");
-        let line = self.line().ok_or_else(gone)?;
+        let gone = || wasmtime::Error::msg("the host no longer accepts requests");
+        let requests = self.requests().ok_or_else(gone)?;
         let start = Instant::now();
-        line.requests.send(wish).map_err(|_| gone())?;
-        let answer = line.answers.recv().map_err(|_| gone())?;
+        requests.sender.send(wish).map_err(|_| gone())?;
+        let answer = requests.answers.recv().map_err(|_| gone())?;
         self.clock_mut().pause(start.elapsed());
         match answer {
             Err(error @ Error::Os(OsError::Interrupted { .. })) => {
@@ -86,21 +89,25 @@ impl Guest {
     }
 
     fn transfer(&mut self, wish: Wish) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
-        let (name, image, unchanged) = match self.ask(wish)? {
+        let (name, image, unchanged) = match self.request(wish)? {
             Ok(Granted::Image { name, image, unchanged }) => (name, image, unchanged),
-            Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
+            Ok(other) => {
+                return Err(wasmtime::Error::msg(format!(
+                    "the host returned an unexpected result: {other:?}"
+                )));
+            }
             Err(failure) => return self.refuse(failure).map(Err),
         };
         let LocalImage { id, manifest_digest } = image;
-        let told = [
+        let attrs = [
             ("name", name.to_string()),
             ("digest", manifest_digest.to_string()),
             ("id", id),
             ("unchanged", unchanged.to_string()),
         ];
-        let told = told.map(|(key, value)| Attr { key: key.to_owned(), value }).to_vec();
-        self.budget().transfer(of_attrs(&told))?;
-        Ok(Ok(told))
+        let attrs = attrs.map(|(key, value)| Attr { key: key.to_owned(), value }).to_vec();
+        self.budget().transfer(of_attrs(&attrs))?;
+        Ok(Ok(attrs))
     }
 
     fn refuse(&mut self, failure: Failure) -> wasmtime::Result<Failure> {
@@ -114,7 +121,7 @@ impl Guest {
     }
 }
 
-/// An error of the host's for a plugin.
+/// Converts an error of the host for the plugin.
 fn failure(error: &Error) -> Failure {
     let (message, hint) = (error.to_string(), error.hint());
     if let Error::Denied(denial) = error {
@@ -138,7 +145,7 @@ fn usage(message: String) -> Failure {
     Failure::Failed(Problem { code: "usage".to_owned(), message, hint: None, attrs: Vec::new() })
 }
 
-/// What is left out of a list.
+/// The filter of a list.
 #[derive(Default)]
 struct Filter {
     image_type: Option<ImageType>,
@@ -153,10 +160,10 @@ impl Filter {
                 "type" => {
                     let types = [ImageType::Host, ImageType::Unified, ImageType::Logical];
                     let found = types.into_iter().find(|known| known.as_str() == value);
-                    filter.image_type = Some(found.ok_or_else(|| format!("{value:?} is no type of images"))?);
+                    filter.image_type = Some(found.ok_or_else(|| format!("{value:?} is not an image type"))?);
                 }
                 "image" => filter.image = Some(Pattern::new(value)?),
-                other => return Err(format!("images can't be filtered by {other:?}")),
+                other => return Err(format!("cannot filter images by {other:?}")),
             }
         }
         Ok(filter)
@@ -167,12 +174,12 @@ impl Filter {
             None => ListType::All,
             Some(ImageType::Unified) => ListType::Unified,
             Some(ImageType::Logical) => ListType::Logical,
-            // Those of bootc's storage come with them, and are left out below.
+            // This also lists bootc's storage; `takes` leaves its images out.
             Some(ImageType::Host) => ListType::Host,
         }
     }
 
-    /// Whether a row is wanted, and within one of the scopes.
+    /// Whether a row matches the filter and one of the scopes.
     fn takes(&self, row: &ImageRow, scopes: &[Capability]) -> bool {
         let is_of_type = self.image_type.is_none_or(|wanted| wanted == row.image_type);
         let Some(name) = is_of_type.then(|| name(row)).flatten() else { return false };
@@ -203,7 +210,8 @@ impl images::Host for Guest {
         let once = |columns: &Vec<Column>| (1..columns.len()).all(|n| !columns[..n].contains(&columns[n]));
         let Some(wanted) = wanted.filter(|columns| !columns.is_empty() && once(columns)) else {
             let names: Vec<&str> = Column::ALL.iter().map(|column| column.name()).collect();
-            let what = format!("a list has some of these columns, each once: {}", names.join(", "));
+            let what =
+                format!("expected at least one of these columns, each at most once: {}", names.join(", "));
             return self.refuse(usage(what)).map(Err);
         };
         let filter = match Filter::of(&filter) {
@@ -212,9 +220,13 @@ impl images::Host for Guest {
         };
         let details = wanted.iter().any(|column| column.is_detail());
         let wish = Wish::List { image_type: filter.list_type(), details };
-        let rows = match self.ask(wish)? {
+        let rows = match self.request(wish)? {
             Ok(Granted::Listing(listing)) => listing.rows,
-            Ok(other) => return Err(wasmtime::Error::msg(format!("the host did something else: {other:?}"))),
+            Ok(other) => {
+                return Err(wasmtime::Error::msg(format!(
+                    "the host returned an unexpected result: {other:?}"
+                )));
+            }
             Err(failure) => return self.refuse(failure).map(Err),
         };
         let capabilities = self.capabilities();

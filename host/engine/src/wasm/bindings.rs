@@ -1,9 +1,9 @@
-//! Generated from `wit/`: every import once, then each world on top of them.
+//! Bindings generated from `wit/`: all imports in one module, and each world using it.
 
-// Generated code: its documentation is that of the WIT.
+// The code is generated, and its documentation is in the WIT files.
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
-/// Everything that some world imports.
+/// The imports of all worlds.
 pub(super) mod imports {
     wasmtime::component::bindgen!({
         path: ["../../wit/types", "../../wit/host", "../../wit/policy"],
@@ -28,7 +28,7 @@ pub(super) mod imports {
     });
 }
 
-/// Plugins that plan commands.
+/// Wrappers.
 pub(super) mod wrapper {
     wasmtime::component::bindgen!({
         path: ["../../wit/types", "../../wit/host", "../../wit/command"],
@@ -41,7 +41,7 @@ pub(super) mod wrapper {
     });
 }
 
-/// Plugins that judge.
+/// Policies.
 pub(super) mod validator {
     wasmtime::component::bindgen!({
         path: ["../../wit/types", "../../wit/host", "../../wit/policy"],
@@ -55,7 +55,7 @@ pub(super) mod validator {
     });
 }
 
-/// Plugins that format lists.
+/// Formats.
 pub(super) mod output {
     wasmtime::component::bindgen!({
         path: ["../../wit/types", "../../wit/host", "../../wit/format"],

@@ -1,4 +1,4 @@
-//! `bootc-image:command/commands`: asks for a plan and translates the answer.
+//! `bootc-image:command/commands`: calls `plan-run` and converts the answer.
 
 use bootc_image_core::plugin::{Plan, PlanError};
 use wasmtime::Store;
@@ -10,10 +10,10 @@ use super::guest::Guest;
 use super::texts;
 use crate::run::answers;
 
-/// What a component answers.
+/// The answer of a component.
 pub(super) type Outcome = Result<wit::Plan, Failure>;
 
-/// Calls `plan-run`. What goes in and what comes out is paid for, an answer that is too long is none.
+/// Calls `plan-run`. Arguments and answer are counted against the budget; an answer that exceeds it is an error.
 pub(super) fn plan_run(
     wrapper: &Wrapper,
     store: &mut Store<Guest>,
@@ -37,12 +37,12 @@ fn texts(outcome: &Outcome) -> Vec<&str> {
     }
 }
 
-/// The plan for the core.
+/// Converts the plan for the core.
 pub(super) fn plan(plan: wit::Plan) -> Plan {
     answers::plan(plan.argv, &plan.message)
 }
 
-/// The refusal or failure for the core.
+/// Converts the denial or failure for the core.
 pub(super) fn failure(failure: &Failure) -> PlanError {
     match failure {
         Failure::Denied(denial) => answers::denied(denial.into()),

@@ -1,4 +1,4 @@
-//! `bootc-image:host/config`: a plugin's own settings, as the configuration has them.
+//! `bootc-image:host/config`: a plugin's own settings from the configuration.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `bootc-image:format/formatter`: a list in, bytes out, which are printed as they come.
+//! `bootc-image:format/formatter`: passes a list to the component and prints the bytes that it returns.
 
 use std::io::{self, Write as _};
 use std::time::Instant;
@@ -16,16 +16,16 @@ use crate::limits::Exceeded;
 use crate::run::caught::Printing;
 use crate::run::lists;
 
-/// The most that one call may return, in bytes.
+/// The most bytes that one call may return.
 pub(super) const LARGEST_PIECE: usize = 1 << 20;
 
-/// Why a list didn't come to its end.
+/// Why formatting a list ended early.
 pub(super) enum Stop {
-    /// The plugin's fault.
+    /// The component failed.
     Plugin(wasmtime::Error),
-    /// The plugin says so.
+    /// The component returned a problem.
     Problem(Problem),
-    /// It wasn't taken off our hands.
+    /// Writing the output failed.
     Output(io::Error),
 }
 
@@ -41,7 +41,7 @@ impl From<Exceeded> for Stop {
     }
 }
 
-/// What is formatted.
+/// The rows and columns to format.
 pub(super) struct Listed {
     pub(super) cursor: Cursor,
     pub(super) columns: Vec<String>,
@@ -70,9 +70,9 @@ pub(super) fn format(
         let Some(bytes) = piece.map_err(Stop::Problem)? else { return Ok(()) };
         let after = position(store, &cursor)?;
         if bytes.is_empty() && before == after {
-            return Err(Stop::Plugin(wasmtime::Error::msg("it neither takes rows nor returns anything")));
+            return Err(Stop::Plugin(wasmtime::Error::msg("it neither reads rows nor returns output")));
         }
-        // Before the end every piece of output costs rows; after it, it costs of what there is for an answer.
+        // Before the end, each piece of output has to read rows. After it, output counts against the limit for an answer.
         print(store, &bytes, before.1, out)?;
     }
 }
@@ -81,7 +81,7 @@ fn position(store: &Store<Guest>, cursor: &Resource<Cursor>) -> wasmtime::Result
     Ok(store.data().table().get(cursor)?.position())
 }
 
-/// Writes a piece of output, on nobody's time.
+/// Writes a piece of output. The time that writing takes does not count against the plugin's limits.
 fn print(
     store: &mut Store<Guest>,
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! What the host keeps for one run.
+//! The state of one run on the host's side.
 
 use std::sync::Arc;
 
@@ -6,27 +6,27 @@ use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
 use wasmtime::component::ResourceTable;
 
-use super::asks::Line;
-use super::stopped::Ran;
+use super::asks::Requests;
+use super::stopped::RunInfo;
 use super::wasi::Wasi;
 use super::watchdog::Clock;
 use crate::limits::Budget;
 use crate::run::Identity;
 
-/// The host's side of one run.
+/// The state of one run on the host's side.
 pub(super) struct Guest {
     plugin: PluginId,
     settings: Arc<str>,
     budget: Budget,
-    last_words: Option<String>,
+    panic_message: Option<String>,
     clock: Clock,
     table: ResourceTable,
-    /// Of components that import WASI, and of no others.
+    /// Only for components that import WASI.
     wasi: Option<Box<Wasi>>,
-    /// What it asks for and was granted.
+    /// The capabilities that it requests and was granted.
     capabilities: Arc<[Capability]>,
-    /// To the host, of a plugin that may ask it for something while it plans.
-    line: Option<Line>,
+    /// The channels to the host, for a wrapper that can make requests.
+    requests: Option<Requests>,
 }
 
 impl Guest {
@@ -39,26 +39,26 @@ impl Guest {
             plugin,
             settings,
             budget: Budget::new(limits),
-            last_words: None,
+            panic_message: None,
             clock,
             table,
             wasi,
             capabilities,
-            line: None,
+            requests: None,
         }
     }
 
-    /// From now on it can ask the host.
-    pub(super) fn connect(&mut self, line: Option<Line>) {
-        self.line = line;
+    /// Sets the channels to the host.
+    pub(super) fn connect(&mut self, requests: Option<Requests>) {
+        self.requests = requests;
     }
 
-    /// Its line to the host, if it has one.
-    pub(super) fn line(&self) -> Option<&Line> {
-        self.line.as_ref()
+    /// The channels to the host, if there are any.
+    pub(super) fn requests(&self) -> Option<&Requests> {
+        self.requests.as_ref()
     }
 
-    /// What it asks for and was granted.
+    /// The capabilities that it requests and was granted.
     pub(super) fn capabilities(&self) -> Arc<[Capability]> {
         self.capabilities.clone()
     }
@@ -76,7 +76,7 @@ impl Guest {
         &mut self.budget
     }
 
-    /// What resources of the host there are.
+    /// The host's resources to which the component has handles.
     pub(super) fn table(&self) -> &ResourceTable {
         &self.table
     }
@@ -89,7 +89,7 @@ impl Guest {
         (self.wasi.get_or_insert_default(), &mut self.table)
     }
 
-    /// Its time.
+    /// The time limits of the run.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -98,16 +98,16 @@ impl Guest {
         &mut self.clock
     }
 
-    /// What explains why its run ended early.
-    pub(super) fn ran(&self) -> Ran<'_> {
-        Ran { last_words: self.last_words.as_deref(), limits: Some(self.budget.limits()) }
+    /// The information that explains why a run ended early.
+    pub(super) fn run_info(&self) -> RunInfo<'_> {
+        RunInfo { panic_message: self.panic_message.as_deref(), limits: Some(self.budget.limits()) }
     }
 
-    pub(super) fn set_last_words(&mut self, words: String) {
-        self.last_words = Some(words);
+    pub(super) fn set_panic_message(&mut self, message: String) {
+        self.panic_message = Some(message);
     }
 }
 
-// Interfaces without functions.
+// These interfaces have types but no functions.
 impl super::bindings::imports::bootc_image::types::attrs::Host for Guest {}
 impl super::bindings::imports::bootc_image::types::problems::Host for Guest {}

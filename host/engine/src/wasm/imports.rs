@@ -1,5 +1,5 @@
-//! What a component really imports, function by function, against what the host would give it. The manifest isn't asked:
-//! this is what the code wants.
+//! Checks every function that a component imports against the functions that the host provides to it. The check reads the component
+//! itself and not its manifest.
 
 use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 use wasmtime::Engine;
@@ -10,20 +10,20 @@ use super::{versions, wasi};
 use crate::manifest::World;
 use crate::unusable::Unusable;
 
-/// What a plugin must have been granted before it may import a function.
+/// The condition under which a plugin may import a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needs {
-    /// Nothing: it concerns only the plugin itself.
+    /// None: the function concerns only the plugin itself.
     Nothing,
-    /// To be of this world: it is about what only such plugins are given.
+    /// The plugin implements this world.
     World(World),
-    /// This capability.
+    /// The plugin was granted this capability.
     Capability(&'static str),
-    /// To be of this world, or this capability.
+    /// The plugin implements this world or was granted this capability.
     Either(World, &'static str),
 }
 
-/// Every function that a component may import. What isn't here isn't linked.
+/// Every function that a component may import besides those of WASI. Other functions are not linked.
 const TABLE: &[(&str, &str, Needs)] = &[
     ("bootc-image:host/config", "get", Needs::Nothing),
     ("bootc-image:host/config", "settings", Needs::Nothing),
@@ -47,14 +47,14 @@ const ROWS: &str = "bootc-image:host/rows";
 const TRANSFERS: &str = "bootc-image:host/transfers";
 const OPERATIONS: &str = "bootc-image:policy/operations";
 
-/// A component wants what the host doesn't give.
+/// A component imports a function that it may not import.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ungranted {
-    /// Nobody gets it.
-    #[error("it imports `{0}`, which this host doesn't offer{1}")]
+    /// No plugin of its kind may import the function.
+    #[error("it imports `{0}`, which this host does not provide{1}")]
     NotOffered(String, String),
-    /// It could be granted.
-    #[error("it imports `{0}`, which needs the capability {1}, and its manifest doesn't ask for that")]
+    /// The function needs a capability that the manifest does not request.
+    #[error("it imports `{0}`, which needs the capability {1}, but its manifest does not request it")]
     NotAskedFor(String, &'static str),
 }
 
@@ -74,8 +74,8 @@ impl Ungranted {
     }
 }
 
-/// Refuses a component that imports anything outside the table, or what it would need a capability for that it hasn't. Returns
-/// whether it imports WASI.
+/// Refuses a component that imports a function outside the table, or one for which it lacks a capability. Returns whether it imports
+/// WASI.
 pub(super) fn check(
     engine: &Engine,
     component: &Component,
@@ -99,7 +99,7 @@ pub(super) fn check(
     Ok(wants_wasi)
 }
 
-/// What `function` of `interface` needs, none if the host doesn't know it. The version isn't looked at: linking does that.
+/// The condition for `function` of `interface`; none if it is not in the table. The version is checked by linking.
 fn needs(interface: &str, function: &str) -> Option<Needs> {
     let interface = unversioned(interface);
     TABLE.iter().find(|entry| (entry.0, entry.1) == (interface, function)).map(|entry| entry.2)
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Every function that some world imports, as (interface, function).
+    /// The functions that the worlds import, as (interface, function).
     fn importable() -> BTreeSet<(String, String)> {
         let mut resolve = Resolve::default();
         for package in ["types", "host", "policy", "format", "command"] {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_policies_are_given_nobody_else_gets() {
+    fn only_policies_can_import_operations() {
         let kind = "[method]operation.kind";
         let granted = |world| is_granted("bootc-image:policy/operations@0.1.0", kind, world, &[]).is_ok();
         assert!(granted(World::PolicyValidator));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_capability_is_refused_by_its_name() {
+    fn a_missing_capability_is_named() {
         let lists = [Capability { name: LISTS_IMAGES.to_owned(), scope: "**".to_owned() }];
         let granted = |interface, function, world, capabilities: &[Capability]| {
             is_granted(interface, function, world, capabilities).map_err(|error| error.to_string())
@@ -185,12 +185,12 @@ mod tests {
         assert!(granted(ROWS, "[method]cursor.next", World::FormatOutput, &[]).is_ok());
         for (interface, function) in [(ROWS, "[method]cursor.next"), (IMAGES, "list")] {
             let refused = granted(interface, function, World::PolicyValidator, &[]).unwrap_err();
-            assert!(refused.ends_with("which this host doesn't offer"), "{refused}");
+            assert!(refused.ends_with("which this host does not provide"), "{refused}");
         }
     }
 
     #[test]
-    fn of_wasi_only_what_leads_nowhere_and_never_waits() {
+    fn of_wasi_only_inert_functions_that_never_wait_can_be_imported() {
         let granted =
             |interface, function| is_granted(interface, function, World::PolicyValidator, &[]).is_ok();
         assert!(granted("wasi:cli/environment@0.2.6", "get-environment"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_needs_more_than_anybody_has() {
+    fn unknown_functions_are_not_in_the_table() {
         assert_eq!(needs("bootc-image:host/log@0.1.7", "emit"), Some(Needs::Nothing));
         assert_eq!(needs("bootc-image:host/log@0.1.0", "erase"), None);
         assert_eq!(needs("wasi:cli/environment@0.2.0", "get-environment"), None);

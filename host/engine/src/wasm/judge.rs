@@ -1,4 +1,4 @@
-//! A policy that is a component. It is loaded and linked once, and each run has a store of its own.
+//! A policy that is a component. It is loaded and linked once; each run has its own store.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +8,7 @@ use bootc_image_model::view::View;
 use super::bindings::validator::ValidatorPre;
 use super::guest::Guest;
 use super::runtime::{Runs, Runtime, unlinked};
-use super::workshop::Workshop;
+use super::runtimes::Runtimes;
 use super::{policies, stopped, texts};
 use crate::manifest::World;
 use crate::run::caught::caught;
@@ -20,26 +20,26 @@ use crate::unusable::Unusable;
 pub(crate) struct Judge {
     code: Code,
     identity: Identity,
-    workshop: Arc<Workshop>,
+    runtimes: Arc<Runtimes>,
     ready: OnceLock<Result<Ready, Unusable>>,
 }
 
-/// What runs again and again.
+/// A policy that is loaded and linked.
 struct Ready {
     pre: ValidatorPre<Guest>,
     wasi: bool,
 }
 
 impl Judge {
-    pub(crate) fn new(code: Code, identity: Identity, workshop: Arc<Workshop>) -> Self {
-        Self { code, identity, workshop, ready: OnceLock::new() }
+    pub(crate) fn new(code: Code, identity: Identity, runtimes: Arc<Runtimes>) -> Self {
+        Self { code, identity, runtimes, ready: OnceLock::new() }
     }
 
-    /// The runtime, and the policy in it, loaded if this is the first time.
+    /// The runtime and the policy, which is loaded on the first call.
     fn ready(&self) -> Result<(&Runtime, &Ready), Unusable> {
-        let runtime = self.workshop.runtime(Runs::Again)?;
+        let runtime = self.runtimes.runtime(Runs::Again)?;
         let make = || {
-            let component = self.workshop.component(runtime, &self.code, false)?;
+            let component = self.runtimes.component(runtime, &self.code, false)?;
             let (pre, wasi) = runtime.link(&self.identity, &component, World::PolicyValidator)?;
             Ok(Ready { pre: ValidatorPre::new(pre).map_err(unlinked)?, wasi })
         };
@@ -47,7 +47,7 @@ impl Judge {
         Ok((runtime, ready))
     }
 
-    /// Asks it once. An error says why it has no opinion.
+    /// Has the policy judge one operation. The error says why it could not.
     fn ask(&self, runtime: &Runtime, ready: &Ready, view: &Arc<View>) -> Result<Opinion, String> {
         let mut store = runtime.store(&self.identity, ready.wasi).map_err(|unusable| unusable.to_string())?;
         let outcome = ready
@@ -57,7 +57,7 @@ impl Judge {
         match outcome {
             Ok(Ok(verdict)) => Ok(policies::opinion(&self.identity.plugin, &verdict)),
             Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
-            Err(error) => Err(stopped::reason(&error, store.data().ran())),
+            Err(error) => Err(stopped::reason(&error, store.data().run_info())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A component that is asked one thing.
+//! A component, loaded for one call.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bootc_image_core::plugin::{Host, Plan, PlanError};
 use wasmtime::component::Component;
 
-use super::asks::{self, Line};
+use super::asks::{self, Requests};
 use super::bindings::configurable::ConfigurablePre;
 use super::bindings::output::{Output, OutputPre};
 use super::bindings::validator::ValidatorPre;
@@ -20,7 +20,7 @@ use crate::run::caught::Printing;
 use crate::run::{self, BadSetting, Identity, List, Unformatted, answers};
 use crate::unusable::Unusable;
 
-/// A component, loaded for one question.
+/// A component, loaded for one call.
 pub(crate) struct Loaded<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) component: Component,
@@ -30,19 +30,19 @@ pub(crate) struct Loaded<'a> {
 
 impl run::Loaded for Loaded<'_> {
     fn plan(self: Box<Self>, name: &str, args: &[String], host: &dyn Host) -> Result<Plan, PlanError> {
-        if !asks::may_ask(&self.identity.capabilities) {
+        if !asks::can_request(&self.identity.capabilities) {
             return self.plan_here(name, args, None);
         }
-        // What it asks for is done on this thread, while it waits on its own: its time and the host's are two things.
+        // Its requests run on this thread while it waits on its own thread, so that their time is not counted as its time.
         let waiting = &self.runtime.waiting;
         waiting.fetch_add(1, Ordering::SeqCst);
-        let planned = asks::with_line(host, |line| self.plan_here(name, args, Some(line)));
+        let planned = asks::with_requests(host, |requests| self.plan_here(name, args, Some(requests)));
         waiting.fetch_sub(1, Ordering::SeqCst);
         planned.unwrap_or_else(|reason| Err(self.unusable(reason)))
     }
 
-    /// Nothing is taken apart afterwards: that would cost a fifth of the time, and a list is the last thing that a process
-    /// does.
+    /// Component, linker and store are not dropped: that would take a fifth of the time, and a list is the last thing that a process
+    /// prints before it exits.
     fn format(self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
         let unusable = |unusable: Unusable| Unformatted::Failed(unusable.to_string());
         let Self { runtime, component, identity, world } = *self;
@@ -60,7 +60,7 @@ impl run::Loaded for Loaded<'_> {
         outcome.map_err(|stop| match stop {
             Stop::Output(error) => Unformatted::Output(error),
             Stop::Problem(problem) => answers::unformatted((&problem).into(), texts::key(&problem)),
-            Stop::Plugin(error) => Unformatted::Failed(stopped::reason(&error, store.data().ran())),
+            Stop::Plugin(error) => Unformatted::Failed(stopped::reason(&error, store.data().run_info())),
         })
     }
 
@@ -73,29 +73,29 @@ impl run::Loaded for Loaded<'_> {
             World::PolicyValidator => ValidatorPre::new(pre.clone()).map(drop),
         };
         ready.map_err(unlinked)?;
-        // A component without the export isn't of this world.
+        // A component without the export does not check its settings.
         let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
         let mut store = runtime.store(identity, wasi)?;
         let checked = pre
             .instantiate(&mut store)
             .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
-        checked.map_err(|error| stopped::reason(&error, store.data().ran()).into())
+        checked.map_err(|error| stopped::reason(&error, store.data().run_info()).into())
     }
 }
 
 impl Loaded<'_> {
-    fn plan_here(&self, name: &str, args: &[String], line: Option<Line>) -> Result<Plan, PlanError> {
+    fn plan_here(&self, name: &str, args: &[String], requests: Option<Requests>) -> Result<Plan, PlanError> {
         let Self { runtime, component, identity, world } = self;
         let unusable = |unusable: Unusable| self.unusable(unusable.to_string());
         let (linker, wasi) = runtime.linker_for(identity, component, *world).map_err(unusable)?;
         let mut store = runtime.store(identity, wasi).map_err(unusable)?;
-        store.data_mut().connect(line);
+        store.data_mut().connect(requests);
         let outcome = Wrapper::instantiate(&mut store, component, &linker)
             .and_then(|wrapper| commands::plan_run(&wrapper, &mut store, name, args));
         match outcome {
             Ok(Ok(plan)) => Ok(commands::plan(plan)),
             Ok(Err(failure)) => Err(commands::failure(&failure)),
-            Err(error) => Err(self.unusable(stopped::reason(&error, store.data().ran()))),
+            Err(error) => Err(self.unusable(stopped::reason(&error, store.data().run_info()))),
         }
     }
 

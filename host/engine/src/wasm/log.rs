@@ -1,4 +1,4 @@
-//! `bootc-image:host/log`: what a guest says goes to `tracing`, its text in a field of its own and never as a format.
+//! `bootc-image:host/log`: passes log messages of plugins to `tracing`, in a field of their own and never as the format string.
 
 use tracing::{Level as Kept, enabled};
 
@@ -9,13 +9,13 @@ use super::texts::of_attrs;
 use crate::run::answers;
 use crate::sanitize::sanitize;
 
-/// Marks the words of a panic.
+/// The attribute with which the SDK marks the message of a panic.
 const PANIC: &str = "panic";
 
 impl Host for Guest {
     fn enabled(&mut self, level: Level) -> wasmtime::Result<bool> {
         Ok(match level {
-            // Always, or the words of a panic would be lost.
+            // Always enabled: otherwise the message of a panic would be lost.
             Level::Error => true,
             Level::Warn => enabled!(target: "plugin", Kept::WARN),
             Level::Info => enabled!(target: "plugin", Kept::INFO),
@@ -28,7 +28,7 @@ impl Host for Guest {
         self.budget().write(of_attrs(&attrs).chain([message.as_str()]))?;
         let text = sanitize(&message);
         if let Some(place) = attrs.iter().find(|attr| attr.key == PANIC) {
-            self.set_last_words(sanitize(&format!("{message} ({})", place.value)));
+            self.set_panic_message(sanitize(&format!("{message} ({})", place.value)));
         }
         let attrs: Vec<String> = attrs.iter().map(|attr| format!("{}={}", attr.key, attr.value)).collect();
         let attrs = sanitize(&attrs.join(" "));
@@ -39,7 +39,7 @@ impl Host for Guest {
             Level::Debug => Kept::DEBUG,
             Level::Trace => Kept::TRACE,
         };
-        answers::tell(level, self.plugin(), &text, &attrs);
+        answers::log(level, self.plugin(), &text, &attrs);
         Ok(())
     }
 }

@@ -1,15 +1,14 @@
-//! Runs components. Every run has a store of its own, which goes when the run ends: nothing is remembered, and an instance
-//! that trapped is never entered again.
+//! Runs components. Every run has its own store, which is dropped at its end: a component keeps no state between runs, and an instance
+//! that trapped is never used again.
 //!
 //! - [`bindings`]: generated from `wit/`
-//! - [`versions`], [`imports`]: for which host it was built, and what it asks for, compared with what it may have, before
-//!   anything is linked
-//! - [`guest`]: what the host keeps for one run
-//! - [`runtime`]: wasmtime, made ready; [`load`]: from a file to machine code; [`workshop`]: both, made when first needed
-//! - [`loaded`]: a component asked one thing; [`judge`]: a policy, asked again and again
-//! - [`pool`]: the memory of a run; [`watchdog`]: its time; [`stopped`]: why it ended early
-//! - `log`, `config`, `rows`, `asks`, `operations`, `commands`, `formats`, `policies`: one file an interface or two; `wasi`:
-//!   what leads nowhere
+//! - [`versions`], [`imports`]: check the interface version of a component and the functions that it imports, before it is linked
+//! - [`guest`]: the state of one run on the host's side
+//! - [`runtime`]: wasmtime with the host's functions; [`load`]: from a file to machine code; [`runtimes`]: both, created on first use
+//! - [`loaded`]: a component, loaded for one call; [`judge`]: a policy, which judges any number of operations
+//! - [`pool`]: the memory limit of a run; [`watchdog`]: its time limits; [`stopped`]: why it ended early
+//! - `log`, `config`, `rows`, `asks`, `operations`, `commands`, `formats`, `policies`: the interfaces of `wit/`; `wasi`: the inert
+//!   functions of WASI
 
 mod asks;
 mod bindings;
@@ -27,13 +26,13 @@ mod policies;
 mod pool;
 mod rows;
 mod runtime;
+mod runtimes;
 mod stopped;
 mod texts;
 mod versions;
 mod wasi;
 mod watchdog;
-mod workshop;
 
 pub(crate) use judge::Judge;
 pub(crate) use load::Compiler;
-pub(crate) use workshop::Workshop;
+pub(crate) use runtimes::Runtimes;

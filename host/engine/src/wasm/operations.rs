@@ -1,4 +1,4 @@
-//! `bootc-image:policy/operations`: the operation that a policy judges. It is lent for one call and answers from a copy.
+//! `bootc-image:policy/operations`: the policy input. A policy can use it only during the call.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::bindings::imports::bootc_image::types::attrs::Attr;
 use super::bindings::imports::bootc_image::types::references::{self, Reference};
 use super::guest::Guest;
 
-/// What stands behind the handle. Generated code re-exports it.
+/// The operation behind a handle. It is public because generated code re-exports it.
 #[allow(unreachable_pub)]
 pub struct Lent(pub(super) Arc<View>);
 
@@ -18,7 +18,7 @@ impl references::Host for Guest {}
 impl Host for Guest {}
 
 impl Guest {
-    /// The operation behind a handle; a forged one traps.
+    /// The operation behind a handle. A forged handle traps.
     fn lent(&self, operation: &Resource<Lent>) -> wasmtime::Result<Arc<View>> {
         Ok(self.table().get(operation)?.0.clone())
     }

@@ -1,5 +1,4 @@
-//! `bootc-image:policy/validate` and `bootc-image:host/settings`: asks, and translates the answer. All texts lose what could
-//! deceive.
+//! `bootc-image:policy/validate` and `bootc-image:host/settings`: calls them and converts the answers. All texts are sanitized.
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use super::texts::{key, of_attrs, of_denial, of_problem};
 use crate::run::{BadSetting, answers};
 use crate::sanitize::sanitize;
 
-/// Calls `evaluate` with the operation lent for this one call.
+/// Calls `evaluate`. The handle of the operation is valid only during this call.
 pub(super) fn evaluate(
     validator: &Validator,
     store: &mut Store<Guest>,
@@ -62,7 +61,7 @@ fn texts(outcome: &Result<Verdict, Problem>) -> Vec<&str> {
     }
 }
 
-/// The verdict for the core.
+/// Converts the verdict for the core.
 pub(super) fn opinion(plugin: &PluginId, verdict: &Verdict) -> Opinion {
     let denial = match &verdict.decision {
         Decision::Allow => None,

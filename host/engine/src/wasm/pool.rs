@@ -1,15 +1,15 @@
-//! Memory and tables of runs, as wasmtime asks for them.
+//! Memory and tables of runs, as wasmtime allocates them.
 
 use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
 
 use crate::limits::{Budget, TABLE_ENTRIES};
 
-/// Core instances, tables and memories of one run: a component is made of several modules.
+/// The most core instances, tables and memories of one run: a component consists of several core modules.
 const INSTANCES: u32 = 16;
 const TABLES: u32 = 16;
 const MEMORIES: u32 = 4;
 
-/// Memory for one run after another, never for two at once: as much as one may have.
+/// A memory pool for one run at a time.
 pub(super) fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(1)
@@ -17,12 +17,12 @@ pub(super) fn pool() -> PoolingAllocationConfig {
         .total_tables(TABLES)
         .total_memories(MEMORIES)
         .table_elements(TABLE_ENTRIES)
-        // As far as it is reserved; how much of it a run gets is the budget's business.
+        // This is only the reserved address space; the budget limits the memory of a run.
         .max_memory_size(4 << 30)
-        // Nothing is asynchronous.
+        // There are no asynchronous calls.
         .total_stacks(0)
-        // So much of what a run has changed is overwritten instead of being given back to the kernel, which finds out what
-        // it was (since Linux 6.7).
+        // Up to this size, changed memory is zeroed after a run instead of being returned to the kernel. Since Linux 6.7 the kernel
+        // reports which pages were changed.
         .linear_memory_keep_resident(2 << 20)
         .table_keep_resident(1 << 16)
         .pagemap_scan(Enabled::Auto);
@@ -30,7 +30,7 @@ pub(super) fn pool() -> PoolingAllocationConfig {
 }
 
 impl ResourceLimiter for Budget {
-    /// An error here stops the component, where a mere refusal would let it go on and look like a panic of its own.
+    /// Returns an error instead of `false`: after `false` the component would continue and then panic, which would hide the cause.
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         self.memory(desired.saturating_sub(current))?;
         Ok(true)

@@ -1,4 +1,4 @@
-//! `bootc-image:host/rows`: a list, lent to a formatter chunk by chunk. Only the columns that its manifest names cross.
+//! `bootc-image:host/rows`: passes a list to a plugin in chunks, with only the columns that were requested.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use super::bindings::imports::bootc_image::host::rows::{Chunk, Host, HostCursor}
 use super::guest::Guest;
 use crate::run::lists::{LARGEST_CHUNK, next_chunk};
 
-/// How far a formatter is. Generated code re-exports it.
+/// The position in a list. It is public because generated code re-exports it.
 #[allow(unreachable_pub)]
 pub struct Cursor {
     rows: Arc<Vec<ImageRow>>,
     columns: Vec<Column>,
     next: usize,
-    /// Whether it was told that nothing follows.
+    /// Whether the plugin was told that there are no more rows.
     ended: bool,
 }
 
@@ -25,7 +25,7 @@ impl Cursor {
         Self { rows, columns, next: 0, ended: false }
     }
 
-    /// Something that changes whenever it moves on.
+    /// A value that changes with every chunk that is read.
     pub(super) fn position(&self) -> (usize, bool) {
         (self.next, self.ended)
     }
@@ -37,7 +37,7 @@ impl Cursor {
             (Vec::new(), Vec::with_capacity(rows.len().min(most) * self.columns.len()));
         let taken = next_chunk(rows, &self.columns, most, |cell| {
             data.extend_from_slice(cell.as_bytes());
-            // A chunk has a mebibyte, and a row that is no larger than a few documents.
+            // A chunk has about a mebibyte and one more row, so this never overflows.
             ends.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
         });
         self.next += taken;

@@ -1,4 +1,4 @@
-//! wasmtime, made ready: what components are linked with, and the store of a run.
+//! wasmtime with the functions that components are linked with, and the stores of runs.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -10,7 +10,7 @@ use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
 use super::bindings::imports::bootc_image::{host, policy};
 use super::guest::Guest;
-use super::stopped::{self, Ran};
+use super::stopped::{self, RunInfo};
 use super::watchdog::{self, Clock, Watchdog};
 use super::{imports, pool, versions, wasi};
 use crate::limits::Limits;
@@ -18,13 +18,13 @@ use crate::manifest::World;
 use crate::run::Identity;
 use crate::unusable::Unusable;
 
-/// How often the components of a runtime run in one command.
+/// How often the components of a runtime run during one command of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Runs {
-    /// Once: their memory is mapped for the run and unmapped after it.
+    /// Once: memory is mapped for the run and unmapped after it.
     Once,
-    /// Again and again: their memory is taken from a pool, and what a run has changed in it is undone when the run ends. Making
-    /// the pool costs more than mapping memory once, using it less than mapping memory twice.
+    /// Several times: memory comes from a pool and is reset after each run. Creating the pool takes longer than mapping memory once,
+    /// but less time than mapping it twice.
     Again,
 }
 
@@ -37,15 +37,15 @@ impl Runs {
     }
 }
 
-/// wasmtime with what this host offers to components.
+/// wasmtime with the functions that this host provides to components.
 pub(super) struct Runtime {
     engine: Engine,
     /// The settings of the engine, and the limits of its instances.
     settings: String,
     linker: Linker<Guest>,
-    /// Runs while a component does, and until [`Runtime::rest`].
+    /// Runs from the first run of a component until [`Runtime::stop_timer`].
     watchdog: Mutex<Option<Watchdog>>,
-    /// How many plugins may be waiting for something that they asked of the host: their time goes on when they have it.
+    /// The number of plugins that may be waiting for the host to answer a request. They still need the timer afterwards.
     pub(super) waiting: AtomicUsize,
 }
 
@@ -71,7 +71,7 @@ impl Runtime {
         &self.engine
     }
 
-    /// Tells engines apart that may compile or take a component otherwise: by settings, limits and version.
+    /// Differs between engines that may accept or refuse different components: depends on settings, limits and version.
     pub(super) fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.settings.hash(&mut hasher);
@@ -79,7 +79,7 @@ impl Runtime {
         format!("{:016x}", hasher.finish())
     }
 
-    /// Links a component, and tells whether WASI is in it.
+    /// Links a component. Also returns whether it imports WASI.
     pub(super) fn link(
         &self,
         identity: &Identity,
@@ -90,7 +90,7 @@ impl Runtime {
         Ok((linker.instantiate_pre(component).map_err(unlinked)?, wasi))
     }
 
-    /// What the component is linked with, and whether WASI is in it. Refuses one that wants what it can't have.
+    /// The linker for a component, and whether it imports WASI. Refuses a component that imports what it may not.
     pub(super) fn linker_for(
         &self,
         identity: &Identity,
@@ -106,8 +106,8 @@ impl Runtime {
         Ok((linker, wasi))
     }
 
-    /// Stops the clock, unless a plugin would go on without one. The next run starts it again.
-    pub(super) fn rest(&self) {
+    /// Stops the timer, unless a waiting plugin will need it. The next run starts it again.
+    pub(super) fn stop_timer(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return;
         }
@@ -124,22 +124,24 @@ impl Runtime {
         Ok(Clock::start(limits.guest_time, limits.wall_time, ticks))
     }
 
-    /// A store whose limits hold from the first instruction on, those of its instantiation included. Without a clock there is
-    /// none.
+    /// Creates a store. Its limits apply from the first instruction, including those of the instantiation. Fails if the timer cannot
+    /// be started.
     pub(super) fn store(&self, identity: &Identity, wasi: bool) -> Result<Store<Guest>, Unusable> {
         let limits = identity.limits;
-        let clock = self.start_clock(limits).map_err(|error| format!("no clock can be started: {error}"))?;
+        let clock = self
+            .start_clock(limits)
+            .map_err(|error| format!("cannot start the timer for its time limits: {error}"))?;
         let guest = Guest::new(identity, clock, wasi);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest.budget());
         store.set_hostcall_fuel(limits.call);
         store.set_max_component_handles(limits.handles);
-        watchdog::obey(&mut store);
+        watchdog::enforce(&mut store);
         Ok(store)
     }
 }
 
-/// Why a component can't be linked: nothing of it has run.
+/// Why a component cannot be linked. None of its code has run.
 pub(super) fn unlinked(error: wasmtime::Error) -> Unusable {
-    stopped::reason(&error, Ran::default()).into()
+    stopped::reason(&error, RunInfo::default()).into()
 }

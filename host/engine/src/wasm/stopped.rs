@@ -1,4 +1,4 @@
-//! Why a run ended early, in words for a person.
+//! Why a run ended early, as a message.
 
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
@@ -7,21 +7,21 @@ use wasmtime_wasi::I32Exit;
 use crate::limits::{Exceeded, Limits};
 use crate::sanitize::sanitize;
 
-/// What wasmtime says when one call moves more than its share. It has no type of its own to look for.
+/// wasmtime's message if one call passes too much data. The error has no type that could be checked instead.
 const CALL_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// What is known of a run that ended early; nothing, if it didn't begin.
+/// What is known about a run that ended early. Empty if no code has run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ran<'a> {
-    /// What the guest said when it panicked, already harmless.
-    pub(super) last_words: Option<&'a str>,
-    /// What it could use.
+pub(super) struct RunInfo<'a> {
+    /// The sanitized message of the component's panic.
+    pub(super) panic_message: Option<&'a str>,
+    /// The limits of the run.
     pub(super) limits: Option<Limits>,
 }
 
-/// The reason behind `error`. A guest's last words explain a trap, but never excuse a limit.
-pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
-    let limits = ran.limits.unwrap_or(Limits::COMMAND);
+/// The message for `error`. A panic's message explains a trap, but does not hide an exceeded limit.
+pub(super) fn reason(error: &wasmtime::Error, run: RunInfo<'_>) -> String {
+    let limits = run.limits.unwrap_or(Limits::COMMAND);
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return exceeded.to_string();
     }
@@ -33,11 +33,11 @@ pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
         return Exceeded::Transfer(limits.call).to_string();
     }
     if error.is::<I32Exit>() {
-        return "it wanted to leave, and only its answer ends it".to_owned();
+        return "the plugin called exit() instead of returning a result".to_owned();
     }
-    match (error.downcast_ref::<Trap>(), ran.last_words) {
-        (Some(_), Some(words)) => format!("panicked: {words}"),
-        (Some(trap), None) => format!("trapped: {}", trap.to_string().trim_start_matches("wasm trap: ")),
+    match (error.downcast_ref::<Trap>(), run.panic_message) {
+        (Some(_), Some(message)) => format!("panicked: {message}"),
+        (Some(trap), None) => format!("crashed: {}", trap.to_string().trim_start_matches("wasm trap: ")),
         (None, _) => sanitize(&text),
     }
 }
@@ -46,32 +46,32 @@ pub(super) fn reason(error: &wasmtime::Error, ran: Ran<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn said(words: &str) -> Ran<'_> {
-        Ran { last_words: Some(words), limits: Some(Limits::FORMAT) }
+    fn panicked(message: &str) -> RunInfo<'_> {
+        RunInfo { panic_message: Some(message), limits: Some(Limits::FORMAT) }
     }
 
     #[test]
-    fn a_limit_is_told_as_it_was() {
+    fn an_exceeded_limit_is_named() {
         let full = wasmtime::Error::from(ResourceTableError::Full);
-        assert_eq!(reason(&full, said("")), "held more than 256 resources of the host's");
+        assert_eq!(reason(&full, panicked("")), "exceeded its limit of 256 host resources");
     }
 
     #[test]
-    fn a_trap_is_told_with_the_words_of_its_panic() {
+    fn a_trap_is_explained_by_its_panic() {
         let trap = wasmtime::Error::from(Trap::UnreachableCodeReached);
-        assert_eq!(reason(&trap, said("oh no (lib.rs:1:1)")), "panicked: oh no (lib.rs:1:1)");
-        assert_eq!(reason(&trap, Ran::default()), "trapped: wasm `unreachable` instruction executed");
+        assert_eq!(reason(&trap, panicked("oh no (lib.rs:1:1)")), "panicked: oh no (lib.rs:1:1)");
+        assert_eq!(reason(&trap, RunInfo::default()), "crashed: wasm `unreachable` instruction executed");
     }
 
     #[test]
-    fn a_limit_counts_more_than_last_words() {
+    fn an_exceeded_limit_takes_precedence_over_a_panic() {
         let error = wasmtime::Error::from(Exceeded::Memory(64 << 20)).context("somewhere");
-        assert_eq!(reason(&error, said("innocent")), "used more than 64 MiB of memory");
+        assert_eq!(reason(&error, panicked("innocent")), "exceeded its memory limit (64 MiB)");
     }
 
     #[test]
-    fn anything_else_is_told_harmlessly() {
+    fn other_errors_are_sanitized() {
         let error = wasmtime::Error::msg("bad \u{1b}[31m name").context("linking");
-        assert_eq!(reason(&error, Ran::default()), "linking: bad \u{fffd}[31m name");
+        assert_eq!(reason(&error, RunInfo::default()), "linking: bad \u{fffd}[31m name");
     }
 }

@@ -1,5 +1,5 @@
-//! For which version of the WIT packages a component was built, against the one that this host offers. Versions that are
-//! equal up to the last number, or to the last two from 1.0 on, fit each other: within them, only new things are added.
+//! Compares the version of the WIT packages for which a component was built with the version that this host provides. Versions are
+//! compatible if they have the same major and minor number, from 1.0 on if they have the same major number: such versions only add.
 
 use semver::Version;
 use wasmtime::Engine;
@@ -7,19 +7,19 @@ use wasmtime::component::Component;
 
 use crate::manifest::API_VERSION;
 
-/// A component for a host of another version.
+/// A component that was built for an incompatible version.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it was built for {wanted} of the plugin interface ({interface}), and this host offers {API_VERSION}: {}",
+    "it was built for version {wanted} of the plugin interface ({interface}), but this host provides {API_VERSION}: {}",
     fix(wanted)
 )]
 pub(super) struct OtherVersion {
-    /// One of those that don't fit, as it stands in the component.
+    /// The first incompatible interface, with its version.
     interface: String,
     wanted: Version,
 }
 
-/// What to do about a component for this version.
+/// What to do about a component that was built for this version.
 fn fix(wanted: &Version) -> &'static str {
     if *wanted > API_VERSION {
         "install a newer bootc-image"
@@ -28,7 +28,7 @@ fn fix(wanted: &Version) -> &'static str {
     }
 }
 
-/// Refuses a component with an import or an export of ours in a version that doesn't fit.
+/// Refuses a component that imports or exports one of our interfaces in an incompatible version.
 pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), OtherVersion> {
     let shape = component.component_type();
     let imports = shape.imports(engine).map(|(name, _)| name.to_owned());
@@ -40,13 +40,16 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), OtherV
     other.map_or(Ok(()), Err)
 }
 
-/// Why a host that fits may still lack what this interface of a component has: it is newer.
+/// Explains why a compatible host may lack a function of this interface: the component was built for a newer version.
 pub(super) fn newer(interface: &str) -> Option<String> {
     let wanted = of_ours(interface).filter(|wanted| *wanted > API_VERSION)?;
-    Some(format!("; it was built for {wanted}, and this host offers {API_VERSION}: {}", fix(&wanted)))
+    Some(format!(
+        "; it was built for version {wanted}, but this host provides {API_VERSION}: {}",
+        fix(&wanted)
+    ))
 }
 
-/// The version of an interface of ours.
+/// The version of an interface, if it is one of ours.
 fn of_ours(interface: &str) -> Option<Version> {
     let (_, version) = interface.strip_prefix("bootc-image:")?.split_once('@')?;
     Version::parse(version).ok()
@@ -89,13 +92,18 @@ mod tests {
         };
         assert_eq!(
             of("bootc-image:host/log@0.9.0").to_string(),
-            "it was built for 0.9.0 of the plugin interface (bootc-image:host/log@0.9.0), and this host offers 0.1.0: \
-             install a newer bootc-image"
+            "it was built for version 0.9.0 of the plugin interface (bootc-image:host/log@0.9.0), but this host provides \
+             0.1.0: install a newer bootc-image"
         );
         let older = of("bootc-image:host/log@0.0.3").to_string();
-        assert!(older.ends_with("this host offers 0.1.0: install a newer version of the plugin"), "{older}");
+        assert!(
+            older.ends_with("this host provides 0.1.0: install a newer version of the plugin"),
+            "{older}"
+        );
         assert_eq!(newer("bootc-image:host/log@0.1.0"), None);
-        assert!(newer("bootc-image:host/log@0.1.4").is_some_and(|text| text.contains("built for 0.1.4")));
+        assert!(
+            newer("bootc-image:host/log@0.1.4").is_some_and(|text| text.contains("built for version 0.1.4"))
+        );
         assert_eq!(of_ours("wasi:cli/exit@0.2.0"), None);
     }
 }

@@ -1,6 +1,5 @@
-//! WASI for components that import it, as their toolchains make them do: every interface answers, and none leads anywhere. No
-//! environment, no arguments, no directories, stdin at its end, output dropped, no network; leaving is a trap. Clocks and
-//! random numbers are real. Plugins that import no WASI never touch any of this.
+//! Inert WASI for components whose toolchains make them import it. There are no environment variables, arguments, directories or
+//! network; stdin is empty, output is dropped, and `exit` is a trap. Clocks and random numbers are real.
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
@@ -12,10 +11,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::guest::Guest;
 
-/// What a component has of WASI: nothing was given to it.
+/// The WASI context of a component, without any access.
 pub(super) struct Wasi(WasiCtx);
 
-/// Most random bytes at once.
+/// The most random bytes of one call.
 const MOST_RANDOM: u64 = 64 << 10;
 
 impl Default for Wasi {
@@ -48,13 +47,13 @@ const INTERFACES: &[&str] = &[
     "wasi:random/random",
 ];
 
-/// What would make the host wait, where no deadline reaches: the limits of a run are those of its code.
+/// Functions that would make the host wait. The time limits of a run are only checked in the component's code, so they are refused.
 const WAITING: &[(&str, &str)] = &[
     ("wasi:clocks/monotonic-clock", "subscribe-duration"),
     ("wasi:clocks/monotonic-clock", "subscribe-instant"),
 ];
 
-/// Whether an import, its version left out, belongs to WASI.
+/// Whether an interface, given without its version, belongs to WASI.
 pub(super) fn is_wasi(interface: &str) -> bool {
     interface.starts_with("wasi:")
 }
@@ -85,7 +84,7 @@ fn source(guest: &mut Guest) -> &mut WasiRandomCtx {
     guest.wasi_and_table().0.0.random()
 }
 
-/// Links all of it.
+/// Links all interfaces.
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<Guest, Io>(linker, table)?;
     sync::io::poll::add_to_linker::<Guest, Io>(linker, table)?;

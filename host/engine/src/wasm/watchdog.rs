@@ -1,9 +1,9 @@
-//! The time of a run. Compiled code looks at the engine's epoch at every loop and at the beginning of every function; a timer's
-//! signal moves the epoch on, and at each move the code that runs has its time looked at. Calls into the host that stand one
-//! after the other in a function pass no such place, so time is looked at when one of them returns as well.
+//! The time limits of a run. Compiled code checks the engine's epoch in every loop and at the beginning of every function. The signal
+//! of a timer increments the epoch, and after each increment the limits of the running code are checked. A sequence of calls into
+//! the host contains no such check, so the limits are also checked when a host function returns.
 //!
-//! A signal, because a thread costs a short run as much as all else does, and every change to its memory is then two processors'
-//! business.
+//! The timer uses a signal and not a thread: starting a thread would take as long as all the rest of a short run, and with a second
+//! thread every change to the memory mappings has to be synchronized between processors.
 
 use std::io;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use super::guest::Guest;
 use crate::limits::Exceeded;
 
-/// How often the time of a run is looked at.
+/// The interval of the timer.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Moves the engine's epoch on, unless it is dropped.
+/// Increments the engine's epoch until it is dropped.
 pub(super) struct Watchdog {
     ticks: Arc<AtomicU64>,
-    /// Goes first, so that no tick comes that nobody counts.
+    /// Dropped first, so that no signal arrives without a handler.
     _timer: Timer,
     _action: Action,
 }
 
-// SAFETY: a timer belongs to the process, and whoever knows its number may delete it.
+// SAFETY: a timer belongs to the process, and any thread may delete it.
 #[allow(unsafe_code)]
 unsafe impl Send for Watchdog {}
 
-/// What is done at each tick, until it is dropped.
+/// The signal's handler, which is removed when this is dropped.
 struct Action(SigId);
 
 impl Drop for Action {
@@ -52,10 +52,10 @@ impl Watchdog {
             ticking.fetch_add(1, Ordering::Relaxed);
             engine.increment_epoch();
         };
-        // SAFETY: two atomics are added to, which a handler of signals may do.
+        // SAFETY: the handler only increments two atomics, which is async-signal-safe.
         #[allow(unsafe_code)]
         let action = Action(unsafe { register_sigaction(Signal::SIGALRM as i32, move |_| tick()) }?);
-        // A caller may have started us with the signal held back.
+        // The caller may have started this process with the signal blocked.
         SigSet::from(Signal::SIGALRM).thread_unblock()?;
         let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
         let mut timer = Timer::new(TimerClock::CLOCK_MONOTONIC, SigEvent::new(notify))?;
@@ -63,33 +63,33 @@ impl Watchdog {
         Ok(Self { ticks, _timer: timer, _action: action })
     }
 
-    /// How often the epoch has moved.
+    /// The number of ticks so far.
     pub(super) fn ticks(&self) -> Arc<AtomicU64> {
         self.ticks.clone()
     }
 }
 
-/// The time that a run has: of this thread's processor, so that a busy machine stops nobody, and all in all.
+/// The time limits of a run: for processor time, which is fair on a busy host, and for elapsed time.
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,
     used_before: Duration,
     guest_time: Duration,
     wall_time: Duration,
-    /// For how long it had to wait for somebody else, which isn't counted.
+    /// Time spent waiting for the host, which is not counted.
     paused: Duration,
     ticks: Arc<AtomicU64>,
     seen: u64,
 }
 
 impl Clock {
-    /// Time begins.
+    /// Starts counting.
     pub(super) fn start(guest_time: Duration, wall_time: Duration, ticks: Arc<AtomicU64>) -> Self {
         let (start, used_before) = (Instant::now(), processor_time());
         Self { start, used_before, guest_time, wall_time, paused: Duration::ZERO, ticks, seen: 0 }
     }
 
-    /// This long somebody else was waited for.
+    /// Excludes this much elapsed time, in which the plugin waited for the host.
     pub(super) fn pause(&mut self, waited: Duration) {
         self.paused += waited;
     }
@@ -104,7 +104,7 @@ impl Clock {
         }
     }
 
-    /// As [`Clock::check`], if some time can have passed since the last time.
+    /// Like [`Clock::check`], but only if the timer has ticked since the last check.
     fn check_now_and_then(&mut self) -> Result<(), Exceeded> {
         let now = self.ticks.load(Ordering::Relaxed);
         if now == self.seen {
@@ -115,8 +115,8 @@ impl Clock {
     }
 }
 
-/// Makes the code in `store` stop when it has used up its time. Nothing that a component can call waits, so what is used is its own.
-pub(super) fn obey(store: &mut Store<Guest>) {
+/// Stops the code in `store` when it exceeds its time limits.
+pub(super) fn enforce(store: &mut Store<Guest>) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|context| {
         context.data().clock().check()?;
@@ -130,7 +130,7 @@ pub(super) fn obey(store: &mut Store<Guest>) {
     });
 }
 
-/// What this thread has used of a processor.
+/// The processor time of this thread.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();

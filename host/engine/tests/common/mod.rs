@@ -1,4 +1,4 @@
-//! What the tests of plugins share.
+//! Helpers of these tests.
 
 // Clippy's leave for tests covers only functions that are tests themselves.
 #![allow(clippy::panic, clippy::unwrap_used)]
@@ -17,7 +17,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-/// Nothing may be asked of it.
+/// A host that accepts no requests.
 pub(crate) struct Nobody;
 
 impl Host for Nobody {
@@ -26,17 +26,17 @@ impl Host for Nobody {
     }
 }
 
-/// A set with these and nothing else.
+/// A set with only these plugins.
 pub(crate) fn with(builtins: Vec<Builtin>) -> PluginSet {
     PluginSet::new(Surroundings { builtins, ..Surroundings::default() })
 }
 
-/// A set with this guest and nothing else.
+/// A set with only this guest.
 pub(crate) fn alone(name: &str) -> PluginSet {
     with(vec![guest(name).unwrap()])
 }
 
-/// Asks a guest for a plan of `list`, and gives the reason why it can't be used.
+/// Has a guest plan `list`, and returns the reason why it cannot be used.
 pub(crate) fn unusable(name: &str, args: &[&str]) -> String {
     match alone(name).plan(&id(name), "list", &words(args), &Nobody) {
         Err(PlanError::Unusable { plugin, reason }) if plugin == id(name) => reason,

@@ -1,5 +1,5 @@
-//! Files that don't count because a later directory has one of the same name, and what is missing without them: a guard that the
-//! OS image brings can go so without a word.
+//! Files that are ignored because a later directory has a file of the same name, and what is missing without them. Otherwise a
+//! site could switch off a policy of the OS image without noticing.
 
 use std::path::{Path, PathBuf};
 
@@ -7,58 +7,60 @@ use bootc_image_model::plugin::PluginId;
 
 use super::configuration::{Configuration, directories};
 use super::grants::{self, Found};
-use crate::limits::Wishes;
-use crate::places::{Located, Owner, Place, Places, drop_ins, read_text};
+use crate::limits::PartialLimits;
+use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
 use crate::sanitize::sanitize;
 use crate::strict::Complaint;
 
-/// A file that doesn't count.
+/// A file that is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
-    /// Which one.
+    /// The file.
     pub file: PathBuf,
-    /// The one that counts in its place.
+    /// The file that is read instead.
     pub by: PathBuf,
-    says: Result<Vec<Entry>, String>,
-    /// What follows from it.
-    so: Option<String>,
+    /// What the file sets, or why it cannot be read.
+    entries: Result<Vec<Entry>, String>,
+    /// What happens because the file is ignored.
+    consequence: Option<String>,
     fix: String,
 }
 
-/// Something that a file says.
+/// One setting or grant in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    /// What it has in common with others.
+    /// Text before the key, which several entries may share.
     before: String,
     key: String,
-    /// What it is set to, where that is told.
+    /// The value, if it is to be shown.
     value: Option<String>,
     after: &'static str,
-    /// The plugin that it is about.
+    /// The plugin that it concerns.
     plugin: Option<PluginId>,
     fate: Fate,
-    /// Whether another value in its place is told as something wrong.
+    /// Whether another value in its place is reported as a problem.
     guards: bool,
 }
 
-/// What became of something that a hidden file says.
+/// Whether an entry of a hidden file is in effect all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It is missing.
+    /// No other file has it.
     Lost,
-    /// The file that hides it says something else.
+    /// The file that hides it sets another value.
     Changed,
-    /// A later file says something else, and would as well if nothing were hidden.
+    /// A later file sets another value, and would do so even if nothing were hidden.
     Overridden,
-    /// It holds all the same.
-    Held,
+    /// Another file sets the same value.
+    InEffect,
 }
 
 impl Fate {
-    /// Of a value: `with` holds if the file counted and the one that hides it came after it, `by` is what that one says.
-    fn of<T: PartialEq>(said: &T, by: Option<&T>, with: Option<&T>, now: Option<&T>) -> Self {
-        if now == Some(said) {
-            Self::Held
+    /// Of a single value. `by` is the value in the file that hides this one; `with` would be in effect if this file were read before it;
+    /// `now` is in effect.
+    fn of<T: PartialEq>(value: &T, by: Option<&T>, with: Option<&T>, now: Option<&T>) -> Self {
+        if now == Some(value) {
+            Self::InEffect
         } else if with != now {
             Self::Lost
         } else if by == now {
@@ -68,9 +70,9 @@ impl Fate {
         }
     }
 
-    /// Of something in a list, which adds up over all files.
+    /// Of an element of a list: lists are concatenated over all files.
     const fn listed(is_there: bool) -> Self {
-        if is_there { Self::Held } else { Self::Lost }
+        if is_there { Self::InEffect } else { Self::Lost }
     }
 }
 
@@ -79,63 +81,65 @@ impl Entry {
         self.fate == Fate::Lost || self.fate == Fate::Changed && self.guards
     }
 
-    /// As the file says it; of what is something else now only the key.
+    /// The entry as written in the file; only the key if another value is in effect.
     fn text(&self) -> String {
         match &self.value {
-            Some(value) if matches!(self.fate, Fate::Lost | Fate::Held) => format!("{} = {value}", self.key),
+            Some(value) if matches!(self.fate, Fate::Lost | Fate::InEffect) => {
+                format!("{} = {value}", self.key)
+            }
             _ => self.key.clone(),
         }
     }
 }
 
 impl Hidden {
-    /// Whether something is missing without it, or nobody can tell.
+    /// Whether something is missing without the file, or the file cannot be read.
     pub fn is_missed(&self) -> bool {
-        self.says.as_ref().map_or(true, |says| says.iter().any(Entry::is_missed))
+        self.entries.as_ref().map_or(true, |entries| entries.iter().any(Entry::is_missed))
     }
 
-    /// Whether something that is missing is about this plugin.
+    /// Whether something that is missing concerns this plugin.
     pub fn concerns(&self, plugin: &str) -> bool {
         let is_about = |entry: &Entry| entry.plugin.as_ref().is_some_and(|id| id.as_str() == plugin);
-        self.says.iter().flatten().any(|entry| entry.is_missed() && is_about(entry))
+        self.entries.iter().flatten().any(|entry| entry.is_missed() && is_about(entry))
     }
 
-    /// Which file hides which, and what that says.
+    /// A sentence that names both files and the entries of the hidden one.
     pub fn what(&self) -> String {
         let hides = format!("{} hides {}", self.by.display(), self.file.display());
-        let says = match &self.says {
-            Ok(says) => says,
-            Err(why) => return sanitize(&format!("{hides}, which can't be read: {why}")),
+        let entries = match &self.entries {
+            Ok(entries) => entries,
+            Err(why) => return sanitize(&format!("{hides}, which cannot be read: {why}")),
         };
-        if says.is_empty() {
-            return sanitize(&format!("{hides}, which says nothing"));
+        if entries.is_empty() {
+            return sanitize(&format!("{hides}, which sets nothing"));
         }
-        let all_holds = says.iter().all(|entry| entry.fate == Fate::Held);
+        let all_in_effect = entries.iter().all(|entry| entry.fate == Fate::InEffect);
         let mut text = hides;
         for (fate, before) in [
-            (Fate::Lost, ", and with it"),
+            (Fate::Lost, "; no longer in effect"),
             (Fate::Changed, "; changed by it"),
             (Fate::Overridden, "; changed by a later file"),
             (
-                Fate::Held,
-                if all_holds { ", and all that it says holds" } else { "; what else it says holds" },
+                Fate::InEffect,
+                if all_in_effect { "; everything in it is still in effect" } else { "; still in effect" },
             ),
         ] {
-            let entries: Vec<&Entry> = says.iter().filter(|entry| entry.fate == fate).collect();
-            if !entries.is_empty() {
-                text = format!("{text}{before}: {}", listed(&entries));
+            let of_fate: Vec<&Entry> = entries.iter().filter(|entry| entry.fate == fate).collect();
+            if !of_fate.is_empty() {
+                text = format!("{text}{before}: {}", listed(&of_fate));
             }
         }
-        sanitize(&self.so.iter().fold(text, |text, so| format!("{text}; {so}")))
+        sanitize(&self.consequence.iter().fold(text, |text, consequence| format!("{text}; {consequence}")))
     }
 
-    /// What to do about what is missing.
+    /// How to bring back what is missing.
     pub fn fix(&self) -> &str {
         &self.fix
     }
 }
 
-/// Entries, those together that have something in common.
+/// The entries as text, grouped by the text before their keys.
 fn listed(entries: &[&Entry]) -> String {
     let groups = entries.chunk_by(|a, b| a.before == b.before);
     let group = |group: &[&Entry]| {
@@ -145,7 +149,7 @@ fn listed(entries: &[&Entry]) -> String {
     groups.filter_map(group).collect::<Vec<_>>().join("; ")
 }
 
-/// All files of configuration and grants that don't count.
+/// All configuration and grants files that are ignored.
 pub(crate) fn all(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {
     let mut hidden = configuration(places, may_be_policy);
     hidden.extend(of_grants(places));
@@ -155,7 +159,7 @@ pub(crate) fn all(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) ->
 fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {
     let directories = directories(places);
     let found = drop_ins(&directories, |()| Owner::ROOT);
-    let of_files = |hidden: Option<(&Located, &PathBuf)>| {
+    let of_files = |hidden: Option<(&TrustedPath, &PathBuf)>| {
         let mut configuration = Configuration::default();
         for ((), file) in &found.files {
             let before = hidden.filter(|(_, by)| **by == file.named).map(|(hidden, _)| hidden);
@@ -164,39 +168,39 @@ fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> 
         configuration
     };
     let now = of_files(None);
-    let alone = |file: &Located| {
+    let read_one = |file: &TrustedPath| {
         let text = read_text(&file.real, Owner::ROOT).map_err(|error| error.to_string())?;
-        Alone::read(&text).map_err(|complaint| complaint.to_string())
+        SingleFile::read(&text).map_err(|error| error.to_string())
     };
     let hidden = found.hidden.iter().map(|hidden| {
         let (file, by) = (&hidden.file, &hidden.by);
-        let says = alone(file).map(|said| {
-            // What would hold if the file counted, and the other one came after it.
+        let entries = read_one(file).map(|single| {
+            // What would be in effect if the file were read, and the other one after it.
             let with = of_files(Some((file, by)));
             let hides = found.files.iter().find(|((), other)| other.named == *by);
-            // Of one that can't be read nothing counts.
-            let by = hides.and_then(|((), by)| alone(by).ok()).unwrap_or_default();
-            entries(&said, &by, &with, &now, may_be_policy)
+            // A file that cannot be read has no effect.
+            let by = hides.and_then(|((), by)| read_one(by).ok()).unwrap_or_default();
+            entries_of(&single, &by, &with, &now, may_be_policy)
         });
-        let fix = "give the site's file another name, or repeat what is to stay in it".to_owned();
-        Hidden { file: file.named.clone(), by: by.clone(), says, so: None, fix }
+        let fix = "rename the site's file, or repeat in it the settings to keep".to_owned();
+        Hidden { file: file.named.clone(), by: by.clone(), entries, consequence: None, fix }
     });
     hidden.collect()
 }
 
-/// What one file says.
+/// What one file sets.
 #[derive(Default)]
-struct Alone {
+struct SingleFile {
     all: Configuration,
     native: Option<bool>,
     reads: Option<bool>,
 }
 
-impl Alone {
+impl SingleFile {
     fn read(text: &str) -> Result<Self, Complaint> {
         let mut all = Configuration::default();
         all.add(text)?;
-        // What is set differs from nothing, whatever it is set to.
+        // A value that is set hides the default: read with both defaults, it is the same.
         let mut on = Configuration { native: true, ..Configuration::default() };
         on.judging.record_reads = true;
         on.add(text)?;
@@ -207,72 +211,72 @@ impl Alone {
     }
 }
 
-/// What a file says, and what became of it.
-fn entries(
-    said: &Alone,
-    by: &Alone,
+/// What a file sets, and whether that is in effect.
+fn entries_of(
+    single: &SingleFile,
+    by: &SingleFile,
     with: &Configuration,
     now: &Configuration,
     may_be_policy: &dyn Fn(&PluginId) -> bool,
 ) -> Vec<Entry> {
-    let alone = &said.all;
+    let set = &single.all;
     let mut all = Vec::new();
     let mut list = |before: &str, key: String, plugin: Option<&PluginId>, is_there| {
         let (before, fate) = (format!("{before} = ["), Fate::listed(is_there));
         let (plugin, guards) = (plugin.cloned(), true);
         all.push(Entry { before, key, value: None, after: "]", plugin, fate, guards });
     };
-    for (key, alone, now) in [
-        ("[policy] mandatory", &alone.judging.mandatory, &now.judging.mandatory),
-        ("[policy] fail-open", &alone.judging.fail_open, &now.judging.fail_open),
+    for (key, set, now) in [
+        ("[policy] mandatory", &set.judging.mandatory, &now.judging.mandatory),
+        ("[policy] fail-open", &set.judging.fail_open, &now.judging.fail_open),
     ] {
-        for id in alone {
+        for id in set {
             list(key, format!("\"{id}\""), Some(id), now.contains(id));
         }
     }
-    for mask in &alone.masked {
+    for mask in &set.masked {
         let (id, place) = mask;
         let what = format!("{{ id = \"{id}\", place = \"{}\" }}", place.name());
         list("[policy] masked", what, Some(id), now.masked.contains(mask));
     }
-    for ((word, alone), (_, now)) in delegated(alone).into_iter().zip(delegated(now)) {
-        if alone {
+    for ((word, is_set), (_, now)) in delegated(set).into_iter().zip(delegated(now)) {
+        if is_set {
             list("allow-delegated", format!("\"{word}\""), None, now);
         }
     }
-    let mut single =
+    let mut value_entry =
         |before: String, key: &str, value: Option<String>, plugin: Option<&PluginId>, fate, guards| {
             let (key, plugin) = (key.to_owned(), plugin.cloned());
             all.push(Entry { before, key, value, after: "", plugin, fate, guards });
         };
     let others = ceilings(&by.all).into_iter().zip(ceilings(with)).zip(ceilings(now));
     for ((kind, key, most), (((_, _, by), (_, _, with)), (_, _, now))) in
-        ceilings(alone).into_iter().zip(others)
+        ceilings(set).into_iter().zip(others)
     {
         if let Some(most) = most {
             let fate = Fate::of(&most, by.as_ref(), with.as_ref(), now.as_ref());
-            single(format!("[ceiling.{kind}] "), key, Some(most.to_string()), None, fate, false);
+            value_entry(format!("[ceiling.{kind}] "), key, Some(most.to_string()), None, fate, false);
         }
     }
     let reads = |configuration: &Configuration| configuration.judging.record_reads;
-    for (table, key, said, by, with, now, guards) in [
-        ("[native] ", "enabled", said.native, by.native, with.native, now.native, true),
-        ("[audit] ", "reads", said.reads, by.reads, reads(with), reads(now), false),
+    for (table, key, value, by, with, now, guards) in [
+        ("[native] ", "enabled", single.native, by.native, with.native, now.native, true),
+        ("[audit] ", "reads", single.reads, by.reads, reads(with), reads(now), false),
     ] {
-        if let Some(said) = said {
-            let fate = Fate::of(&said, by.as_ref(), Some(&with), Some(&now));
-            single(table.to_owned(), key, Some(said.to_string()), None, fate, guards);
+        if let Some(value) = value {
+            let fate = Fate::of(&value, by.as_ref(), Some(&with), Some(&now));
+            value_entry(table.to_owned(), key, Some(value.to_string()), None, fate, guards);
         }
     }
-    for (id, settings) in &alone.settings {
-        for (key, said) in settings {
+    for (id, settings) in &set.settings {
+        for (key, value) in settings {
             let of = |all| {
                 let all: &Configuration = all;
                 all.settings.get(id).and_then(|settings| settings.get(key)).cloned()
             };
             let (by, with, now) = (of(&by.all), of(with), of(now));
-            let fate = Fate::of(said, by.as_ref(), with.as_ref(), now.as_ref());
-            single(format!("[settings.{id}] "), key, None, Some(id), fate, may_be_policy(id));
+            let fate = Fate::of(value, by.as_ref(), with.as_ref(), now.as_ref());
+            value_entry(format!("[settings.{id}] "), key, None, Some(id), fate, may_be_policy(id));
         }
     }
     all
@@ -294,8 +298,8 @@ fn ceilings(configuration: &Configuration) -> Vec<(&'static str, &'static str, O
         ("format", configuration.format_ceiling),
         ("command", configuration.command_ceiling),
     ];
-    let of_kind = |(kind, wishes): (&'static str, Wishes)| {
-        [("memory-mib", wishes.memory_mib), ("guest-ms", wishes.guest_ms), ("wall-ms", wishes.wall_ms)]
+    let of_kind = |(kind, limits): (&'static str, PartialLimits)| {
+        [("memory-mib", limits.memory_mib), ("guest-ms", limits.guest_ms), ("wall-ms", limits.wall_ms)]
             .map(|(key, most)| (kind, key, most))
     };
     kinds.into_iter().flat_map(of_kind).collect()
@@ -308,13 +312,13 @@ fn of_grants(places: &Places) -> Vec<Hidden> {
     }
     let (now, _) = grants::read(places);
     let hidden = found.hidden.iter().map(|hidden| {
-        let says = grants::read_file(places, *hidden.place, &hidden.file);
-        let granted = says.as_ref().map_or(&[][..], Vec::as_slice);
+        let read = grants::read_file(places, *hidden.place, &hidden.file);
+        let granted = read.as_ref().map_or(&[][..], Vec::as_slice);
         let of_image = if *hidden.place == Place::Image { not_approved(granted, &now) } else { Vec::new() };
-        let so = so(&of_image, &now);
+        let consequence = consequence(&of_image, &now);
         let fix = fix(granted, &hidden.by, &now);
-        let says = says.map(|granted| granted.iter().map(|granted| entry(granted, &now)).collect());
-        Hidden { file: hidden.file.named.clone(), by: hidden.by.clone(), says, so, fix }
+        let entries = read.map(|granted| granted.iter().map(|granted| entry(granted, &now)).collect());
+        Hidden { file: hidden.file.named.clone(), by: hidden.by.clone(), entries, consequence, fix }
     });
     hidden.collect()
 }
@@ -334,35 +338,35 @@ fn entry(granted: &Found, now: &[Found]) -> Entry {
     }
 }
 
-/// The plugins that nothing approves as these grants of the image's do.
+/// The plugins of these grants of the OS image that no other grant approves in the same way.
 fn not_approved<'a>(granted: &'a [Found], now: &[Found]) -> Vec<&'a PluginId> {
     let lost = granted.iter().filter(|granted| !now.iter().any(|other| approves(other, granted)));
     lost.map(|granted| &granted.plugin).collect()
 }
 
-/// What it means that the image's grants of these plugins aren't read.
-fn so(plugins: &[&PluginId], now: &[Found]) -> Option<String> {
+/// What happens to these plugins because the grants of the OS image are ignored.
+fn consequence(plugins: &[&PluginId], now: &[Found]) -> Option<String> {
     let has_another = |id: &&&PluginId| now.iter().any(|grant| grant.plugin == ***id);
     let (later, at_once): (Vec<&&PluginId>, Vec<&&PluginId>) = plugins.iter().partition(has_another);
     let later = later.into_iter().map(|id| format!("after an upgrade {id} will be disabled"));
     let disabled: Vec<String> =
         later.chain(at_once.into_iter().map(|id| format!("{id} is disabled"))).collect();
-    let what = format!("the image's grant isn't read: {} until it is approved again", disabled.join(", "));
+    let what = format!("the image's grant is not read: {} until it is approved again", disabled.join(", "));
     (!disabled.is_empty()).then_some(what)
 }
 
-/// How these grants are read again.
+/// How to have these grants read again.
 fn fix(granted: &[Found], by: &Path, now: &[Found]) -> String {
     let of_file: Vec<&Found> = now.iter().filter(|grant| grant.file == by).collect();
     match of_file.as_slice() {
         [one] if one.is_own() && granted.iter().any(|granted| granted.plugin == one.plugin) => {
-            format!("bootc-image plugin revoke {}, or remove {}", one.plugin, by.display())
+            format!("run `bootc-image plugin revoke {}`, or remove {}", one.plugin, by.display())
         }
-        _ => format!("remove {}, or give it another name", by.display()),
+        _ => format!("remove or rename {}", by.display()),
     }
 }
 
-/// Whether a grant approves all that another one does: also the next version, of a grant that names no digest.
+/// Whether a grant approves everything that another one approves, including later versions if the other one names no digest.
 fn approves(grant: &Found, other: &Found) -> bool {
     let covers = |digest: &Option<String>, other: &Option<String>| digest.is_none() || digest == other;
     let place = grant.place == other.place || matches!(grant.place, Place::Installed | Place::Site);
@@ -374,7 +378,7 @@ fn approves(grant: &Found, other: &Found) -> bool {
         && other.capabilities.iter().all(|capability| grant.capabilities.contains(capability))
 }
 
-/// Whether a grant has its plugin missed as much as another one.
+/// Whether a missing plugin is reported because of this grant whenever it is because of the other one.
 fn guards(grant: &Found, other: &Found) -> bool {
     (grant.mandatory || !other.mandatory) && (grant.is_of_policy() || !other.is_of_policy())
 }

@@ -1,11 +1,11 @@
-//! What is said of files that another one hides.
+//! What is reported about files that another one hides.
 
 use std::fs;
 use std::path::Path;
 
 use super::*;
 use crate::set::PluginSet;
-use crate::trust::surroundings::Surroundings;
+use crate::trust::environment::Surroundings;
 
 /// A set with these files of configuration and grants; the directories are `usr` and `etc`.
 fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, tempfile::TempDir) {
@@ -29,8 +29,8 @@ fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, 
     (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
 }
 
-/// What is said of the only hidden file, without the directories, and whether something is missed.
-fn said(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (String, bool) {
+/// What is reported about the only hidden file, without the directories, and whether something is missing.
+fn reported(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (String, bool) {
     let (set, scratch) = set(configuration, granted);
     let hidden = set.hidden();
     let [one] = hidden.as_slice() else { panic!("{hidden:?}") };
@@ -41,34 +41,38 @@ fn said(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (String, bo
 const GUARD: &str = "[policy]\nmandatory = [\"a\", \"b\"]\n[settings.a]\nx = 1\ny = 1\n";
 
 #[test]
-fn what_a_hidden_file_had_is_said_and_what_of_it_holds() {
+fn what_a_hidden_file_sets_is_reported_and_what_is_still_in_effect() {
     let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
     for (site, expected, missed) in [
-        ("", format!("{hides}, and with it: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"), true),
+        (
+            "",
+            format!("{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"),
+            true,
+        ),
         (
             "[policy]\nmandatory = [\"b\"]\n[settings.a]\nx = 2\n",
             format!(
-                "{hides}, and with it: [policy] mandatory = [\"a\"]; [settings.a] y; changed by it: \
-                 [settings.a] x; what else it says holds: [policy] mandatory = [\"b\"]"
+                "{hides}; no longer in effect: [policy] mandatory = [\"a\"]; [settings.a] y; changed by it: \
+                 [settings.a] x; still in effect: [policy] mandatory = [\"b\"]"
             ),
             true,
         ),
         (
             GUARD,
             format!(
-                "{hides}, and all that it says holds: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"
+                "{hides}; everything in it is still in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"
             ),
             false,
         ),
     ] {
         let files = [("usr/50.toml", GUARD), ("etc/50.toml", site)];
-        assert_eq!(said(&files, &[]), (expected, missed), "{site}");
+        assert_eq!(reported(&files, &[]), (expected, missed), "{site}");
     }
-    let (what, missed) = said(&[("usr/50.toml", "# nothing\n"), ("etc/50.toml", GUARD)], &[]);
-    assert_eq!((what, missed), (format!("{hides}, which says nothing"), false));
-    let (what, missed) = said(&[("usr/50.toml", "x = 1\n"), ("etc/50.toml", GUARD)], &[]);
-    assert_eq!((what, missed), (format!("{hides}, which can't be read: line 1: `x`: unknown key"), true));
-    // With other names both count.
+    let (what, missed) = reported(&[("usr/50.toml", "# nothing\n"), ("etc/50.toml", GUARD)], &[]);
+    assert_eq!((what, missed), (format!("{hides}, which sets nothing"), false));
+    let (what, missed) = reported(&[("usr/50.toml", "x = 1\n"), ("etc/50.toml", GUARD)], &[]);
+    assert_eq!((what, missed), (format!("{hides}, which cannot be read: line 1: `x`: unknown key"), true));
+    // Files with different names are both read.
     assert!(set(&[("usr/50.toml", GUARD), ("etc/60.toml", GUARD)], &[]).0.hidden().is_empty());
 }
 
@@ -81,25 +85,28 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
                  allow-delegated = [\"build\", \"plugins\"]; [ceiling.policy] guest-ms = 7; [native] enabled = false; [audit] reads = true; [settings.a] x";
     let earlier = "[native]\nenabled = true\n[ceiling.policy]\nguest-ms = 1\n[settings.a]\nx = 2\n";
     let files = [("usr/10.toml", earlier), ("usr/50.toml", all), ("etc/50.toml", "")];
-    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml, and";
-    assert_eq!(said(&files, &[]), (format!("{hides} with it: {named}"), true));
+    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
+    assert_eq!(reported(&files, &[]), (format!("{hides}; no longer in effect: {named}"), true));
     let files = [&files[..], &[("etc/60.toml", all)]].concat();
-    assert_eq!(said(&files, &[]), (format!("{hides} all that it says holds: {named}"), false));
+    assert_eq!(
+        reported(&files, &[]),
+        (format!("{hides}; everything in it is still in effect: {named}"), false)
+    );
 }
 
 #[test]
-fn a_value_that_was_turned_round_isnt_said_to_hold() {
+fn a_changed_value_is_not_reported_as_in_effect() {
     let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
     let deny = "[settings.a]\ndefault = \"deny\"\n";
     let allow = "[settings.a]\ndefault = \"allow\"\n";
-    let said_of = |image: &str, site: &str, later: &str| {
-        said(&[("usr/50.toml", image), ("etc/50.toml", site), ("etc/60.toml", later)], &[])
+    let reported_of = |image: &str, site: &str, later: &str| {
+        reported(&[("usr/50.toml", image), ("etc/50.toml", site), ("etc/60.toml", later)], &[])
     };
     for (image, site, later, expected, missed) in [
         (deny, allow, "", "; changed by it: [settings.a] default", true),
         (deny, allow, allow, "; changed by it: [settings.a] default", true),
-        (deny, allow, deny, ", and all that it says holds: [settings.a] default", false),
-        // Any file with a later name may say something else.
+        (deny, allow, deny, "; everything in it is still in effect: [settings.a] default", false),
+        // A file with a later name may set another value.
         (deny, "", allow, "; changed by a later file: [settings.a] default", false),
         (deny, deny, allow, "; changed by a later file: [settings.a] default", false),
         ("native.enabled = false", "native.enabled = true", "", "; changed by it: [native] enabled", true),
@@ -108,16 +115,16 @@ fn a_value_that_was_turned_round_isnt_said_to_hold() {
             "ceiling.policy = { guest-ms = 7, wall-ms = 9 }",
             "ceiling.policy = { guest-ms = 8, wall-ms = 9 }",
             "",
-            "; changed by it: [ceiling.policy] guest-ms; what else it says holds: [ceiling.policy] wall-ms = 9",
+            "; changed by it: [ceiling.policy] guest-ms; still in effect: [ceiling.policy] wall-ms = 9",
             false,
         ),
     ] {
-        assert_eq!(said_of(image, site, later), (format!("{hides}{expected}"), missed), "{site} {later}");
+        assert_eq!(reported_of(image, site, later), (format!("{hides}{expected}"), missed), "{site} {later}");
     }
 }
 
 #[test]
-fn other_settings_of_what_is_no_policy_are_said_and_nothing_wrong() {
+fn changed_settings_of_a_plugin_other_than_a_policy_are_no_problem() {
     let manifest = |rest| crate::inventory::tests::manifest("a", rest);
     let format = manifest("[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n");
     for (manifest, missed) in [(manifest(""), true), (format, false)] {
@@ -144,29 +151,33 @@ fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
     let of_site = format!("[[grant]]\nplugin = \"a\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
     let of_image = "[[grant]]\nplugin = \"a\"\n[[grant.capability]]\nname = \"color\"\n";
     let files = [("usr/a.toml", of_image), ("etc/a.toml", &*of_site)];
-    let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml, and";
-    let so = |what: &str| format!("; the image's grant isn't read: {what} until it is approved again");
-    let (lost, later) = ("with it: the approval of a (color)", so("after an upgrade a will be disabled"));
-    assert_eq!(said(&[], &files), (format!("{hides} {lost}{later}"), true));
+    let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml;";
+    let consequence =
+        |what: &str| format!("; the image's grant is not read: {what} until it is approved again");
+    let (lost, later) = (
+        "no longer in effect: the approval of a (color)",
+        consequence("after an upgrade a will be disabled"),
+    );
+    assert_eq!(reported(&[], &files), (format!("{hides} {lost}{later}"), true));
     let (of_files, scratch) = set(&[], &files);
     let file = scratch.path().join("etc/grants.d/a.toml");
-    let expected = format!("bootc-image plugin revoke a, or remove {}", file.display());
+    let expected = format!("run `bootc-image plugin revoke a`, or remove {}", file.display());
     assert_eq!(of_files.hidden()[0].fix(), expected);
-    // Nothing that a command wrote.
+    // A file that was not written by a command.
     let empty = [("usr/a.toml", of_image), ("etc/a.toml", "")];
-    let disabled = so("a is disabled");
-    assert_eq!(said(&[], &empty), (format!("{hides} {lost}{disabled}"), true));
+    let disabled = consequence("a is disabled");
+    assert_eq!(reported(&[], &empty), (format!("{hides} {lost}{disabled}"), true));
     let (of_files, scratch) = set(&[], &empty);
     let file = scratch.path().join("etc/grants.d/a.toml");
-    let expected = format!("remove {}, or give it another name", file.display());
+    let expected = format!("remove or rename {}", file.display());
     assert_eq!(of_files.hidden()[0].fix(), expected);
     let again = [&files[..], &[("usr/b.toml", of_image)]].concat();
     assert_eq!(
-        said(&[], &again),
-        (format!("{hides} all that it says holds: the approval of a (color)"), false)
+        reported(&[], &again),
+        (format!("{hides} everything in it is still in effect: the approval of a (color)"), false)
     );
     let mandatory = of_image.replace("\"a\"\n", "\"a\"\nmandatory = true\n");
     let files = [("usr/a.toml", &*mandatory), ("usr/b.toml", of_image), ("etc/a.toml", "")];
-    let what = format!("{hides} with it: the approval of mandatory a (color)");
-    assert_eq!(said(&[], &files), (what, true));
+    let what = format!("{hides} no longer in effect: the approval of mandatory a (color)");
+    assert_eq!(reported(&[], &files), (what, true));
 }

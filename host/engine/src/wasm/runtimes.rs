@@ -1,4 +1,4 @@
-//! What running components needs, made when the first one runs.
+//! The runtimes for components, which are created when the first component runs.
 
 use std::sync::OnceLock;
 
@@ -12,8 +12,8 @@ use crate::run::Identity;
 use crate::trust::code::Code;
 use crate::unusable::Unusable;
 
-/// The runtimes, and what compiling needs.
-pub(crate) struct Workshop {
+/// The runtimes, and the compiler.
+pub(crate) struct Runtimes {
     once: LazyRuntime,
     again: LazyRuntime,
     compiler: Compiler,
@@ -21,14 +21,13 @@ pub(crate) struct Workshop {
 
 type LazyRuntime = OnceLock<Result<Runtime, Unusable>>;
 
-impl Workshop {
+impl Runtimes {
     pub(crate) fn new(compiler: Compiler) -> Self {
         Self { once: LazyRuntime::new(), again: LazyRuntime::new(), compiler }
     }
 
     pub(super) fn runtime(&self, runs: Runs) -> Result<&Runtime, Unusable> {
-        let start =
-            || Runtime::new(runs).map_err(|error| format!("wasmtime doesn't start: {error:#}").into());
+        let start = || Runtime::new(runs).map_err(|error| format!("cannot start wasmtime: {error:#}").into());
         let runtime = match runs {
             Runs::Once => &self.once,
             Runs::Again => &self.again,
@@ -40,29 +39,29 @@ impl Workshop {
         &self,
         runtime: &Runtime,
         code: &Code,
-        anew: bool,
+        retry: bool,
     ) -> Result<Component, Unusable> {
-        load(runtime, code, &self.compiler, anew)
+        load(runtime, code, &self.compiler, retry)
     }
 
-    /// Loads a component of this world for one question; `anew`: also one that couldn't be compiled before.
+    /// Loads a component of this world for one call. `retry`: ignores a cached compilation failure.
     pub(crate) fn load(
         &self,
         code: &Code,
         identity: Identity,
         world: World,
-        anew: bool,
+        retry: bool,
     ) -> Result<Loaded<'_>, Unusable> {
         let runtime = self.runtime(Runs::of(world))?;
-        let component = self.component(runtime, code, anew)?;
+        let component = self.component(runtime, code, retry)?;
         Ok(Loaded { runtime, component, identity, world })
     }
 
-    /// Lets the clocks stop until the next run.
-    pub(crate) fn rest(&self) {
+    /// Stops the timers until the next run.
+    pub(crate) fn stop_timer(&self) {
         for runtime in [&self.once, &self.again] {
             if let Some(Ok(runtime)) = runtime.get() {
-                runtime.rest();
+                runtime.stop_timer();
             }
         }
     }

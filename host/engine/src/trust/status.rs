@@ -1,20 +1,20 @@
-//! Whether a plugin may run: what it asks for, compared with what was granted.
+//! Whether a plugin is enabled: compares what it requests with what was granted.
 
 use std::path::PathBuf;
 
 use bootc_image_model::capability::Capability;
 
+use super::environment::Surroundings;
 use super::grants::{self, Found};
-use super::surroundings::Surroundings;
 use crate::manifest::{Manifest, World};
 use crate::places::Place;
 
-/// Whether a plugin may run.
+/// Whether a plugin is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It was granted what it asks for.
+    /// Every capability that it requests was granted.
     Enabled,
-    /// It wasn't, or not all of it.
+    /// It was not approved, or not with all capabilities that it requests.
     Held {
         /// Why.
         reason: String,
@@ -24,34 +24,34 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Whether it may run.
+    /// Whether the plugin may run.
     pub fn is_enabled(&self) -> bool {
         *self == Self::Enabled
     }
 }
 
-/// Why native code can't run whatever was granted to it, if it can't.
-pub(crate) fn native_standing(
-    surroundings: &Surroundings,
+/// The reason if native code is disabled regardless of its grants.
+pub(crate) fn native_status(
+    environment: &Surroundings,
     place: Place,
     manifest: &Manifest,
 ) -> Option<Standing> {
-    let held = |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
+    let disabled =
+        |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
     if !manifest.component.native {
         None
     } else if place == Place::User {
-        let fix = "have an administrator install it in /var/lib/bootc-image/plugins";
-        Some(held("it is native code, and only root's runs", fix))
-    } else if !surroundings.configuration.native {
-        let fix =
-            "if native code may run with full authority here: [native] enabled = true in the configuration";
-        Some(held("native extensions are off on this host", fix))
+        let fix = "ask an administrator to install it in /var/lib/bootc-image/plugins";
+        Some(disabled("it is native code, which never runs from a user's own plugin directory", fix))
+    } else if !environment.configuration.native {
+        let fix = "to let native code run with full authority on this host, set [native] enabled = true in the configuration";
+        Some(disabled("native extensions are disabled on this host", fix))
     } else {
         None
     }
 }
 
-/// Whether a grant is about a plugin that is called so and is there.
+/// Whether a grant applies to a plugin with this manifest in this location.
 fn is_about(grant: &Found, place: Place, manifest: &Manifest) -> bool {
     grant.plugin == manifest.id
         && match grant.place {
@@ -65,8 +65,8 @@ fn is_of_manifest(grant: &Found, manifest_sha256: &str) -> bool {
     grant.manifest.as_deref().is_none_or(|digest| digest == manifest_sha256)
 }
 
-/// Whether a manifest may say what its policy is asked about while that is held. Where the administrator knows the policy,
-/// only one that was approved may: with a narrower `when` another would switch it off.
+/// Whether the `when` of a disabled policy is respected. If the administrator approved the policy or made it mandatory, only an
+/// approved manifest is: otherwise a manifest with a narrower `when` could switch the policy off.
 pub(crate) fn when_counts(
     place: Place,
     manifest: &Manifest,
@@ -83,8 +83,8 @@ pub(crate) fn when_counts(
     !is_known || grants.iter().any(approves)
 }
 
-/// Compares what a plugin asks for with what was granted to it.
-pub(crate) fn standing(
+/// Compares what a plugin requests with what it was granted.
+pub(crate) fn status(
     place: Place,
     manifest: &Manifest,
     sha256: &str,
@@ -99,37 +99,35 @@ pub(crate) fn standing(
         World::PolicyValidator => None,
         World::CommandWrapper | World::FormatOutput => grants::was_policy(grants, id),
     };
-    // What isn't approved isn't recommended either.
+    // Approving would be refused then, so it is not recommended.
     let fix = was_policy.map_or_else(
-        || format!("look at it with: bootc-image plugin show {id}; then: bootc-image plugin approve {id}"),
+        || format!("review it with: bootc-image plugin show {id}; then approve it with: bootc-image plugin approve {id}"),
         |(_, fix)| fix,
     );
     if let ([], [grant, ..]) = (of_plugin.as_slice(), of_another_kind.as_slice()) {
         let file = grant.file.display();
         let reason = if grant.native {
-            format!("{file} is about native code, and it is a component")
+            format!("{file} approves native code, but the plugin is a component")
         } else {
-            format!("{file} doesn't say kind = \"native\", and it is native code")
+            format!("the plugin is native code, but {file} does not set kind = \"native\"")
         };
         return Standing::Held { reason, fix };
     }
     if of_plugin.is_empty() {
-        return Standing::Held { reason: "nobody has approved it".to_owned(), fix };
+        return Standing::Held { reason: "it has not been approved".to_owned(), fix };
     }
     let of_component: Vec<&Found> = of_plugin
         .into_iter()
         .filter(|grant| grant.sha256.as_deref().is_none_or(|digest| digest == sha256))
         .collect();
     if of_component.is_empty() {
-        let reason = format!(
-            "another {} of it was approved than {sha256}, which is there now",
-            manifest.component.what()
-        );
+        let what = manifest.component.what();
+        let reason = format!("the installed {what} ({sha256}) is not the one that was approved");
         return Standing::Held { reason, fix };
     }
     let (of_manifest, of_another): (Vec<&Found>, Vec<&Found>) =
         of_component.into_iter().partition(|grant| is_of_manifest(grant, manifest_sha256));
-    // What was granted to another manifest counts for nothing; it tells what is new in this one.
+    // Grants of another manifest approve nothing. They only show which capabilities are new in this one.
     let is_approved = !of_manifest.is_empty();
     let compared = if is_approved { of_manifest } else { of_another };
     let granted: Vec<&Capability> = compared.iter().flat_map(|grant| &grant.capabilities).collect();
@@ -143,17 +141,17 @@ pub(crate) fn standing(
         Standing::Enabled
     } else if missing.is_empty() {
         let reason =
-            "its manifest isn't the one that was approved: it may be asked less, or claim more".to_owned();
+            "its manifest changed since it was approved, and may now judge less or provide more".to_owned();
         Standing::Held { reason, fix }
     } else {
         Standing::Held {
-            reason: format!("it asks for more than it was granted: {}", missing.join(", ")),
+            reason: format!("it requests capabilities that were not granted: {}", missing.join(", ")),
             fix,
         }
     }
 }
 
-/// The file of the OS image that approves a plugin of its own, if what the image grants is enough.
+/// The file in the OS image that approves this plugin, if the plugin is in the OS image and requests no more than is granted there.
 pub(crate) fn approved_by_image(
     place: Option<Place>,
     manifest: &Manifest,
@@ -167,7 +165,7 @@ pub(crate) fn approved_by_image(
         .cloned()
         .collect();
     let sha256 = manifest.component.sha256.as_deref()?;
-    let approves = standing(place, manifest, sha256, manifest_sha256, &of_image).is_enabled();
+    let approves = status(place, manifest, sha256, manifest_sha256, &of_image).is_enabled();
     of_image.first().filter(|_| approves).map(|grant| grant.file.clone())
 }
 
@@ -187,11 +185,11 @@ mod tests {
         grants::parse(&text, Place::Site, Path::new("p.toml")).unwrap().remove(0)
     }
 
-    /// How a policy of the site stands with these grants, and whether its `when` counts.
-    fn stands(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
+    /// The status of a policy of the site with these grants, and whether its `when` is respected.
+    fn status_of(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
         let (manifest, digest) = (Manifest::parse(text).unwrap(), code::hex(text.as_bytes()));
         let counts = when_counts(Place::Site, &manifest, &digest, grants, is_mandatory);
-        (standing(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
+        (status(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
     }
 
     #[test]
@@ -200,7 +198,7 @@ mod tests {
             (manifest("p", ""), manifest("p", "when = { operations = [\"set-unified\"] }\n"));
         let approved = [grant("p", &wide, "")];
         let of_another = [grant("q", &wide, "")];
-        assert_eq!(stands(&wide, &approved, true), (Standing::Enabled, true));
+        assert_eq!(status_of(&wide, &approved, true), (Standing::Enabled, true));
         for (grants, is_mandatory, counts) in [
             (&approved[..], false, false),
             (&approved, true, false),
@@ -208,8 +206,8 @@ mod tests {
             (&[], false, true),
             (&of_another, false, true),
         ] {
-            let (standing, counted) = stands(&narrow, grants, is_mandatory);
-            assert!(!standing.is_enabled());
+            let (status, counted) = status_of(&narrow, grants, is_mandatory);
+            assert!(!status.is_enabled());
             assert_eq!(counted, counts, "{grants:?} {is_mandatory}");
         }
     }
@@ -223,14 +221,14 @@ mod tests {
             |scope: &str| format!("[[grant.capability]]\nname = \"podman-reads\"\nscope = {scope:?}\n");
         let (earlier, now) = (manifest("p", &asks("/a")), manifest("p", &asks("/b")));
         let earlier = grant("p", &earlier, &granted("/a"));
-        let reason = |grants: &[Found]| match stands(&now, grants, false).0 {
+        let reason = |grants: &[Found]| match status_of(&now, grants, false).0 {
             Standing::Held { reason, .. } => reason,
             Standing::Enabled => String::new(),
         };
-        let more = "it asks for more than it was granted: + podman-reads /b (x)";
+        let more = "it requests capabilities that were not granted: + podman-reads /b (x)";
         assert_eq!(reason(std::slice::from_ref(&earlier)), more);
         assert_eq!(reason(&[grant("p", &now, &granted("/b"))]), "");
-        // One grant names the manifest, and another the capability.
+        // One grant names the manifest, another one the capability.
         let of_another_manifest = grant("p", "another", &granted("/b"));
         assert_eq!(reason(&[grant("p", &now, ""), of_another_manifest, earlier]), more);
     }
