@@ -1,6 +1,6 @@
 /* The binary interface of native extensions of bootc-image.
  *
- * Generated from extension-sdk/src/abi.rs. How to write, ship and enable one: docs/native-extensions.md
+ * Generated from extension-sdk/src/abi.rs. How to write, ship and enable one: docs/how-to/write-native-extension.md
  *
  * An extension is a shared library that exports one function:
  *

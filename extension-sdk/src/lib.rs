@@ -22,7 +22,7 @@
 //!
 //! An extension runs in a process of its own with full authority: no sandbox confines it. The host may call it again in the same
 //! process, and may kill the process at any time. A panic is caught and reported to the host as a failure.
-//! `docs/native-extensions.md` describes how to ship an extension.
+//! `docs/how-to/write-native-extension.md` describes how to ship an extension.
 
 #![warn(missing_docs)]
 

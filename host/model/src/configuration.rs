@@ -5,7 +5,7 @@ use crate::plugin::PluginId;
 /// The part of the administrator's configuration that judging operations needs.
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
-    /// What a delegated caller may do in addition, see `docs/policies.md`.
+    /// What a delegated caller may do in addition, see `docs/reference/configuration.md`.
     pub allow_delegated: Delegated,
     /// Mandatory policies: while one of them is missing, every operation is denied.
     pub mandatory: Vec<PluginId>,
