@@ -1,0 +1,134 @@
+//! The texts in shipped sources that people are told.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, LitStr, Macro, Meta};
+
+use super::House;
+use super::shipped::shipped;
+
+/// Crates that run on a host.
+const FOLDERS: [&str; 2] = ["host/", "plugins/"];
+/// These run while something is built, or say nothing to people.
+const ELSEWHERE: [&str; 3] = ["host/plugin-builder/", "/tests/", "/build.rs"];
+/// What is shorter is a name, a key or a path.
+const FEWEST_WORDS: usize = 3;
+
+/// A text, with `{...}` where values are put into it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text {
+    pub file: String,
+    pub text: String,
+}
+
+impl Text {
+    /// What stands between the values.
+    pub fn parts(&self) -> Vec<String> {
+        let mut parts = vec![String::new()];
+        let mut rest = self.text.as_str();
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            parts.last_mut().expect("it begins with one").push_str(before);
+            if from.starts_with("{{") || from.starts_with("}}") {
+                parts.last_mut().expect("it begins with one").push_str(&from[..1]);
+                rest = &from[2..];
+            } else {
+                parts.push(String::new());
+                rest = from.find('}').map_or("", |end| &from[end + 1..]);
+            }
+        }
+        parts.last_mut().expect("it begins with one").push_str(rest);
+        parts.retain(|part| !part.trim().is_empty());
+        parts
+    }
+
+    /// Whether it stands in what was printed, with some values.
+    pub fn is_in(&self, printed: &str) -> bool {
+        let mut rest = printed;
+        self.parts().iter().all(|part| match rest.find(part.trim()) {
+            Some(at) => {
+                rest = &rest[at + part.trim().len()..];
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+/// Texts of sentences: what is logged isn't among them, nor is documentation.
+pub fn texts(house: &House) -> Vec<Text> {
+    let mut texts = Vec::new();
+    for (file, source) in &house.files {
+        let ships = FOLDERS.iter().any(|folder| file.starts_with(folder))
+            && ELSEWHERE.iter().all(|part| !file.contains(part) && !file.ends_with("tests.rs"));
+        if !ships {
+            continue;
+        }
+        let Ok(shipped) = shipped(source) else { continue };
+        let mut found = Found::default();
+        for item in &shipped.items {
+            found.visit_item(item);
+        }
+        let text = |text: String| Text { file: file.clone(), text };
+        texts.extend(found.texts.into_iter().filter(|text| is_sentence(text)).map(text));
+    }
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+fn is_sentence(text: &str) -> bool {
+    let is_word = |word: &&str| word.chars().any(char::is_alphabetic) && !word.starts_with('{');
+    text.split_whitespace().filter(is_word).count() >= FEWEST_WORDS
+}
+
+#[derive(Default)]
+struct Found {
+    texts: Vec<String>,
+}
+
+impl Found {
+    /// Of a macro, or of an attribute: `tracing::info!` and the like are skipped here too.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut logs = false;
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => {
+                    if !std::mem::take(&mut logs) {
+                        self.tokens(group.stream());
+                    }
+                }
+                TokenTree::Literal(literal) => {
+                    if let Ok(text) = syn::parse_str::<LitStr>(&literal.to_string()) {
+                        self.texts.push(text.value());
+                    }
+                }
+                TokenTree::Ident(ident) if ident == "tracing" => logs = true,
+                TokenTree::Punct(_) | TokenTree::Ident(_) => {}
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Found {
+    fn visit_lit_str(&mut self, node: &'ast LitStr) {
+        self.texts.push(node.value());
+    }
+
+    fn visit_attribute(&mut self, node: &'ast Attribute) {
+        if let Meta::List(list) = &node.meta
+            && !list.path.is_ident("expect")
+            && !list.path.is_ident("allow")
+        {
+            self.tokens(list.tokens.clone());
+        }
+    }
+
+    fn visit_macro(&mut self, node: &'ast Macro) {
+        let logs = node.path.segments.first().is_some_and(|first| first.ident == "tracing");
+        if !logs {
+            self.tokens(node.tokens.clone());
+        }
+        visit::visit_macro(self, node);
+    }
+}

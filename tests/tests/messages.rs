@@ -1,0 +1,69 @@
+//! Every text that the program can tell somebody stands in a snapshot, where a test has really provoked it, or in
+//! `tests/golden/unseen.txt`, with the reason why it can't be provoked.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bootc_image_tests::house::{House, Text, texts};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Everything that tests have seen printed: messages, tables, help. A message and its hint are one.
+fn printed() -> Vec<String> {
+    let mut printed = Vec::new();
+    let mut directories = vec![workspace().join("tests/golden"), workspace().join("docs/reference")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if !path.ends_with("unseen.txt") {
+                let text = fs::read_to_string(path).unwrap();
+                printed.extend(text.replace("\n  hint: ", " hint: ").lines().map(str::to_owned));
+            }
+        }
+    }
+    printed
+}
+
+/// Lines of `FILE: TEXT` below the reason, a comment.
+fn unseen() -> BTreeSet<String> {
+    let text = fs::read_to_string(workspace().join("tests/golden/unseen.txt")).unwrap_or_default();
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn line(text: &Text) -> String {
+    format!("{}: {}", text.file, text.text.replace('\n', "\\n"))
+}
+
+#[test]
+fn every_text_was_seen_or_has_a_reason_why_not() {
+    let printed = printed();
+    let texts = texts(&House::at(&workspace()));
+    assert!(texts.len() > 300, "{} texts: the sources aren't read", texts.len());
+    let is_unseen = |text: &&Text| !printed.iter().any(|line| text.is_in(line));
+    let found: BTreeSet<String> = texts.iter().filter(is_unseen).map(line).collect();
+    let listed = unseen();
+    let missing: Vec<_> = found.difference(&listed).cloned().collect();
+    let seen: Vec<_> = listed.difference(&found).cloned().collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {} were never seen printed: provoke them in a test, or say in tests/golden/unseen.txt why that can't be\n{}",
+        missing.len(),
+        texts.len(),
+        missing.join("\n")
+    );
+    assert!(seen.is_empty(), "these have been seen, or aren't there any more, so they leave tests/golden/unseen.txt:\n{}", seen.join("\n"));
+}
+
+#[test]
+fn a_text_is_found_with_its_values() {
+    let text = |text: &str| Text { file: String::new(), text: text.to_owned() };
+    let message = text("cannot {what} {path}: it is {0:?}");
+    assert!(message.is_in("error: cannot read /etc/x: it is \"gone\""));
+    assert!(!message.is_in("error: cannot read /etc/x"));
+    assert!(!text("{0} names more than one image").is_in("a names one image"));
+}
