@@ -152,7 +152,9 @@ fn write(path: &Path, sections: &Sections) {
         }
     }
     let directory = path.parent().expect("it is in a directory");
-    fs::create_dir_all(directory).and_then(|()| fs::write(path, text)).expect("the target directory can be written");
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(path, text))
+        .expect("the target directory can be written");
 }
 
 #[cfg(test)]
@@ -171,7 +173,10 @@ mod tests {
         let digest = "a1".repeat(32);
         for (line, expected) in [
             (format!("x@sha256:{digest} is there"), "x@sha256:<digest> is there"),
-            ("127.0.0.1:5000/lab/app:1 of process 4711".into(), "127.0.0.1:5000/lab/app:1 of process <number>"),
+            (
+                "127.0.0.1:5000/lab/app:1 of process 4711".into(),
+                "127.0.0.1:5000/lab/app:1 of process <number>",
+            ),
             ("exit code 77 in /var/tmp/tmp.Ab12Cd".into(), "exit code 77 in /var/tmp/tmp.<random>"),
         ] {
             assert_eq!(normalised(&line), expected);

@@ -56,7 +56,11 @@ fn every_text_was_seen_or_has_a_reason_why_not() {
         texts.len(),
         missing.join("\n")
     );
-    assert!(seen.is_empty(), "these have been seen, or aren't there any more, so they leave tests/golden/unseen.txt:\n{}", seen.join("\n"));
+    assert!(
+        seen.is_empty(),
+        "these have been seen, or aren't there any more, so they leave tests/golden/unseen.txt:\n{}",
+        seen.join("\n")
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use bootc_image_os::children;
+use bootc_image_os::processes;
 use rustix::process::Rlimit;
 
 use crate::exit::{self, Failure};
@@ -24,6 +24,6 @@ pub(crate) fn ours(mut arguments: Vec<OsString>, core_limit: Rlimit) -> Result<V
         return Ok(arguments);
     }
     start::give_back(core_limit);
-    let error = children::become_bootc(arguments.into_iter().skip(1));
+    let error = processes::become_bootc(arguments.into_iter().skip(1));
     Err(exit::of_error(&Ui::new(false), &Failure::from(error)))
 }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use bootc_image_core::error::interruption_first;
 use bootc_image_engine::{Builtin, PluginSet};
-use bootc_image_os::children;
+use bootc_image_os::processes;
 use clap::Parser as _;
 use rustix::process::Rlimit;
 
@@ -50,7 +50,7 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
         Err(code) => return ExitCode::from(code),
     };
     let directory = start::leave_directory();
-    children::unblock_signals();
+    processes::unblock_signals();
     limits::reset();
     // The caller's umask would end up in images: directories that an archive does not list are created with it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -64,7 +64,7 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
         Some(Err(failure)) => exit::of_error(ui, &failure),
         Some(Ok(status)) => {
             // Signals are handled, so that a result is written after one, too. If that fails, nothing is written.
-            let _ = children::heed_signals();
+            let _ = processes::record_signals();
             let (origin, code) = run(ui, arguments, builtins, directory);
             match status.write(origin, code) {
                 Ok(()) => code,

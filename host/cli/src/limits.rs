@@ -25,7 +25,7 @@ pub(crate) fn reset() {
             let _ = setrlimit(resource, Rlimit { current: given.maximum, ..given });
         }
     }
-    bootc_image_os::children::survive_file_limits();
+    bootc_image_os::processes::survive_file_limits();
     raise(Resource::Stack, STACK);
     raise(Resource::Nofile, OPEN_FILES);
     raise(Resource::Sigpending, SIGNALS);

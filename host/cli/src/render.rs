@@ -7,7 +7,7 @@ use bootc_image_core::listing::{ImageRow, Listing};
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_engine::formats::{FormatError, Formats, Wanted};
 use bootc_image_engine::sanitize;
-use bootc_image_os::children;
+use bootc_image_os::processes;
 use clap::ValueEnum;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -103,7 +103,7 @@ fn formatted(
     })?;
     if outcome.is_err() {
         // A signal made the format fail: the user no longer wants a table either.
-        children::check_not_asked_to_end()?;
+        processes::check_interrupted()?;
     }
     match outcome {
         Ok(()) => Ok(OK),
@@ -162,18 +162,18 @@ pub(crate) fn json(value: &(impl Serialize + ?Sized), out: &mut dyn Write) -> io
 struct Judgement<'a> {
     allowed: bool,
     digest: &'a str,
-    frozen: &'a RawValue,
+    canonical: &'a RawValue,
     verdicts: &'a [Verdict],
 }
 
 /// Prints the canonical form of an operation and its verdicts; returns the exit code.
 pub(crate) fn judged(ui: &Ui, judged: &Judged) -> Result<u8, Failure> {
-    let frozen =
-        serde_json::from_str(judged.frozen().json()).map_err(|error| Failure::Stdout(error.into()))?;
+    let canonical =
+        serde_json::from_str(judged.canonical().json()).map_err(|error| Failure::Stdout(error.into()))?;
     let judgement = Judgement {
         allowed: judged.denial().is_none(),
-        digest: judged.frozen().digest().as_str(),
-        frozen,
+        digest: judged.canonical().digest().as_str(),
+        canonical,
         verdicts: judged.verdicts(),
     };
     ui.data(|out| json(&judgement, out))?;

@@ -27,7 +27,7 @@ impl Session<'_> {
     pub(crate) fn with_pipeline<T>(&self, work: impl FnOnce(&Pipeline<'_>) -> T) -> T {
         let Self { ui, settings, plugins } = *self;
         let recorder = Recorder::new(settings.state.join("audit"));
-        let context = Context { host: Host { settings, talk: ui }, plugins };
+        let context = Context { host: Host { settings, reporter: ui }, plugins };
         work(&Pipeline { context, recorder: &recorder })
     }
 }

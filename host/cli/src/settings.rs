@@ -6,10 +6,10 @@ use std::time::Duration;
 use bootc_image_core::error::Error;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::Places;
-use bootc_image_engine::{Builtin, Surroundings};
+use bootc_image_engine::{Builtin, Environment};
 use bootc_image_model::settings::{Place, Settings};
 use bootc_image_model::subject::{Caller, Subject, login_uid};
-use bootc_image_os::children::PROXY_VARIABLES;
+use bootc_image_os::processes::PROXY_VARIABLES;
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::sysroot;
 
@@ -29,7 +29,7 @@ pub(crate) fn resolve(
     builtins: Vec<Builtin>,
     directory: Option<PathBuf>,
     about: About,
-) -> Result<(Settings, Surroundings), Failure> {
+) -> Result<(Settings, Environment), Failure> {
     let root = rustix::process::geteuid().is_root();
     let sysroot = global.sysroot.as_deref().map(|path| absolute(path, directory.as_deref())).transpose()?;
     let subject = subject();
@@ -57,7 +57,7 @@ pub(crate) fn resolve(
         dry_run: global.dry_run,
     };
     let programs = settings.programs.clone();
-    Ok((settings, Surroundings { builtins, places, configuration, programs }))
+    Ok((settings, Environment { builtins, places, configuration, programs }))
 }
 
 /// The log filter in `RUST_LOG`.

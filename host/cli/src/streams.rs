@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use bootc_image_os::children;
+use bootc_image_os::processes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -46,7 +46,7 @@ fn wait_for_room(stream: BorrowedFd<'_>) -> io::Result<()> {
             // If the stream is broken, the write returns the error.
             Ok(_) | Err(_) => return Ok(()),
         }
-        children::check_not_asked_to_end().map_err(io::Error::other)?;
+        processes::check_interrupted().map_err(io::Error::other)?;
         limit = CHECK_EVERY;
     }
 }

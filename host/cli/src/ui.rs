@@ -6,9 +6,9 @@ use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use bootc_image_engine::sanitize;
-use bootc_image_os::children;
 use bootc_image_os::error::{size, with_causes};
-use bootc_image_os::talk::Talk;
+use bootc_image_os::processes;
+use bootc_image_os::reporter::Reporter;
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -54,7 +54,7 @@ impl Ui {
         let written = write(&mut out).and_then(|()| out.flush());
         // Taken apart, so that dropping the buffer does not try to write the rest.
         drop(out.into_parts());
-        written.map_err(|error| match children::check_not_asked_to_end() {
+        written.map_err(|error| match processes::check_interrupted() {
             Err(interrupted) => interrupted.into(),
             Ok(()) => Failure::Stdout(error),
         })
@@ -110,7 +110,7 @@ impl Ui {
     }
 }
 
-impl Talk for Ui {
+impl Reporter for Ui {
     fn note(&self, message: &str) {
         self.line(&format!("note: {message}"));
     }

@@ -54,7 +54,7 @@ impl Image {
     /// Its names that are equal to this one, in any spelling.
     pub fn names_meaning(&self, name: &Reference) -> impl Iterator<Item = &String> {
         self.names.iter().filter(move |stored| {
-            Reference::parse_local(stored).is_ok_and(|stored| stored.means_the_same(name))
+            Reference::parse_local(stored).is_ok_and(|stored| stored.is_equivalent(name))
         })
     }
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bootc_image_model::oci;
-use bootc_image_os::children;
 use bootc_image_os::error::Error as OsError;
-use bootc_image_os::talk::Talk;
+use bootc_image_os::processes;
+use bootc_image_os::reporter::Reporter;
 use serde_json::Value;
 
 use super::label::label;
@@ -35,7 +35,7 @@ pub enum Which {
 /// How long to wait for locks, and the reporter of the wait.
 pub struct Waiting<'a> {
     pub limit: Duration,
-    pub talk: &'a dyn Talk,
+    pub reporter: &'a dyn Reporter,
 }
 
 /// Replaces the layers of an image in `storage`, and its documents if the image is listed there, by those of the image with this id
@@ -53,13 +53,13 @@ pub fn replace(
     waiting: &Waiting<'_>,
 ) -> Result<usize, Error> {
     let fresh = Store::with_driver(temporary.root(), storage.driver())?;
-    let fresh_images = fresh.images(waiting.limit, waiting.talk)?;
+    let fresh_images = fresh.images(waiting.limit, waiting.reporter)?;
     let image = whole(&fresh, &fresh_images, id)?;
     let new = NewImage::read(&fresh, image)?;
     // It must be on disk before the index refers to it.
     sync(temporary.root())?;
-    let writer = Writer::lock(storage, waiting.limit, waiting.talk)?;
-    children::check_not_asked_to_end()?;
+    let writer = Writer::lock(storage, waiting.limit, waiting.reporter)?;
+    processes::check_interrupted()?;
     let mut layers = writer.index("layers")?;
     let mut images = writer.index("images")?;
     let listed = images.iter().position(|record| text(record, "id") == Some(&image.id));
@@ -304,12 +304,12 @@ mod tests {
 
     use super::*;
     use crate::samples::Sample;
+    use bootc_image_os::reporter::doubles::Silent;
     use bootc_image_os::root::RootDir;
-    use bootc_image_os::talk::doubles::Silent;
 
     /// A process that another test is just starting has our locks as well, for a moment.
     const LIMIT: Duration = Duration::from_secs(60);
-    const WAITING: Waiting<'static> = Waiting { limit: LIMIT, talk: &Silent };
+    const WAITING: Waiting<'static> = Waiting { limit: LIMIT, reporter: &Silent };
 
     /// The same image as if it were fetched again, with other link names.
     fn fetched(sample: &Sample) -> TemporaryStore {

@@ -12,8 +12,8 @@ use bootc_image_model::oci;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::lock;
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 use serde::de::DeserializeOwned;
 
 use crate::damage::{Checker, Damage};
@@ -75,11 +75,11 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// Any I/O error; [`OsError::Locked`]; [`OsError::Corrupt`].
-    pub fn images(&self, lock_limit: Duration, talk: &dyn Talk) -> Result<Images<'_>, Error> {
+    pub fn images(&self, lock_limit: Duration, reporter: &dyn Reporter) -> Result<Images<'_>, Error> {
         let Some(driver) = self.driver else {
             return Ok(Images { store: self, images: Vec::new(), _lock: None });
         };
-        let lock = self.lock(&format!("{driver}-images/images.lock"), lock_limit, talk)?;
+        let lock = self.lock(&format!("{driver}-images/images.lock"), lock_limit, reporter)?;
         let images = self.index(&format!("{driver}-images/images.json"))?;
         Ok(Images { store: self, images, _lock: lock })
     }
@@ -107,10 +107,10 @@ impl<'a> Store<'a> {
     }
 
     /// Takes the store's lock, shared; `None` if the store has no lock file, such as a read-only store in an image.
-    fn lock(&self, name: &str, limit: Duration, talk: &dyn Talk) -> Result<Option<File>, Error> {
+    fn lock(&self, name: &str, limit: Duration, reporter: &dyn Reporter) -> Result<Option<File>, Error> {
         match self.root.open_file(name) {
             Ok(file) => {
-                lock::shared(&file, &self.root.path(name), limit, talk)?;
+                lock::shared(&file, &self.root.path(name), limit, reporter)?;
                 Ok(Some(file))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

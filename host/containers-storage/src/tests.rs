@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::reporter::doubles::Silent;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::doubles::Silent;
 
 use super::error::Error;
 use super::samples::Sample;

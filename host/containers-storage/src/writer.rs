@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bootc_image_os::lock;
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, renameat, renameat_with, statat, symlinkat, unlinkat};
@@ -47,7 +47,11 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`OsError::Locked`](bootc_image_os::error::Error::Locked); any I/O error.
-    pub(super) fn lock(store: &'a Store<'a>, limit: Duration, talk: &dyn Talk) -> Result<Self, Error> {
+    pub(super) fn lock(
+        store: &'a Store<'a>,
+        limit: Duration,
+        reporter: &dyn Reporter,
+    ) -> Result<Self, Error> {
         let root = store.root;
         let lock = |kind: &str| {
             let name = format!("{}-{kind}/{kind}.lock", store.driver());
@@ -57,7 +61,7 @@ impl<'a> Writer<'a> {
             let file = rustix::fs::openat(&directory, file.as_path(), flags, Mode::from_raw_mode(0o644))
                 .map_err(|error| Error::io("open", &path)(error.into()))?;
             let file = File::from(file);
-            lock::wait(|| exclusive(&file), &path, limit, talk)?;
+            lock::wait(|| exclusive(&file), &path, limit, reporter)?;
             Ok::<_, Error>(file)
         };
         Ok(Self { store, root, layers: lock("layers")?, images: lock("images")? })
@@ -224,7 +228,7 @@ fn exclusive(file: &File) -> Result<(), TryLockError> {
 mod tests {
     use super::*;
     use crate::samples::Sample;
-    use bootc_image_os::talk::doubles::Silent;
+    use bootc_image_os::reporter::doubles::Silent;
 
     /// Whether a lock that another process takes in the same way as podman conflicts.
     fn is_locked(path: &Path) -> bool {

@@ -80,7 +80,7 @@ impl<'a> Advice<'a> {
                  bootc-image pull-from-default-storage {image}"
             )),
             Error::DryRun => failed("run it without --dry-run"),
-            Error::NothingNamed => usage("give an image's name or id; to list images, run: bootc-image list"),
+            Error::NoImageGiven => usage("give an image's name or id; to list images, run: bootc-image list"),
             Error::SeveralImages(_) => {
                 usage("to save several images in one archive, add --multi-image-archive")
             }
@@ -132,10 +132,10 @@ fn of_os(error: &OsError) -> Advice<'_> {
         OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             failed("run it as root, for example with sudo")
         }
-        OsError::Child { stderr, .. } if stderr.contains("no space left on device") => failed(
+        OsError::Process { stderr, .. } if stderr.contains("no space left on device") => failed(
             "find the full file system with: df -h; then free space on it, for example with: bootc-image prune --all",
         ),
-        OsError::Child { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
+        OsError::Process { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
         OsError::Corrupt { hint, .. } => failed(*hint),
         OsError::NotUtf8(_) => failed("rename the file so that its name is UTF-8 text"),
         OsError::Locked { .. } => {

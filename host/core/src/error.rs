@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use bootc_image_containers_storage::error::Error as StorageError;
-use bootc_image_grammar::Refusal;
-use bootc_image_model::denial::{By, Denial, Kind};
+use bootc_image_grammar::ParseError;
+use bootc_image_model::denial::{Denial, DeniedBy, Kind};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::InvalidReference;
-use bootc_image_os::children::check_not_asked_to_end;
 use bootc_image_os::error::{Error as OsError, with_causes};
+use bootc_image_os::processes::check_interrupted;
 use bootc_image_stores::error::Error as StoresError;
 
 use crate::advice::Advice;
@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// The request has no image.
     #[error("no image was given")]
-    NothingNamed,
+    NoImageGiven,
     /// A plugin requested a copy in a dry run.
     #[error("a dry run copies no images")]
     DryRun,
@@ -110,10 +110,10 @@ pub enum Error {
 }
 
 /// Raised when resolved values are put into a command that has been parsed: some values that exist cannot be arguments.
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<ParseError> for Error {
+    fn from(refusal: ParseError) -> Self {
         Self::Denied(Denial {
-            by: By::Host("grammar"),
+            denied_by: DeniedBy::Host("grammar"),
             code: "name-not-usable".to_owned(),
             message: format!("the resolved name cannot be passed to podman: {refusal}"),
             hint: Some("rename the file, directory or image".to_owned()),
@@ -178,7 +178,7 @@ impl Error {
 /// Replaces an error by [`OsError::Interrupted`] if a signal asked this process to stop: the error may be a consequence, and would
 /// blame something else. Errors of the audit record are kept.
 pub fn interruption_first(error: Error) -> Error {
-    match check_not_asked_to_end() {
+    match check_interrupted() {
         Err(interrupted) if !matches!(error, Error::Audit(_) | Error::AuditOutcome(_)) => {
             if error.interrupted_by().is_none() {
                 tracing::info!(

@@ -9,7 +9,7 @@
 //!
 //! - [`pipeline`]: that path
 //! - [`ops`]: the operations, one per file; [`context`]: the host and the plugins that they use
-//! - [`frozen`]: the canonical form of an operation; [`policy`], [`audit`]: judging and recording
+//! - [`canonical`]: the canonical form of an operation; [`policy`], [`audit`]: judging and recording
 //! - `commands`: running podman on bootc's storage
 //! - [`plugin`]: the traits that the engine implements; [`listing`], [`error`]: results
 //! - [`assumed`]: what image names resolve to when a site tests its policies
@@ -17,10 +17,10 @@
 mod advice;
 pub mod assumed;
 pub mod audit;
+pub mod canonical;
 mod commands;
 pub mod context;
 pub mod error;
-pub mod frozen;
 pub mod listing;
 pub mod ops;
 pub mod pipeline;

@@ -10,16 +10,16 @@ use bootc_image_model::columns::ListType;
 use bootc_image_model::denial::Denial;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::image::LocalImage;
-use bootc_image_model::plugin::{Made, PluginId, Said};
+use bootc_image_model::plugin::{Annotations, PluginId, Provenance};
+use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_model::reference::Reference;
-use bootc_image_model::view::View;
 
 use crate::error::Error;
 use crate::listing::Listing;
 
 /// A subcommand of `cmd` that a plugin provides, from its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandClaim {
+pub struct ProvidedCommand {
     /// The plugin.
     pub plugin: PluginId,
     /// The subcommand, as typed after `cmd`.
@@ -76,10 +76,10 @@ pub trait Policy {
     fn plugin(&self) -> &PluginId;
 
     /// Its provenance (version, code, settings), if known.
-    fn made(&self) -> Option<&Made>;
+    fn provenance(&self) -> Option<&Provenance>;
 
     /// Whether its manifest selects such an operation; true if that cannot be determined. Never loads the component.
-    fn concerns(&self, view: &View) -> bool;
+    fn concerns(&self, policy_input: &PolicyInput) -> bool;
 
     /// Whether it also judges operations whose names are not resolved yet.
     fn judges_unresolved(&self) -> bool;
@@ -88,16 +88,16 @@ pub trait Policy {
     ///
     /// # Errors
     /// [`PolicyFailure`] if it gave no verdict, for whatever reason.
-    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure>;
+    fn evaluate(&self, policy_input: &Arc<PolicyInput>) -> Result<PolicyVerdict, PolicyFailure>;
 }
 
 /// The verdict of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opinion {
+pub struct PolicyVerdict {
     /// None if it allows. Texts are already sanitised.
     pub denial: Option<Denial>,
     /// Annotations that it adds.
-    pub said: Said,
+    pub annotations: Annotations,
 }
 
 /// Why a policy gave no verdict. The operation is denied then, unless the policy ran and the configuration lists it in
@@ -115,7 +115,7 @@ pub struct PolicyFailure {
 
 /// A policy that was approved, but is not among the installed policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed {
+pub struct MissingPolicy {
     /// Its id.
     pub plugin: PluginId,
     /// The file of its approval.
@@ -124,14 +124,14 @@ pub struct Missed {
     pub why: &'static str,
 }
 
-impl Missed {
+impl MissingPolicy {
     /// What to do next.
     pub fn fix(&self) -> String {
         format!("install it, or revoke the approval with: bootc-image plugin revoke {}", self.plugin)
     }
 }
 
-impl fmt::Display for Missed {
+impl fmt::Display for MissingPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plugin, file, why } = self;
         write!(f, "policy {plugin} (approved in {}) {why}, so it does not judge operations", file.display())
@@ -151,7 +151,7 @@ pub enum PluginSetError {
     },
     /// Two plugins have the same id, or provide the same subcommand.
     #[error("{what} is provided by both {first} and {second}")]
-    ClaimedTwice {
+    ProvidedTwice {
         /// The id or the command.
         what: String,
         /// One of them.
@@ -163,7 +163,7 @@ pub enum PluginSetError {
 
 /// An operation that a plugin requests while it plans.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum PluginRequest {
     /// List images.
     List {
         /// Which ones.
@@ -207,7 +207,7 @@ pub trait Host {
     ///
     /// # Errors
     /// [`Error`]. A denied operation has changed nothing. After an interruption the plugin must not continue.
-    fn ask(&self, wish: Wish) -> Result<Granted, Error>;
+    fn ask(&self, wish: PluginRequest) -> Result<Granted, Error>;
 }
 
 /// All usable plugins.
@@ -216,10 +216,10 @@ pub trait Plugins {
     ///
     /// # Errors
     /// [`PluginSetError`] if the set itself is broken; no command may run then.
-    fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError>;
+    fn provided_commands(&self) -> Result<Vec<ProvidedCommand>, PluginSetError>;
 
     /// If a disabled plugin provides this subcommand: why it is disabled, and what to do.
-    fn held(&self, command: &str) -> Option<String>;
+    fn disabled_reason(&self, command: &str) -> Option<String>;
 
     /// The capabilities that an enabled plugin requests and was granted; none for any other plugin.
     fn granted(&self, plugin: &PluginId) -> Vec<Capability>;
@@ -251,7 +251,7 @@ pub trait Plugins {
     fn mandatory(&self) -> Vec<PluginId>;
 
     /// Approved policies that do not judge any more. The user is told, because nothing else would show it.
-    fn missed(&self) -> Vec<Missed>;
+    fn missed(&self) -> Vec<MissingPolicy>;
 
     /// Stops the watchdog timers until the next plugin runs: they would only disturb the program that is about to run.
     fn rest(&self) {}

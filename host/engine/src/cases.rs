@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::places::{open_file, read_up_to, text};
-use crate::strict::{Complaint, Source, named, one_of};
+use crate::strict::{Diagnostic, Source, named, one_of};
 
 /// The digest of every image unless a case sets one: the SHA-256 of no bytes.
 const SOME_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -103,14 +103,14 @@ impl Case {
     ///
     /// # Errors
     /// The first error in the text, with line and key.
-    pub fn read(text: &str) -> Result<Vec<Self>, Complaint> {
+    pub fn read(text: &str) -> Result<Vec<Self>, Diagnostic> {
         let source = Source(text);
         let raw: RawCases = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         raw.case.into_iter().map(|raw| case(source, raw)).collect()
     }
 }
 
-fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Complaint> {
+fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Diagnostic> {
     let word = source.checked(&raw.expect, "expect", |text| one_of(text, &["allow", "deny"], "a verdict"))?;
     let expect = if word == "allow" {
         if let Some(given) = raw.by.as_ref().or(raw.code.as_ref()) {

@@ -48,5 +48,5 @@ mod wasm;
 pub use builtin::{Artefact, Builtin, builtins};
 pub use manifest::{API_VERSION, NATIVE_API_VERSION};
 pub use set::{PluginSet, doctor};
-pub use trust::environment::Surroundings;
+pub use trust::environment::Environment;
 pub use trust::{configuration, grants, hidden, inventory};

@@ -11,7 +11,7 @@ use crate::sanitize::sanitize;
 
 /// The first error in a file, with its line and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
+pub struct Diagnostic {
     line: Option<usize>,
     key: Option<String>,
     what: String,
@@ -30,13 +30,13 @@ fn brief(text: &str) -> String {
     sanitize(&head.chain(['…']).chain(tail).collect::<String>())
 }
 
-impl Complaint {
+impl Diagnostic {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { line: None, key: None, what: what.into() }
     }
 }
 
-impl fmt::Display for Complaint {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
@@ -48,7 +48,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-impl std::error::Error for Complaint {}
+impl std::error::Error for Diagnostic {}
 
 /// The text of a file, in which the lines of errors are found.
 #[derive(Clone, Copy)]
@@ -56,8 +56,8 @@ pub(crate) struct Source<'a>(pub(crate) &'a str);
 
 impl<'a> Source<'a> {
     /// An error about `key` at `span`.
-    pub(crate) fn error_at(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Complaint {
-        Complaint { line: Some(self.line(span.start)), key: Some(brief(key)), what: brief(what.as_ref()) }
+    pub(crate) fn error_at(self, span: Range<usize>, key: &str, what: impl AsRef<str>) -> Diagnostic {
+        Diagnostic { line: Some(self.line(span.start)), key: Some(brief(key)), what: brief(what.as_ref()) }
     }
 
     /// Parses the value of `key` with `check`. An error of `check` gets the line and the key.
@@ -66,12 +66,12 @@ impl<'a> Source<'a> {
         value: &Spanned<String>,
         key: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, Complaint> {
+    ) -> Result<T, Diagnostic> {
         check(value.get_ref()).map_err(|what| self.error_at(value.span(), key, what))
     }
 
     /// Parses a plugin id.
-    pub(crate) fn id(self, value: &Spanned<String>, key: &str) -> Result<PluginId, Complaint> {
+    pub(crate) fn id(self, value: &Spanned<String>, key: &str) -> Result<PluginId, Diagnostic> {
         self.checked(value, key, |text| PluginId::new(text).map_err(|error| error.to_string()))
     }
 
@@ -81,12 +81,12 @@ impl<'a> Source<'a> {
         value: Option<&Spanned<String>>,
         key: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Complaint> {
+    ) -> Result<Option<T>, Diagnostic> {
         value.map(|value| self.checked(value, key, check)).transpose()
     }
 
     /// Translates an error of the TOML parser, which has the position but not always the key, and suggests nothing.
-    pub(crate) fn syntax(self, error: &toml::de::Error) -> Complaint {
+    pub(crate) fn syntax(self, error: &toml::de::Error) -> Diagnostic {
         let start = error.span().map(|span| span.start);
         let message = error.message();
         let mut words = quoted(message);
@@ -98,7 +98,7 @@ impl<'a> Source<'a> {
             (Some("missing field "), Some(missing)) => (Some(missing.to_owned()), "missing".to_owned()),
             _ => (start.and_then(|start| self.key_at(start)), message.to_owned()),
         };
-        Complaint {
+        Diagnostic {
             line: start.map(|start| self.line(start)),
             key: key.map(|key| brief(&key)),
             what: brief(&what),

@@ -9,7 +9,7 @@ use std::path::Path;
 use bootc_image_core::plugin::Plugins as _;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::{Place, Places};
-use bootc_image_engine::{PluginSet, Surroundings};
+use bootc_image_engine::{Environment, PluginSet};
 
 /// A text, and the expected error after the name of its file.
 type Broken = (&'static str, &'static str);
@@ -237,7 +237,7 @@ fn valid_files_are_read_if_another_one_is_invalid() {
     assert!(file.contains("20-half.toml: line 4: `id`: "), "{file}");
     assert_eq!(configuration.judging.broken.as_ref(), Some(directory));
 
-    let set = PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() });
+    let set = PluginSet::new(Environment { places, configuration, ..Environment::default() });
     assert!(set.inventory().is_err() && set.policies().is_err() && set.find("a").is_err());
     assert_eq!(set.look().problems.len(), 2, "{:?}", set.look());
     assert_eq!(set.look().plugins.len() + set.look().broken.len(), 1);
@@ -256,7 +256,7 @@ fn an_error_in_a_grant_names_file_line_and_key() {
         let path = scratch.path().join("a.toml");
         fs::write(&path, text).unwrap();
         let places = Places { grants: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
-        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, ..Environment::default() });
         check(&set.inventory().unwrap_err().to_string(), &path, expected);
     }
 }
@@ -273,7 +273,7 @@ fn a_broken_manifest_is_told_with_its_place() {
         fs::create_dir(scratch.path().join("p")).unwrap();
         fs::write(&path, text).unwrap();
         let places = Places { plugins: vec![(Place::Site, scratch.path().to_owned())], ..Places::default() };
-        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, ..Environment::default() });
         check(&set.inventory().unwrap().broken[0].reason, &path, expected);
     }
 }

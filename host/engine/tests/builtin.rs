@@ -31,7 +31,7 @@ fn with(manifest: &str, bytes: &'static [u8]) -> PluginSet {
 #[test]
 fn allowed_commands_are_provided_and_planned_as_typed() {
     let set = builtin_set();
-    let claims = set.command_claims().unwrap();
+    let claims = set.provided_commands().unwrap();
     let names: Vec<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
     assert_eq!(names, ["build", "list", "pull", "push"]);
     for claim in claims {
@@ -54,7 +54,7 @@ fn a_command_that_the_manifest_does_not_provide_is_not_planned() {
 #[test]
 fn without_plugins_no_command_is_provided_or_planned() {
     let set = common::with(Vec::new());
-    assert_eq!(set.command_claims(), Ok(Vec::new()));
+    assert_eq!(set.provided_commands(), Ok(Vec::new()));
     let refusal = set.plan(&id("podman-allowlist"), "list", &[], &Nobody).unwrap_err();
     assert_eq!(
         refusal.to_string(),
@@ -79,7 +79,7 @@ fn an_id_belongs_to_one_plugin() {
         "plugin podman-allowlist: plugin id `podman-allowlist` is used by both built-in podman-allowlist and guest \
          allowlist-without-pull"
     );
-    assert_eq!(set.command_claims(), Ok(Vec::new()));
+    assert_eq!(set.provided_commands(), Ok(Vec::new()));
     // One of them could be a policy.
     assert_eq!(set.policies().unwrap().len(), 1);
 }
@@ -88,12 +88,12 @@ fn an_id_belongs_to_one_plugin() {
 fn a_command_belongs_to_one_plugin() {
     let both = [builtins(), vec![guest("command-loops").unwrap()]].concat();
     let set = common::with(both);
-    let expected = PluginSetError::ClaimedTwice {
+    let expected = PluginSetError::ProvidedTwice {
         what: "command `list`".to_owned(),
         first: "command-loops".to_owned(),
         second: "podman-allowlist".to_owned(),
     };
-    assert_eq!(set.command_claims(), Err(expected));
+    assert_eq!(set.provided_commands(), Err(expected));
 }
 
 #[test]

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::{ImageRow, Listing};
-use bootc_image_core::plugin::{Granted, Host, Opinion, Plan, PlanError, Plugins, PolicyFailure, Wish};
+use bootc_image_core::plugin::{
+    Granted, Host, Plan, PlanError, PluginRequest, Plugins, PolicyFailure, PolicyVerdict,
+};
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::formats::{Formats as _, Wanted};
-use bootc_image_engine::{PluginSet, Surroundings};
+use bootc_image_engine::{Environment, PluginSet};
 use bootc_image_model::columns::{ImageType, ListType};
-use bootc_image_model::denial::{By, Denial};
-use bootc_image_model::view::View;
+use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_test_guests::guest;
 
@@ -71,19 +73,19 @@ fn command_other_subcommand() {
 }
 
 /// Answers every list with some images, and denies other requests.
-struct Answers(RefCell<Vec<Wish>>);
+struct Answers(RefCell<Vec<PluginRequest>>);
 
 impl Host for Answers {
-    fn ask(&self, request: Wish) -> Result<Granted, Error> {
+    fn ask(&self, request: PluginRequest) -> Result<Granted, Error> {
         self.0.borrow_mut().push(request.clone());
         match request {
-            Wish::List { .. } => {
+            PluginRequest::List { .. } => {
                 let names = ["127.0.0.1:5000/lab/app:1", "quay.io/lab/app:1", "A B"];
                 let row = |name: &str| ImageRow::new(ImageType::Unified, name.to_owned());
                 Ok(Granted::Listing(Listing { rows: names.map(row).to_vec(), problems: Vec::new() }))
             }
-            Wish::CopyToStorage { .. } => Err(Error::Denied(Denial {
-                by: By::Host("somebody"),
+            PluginRequest::CopyToStorage { .. } => Err(Error::Denied(Denial {
+                denied_by: DeniedBy::Host("somebody"),
                 code: "no".to_owned(),
                 message: "not today".to_owned(),
                 hint: None,
@@ -99,15 +101,15 @@ fn command_asks() {
         let mut configuration = Configuration::default();
         configuration.add(&format!("settings.command-asks.do = {what:?}")).unwrap();
         let builtins = vec![guest("command-asks").unwrap()];
-        let set = PluginSet::new(Surroundings { builtins, configuration, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { builtins, configuration, ..Environment::default() });
         let host = Answers(RefCell::default());
         let plan = set.plan(&id("command-asks"), "diff", &[], &host);
         (plan.map(|plan| plan.message), host.0.into_inner())
     };
-    let list = |details| Wish::List { image_type: ListType::All, details };
+    let list = |details| PluginRequest::List { image_type: ListType::All, details };
     // Only images within the scope that match the filter.
     assert_eq!(asked("list"), (Ok("unified 127.0.0.1:5000/lab/app:1 ".to_owned()), vec![list(true)]));
-    let some = Wish::List { image_type: ListType::Unified, details: false };
+    let some = PluginRequest::List { image_type: ListType::Unified, details: false };
     assert_eq!(asked("list-some"), (Ok("127.0.0.1:5000/lab/app:1".to_owned()), vec![some]));
     for what in ["bad-column", "bad-filter", "columns-twice"] {
         let (plan, requests) = asked(what);
@@ -131,7 +133,7 @@ fn command_unclaimed() {
     let set = alone("command-unclaimed");
     let plan = set.plan(&id("command-unclaimed"), "list", &[], &Nobody).unwrap();
     assert_eq!(plan.argv, words(&["build", "/"]));
-    assert!(set.command_claims().unwrap().iter().all(|claim| claim.name != "build"));
+    assert!(set.provided_commands().unwrap().iter().all(|claim| claim.name != "build"));
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn command_huge_argv() {
 fn allowlist_without_pull() {
     let set = alone("allowlist-without-pull");
     assert!(
-        set.command_claims().unwrap().iter().any(|claim| claim.name == "pull"),
+        set.provided_commands().unwrap().iter().any(|claim| claim.name == "pull"),
         "the manifest still claims it"
     );
     assert!(set.plan(&id("podman-allowlist"), "list", &[], &Nobody).is_ok());
@@ -176,23 +178,29 @@ fn allowlist_without_pull() {
 }
 
 /// Has `policy-does` judge a list, with `do` set to this.
-fn does(what: &str) -> Result<Opinion, PolicyFailure> {
+fn does(what: &str) -> Result<PolicyVerdict, PolicyFailure> {
     let mut configuration = Configuration::default();
     configuration.add(&format!("settings.policy-does.do = {what:?}")).unwrap();
     let builtins = vec![guest("policy-does").unwrap()];
-    evaluate(Surroundings { builtins, configuration, ..Surroundings::default() }, "policy-does", "list")
+    evaluate(Environment { builtins, configuration, ..Environment::default() }, "policy-does", "list")
 }
 
-fn evaluate(environment: Surroundings, name: &str, kind: &str) -> Result<Opinion, PolicyFailure> {
+fn evaluate(environment: Environment, name: &str, kind: &str) -> Result<PolicyVerdict, PolicyFailure> {
     let set = PluginSet::new(environment);
     let policies = set.policies().unwrap();
     let policy = policies.iter().find(|policy| policy.plugin() == &id(name)).unwrap();
-    policy.evaluate(&view(kind))
+    policy.evaluate(&policy_input(kind))
 }
 
-fn view(kind: &str) -> Arc<View> {
+fn policy_input(kind: &str) -> Arc<PolicyInput> {
     let digest = format!("sha256:{}", "0".repeat(64));
-    Arc::new(View { kind: kind.to_owned(), argv: Vec::new(), images: Vec::new(), digest, attrs: Vec::new() })
+    Arc::new(PolicyInput {
+        kind: kind.to_owned(),
+        argv: Vec::new(),
+        images: Vec::new(),
+        digest,
+        attrs: Vec::new(),
+    })
 }
 
 fn reason(what: &str) -> String {
@@ -202,10 +210,10 @@ fn reason(what: &str) -> String {
 #[test]
 fn policy_does() {
     let allowed = does("allow").unwrap();
-    assert_eq!((allowed.denial, allowed.said.reason.as_str()), (None, "list is fine"));
-    assert_eq!(allowed.said.attrs.get("rule").map(String::as_str), Some("all"));
+    assert_eq!((allowed.denial, allowed.annotations.reason.as_str()), (None, "list is fine"));
+    assert_eq!(allowed.annotations.attrs.get("rule").map(String::as_str), Some("all"));
     let denial = does("deny").unwrap().denial.unwrap();
-    assert_eq!((denial.by.to_string().as_str(), denial.code.as_str()), ("policy-does", "not-today"));
+    assert_eq!((denial.denied_by.to_string().as_str(), denial.code.as_str()), ("policy-does", "not-today"));
     assert_eq!(denial.hint.as_deref(), Some("try tomorrow"));
 }
 
@@ -235,21 +243,21 @@ fn whatever_a_policy_does_to_itself_is_a_failure_with_its_reason() {
 
 #[test]
 fn what_a_policy_says_is_harmless_and_capped() {
-    let Opinion { denial, said } = does("escapes").unwrap();
+    let PolicyVerdict { denial, annotations } = does("escapes").unwrap();
     let denial = denial.unwrap();
     assert_eq!(denial.code, "unspecified");
     assert_eq!(denial.message, "a\u{fffd}[2Jb bootc-image: allowed\u{fffd}");
     assert_eq!(denial.hint.as_deref(), Some("c\u{fffd}d"));
-    assert_eq!(said.attrs.get("k\u{fffd}").map(String::as_str), Some("v\u{fffd}"));
-    assert_eq!(does("many-attrs").unwrap().said.attrs.len(), 32);
+    assert_eq!(annotations.attrs.get("k\u{fffd}").map(String::as_str), Some("v\u{fffd}"));
+    assert_eq!(does("many-attrs").unwrap().annotations.attrs.len(), 32);
 }
 
 #[test]
 fn wasi_policy() {
     let environment =
-        || Surroundings { builtins: vec![guest("wasi-policy").unwrap()], ..Surroundings::default() };
-    let said = evaluate(environment(), "wasi-policy", "list").unwrap().said.reason;
-    assert_eq!(said, "stdin 0, variables 0, arguments 0, opened 0, written false, clock true");
+        || Environment { builtins: vec![guest("wasi-policy").unwrap()], ..Environment::default() };
+    let annotations = evaluate(environment(), "wasi-policy", "list").unwrap().annotations.reason;
+    assert_eq!(annotations, "stdin 0, variables 0, arguments 0, opened 0, written false, clock true");
     assert!(!std::path::Path::new("/tmp/from-a-policy").exists());
     let failure = evaluate(environment(), "wasi-policy", "set-unified").unwrap_err();
     assert_eq!(failure.reason, "the plugin called exit() instead of returning a result");
@@ -257,7 +265,7 @@ fn wasi_policy() {
 
 /// Why a guest that is a policy could not judge.
 fn failure(guest_name: &str) -> String {
-    let environment = Surroundings { builtins: vec![guest(guest_name).unwrap()], ..Surroundings::default() };
+    let environment = Environment { builtins: vec![guest(guest_name).unwrap()], ..Environment::default() };
     evaluate(environment, guest_name, "list").unwrap_err().reason
 }
 
@@ -301,14 +309,14 @@ fn a_policy_keeps_nothing_in_memory_between_runs() {
     let mut configuration = Configuration::default();
     configuration.add("settings.policy-does.do = \"remember\"").unwrap();
     let builtins = vec![guest("policy-does").unwrap(), guest("wasi-policy").unwrap()];
-    let set = PluginSet::new(Surroundings { builtins, configuration, ..Surroundings::default() });
+    let set = PluginSet::new(Environment { builtins, configuration, ..Environment::default() });
     let policies = set.policies().unwrap();
     assert_eq!(policies.len(), 2);
-    let view = view("list");
+    let policy_input = policy_input("list");
     for _ in 0..20 {
         // Twice in a row, and then another one, which gets the same slot of the pool.
         for policy in [policies[0], policies[0], policies[1]] {
-            let opinion = policy.evaluate(&view).unwrap();
+            let opinion = policy.evaluate(&policy_input).unwrap();
             assert_eq!(opinion.denial, None);
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::parse::{Refusal, parse};
+use crate::parse::{ParseError, parse};
 use crate::table::{Does, Kind, Purpose, Table};
 use crate::tables::table;
 
@@ -44,7 +44,7 @@ pub struct Value<'a> {
     pub option: Option<&'a str>,
     /// What it means.
     pub kind: Kind,
-    /// The purpose of its option; [`Purpose::Podmans`] for an operand.
+    /// The purpose of its option; [`Purpose::PodmanOnly`] for an operand.
     pub purpose: Purpose,
     /// The value.
     pub text: &'a str,
@@ -161,7 +161,7 @@ impl Command {
         });
         let operands = self.operands.iter().enumerate().filter_map(|(position, text)| {
             let kind = self.table()?.operand(position)?.kind;
-            Some(Value { option: None, kind, purpose: Purpose::Podmans, text })
+            Some(Value { option: None, kind, purpose: Purpose::PodmanOnly, text })
         });
         flags.chain(operands)
     }
@@ -169,8 +169,8 @@ impl Command {
     /// Replaces each value by what `value` returns for it, and parses the result again.
     ///
     /// # Errors
-    /// The error of `value`; [`Refusal`].
-    pub fn rewrite<E: From<Refusal>>(
+    /// The error of `value`; [`ParseError`].
+    pub fn rewrite<E: From<ParseError>>(
         &self,
         mut value: impl FnMut(Kind, &str) -> Result<String, E>,
     ) -> Result<Self, E> {
@@ -192,18 +192,18 @@ impl Command {
     /// Replaces the operands.
     ///
     /// # Errors
-    /// [`Refusal`] if their number or form is invalid.
-    pub fn with_operands(&self, operands: Vec<String>) -> Result<Self, Refusal> {
+    /// [`ParseError`] if their number or form is invalid.
+    pub fn with_operands(&self, operands: Vec<String>) -> Result<Self, ParseError> {
         Self { operands, ..self.clone() }.again()
     }
 
     /// Prints it and parses the result.
     ///
     /// # Errors
-    /// [`Refusal`], which a parsed command never returns.
-    pub fn again(&self) -> Result<Self, Refusal> {
+    /// [`ParseError`], which a parsed command never returns.
+    pub fn again(&self) -> Result<Self, ParseError> {
         let argv = self.argv();
-        let (name, args) = argv.split_first().ok_or(Refusal::UnknownSubcommand(String::new()))?;
+        let (name, args) = argv.split_first().ok_or(ParseError::UnknownSubcommand(String::new()))?;
         parse(name, args)
     }
 
@@ -240,7 +240,7 @@ mod tests {
         );
         assert_eq!(pull.text_for(Purpose::Architecture), Some("arm64"));
         assert_eq!(pull.text_for(Purpose::Platform), None);
-        let asks: Vec<String> = pull.given_for(Purpose::AsksRegistry).map(ToString::to_string).collect();
+        let asks: Vec<String> = pull.given_for(Purpose::ContactsRegistry).map(ToString::to_string).collect();
         assert_eq!(asks, ["--tls-verify=false"]);
         assert!(pull.has_operand_of(Kind::Remote) && !pull.has_operand_of(Kind::Source));
         assert!(command("pull", &["-a", "r/a"]).is_on_for(Purpose::EveryTag));
@@ -248,7 +248,7 @@ mod tests {
         assert!(command("build", &[]).has_operand_of(Kind::Source), "whether it is given or not");
         let build = command("build", &["--cache-from=r/a", "--cache-to=r/b", "/x"]);
         let purposes: Vec<_> = build.values().map(|value| value.purpose).collect();
-        assert_eq!(purposes, [Purpose::Podmans, Purpose::SendsTo, Purpose::Podmans]);
+        assert_eq!(purposes, [Purpose::PodmanOnly, Purpose::SendsTo, Purpose::PodmanOnly]);
         assert_eq!(command("build", &["--platform=a", "--platform=b"]).text("platform"), Some("a"));
         assert_eq!(command("build", &["--pull"]).text("pull"), None);
     }
@@ -259,7 +259,7 @@ mod tests {
         let unknown = Command { subcommand: "mount".to_owned(), flags, operands: Vec::new() };
         assert_eq!((unknown.does(), unknown.needs_scratch()), (Does::Builds, true));
         assert!(unknown.has_operand_of(Kind::Source) && unknown.has_operand_of(Kind::Remote));
-        assert_eq!(unknown.given_for(Purpose::AsksRegistry).count(), 0, "it is not passed to skopeo");
+        assert_eq!(unknown.given_for(Purpose::ContactsRegistry).count(), 0, "it is not passed to skopeo");
         assert_eq!(unknown.does().own(), None);
         assert!(!unknown.does().has_known_images());
     }

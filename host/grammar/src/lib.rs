@@ -20,6 +20,6 @@ mod table;
 mod tables;
 
 pub use command::{Command, FlagValue, SetFlag, Value};
-pub use parse::{Refusal, parse};
+pub use parse::{ParseError, parse};
 pub use table::{Arity, Does, Flag, Kind, Operand, OwnOperation, Purpose, Table};
 pub use tables::{GLOBAL, TABLES, own_spellings, table};

@@ -11,7 +11,7 @@ const MAX_ARGUMENTS: usize = 256;
 
 /// Why an argument vector is denied. podman has not been started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ParseError {
     /// The subcommand has no table.
     #[error("`podman image {0}` is not supported")]
     UnknownSubcommand(String),
@@ -63,8 +63,8 @@ pub enum Refusal {
 /// Parses the arguments after `podman image SUBCOMMAND`.
 ///
 /// # Errors
-/// [`Refusal`] if the subcommand has no table or its arguments do not match it.
-pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
+/// [`ParseError`] if the subcommand has no table or its arguments do not match it.
+pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, ParseError> {
     let (table, args) = find(subcommand, args)?;
     check_text(args)?;
     let mut command =
@@ -88,7 +88,7 @@ pub fn parse(subcommand: &str, args: &[String]) -> Result<Command, Refusal> {
 }
 
 /// The table, and the arguments after the subcommand's words.
-fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a [String]), Refusal> {
+fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a [String]), ParseError> {
     if let Some(table) = table(subcommand).filter(|table| !table.subcommand.contains(' ')) {
         return Ok((table, args));
     }
@@ -96,12 +96,12 @@ fn find<'a>(subcommand: &str, args: &'a [String]) -> Result<(&'static Table, &'a
         let words = format!("{subcommand} {second}");
         Some((table(&words)?, rest))
     });
-    nested.ok_or_else(|| Refusal::UnknownSubcommand(subcommand.to_owned()))
+    nested.ok_or_else(|| ParseError::UnknownSubcommand(subcommand.to_owned()))
 }
 
-fn check_text(args: &[String]) -> Result<(), Refusal> {
+fn check_text(args: &[String]) -> Result<(), ParseError> {
     if args.len() > MAX_ARGUMENTS {
-        return Err(Refusal::BadArgument {
+        return Err(ParseError::BadArgument {
             index: MAX_ARGUMENTS + 1,
             why: "exceeds the limit of 256 arguments",
         });
@@ -114,20 +114,20 @@ fn check_text(args: &[String]) -> Result<(), Refusal> {
         } else {
             continue;
         };
-        return Err(Refusal::BadArgument { index: index + 1, why });
+        return Err(ParseError::BadArgument { index: index + 1, why });
     }
     Ok(())
 }
 
-fn check_operands(table: &Table, operands: &[String]) -> Result<(), Refusal> {
+fn check_operands(table: &Table, operands: &[String]) -> Result<(), ParseError> {
     let least: usize = table.operands.iter().map(|operand| operand.min).sum();
     let most: usize = table.operands.iter().map(|operand| operand.max).sum();
     if !(least..=most).contains(&operands.len()) {
         let takes = if most == 0 { "no operands".to_owned() } else { table.to_string() };
-        return Err(Refusal::OperandCount { subcommand: table.subcommand, takes, given: operands.len() });
+        return Err(ParseError::OperandCount { subcommand: table.subcommand, takes, given: operands.len() });
     }
     match operands.iter().find(|operand| operand.is_empty() || operand.starts_with('-')) {
-        Some(bad) => Err(Refusal::BadOperand(bad.clone())),
+        Some(bad) => Err(ParseError::BadOperand(bad.clone())),
         None => Ok(()),
     }
 }
@@ -137,7 +137,7 @@ fn parse_long<'a>(
     text: &'a str,
     rest: &mut impl Iterator<Item = &'a str>,
     command: &mut Command,
-) -> Result<(), Refusal> {
+) -> Result<(), ParseError> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),
@@ -154,7 +154,7 @@ fn parse_letters<'a>(
     text: &'a str,
     rest: &mut impl Iterator<Item = &'a str>,
     command: &mut Command,
-) -> Result<(), Refusal> {
+) -> Result<(), ParseError> {
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         let flag = table.short(letter).ok_or_else(|| unknown(table, format!("-{letter}")))?;
@@ -171,11 +171,11 @@ fn parse_letters<'a>(
     Ok(())
 }
 
-fn unknown(table: &Table, option: String) -> Refusal {
+fn unknown(table: &Table, option: String) -> ParseError {
     if option.strip_prefix("--").is_some_and(|name| GLOBAL.contains(&name)) {
-        return Refusal::GlobalFlag(option);
+        return ParseError::GlobalFlag(option);
     }
-    Refusal::UnknownFlag { option, subcommand: table.subcommand }
+    ParseError::UnknownFlag { option, subcommand: table.subcommand }
 }
 
 fn set<'a>(
@@ -183,15 +183,16 @@ fn set<'a>(
     flag: &'static Flag,
     value: Option<&'a str>,
     rest: &mut impl Iterator<Item = &'a str>,
-) -> Result<(), Refusal> {
+) -> Result<(), ParseError> {
     let value = match (flag.arity, value) {
         (Arity::Switch, None) => FlagValue::Switch(true),
         (Arity::Switch, Some(text)) => FlagValue::Switch(
-            boolean(text).ok_or_else(|| Refusal::NotABoolean { name: flag.name, value: text.to_owned() })?,
+            boolean(text)
+                .ok_or_else(|| ParseError::NotABoolean { name: flag.name, value: text.to_owned() })?,
         ),
         (Arity::Optional, None) => FlagValue::Alone,
         (_, Some(text)) => FlagValue::Text(text.to_owned()),
-        (_, None) => FlagValue::Text(rest.next().ok_or(Refusal::MissingValue(flag.name))?.to_owned()),
+        (_, None) => FlagValue::Text(rest.next().ok_or(ParseError::MissingValue(flag.name))?.to_owned()),
     };
     if flag.arity != Arity::Many {
         command.flags.retain(|earlier| earlier.name != flag.name);
@@ -215,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn parsed(subcommand: &str, args: &[&str]) -> Result<Command, Refusal> {
+    fn parsed(subcommand: &str, args: &[&str]) -> Result<Command, ParseError> {
         parse(subcommand, &args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
     }
 
@@ -281,15 +282,15 @@ mod tests {
             ("list", &["---all"]),
             ("pull", &["--help-me", "r/a"]),
         ] {
-            assert!(matches!(parsed(subcommand, args), Err(Refusal::UnknownFlag { .. })), "{args:?}");
+            assert!(matches!(parsed(subcommand, args), Err(ParseError::UnknownFlag { .. })), "{args:?}");
         }
         for global in ["--root", "--root=/x", "--cpu-profile=/x", "--network-config-dir=/x", "--help"] {
-            assert!(matches!(parsed("pull", &[global, "r/a"]), Err(Refusal::GlobalFlag(_))), "{global}");
+            assert!(matches!(parsed("pull", &[global, "r/a"]), Err(ParseError::GlobalFlag(_))), "{global}");
         }
         for subcommand in ["mount", "trust", "trust show", "pull pull"] {
-            assert!(matches!(parsed(subcommand, &[]), Err(Refusal::UnknownSubcommand(_))), "{subcommand}");
+            assert!(matches!(parsed(subcommand, &[]), Err(ParseError::UnknownSubcommand(_))), "{subcommand}");
         }
-        assert!(matches!(parsed("", &[]), Err(Refusal::UnknownSubcommand(_))));
+        assert!(matches!(parsed("", &[]), Err(ParseError::UnknownSubcommand(_))));
     }
 
     #[test]
@@ -300,31 +301,34 @@ mod tests {
         };
         // `--` stands before the name.
         assert!(conditions(MAX_ARGUMENTS - 2).unwrap().again().is_ok());
-        assert!(matches!(conditions(MAX_ARGUMENTS - 1), Err(Refusal::BadArgument { .. })));
+        assert!(matches!(conditions(MAX_ARGUMENTS - 1), Err(ParseError::BadArgument { .. })));
         let value = |length: usize| ["--format".to_owned(), "x".repeat(length)];
         let printed = "--format=".len();
         assert!(parse("list", &value(MAX_ARGUMENT - printed)).unwrap().again().is_ok());
         assert!(matches!(
             parse("list", &value(MAX_ARGUMENT - printed + 1)),
-            Err(Refusal::BadArgument { index: 1, .. })
+            Err(ParseError::BadArgument { index: 1, .. })
         ));
     }
 
     #[test]
     fn malformed_values_and_operands_are_refused() {
-        assert_eq!(parsed("list", &["--filter"]), Err(Refusal::MissingValue("filter")));
-        assert_eq!(parsed("list", &["-f"]), Err(Refusal::MissingValue("filter")));
-        assert!(matches!(parsed("list", &["--all=maybe"]), Err(Refusal::NotABoolean { .. })));
-        assert!(matches!(parsed("list", &["a", "b"]), Err(Refusal::OperandCount { given: 2, .. })));
-        assert!(matches!(parsed("pull", &[]), Err(Refusal::OperandCount { given: 0, .. })));
-        assert!(matches!(parsed("pull", &[""]), Err(Refusal::BadOperand(_))));
-        assert!(matches!(parsed("pull", &["--", "--root=/x"]), Err(Refusal::BadOperand(_))));
-        assert!(matches!(parsed("pull", &["-"]), Err(Refusal::BadOperand(_))));
+        assert_eq!(parsed("list", &["--filter"]), Err(ParseError::MissingValue("filter")));
+        assert_eq!(parsed("list", &["-f"]), Err(ParseError::MissingValue("filter")));
+        assert!(matches!(parsed("list", &["--all=maybe"]), Err(ParseError::NotABoolean { .. })));
+        assert!(matches!(parsed("list", &["a", "b"]), Err(ParseError::OperandCount { given: 2, .. })));
+        assert!(matches!(parsed("pull", &[]), Err(ParseError::OperandCount { given: 0, .. })));
+        assert!(matches!(parsed("pull", &[""]), Err(ParseError::BadOperand(_))));
+        assert!(matches!(parsed("pull", &["--", "--root=/x"]), Err(ParseError::BadOperand(_))));
+        assert!(matches!(parsed("pull", &["-"]), Err(ParseError::BadOperand(_))));
         for bad in ["a\0b", "a\nb", "\u{1b}[2J", "\u{9b}2J"] {
-            assert!(matches!(parsed("pull", &[bad]), Err(Refusal::BadArgument { index: 1, .. })), "{bad:?}");
+            assert!(
+                matches!(parsed("pull", &[bad]), Err(ParseError::BadArgument { index: 1, .. })),
+                "{bad:?}"
+            );
         }
-        assert!(matches!(parsed("pull", &["x"; 300]), Err(Refusal::BadArgument { .. })));
-        assert!(matches!(parsed("pull", &[&"x".repeat(5000)]), Err(Refusal::BadArgument { .. })));
+        assert!(matches!(parsed("pull", &["x"; 300]), Err(ParseError::BadArgument { .. })));
+        assert!(matches!(parsed("pull", &[&"x".repeat(5000)]), Err(ParseError::BadArgument { .. })));
     }
 
     proptest! {

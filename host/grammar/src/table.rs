@@ -28,7 +28,7 @@ pub enum Kind {
     /// A password, token or key.
     Secret,
     /// A host resource other than a file: a namespace, a device, a privilege, a key ring, an option of the container runtime.
-    Machine,
+    HostResource,
 }
 
 impl Kind {
@@ -37,7 +37,7 @@ impl Kind {
         match self {
             Self::PathRead => Some("podman-reads"),
             Self::PathWrite => Some("podman-writes"),
-            Self::Machine => Some("podman-machine"),
+            Self::HostResource => Some("podman-machine"),
             _ => None,
         }
     }
@@ -134,7 +134,7 @@ impl OwnOperation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Only podman uses it.
-    Podmans,
+    PodmanOnly,
     /// It selects a platform: operating system, architecture and variant, separated by slashes.
     Platform,
     /// It selects the operating system of a platform.
@@ -144,7 +144,7 @@ pub enum Purpose {
     /// It selects the variant of an architecture.
     Variant,
     /// It sets how a registry is contacted. skopeo has the same option.
-    AsksRegistry,
+    ContactsRegistry,
     /// It requests every tag of a repository, so that the images are not named.
     EveryTag,
     /// Each operand is an image for the archive; without it the operands are names of one image. Such an archive has no names.
@@ -264,7 +264,7 @@ impl Flag {
 }
 
 pub(crate) const fn flag(name: &'static str, arity: Arity, kind: Kind, help: &'static str) -> Flag {
-    Flag { name, alias: None, short: None, arity, kind, purpose: Purpose::Podmans, help }
+    Flag { name, alias: None, short: None, arity, kind, purpose: Purpose::PodmanOnly, help }
 }
 
 pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
@@ -292,7 +292,7 @@ pub(crate) const fn writes(name: &'static str, help: &'static str) -> Flag {
 }
 
 pub(crate) const fn machine(name: &'static str, help: &'static str) -> Flag {
-    flag(name, Arity::Many, Kind::Machine, help)
+    flag(name, Arity::Many, Kind::HostResource, help)
 }
 
 pub(crate) const fn operand(name: &'static str, kind: Kind, min: usize, max: usize) -> Operand {

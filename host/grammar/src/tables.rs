@@ -7,11 +7,11 @@ use crate::table::Does::{
     Builds, GivesNames, Lists, Loads, Own, Pulls, Pushes, Saves, Shows, Signs, TakesNames, TellsExistence,
 };
 use crate::table::Kind::{
-    Destination, Full, Local, Machine, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
+    Destination, Full, HostResource, Local, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
 };
 use crate::table::OwnOperation::{Prune, Remove};
 use crate::table::Purpose::{
-    Architecture, AsksRegistry, EachImage, EveryTag, Os, Platform, SendsTo, Variant,
+    Architecture, ContactsRegistry, EachImage, EveryTag, Os, Platform, SendsTo, Variant,
 };
 use crate::table::{
     Flag, OwnOperation, Table, filter, flag, machine, operand, reads, switch, text, texts, writes,
@@ -65,8 +65,9 @@ pub const GLOBAL: &[&str] = &[
     "volumepath",
 ];
 
-const AUTHFILE: Flag = reads("authfile", "file with credentials").purpose(AsksRegistry);
-const CERT_DIR: Flag = reads("cert-dir", "directory with TLS certificates and keys").purpose(AsksRegistry);
+const AUTHFILE: Flag = reads("authfile", "file with credentials").purpose(ContactsRegistry);
+const CERT_DIR: Flag =
+    reads("cert-dir", "directory with TLS certificates and keys").purpose(ContactsRegistry);
 const CREDS: Flag = flag("creds", One, Secret, "USER:PASSWORD for the registry");
 const CONTENT_TRUST: Flag = switch("disable-content-trust", "accepted, without effect");
 const DECRYPTION_KEY: Flag = flag("decryption-key", Many, PathRead, "key to decrypt the image with");
@@ -74,9 +75,9 @@ const FORMAT: Flag = text("format", "json, or a Go template");
 const NO_TRUNC: Flag = switch("no-trunc", "do not truncate the output");
 const RETRY: Flag = text("retry", "number of retries");
 const RETRY_DELAY: Flag = text("retry-delay", "delay between retries");
-const SIGN_BY: Flag = flag("sign-by", One, Machine, "sign with this key from root's key ring");
+const SIGN_BY: Flag = flag("sign-by", One, HostResource, "sign with this key from root's key ring");
 const SIGNATURE_POLICY: Flag = reads("signature-policy", "signature policy file instead of the host's");
-const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate").purpose(AsksRegistry);
+const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate").purpose(ContactsRegistry);
 
 /// Every table, sorted by subcommand.
 pub const TABLES: &[Table] = &[
@@ -343,12 +344,12 @@ const BUILD: &[Flag] = &[
     text("cache-ttl", "maximum age of a cached layer"),
     machine("cap-add", "add capabilities to the build's containers"),
     texts("cap-drop", "drop capabilities from the build's containers"),
-    flag("cdi-config-dir", Many, Machine, ""),
+    flag("cdi-config-dir", Many, HostResource, ""),
     CERT_DIR,
     machine("cgroup-parent", "parent cgroup of the build's containers"),
     machine("cgroupns", "cgroup namespace of the build's containers"),
-    flag("cni-config-dir", One, Machine, ""),
-    flag("cni-plugin-path", One, Machine, ""),
+    flag("cni-config-dir", One, HostResource, ""),
+    flag("cni-plugin-path", One, HostResource, ""),
     switch("compat-volumes", "keep the contents of volumes during RUN"),
     switch("compress", "accepted, without effect"),
     machine("cpp-flag", "options for the C preprocessor"),
@@ -372,7 +373,7 @@ const BUILD: &[Flag] = &[
     text("format", "oci or docker"),
     flag("from", One, Full, "image instead of the one in the first FROM"),
     machine("group-add", "add groups to the build's containers"),
-    flag("hooks-dir", Many, Machine, "directory with OCI hooks"),
+    flag("hooks-dir", Many, HostResource, "directory with OCI hooks"),
     switch("http-proxy", "pass proxy variables to the build's containers"),
     switch("identity-label", "add the label that names the builder"),
     flag("ignorefile", One, Source, "another .containerignore"),
@@ -533,19 +534,19 @@ mod tests {
         let purposes = [
             ("all-tags", EveryTag),
             ("arch", Architecture),
-            ("authfile", AsksRegistry),
+            ("authfile", ContactsRegistry),
             ("cache-to", SendsTo),
-            ("cert-dir", AsksRegistry),
+            ("cert-dir", ContactsRegistry),
             ("multi-image-archive", EachImage),
             ("os", Os),
             ("platform", Platform),
-            ("tls-verify", AsksRegistry),
+            ("tls-verify", ContactsRegistry),
             ("variant", Variant),
         ];
         for table in TABLES {
             for flag in table.flags {
                 let expected = purposes.iter().find(|(name, _)| *name == flag.name);
-                let expected = expected.map_or(Purpose::Podmans, |(_, purpose)| *purpose);
+                let expected = expected.map_or(Purpose::PodmanOnly, |(_, purpose)| *purpose);
                 assert_eq!(flag.purpose, expected, "{} --{}", table.subcommand, flag.name);
             }
         }

@@ -21,7 +21,7 @@ mod objects;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// The exit code if a component cannot be compiled on any host. `bootc-image` caches this failure (`host/os/src/children/helper.rs`
+/// The exit code if a component cannot be compiled on any host. `bootc-image` caches this failure (`host/os/src/processes/helper.rs`
 /// has the same number).
 const UNCOMPILABLE: u8 = 65;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::pattern::Pattern;
-use crate::view::Name;
+use crate::policy_input::Name;
 
 /// Copy images of this host to podman's storage. The scope limits both the source's and the copy's name.
 pub const COPIES_IMAGES: &str = "copies-images";

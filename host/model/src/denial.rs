@@ -8,7 +8,7 @@ use crate::plugin::PluginId;
 
 /// Who denied an operation. Its text is only the name, as in the audit record and in verdicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum By {
+pub enum DeniedBy {
     /// A validator of the host by its name, or `host`.
     Host(&'static str),
     /// A policy.
@@ -17,7 +17,7 @@ pub enum By {
     Command(PluginId),
 }
 
-impl fmt::Display for By {
+impl fmt::Display for DeniedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(name) => f.write_str(name),
@@ -26,7 +26,7 @@ impl fmt::Display for By {
     }
 }
 
-impl Serialize for By {
+impl Serialize for DeniedBy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -34,14 +34,14 @@ impl Serialize for By {
 
 /// A denial by a validator or a plugin, before the operation has changed anything. Its text names the plugin that wrote the message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
-#[error("{}{message}", match by {
-    By::Host(_) => String::new(),
-    By::Policy(plugin) => format!("policy {plugin}: "),
-    By::Command(plugin) => format!("plugin {plugin}: "),
+#[error("{}{message}", match denied_by {
+    DeniedBy::Host(_) => String::new(),
+    DeniedBy::Policy(plugin) => format!("policy {plugin}: "),
+    DeniedBy::Command(plugin) => format!("plugin {plugin}: "),
 })]
 pub struct Denial {
     /// Who denied it.
-    pub by: By,
+    pub denied_by: DeniedBy,
     /// Stable kebab-case code.
     pub code: String,
     /// One sentence: what was denied and why.

@@ -3,7 +3,7 @@
 //! - [`mod@reference`], [`digest`], [`pattern`], [`oci`]: names and contents of images
 //! - [`image`]: the images of operations; [`columns`]: the columns of lists
 //! - [`subject`]: the caller; [`capability`], [`grant`], [`plugin`]: plugins and their permissions
-//! - [`view`]: the policy input; [`denial`]: denials
+//! - [`policy_input`]: the policy input; [`denial`]: denials
 //! - [`settings`], [`configuration`]: settings of this run and of the administrator
 
 pub mod capability;
@@ -16,7 +16,7 @@ pub mod image;
 pub mod oci;
 pub mod pattern;
 pub mod plugin;
+pub mod policy_input;
 pub mod reference;
 pub mod settings;
 pub mod subject;
-pub mod view;

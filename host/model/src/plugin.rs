@@ -51,7 +51,7 @@ impl fmt::Display for PluginId {
 
 /// The provenance of a plugin's answer, for the audit record: with it one can tell later whether the same code and settings are used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Made {
+pub struct Provenance {
     /// The version in its manifest.
     pub version: String,
     /// SHA-256 of its component or library, in lower-case hexadecimal digits.
@@ -64,7 +64,7 @@ pub struct Made {
 
 /// The annotations that a plugin adds to its answer, for the audit record: without control characters, and limited in size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Said {
+pub struct Annotations {
     /// One sentence, or empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -73,7 +73,7 @@ pub struct Said {
     pub attrs: BTreeMap<String, String>,
 }
 
-impl Said {
+impl Annotations {
     /// Whether there are no annotations.
     pub fn is_empty(&self) -> bool {
         self.reason.is_empty() && self.attrs.is_empty()

@@ -2,7 +2,7 @@
 //!
 //! Every name that podman stores is valid here. podman treats two spellings of one registry (with and without port 443, or an IPv6
 //! address with and without zeros) as different names, so each is kept as it is written. [`Reference::registry`] and
-//! [`Reference::means_the_same`] treat them as equal.
+//! [`Reference::is_equivalent`] treat them as equal.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -202,7 +202,7 @@ impl Reference {
     }
 
     /// Whether both references name the same image: different spellings of a registry's port or address are equal.
-    pub fn means_the_same(&self, other: &Self) -> bool {
+    pub fn is_equivalent(&self, other: &Self) -> bool {
         (&self.registry, &self.repository, &self.tag, &self.digest)
             == (&other.registry, &other.repository, &other.tag, &other.digest)
     }
@@ -337,7 +337,7 @@ mod tests {
         {
             let reference = parsed(&format!("{registry}/example/a:1"));
             assert_eq!(reference.registry(), "docker.io", "{registry}");
-            assert!(reference.means_the_same(&parsed("docker.io/example/a:1")), "{registry}");
+            assert!(reference.is_equivalent(&parsed("docker.io/example/a:1")), "{registry}");
         }
         // A name is kept as it is written.
         for kept in ["registry-1.docker.io/a:1", "registry.hub.docker.com/example/a"] {
@@ -473,11 +473,11 @@ mod tests {
             ("[2001:DB8::0:1]/a", "[2001:db8:0:0::1]/a"),
         ] {
             let [one, other] = [one, other].map(|name| Reference::parse(name).unwrap());
-            assert!(one.means_the_same(&other) && one != other, "{one} {other}");
+            assert!(one.is_equivalent(&other) && one != other, "{one} {other}");
             assert_eq!(one.registry(), other.registry());
         }
         assert_eq!(Reference::parse("[2001:DB8:0::1]:0443/a").unwrap().registry(), "[2001:db8::1]");
         let [one, other] = ["quay.io:5000/a", "quay.io/a"].map(|name| Reference::parse(name).unwrap());
-        assert!(!one.means_the_same(&other));
+        assert!(!one.is_equivalent(&other));
     }
 }

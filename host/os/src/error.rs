@@ -58,7 +58,7 @@ pub enum Error {
     UnsafeProgram(PathBuf),
     /// A process failed whose exit code is not passed on to the caller.
     #[error("{program} failed ({status}){}", tail(stderr))]
-    Child {
+    Process {
         /// Its name.
         program: &'static str,
         /// Exit code or signal, in words.

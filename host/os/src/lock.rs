@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 
-use crate::children;
 use crate::error::Error;
-use crate::talk::Talk;
+use crate::processes;
+use crate::reporter::Reporter;
 
 /// Where bootc-image's own locks are.
 const OWN: &str = "/run/bootc-image";
@@ -24,9 +24,9 @@ pub const INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// [`Error::Locked`] if another process still writes after `limit`.
-pub fn shared(file: &File, path: &Path, limit: Duration, talk: &dyn Talk) -> Result<(), Error> {
+pub fn shared(file: &File, path: &Path, limit: Duration, reporter: &dyn Reporter) -> Result<(), Error> {
     let try_lock = || fcntl_lock(file, FlockOperation::NonBlockingLockShared).map_err(refused);
-    wait(try_lock, path, limit, talk)
+    wait(try_lock, path, limit, reporter)
 }
 
 /// Takes one of bootc-image's own locks, exclusively; it is held until the file is closed. Only root can open the file, because
@@ -34,12 +34,12 @@ pub fn shared(file: &File, path: &Path, limit: Duration, talk: &dyn Talk) -> Res
 ///
 /// # Errors
 /// [`Error::Locked`] if another bootc-image still has it after `limit`; [`Error::Io`].
-pub fn own(name: &str, limit: Duration, talk: &dyn Talk) -> Result<File, Error> {
+pub fn own(name: &str, limit: Duration, reporter: &dyn Reporter) -> Result<File, Error> {
     DirBuilder::new().recursive(true).mode(0o755).create(OWN).map_err(Error::io("create", OWN))?;
     let path = Path::new(OWN).join(format!("{name}.lock"));
     let options = File::options().append(true).create(true).mode(0o600).open(&path);
     let file = options.map_err(Error::io("open", &path))?;
-    wait(|| file.try_lock(), &path, limit, talk)?;
+    wait(|| file.try_lock(), &path, limit, reporter)?;
     Ok(file)
 }
 
@@ -54,10 +54,10 @@ pub struct Passing {
 ///
 /// # Errors
 /// As [`own`].
-pub fn passing(name: &str, limit: Duration, talk: &dyn Talk) -> Result<Passing, Error> {
+pub fn passing(name: &str, limit: Duration, reporter: &dyn Reporter) -> Result<Passing, Error> {
     let path = Path::new(OWN).join(format!("{name}.lock"));
     loop {
-        let file = own(name, limit, talk)?;
+        let file = own(name, limit, reporter)?;
         // The process that had it before may have removed the file that we have waited for.
         let locked = file.metadata().map_err(Error::io("examine", &path))?;
         let there = fs::metadata(&path).ok();
@@ -98,9 +98,9 @@ pub fn process(pid: i32) -> String {
 }
 
 /// Reports which lock is waited for.
-pub fn say_waiting(path: &Path, holder: &str, limit: Duration, talk: &dyn Talk) {
+pub fn say_waiting(path: &Path, holder: &str, limit: Duration, reporter: &dyn Reporter) {
     let (path, limit) = (path.display(), limit.as_secs());
-    talk.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
+    reporter.note(&format!("waiting for {path}, locked by {holder} (at most {limit} s)"));
 }
 
 /// Converts the error of a record lock to that of a lock on a whole file.
@@ -119,7 +119,7 @@ pub fn wait(
     try_lock: impl Fn() -> Result<(), TryLockError>,
     path: &Path,
     limit: Duration,
-    talk: &dyn Talk,
+    reporter: &dyn Reporter,
 ) -> Result<(), Error> {
     let start = Instant::now();
     let mut said = false;
@@ -129,13 +129,13 @@ pub fn wait(
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
         }
-        children::check_not_asked_to_end()?;
+        processes::check_interrupted()?;
         let waited = start.elapsed();
         if waited >= limit {
             return Err(Error::Locked { path: path.to_owned(), holder: holder(path), limit });
         }
         if waited >= QUIET && !said {
-            say_waiting(path, &holder(path), limit, talk);
+            say_waiting(path, &holder(path), limit, reporter);
             said = true;
         }
         std::thread::sleep(INTERVAL);

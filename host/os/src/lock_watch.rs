@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
-use crate::children;
 use crate::error::Error;
 use crate::lock::{INTERVAL, QUIET, holder, process, say_waiting};
-use crate::talk::Talk;
+use crate::processes;
+use crate::reporter::Reporter;
 
 /// The locks of a containers-storage, for both drivers, and how a process takes each when it opens the storage. It takes the first
 /// one exclusively, for a moment.
@@ -47,11 +47,11 @@ impl LockWatch {
     ///
     /// # Errors
     /// [`Error::Locked`]; [`Error::Interrupted`].
-    pub fn wait(mut self, talk: &dyn Talk) -> Result<(), Error> {
+    pub fn wait(mut self, reporter: &dyn Reporter) -> Result<(), Error> {
         let ours = std::process::id();
         while let Some(holder) = self.holder(ours, |opening| opening) {
-            children::check_not_asked_to_end()?;
-            self.note(Some(holder), 0, talk)?;
+            processes::check_interrupted()?;
+            self.note(Some(holder), 0, reporter)?;
             std::thread::sleep(INTERVAL);
         }
         Ok(())
@@ -61,11 +61,16 @@ impl LockWatch {
     ///
     /// # Errors
     /// [`Error::Locked`] if it has waited for too long.
-    pub fn look(&mut self, child: u32, done: u64, talk: &dyn Talk) -> Result<(), Error> {
-        self.note(self.holder(child, |_| FlockType::WriteLock), done, talk)
+    pub fn look(&mut self, child: u32, done: u64, reporter: &dyn Reporter) -> Result<(), Error> {
+        self.note(self.holder(child, |_| FlockType::WriteLock), done, reporter)
     }
 
-    fn note(&mut self, holder: Option<(PathBuf, String)>, done: u64, talk: &dyn Talk) -> Result<(), Error> {
+    fn note(
+        &mut self,
+        holder: Option<(PathBuf, String)>,
+        done: u64,
+        reporter: &dyn Reporter,
+    ) -> Result<(), Error> {
         let Some((path, holder)) = holder else {
             self.stuck = None;
             return Ok(());
@@ -78,7 +83,7 @@ impl LockWatch {
                 }
                 if waited >= QUIET && !*said {
                     *said = true;
-                    say_waiting(&path, &holder, self.limit, talk);
+                    say_waiting(&path, &holder, self.limit, reporter);
                 }
             }
             stuck => *stuck = Some((Instant::now(), done, false)),
@@ -119,7 +124,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use super::*;
-    use crate::talk::doubles::Heard;
+    use crate::reporter::doubles::Heard;
 
     /// A process that holds a lock on a file until it is killed.
     fn holder(file: &Path) -> Child {

@@ -93,7 +93,7 @@ impl Rule {
 
 impl Policy {
     /// Only root is trusted, and there are no exceptions.
-    pub const ROOTS_ALONE: Self = Self { user: None, leeway: Leeway::None };
+    pub const ROOT_ONLY: Self = Self { user: None, leeway: Leeway::None };
 
     /// Checks every part of a path, from the last one up to `/`.
     ///
@@ -326,7 +326,7 @@ mod tests {
     fn only_an_absolute_path_without_steps_upwards_is_examined() {
         let writing = Policy { user: None, leeway: Leeway::Missing };
         for path in ["usr/bin", "", ".", "/usr/../usr/bin", "/usr/not/../there"] {
-            for policy in [Policy::ROOTS_ALONE, writing] {
+            for policy in [Policy::ROOT_ONLY, writing] {
                 let broken = policy.walk(Path::new(path));
                 assert!(matches!(broken, Err(Untrusted::Broken { rule: Rule::Spelling, .. })), "{path}");
             }

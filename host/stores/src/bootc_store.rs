@@ -12,11 +12,11 @@ use std::path::Path;
 
 use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::settings::Settings;
-use bootc_image_os::children::{Child, Program};
 use bootc_image_os::lock;
 use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::processes::{Process, Program};
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 use rustix::fs::{Mode, fchmod, fstat};
 use rustix::io::Errno;
 
@@ -67,7 +67,11 @@ impl BootcStore {
     ///
     /// # Errors
     /// [`Error::SelinuxCreate`]; errors of podman; any I/O error.
-    pub fn open_or_create(physical: &RootDir, settings: &Settings, talk: &dyn Talk) -> Result<Self, Error> {
+    pub fn open_or_create(
+        physical: &RootDir,
+        settings: &Settings,
+        reporter: &dyn Reporter,
+    ) -> Result<Self, Error> {
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
         }
@@ -75,12 +79,12 @@ impl BootcStore {
             return Err(Error::SelinuxCreate);
         }
         let parent = make_parent(physical)?;
-        let _alone = lock::own("creation", settings.change_limit, talk)?;
+        let _alone = lock::own("creation", settings.change_limit, reporter)?;
         if let Some(store) = Self::open(physical)? {
             return Ok(store);
         }
-        talk.progress("creating bootc's storage");
-        let created = Self::create(&parent, settings, talk);
+        reporter.progress("creating bootc's storage");
+        let created = Self::create(&parent, settings, reporter);
         // bootc does not use our lock, so it may have created the storage meanwhile.
         match (Self::open(physical)?, created) {
             (Some(store), _) => Ok(store),
@@ -92,7 +96,7 @@ impl BootcStore {
         }
     }
 
-    fn create(parent: &RootDir, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+    fn create(parent: &RootDir, settings: &Settings, reporter: &dyn Reporter) -> Result<(), Error> {
         let temporary = parent.path(TEMPORARY);
         match fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -103,7 +107,7 @@ impl BootcStore {
         rustix::fs::mkdirat(parent, TEMPORARY, CLOSED)
             .map_err(|error| Error::io("create", &temporary)(error.into()))?;
         let half = Self { root: parent.open_root(TEMPORARY).map_err(parent.error("open", TEMPORARY))? };
-        let mut podman = half.podman(settings, talk)?;
+        let mut podman = half.podman(settings, reporter)?;
         podman.arg("images");
         podman.run_quietly()?;
         rustix::fs::syncfs(half.root.open_file(".").map_err(parent.error("open", TEMPORARY))?)
@@ -126,8 +130,8 @@ impl BootcStore {
     /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram);
     /// [`OsError::Locked`](bootc_image_os::error::Error::Locked);
     /// [`OsError::Interrupted`](bootc_image_os::error::Error::Interrupted); any I/O error.
-    pub fn podman(&self, settings: &Settings, talk: &dyn Talk) -> Result<Child, Error> {
-        LockWatch::new([self.root.path(".")], settings.change_limit).wait(talk)?;
+    pub fn podman(&self, settings: &Settings, reporter: &dyn Reporter) -> Result<Process, Error> {
+        LockWatch::new([self.root.path(".")], settings.change_limit).wait(reporter)?;
         let mut podman = self.child(Program::Podman, settings)?;
         podman.args(["--root", ALIAS, "--runroot", RUNROOT]);
         Ok(podman)
@@ -137,7 +141,7 @@ impl BootcStore {
     ///
     /// # Errors
     /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); any I/O error.
-    pub fn skopeo(&self, settings: &Settings) -> Result<Child, Error> {
+    pub fn skopeo(&self, settings: &Settings) -> Result<Process, Error> {
         self.child(Program::Skopeo, settings)
     }
 
@@ -150,7 +154,7 @@ impl BootcStore {
         Ok(format!("{CONTAINERS_STORAGE}[{driver}@{ALIAS}+{RUNROOT}]{image}"))
     }
 
-    fn child(&self, program: Program, settings: &Settings) -> Result<Child, Error> {
+    fn child(&self, program: Program, settings: &Settings) -> Result<Process, Error> {
         self.restrict_access()?;
         let runroot = make_directory(Path::new(ALIAS))?;
         let mut child = with_credentials(program, settings)?;
@@ -174,8 +178,8 @@ impl BootcStore {
 ///
 /// # Errors
 /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); any I/O error.
-pub fn with_credentials(program: Program, settings: &Settings) -> Result<Child, Error> {
-    let mut child = Child::new(program, &settings.proxies)?;
+pub fn with_credentials(program: Program, settings: &Settings) -> Result<Process, Error> {
+    let mut child = Process::new(program, &settings.proxies)?;
     child.credentials(&system_credentials()?, AUTH_FD)?;
     Ok(child)
 }

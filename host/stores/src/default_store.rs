@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bootc_image_containers_storage::{Store, drivers};
 use bootc_image_model::settings::Settings;
-use bootc_image_os::children::{self, Child, Program};
 use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::processes::{self, Process, Program};
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 
 use crate::bootc_store::ALIAS;
 use crate::error::Error;
@@ -102,11 +102,11 @@ impl DefaultStore {
     ///
     /// # Errors
     /// Errors of podman; [`OsError::Locked`](bootc_image_os::error::Error::Locked); [`Error::OtherStore`].
-    pub fn touch(&self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+    pub fn touch(&self, settings: &Settings, reporter: &dyn Reporter) -> Result<(), Error> {
         // podman would wait for its locks silently.
-        LockWatch::new([self.path()], settings.change_limit).wait(talk)?;
+        LockWatch::new([self.path()], settings.change_limit).wait(reporter)?;
         let podman = ask_podman("{{.Store.GraphRoot}}")?;
-        children::check_not_asked_to_end()?;
+        processes::check_interrupted()?;
         let configured = &self.configuration.graphroot;
         if is_same(&podman, configured) {
             Ok(())
@@ -118,7 +118,7 @@ impl DefaultStore {
 
 /// The result of `podman system info` with this template.
 fn ask_podman(what: &str) -> Result<PathBuf, Error> {
-    let mut podman = Child::new(Program::Podman, &[])?;
+    let mut podman = Process::new(Program::Podman, &[])?;
     podman.args(["system", "info", "--format", what]);
     let answer = podman.run_for_output()?;
     Ok(PathBuf::from(String::from_utf8_lossy(&answer).trim_end()))

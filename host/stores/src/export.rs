@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::oci::{self, Descriptor};
-use bootc_image_os::children::Child;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::processes::Process;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -22,7 +22,7 @@ const DIRECTORY_FD: i32 = 4;
 /// The helper's progress messages, one JSON object per line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum Said {
+pub enum ExportEvent {
     /// Sent before anything is written.
     Planned {
         /// The estimated number of bytes to be written.
@@ -52,23 +52,24 @@ impl Exporter {
         repository: &Repository,
         commit: &Commit,
         directory: &Path,
-        listen: &mut dyn FnMut(Said) -> Result<(), Error>,
+        listen: &mut dyn FnMut(ExportEvent) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let repository_path = repository.directory().path(".");
         let repository = repository.directory().open_file(".").map_err(Error::io("open", repository_path))?;
         let directory = File::open(directory).map_err(Error::io("open", directory))?;
-        let mut child = Child::helper(&self.directories)?;
+        let mut child = Process::helper(&self.directories)?;
         child.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
         child.args(["export", commit.as_str()]);
         child.run_in_conversation(&mut |mut stdin, stdout| {
             for line in BufReader::new(stdout).lines() {
                 let line = line.map_err(Error::io("read from", "bootc-image-helper"))?;
-                let said: Said = serde_json::from_str(&line).map_err(|error| OsError::Verification {
-                    what: "the output of bootc-image-helper".to_owned(),
-                    why: error.to_string(),
-                })?;
-                let begins = matches!(said, Said::Planned { .. });
-                listen(said)?;
+                let event: ExportEvent =
+                    serde_json::from_str(&line).map_err(|error| OsError::Verification {
+                        what: "the output of bootc-image-helper".to_owned(),
+                        why: error.to_string(),
+                    })?;
+                let begins = matches!(event, ExportEvent::Planned { .. });
+                listen(event)?;
                 if begins {
                     // If the helper has exited, its exit status has the reason.
                     let _ = stdin.write_all(b"go\n");

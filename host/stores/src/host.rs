@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bootc_image_model::settings::{Place, Settings};
 use bootc_image_os::mounts::make_writable;
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 
 use crate::error::Error;
 use crate::export::Exporter;
@@ -19,7 +19,7 @@ pub struct Host<'a> {
     /// The settings of this run.
     pub settings: &'a Settings,
     /// The reporter.
-    pub talk: &'a dyn Talk,
+    pub reporter: &'a dyn Reporter,
 }
 
 impl Host<'_> {

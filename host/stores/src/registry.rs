@@ -4,8 +4,8 @@ use bootc_image_model::digest::Digest;
 use bootc_image_model::oci;
 use bootc_image_model::reference::{DOCKER, Reference};
 use bootc_image_model::settings::Settings;
-use bootc_image_os::children::Program;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::processes::Program;
 
 use crate::bootc_store::with_credentials;
 use crate::error::Error;

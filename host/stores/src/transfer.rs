@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use bootc_image_containers_storage::TemporaryStore;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 use bootc_image_model::settings::Settings;
-use bootc_image_os::children::{Child, Program};
 use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::processes::{Process, Program};
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::scratch::Scratch;
-use bootc_image_os::talk::Talk;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use crate::bootc_store::{BootcStore, with_credentials};
@@ -107,7 +107,7 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// Errors of skopeo; [`Error::NoRoom`]; [`OsError::Locked`](bootc_image_os::error::Error::Locked); any I/O error.
-    pub fn run(self, settings: &Settings, talk: &dyn Talk) -> Result<(), Error> {
+    pub fn run(self, settings: &Settings, reporter: &dyn Reporter) -> Result<(), Error> {
         let expendable = match &self.from {
             End::Exported(directory) => Some(*directory),
             _ => None,
@@ -120,7 +120,7 @@ impl Transfer<'_> {
         let mut skopeo = match (self.from.bootc_store().or(self.to.bootc_store()), &self.from) {
             (Some(store), _) => store.skopeo(settings)?,
             (None, End::Registry(..)) => with_credentials(Program::Skopeo, settings)?,
-            (None, _) => Child::new(Program::Skopeo, &settings.proxies)?,
+            (None, _) => Process::new(Program::Skopeo, &settings.proxies)?,
         };
         if let End::Registry(_, _, platform) = &self.from {
             skopeo.args(platform.iter().cloned());
@@ -138,11 +138,11 @@ impl Transfer<'_> {
         let mut locks = LockWatch::new(storages.into_iter().flatten(), settings.change_limit);
         skopeo.run_watched(&mut |pid| {
             let done = size_below(&temporary);
-            talk.advance(done, self.bytes);
+            reporter.advance(done, self.bytes);
             if let Some(directory) = expendable {
                 punch_holes(pid, directory);
             }
-            Ok(locks.look(pid, done, talk)?)
+            Ok(locks.look(pid, done, reporter)?)
         })
     }
 }

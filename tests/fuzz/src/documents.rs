@@ -5,8 +5,8 @@ use std::path::Path;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::manifest::Manifest;
 use bootc_image_engine::places::Place;
-use bootc_image_engine::strict::Complaint;
-use bootc_image_model::view::{Image, Name, Role, View};
+use bootc_image_engine::strict::Diagnostic;
+use bootc_image_model::policy_input::{Image, Name, PolicyInput, Role};
 
 use crate::assert_harmless;
 
@@ -17,9 +17,9 @@ pub(crate) fn manifest(input: &[u8]) {
         Ok(manifest) => {
             // Of a long list each pattern is short.
             manifest.component.when.to_string().split(", ").for_each(assert_harmless);
-            manifest.component.when.concerns(&view());
+            manifest.component.when.concerns(&policy_input());
         }
-        Err(complaint) => told(text, &complaint),
+        Err(diagnostic) => told(text, &diagnostic),
     }
 }
 
@@ -27,8 +27,8 @@ pub(crate) fn manifest(input: &[u8]) {
 pub(crate) fn configuration(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let mut configuration = Configuration::default();
-    if let Err(complaint) = configuration.add(text) {
-        told(text, &complaint);
+    if let Err(diagnostic) = configuration.add(text) {
+        told(text, &diagnostic);
     }
 }
 
@@ -43,18 +43,18 @@ pub(crate) fn grants(input: &[u8]) {
             assert_eq!(image.len(), site.len());
             assert!(site.iter().all(|grant| grant.sha256().is_some() && grant.manifest().is_some()));
         }
-        (Ok(_), Err(complaint)) => told(text, &complaint),
+        (Ok(_), Err(diagnostic)) => told(text, &diagnostic),
         (Err(image), Err(site)) => {
             told(text, &image);
             told(text, &site);
         }
-        (Err(complaint), Ok(_)) => panic!("the OS image may do more, not less: {complaint}"),
+        (Err(diagnostic), Ok(_)) => panic!("the OS image may do more, not less: {diagnostic}"),
     }
 }
 
 /// A complaint is harmless, and its line is one of the text.
-fn told(text: &str, complaint: &Complaint) {
-    let message = complaint.to_string();
+fn told(text: &str, diagnostic: &Diagnostic) {
+    let message = diagnostic.to_string();
     assert_harmless(&message);
     if let Some(line) = message.strip_prefix("line ").and_then(|rest| rest.split([':', ',']).next()) {
         let line: usize = line.parse().expect("a number");
@@ -63,11 +63,11 @@ fn told(text: &str, complaint: &Complaint) {
 }
 
 /// Long enough that a pattern which takes exponential time would show.
-fn view() -> View {
+fn policy_input() -> PolicyInput {
     let repository = "a/".repeat(60) + &"x".repeat(120) + "/z";
     let name = Name::unusual(&format!("registry.example/{repository}"));
     let image = Image { role: Role::Source, name: Some(name), digest: None, attrs: Vec::new() };
-    View {
+    PolicyInput {
         kind: "cmd pull".to_owned(),
         argv: Vec::new(),
         images: vec![image],

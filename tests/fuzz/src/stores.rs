@@ -9,8 +9,8 @@ use std::time::Duration;
 use bootc_image_containers_storage::{Checker, Store, named};
 use bootc_image_model::digest::Commit;
 use bootc_image_model::reference::Reference;
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 use bootc_image_stores::bound;
 use bootc_image_stores::ostree::Repository;
 use bootc_image_stores::system::System;
@@ -22,7 +22,7 @@ use crate::assert_harmless;
 
 struct Silent;
 
-impl Talk for Silent {
+impl Reporter for Silent {
     fn note(&self, _: &str) {}
     fn progress(&self, _: &str) {}
     fn advance(&self, _: u64, _: u64) {}

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use bootc_image_core::frozen::Frozen;
+use bootc_image_core::canonical::CanonicalOperation;
 use bootc_image_core::ops::{Operation, cmd, copy_to_storage};
 use bootc_image_engine::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_grammar::{Command, FlagValue};
@@ -118,16 +118,16 @@ pub(crate) fn sanitiser(input: &[u8]) {
 pub(crate) fn frozen_form(input: &[u8]) {
     let middle = input.iter().position(|&byte| byte == 0).unwrap_or(input.len());
     let (first, rest) = input.split_at(middle);
-    let frozen: Vec<Frozen> =
+    let canonical: Vec<CanonicalOperation> =
         [first, rest.get(1..).unwrap_or_default()].into_iter().filter_map(freeze).collect();
-    for one in &frozen {
+    for one in &canonical {
         let value: Value = serde_json::from_str(one.json()).expect("the frozen form is JSON");
         // Its maps are sorted, and it prints no blanks.
         assert_eq!(serde_json::to_string(&value).expect("a value"), one.json());
-        let view = one.policy_input().expect("policies have a say");
-        assert_eq!(view.digest, one.digest().as_str());
+        let policy_input = one.policy_input().expect("policies have a say");
+        assert_eq!(policy_input.digest, one.digest().as_str());
     }
-    if let [one, other] = frozen.as_slice() {
+    if let [one, other] = canonical.as_slice() {
         let same = (one.operation(), one.subject(), one.sysroot(), one.is_resolved())
             == (other.operation(), other.subject(), other.sysroot(), other.is_resolved());
         assert_eq!(same, one.json() == other.json());
@@ -136,7 +136,7 @@ pub(crate) fn frozen_form(input: &[u8]) {
 }
 
 /// An operation made of the words: the first says which kind, the second who asks.
-fn freeze(input: &[u8]) -> Option<Frozen> {
+fn freeze(input: &[u8]) -> Option<CanonicalOperation> {
     let words = words(input)?;
     let mut rest = words.iter();
     let kind = rest.next()?;
@@ -149,9 +149,9 @@ fn freeze(input: &[u8]) -> Option<Frozen> {
         _ => return None,
     };
     Some(if kind.len() % 2 == 0 {
-        Frozen::new(operation, subject, sysroot)
+        CanonicalOperation::new(operation, subject, sysroot)
     } else {
-        Frozen::unresolved(operation, subject, sysroot)
+        CanonicalOperation::unresolved(operation, subject, sysroot)
     })
 }
 

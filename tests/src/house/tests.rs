@@ -266,7 +266,8 @@ fn a_walk_that_leads_elsewhere_is_found() {
         ("Report<Gone>", "Gone"),
         ("Report::gone()", "gone"),
     ] {
-        let expected = format!("docs/explanation/architecture.md: there is no {missing} in host/a/src/lib.rs");
+        let expected =
+            format!("docs/explanation/architecture.md: there is no {missing} in host/a/src/lib.rs");
         assert_eq!(complaint_of(&format!("- `host/a/src/lib.rs`:\n  `{name}`")), Some(expected));
     }
     let nothing = complaint_of("- `host/a/src/lib.rs` does it").unwrap_or_default();
@@ -276,7 +277,8 @@ fn a_walk_that_leads_elsewhere_is_found() {
 
 #[test]
 fn a_missing_section_is_said_to_be_missing() {
-    let expected = ["docs/explanation/architecture.md has no section \"## One operation, from argv to report\""];
+    let expected =
+        ["docs/explanation/architecture.md has no section \"## One operation, from argv to report\""];
     assert_eq!(complaints_of("# A\n\n## Other\n"), expected);
     assert_eq!(walk(&House::default()), expected);
 }

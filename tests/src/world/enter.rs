@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::{messages, programs};
 use crate::sandbox::{Output, Sandbox, Service, Step};
+use crate::{messages, programs};
 
 /// Where the harness keeps its own things inside; nothing under test looks there.
 const LAB: &str = "/run/lab";

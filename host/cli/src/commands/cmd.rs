@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::ops::{Request, cmd};
-use bootc_image_core::plugin::{CommandClaim, Plugins};
+use bootc_image_core::plugin::{Plugins, ProvidedCommand};
 use bootc_image_grammar::{Arity, Flag, Kind, Table, table};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
@@ -42,15 +42,15 @@ impl Cmd {
     pub(super) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
         let words: Vec<_> = self.words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
         let claims = match words.as_slice() {
-            [] | ["--help" | "-h" | "help"] => return Ok(Some(overview(&plugins.command_claims()?))),
-            [_, rest @ ..] if asks_for_help(rest) => plugins.command_claims()?,
+            [] | ["--help" | "-h" | "help"] => return Ok(Some(overview(&plugins.provided_commands()?))),
+            [_, rest @ ..] if asks_for_help(rest) => plugins.provided_commands()?,
             _ => return Ok(None),
         };
         let claim = claims.iter().find(|claim| Some(claim.name.as_str()) == words.first().copied());
-        let usage = |claim: &CommandClaim| match table(&claim.name) {
+        let usage = |claim: &ProvidedCommand| match table(&claim.name) {
             Some(table) => usage(claim, table, &plugins.granted(&claim.plugin)),
             None => {
-                let CommandClaim { plugin, name, summary } = claim;
+                let ProvidedCommand { plugin, name, summary } = claim;
                 format!(
                     "{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nProvided by plugin {plugin}.\n"
                 )
@@ -74,7 +74,7 @@ fn asks_for_help(words: &[&str]) -> bool {
     words.iter().take_while(|&&word| word != "--").any(|&word| matches!(word, "--help" | "-h"))
 }
 
-fn overview(claims: &[CommandClaim]) -> String {
+fn overview(claims: &[ProvidedCommand]) -> String {
     let mut text = "Run a podman image subcommand on bootc's storage\n\n\
                     Usage: bootc-image cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
                     Options:\n  \
@@ -101,7 +101,7 @@ pub(super) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
     flag.kind != Kind::Secret && flag.kind.capability().is_none_or(has)
 }
 
-fn usage(claim: &CommandClaim, table: &Table, granted: &[Capability]) -> String {
+fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> String {
     let mut text = format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n", claim.summary, claim.name);
     let shown = table.flags.iter().filter(|flag| !flag.help.is_empty());
     let (usable, refused): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag, granted));
@@ -115,7 +115,7 @@ fn usage(claim: &CommandClaim, table: &Table, granted: &[Capability]) -> String 
     if !refused.is_empty() {
         text.push_str("\nOptions that are denied because the plugin has not been granted the capability:\n");
     }
-    for kind in [Kind::PathRead, Kind::PathWrite, Kind::Machine, Kind::Secret] {
+    for kind in [Kind::PathRead, Kind::PathWrite, Kind::HostResource, Kind::Secret] {
         let flags = refused.iter().filter(|flag| flag.kind == kind);
         let names: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
         let capability = kind.capability().unwrap_or("always denied");

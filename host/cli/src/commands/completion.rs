@@ -63,7 +63,7 @@ fn with_plugins(plugins: &PluginSet) -> clap::Command {
         name.into()
     });
     let formats = PossibleValuesParser::new(own.chain(of_plugins).collect::<Vec<_>>());
-    let subcommands = plugins.command_claims().unwrap_or_default().into_iter().map(|claim| {
+    let subcommands = plugins.provided_commands().unwrap_or_default().into_iter().map(|claim| {
         let flags = table(&claim.name).map(|table| table.flags).unwrap_or_default();
         let granted = plugins.granted(&claim.plugin);
         let usable = flags.iter().filter(|flag| is_usable(flag, &granted) && !flag.help.is_empty());

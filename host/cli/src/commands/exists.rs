@@ -34,7 +34,7 @@ impl From<Exists> for Request {
 pub(super) fn show(ui: &Ui, existence: &Existence) -> Result<u8, Failure> {
     Ok(match existence {
         Existence::There => OK,
-        Existence::NotThere => FAILED,
+        Existence::Absent => FAILED,
         Existence::Unknown(error) => {
             ui.error(error, error.hint().as_deref());
             UNUSABLE

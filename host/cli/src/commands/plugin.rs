@@ -7,14 +7,14 @@ use bootc_image_core::ops::{Report, Request, approve_plugin, revoke_plugin};
 use bootc_image_core::pipeline::Answer;
 use bootc_image_core::plugin::Plugins as _;
 use bootc_image_engine::PluginSet;
-use bootc_image_engine::inventory::{Plugin as Found, Standing};
+use bootc_image_engine::inventory::{Plugin as Found, Status};
 use bootc_image_engine::manifest::World;
 use bootc_image_engine::sanitize;
 use bootc_image_model::grant::Role;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::settings::Settings;
-use bootc_image_os::children;
-use bootc_image_os::talk::Talk as _;
+use bootc_image_os::processes;
+use bootc_image_os::reporter::Reporter as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -219,11 +219,11 @@ fn lines(settings: &Settings, plugins: &PluginSet) -> Vec<Line> {
     let mandatory = mandatory(settings, plugins);
     let good = inventory.plugins.values().map(|plugin| {
         let (state, reason) = match &plugin.standing {
-            Standing::Enabled => match plugins.mismatch(plugin) {
+            Status::Enabled => match plugins.mismatch(plugin) {
                 None => ("enabled", String::new()),
                 Some(why) => ("broken", why),
             },
-            Standing::Held { reason, .. } => ("disabled", reason.clone()),
+            Status::Disabled { reason, .. } => ("disabled", reason.clone()),
         };
         let component = &plugin.manifest.component;
         let (kind, native) = (component.world.kind(), component.native);
@@ -320,11 +320,11 @@ fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u
     }
     line("manifest", &plugin.manifest_sha256);
     match &plugin.standing {
-        Standing::Enabled if mismatch.is_some() => {
+        Status::Enabled if mismatch.is_some() => {
             line("status", &format!("broken: the manifest and the {} do not match", component.what()));
         }
-        Standing::Enabled => line("status", "enabled"),
-        Standing::Held { reason, fix } => {
+        Status::Enabled => line("status", "enabled"),
+        Status::Disabled { reason, fix } => {
             line("status", &format!("disabled: {reason}"));
             line("", fix);
         }
@@ -368,7 +368,7 @@ fn doctor(ui: &Ui, settings: &Settings, plugins: &PluginSet, only: Option<&str>)
     }
     let findings = plugins.examine(only);
     // A check that was interrupted must not be reported as a problem.
-    children::check_not_asked_to_end()?;
+    processes::check_interrupted()?;
     if findings.is_empty() && problems.is_none() {
         return ui.text("no problems found\n");
     }

@@ -6,7 +6,7 @@ use bootc_image_core::policy::{Judged, POLICY_FAILED, Verdict};
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::cases::{self, Case, Expected};
 use bootc_image_model::settings::Settings;
-use bootc_image_os::children;
+use bootc_image_os::processes;
 use clap::{Args, Parser as _, Subcommand};
 
 use super::{Arguments, Command, Operation};
@@ -95,11 +95,11 @@ fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
     let mut code = OK;
     for judged in &judged {
         ui.data(|out| {
-            let kind = judged.frozen().policy_input().map(|view| view.kind);
+            let kind = judged.canonical().policy_input().map(|policy_input| policy_input.kind);
             let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
-            writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.frozen().digest())?;
+            writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.canonical().digest())?;
             let asked = judged.verdicts().iter().flat_map(rows);
-            let others = judged.unconcerned().iter().map(|plugin| {
+            let others = judged.not_selected().iter().map(|plugin| {
                 [
                     plugin.to_string(),
                     "skipped".to_owned(),
@@ -126,9 +126,9 @@ fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
     let why = match (&verdict.denial, &verdict.failed_open) {
         (Some(denial), _) => format!("{} [{}]", denial.message, denial.code),
         (None, Some(reason)) => reason.clone(),
-        (None, None) => verdict.said.reason.clone(),
+        (None, None) => verdict.annotations.reason.clone(),
     };
-    let details = verdict.said.attrs.iter().map(|(key, value)| format!("{key}: {value}"));
+    let details = verdict.annotations.attrs.iter().map(|(key, value)| format!("{key}: {value}"));
     std::iter::once([verdict.validator.clone(), word.to_owned(), why])
         .chain(details.map(|detail| [String::new(), String::new(), detail]))
 }
@@ -138,8 +138,8 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
     pipeline.refuse_broken()?;
     let from = from_directory(file, pipeline.context.host.settings.directory.as_deref())?;
     let text = cases::read_file(&from).map_err(Error::io("read", file))?;
-    let cases =
-        Case::read(&text).map_err(|complaint| Failure::Cases(format!("{}: {complaint}", file.display())))?;
+    let cases = Case::read(&text)
+        .map_err(|diagnostic| Failure::Cases(format!("{}: {diagnostic}", file.display())))?;
     let mut failed = 0;
     let mut text = String::new();
     for (number, case) in cases.iter().enumerate() {
@@ -147,9 +147,9 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
             Failure::Cases(format!("{}: case {}: {problem}", file.display(), number + 1))
         })?;
         let (request, _) = operation.into_request(plugins)?;
-        let judged = pipeline.suppose(&request, &case.assumed);
+        let judged = pipeline.judge_assumed(&request, &case.assumed);
         // An interrupted policy gave no verdict.
-        children::check_not_asked_to_end()?;
+        processes::check_interrupted()?;
         let wrong = compare(case, judged);
         let name = case.name.clone().unwrap_or_else(|| case.run.join(" "));
         match wrong {
@@ -216,15 +216,16 @@ fn compare(case: &Case, judged: Result<Vec<Judged>, Error>) -> Option<String> {
     match (&case.expect, denial) {
         (Expected::Allow, None) => None,
         (Expected::Allow, Some(denial)) => {
-            Some(format!("got:      denied by {} [{}]: {}", denial.by, denial.code, denial.message))
+            Some(format!("got:      denied by {} [{}]: {}", denial.denied_by, denial.code, denial.message))
         }
         (Expected::Deny { .. }, None) => Some("got:      allowed".to_owned()),
         (Expected::Deny { by, code }, Some(denial)) => {
             let other = |wanted: &Option<String>, found: &str| {
                 wanted.as_deref().is_some_and(|wanted| wanted != found)
             };
-            (other(by, &denial.by.to_string()) || other(code, &denial.code))
-                .then(|| format!("got:      denied by {} [{}]: {}", denial.by, denial.code, denial.message))
+            (other(by, &denial.denied_by.to_string()) || other(code, &denial.code)).then(|| {
+                format!("got:      denied by {} [{}]: {}", denial.denied_by, denial.code, denial.message)
+            })
         }
     }
 }

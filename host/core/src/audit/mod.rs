@@ -25,7 +25,7 @@ use crate::policy::{Judged, Verdict};
 use journal::{Journal, Room};
 
 /// Version of the lines' format.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// Links an outcome to its intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    frozen: Option<&'a RawValue>,
+    canonical: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verdicts: Option<&'a [Verdict]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,7 @@ struct Line<'a> {
     process: Option<Process>,
     /// The first characters of a denied operation that is too long to be recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    beginning: Option<String>,
+    canonical_prefix: Option<String>,
     /// How many denials were only counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
@@ -129,7 +129,7 @@ struct Process {
     /// The kernel's login uid, which sudo does not change; none if unknown.
     login_uid: Option<u32>,
     /// The boot id, since pids are unique only within a boot.
-    boot: Option<String>,
+    boot_id: Option<String>,
     /// The version of bootc-image.
     version: &'static str,
 }
@@ -140,7 +140,7 @@ impl Process {
         Self {
             pid: std::process::id(),
             login_uid: login_uid(),
-            boot: text("/proc/sys/kernel/random/boot_id"),
+            boot_id: text("/proc/sys/kernel/random/boot_id"),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -172,7 +172,7 @@ fn text(line: &Line<'_>) -> Result<Vec<u8>, Error> {
 
 /// A line that stands for this many denials.
 fn counted_line(count: u64) -> Result<Vec<u8>, Error> {
-    text(&Line { count: Some(count), ..line("not-recorded", &new_id()?) })
+    text(&Line { count: Some(count), ..line("suppressed", &new_id()?) })
 }
 
 impl Recorder {
@@ -183,12 +183,12 @@ impl Recorder {
     pub fn intent(&self, judged: &Judged) -> Result<RecordId, Error> {
         let id = new_id()?;
         // Operations that only remove something must be possible on a full disk; no others start there.
-        let removes = judged.frozen().operation().only_removes();
+        let removes = judged.canonical().operation().only_removes();
         let room = if removes { Room::Reserved } else { room_of(judged) };
-        let frozen = raw(judged)?;
+        let canonical = raw(judged)?;
         let line = Line {
-            digest: Some(judged.frozen().digest()),
-            frozen: Some(frozen.as_ref()),
+            digest: Some(judged.canonical().digest()),
+            canonical: Some(canonical.as_ref()),
             verdicts: Some(judged.verdicts()),
             process: Some(Process::ours()),
             ..line("intent", &id)
@@ -230,18 +230,18 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error`] if the line cannot be written.
-    pub fn looked_up(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
+    pub fn resolved(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         let id = new_id()?;
         let short = Shortened::of(Some(judged))?;
         self.write(
             &Line {
-                digest: Some(judged.frozen().digest()),
-                frozen: short.frozen.as_deref(),
+                digest: Some(judged.canonical().digest()),
+                canonical: short.canonical.as_deref(),
                 verdicts: short.whole.map(Judged::verdicts),
-                beginning: short.beginning,
+                canonical_prefix: short.canonical_prefix,
                 outcome: Some(outcome),
                 process: Some(Process::ours()),
-                ..line("looked-up", &id)
+                ..line("resolved", &id)
             },
             room_of(judged),
         )
@@ -254,16 +254,16 @@ impl Recorder {
     pub fn denied(&self, subject: &Subject, denial: &Denial, judged: Option<&Judged>) -> Result<(), Error> {
         let id = new_id()?;
         let short = Shortened::of(judged)?;
-        let denial = Denial { message: beginning(&denial.message, LONGEST_TEXT), ..denial.clone() };
+        let denial = Denial { message: canonical_prefix(&denial.message, LONGEST_TEXT), ..denial.clone() };
         self.write(
             &Line {
-                digest: judged.map(|judged| judged.frozen().digest()),
-                frozen: short.frozen.as_deref(),
+                digest: judged.map(|judged| judged.canonical().digest()),
+                canonical: short.canonical.as_deref(),
                 verdicts: short.whole.map(Judged::verdicts),
                 subject: Some(subject),
                 denial: Some(&denial),
                 process: Some(Process::ours()),
-                beginning: short.beginning,
+                canonical_prefix: short.canonical_prefix,
                 ..line("denied", &id)
             },
             Room::Spare,
@@ -280,32 +280,32 @@ const LONGEST_TEXT: usize = 1024;
 struct Shortened<'a> {
     /// The operation, unless it is too long.
     whole: Option<&'a Judged>,
-    frozen: Option<Box<RawValue>>,
-    beginning: Option<String>,
+    canonical: Option<Box<RawValue>>,
+    canonical_prefix: Option<String>,
 }
 
 impl<'a> Shortened<'a> {
     fn of(judged: Option<&'a Judged>) -> Result<Self, Error> {
-        let is_long = judged.is_some_and(|judged| judged.frozen().json().len() > LONGEST_DENIED);
+        let is_long = judged.is_some_and(|judged| judged.canonical().json().len() > LONGEST_DENIED);
         let whole = judged.filter(|_| !is_long);
         let long = judged.filter(|_| is_long);
         Ok(Self {
             whole,
-            frozen: whole.map(raw).transpose()?,
-            beginning: long.map(|judged| beginning(judged.frozen().json(), LONGEST_TEXT)),
+            canonical: whole.map(raw).transpose()?,
+            canonical_prefix: long.map(|judged| canonical_prefix(judged.canonical().json(), LONGEST_TEXT)),
         })
     }
 }
 
 /// Delegated callers must leave some space to root.
 fn room_of(judged: &Judged) -> Room {
-    match judged.frozen().subject().delegation {
+    match judged.canonical().subject().delegation {
         Some(_) => Room::AboveFloor,
         None => Room::Free,
     }
 }
 
-fn beginning(text: &str, length: usize) -> String {
+fn canonical_prefix(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
@@ -313,7 +313,7 @@ fn beginning(text: &str, length: usize) -> String {
 }
 
 fn raw(judged: &Judged) -> Result<Box<RawValue>, Error> {
-    RawValue::from_string(judged.frozen().json().to_owned())
+    RawValue::from_string(judged.canonical().json().to_owned())
         .map_err(|error| Error::io("serialize", "the operation")(io::Error::other(error)))
 }
 
@@ -324,13 +324,13 @@ fn line<'a>(event: &'a str, id: &'a str) -> Line<'a> {
         id,
         time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
         digest: None,
-        frozen: None,
+        canonical: None,
         verdicts: None,
         subject: None,
         denial: None,
         outcome: None,
         process: None,
-        beginning: None,
+        canonical_prefix: None,
         count: None,
     }
 }
@@ -350,7 +350,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use bootc_image_model::denial::By;
+    use bootc_image_model::denial::DeniedBy;
 
     /// A record that is separate from the one of the machine that runs the tests.
     fn recorder(scratch: &Path) -> Recorder {
@@ -359,8 +359,12 @@ mod tests {
 
     fn deny(recorder: &Recorder) -> Result<(), Error> {
         let subject = Subject::new(Some(1), None);
-        let denial =
-            Denial { by: By::Host("b"), code: "c".to_owned(), message: "m\u{1b}\n".to_owned(), hint: None };
+        let denial = Denial {
+            denied_by: DeniedBy::Host("b"),
+            code: "c".to_owned(),
+            message: "m\u{1b}\n".to_owned(),
+            hint: None,
+        };
         recorder.denied(&subject, &denial, None)
     }
 
@@ -398,7 +402,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let recorder = recorder(scratch.path());
         let message = "x".repeat(1 << 20);
-        let denial = Denial { by: By::Host("b"), code: "c".to_owned(), message, hint: None };
+        let denial = Denial { denied_by: DeniedBy::Host("b"), code: "c".to_owned(), message, hint: None };
         recorder.denied(&Subject::new(Some(1), None), &denial, None).unwrap();
         let line = lines(scratch.path()).pop().flatten().unwrap();
         assert_eq!(line["denial"]["message"].as_str().unwrap().len(), 1024 + 3);
@@ -415,7 +419,7 @@ mod tests {
         deny(&recorder).unwrap();
         let lines: Vec<_> = lines(scratch.path()).into_iter().map(Option::unwrap).collect();
         let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-        assert_eq!(events, ["outcome", "not-recorded", "denied"]);
+        assert_eq!(events, ["outcome", "suppressed", "denied"]);
         assert_eq!(lines[1]["count"], 7);
         assert!(!scratch.path().join("run/counted").exists());
     }

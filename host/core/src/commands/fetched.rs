@@ -7,7 +7,7 @@ use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
-use bootc_image_stores::images::heal::{Fetch, Source};
+use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry::{self, Asked};
 
@@ -90,7 +90,7 @@ pub(crate) fn settle(
     let is_it = |image: &Image| image.is_of(digest) && image.is_of(instance);
     let fetched = match storage.held(context.host, pinned, is_it)? {
         Some(fetched) => fetched,
-        None => heal(context, store, pinned, &is_it, asked)?,
+        None => repair(context, store, pinned, &is_it, asked)?,
     };
     if name.digest().is_none() {
         storage.tag(context.host, &fetched.id, name)?;
@@ -100,7 +100,7 @@ pub(crate) fn settle(
 }
 
 /// Replaces the damaged parts of an image that podman reported as fetched.
-fn heal(
+fn repair(
     context: &Context<'_>,
     store: &BootcStore,
     pinned: &Reference,

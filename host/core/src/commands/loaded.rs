@@ -9,11 +9,11 @@ use std::time::Duration;
 use bootc_image_containers_storage::{Damage, Store, TemporaryStore, Which};
 use bootc_image_grammar::Command;
 use bootc_image_model::digest::Digest;
-use bootc_image_os::children::{Child, Program, check_not_asked_to_end};
+use bootc_image_os::processes::{Process, Program, check_interrupted};
 use bootc_image_os::scratch::{self, Scratch};
 use bootc_image_stores::bootc_store::BootcStore;
-use bootc_image_stores::images::heal;
-use bootc_image_stores::images::local::alone;
+use bootc_image_stores::images::local::store_lock;
+use bootc_image_stores::images::repair;
 use bootc_image_stores::images::storages::Storage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -43,7 +43,7 @@ pub(crate) fn load(
     if input.is_none() && io::stdin().is_terminal() {
         return run(None);
     }
-    let _alone = alone(context.host, "bootc")?;
+    let _alone = store_lock(context.host, "bootc")?;
     let scratch = Scratch::new()?;
     let is_stdin = input.is_none();
     let archive = input.map_or_else(|| spool(&scratch), Ok)?;
@@ -89,7 +89,7 @@ fn replace(
         if replaced.is_none() {
             storage.note(context.host, damage);
         }
-        heal::put(context.host, storage, &temporary, &image.0, Which::Damaged, &[])?;
+        repair::put(context.host, storage, &temporary, &image.0, Which::Damaged, &[])?;
         replaced = Some(image);
     }
 }
@@ -104,7 +104,7 @@ fn load_beside(
 ) -> Result<Vec<Loaded>, Error> {
     let scratch = Scratch::new()?;
     let driver = storage.read(|store, _| Ok(store.driver()))?;
-    let mut podman = Child::new(Program::Podman, &context.host.settings.proxies)?;
+    let mut podman = Process::new(Program::Podman, &context.host.settings.proxies)?;
     podman.arg("--root").arg(temporary.root().path("."));
     let run = scratch.directory(RUN)?;
     // Paths below `PARENT` must stay the same for podman if the storage is there.
@@ -121,7 +121,7 @@ fn load_beside(
     podman.descriptor(archive, ARCHIVE_FD)?;
     podman.run_quietly()?;
     let store = Store::with_driver(temporary.root(), driver)?;
-    let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
+    let images = store.images(context.host.settings.lock_limit, context.host.reporter)?;
     Ok(images.iter().map(|image| (image.id.clone(), images.diff_ids(image))).collect())
 }
 
@@ -146,6 +146,6 @@ fn spool(scratch: &Scratch) -> Result<PathBuf, Error> {
             },
             Err(error) => return Err(Error::io("read", "stdin")(error.into())),
         }
-        check_not_asked_to_end()?;
+        check_interrupted()?;
     }
 }

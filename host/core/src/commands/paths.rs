@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use bootc_image_grammar::{Command, Kind, Refusal};
+use bootc_image_grammar::{Command, Kind, ParseError};
 use bootc_image_model::capability::Capability;
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::denial::{Denial, DeniedBy};
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 
@@ -25,7 +25,7 @@ pub(super) fn source(directory: &Path, command: &Command, text: &str) -> Result<
     let path = path.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
     // podman splits some options at commas, and tools escape control characters in different ways.
     if path.contains(|c: char| c.is_control() || [',', '"'].contains(&c)) {
-        return Err(Refusal::BadOperand(path).into());
+        return Err(ParseError::BadOperand(path).into());
     }
     Ok(path)
 }
@@ -43,7 +43,12 @@ pub(super) fn granted_path(
     let climbs = written.components().any(|part| part == Component::ParentDir);
     let within = !climbs && scopes.iter().any(|capability| capability.has_path(&written));
     let refused = |code: &str, message: String, hint: String| {
-        Error::Denied(Denial { by: By::Host("grammar"), code: code.to_owned(), message, hint: Some(hint) })
+        Error::Denied(Denial {
+            denied_by: DeniedBy::Host("grammar"),
+            code: code.to_owned(),
+            message,
+            hint: Some(hint),
+        })
     };
     let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
     let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| is_not_found(&error));
@@ -76,7 +81,7 @@ pub(super) fn granted_path(
         return Err(outside(&found));
     }
     let leeway = if kind == Kind::PathWrite { Leeway::Missing } else { Leeway::None };
-    match (Policy { leeway, ..Policy::ROOTS_ALONE }).walk(&found) {
+    match (Policy { leeway, ..Policy::ROOT_ONLY }).walk(&found) {
         Ok(()) => {}
         Err(Untrusted::Unknown { part, source }) => return Err(Error::io("examine", part)(source)),
         Err(Untrusted::Broken { part, rule: _ }) => {
@@ -96,7 +101,7 @@ pub(super) fn granted_path(
     let text = found.into_os_string().into_string().map_err(|path| OsError::NotUtf8(path.into()))?;
     // podman splits some options into keys and values.
     if text.contains(|c: char| c.is_control() || [',', '"', '='].contains(&c)) {
-        Err(Refusal::BadOperand(text).into())
+        Err(ParseError::BadOperand(text).into())
     } else {
         Ok(text)
     }
@@ -105,7 +110,7 @@ pub(super) fn granted_path(
 /// Files are not overwritten, since podman runs as root.
 pub(super) fn exists_already(path: &Path) -> Denial {
     Denial {
-        by: By::Host("grammar"),
+        denied_by: DeniedBy::Host("grammar"),
         code: "exists".to_owned(),
         message: format!("{} already exists, and existing files are not overwritten", path.display()),
         hint: Some("choose another name, or remove it first".to_owned()),

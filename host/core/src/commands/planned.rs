@@ -1,7 +1,7 @@
 //! A command as a plugin planned it: parsed, its names qualified, then resolved.
 
-use bootc_image_grammar::{Command, Does, Kind, Purpose, Refusal, parse};
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_grammar::{Command, Does, Kind, ParseError, Purpose, parse};
+use bootc_image_model::denial::{Denial, DeniedBy};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::CommandImage;
 use bootc_image_model::plugin::PluginId;
@@ -29,12 +29,12 @@ impl<'a> Planned<'a> {
         args: &[String],
     ) -> Result<Self, Denial> {
         let denied = |code: &str, why: &dyn std::fmt::Display, hint: String| Denial {
-            by: By::Host("grammar"),
+            denied_by: DeniedBy::Host("grammar"),
             code: code.to_owned(),
             message: format!("`cmd {}`: {why}", invoked.escape_debug()),
             hint: Some(hint),
         };
-        let not_in_table = |refusal: Refusal| {
+        let not_in_table = |refusal: ParseError| {
             let hint = format!(
                 "for the supported options, run: bootc-image cmd {} --help; put options of bootc-image itself before `cmd`",
                 invoked.escape_debug()
@@ -55,7 +55,7 @@ impl<'a> Planned<'a> {
         });
         match qualified {
             Ok(command) => Ok(Self { invoked, plugin, command }),
-            Err(QualifyError::Refusal(refusal)) => Err(not_in_table(refusal)),
+            Err(QualifyError::ParseError(refusal)) => Err(not_in_table(refusal)),
             Err(QualifyError::Reference(error)) => {
                 let hint = "write the image as REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
                     .to_owned();
@@ -175,7 +175,7 @@ pub(super) fn asked_of(command: &Command) -> Asked {
         parts.map(|(name, purpose, part)| (name, command.text_for(purpose).map(str::to_owned).or(part)));
     let named: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_deref()).collect();
     Asked {
-        options: command.given_for(Purpose::AsksRegistry).map(ToString::to_string).collect(),
+        options: command.given_for(Purpose::ContactsRegistry).map(ToString::to_string).collect(),
         named: (!named.is_empty()).then(|| named.join("/")),
         architecture: parts[1].1.clone(),
         platform: parts
@@ -188,12 +188,12 @@ pub(super) fn asked_of(command: &Command) -> Asked {
 /// Why the names of a command cannot be qualified.
 enum QualifyError {
     Reference(InvalidReference),
-    Refusal(Refusal),
+    ParseError(ParseError),
 }
 
-impl From<Refusal> for QualifyError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
+impl From<ParseError> for QualifyError {
+    fn from(refusal: ParseError) -> Self {
+        Self::ParseError(refusal)
     }
 }
 
@@ -219,7 +219,7 @@ pub(super) fn refuse_needed(command: &Command, names: &dyn Resolver) -> Result<(
             && names.in_store(&name.to_string()).is_ok_and(|now| now.image.id == image.id);
         if !stays {
             return Err(Error::Denied(Denial {
-                by: By::Host("needs"),
+                denied_by: DeniedBy::Host("needs"),
                 code: "needed".to_owned(),
                 message: format!("the name {name} is needed by {who}"),
                 hint: Some("choose another name".to_owned()),
@@ -243,7 +243,7 @@ fn refuse_other_platform(
         return Ok(());
     }
     Err(Error::Denied(Denial {
-        by: By::Host("needs"),
+        denied_by: DeniedBy::Host("needs"),
         code: "needed".to_owned(),
         message: format!(
             "the name {name} is needed by {who}, and the image for {platform} is not the one for this host"
@@ -303,7 +303,7 @@ mod tests {
         }
 
         fn in_store(&self, _: &str) -> Result<Stored, Error> {
-            Err(Error::NothingNamed)
+            Err(Error::NoImageGiven)
         }
 
         fn as_stored(&self, _: &LocalImage, name: &str) -> Result<String, Error> {

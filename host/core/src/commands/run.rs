@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use bootc_image_grammar::{Command, Does, Purpose};
 use bootc_image_model::image::CommandImage;
 use bootc_image_model::reference::Reference;
-use bootc_image_os::children::{Child, exit_code};
 use bootc_image_os::files::private_directory;
+use bootc_image_os::processes::{Process, exit_code};
 use bootc_image_os::scratch::{self, Scratch};
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::host::writable_physical;
 use bootc_image_stores::images::full_disk::Room;
-use bootc_image_stores::images::local::{alone, fetching};
+use bootc_image_stores::images::local::{fetch_locks, store_lock};
 use bootc_image_stores::images::needs::note_until_upgrade;
 use bootc_image_stores::images::storages::Storage;
 
@@ -38,14 +38,14 @@ pub(crate) fn execute(
 ) -> Result<u8, Error> {
     let settings = context.host.settings;
     let physical = writable_physical(settings)?;
-    let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
+    let store = BootcStore::open_or_create(&physical, settings, context.host.reporter)?;
     // Removing names must work on a full disk.
     let room = (command.does() == Does::TakesNames).then(|| Room::make(settings, &physical, &store));
     let fetched = images.iter().filter_map(|image| match image {
         CommandImage::Registry { pinned, .. } => Some(pinned),
         CommandImage::Store { .. } => None,
     });
-    let _fetching = fetching(context.host, fetched.clone())?;
+    let _fetching = fetch_locks(context.host, fetched.clone())?;
     let fetches = fetched.count() > 0;
     let asked = asked_of(command);
     let archive = NewArchive::of(command)?;
@@ -54,7 +54,7 @@ pub(crate) fn execute(
         refuse_needed(command, &Live::new(context))?;
     }
     let run = |stdin: Option<File>| {
-        let mut podman = store.podman(settings, context.host.talk)?;
+        let mut podman = store.podman(settings, context.host.reporter)?;
         podman.arg("image").args(command.argv());
         let _scratch = use_scratch(command, &settings.state, &mut podman)?;
         let ended = match stdin {
@@ -79,7 +79,7 @@ pub(crate) fn execute(
     if code != 0
         && let Some(room) = room.filter(|room| !room.is_there())
     {
-        context.host.talk.note(&room.hint());
+        context.host.reporter.note(&room.hint());
     }
     if code == 0 {
         archive.keep();
@@ -88,11 +88,11 @@ pub(crate) fn execute(
     if code == 0 && command.does() == Does::Saves && is_nameless {
         context
             .host
-            .talk
+            .reporter
             .note("the archive contains no image names; after loading it, name the images with: bootc-image cmd tag");
     }
     // Operations that give or remove names must not run at the same time.
-    let _alone = if fetches { Some(alone(context.host, "bootc")?) } else { None };
+    let _alone = if fetches { Some(store_lock(context.host, "bootc")?) } else { None };
     let named = images.iter().map(|image| fetched::settle(context, &store, image, &asked));
     if code == 0 {
         named.collect::<Result<(), _>>()?;
@@ -122,7 +122,7 @@ fn check_whole(context: &Context<'_>, store: &BootcStore, images: &[CommandImage
 
 /// Gives podman a directory for its temporary files that is removed however podman ends: podman leaves them behind when it is
 /// interrupted.
-fn use_scratch(command: &Command, state: &Path, podman: &mut Child) -> Result<Option<Scratch>, Error> {
+fn use_scratch(command: &Command, state: &Path, podman: &mut Process) -> Result<Option<Scratch>, Error> {
     // The command names a path below `PARENT`, which must stay the same for podman.
     let names_it = command.argv().iter().any(|argument| argument.contains(scratch::PARENT));
     if !command.needs_scratch() && !names_it {

@@ -2,7 +2,7 @@
 //! needs (docs/adr/0008-removing-images.md).
 
 use bootc_image_grammar::{OwnOperation, parse, table};
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::denial::{Denial, DeniedBy};
 
 /// The operation that runs instead of podman.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Own {
 pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Own>, Denial> {
     let Some(own) = table(subcommand).and_then(|table| table.does.own()) else { return Ok(None) };
     let denied = |by: &'static str, code: &str, message: String, hint: String| Denial {
-        by: By::Host(by),
+        denied_by: DeniedBy::Host(by),
         code: code.to_owned(),
         message,
         hint: Some(hint),

@@ -46,19 +46,22 @@ impl Working {
                 return Ok(());
             }
             if is_used_for_long() {
-                context.host.talk.note(&format!(
+                context.host.reporter.note(&format!(
                     "these containers may be left from the build; they were not removed because another process uses bootc's storage: {}",
                     new.join(" ")
                 ));
                 return Ok(());
             }
-            let mut podman = store.podman(context.host.settings, context.host.talk)?;
+            let mut podman = store.podman(context.host.settings, context.host.reporter)?;
             podman.args(["rm", "--force"]).args(new);
             Ok(podman.clean_up()?)
         });
         if let Err(error) = removed {
             let error = error.with_causes();
-            context.host.talk.note(&format!("cannot remove containers that the build left behind: {error}"));
+            context
+                .host
+                .reporter
+                .note(&format!("cannot remove containers that the build left behind: {error}"));
         }
     }
 

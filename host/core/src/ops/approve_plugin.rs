@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bootc_image_model::grant::{Grant, Role};
 use serde::Serialize;
 
-use super::seen::Seen;
+use super::seen::PolicyInputParts;
 use super::{Delegated, ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -67,7 +67,7 @@ impl Request {
         }
         context
             .host
-            .talk
+            .reporter
             .note(&format!("nothing to do: plugin {plugin} is already approved by the OS image in {file}"));
         Ok(Resolved::default())
     }
@@ -77,7 +77,7 @@ impl Operate for ApprovePlugin {
     const KIND: &'static str = "approve-plugin";
 
     /// Not judged by policies: a policy that fails could prevent its own repair.
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         None
     }
 

@@ -5,7 +5,7 @@ use bootc_image_model::image::CommandImage;
 use bootc_image_model::plugin::PluginId;
 use serde::Serialize;
 
-use super::seen::{Seen, of_command, of_value};
+use super::seen::{PolicyInputParts, of_command, of_value};
 use super::{Delegated, ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::planned::{self, Planned};
@@ -70,7 +70,7 @@ impl Operate for Cmd {
         format!("cmd {}", self.command.subcommand())
     }
 
-    fn seen(&self, resolved: bool) -> Option<Seen> {
+    fn seen(&self, resolved: bool) -> Option<PolicyInputParts> {
         let Self { command, images, pinned, .. } = self;
         let argv = command.argv().split_off(command.subcommand().split(' ').count());
         let mut found = images.iter();
@@ -80,7 +80,7 @@ impl Operate for Cmd {
         }
         // For an archive of one image podman gets only its id, so the names that were given are not among the values.
         seen.extend(found.filter(|_| resolved).flat_map(of_command));
-        Some(Seen { argv, images: seen, pinned: *pinned })
+        Some(PolicyInputParts { argv, images: seen, pinned: *pinned })
     }
 
     fn for_plugins(&self) -> ForPlugins {

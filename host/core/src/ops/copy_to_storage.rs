@@ -4,9 +4,9 @@
 use bootc_image_model::capability::COPIES_IMAGES;
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::{CopySource, HostImage, LocalImage, UnifiedImage};
+use bootc_image_model::policy_input::Role;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, InvalidReference, Reference};
-use bootc_image_model::view::Role;
-use bootc_image_os::children::Program;
+use bootc_image_os::processes::Program;
 use bootc_image_os::root::RootDir;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
@@ -14,15 +14,15 @@ use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::heal::{Fetch, Source};
 use bootc_image_stores::images::local::{self, booted_image, host_image, host_refs};
 use bootc_image_stores::images::names::{called, local_image, target_name};
+use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::ostree::ImageRef;
 use bootc_image_stores::{podman, sysroot};
 use serde::Serialize;
 
-use super::seen::{self, Seen};
+use super::seen::{self, PolicyInputParts};
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -88,12 +88,12 @@ impl Resolve for Request {
 impl Operate for CopyToStorage {
     const KIND: &'static str = "copy-to-storage";
 
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         let source = match &self.source {
             CopySource::Host(image) => seen::host(image),
             CopySource::Unified(image) => seen::local(Some(&image.name), &image.image),
         };
-        Some(Seen::images(vec![source, seen::stored(Role::Target, &self.target)]))
+        Some(PolicyInputParts::images(vec![source, seen::stored(Role::Target, &self.target)]))
     }
 
     fn for_plugins(&self) -> ForPlugins {
@@ -103,7 +103,7 @@ impl Operate for CopyToStorage {
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         let Self { source, target } = self;
         let default = DefaultStore::find()?;
-        let _alone = local::alone(context.host, "default")?;
+        let _alone = local::store_lock(context.host, "default")?;
         if let Some(report) = unchanged(context, &default, &source, &target)? {
             return Ok(report);
         }
@@ -169,7 +169,7 @@ fn host_sources(physical: &RootDir, name: &str) -> Result<Vec<CopySource>, Error
 
 fn unified_sources(context: &Context<'_>, root: &RootDir, name: &str) -> Result<Vec<CopySource>, Error> {
     let store = podman::open_store(root)?;
-    let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
+    let images = store.images(context.host.settings.lock_limit, context.host.reporter)?;
     // A name that is invalid here may be the name of a host image.
     let found = called(&images, name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)).unwrap_or_default();
     let source =
@@ -201,8 +201,8 @@ fn copy_host(
     scratch: &Scratch,
 ) -> Result<String, Error> {
     let exported = local::export(context.host, source, scratch, default.path())?;
-    default.touch(context.host.settings, context.host.talk)?;
-    context.host.talk.progress(&format!("copying to {target}"));
+    default.touch(context.host.settings, context.host.reporter)?;
+    context.host.reporter.progress(&format!("copying to {target}"));
     Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Default(default),
@@ -226,8 +226,8 @@ fn copy_unified(
         .ok_or_else(|| StoresError::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
     let (from, id) = (Storage::Bootc(&store), source.image.id.as_str());
     let diff_ids = from.whole(context.host, &source.name.to_string(), id)?.unwrap_or_default();
-    default.touch(context.host.settings, context.host.talk)?;
-    context.host.talk.progress(&format!("copying {} to {target}", source.name));
+    default.touch(context.host.settings, context.host.reporter)?;
+    context.host.reporter.progress(&format!("copying {} to {target}", source.name));
     Fetch {
         from: Source::Bootc(&store, id),
         to: Storage::Default(default),

@@ -1,7 +1,7 @@
 //! Testing whether this host has an image, for scripts: the result is an exit code.
 
+use bootc_image_model::policy_input::{Image, Name, Role};
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER};
-use bootc_image_model::view::{Image, Name, Role};
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::error::Error as StoresError;
@@ -12,7 +12,7 @@ use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::sysroot;
 use serde::Serialize;
 
-use super::seen::Seen;
+use super::seen::PolicyInputParts;
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -33,7 +33,7 @@ pub struct Exists {
 #[derive(Debug)]
 pub enum Existence {
     There,
-    NotThere,
+    Absent,
     /// It was not found, but one of the places could not be read.
     Unknown(Error),
 }
@@ -112,7 +112,7 @@ impl Operate for Exists {
     const KIND: &'static str = "exists";
 
     /// One image for each possible meaning of the text: a name in a registry, in a storage, in another transport, or an id.
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         let bare = as_named_here(&self.image);
         let of_store = meanings(bare).unwrap_or_default().into_iter().flat_map(|name| {
             let of_registry = name.registry() != "localhost" && !self.image.starts_with(CONTAINERS_STORAGE);
@@ -128,7 +128,7 @@ impl Operate for Exists {
             }
         }
         let image = |name| Image { role: Role::Image, name, digest: None, attrs: Vec::new() };
-        Some(Seen::images(names.into_iter().map(image).collect()))
+        Some(PolicyInputParts::images(names.into_iter().map(image).collect()))
     }
 
     /// Not needed: a plugin with the capability to list images sees which ones exist.
@@ -139,7 +139,7 @@ impl Operate for Exists {
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
         Ok(Report::Existence(match self.look(context) {
             Ok(true) => Existence::There,
-            Ok(false) => Existence::NotThere,
+            Ok(false) => Existence::Absent,
             Err(error) if error.interrupted_by().is_some() => return Err(error),
             Err(error) => Existence::Unknown(error),
         }))

@@ -7,8 +7,8 @@ use bootc_image_containers_storage::Image;
 use bootc_image_model::capability::LISTS_IMAGES;
 use bootc_image_model::columns::{ImageType, ListType};
 use bootc_image_model::settings::{Place, Settings};
+use bootc_image_os::reporter::Reporter;
 use bootc_image_os::root::RootDir;
-use bootc_image_os::talk::Talk;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::bound::{Bound, bound_images};
 use bootc_image_stores::error::Error as StoresError;
@@ -19,7 +19,7 @@ use bootc_image_stores::sysroot;
 use bootc_image_stores::system::System;
 use serde::Serialize;
 
-use super::seen::Seen;
+use super::seen::PolicyInputParts;
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -53,8 +53,8 @@ impl Resolve for List {
 impl Operate for List {
     const KIND: &'static str = "list";
 
-    fn seen(&self, _: bool) -> Option<Seen> {
-        Some(Seen::images(Vec::new()))
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
+        Some(PolicyInputParts::images(Vec::new()))
     }
 
     fn for_plugins(&self) -> ForPlugins {
@@ -62,12 +62,12 @@ impl Operate for List {
     }
 
     fn execute(self, context: &Context<'_>) -> Result<Report, Error> {
-        self.list(context.host.settings, context.host.talk).map(Report::Listing)
+        self.list(context.host.settings, context.host.reporter).map(Report::Listing)
     }
 }
 
 impl List {
-    fn list(self, settings: &Settings, talk: &dyn Talk) -> Result<Listing, Error> {
+    fn list(self, settings: &Settings, reporter: &dyn Reporter) -> Result<Listing, Error> {
         let Self { image_type, details } = self;
         let wants = |types: &[ListType]| image_type == ListType::All || types.contains(&image_type);
         let mut listing = Listing::default();
@@ -89,7 +89,7 @@ impl List {
                 listing.take(ImageType::Host, host(physical, details));
             }
             if wants(&[ListType::Host, ListType::Unified]) {
-                listing.take(ImageType::Unified, unified(physical, settings, details, talk));
+                listing.take(ImageType::Unified, unified(physical, settings, details, reporter));
             }
         }
         if wants(&[ListType::Logical]) {
@@ -161,10 +161,10 @@ fn host(physical: &RootDir, details: bool) -> Found {
     Ok((images, problems))
 }
 
-fn unified(physical: &RootDir, settings: &Settings, details: bool, talk: &dyn Talk) -> Found {
+fn unified(physical: &RootDir, settings: &Settings, details: bool, reporter: &dyn Reporter) -> Found {
     let Some(store) = BootcStore::open(physical)? else { return Ok((Vec::new(), Vec::new())) };
     let contents = podman::open_store(store.root())?;
-    let images = contents.images(settings.lock_limit, talk)?;
+    let images = contents.images(settings.lock_limit, reporter)?;
     if !details {
         let names = images.iter().flat_map(|image| image.listed_names()).map(str::to_owned);
         return Ok((names_only(names), Vec::new()));

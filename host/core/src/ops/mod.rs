@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::listing::Listing;
 use crate::policy::approved::Approved;
-use seen::Seen;
+use seen::PolicyInputParts;
 
 /// A request of a caller, with names as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ trait Operate {
     }
 
     /// Its part of the policy input; none if policies do not judge it. `resolved` tells whether its names are resolved.
-    fn seen(&self, resolved: bool) -> Option<Seen>;
+    fn seen(&self, resolved: bool) -> Option<PolicyInputParts>;
 
     /// Whether plugins may request it.
     fn for_plugins(&self) -> ForPlugins;
@@ -250,7 +250,7 @@ impl Operation {
         with_each!(self, operation => operation.policy_kind())
     }
 
-    pub(crate) fn seen(&self, resolved: bool) -> Option<Seen> {
+    pub(crate) fn seen(&self, resolved: bool) -> Option<PolicyInputParts> {
         with_each!(self, operation => operation.seen(resolved))
     }
 

@@ -11,7 +11,7 @@ use bootc_image_stores::images::removing::{check_id, lists_of, needed_by, remova
 use bootc_image_stores::podman;
 use serde::Serialize;
 
-use super::seen::{self, Seen};
+use super::seen::{self, PolicyInputParts};
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -42,7 +42,7 @@ impl Resolve for Request {
         let Some(store) = BootcStore::open(&physical)? else { return Ok(Resolved::default()) };
         let needs = Needs::find(&physical, settings)?;
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(settings.lock_limit, context.host.talk)?;
+        let images = contents.images(settings.lock_limit, context.host.reporter)?;
         let used = InUse::find(&physical, settings, &contents, &images)?;
         let goes = |image: &Image| {
             (all || image.names.is_empty()) && needed_by(&needs, &used, image, &image.names, true).is_none()
@@ -56,7 +56,7 @@ impl Resolve for Request {
         };
         let operations: Vec<Operation> = superfluous.into_iter().map(prune).collect();
         if operations.is_empty() {
-            context.host.talk.note(if all {
+            context.host.reporter.note(if all {
                 "nothing to remove: every image is needed"
             } else {
                 "nothing to remove: every image has a name"
@@ -76,8 +76,8 @@ impl Resolve for Request {
 impl Operate for Prune {
     const KIND: &'static str = OwnOperation::Prune.name();
 
-    fn seen(&self, _: bool) -> Option<Seen> {
-        Some(Seen::images(seen::removed(&self.image)))
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
+        Some(PolicyInputParts::images(seen::removed(&self.image)))
     }
 
     fn for_plugins(&self) -> ForPlugins {

@@ -3,8 +3,8 @@
 use bootc_image_containers_storage::{Image, Store};
 use bootc_image_model::capability::PULLS_IMAGES;
 use bootc_image_model::image::LocalImage;
+use bootc_image_model::policy_input::Role;
 use bootc_image_model::reference::{InvalidReference, Reference};
-use bootc_image_model::view::Role;
 use bootc_image_os::root::RootDir;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::default_store::DefaultStore;
@@ -17,7 +17,7 @@ use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::podman;
 use serde::Serialize;
 
-use super::seen::{self, Seen};
+use super::seen::{self, PolicyInputParts};
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -90,9 +90,12 @@ impl Resolve for Request {
 impl Operate for PullFromDefaultStorage {
     const KIND: &'static str = "pull-from-default-storage";
 
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         let Self { source, name } = self;
-        Some(Seen::images(vec![seen::local(Some(name), source), seen::stored(Role::Target, name)]))
+        Some(PolicyInputParts::images(vec![
+            seen::local(Some(name), source),
+            seen::stored(Role::Target, name),
+        ]))
     }
 
     fn for_plugins(&self) -> ForPlugins {
@@ -103,14 +106,14 @@ impl Operate for PullFromDefaultStorage {
         let Self { source, name } = self;
         let settings = context.host.settings;
         let physical = writable_physical(settings)?;
-        let _alone = local::alone(context.host, "bootc")?;
+        let _alone = local::store_lock(context.host, "bootc")?;
         let is_it = |found: &Image| found.id == source.id;
         if let Some(store) = BootcStore::open(&physical)?
             && let Some(image) = Storage::Bootc(&store).held(context.host, &name, is_it)?
         {
             return Ok(Report::Pulled(Pulled { name, image, unchanged: true }));
         }
-        let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
+        let store = BootcStore::open_or_create(&physical, settings, context.host.reporter)?;
         local::pull(context.host, &store, &source, &name)?;
         let image = Storage::Bootc(&store).check_written(context.host, &name, is_it)?;
         note_until_upgrade(context.host, &store, &[&name]);
@@ -129,7 +132,7 @@ fn find(
     names: &[String],
     pulls: &mut [Option<PullFromDefaultStorage>],
 ) -> Result<(), Error> {
-    let images = store.images(context.host.settings.lock_limit, context.host.talk)?;
+    let images = store.images(context.host.settings.lock_limit, context.host.reporter)?;
     for (text, pull) in names.iter().zip(pulls).filter(|(_, pull)| pull.is_none()) {
         let found = called(&images, text)?;
         let Some((first, name)) = found.first() else { continue };

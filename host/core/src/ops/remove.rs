@@ -17,7 +17,7 @@ use bootc_image_stores::images::removing::{check_id, kept_by, removal_of, remove
 use bootc_image_stores::podman;
 use serde::Serialize;
 
-use super::seen::{self, Seen};
+use super::seen::{self, PolicyInputParts};
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
@@ -54,11 +54,11 @@ impl Resolve for Request {
             Error::from(StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH })
         };
         let Some(store) = BootcStore::open(&physical)? else {
-            return Err(self.images.first().map_or(Error::NothingNamed, not_found));
+            return Err(self.images.first().map_or(Error::NoImageGiven, not_found));
         };
         let needs = Needs::find(&physical, settings)?;
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(settings.lock_limit, context.host.talk)?;
+        let images = contents.images(settings.lock_limit, context.host.reporter)?;
         // Two names of one image are one operation, which removes both.
         let mut going: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut order: Vec<&Image> = Vec::new();
@@ -111,8 +111,8 @@ impl Resolve for Request {
 impl Operate for Remove {
     const KIND: &'static str = OwnOperation::Remove.name();
 
-    fn seen(&self, _: bool) -> Option<Seen> {
-        Some(Seen::images(seen::removed(&self.image)))
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
+        Some(PolicyInputParts::images(seen::removed(&self.image)))
     }
 
     fn for_plugins(&self) -> ForPlugins {

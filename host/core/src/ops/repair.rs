@@ -5,10 +5,10 @@ use bootc_image_containers_storage::error::Error as StorageError;
 use bootc_image_containers_storage::{Image, Images, Which, missing_documents};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::{HostImage, LocalImage, RepairSource, StoredImage};
+use bootc_image_model::policy_input::Name;
 use bootc_image_model::reference::Reference;
-use bootc_image_model::view::Name;
-use bootc_image_os::children::{self, Program};
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::processes::{self, Program};
 use bootc_image_os::root::RootDir;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
@@ -16,15 +16,15 @@ use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::heal::{Fetch, Source};
 use bootc_image_stores::images::local;
 use bootc_image_stores::images::names::{LIST_WITH, in_contents, local_image};
+use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::ostree::Repository;
 use bootc_image_stores::podman;
 use serde::Serialize;
 
-use super::seen::{self, Seen};
+use super::seen::{self, PolicyInputParts};
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::commands::resolver::{Resolver as _, Stored};
@@ -80,7 +80,7 @@ impl Resolve for Request {
             }
         }
         if self.all && operations.is_empty() && failed.is_empty() {
-            context.host.talk.note("nothing to repair: bootc's storage has no images");
+            context.host.reporter.note("nothing to repair: bootc's storage has no images");
         }
         Ok(Resolved { operations, failed })
     }
@@ -112,7 +112,7 @@ fn assumed_source(assumed: &Assumed, name: Option<Reference>) -> RepairSource {
 impl Operate for Repair {
     const KIND: &'static str = "repair";
 
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         let Self { image, from } = self;
         let sources = match from {
             // It is the same image, so its names in bootc's storage are the ones that rules match.
@@ -124,7 +124,7 @@ impl Operate for Repair {
             RepairSource::Host(source) => vec![seen::host(source)],
             RepairSource::Registry { references } => references.iter().map(seen::fetched).collect(),
         };
-        Some(Seen::images(sources.into_iter().chain(seen::repaired(image)).collect()))
+        Some(PolicyInputParts::images(sources.into_iter().chain(seen::repaired(image)).collect()))
     }
 
     fn for_plugins(&self) -> ForPlugins {
@@ -136,9 +136,9 @@ impl Operate for Repair {
         let physical = writable_physical(context.host.settings)?;
         let _alone = match &from {
             RepairSource::Registry { references } => {
-                local::Held::Fetching(local::fetching(context.host, references)?)
+                local::Locks::Fetching(local::fetch_locks(context.host, references)?)
             }
-            _ => local::Held::Store(local::alone(context.host, "bootc")?),
+            _ => local::Locks::Store(local::store_lock(context.host, "bootc")?),
         };
         let not_found = || StoresError::ImageNotFound { name: image.to_string(), list_with: LIST_WITH };
         let store = BootcStore::open(&physical)?.ok_or_else(not_found)?;
@@ -152,7 +152,7 @@ impl Operate for Repair {
         let fetch = |from: Source<'_>, bytes: u64, scratch: &Scratch| {
             Fetch { from, to: storage, id: &image.id, bytes, scratch }.replace(context.host, Which::All)
         };
-        context.host.talk.progress(&format!("fetching {image} again"));
+        context.host.reporter.progress(&format!("fetching {image} again"));
         let layers = match &from {
             RepairSource::DefaultStore(local) => {
                 let default = DefaultStore::find()?;
@@ -172,13 +172,13 @@ impl Operate for Repair {
                     // Another registry may have it. Or the digest is of an index, and this host's manifest in it is another image.
                     if !matches!(
                         fetched,
-                        Err(Error::Os(OsError::Child { .. })
+                        Err(Error::Os(OsError::Process { .. })
                             | Error::Os(OsError::Verification { .. })
                             | Error::Storage(StorageError::OtherImage { .. }))
                     ) {
                         break;
                     }
-                    children::check_not_asked_to_end()?;
+                    processes::check_interrupted()?;
                 }
                 fetched?
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bootc_image_model::plugin::PluginId;
 use serde::Serialize;
 
-use super::seen::Seen;
+use super::seen::PolicyInputParts;
 use super::{Delegated, ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -50,7 +50,7 @@ impl Operate for RevokePlugin {
     const KIND: &'static str = "revoke-plugin";
 
     /// Not judged by policies: a policy that fails could prevent its own repair.
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         None
     }
 

@@ -3,11 +3,11 @@
 use bootc_image_grammar::{Command, Kind, Purpose, Value};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::{CommandImage, HostImage, LocalImage, Removal, StoredImage};
+use bootc_image_model::policy_input::{Image, Name, Role};
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
-use bootc_image_model::view::{Image, Name, Role};
 
 /// The part of the policy input that depends on the kind of operation.
-pub(crate) struct Seen {
+pub(crate) struct PolicyInputParts {
     /// For `cmd`: the arguments after the subcommand.
     pub(crate) argv: Vec<String>,
     pub(crate) images: Vec<Image>,
@@ -15,7 +15,7 @@ pub(crate) struct Seen {
     pub(crate) pinned: bool,
 }
 
-impl Seen {
+impl PolicyInputParts {
     /// For an operation on these images that fetches only by digest.
     pub(crate) fn images(images: Vec<Image>) -> Self {
         Self { argv: Vec::new(), images, pinned: true }

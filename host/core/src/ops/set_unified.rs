@@ -5,23 +5,23 @@
 use bootc_image_containers_storage::Image;
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::{HostImage, LocalImage, UnifiedSource};
+use bootc_image_model::policy_input::Role;
 use bootc_image_model::reference::{DOCKER, Reference};
-use bootc_image_model::view::Role;
-use bootc_image_os::children::Program;
+use bootc_image_os::processes::Program;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::copies::Copies;
 use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::host::{physical, writable_physical};
-use bootc_image_stores::images::heal::{Fetch, Source};
 use bootc_image_stores::images::local::{self, booted_image};
 use bootc_image_stores::images::names::{local_image, name_in_storage};
+use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry;
 use serde::Serialize;
 
 use super::pull_from_default_storage::Pulled;
-use super::seen::{self, Seen};
+use super::seen::{self, PolicyInputParts};
 use super::{ForPlugins, Operate, Operation, Report, Resolve, Resolved};
 use crate::assumed::Assumed;
 use crate::context::Context;
@@ -85,12 +85,12 @@ fn in_default_store(context: &Context<'_>, manifest: &Digest) -> Result<Option<L
 impl Operate for SetUnified {
     const KIND: &'static str = "set-unified";
 
-    fn seen(&self, _: bool) -> Option<Seen> {
+    fn seen(&self, _: bool) -> Option<PolicyInputParts> {
         let source = match &self.from {
             UnifiedSource::DefaultStore(held) => seen::local(Some(&self.name), held),
             UnifiedSource::Registry { .. } | UnifiedSource::Host => seen::host(&self.image),
         };
-        Some(Seen::images(vec![source, seen::stored(Role::Target, &self.name)]))
+        Some(PolicyInputParts::images(vec![source, seen::stored(Role::Target, &self.name)]))
     }
 
     fn for_plugins(&self) -> ForPlugins {
@@ -103,9 +103,9 @@ impl Operate for SetUnified {
         let physical = writable_physical(settings)?;
         let _alone = match &from {
             UnifiedSource::Registry { reference } => {
-                local::Held::Fetching(local::fetching(context.host, [reference])?)
+                local::Locks::Fetching(local::fetch_locks(context.host, [reference])?)
             }
-            _ => local::Held::Store(local::alone(context.host, "bootc")?),
+            _ => local::Locks::Store(local::store_lock(context.host, "bootc")?),
         };
         let copies = Copies::new(&settings.state);
         let known = copies.image_id(&image);
@@ -120,7 +120,7 @@ impl Operate for SetUnified {
             return Ok(Report::Pulled(Pulled { name, image, unchanged: true }));
         }
         Program::Skopeo.find()?;
-        let store = BootcStore::open_or_create(&physical, settings, context.host.talk)?;
+        let store = BootcStore::open_or_create(&physical, settings, context.host.reporter)?;
         let id = match &from {
             UnifiedSource::DefaultStore(local) => {
                 local::pull(context.host, &store, local, &name)?;
@@ -150,7 +150,7 @@ fn fetch(
     reference: &Reference,
     name: &Reference,
 ) -> Result<(), Error> {
-    context.host.talk.progress(&format!("fetching {reference} into bootc's storage"));
+    context.host.reporter.progress(&format!("fetching {reference} into bootc's storage"));
     let configuration = registry::configuration(context.host.settings, reference, &[], &[])?;
     Fetch {
         from: Source::Registry(reference, &[], &[]),
@@ -171,7 +171,7 @@ fn export(
 ) -> Result<String, Error> {
     let scratch = Scratch::new()?;
     let exported = local::export(context.host, image, &scratch, &store.root().path("."))?;
-    context.host.talk.progress(&format!("copying to bootc's storage as {name}"));
+    context.host.reporter.progress(&format!("copying to bootc's storage as {name}"));
     Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Bootc(store),

@@ -5,14 +5,14 @@ use bootc_image_model::columns::ListType;
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::*;
 use bootc_image_model::plugin::PluginId;
+use bootc_image_model::policy_input::Name;
+use bootc_image_model::policy_input::{PolicyInput, Role};
 use bootc_image_model::reference::DOCKER;
 use bootc_image_model::reference::Reference;
 use bootc_image_model::subject::{Delegation, Subject};
-use bootc_image_model::view::Name;
-use bootc_image_model::view::{Role, View};
 
 use super::*;
-use crate::frozen::Frozen;
+use crate::canonical::CanonicalOperation;
 
 fn subject() -> Subject {
     Subject::new(Some(1000), Some(Delegation::Sudo))
@@ -22,8 +22,8 @@ fn reference(text: &str) -> Reference {
     Reference::parse_local(text).unwrap()
 }
 
-fn seen(operation: Operation) -> View {
-    Frozen::new(operation, subject(), None).policy_input().unwrap()
+fn seen(operation: Operation) -> PolicyInput {
+    CanonicalOperation::new(operation, subject(), None).policy_input().unwrap()
 }
 
 fn cmd(subcommand: &str, args: &[&str], images: Vec<CommandImage>) -> Operation {
@@ -34,8 +34,9 @@ fn cmd(subcommand: &str, args: &[&str], images: Vec<CommandImage>) -> Operation 
 }
 
 /// Role, canonical name and digest of each image.
-fn images(view: &View) -> Vec<(Role, Option<&str>, Option<&str>)> {
-    view.images
+fn images(policy_input: &PolicyInput) -> Vec<(Role, Option<&str>, Option<&str>)> {
+    policy_input
+        .images
         .iter()
         .map(|image| {
             (image.role, image.name.as_ref().map(|name| name.canonical.as_str()), image.digest.as_deref())
@@ -51,17 +52,17 @@ fn a_host_image_is_seen_with_its_commit_and_the_caller_behind_sudo() {
         commit: Commit::new("c".repeat(64)).unwrap(),
         manifest_digest: digest.clone(),
     });
-    let view =
+    let policy_input =
         seen(Operation::CopyToStorage(copy_to_storage::CopyToStorage { source, target: reference("bootc") }));
     assert_eq!(
-        images(&view),
+        images(&policy_input),
         [
             (Role::Source, Some("docker://quay.io/os/base:1"), Some(digest.as_str())),
             (Role::Target, Some("containers-storage:localhost/bootc:latest"), None)
         ]
     );
-    assert_eq!(view.images[0].attrs, [("commit", "c".repeat(64))]);
-    let attr = |key| view.attr(key);
+    assert_eq!(policy_input.images[0].attrs, [("commit", "c".repeat(64))]);
+    let attr = |key| policy_input.attr(key);
     assert_eq!((attr("caller.uid"), attr("caller.via")), (Some("1000"), Some("sudo")));
     assert_eq!((attr("resolved"), attr("plugin"), attr("sysroot")), (Some("true"), None, None));
 }
@@ -77,13 +78,13 @@ fn a_pull_is_seen_as_asked_for_with_the_digest_that_will_run() {
         instance: Digest::of(b"i"),
         platform: Some("arm64".to_owned()),
     }];
-    let view = seen(cmd("pull", &["--quiet", &text], found));
-    assert_eq!(view.kind, "cmd pull");
-    assert_eq!(view.argv, ["--quiet=true", "--", &text]);
+    let policy_input = seen(cmd("pull", &["--quiet", &text], found));
+    assert_eq!(policy_input.kind, "cmd pull");
+    assert_eq!(policy_input.argv, ["--quiet=true", "--", &text]);
     let digest = Digest::of(b"x");
-    assert_eq!(images(&view), [(Role::Source, Some("docker://quay.io/a:1"), Some(digest.as_str()))]);
+    assert_eq!(images(&policy_input), [(Role::Source, Some("docker://quay.io/a:1"), Some(digest.as_str()))]);
     let attrs = [("instance", Digest::of(b"i").to_string()), ("platform", "arm64".to_owned())];
-    assert_eq!(view.images[0].attrs, attrs);
+    assert_eq!(policy_input.images[0].attrs, attrs);
 }
 
 #[test]
@@ -99,24 +100,25 @@ fn two_names_of_one_image_are_seen_as_two() {
             platform: None,
         })
         .to_vec();
-    let view = seen(cmd("pull", &[&text, &text], found));
-    let names: Vec<_> = images(&view).into_iter().map(|(_, name, _)| name.unwrap().to_owned()).collect();
+    let policy_input = seen(cmd("pull", &[&text, &text], found));
+    let names: Vec<_> =
+        images(&policy_input).into_iter().map(|(_, name, _)| name.unwrap().to_owned()).collect();
     assert_eq!(names, ["docker://quay.io/a:1", "docker://quay.io/a:latest"]);
 }
 
 #[test]
 fn images_that_options_name_are_seen() {
-    let view =
+    let policy_input =
         seen(cmd("build", &["-t", "a:1", "--from", "quay.io/b", "--cache-to=quay.io/c", "/x"], vec![]));
     assert_eq!(
-        images(&view),
+        images(&policy_input),
         [
             (Role::Target, Some("containers-storage:localhost/a:1"), None),
             (Role::Source, Some("docker://quay.io/b"), None),
             (Role::Target, Some("docker://quay.io/c"), None),
         ]
     );
-    assert_eq!(view.images[0].attrs, [("option", "tag".to_owned())]);
+    assert_eq!(policy_input.images[0].attrs, [("option", "tag".to_owned())]);
 }
 
 #[test]
@@ -124,9 +126,9 @@ fn a_push_by_id_has_no_name_and_before_the_lookup_no_source() {
     let image = LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
     let found = vec![CommandImage::Store { name: None, names: Vec::new(), image }];
     let push = || cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], found.clone());
-    let view = seen(push());
-    assert_eq!((view.images[0].role, view.images[0].name.as_ref()), (Role::Source, None));
-    let unresolved = Frozen::unresolved(push(), subject(), None).policy_input().unwrap();
+    let policy_input = seen(push());
+    assert_eq!((policy_input.images[0].role, policy_input.images[0].name.as_ref()), (Role::Source, None));
+    let unresolved = CanonicalOperation::unresolved(push(), subject(), None).policy_input().unwrap();
     assert_eq!(images(&unresolved), [(Role::Target, Some("docker://quay.io/x:1"), None)]);
     assert_eq!(unresolved.attr("resolved"), Some("false"));
 }
@@ -136,13 +138,13 @@ fn an_image_given_by_id_is_seen_under_all_its_names() {
     let image = || LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
     let names = ["quay.io/a:1".to_owned(), "quay.io/b:1".to_owned()];
     let by_id = CommandImage::Store { name: None, names: names.to_vec(), image: image() };
-    let view = seen(cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], vec![by_id]));
-    let sources = |view: &View| -> Vec<String> {
-        let sources = view.images.iter().filter(|image| image.role == Role::Source);
+    let policy_input = seen(cmd("push", &[&"a".repeat(64), "docker://quay.io/x:1"], vec![by_id]));
+    let sources = |policy_input: &PolicyInput| -> Vec<String> {
+        let sources = policy_input.images.iter().filter(|image| image.role == Role::Source);
         sources.map(|image| image.name.as_ref().unwrap().canonical.clone()).collect()
     };
     let both = ["containers-storage:quay.io/a:1", "containers-storage:quay.io/b:1"];
-    assert_eq!(sources(&view), both);
+    assert_eq!(sources(&policy_input), both);
     let named = names.map(|name| CommandImage::Store {
         name: Some(reference(&name)),
         names: Vec::new(),
@@ -220,10 +222,11 @@ fn every_kind_that_policies_judge_is_listed() {
 #[test]
 fn the_policy_input_of_exists_has_every_meaning_of_the_name() {
     let names = |text: &str| {
-        let view = seen(Operation::Exists(exists::Exists { image: text.to_owned() }));
-        let canonical =
-            |image: &bootc_image_model::view::Image| image.name.as_ref().map(|name| name.canonical.clone());
-        view.images.iter().map(canonical).collect::<Vec<_>>()
+        let policy_input = seen(Operation::Exists(exists::Exists { image: text.to_owned() }));
+        let canonical = |image: &bootc_image_model::policy_input::Image| {
+            image.name.as_ref().map(|name| name.canonical.clone())
+        };
+        policy_input.images.iter().map(canonical).collect::<Vec<_>>()
     };
     let some = |names: &[&str]| names.iter().map(|&name| Some(name.to_owned())).collect::<Vec<_>>();
     let both = ["docker://docker.io/library/app:1", "containers-storage:docker.io/library/app:1"];

@@ -4,24 +4,24 @@
 use std::cell::{Cell, RefCell};
 
 use bootc_image_grammar::Does;
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::denial::{Denial, DeniedBy};
 use bootc_image_model::subject::Subject;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::physical;
 
-use super::asked::{LiveHost, NoHost, shortened};
+use super::requested::{LiveHost, NoHost, shortened};
 use super::{Answer, Pipeline};
 use crate::assumed::Assumed;
 use crate::audit::Outcome;
+use crate::canonical::CanonicalOperation;
 use crate::commands::planned::Planned;
 use crate::commands::resolver::{Live, Resolver};
 use crate::commands::spellings::{self, Own};
 use crate::error::Error;
-use crate::frozen::Frozen;
 use crate::ops::cmd::{Cmd, Request as CommandRequest};
 use crate::ops::{Operation, Report, Request, Resolved, prune, remove};
-use crate::plugin::{CommandClaim, Host, Plan, PlanError};
+use crate::plugin::{Host, Plan, PlanError, ProvidedCommand};
 use crate::policy::{Judged, validators};
 
 /// How names are resolved.
@@ -74,11 +74,11 @@ impl Pipeline<'_> {
         match self.judge_command(command, subject, &AnyResolver::Live(Live::new(&self.context))) {
             Ok(JudgedCommand { judged, message }) => {
                 if !message.is_empty() {
-                    self.context.host.talk.note(&message);
+                    self.context.host.reporter.note(&message);
                 }
                 // A delegated caller contacts registries with root's credentials, even in a dry run. So this is recorded.
                 if self.context.host.settings.dry_run && is_delegated {
-                    let mut resolved = judged.iter().filter(|judged| judged.frozen().is_resolved());
+                    let mut resolved = judged.iter().filter(|judged| judged.canonical().is_resolved());
                     resolved.try_for_each(|judged| self.record_resolution(judged, &Outcome::DONE))?;
                 }
                 self.act(judged, Vec::new())
@@ -96,8 +96,8 @@ impl Pipeline<'_> {
         }
     }
 
-    /// As [`Pipeline::suppose`], of a command.
-    pub(super) fn suppose_command(
+    /// As [`Pipeline::judge_assumed`], of a command.
+    pub(super) fn judge_assumed_command(
         &self,
         command: &CommandRequest,
         assumed: &Assumed,
@@ -111,7 +111,7 @@ impl Pipeline<'_> {
     }
 
     fn record_resolution(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
-        self.recorder.looked_up(judged, outcome).map_err(|error| Error::Audit(Box::new(error)))
+        self.recorder.resolved(judged, outcome).map_err(|error| Error::Audit(Box::new(error)))
     }
 
     fn judge_command(
@@ -120,7 +120,7 @@ impl Pipeline<'_> {
         subject: Subject,
         resolver: &AnyResolver<'_>,
     ) -> Result<JudgedCommand, CommandError> {
-        let claims = self.context.plugins.command_claims().map_err(Error::from)?;
+        let claims = self.context.plugins.provided_commands().map_err(Error::from)?;
         let provider = self.provider(&command.name, &claims).map_err(|error| match error {
             NoProvider::Denied(denial) => CommandError::Denied(Box::new((subject.clone(), denial))),
             NoProvider::Unknown(error) => error.into(),
@@ -135,13 +135,13 @@ impl Pipeline<'_> {
         let Some(plan) = planned else {
             self.context
                 .host
-                .talk
+                .reporter
                 .note("the dry run stops here: the plugin cannot plan further without these copies");
             return with_asked(Vec::new(), String::new());
         };
         let Some((subcommand, args)) = plan.argv.split_first() else {
             if !plan.message.is_empty() {
-                self.context.host.talk.note(&plan.message);
+                self.context.host.reporter.note(&plan.message);
             }
             let judged = with_asked(Vec::new(), String::new())?;
             return if judged.judged.is_empty() { Err(CommandError::NothingToDo) } else { Ok(judged) };
@@ -157,7 +157,11 @@ impl Pipeline<'_> {
     }
 
     /// The plugin that provides a subcommand.
-    fn provider<'c>(&self, name: &str, claims: &'c [CommandClaim]) -> Result<&'c CommandClaim, NoProvider> {
+    fn provider<'c>(
+        &self,
+        name: &str,
+        claims: &'c [ProvidedCommand],
+    ) -> Result<&'c ProvidedCommand, NoProvider> {
         let mut providers = claims.iter().filter(|claim| claim.name == name);
         if let (Some(provider), None) = (providers.next(), providers.next()) {
             return Ok(provider);
@@ -165,7 +169,7 @@ impl Pipeline<'_> {
         // A plugin whose manifest cannot be read may be the provider.
         Err(match self.context.plugins.broken() {
             Some(error) => NoProvider::Unknown(error.into()),
-            None => NoProvider::Denied(unclaimed(name, claims, self.context.plugins.held(name))),
+            None => NoProvider::Denied(unclaimed(name, claims, self.context.plugins.disabled_reason(name))),
         })
     }
 
@@ -173,7 +177,7 @@ impl Pipeline<'_> {
     /// copies that a dry run does not make.
     fn plan(
         &self,
-        provider: &CommandClaim,
+        provider: &ProvidedCommand,
         command: &CommandRequest,
         subject: &Subject,
         resolver: &AnyResolver<'_>,
@@ -199,7 +203,8 @@ impl Pipeline<'_> {
                 Ok((None, asked))
             }
             Err(PlanError::Denied { code, message, hint }) => {
-                let denial = Denial { by: By::Command(provider.plugin.clone()), code, message, hint };
+                let denial =
+                    Denial { denied_by: DeniedBy::Command(provider.plugin.clone()), code, message, hint };
                 Err(CommandError::Denied(Box::new((subject.clone(), denial))))
             }
             Err(other) => Err(Error::Plan(other).into()),
@@ -226,14 +231,17 @@ impl Pipeline<'_> {
         &self,
         planned: &Planned<'_>,
         subject: &Subject,
-        claims: &[CommandClaim],
+        claims: &[ProvidedCommand],
         resolver: &AnyResolver<'_>,
     ) -> Result<Judged, CommandError> {
         let settings = self.context.host.settings;
         let validators = validators(&settings.configuration, claims.to_vec(), self.context.plugins);
         let unresolved = Operation::Cmd(Cmd::unresolved(planned));
-        let judged =
-            validators.judge(Frozen::unresolved(unresolved, subject.clone(), settings.sysroot.clone()));
+        let judged = validators.judge(CanonicalOperation::unresolved(
+            unresolved,
+            subject.clone(),
+            settings.sysroot.clone(),
+        ));
         if judged.denial().is_some() {
             return Ok(judged);
         }
@@ -252,7 +260,7 @@ impl Pipeline<'_> {
             resolved => resolved?,
         };
         let resolved = Operation::Cmd(Cmd::of(planned, resolved));
-        Ok(validators.judge(Frozen::new(resolved, subject.clone(), settings.sysroot.clone())))
+        Ok(validators.judge(CanonicalOperation::new(resolved, subject.clone(), settings.sysroot.clone())))
     }
 }
 
@@ -262,17 +270,17 @@ enum NoProvider {
     Unknown(Error),
 }
 
-fn unclaimed(name: &str, claims: &[CommandClaim], held: Option<String>) -> Denial {
+fn unclaimed(name: &str, claims: &[ProvidedCommand], disabled_reason: Option<String>) -> Denial {
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
-        _ if held.is_some() => held.unwrap_or_default(),
+        _ if disabled_reason.is_some() => disabled_reason.unwrap_or_default(),
         [] => "enable a plugin that provides it; no enabled plugin provides any subcommand".to_owned(),
         known => {
             format!("enable a plugin that provides it; enabled plugins provide: {}", known.join(", "))
         }
     };
     Denial {
-        by: By::Host("host"),
+        denied_by: DeniedBy::Host("host"),
         code: "unclaimed".to_owned(),
         message: format!("no enabled plugin provides `cmd {}`", shortened(name)),
         hint: Some(hint),

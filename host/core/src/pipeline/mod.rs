@@ -1,25 +1,25 @@
 //! The pipeline that every operation passes through: resolve, judge, record, execute.
 
-mod asked;
 mod command;
-mod missed;
+mod missing_policies;
 mod reads;
+mod requested;
 
 use bootc_image_model::denial::Denial;
 use bootc_image_model::subject::Subject;
-use bootc_image_os::children;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::processes;
 use bootc_image_stores::default_store;
 use bootc_image_stores::images::full_disk;
 
 use crate::assumed::Assumed;
 use crate::audit::{Outcome, Recorder};
+use crate::canonical::CanonicalOperation;
 use crate::context::Context;
 use crate::error::{Error, interruption_first};
-use crate::frozen::Frozen;
 use crate::ops::exists::Existence;
 use crate::ops::{Operation, Report, Request, Resolved};
-use crate::plugin::CommandClaim;
+use crate::plugin::ProvidedCommand;
 use crate::policy::{Judged, file_denial, sysroot_denial, validators};
 
 /// Runs requests.
@@ -53,7 +53,7 @@ impl Pipeline<'_> {
             && !self.context.host.settings.dry_run
             && let Some(waiting) = self.recorder.waiting()
         {
-            self.context.host.talk.note(&waiting);
+            self.context.host.reporter.note(&waiting);
         }
         let answer = answer?;
         // After an interruption, missing verdicts and problems with a storage are its consequences.
@@ -63,7 +63,7 @@ impl Pipeline<'_> {
             _ => false,
         };
         if may_be_interrupted {
-            children::check_not_asked_to_end()?;
+            processes::check_interrupted()?;
         }
         Ok(answer)
     }
@@ -113,29 +113,35 @@ impl Pipeline<'_> {
     ///
     /// # Errors
     /// [`Error`] if the request is a usage error, or the configuration is not valid.
-    pub fn suppose(&self, request: &Request, assumed: &Assumed) -> Result<Vec<Judged>, Error> {
+    pub fn judge_assumed(&self, request: &Request, assumed: &Assumed) -> Result<Vec<Judged>, Error> {
         self.refuse_broken()?;
         if let Request::Cmd(command) = request {
-            return self.suppose_command(command, assumed);
+            return self.judge_assumed_command(command, assumed);
         }
         Ok(self.judge(request.assume(assumed)?, &assumed.subject, &[]))
     }
 
-    fn judge(&self, operations: Vec<Operation>, subject: &Subject, claims: &[CommandClaim]) -> Vec<Judged> {
+    fn judge(
+        &self,
+        operations: Vec<Operation>,
+        subject: &Subject,
+        claims: &[ProvidedCommand],
+    ) -> Vec<Judged> {
         let settings = self.context.host.settings;
         let validators = validators(&settings.configuration, claims.to_vec(), self.context.plugins);
-        let frozen = |operation| Frozen::new(operation, subject.clone(), settings.sysroot.clone());
-        operations.into_iter().map(|operation| validators.judge(frozen(operation))).collect()
+        let canonical =
+            |operation| CanonicalOperation::new(operation, subject.clone(), settings.sysroot.clone());
+        operations.into_iter().map(|operation| validators.judge(canonical(operation))).collect()
     }
 
     /// Runs operations if all of them are allowed, and adds the errors of images for which there is no operation.
     fn act(&self, judged: Vec<Judged>, failed: Vec<Error>) -> Result<Answer, Error> {
         if self.context.host.settings.dry_run {
-            failed.iter().for_each(|problem| self.context.host.talk.note(&problem.with_causes()));
+            failed.iter().for_each(|problem| self.context.host.reporter.note(&problem.with_causes()));
             return Ok(Answer::Judged(judged));
         }
         judged.iter().try_for_each(|judged| self.refuse_denied(judged))?;
-        children::heed_signals()?;
+        processes::record_signals()?;
         let mut reports = Vec::with_capacity(judged.len() + failed.len());
         for judged in judged {
             reports.push(self.run_recorded(judged));
@@ -154,9 +160,9 @@ impl Pipeline<'_> {
 
     fn refuse_denied(&self, judged: &Judged) -> Result<(), Error> {
         let Some(denial) = judged.denial() else { return Ok(()) };
-        self.record_denial(judged.frozen().subject(), denial, Some(judged));
+        self.record_denial(judged.canonical().subject(), denial, Some(judged));
         // The denial may only be the consequence of an interrupted policy.
-        children::check_not_asked_to_end()?;
+        processes::check_interrupted()?;
         Err(denial.clone().into())
     }
 
@@ -164,11 +170,11 @@ impl Pipeline<'_> {
     /// written, nothing runs.
     fn run_recorded(&self, judged: Judged) -> Result<Report, Error> {
         // After an interruption the remaining operations do not run.
-        children::check_not_asked_to_end()?;
+        processes::check_interrupted()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.context.plugins.rest();
         let result = judged.approve()?.execute(&self.context).map_err(interruption_first);
-        if matches!(result, Err(Error::Os(OsError::Child { .. } | OsError::Interrupted { .. }))) {
+        if matches!(result, Err(Error::Os(OsError::Process { .. } | OsError::Interrupted { .. }))) {
             default_store::forget_missing_features();
             default_store::remove_half_made_locks();
         }
@@ -178,7 +184,7 @@ impl Pipeline<'_> {
         full_disk::keep_reserve(self.context.host.settings);
         match (result, recorded) {
             (Err(error), Err(lost)) => {
-                self.context.host.talk.note(&lost.with_causes());
+                self.context.host.reporter.note(&lost.with_causes());
                 Err(error)
             }
             (result, recorded) => result.and_then(|report| recorded.map(|()| report)),
@@ -197,7 +203,7 @@ impl Pipeline<'_> {
         }
         if let Err(error) = self.recorder.denied(subject, denial, judged) {
             let note = format!("the denial cannot be written to the audit record: {}", error.with_causes());
-            self.context.host.talk.note(&note);
+            self.context.host.reporter.note(&note);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Operations that only read. They run even if something is broken, and report it; operations that change something do not.
 
-use bootc_image_os::children;
+use bootc_image_os::processes;
 
 use super::{Answer, Pipeline};
 use crate::error::Error;
@@ -41,15 +41,15 @@ impl Pipeline<'_> {
     /// Prints a note for each policy that gave no verdict.
     fn report_failed_policies(&self, judged: &Judged) -> Result<(), Error> {
         let unknown = self.context.plugins.policies().err();
-        let this = match judged.frozen().operation() {
+        let this = match judged.canonical().operation() {
             Operation::List(_) => "this list",
             _ => "this operation",
         };
         for verdict in judged.verdicts() {
             let Some(reason) = &verdict.failed_open else { continue };
             // The policy may have failed because of an interruption.
-            children::check_not_asked_to_end()?;
-            self.context.host.talk.note(&match &unknown {
+            processes::check_interrupted()?;
+            self.context.host.reporter.note(&match &unknown {
                 Some(_) => format!("{reason}; no policy judged {this}"),
                 None => {
                     let policy = &verdict.validator;
@@ -73,7 +73,7 @@ pub(super) mod tests {
     use bootc_image_model::plugin::PluginId;
     use bootc_image_model::settings::{Place, Settings};
     use bootc_image_model::subject::Subject;
-    use bootc_image_os::talk::doubles::Heard;
+    use bootc_image_os::reporter::doubles::Heard;
     use bootc_image_stores::host::Host;
 
     use super::*;
@@ -85,7 +85,7 @@ pub(super) mod tests {
         Report, Request, approve_plugin, cmd, copy_to_storage, prune, pull_from_default_storage, remove,
         repair, revoke_plugin, set_unified,
     };
-    use crate::plugin::Missed;
+    use crate::plugin::MissingPolicy;
     use crate::policy::tests::{FakePlugins, allows, denies, fails, no_plugins, plugins_with};
 
     /// A record that cannot be written: an operation that fails because of it was not denied.
@@ -116,12 +116,12 @@ pub(super) mod tests {
         plugins: &FakePlugins,
         request: &Request,
     ) -> (Result<Answer, Error>, Vec<String>) {
-        let talk = Heard::default();
-        let context = Context { host: Host { settings, talk: &talk }, plugins };
+        let reporter = Heard::default();
+        let context = Context { host: Host { settings, reporter: &reporter }, plugins };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let answer = pipeline.run(request);
         // Without the note that the record cannot be written.
-        let mut notes = talk.0.take();
+        let mut notes = reporter.0.take();
         notes.retain(|note| !note.contains("audit record"));
         (answer, notes)
     }
@@ -169,8 +169,9 @@ pub(super) mod tests {
         let settings = Settings { root: false, ..settings(broken(), false) };
         let error = run(&settings, &no_plugins(), &Request::SetUnified(set_unified::Request)).0.unwrap_err();
         assert_eq!(error.kind(), Kind::Unusable);
-        let talk = Heard::default();
-        let context = Context { host: Host { settings: &settings, talk: &talk }, plugins: &no_plugins() };
+        let reporter = Heard::default();
+        let context =
+            Context { host: Host { settings: &settings, reporter: &reporter }, plugins: &no_plugins() };
         let pipeline = Pipeline { context, recorder: &nowhere() };
         let assumed = Assumed {
             subject: Subject::new(Some(0), None),
@@ -178,7 +179,7 @@ pub(super) mod tests {
             commit: Commit::new("0".repeat(64)).unwrap(),
             booted: "docker://quay.io/a:1".to_owned(),
         };
-        assert!(matches!(pipeline.suppose(&LIST, &assumed), Err(Error::Configuration(_))));
+        assert!(matches!(pipeline.judge_assumed(&LIST, &assumed), Err(Error::Configuration(_))));
     }
 
     #[test]
@@ -198,7 +199,7 @@ pub(super) mod tests {
         let id = PluginId::new("p").unwrap();
         let file = PathBuf::from("/etc/p.toml");
         let plugins = FakePlugins {
-            missed: vec![Missed { plugin: id, file, why: "is not installed" }],
+            missed: vec![MissingPolicy { plugin: id, file, why: "is not installed" }],
             ..no_plugins()
         };
         let expected = "policy p (approved in /etc/p.toml) is not installed, so it does not judge operations: install it, or \

@@ -6,19 +6,19 @@ use std::path::Path;
 use bootc_image_grammar::{Kind, OwnOperation, Value, own_spellings};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::configuration::Delegated;
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::policy_input::Name;
 use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
 use bootc_image_model::subject::Subject;
-use bootc_image_model::view::Name;
 
 use super::Validator;
-use crate::frozen::Frozen;
+use crate::canonical::CanonicalOperation;
 use crate::ops::cmd::Cmd;
 use crate::ops::{Delegated as Needs, ForPlugins, Operation};
-use crate::plugin::{CommandClaim, Plugins};
+use crate::plugin::{Plugins, ProvidedCommand};
 
 fn denial(by: &'static str, code: &str, message: String, hint: &str) -> Denial {
-    Denial { by: By::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
+    Denial { denied_by: DeniedBy::Host(by), code: code.to_owned(), message, hint: Some(hint.to_owned()) }
 }
 
 /// Limits delegated callers, who became root through sudo, pkexec, doas or setuid: by default they cannot use another system's root,
@@ -34,11 +34,11 @@ impl Validator for Delegation {
         true
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        if frozen.subject().delegation.is_none() {
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial> {
+        if canonical.subject().delegation.is_none() {
             return Ok(());
         }
-        sysroot(self.0, frozen.subject(), frozen.sysroot())?;
+        sysroot(self.0, canonical.subject(), canonical.sysroot())?;
         let denied = |needs: &Needs| match needs {
             Needs::Plugins if !self.0.plugins => {
                 Some(("approving and revoking plugins", "delegated-plugins"))
@@ -51,7 +51,7 @@ impl Validator for Delegation {
             )),
             Needs::Plugins | Needs::Builds | Needs::Loads => None,
         };
-        match frozen.operation().delegated().iter().find_map(denied) {
+        match canonical.operation().delegated().iter().find_map(denied) {
             Some((what, code)) => Err(not_delegated(what, code)),
             None => Ok(()),
         }
@@ -84,7 +84,7 @@ fn not_delegated(what: &str, code: &str) -> Denial {
 
 /// A plan must be for the subcommand that the caller ran, and the plugin that planned it must be the only one that provides it.
 /// Otherwise one plugin could run commands in the name of another.
-pub(super) struct Claims(pub(super) Vec<CommandClaim>);
+pub(super) struct Claims(pub(super) Vec<ProvidedCommand>);
 
 impl Validator for Claims {
     fn name(&self) -> &'static str {
@@ -95,11 +95,13 @@ impl Validator for Claims {
         true
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        if let ForPlugins::Provides(operation) = frozen.operation().for_plugins() {
-            return self.own_operation(frozen, operation);
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial> {
+        if let ForPlugins::Provides(operation) = canonical.operation().for_plugins() {
+            return self.own_operation(canonical, operation);
         }
-        let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = frozen.operation() else { return Ok(()) };
+        let Operation::Cmd(Cmd { invoked, plugin, command, .. }) = canonical.operation() else {
+            return Ok(());
+        };
         let planned = command.name();
         let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run, and its manifest must provide it";
         if planned != invoked {
@@ -108,7 +110,7 @@ impl Validator for Claims {
         }
         let mut providers = self.0.iter().filter(|claim| claim.name == planned).map(|claim| &claim.plugin);
         let provided = providers.next() == Some(plugin) && providers.next().is_none();
-        if !provided || frozen.subject().plugin.as_ref() != Some(plugin) {
+        if !provided || canonical.subject().plugin.as_ref() != Some(plugin) {
             let message = format!("plugin {plugin} planned `cmd {planned}`, which it does not provide");
             return Err(denial(self.name(), "unclaimed", message, hint));
         }
@@ -118,8 +120,8 @@ impl Validator for Claims {
 
 impl Claims {
     /// A plugin that planned an own operation must provide one of the subcommands that stand for it.
-    fn own_operation(&self, frozen: &Frozen, operation: OwnOperation) -> Result<(), Denial> {
-        let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
+    fn own_operation(&self, canonical: &CanonicalOperation, operation: OwnOperation) -> Result<(), Denial> {
+        let Some(plugin) = &canonical.subject().plugin else { return Ok(()) };
         let spellings = own_spellings().filter(|(_, own)| *own == operation);
         let subcommands: Vec<&str> = spellings.map(|(spelling, _)| spelling).collect();
         let provides =
@@ -147,8 +149,8 @@ impl Validator for Grammar<'_> {
         true
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Operation::Cmd(Cmd { command, .. }) = frozen.operation() else { return Ok(()) };
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial> {
+        let Operation::Cmd(Cmd { command, .. }) = canonical.operation() else { return Ok(()) };
         if command.does().own().is_some() {
             let message =
                 format!("`cmd {}` is not run by podman here: bootc-image does it itself", command.name());
@@ -160,13 +162,14 @@ impl Validator for Grammar<'_> {
             let hint = "write the options in their long form";
             return Err(denial(self.name(), "not-canonical", message, hint));
         }
-        let granted = frozen.subject().plugin.as_ref().map(|plugin| self.0.granted(plugin));
-        let granted = Granted { capabilities: granted.unwrap_or_default(), resolved: frozen.is_resolved() };
+        let granted = canonical.subject().plugin.as_ref().map(|plugin| self.0.granted(plugin));
+        let granted =
+            Granted { capabilities: granted.unwrap_or_default(), resolved: canonical.is_resolved() };
         let Some(forbidden) = command.values().find_map(|value| forbidden(&value, &granted)) else {
             return Ok(());
         };
         Err(Denial {
-            by: By::Host(self.name()),
+            denied_by: DeniedBy::Host(self.name()),
             code: forbidden.code.to_owned(),
             message: format!("`cmd {}`: {}", command.subcommand(), forbidden.why),
             hint: Some(forbidden.hint),
@@ -182,17 +185,18 @@ impl Validator for Capabilities<'_> {
         "grants"
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Some(plugin) = &frozen.subject().plugin else { return Ok(()) };
-        let needed = match frozen.operation().for_plugins() {
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial> {
+        let Some(plugin) = &canonical.subject().plugin else { return Ok(()) };
+        let needed = match canonical.operation().for_plugins() {
             ForPlugins::PlansIt | ForPlugins::Provides(_) => return Ok(()),
             ForPlugins::Needs(capability) => capability,
             ForPlugins::Never => {
-                let message = format!("plugins are not allowed to request `{}`", frozen.operation().kind());
+                let message =
+                    format!("plugins are not allowed to request `{}`", canonical.operation().kind());
                 return Err(denial(self.name(), "not-for-plugins", message, "run it without a plugin"));
             }
         };
-        let kind = frozen.operation().kind();
+        let kind = canonical.operation().kind();
         let hint = format!("to see the plugin's capabilities, run: bootc-image plugin show {plugin}");
         let granted: Vec<Capability> =
             self.0.granted(plugin).into_iter().filter(|capability| capability.name == needed).collect();
@@ -200,7 +204,7 @@ impl Validator for Capabilities<'_> {
             let message = format!("plugin {plugin} requested `{kind}` without the capability {needed}");
             return Err(denial(self.name(), "not-granted", message, &hint));
         }
-        let images = frozen.policy_input().map(|view| view.images).unwrap_or_default();
+        let images = canonical.policy_input().map(|policy_input| policy_input.images).unwrap_or_default();
         let in_scope = |name: &Name| granted.iter().any(|capability| capability.has_name(name));
         let Some(outside) = images.iter().find(|image| !image.name.as_ref().is_some_and(in_scope)) else {
             return Ok(());
@@ -230,7 +234,7 @@ impl Granted {
             .iter()
             .filter(|capability| Some(capability.name.as_str()) == value.kind.capability());
         of_kind.any(|capability| match value.kind {
-            Kind::Machine => value.option == Some(capability.scope.as_str()),
+            Kind::HostResource => value.option == Some(capability.scope.as_str()),
             _ => !self.resolved || capability.has_path(Path::new(value.text)),
         })
     }
@@ -275,7 +279,7 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
-        Kind::Machine => {
+        Kind::HostResource => {
             needs("reaches-machine", "accesses a host resource (device, namespace or privilege)")
         }
         Kind::Secret => Some(Forbidden {
@@ -368,8 +372,8 @@ impl Validator for Needed {
         "needs"
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Some(image) = frozen.operation().removal() else { return Ok(()) };
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial> {
+        let Some(image) = canonical.operation().removal() else { return Ok(()) };
         match &image.needed_by {
             Some(who) => {
                 let message = format!("{image} is needed by {who}");
@@ -389,8 +393,8 @@ impl Validator for Pinning {
         "pinning"
     }
 
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial> {
-        let Operation::Cmd(Cmd { command, pinned: false, .. }) = frozen.operation() else { return Ok(()) };
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial> {
+        let Operation::Cmd(Cmd { command, pinned: false, .. }) = canonical.operation() else { return Ok(()) };
         if !command.has_operand_of(Kind::Remote) {
             return Ok(());
         }
@@ -412,22 +416,22 @@ mod tests {
     use bootc_image_model::columns::ListType;
     use bootc_image_model::configuration::Configuration;
     use bootc_image_model::plugin::PluginId;
-    use bootc_image_model::subject::Delegation as By;
+    use bootc_image_model::subject::Delegation as DeniedBy;
 
     fn id(name: &str) -> PluginId {
         PluginId::new(name).unwrap()
     }
 
-    fn caller(delegation: Option<By>) -> Subject {
+    fn caller(delegation: Option<DeniedBy>) -> Subject {
         Subject::new(Some(0), delegation)
     }
 
-    fn claim(plugin: &str, name: &str) -> CommandClaim {
-        CommandClaim { plugin: id(plugin), name: name.to_owned(), summary: String::new() }
+    fn claim(plugin: &str, name: &str) -> ProvidedCommand {
+        ProvidedCommand { plugin: id(plugin), name: name.to_owned(), summary: String::new() }
     }
 
     /// The canonical operation of a plan of plugin `p` for `cmd INVOKED`.
-    fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> Frozen {
+    fn planned(invoked: &str, subcommand: &str, args: &[&str], pinned: bool) -> CanonicalOperation {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let command = parse(subcommand, &args).unwrap();
         let operation = Operation::Cmd(cmd::Cmd {
@@ -437,13 +441,13 @@ mod tests {
             images: Vec::new(),
             pinned,
         });
-        Frozen::new(operation, caller(None).through(&id("p")), None)
+        CanonicalOperation::new(operation, caller(None).through(&id("p")), None)
     }
 
     /// Validator and code of the denial; none if all allow.
-    fn denied(frozen: Frozen, claims: &[CommandClaim]) -> Option<(String, String)> {
-        let judged = validators(&Configuration::default(), claims.to_vec(), &no_plugins()).judge(frozen);
-        let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
+    fn denied(canonical: CanonicalOperation, claims: &[ProvidedCommand]) -> Option<(String, String)> {
+        let judged = validators(&Configuration::default(), claims.to_vec(), &no_plugins()).judge(canonical);
+        let denial = judged.denial().map(|denial| (denial.denied_by.to_string(), denial.code.clone()));
         assert_eq!(judged.approve().is_err(), denial.is_some());
         denial
     }
@@ -476,8 +480,8 @@ mod tests {
             images: Vec::new(),
             pinned: true,
         });
-        let frozen = Frozen::new(operation, caller(None), None);
-        assert_eq!(denied(frozen, &[claim("p", "list")]), denial_of("claims", "unclaimed"));
+        let canonical = CanonicalOperation::new(operation, caller(None), None);
+        assert_eq!(denied(canonical, &[claim("p", "list")]), denial_of("claims", "unclaimed"));
     }
 
     #[test]
@@ -486,8 +490,8 @@ mod tests {
         for (option, code) in
             [("--authfile=/x", "reads-file"), ("--cert-dir=/x", "reads-file"), ("--creds=a:b", "secret")]
         {
-            let frozen = planned("pull", "pull", &[option, &name], true);
-            assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("grammar", code), "{option}");
+            let canonical = planned("pull", "pull", &[option, &name], true);
+            assert_eq!(denied(canonical, &[claim("p", "pull")]), denial_of("grammar", code), "{option}");
         }
         let plain = planned("pull", "pull", &["--quiet", "--arch=arm64", &name], true);
         assert_eq!(denied(plain, &[claim("p", "pull")]), None);
@@ -533,16 +537,16 @@ mod tests {
     fn operands_name_registries_only() {
         for operand in ["dir:/x", "quay.io/a", "containers-storage:a", "/x", "A", "oci:5000/x", "docker://a"]
         {
-            let frozen = planned("pull", "pull", &[operand], true);
+            let canonical = planned("pull", "pull", &[operand], true);
             let expected = denial_of("grammar", "not-a-registry-reference");
-            assert_eq!(denied(frozen, &[claim("p", "pull")]), expected, "{operand}");
+            assert_eq!(denied(canonical, &[claim("p", "pull")]), expected, "{operand}");
         }
     }
 
     #[test]
     fn only_pinned_images_are_fetched() {
-        let frozen = planned("pull", "pull", &["docker://quay.io/a:1"], false);
-        assert_eq!(denied(frozen, &[claim("p", "pull")]), denial_of("pinning", "not-pinned"));
+        let canonical = planned("pull", "pull", &["docker://quay.io/a:1"], false);
+        assert_eq!(denied(canonical, &[claim("p", "pull")]), denial_of("pinning", "not-pinned"));
         let build = planned("build", "build", &["/x"], false);
         assert_eq!(denied(build, &[claim("p", "build")]), None);
     }
@@ -551,38 +555,38 @@ mod tests {
     fn a_delegated_caller_uses_another_system_only_if_the_configuration_allows_it() {
         let list = |by, sysroot: Option<&str>| {
             let operation = Operation::List(list::List { image_type: ListType::All, details: false });
-            Frozen::new(operation, caller(by), sysroot.map(str::to_owned))
+            CanonicalOperation::new(operation, caller(by), sysroot.map(str::to_owned))
         };
         assert_eq!(denied(list(None, Some("/x")), &[]), None);
-        assert_eq!(denied(list(Some(By::Sudo), None), &[]), None);
-        for by in [By::Sudo, By::Pkexec, By::Doas] {
+        assert_eq!(denied(list(Some(DeniedBy::Sudo), None), &[]), None);
+        for by in [DeniedBy::Sudo, DeniedBy::Pkexec, DeniedBy::Doas] {
             assert_eq!(denied(list(Some(by), Some("/x")), &[]), denial_of("delegation", "delegated-sysroot"));
         }
         let allow_delegated = Delegated { sysroot: true, ..Delegated::default() };
         let configuration = Configuration { allow_delegated, ..Configuration::default() };
-        let judged =
-            validators(&configuration, Vec::new(), &no_plugins()).judge(list(Some(By::Sudo), Some("/x")));
+        let judged = validators(&configuration, Vec::new(), &no_plugins())
+            .judge(list(Some(DeniedBy::Sudo), Some("/x")));
         assert!(judged.approve().is_ok());
     }
 
     #[test]
     fn a_delegated_caller_approves_no_plugin() {
         let revoke = |by| {
-            Frozen::new(
+            CanonicalOperation::new(
                 Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: id("p") }),
                 caller(by),
                 None,
             )
         };
         assert_eq!(denied(revoke(None), &[]), None);
-        assert_eq!(denied(revoke(Some(By::Sudo)), &[]), denial_of("delegation", "delegated-plugins"));
+        assert_eq!(denied(revoke(Some(DeniedBy::Sudo)), &[]), denial_of("delegation", "delegated-plugins"));
     }
 
     #[test]
     fn what_isnt_resolved_is_never_approved() {
         let list = planned("list", "list", &[], true);
         let operation = list.operation().clone();
-        let unresolved = Frozen::unresolved(operation, list.subject().clone(), None);
+        let unresolved = CanonicalOperation::unresolved(operation, list.subject().clone(), None);
         let judged =
             validators(&Configuration::default(), vec![claim("p", "list")], &no_plugins()).judge(unresolved);
         assert!(judged.denial().is_none());

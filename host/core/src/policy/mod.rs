@@ -23,12 +23,12 @@ pub(crate) mod tests;
 use bootc_image_model::configuration::Configuration;
 use serde::Serialize;
 
-use crate::frozen::Frozen;
+use crate::canonical::CanonicalOperation;
 use crate::ops::Operation;
-use crate::plugin::{CommandClaim, Plugins};
+use crate::plugin::{Plugins, ProvidedCommand};
 pub use approved::Approved;
-use bootc_image_model::denial::{By, Denial};
-use bootc_image_model::plugin::{Made, PluginId, Said};
+use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::plugin::{Annotations, PluginId, Provenance};
 use bootc_image_model::subject::Subject;
 use plugins::PolicyJudge;
 
@@ -44,7 +44,7 @@ pub trait Validator {
     ///
     /// # Errors
     /// A [`Denial`], also if the validator cannot decide.
-    fn judge(&self, frozen: &Frozen) -> Result<(), Denial>;
+    fn judge(&self, canonical: &CanonicalOperation) -> Result<(), Denial>;
 
     /// Whether it also judges before names are resolved, so that no registry is contacted for operations that it denies.
     fn judges_unresolved(&self) -> bool {
@@ -64,11 +64,11 @@ pub struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_open: Option<String>,
     /// The policy's annotations.
-    #[serde(skip_serializing_if = "Said::is_empty")]
-    pub said: Said,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
     /// The policy's provenance.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub made: Option<Made>,
+    pub provenance: Option<Provenance>,
 }
 
 /// All validators and policies. No public function creates an empty set, which would allow everything.
@@ -80,7 +80,7 @@ pub struct Validators<'a> {
 /// The only function that creates the set.
 pub fn validators<'a>(
     configuration: &Configuration,
-    claims: Vec<CommandClaim>,
+    claims: Vec<ProvidedCommand>,
     plugins: &'a dyn Plugins,
 ) -> Validators<'a> {
     Validators {
@@ -113,25 +113,25 @@ pub(crate) fn file_denial(subject: &Subject, what: &str) -> Result<(), Denial> {
 /// An operation and its verdicts.
 #[derive(Debug)]
 pub struct Judged {
-    frozen: Frozen,
+    canonical: CanonicalOperation,
     verdicts: Vec<Verdict>,
-    unconcerned: Vec<PluginId>,
+    not_selected: Vec<PluginId>,
 }
 
 impl Validators<'_> {
     /// Collects all verdicts, also after the first denial, so that the audit record is complete. An operation that is not resolved is
     /// judged only by validators and policies that support that.
-    pub fn judge(&self, frozen: Frozen) -> Judged {
-        let resolved = frozen.is_resolved();
+    pub fn judge(&self, canonical: CanonicalOperation) -> Judged {
+        let resolved = canonical.is_resolved();
         let own = self.own.iter().filter(|validator| resolved || validator.judges_unresolved());
         let mut verdicts: Vec<Verdict> =
-            own.map(|validator| Verdict::new(validator.name(), validator.judge(&frozen).err())).collect();
+            own.map(|validator| Verdict::new(validator.name(), validator.judge(&canonical).err())).collect();
         // Policies do not judge what the host itself denies.
-        let mut unconcerned = Vec::new();
+        let mut not_selected = Vec::new();
         if verdicts.iter().all(|verdict| verdict.allowed) {
-            plugins::judge(&self.policies, &frozen, &mut verdicts, &mut unconcerned);
+            plugins::judge(&self.policies, &canonical, &mut verdicts, &mut not_selected);
         }
-        Judged { frozen, verdicts, unconcerned }
+        Judged { canonical, verdicts, not_selected }
     }
 }
 
@@ -144,15 +144,15 @@ impl Verdict {
             allowed,
             denial,
             failed_open: None,
-            said: Said::default(),
-            made: None,
+            annotations: Annotations::default(),
+            provenance: None,
         }
     }
 }
 
 impl Judged {
-    pub fn frozen(&self) -> &Frozen {
-        &self.frozen
+    pub fn canonical(&self) -> &CanonicalOperation {
+        &self.canonical
     }
 
     pub fn verdicts(&self) -> &[Verdict] {
@@ -160,8 +160,8 @@ impl Judged {
     }
 
     /// Policies whose manifests do not select such operations, and which therefore gave no verdict.
-    pub fn unconcerned(&self) -> &[PluginId] {
-        &self.unconcerned
+    pub fn not_selected(&self) -> &[PluginId] {
+        &self.not_selected
     }
 
     /// The first denial, if there is one.
@@ -177,14 +177,14 @@ impl Judged {
         if let Some(denial) = self.denial() {
             return Err(denial.clone());
         }
-        if self.verdicts.is_empty() || !self.frozen.is_resolved() {
+        if self.verdicts.is_empty() || !self.canonical.is_resolved() {
             return Err(Denial {
-                by: By::Host("host"),
+                denied_by: DeniedBy::Host("host"),
                 code: "nobody-judged".to_owned(),
                 message: "not every validator has judged the operation".to_owned(),
                 hint: None,
             });
         }
-        Ok(Approved::new(self.frozen.into_operation()))
+        Ok(Approved::new(self.canonical.into_operation()))
     }
 }

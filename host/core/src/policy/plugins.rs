@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bootc_image_model::configuration::Configuration;
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::denial::{Denial, DeniedBy};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::subject::Subject;
 
-use crate::frozen::Frozen;
+use crate::canonical::CanonicalOperation;
 use crate::ops::Operation;
-use crate::plugin::{Opinion, PluginSetError, Plugins, Policy, PolicyFailure};
+use crate::plugin::{PluginSetError, Plugins, Policy, PolicyFailure, PolicyVerdict};
 use crate::policy::Verdict;
 
 /// The code of denials for policies that gave no verdict.
@@ -55,42 +55,43 @@ pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins
 /// Collects the verdicts of all policies that the operation concerns.
 pub(super) fn judge(
     judges: &[PolicyJudge<'_>],
-    frozen: &Frozen,
+    canonical: &CanonicalOperation,
     verdicts: &mut Vec<Verdict>,
-    unconcerned: &mut Vec<PluginId>,
+    not_selected: &mut Vec<PluginId>,
 ) {
     // Most hosts have no policies, and need no policy input.
     if judges.is_empty() {
         return;
     }
-    let Some(view) = frozen.policy_input().map(Arc::new) else { return };
+    let Some(policy_input) = canonical.policy_input().map(Arc::new) else { return };
     for judge in judges {
         match judge {
             PolicyJudge::Missing { plugin, configured } => {
                 let failure = missing(plugin, *configured);
-                let excused = is_excused(frozen, failure.asked);
+                let excused = is_excused(canonical, failure.asked);
                 verdicts.push(verdict(plugin, Err(failure), false, excused));
             }
             PolicyJudge::Unknown(error) => {
-                let by = By::Host("plugins");
+                let denied_by = DeniedBy::Host("plugins");
                 let message = format!("cannot determine which policies are installed: {error}");
-                verdicts.push(if is_excused(frozen, false) {
-                    Verdict { failed_open: Some(message), ..Verdict::new(by.to_string(), None) }
+                verdicts.push(if is_excused(canonical, false) {
+                    Verdict { failed_open: Some(message), ..Verdict::new(denied_by.to_string(), None) }
                 } else {
-                    unable(by, message, "to see what to fix, run: bootc-image plugin doctor")
+                    unable(denied_by, message, "to see what to fix, run: bootc-image plugin doctor")
                 });
             }
-            PolicyJudge::Plugin { policy, .. } if !policy.concerns(&view) => {
-                unconcerned.push(policy.plugin().clone());
+            PolicyJudge::Plugin { policy, .. } if !policy.concerns(&policy_input) => {
+                not_selected.push(policy.plugin().clone());
             }
-            PolicyJudge::Plugin { policy, .. } if !frozen.is_resolved() && !policy.judges_unresolved() => {}
+            PolicyJudge::Plugin { policy, .. } if !canonical.is_resolved() && !policy.judges_unresolved() => {
+            }
             PolicyJudge::Plugin { policy, fail_open } => {
                 // A delegated caller could make a policy fail, for example by stopping the process until its time limit is over.
-                let may_fail = *fail_open && frozen.subject().delegation.is_none();
-                let opinion = policy.evaluate(&view);
-                let excused = matches!(&opinion, Err(failure) if is_excused(frozen, failure.asked));
+                let may_fail = *fail_open && canonical.subject().delegation.is_none();
+                let opinion = policy.evaluate(&policy_input);
+                let excused = matches!(&opinion, Err(failure) if is_excused(canonical, failure.asked));
                 let verdict = verdict(policy.plugin(), opinion, may_fail, excused);
-                verdicts.push(Verdict { made: policy.made().cloned(), ..verdict });
+                verdicts.push(Verdict { provenance: policy.provenance().cloned(), ..verdict });
             }
         }
     }
@@ -98,9 +99,11 @@ pub(super) fn judge(
 
 /// Whether an operation runs although a policy gave no verdict: a user must be able to list images whatever is broken. That does not
 /// include plugins. Nor does it include policies that ran for a delegated caller, who could have made them fail.
-fn is_excused(frozen: &Frozen, asked: bool) -> bool {
-    let Subject { plugin, delegation, .. } = frozen.subject();
-    matches!(frozen.operation(), Operation::List(_)) && plugin.is_none() && (delegation.is_none() || !asked)
+fn is_excused(canonical: &CanonicalOperation, asked: bool) -> bool {
+    let Subject { plugin, delegation, .. } = canonical.subject();
+    matches!(canonical.operation(), Operation::List(_))
+        && plugin.is_none()
+        && (delegation.is_none() || !asked)
 }
 
 fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
@@ -122,12 +125,14 @@ fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
 /// `fail_open` is set by the configuration and logged here. `excused` is set for lists, and the caller of the pipeline is told.
 fn verdict(
     plugin: &PluginId,
-    opinion: Result<Opinion, PolicyFailure>,
+    opinion: Result<PolicyVerdict, PolicyFailure>,
     fail_open: bool,
     excused: bool,
 ) -> Verdict {
     match opinion {
-        Ok(Opinion { denial, said }) => Verdict { said, ..Verdict::new(plugin.as_str(), denial) },
+        Ok(PolicyVerdict { denial, annotations }) => {
+            Verdict { annotations, ..Verdict::new(plugin.as_str(), denial) }
+        }
         Err(PolicyFailure { reason, asked, .. }) if fail_open && asked => {
             tracing::warn!(%plugin, reason, "a policy failed; because of [policy] fail-open the operation goes on without it");
             Verdict { failed_open: Some(reason), ..Verdict::new(plugin.as_str(), None) }
@@ -140,10 +145,13 @@ fn verdict(
 }
 
 fn failed(policy: &PluginId, reason: &str, fix: &str) -> Verdict {
-    unable(By::Policy(policy.clone()), format!("cannot judge this operation: {reason}"), fix)
+    unable(DeniedBy::Policy(policy.clone()), format!("cannot judge this operation: {reason}"), fix)
 }
 
-fn unable(by: By, message: String, fix: &str) -> Verdict {
-    let validator = by.to_string();
-    Verdict::new(validator, Some(Denial { by, code: FAILED.to_owned(), message, hint: Some(fix.to_owned()) }))
+fn unable(denied_by: DeniedBy, message: String, fix: &str) -> Verdict {
+    let validator = denied_by.to_string();
+    Verdict::new(
+        validator,
+        Some(Denial { denied_by, code: FAILED.to_owned(), message, hint: Some(fix.to_owned()) }),
+    )
 }

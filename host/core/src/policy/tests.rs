@@ -7,20 +7,22 @@ use bootc_image_model::capability::{Capability, LISTS_IMAGES};
 use bootc_image_model::columns::ListType;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::image::Removal;
+use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_model::subject::Delegation;
-use bootc_image_model::view::View;
 
 use super::*;
 use crate::error::Error;
 use crate::ops::{list, remove};
-use crate::plugin::{Host, Missed, Opinion, Plan, PlanError, PluginSetError, Policy, PolicyFailure};
+use crate::plugin::{
+    Host, MissingPolicy, Plan, PlanError, PluginSetError, Policy, PolicyFailure, PolicyVerdict,
+};
 
 /// A policy with a fixed verdict.
 pub(crate) struct FakePolicy {
     plugin: PluginId,
     concerned: bool,
     early: bool,
-    opinion: Result<Opinion, PolicyFailure>,
+    opinion: Result<PolicyVerdict, PolicyFailure>,
 }
 
 impl Policy for FakePolicy {
@@ -28,11 +30,11 @@ impl Policy for FakePolicy {
         &self.plugin
     }
 
-    fn made(&self) -> Option<&Made> {
+    fn provenance(&self) -> Option<&Provenance> {
         None
     }
 
-    fn concerns(&self, _: &View) -> bool {
+    fn concerns(&self, _: &PolicyInput) -> bool {
         self.concerned
     }
 
@@ -40,7 +42,7 @@ impl Policy for FakePolicy {
         self.early
     }
 
-    fn evaluate(&self, _: &Arc<View>) -> Result<Opinion, PolicyFailure> {
+    fn evaluate(&self, _: &Arc<PolicyInput>) -> Result<PolicyVerdict, PolicyFailure> {
         self.opinion.clone()
     }
 }
@@ -49,7 +51,7 @@ impl Policy for FakePolicy {
 pub(crate) struct FakePlugins {
     pub(crate) policies: Result<Vec<FakePolicy>, PluginSetError>,
     pub(crate) mandatory: Vec<PluginId>,
-    pub(crate) missed: Vec<Missed>,
+    pub(crate) missed: Vec<MissingPolicy>,
     /// The grant that approving any plugin would write.
     pub(crate) grant: Option<Grant>,
     /// The file in which the OS image approves all of them.
@@ -75,11 +77,11 @@ pub(crate) fn plugins_with(policies: Result<Vec<FakePolicy>, PluginSetError>) ->
 }
 
 impl Plugins for FakePlugins {
-    fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
+    fn provided_commands(&self) -> Result<Vec<ProvidedCommand>, PluginSetError> {
         Ok(Vec::new())
     }
 
-    fn held(&self, _: &str) -> Option<String> {
+    fn disabled_reason(&self, _: &str) -> Option<String> {
         None
     }
 
@@ -104,7 +106,7 @@ impl Plugins for FakePlugins {
         self.mandatory.clone()
     }
 
-    fn missed(&self) -> Vec<Missed> {
+    fn missed(&self) -> Vec<MissingPolicy> {
         self.missed.clone()
     }
 
@@ -131,14 +133,21 @@ fn id(text: &str) -> PluginId {
 }
 
 pub(crate) fn allows(plugin: &str) -> FakePolicy {
-    let opinion = Ok(Opinion { denial: None, said: Said::default() });
+    let opinion = Ok(PolicyVerdict { denial: None, annotations: Annotations::default() });
     FakePolicy { plugin: id(plugin), concerned: true, early: false, opinion }
 }
 
 pub(crate) fn denies(plugin: &str) -> FakePolicy {
-    let denial =
-        Denial { by: By::Policy(id(plugin)), code: "no".to_owned(), message: "no".to_owned(), hint: None };
-    FakePolicy { opinion: Ok(Opinion { denial: Some(denial), said: Said::default() }), ..allows(plugin) }
+    let denial = Denial {
+        denied_by: DeniedBy::Policy(id(plugin)),
+        code: "no".to_owned(),
+        message: "no".to_owned(),
+        hint: None,
+    };
+    FakePolicy {
+        opinion: Ok(PolicyVerdict { denial: Some(denial), annotations: Annotations::default() }),
+        ..allows(plugin)
+    }
 }
 
 pub(crate) fn fails(plugin: &str) -> FakePolicy {
@@ -149,7 +158,7 @@ pub(crate) fn fails(plugin: &str) -> FakePolicy {
 const LIST: Operation = Operation::List(list::List { image_type: ListType::All, details: false });
 
 /// An operation that changes something.
-fn act() -> Frozen {
+fn act() -> CanonicalOperation {
     let image = Removal {
         id: "0".repeat(64),
         manifest_digest: None,
@@ -157,7 +166,7 @@ fn act() -> Frozen {
         whole: true,
         needed_by: None,
     };
-    Frozen::new(Operation::Remove(remove::Remove { image }), Subject::new(Some(0), None), None)
+    CanonicalOperation::new(Operation::Remove(remove::Remove { image }), Subject::new(Some(0), None), None)
 }
 
 fn judged(configuration: &Configuration, policies: Vec<FakePolicy>) -> Judged {
@@ -167,7 +176,7 @@ fn judged(configuration: &Configuration, policies: Vec<FakePolicy>) -> Judged {
 /// Validator and code of the denial.
 fn denial(configuration: &Configuration, policies: Vec<FakePolicy>) -> Option<(String, String)> {
     let judged = judged(configuration, policies);
-    let denial = judged.denial().map(|denial| (denial.by.to_string(), denial.code.clone()));
+    let denial = judged.denial().map(|denial| (denial.denied_by.to_string(), denial.code.clone()));
     assert_eq!(judged.approve().is_err(), denial.is_some());
     denial
 }
@@ -215,7 +224,7 @@ fn a_policy_can_be_made_mandatory_by_its_approval_as_well_as_by_the_configuratio
     assert_eq!(denial(vec![allows("a")]), None);
     assert_eq!(denial(vec![denies("a")]).unwrap().code, "no");
     let denial = denial(vec![allows("b")]).unwrap();
-    assert_eq!((denial.by, &*denial.code), (By::Policy(id("a")), POLICY_FAILED));
+    assert_eq!((denial.denied_by, &*denial.code), (DeniedBy::Policy(id("a")), POLICY_FAILED));
     assert!(denial.hint.unwrap().ends_with("bootc-image plugin revoke a"));
 }
 
@@ -225,11 +234,11 @@ fn unreadable() -> PluginSetError {
 
 /// Who denies a list, and how many policies gave no verdict.
 fn listed(subject: &Subject, plugins: &FakePlugins) -> (Option<String>, usize) {
-    let frozen = Frozen::new(LIST, subject.clone(), None);
+    let canonical = CanonicalOperation::new(LIST, subject.clone(), None);
     let configuration = Configuration { mandatory: vec![id("gone")], ..Configuration::default() };
-    let judged = validators(&configuration, Vec::new(), plugins).judge(frozen);
+    let judged = validators(&configuration, Vec::new(), plugins).judge(canonical);
     let silent = judged.verdicts().iter().filter(|verdict| verdict.failed_open.is_some()).count();
-    let denial = judged.denial().map(|denial| denial.by.to_string());
+    let denial = judged.denial().map(|denial| denial.denied_by.to_string());
     assert_eq!(judged.approve().is_err(), denial.is_some());
     (denial, silent)
 }
@@ -245,7 +254,7 @@ fn users_can_list_images_even_if_policies_fail() {
     assert_eq!(listed(&person, &denied), (Some("b".to_owned()), 2));
     // A verdict is not mistaken for a failure, whatever its code.
     let mut denies = denies("c");
-    if let Ok(Opinion { denial: Some(denial), .. }) = &mut denies.opinion {
+    if let Ok(PolicyVerdict { denial: Some(denial), .. }) = &mut denies.opinion {
         denial.code = POLICY_FAILED.to_owned();
     }
     assert_eq!(listed(&person, &plugins_with(Ok(vec![denies]))).0, Some("c".to_owned()));
@@ -265,9 +274,9 @@ fn plugins_and_delegated_callers_cannot_list_without_a_verdict() {
 
 #[test]
 fn a_policy_judges_only_operations_that_concern_it() {
-    let unconcerned = FakePolicy { concerned: false, ..denies("a") };
-    let judged = judged(&Configuration::default(), vec![unconcerned]);
-    assert_eq!(judged.unconcerned(), [id("a")]);
+    let not_selected = FakePolicy { concerned: false, ..denies("a") };
+    let judged = judged(&Configuration::default(), vec![not_selected]);
+    assert_eq!(judged.not_selected(), [id("a")]);
     assert!(judged.denial().is_none());
 }
 
@@ -282,10 +291,10 @@ fn where_nobody_knows_what_policies_there_are_nothing_runs() {
 fn only_some_policies_judge_before_names_are_resolved() {
     let unresolved = |policies: Vec<FakePolicy>| {
         let subject = Subject::new(Some(0), None);
-        let frozen = Frozen::unresolved(LIST, subject, None);
+        let canonical = CanonicalOperation::unresolved(LIST, subject, None);
         let plugins = plugins_with(Ok(policies));
-        let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(frozen);
-        judged.denial().map(|denial| denial.by.to_string())
+        let judged = validators(&Configuration::default(), Vec::new(), &plugins).judge(canonical);
+        judged.denial().map(|denial| denial.denied_by.to_string())
     };
     assert_eq!(unresolved(vec![denies("late")]), None);
     assert_eq!(unresolved(vec![FakePolicy { early: true, ..denies("early") }]), Some("early".to_owned()));

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use crate::limits::PartialLimits;
 use crate::sanitize;
-use crate::strict::{Complaint, Source, named, sha256};
+use crate::strict::{Diagnostic, Source, named, sha256};
 use capabilities::{Bounds, CAPABILITIES, KnownCapability};
 use raw::{RawCapability, RawCommand, RawComponent, RawFormat, RawLimits, RawManifest, RawNative, RawWhen};
 
@@ -160,9 +160,9 @@ impl Manifest {
     ///
     /// # Errors
     /// The first error in the text, with line and key.
-    pub fn parse(text: &str) -> Result<Self, Complaint> {
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
         if text.len() > LARGEST {
-            return Err(Complaint::new(format!("the manifest is larger than {} KiB", LARGEST >> 10)));
+            return Err(Diagnostic::new(format!("the manifest is larger than {} KiB", LARGEST >> 10)));
         }
         let source = Source(text);
         let raw: RawManifest = toml::from_str(text).map_err(|error| source.syntax(&error))?;
@@ -234,7 +234,7 @@ fn part(
     source: Source<'_>,
     components: Option<&Spanned<Vec<RawComponent>>>,
     libraries: Option<&Spanned<Vec<RawNative>>>,
-) -> Result<Component, Complaint> {
+) -> Result<Component, Diagnostic> {
     match (components, libraries) {
         (Some(components), None) => component(source, only(source, components, "component", "component")?),
         (None, Some(libraries)) => library(source, only(source, libraries, "native", "library")?),
@@ -255,7 +255,7 @@ fn only<'a, T>(
     given: &'a Spanned<Vec<T>>,
     key: &str,
     what: &str,
-) -> Result<&'a T, Complaint> {
+) -> Result<&'a T, Diagnostic> {
     match given.get_ref().as_slice() {
         [one] => Ok(one),
         all => {
@@ -265,7 +265,7 @@ fn only<'a, T>(
     }
 }
 
-fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Complaint> {
+fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Diagnostic> {
     let world = source.checked(&raw.world, "world", world)?;
     let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
     Ok(Component {
@@ -278,7 +278,7 @@ fn component(source: Source<'_>, raw: &RawComponent) -> Result<Component, Compla
     })
 }
 
-fn library(source: Source<'_>, raw: &RawNative) -> Result<Component, Complaint> {
+fn library(source: Source<'_>, raw: &RawNative) -> Result<Component, Diagnostic> {
     let world = source.checked(&raw.role, "role", role)?;
     let (when, before_lookup) = concerns(source, world, raw.when.as_ref(), raw.before_lookup.as_ref())?;
     Ok(Component {
@@ -297,7 +297,7 @@ fn concerns(
     world: World,
     when: Option<&Spanned<RawWhen>>,
     before_lookup: Option<&Spanned<bool>>,
-) -> Result<(When, bool), Complaint> {
+) -> Result<(When, bool), Diagnostic> {
     let only_policies =
         |span: std::ops::Range<usize>, key| source.error_at(span, key, "only policies judge operations");
     let before_lookup = match before_lookup {
@@ -334,7 +334,7 @@ fn capabilities(
     source: Source<'_>,
     component: &Component,
     raw: &[RawCapability],
-) -> Result<Vec<Wanted>, Complaint> {
+) -> Result<Vec<Wanted>, Diagnostic> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for raw in raw {
         let capability = raw.capability(source)?;
@@ -379,7 +379,7 @@ fn offered<'a, T>(
     offers: bool,
     none: &str,
     others: &str,
-) -> Result<&'a [T], Complaint> {
+) -> Result<&'a [T], Diagnostic> {
     match raw {
         Some(raw) if !offers => Err(source.error_at(raw.span(), key, others)),
         None if !offers => Ok(&[]),
@@ -392,7 +392,7 @@ fn commands(
     source: Source<'_>,
     world: World,
     raw: Option<&Spanned<Vec<RawCommand>>>,
-) -> Result<Vec<Command>, Complaint> {
+) -> Result<Vec<Command>, Diagnostic> {
     let offers = world == World::CommandWrapper;
     let (none, others) =
         ("a plugin of this kind must provide a command", "a plugin of this kind cannot provide commands");
@@ -416,7 +416,7 @@ fn formats(
     source: Source<'_>,
     world: World,
     raw: Option<&Spanned<Vec<RawFormat>>>,
-) -> Result<Vec<Format>, Complaint> {
+) -> Result<Vec<Format>, Diagnostic> {
     let offers = world == World::FormatOutput;
     let (none, others) =
         ("a plugin of this kind must provide a format", "a plugin of this kind cannot provide formats");

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::capabilities::{Bounds, CAPABILITIES};
 use crate::limits::PartialLimits;
 use crate::sanitize;
-use crate::strict::{Complaint, Source, named};
+use crate::strict::{Diagnostic, Source, named};
 
 /// A plugin's manifest: what it is, which code it has, what it provides and what it requests.
 #[derive(Deserialize)]
@@ -189,7 +189,7 @@ impl RawLimits {
 }
 
 impl RawCapability {
-    pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Complaint> {
+    pub(crate) fn capability(&self, source: Source<'_>) -> Result<Capability, Diagnostic> {
         let known = source.checked(&self.name, "name", |text| {
             named(text, CAPABILITIES, |known| known.name, "a known capability")
         })?;

@@ -5,12 +5,12 @@ use std::fmt;
 use bootc_image_core::ops::Operation;
 use bootc_image_grammar::{TABLES, own_spellings};
 use bootc_image_model::pattern::Pattern;
-use bootc_image_model::view::{Role, View};
+use bootc_image_model::policy_input::{PolicyInput, Role};
 use toml::Spanned;
 
 use super::raw::RawWhen;
 use crate::sanitize::is_clean;
-use crate::strict::{Complaint, Source, nearest};
+use crate::strict::{Diagnostic, Source, nearest};
 
 /// The conditions on an operation; an empty list matches every operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl fmt::Display for When {
 }
 
 impl When {
-    pub(super) fn parse(source: Source<'_>, raw: &RawWhen) -> Result<Self, Complaint> {
+    pub(super) fn parse(source: Source<'_>, raw: &RawWhen) -> Result<Self, Diagnostic> {
         let patterns =
             |given: &Option<Vec<Spanned<String>>>, key, check: fn(&Pattern) -> Result<(), String>| {
                 let pattern = |text: &Spanned<String>| {
@@ -55,16 +55,16 @@ impl When {
     }
 
     /// Whether the policy judges an operation. An image whose name is unknown matches every pattern.
-    pub fn concerns(&self, view: &View) -> bool {
-        let kind = || self.operations.iter().any(|pattern| pattern.matches(&view.kind));
+    pub fn concerns(&self, policy_input: &PolicyInput) -> bool {
+        let kind = || self.operations.iter().any(|pattern| pattern.matches(&policy_input.kind));
         if !self.operations.is_empty() && !kind() {
             return false;
         }
-        let unknown = view.attr("pinned") == Some("false")
-            || view.attr("resolved") == Some("false")
-            || view.images.iter().any(|image| image.name.is_none() && image.role != Role::Target);
+        let unknown = policy_input.attr("pinned") == Some("false")
+            || policy_input.attr("resolved") == Some("false")
+            || policy_input.images.iter().any(|image| image.name.is_none() && image.role != Role::Target);
         let named = || {
-            let mut names = view.images.iter().filter_map(|image| image.name.as_ref());
+            let mut names = policy_input.images.iter().filter_map(|image| image.name.as_ref());
             names.any(|name| self.references.iter().any(|pattern| pattern.matches(&name.path())))
         };
         self.references.is_empty() || unknown || named()

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bootc_image_core::plugin::Opinion;
-use bootc_image_model::view::View;
-use bootc_image_os::children;
+use bootc_image_core::plugin::PolicyVerdict;
+use bootc_image_model::policy_input::PolicyInput;
+use bootc_image_os::processes;
 
 use super::{NoVerdict, Process};
 use crate::manifest::World;
@@ -36,11 +36,11 @@ impl Judge {
 }
 
 impl run::Judge for Judge {
-    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion> {
+    fn evaluate(&self, policy_input: &Arc<PolicyInput>) -> Result<PolicyVerdict, NoOpinion> {
         let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let ask = |process: Process| {
             let panicked = |reason| (None, Err(NoVerdict { reason, fix: None, closed: false }));
-            caught(|| process.evaluate(view)).unwrap_or_else(panicked)
+            caught(|| process.evaluate(policy_input)).unwrap_or_else(panicked)
         };
         let kept = place.take().filter(|process| process.listens()).map(|process| ask(*process));
         let (process, opinion) = match kept {
@@ -53,7 +53,7 @@ impl run::Judge for Judge {
             reason,
             fix: Some(fix.unwrap_or_else(|| format!("contact the vendor of {}", self.identity.plugin))),
             // After an interruption a failure must not be excused by `fail-open`.
-            asked: children::check_not_asked_to_end().is_ok(),
+            asked: processes::check_interrupted().is_ok(),
         })
     }
 }

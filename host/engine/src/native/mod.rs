@@ -11,15 +11,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bootc_image_core::listing::ImageRow;
-use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
+use bootc_image_core::plugin::{Host, Plan, PlanError, PolicyVerdict};
 use bootc_image_extension::abi;
 use bootc_image_model::columns::Column;
-use bootc_image_model::view::View;
+use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_native_protocol::{
     Answer, Command, Frame, LARGEST_ANSWER, LIBRARY, Load, Question, SOCKET, receive, send,
 };
-use bootc_image_os::children;
-use bootc_image_os::children::native::Native;
+use bootc_image_os::processes;
+use bootc_image_os::processes::native::Native;
 use bootc_image_plugin_model::{self as plugin_model, Problem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -46,7 +46,7 @@ const GRACE: Duration = Duration::from_millis(500);
 const LAST_OUTPUT: usize = 200;
 
 /// A request to a process. The policy input is sent as the host has it.
-type Ask<'a> = Question<&'a View>;
+type Ask<'a> = Question<&'a PolicyInput>;
 
 /// A process in which an extension is loaded.
 pub(crate) struct Process {
@@ -108,7 +108,7 @@ impl Until<'_> {
             if rest.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            children::check_not_asked_to_end().map_err(io::Error::other)?;
+            processes::check_interrupted().map_err(io::Error::other)?;
             let transient = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
             match work(self.0, rest) {
                 Err(error) if transient.contains(&error.kind()) => {}
@@ -204,8 +204,8 @@ impl Process {
     }
 
     /// Has a policy judge an operation. Also returns the process, unless it cannot be used again.
-    fn evaluate(mut self, view: &View) -> (Option<Self>, Result<Opinion, NoVerdict>) {
-        let asked = self.ask(&Ask::Evaluate(view));
+    fn evaluate(mut self, policy_input: &PolicyInput) -> (Option<Self>, Result<PolicyVerdict, NoVerdict>) {
+        let asked = self.ask(&Ask::Evaluate(policy_input));
         let plugin = self.identity.plugin.clone();
         match asked {
             Ok(Answer::Verdict { reason, attrs }) => {

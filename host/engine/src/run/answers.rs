@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bootc_image_core::plugin::{Opinion, Plan, PlanError};
-use bootc_image_model::denial::{By, Denial};
-use bootc_image_model::plugin::{PluginId, Said};
+use bootc_image_core::plugin::{Plan, PlanError, PolicyVerdict};
+use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::plugin::{Annotations, PluginId};
 use tracing::{Level, event};
 
 use super::Unformatted;
@@ -33,16 +33,16 @@ pub(crate) fn opinion<'a>(
     denial: Option<Explanation<'_>>,
     reason: &str,
     attrs: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Opinion {
+) -> PolicyVerdict {
     let denial = denial.map(|explanation| Denial {
-        by: By::Policy(plugin.clone()),
+        denied_by: DeniedBy::Policy(plugin.clone()),
         code: code(explanation.code),
         message: message(explanation.message),
         hint: hint(explanation.hint),
     });
     let attrs: BTreeMap<String, String> =
         attrs.take(MOST_ATTRS).map(|(key, value)| (sanitize(key), sanitize(value))).collect();
-    Opinion { denial, said: Said { reason: sanitize(reason), attrs } }
+    PolicyVerdict { denial, annotations: Annotations { reason: sanitize(reason), attrs } }
 }
 
 /// A wrapper's plan. The arguments are not sanitized, because they are data that the pipeline parses.

@@ -8,10 +8,10 @@ use std::io;
 use std::sync::Arc;
 
 use bootc_image_core::listing::ImageRow;
-use bootc_image_core::plugin::{Host, Opinion, Plan, PlanError};
+use bootc_image_core::plugin::{Host, Plan, PlanError, PolicyVerdict};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
-use bootc_image_model::view::View;
+use bootc_image_model::policy_input::PolicyInput;
 
 use crate::formats::Wanted;
 use crate::limits::Limits;
@@ -52,7 +52,7 @@ pub(crate) trait Loaded {
 
 /// A policy, a component or native code, that can judge any number of operations. It is loaded for the first one.
 pub(crate) trait Judge {
-    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion>;
+    fn evaluate(&self, policy_input: &Arc<PolicyInput>) -> Result<PolicyVerdict, NoOpinion>;
 }
 
 /// Why a policy could not judge.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
-use bootc_image_core::plugin::{CommandClaim, Plugins as _};
+use bootc_image_core::plugin::{Plugins as _, ProvidedCommand};
 use bootc_image_model::grant::{Grant, Role};
 use bootc_image_model::plugin::PluginId;
 
@@ -27,8 +27,9 @@ impl PluginSet {
         let role = role_of(found.manifest.component.world);
         refuse_lost_policy(&self.look().grants, &found.manifest.id, role)?;
         for claim in found.claims() {
-            let of_another = |other: &&CommandClaim| other.name == claim.name && other.plugin != claim.plugin;
-            if let Some(other) = self.command_claims()?.iter().find(of_another) {
+            let of_another =
+                |other: &&ProvidedCommand| other.name == claim.name && other.plugin != claim.plugin;
+            if let Some(other) = self.provided_commands()?.iter().find(of_another) {
                 let reason =
                     format!("it provides `cmd {}`, which {} already provides", claim.name, other.plugin);
                 return Err(problem(
@@ -165,13 +166,13 @@ fn refuse_shared(granted: &[Found], path: &Path, plugin: &PluginId) -> Result<()
 mod tests {
     use std::fs;
 
-    use bootc_image_core::plugin::Missed;
+    use bootc_image_core::plugin::MissingPolicy;
 
     use super::*;
     use crate::places::Place;
     use crate::trust::code;
     use crate::trust::configuration::Configuration;
-    use crate::trust::environment::Surroundings;
+    use crate::trust::environment::Environment;
     use crate::trust::inventory::tests::{COMPONENT, manifest};
 
     /// A host with directories `usr` and `etc`.
@@ -213,7 +214,7 @@ mod tests {
             };
             let masked = masked.map(|place| (id(), place)).into_iter().collect();
             let configuration = Configuration { masked, ..Configuration::default() };
-            PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() })
+            PluginSet::new(Environment { places, configuration, ..Environment::default() })
         }
     }
 
@@ -260,7 +261,7 @@ mod tests {
 
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         let set = host.set(None);
-        let missed = Missed { plugin: id(), file: host.path(OWN), why: "is not installed" };
+        let missed = MissingPolicy { plugin: id(), file: host.path(OWN), why: "is not installed" };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
         let why = format!(
             "{} approves it as mandatory, but it is not installed: all operations are denied",

@@ -1,7 +1,7 @@
 //! `plugin doctor`: finds problems of plugins before an operation does. It reads, loads and links every plugin; the only function
 //! of a plugin that it calls is the one that checks settings.
 
-use bootc_image_core::plugin::{Missed, Plugins as _};
+use bootc_image_core::plugin::{MissingPolicy, Plugins as _};
 use bootc_image_model::plugin::PluginId;
 
 use super::PluginSet;
@@ -13,7 +13,7 @@ use crate::strict::nearest;
 use crate::trust::code::digest_differs;
 use crate::trust::configuration::directories;
 use crate::trust::grants::{Found, revoke_if_not_needed};
-use crate::trust::inventory::{Plugin, Standing};
+use crate::trust::inventory::{Plugin, Status};
 use crate::unusable::Unusable;
 
 /// A problem.
@@ -49,7 +49,7 @@ impl PluginSet {
                 self.examine_one(plugin, &mut findings);
             }
         }
-        if let (Err(error), []) = (self.command_claims(), inventory.problems.as_slice()) {
+        if let (Err(error), []) = (self.provided_commands(), inventory.problems.as_slice()) {
             findings.push(finding(
                 "plugins",
                 error.to_string(),
@@ -76,7 +76,7 @@ impl PluginSet {
 
     fn examine_one(&self, plugin: &Plugin, findings: &mut Vec<Finding>) {
         let id = plugin.manifest.id.as_str();
-        if let Standing::Held { reason, fix } = &plugin.standing {
+        if let Status::Disabled { reason, fix } = &plugin.standing {
             findings.push(finding(id, reason.clone(), fix));
         }
         // Also for disabled plugins: otherwise only `plugin approve` would report it.
@@ -127,7 +127,7 @@ impl PluginSet {
     pub fn examine_missed(&self) -> Vec<Finding> {
         let (inventory, mandatory) = (self.look(), self.mandatory());
         let configured = &self.configuration().judging.mandatory;
-        let examine = |missed: &Missed| {
+        let examine = |missed: &MissingPolicy| {
             let id = &missed.plugin;
             let what = if mandatory.contains(id) || configured.contains(id) {
                 format!("policy {id} is mandatory but {}, so all operations are denied", missed.why)
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::places::{Place, Places};
     use crate::trust::configuration::Configuration;
-    use crate::trust::environment::Surroundings;
+    use crate::trust::environment::Environment;
     use crate::trust::inventory::tests::manifest;
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
             user: Some(rustix::process::geteuid().as_raw()),
             ..Places::default()
         };
-        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, ..Environment::default() });
         let findings = set.examine(None);
         let [one] = findings.as_slice() else { panic!("{findings:?}") };
         let file = scratch.path().join("gone.toml");
@@ -256,7 +256,7 @@ mod tests {
         let places = Places { plugins: vec![(Place::Image, scratch.path().to_owned())], ..Places::default() };
         let mut configuration = Configuration::default();
         configuration.add("policy.mandatory = [\"regsitry-policy\", \"other\", \"own-list\"]").unwrap();
-        let set = PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, configuration, ..Environment::default() });
         let fix = |id: &str| {
             let found: Vec<String> = set.examine(Some(id)).into_iter().map(|finding| finding.fix).collect();
             found.join("|")
@@ -273,7 +273,7 @@ mod tests {
             fs::write(scratch.path().join(name), "").unwrap();
         }
         let places = Places { configuration: vec![scratch.path().to_owned()], ..Places::default() };
-        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, ..Environment::default() });
         let what = format!(
             "{} is not read because its name does not end in .toml",
             scratch.path().join("site.conf").display()
@@ -293,7 +293,7 @@ mod tests {
             fs::write(path(name), text).unwrap();
         }
         let places = Places { configuration: vec![path("usr"), path("etc")], ..Places::default() };
-        let set = PluginSet::new(Surroundings { places, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, ..Environment::default() });
         let (by, file) = (path("etc/a.toml"), path("usr/a.toml"));
         let what = format!(
             "{} hides {}; no longer in effect: [policy] mandatory = [\"gone\"]",

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{
-    CommandClaim, Host, Missed, Plan, PlanError, PluginSetError, Plugins, Policy,
+    Host, MissingPolicy, Plan, PlanError, PluginSetError, Plugins, Policy, ProvidedCommand,
 };
 use bootc_image_model::capability::Capability;
 use bootc_image_model::grant::Grant;
@@ -29,9 +29,9 @@ use crate::sanitize::sanitize;
 use crate::strict::nearest;
 use crate::trust::code::Code;
 use crate::trust::configuration::Configuration;
-use crate::trust::environment::Surroundings;
+use crate::trust::environment::Environment;
 use crate::trust::hidden::{self, Hidden};
-use crate::trust::inventory::{Inventory, Plugin, Standing};
+use crate::trust::inventory::{Inventory, Plugin, Status};
 use crate::trust::missed;
 use crate::trust::status::approved_by_image;
 use crate::unusable::Unusable;
@@ -41,7 +41,7 @@ use policy::JudgingPlugin;
 /// All plugins. Manifests are read on first use, and wasmtime starts when the first plugin runs, so that commands that need no
 /// plugin do not pay for plugins.
 pub struct PluginSet {
-    environment: Surroundings,
+    environment: Environment,
     inventory: OnceLock<Inventory>,
     policies: OnceLock<Vec<JudgingPlugin>>,
     runtimes: Arc<Runtimes>,
@@ -49,7 +49,7 @@ pub struct PluginSet {
 
 impl PluginSet {
     /// Creates the set. Problems of a plugin are reported when the plugin is used.
-    pub fn new(environment: Surroundings) -> Self {
+    pub fn new(environment: Environment) -> Self {
         let compiler =
             Compiler { cache: environment.places.cache.clone(), programs: environment.programs.clone() };
         let runtimes = Arc::new(Runtimes::new(compiler));
@@ -206,7 +206,7 @@ impl PluginSet {
                 Err(unusable(&plugin.manifest.id, reason))
             }
             (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {
-                Some((id, Standing::Held { reason, fix })) => Err(unusable(id, format!("{reason}; {fix}"))),
+                Some((id, Status::Disabled { reason, fix })) => Err(unusable(id, format!("{reason}; {fix}"))),
                 _ => Err(FormatError::Unknown { name: name.to_owned() }),
             },
         }
@@ -251,12 +251,12 @@ impl Formats for PluginSet {
 }
 
 impl Plugins for PluginSet {
-    fn command_claims(&self) -> Result<Vec<CommandClaim>, PluginSetError> {
-        let mut claims: Vec<CommandClaim> = Vec::new();
+    fn provided_commands(&self) -> Result<Vec<ProvidedCommand>, PluginSetError> {
+        let mut claims: Vec<ProvidedCommand> = Vec::new();
         for plugin in self.inventory()?.plugins.values().filter(|plugin| plugin.standing.is_enabled()) {
             for claim in plugin.claims() {
                 if let Some(other) = claims.iter().find(|other| other.name == claim.name) {
-                    return Err(PluginSetError::ClaimedTwice {
+                    return Err(PluginSetError::ProvidedTwice {
                         what: format!("command `{}`", claim.name),
                         first: other.plugin.to_string(),
                         second: claim.plugin.to_string(),
@@ -269,17 +269,17 @@ impl Plugins for PluginSet {
         Ok(claims)
     }
 
-    fn held(&self, command: &str) -> Option<String> {
+    fn disabled_reason(&self, command: &str) -> Option<String> {
         let inventory = self.inventory().ok()?;
         let mut claiming = inventory
             .plugins
             .values()
             .filter(|plugin| plugin.manifest.commands.iter().any(|claimed| claimed.name == command));
         claiming.find_map(|plugin| match &plugin.standing {
-            Standing::Held { reason, fix } => {
+            Status::Disabled { reason, fix } => {
                 Some(format!("plugin {} provides it but is disabled: {reason}; {fix}", plugin.manifest.id))
             }
-            Standing::Enabled => None,
+            Status::Enabled => None,
         })
     }
 
@@ -339,7 +339,7 @@ impl Plugins for PluginSet {
         mandatory.map(|grant| grant.plugin.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn missed(&self) -> Vec<Missed> {
+    fn missed(&self) -> Vec<MissingPolicy> {
         missed::missed(self.look())
     }
 

@@ -2,20 +2,20 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bootc_image_core::plugin::{Opinion, Policy, PolicyFailure};
-use bootc_image_model::plugin::{Made, PluginId};
-use bootc_image_model::view::View;
+use bootc_image_core::plugin::{Policy, PolicyFailure, PolicyVerdict};
+use bootc_image_model::plugin::{PluginId, Provenance};
+use bootc_image_model::policy_input::PolicyInput;
 
 use crate::manifest::When;
 use crate::run::{Identity, Judge, NoOpinion};
 use crate::trust::code::hex;
-use crate::trust::inventory::{Broken, Plugin, Standing};
+use crate::trust::inventory::{Broken, Plugin, Status};
 
 /// A policy, or a broken plugin that could be one.
 pub(crate) struct JudgingPlugin {
     plugin: PluginId,
     parts: Option<Parts>,
-    made: OnceLock<Option<Made>>,
+    provenance: OnceLock<Option<Provenance>>,
     when: When,
     before_lookup: bool,
     judge: Result<Box<dyn Judge>, PolicyFailure>,
@@ -42,8 +42,8 @@ impl JudgingPlugin {
             settings: identity.settings.clone(),
         });
         let judge = match &plugin.standing {
-            Standing::Enabled => Ok(judge(identity)),
-            Standing::Held { reason, fix } => {
+            Status::Enabled => Ok(judge(identity)),
+            Status::Disabled { reason, fix } => {
                 Err(PolicyFailure { reason: reason.clone(), fix: fix.clone(), asked: false })
             }
         };
@@ -53,7 +53,14 @@ impl JudgingPlugin {
         } else {
             (When::default(), true)
         };
-        Self { plugin: plugin.manifest.id.clone(), parts, made: OnceLock::new(), when, before_lookup, judge }
+        Self {
+            plugin: plugin.manifest.id.clone(),
+            parts,
+            provenance: OnceLock::new(),
+            when,
+            before_lookup,
+            judge,
+        }
     }
 
     /// A policy that always fails; none if the broken plugin cannot be a policy.
@@ -62,7 +69,7 @@ impl JudgingPlugin {
         broken.may_be_policy.then(|| Self {
             plugin: PluginId::new(&broken.id).unwrap_or_else(|_| PluginId::unknown()),
             parts: None,
-            made: OnceLock::new(),
+            provenance: OnceLock::new(),
             when: When::default(),
             before_lookup: true,
             judge: Err(failure),
@@ -75,27 +82,27 @@ impl Policy for JudgingPlugin {
         &self.plugin
     }
 
-    fn made(&self) -> Option<&Made> {
-        let made = |parts: &Parts| Made {
+    fn provenance(&self) -> Option<&Provenance> {
+        let provenance = |parts: &Parts| Provenance {
             version: parts.version.clone(),
             code: parts.code.clone(),
             manifest: parts.manifest.clone(),
             settings: hex(parts.settings.as_bytes()),
         };
-        self.made.get_or_init(|| self.parts.as_ref().map(made)).as_ref()
+        self.provenance.get_or_init(|| self.parts.as_ref().map(provenance)).as_ref()
     }
 
-    fn concerns(&self, view: &View) -> bool {
-        self.when.concerns(view)
+    fn concerns(&self, policy_input: &PolicyInput) -> bool {
+        self.when.concerns(policy_input)
     }
 
     fn judges_unresolved(&self) -> bool {
         self.before_lookup
     }
 
-    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, PolicyFailure> {
+    fn evaluate(&self, policy_input: &Arc<PolicyInput>) -> Result<PolicyVerdict, PolicyFailure> {
         let judge = self.judge.as_ref().map_err(Clone::clone)?;
-        judge.evaluate(view).map_err(|NoOpinion { reason, fix, asked }| PolicyFailure {
+        judge.evaluate(policy_input).map_err(|NoOpinion { reason, fix, asked }| PolicyFailure {
             reason,
             fix: fix.unwrap_or_else(|| format!("run `bootc-image plugin doctor {}` to see why", self.plugin)),
             asked,

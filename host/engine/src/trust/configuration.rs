@@ -16,7 +16,7 @@ use toml::Spanned;
 use crate::limits::PartialLimits;
 use crate::manifest::raw::RawLimits;
 use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
-use crate::strict::{Complaint, Source, named, one_of};
+use crate::strict::{Diagnostic, Source, named, one_of};
 
 /// Everything configured.
 #[derive(Debug, Clone, Default)]
@@ -153,7 +153,7 @@ impl Configuration {
     ///
     /// # Errors
     /// The first error in the text, with line and key.
-    pub fn add(&mut self, text: &str) -> Result<(), Complaint> {
+    pub fn add(&mut self, text: &str) -> Result<(), Diagnostic> {
         let source = Source(text);
         let raw: RawConfiguration = toml::from_str(text).map_err(|error| source.syntax(&error))?;
         for word in &raw.allow_delegated {

@@ -8,7 +8,7 @@ use crate::places::Places;
 
 /// Where a set of plugins finds plugins, configuration and programs.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct Environment {
     /// The plugins that are built into this executable.
     pub builtins: Vec<Builtin>,
     /// Directories of plugins, grants and configuration.

@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
 use crate::places::{Place, Places, TrustedPath, drop_ins, read_text};
-use crate::strict::{Complaint, Source, named, one_of, sha256 as sha256_text};
+use crate::strict::{Diagnostic, Source, named, one_of, sha256 as sha256_text};
 
 /// A grants file.
 #[derive(Deserialize)]
@@ -145,7 +145,7 @@ pub(crate) fn read_file(places: &Places, place: Place, file: &TrustedPath) -> Re
 ///
 /// # Errors
 /// The first error in the text, with line and key.
-pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Complaint> {
+pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Diagnostic> {
     let source = Source(text);
     let raw: RawGrants = toml::from_str(text).map_err(|error| source.syntax(&error))?;
     let grant = |raw: &RawGrant| {

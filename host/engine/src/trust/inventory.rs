@@ -6,11 +6,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bootc_image_core::plugin::{CommandClaim, PluginSetError};
+use bootc_image_core::plugin::{PluginSetError, ProvidedCommand};
 use bootc_image_model::plugin::PluginId;
 
 use super::code::{self, Code, CodeFile};
-use super::environment::Surroundings;
+use super::environment::Environment;
 use super::grants::{self, Found};
 use super::status::{native_status, status, when_counts};
 use crate::builtin::Builtin;
@@ -18,7 +18,7 @@ use crate::manifest::Manifest;
 use crate::places::{Owner, Place, Places, TrustedPath, read_text, trusted_directory, trusted_entry};
 use crate::sanitize::sanitize;
 
-pub use super::status::Standing;
+pub use super::status::Status;
 
 /// File name of a manifest.
 const MANIFEST: &str = "plugin.toml";
@@ -61,7 +61,7 @@ pub struct Plugin {
     /// Its manifest.
     pub manifest: Manifest,
     /// Whether it is enabled, and if not, why.
-    pub standing: Standing,
+    pub standing: Status,
     /// Whether the manifest's `when` is respected, if it is a policy.
     pub(crate) when_counts: bool,
     /// Digest of its manifest in lower-case hexadecimal.
@@ -86,9 +86,9 @@ pub struct Broken {
 
 impl Plugin {
     /// The subcommands that it provides.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = CommandClaim> {
+    pub(crate) fn claims(&self) -> impl Iterator<Item = ProvidedCommand> {
         let id = &self.manifest.id;
-        self.manifest.commands.iter().map(|command| CommandClaim {
+        self.manifest.commands.iter().map(|command| ProvidedCommand {
             plugin: id.clone(),
             name: command.name.clone(),
             summary: command.summary.clone(),
@@ -97,7 +97,7 @@ impl Plugin {
 }
 
 impl Inventory {
-    pub(crate) fn take(environment: &Surroundings) -> Self {
+    pub(crate) fn take(environment: &Environment) -> Self {
         let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
         let (grants, problems) = grants::read(&environment.places);
         let mut of_plugins: BTreeMap<PluginId, Vec<Found>> = BTreeMap::new();
@@ -212,7 +212,7 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
             place: None,
             origin: origin.to_string(),
             manifest,
-            standing: Standing::Enabled,
+            standing: Status::Enabled,
             when_counts: true,
             manifest_sha256: code::hex(text.as_bytes()),
             code: Code::Embedded(artefact.clone()),
@@ -227,7 +227,7 @@ fn manifest_text(directory: &TrustedPath, owner: Owner) -> io::Result<String> {
 }
 
 fn read(
-    environment: &Surroundings,
+    environment: &Environment,
     place: Place,
     id: &str,
     directory: &TrustedPath,
@@ -311,7 +311,7 @@ pub(crate) mod tests {
             ..Places::default()
         };
         let configuration = Configuration::default();
-        (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
+        (PluginSet::new(Environment { places, configuration, ..Environment::default() }), scratch)
     }
 
     #[test]

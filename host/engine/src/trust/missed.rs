@@ -1,6 +1,6 @@
 //! Policies that were approved or are mandatory, and are not installed.
 
-use bootc_image_core::plugin::Missed;
+use bootc_image_core::plugin::MissingPolicy;
 use bootc_image_model::plugin::PluginId;
 
 use super::grants::Found;
@@ -28,12 +28,12 @@ pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(Pl
 
 /// Policies that were approved and are no longer installed as policies. Disabled and broken ones are not among them, because they
 /// deny; neither are those that are masked where they were approved, because the administrator chose that.
-pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
+pub(crate) fn missed(inventory: &Inventory) -> Vec<MissingPolicy> {
     // All operations are refused then, and which plugins are installed is unknown.
     if !inventory.problems.is_empty() {
         return Vec::new();
     }
-    let mut all: Vec<Missed> = Vec::new();
+    let mut all: Vec<MissingPolicy> = Vec::new();
     for grant in inventory.grants.iter().filter(|grant| grant.is_of_policy()) {
         let Found { plugin, file, .. } = grant;
         let id = plugin.as_str();
@@ -50,7 +50,7 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<Missed> {
             (None, None) => "is not installed",
         };
         if all.iter().all(|missed| missed.plugin != *plugin) {
-            all.push(Missed { plugin: plugin.clone(), file: file.clone(), why });
+            all.push(MissingPolicy { plugin: plugin.clone(), file: file.clone(), why });
         }
     }
     all

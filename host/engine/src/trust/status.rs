@@ -4,18 +4,18 @@ use std::path::PathBuf;
 
 use bootc_image_model::capability::Capability;
 
-use super::environment::Surroundings;
+use super::environment::Environment;
 use super::grants::{self, Found};
 use crate::manifest::{Manifest, World};
 use crate::places::Place;
 
 /// Whether a plugin is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Status {
     /// Every capability that it requests was granted.
     Enabled,
     /// It was not approved, or not with all capabilities that it requests.
-    Held {
+    Disabled {
         /// Why.
         reason: String,
         /// What to do next.
@@ -23,7 +23,7 @@ pub enum Standing {
     },
 }
 
-impl Standing {
+impl Status {
     /// Whether the plugin may run.
     pub fn is_enabled(&self) -> bool {
         *self == Self::Enabled
@@ -31,13 +31,9 @@ impl Standing {
 }
 
 /// The reason if native code is disabled regardless of its grants.
-pub(crate) fn native_status(
-    environment: &Surroundings,
-    place: Place,
-    manifest: &Manifest,
-) -> Option<Standing> {
+pub(crate) fn native_status(environment: &Environment, place: Place, manifest: &Manifest) -> Option<Status> {
     let disabled =
-        |reason: &str, fix: &str| Standing::Held { reason: reason.to_owned(), fix: fix.to_owned() };
+        |reason: &str, fix: &str| Status::Disabled { reason: reason.to_owned(), fix: fix.to_owned() };
     if !manifest.component.native {
         None
     } else if place == Place::User {
@@ -90,7 +86,7 @@ pub(crate) fn status(
     sha256: &str,
     manifest_sha256: &str,
     grants: &[Found],
-) -> Standing {
+) -> Status {
     let id = &manifest.id;
     let about = |grant: &&Found| is_about(grant, place, manifest);
     let (of_plugin, of_another_kind): (Vec<&Found>, Vec<&Found>) =
@@ -111,10 +107,10 @@ pub(crate) fn status(
         } else {
             format!("the plugin is native code, but {file} does not set kind = \"native\"")
         };
-        return Standing::Held { reason, fix };
+        return Status::Disabled { reason, fix };
     }
     if of_plugin.is_empty() {
-        return Standing::Held { reason: "it has not been approved".to_owned(), fix };
+        return Status::Disabled { reason: "it has not been approved".to_owned(), fix };
     }
     let of_component: Vec<&Found> = of_plugin
         .into_iter()
@@ -123,7 +119,7 @@ pub(crate) fn status(
     if of_component.is_empty() {
         let what = manifest.component.what();
         let reason = format!("the installed {what} ({sha256}) is not the one that was approved");
-        return Standing::Held { reason, fix };
+        return Status::Disabled { reason, fix };
     }
     let (of_manifest, of_another): (Vec<&Found>, Vec<&Found>) =
         of_component.into_iter().partition(|grant| is_of_manifest(grant, manifest_sha256));
@@ -138,13 +134,13 @@ pub(crate) fn status(
         .map(|wanted| format!("+ {} ({})", wanted.capability, wanted.reason))
         .collect();
     if missing.is_empty() && is_approved {
-        Standing::Enabled
+        Status::Enabled
     } else if missing.is_empty() {
         let reason =
             "its manifest changed since it was approved, and may now judge less or provide more".to_owned();
-        Standing::Held { reason, fix }
+        Status::Disabled { reason, fix }
     } else {
-        Standing::Held {
+        Status::Disabled {
             reason: format!("it requests capabilities that were not granted: {}", missing.join(", ")),
             fix,
         }
@@ -186,7 +182,7 @@ mod tests {
     }
 
     /// The status of a policy of the site with these grants, and whether its `when` is respected.
-    fn status_of(text: &str, grants: &[Found], is_mandatory: bool) -> (Standing, bool) {
+    fn status_of(text: &str, grants: &[Found], is_mandatory: bool) -> (Status, bool) {
         let (manifest, digest) = (Manifest::parse(text).unwrap(), code::hex(text.as_bytes()));
         let counts = when_counts(Place::Site, &manifest, &digest, grants, is_mandatory);
         (status(Place::Site, &manifest, COMPONENT, &digest, grants), counts)
@@ -198,7 +194,7 @@ mod tests {
             (manifest("p", ""), manifest("p", "when = { operations = [\"set-unified\"] }\n"));
         let approved = [grant("p", &wide, "")];
         let of_another = [grant("q", &wide, "")];
-        assert_eq!(status_of(&wide, &approved, true), (Standing::Enabled, true));
+        assert_eq!(status_of(&wide, &approved, true), (Status::Enabled, true));
         for (grants, is_mandatory, counts) in [
             (&approved[..], false, false),
             (&approved, true, false),
@@ -222,8 +218,8 @@ mod tests {
         let (earlier, now) = (manifest("p", &asks("/a")), manifest("p", &asks("/b")));
         let earlier = grant("p", &earlier, &granted("/a"));
         let reason = |grants: &[Found]| match status_of(&now, grants, false).0 {
-            Standing::Held { reason, .. } => reason,
-            Standing::Enabled => String::new(),
+            Status::Disabled { reason, .. } => reason,
+            Status::Enabled => String::new(),
         };
         let more = "it requests capabilities that were not granted: + podman-reads /b (x)";
         assert_eq!(reason(std::slice::from_ref(&earlier)), more);

@@ -13,14 +13,14 @@ use std::time::Instant;
 
 use bootc_image_core::error::Error;
 use bootc_image_core::listing::ImageRow;
-use bootc_image_core::plugin::{Granted, Host as Asked, Wish};
+use bootc_image_core::plugin::{Granted, Host as Asked, PluginRequest};
 use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 use bootc_image_model::columns::{Column, ImageType, ListType};
 use bootc_image_model::denial::Kind;
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::pattern::Pattern;
+use bootc_image_model::policy_input::Name;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, Reference};
-use bootc_image_model::view::Name;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_stores::error::Error as StoresError;
 use wasmtime::component::Resource;
@@ -42,7 +42,7 @@ pub(super) fn can_request(capabilities: &[Capability]) -> bool {
 
 /// The plugin's ends of the channels to the host.
 pub(super) struct Requests {
-    sender: Sender<Wish>,
+    sender: Sender<PluginRequest>,
     answers: Receiver<Result<Granted, Error>>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn with_requests<T: Send>(
 
 impl Guest {
     /// Makes a request. The time that it takes does not count against the plugin's limits.
-    fn request(&mut self, wish: Wish) -> wasmtime::Result<Result<Granted, Failure>> {
+    fn request(&mut self, wish: PluginRequest) -> wasmtime::Result<Result<Granted, Failure>> {
         self.budget().operation()?;
         let gone = || wasmtime::Error::msg("the host no longer accepts requests");
         let requests = self.requests().ok_or_else(gone)?;
@@ -88,7 +88,7 @@ impl Guest {
         }
     }
 
-    fn transfer(&mut self, wish: Wish) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
+    fn transfer(&mut self, wish: PluginRequest) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
         let (name, image, unchanged) = match self.request(wish)? {
             Ok(Granted::Image { name, image, unchanged }) => (name, image, unchanged),
             Ok(other) => {
@@ -125,7 +125,7 @@ impl Guest {
 fn failure(error: &Error) -> Failure {
     let (message, hint) = (error.to_string(), error.hint());
     if let Error::Denied(denial) = error {
-        let by = Attr { key: "by".to_owned(), value: denial.by.to_string() };
+        let by = Attr { key: "by".to_owned(), value: denial.denied_by.to_string() };
         return Failure::Denied(Denial { code: denial.code.clone(), message, hint, attrs: vec![by] });
     }
     let code = match (error, error.kind()) {
@@ -219,7 +219,7 @@ impl images::Host for Guest {
             Err(why) => return self.refuse(usage(why)).map(Err),
         };
         let details = wanted.iter().any(|column| column.is_detail());
-        let wish = Wish::List { image_type: filter.list_type(), details };
+        let wish = PluginRequest::List { image_type: filter.list_type(), details };
         let rows = match self.request(wish)? {
             Ok(Granted::Listing(listing)) => listing.rows,
             Ok(other) => {
@@ -245,11 +245,11 @@ impl transfers::Host for Guest {
         target: Option<String>,
     ) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
         self.budget().transfer([source.as_deref(), target.as_deref()].into_iter().flatten())?;
-        self.transfer(Wish::CopyToStorage { source, target })
+        self.transfer(PluginRequest::CopyToStorage { source, target })
     }
 
     fn pull_from_default_storage(&mut self, image: String) -> wasmtime::Result<Result<Vec<Attr>, Failure>> {
         self.budget().transfer([image.as_str()])?;
-        self.transfer(Wish::PullFromDefaultStorage { image })
+        self.transfer(PluginRequest::PullFromDefaultStorage { image })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bootc_image_core::plugin::Opinion;
-use bootc_image_model::view::View;
+use bootc_image_core::plugin::PolicyVerdict;
+use bootc_image_model::policy_input::PolicyInput;
 
 use super::bindings::validator::ValidatorPre;
 use super::guest::Guest;
@@ -48,12 +48,17 @@ impl Judge {
     }
 
     /// Has the policy judge one operation. The error says why it could not.
-    fn ask(&self, runtime: &Runtime, ready: &Ready, view: &Arc<View>) -> Result<Opinion, String> {
+    fn ask(
+        &self,
+        runtime: &Runtime,
+        ready: &Ready,
+        policy_input: &Arc<PolicyInput>,
+    ) -> Result<PolicyVerdict, String> {
         let mut store = runtime.store(&self.identity, ready.wasi).map_err(|unusable| unusable.to_string())?;
         let outcome = ready
             .pre
             .instantiate(&mut store)
-            .and_then(|validator| policies::evaluate(&validator, &mut store, view.clone()));
+            .and_then(|validator| policies::evaluate(&validator, &mut store, policy_input.clone()));
         match outcome {
             Ok(Ok(verdict)) => Ok(policies::opinion(&self.identity.plugin, &verdict)),
             Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
@@ -63,10 +68,10 @@ impl Judge {
 }
 
 impl run::Judge for Judge {
-    fn evaluate(&self, view: &Arc<View>) -> Result<Opinion, NoOpinion> {
+    fn evaluate(&self, policy_input: &Arc<PolicyInput>) -> Result<PolicyVerdict, NoOpinion> {
         let failed = |asked| move |reason| NoOpinion { reason, fix: None, asked };
         let ready = || self.ready().map_err(|unusable| unusable.to_string());
         let (runtime, ready) = caught(ready).flatten().map_err(failed(false))?;
-        caught(|| self.ask(runtime, ready, view)).flatten().map_err(failed(true))
+        caught(|| self.ask(runtime, ready, policy_input)).flatten().map_err(failed(true))
     }
 }

@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use bootc_image_os::children;
 use bootc_image_os::files::replace;
+use bootc_image_os::processes;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use wasmtime::Engine;
@@ -167,8 +167,8 @@ fn compile(
         is_final,
     };
     let mut code = memory("code").map_err(|error| failed(&error, false))?;
-    children::compile(&compiler.programs, source, &code)
-        .map_err(|error| failed(&error.with_causes(), children::is_uncompilable(&error)))?;
+    processes::compile(&compiler.programs, source, &code)
+        .map_err(|error| failed(&error.with_causes(), processes::is_uncompilable(&error)))?;
     let loaded = from_file(engine, &code).map_err(|error| {
         // The code exceeds a limit of the engine, unless the system ran out of memory.
         let is_final = !error.chain().any(|cause| cause.is::<io::Error>() || cause.is::<Errno>());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bootc_image_model::view::{self, View};
+use bootc_image_model::policy_input::{self, PolicyInput};
 use wasmtime::component::Resource;
 
 use super::bindings::imports::bootc_image::policy::operations::{Host, HostOperation, Image};
@@ -12,54 +12,54 @@ use super::guest::Guest;
 
 /// The operation behind a handle. It is public because generated code re-exports it.
 #[allow(unreachable_pub)]
-pub struct Lent(pub(super) Arc<View>);
+pub struct Lent(pub(super) Arc<PolicyInput>);
 
 impl references::Host for Guest {}
 impl Host for Guest {}
 
 impl Guest {
     /// The operation behind a handle. A forged handle traps.
-    fn lent(&self, operation: &Resource<Lent>) -> wasmtime::Result<Arc<View>> {
+    fn lent(&self, operation: &Resource<Lent>) -> wasmtime::Result<Arc<PolicyInput>> {
         Ok(self.table().get(operation)?.0.clone())
     }
 }
 
 impl HostOperation for Guest {
     fn kind(&mut self, operation: Resource<Lent>) -> wasmtime::Result<String> {
-        let view = self.lent(&operation)?;
-        self.budget().transfer([view.kind.as_str()])?;
-        Ok(view.kind.clone())
+        let policy_input = self.lent(&operation)?;
+        self.budget().transfer([policy_input.kind.as_str()])?;
+        Ok(policy_input.kind.clone())
     }
 
     fn argv(&mut self, operation: Resource<Lent>) -> wasmtime::Result<Vec<String>> {
-        let view = self.lent(&operation)?;
-        self.budget().transfer(view.argv.iter().map(String::as_str))?;
-        Ok(view.argv.clone())
+        let policy_input = self.lent(&operation)?;
+        self.budget().transfer(policy_input.argv.iter().map(String::as_str))?;
+        Ok(policy_input.argv.clone())
     }
 
     fn images(&mut self, operation: Resource<Lent>) -> wasmtime::Result<Vec<Image>> {
-        let view = self.lent(&operation)?;
-        let images: Vec<Image> = view.images.iter().map(image).collect();
+        let policy_input = self.lent(&operation)?;
+        let images: Vec<Image> = policy_input.images.iter().map(image).collect();
         self.budget().transfer(images.iter().flat_map(texts))?;
         Ok(images)
     }
 
     fn digest(&mut self, operation: Resource<Lent>) -> wasmtime::Result<String> {
-        let view = self.lent(&operation)?;
-        self.budget().transfer([view.digest.as_str()])?;
-        Ok(view.digest.clone())
+        let policy_input = self.lent(&operation)?;
+        self.budget().transfer([policy_input.digest.as_str()])?;
+        Ok(policy_input.digest.clone())
     }
 
     fn attr(&mut self, operation: Resource<Lent>, key: String) -> wasmtime::Result<Option<String>> {
-        let view = self.lent(&operation)?;
-        let value = view.attr(&key);
+        let policy_input = self.lent(&operation)?;
+        let value = policy_input.attr(&key);
         self.budget().transfer([key.as_str(), value.unwrap_or_default()])?;
         Ok(value.map(str::to_owned))
     }
 
     fn attrs(&mut self, operation: Resource<Lent>, prefix: String) -> wasmtime::Result<Vec<Attr>> {
-        let view = self.lent(&operation)?;
-        let matching = view.attrs.iter().filter(|(key, _)| key.starts_with(&prefix));
+        let policy_input = self.lent(&operation)?;
+        let matching = policy_input.attrs.iter().filter(|(key, _)| key.starts_with(&prefix));
         let attrs: Vec<Attr> = matching.map(attr).collect();
         let texts = attrs.iter().flat_map(|attr| [attr.key.as_str(), attr.value.as_str()]);
         self.budget().transfer(texts.chain([prefix.as_str()]))?;
@@ -76,7 +76,7 @@ fn attr((key, value): &(&'static str, String)) -> Attr {
     Attr { key: (*key).to_owned(), value: value.clone() }
 }
 
-fn image(image: &view::Image) -> Image {
+fn image(image: &policy_input::Image) -> Image {
     Image {
         role: image.role.as_str().to_owned(),
         name: image.name.as_ref().map(reference),
@@ -85,7 +85,7 @@ fn image(image: &view::Image) -> Image {
     }
 }
 
-fn reference(name: &view::Name) -> Reference {
+fn reference(name: &policy_input::Name) -> Reference {
     Reference {
         canonical: name.canonical.clone(),
         transport: name.transport.clone(),

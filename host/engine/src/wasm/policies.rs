@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bootc_image_core::plugin::Opinion;
+use bootc_image_core::plugin::PolicyVerdict;
 use bootc_image_model::plugin::PluginId;
-use bootc_image_model::view::View;
+use bootc_image_model::policy_input::PolicyInput;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 
@@ -22,9 +22,9 @@ use crate::sanitize::sanitize;
 pub(super) fn evaluate(
     validator: &Validator,
     store: &mut Store<Guest>,
-    view: Arc<View>,
+    policy_input: Arc<PolicyInput>,
 ) -> wasmtime::Result<Result<Verdict, Problem>> {
-    let owned = store.data_mut().table_mut().push(Lent(view))?;
+    let owned = store.data_mut().table_mut().push(Lent(policy_input))?;
     let borrowed = Resource::new_borrow(owned.rep());
     let outcome = validator.bootc_image_policy_validate().call_evaluate(&mut *store, borrowed)?;
     store.data_mut().table_mut().delete(owned)?;
@@ -62,7 +62,7 @@ fn texts(outcome: &Result<Verdict, Problem>) -> Vec<&str> {
 }
 
 /// Converts the verdict for the core.
-pub(super) fn opinion(plugin: &PluginId, verdict: &Verdict) -> Opinion {
+pub(super) fn opinion(plugin: &PluginId, verdict: &Verdict) -> PolicyVerdict {
     let denial = match &verdict.decision {
         Decision::Allow => None,
         Decision::Deny(denial) => Some(denial.into()),

@@ -4,8 +4,8 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use bootc_image_core::error::Error;
-use bootc_image_core::plugin::{Granted, Host, PlanError, Plugins, Wish};
-use bootc_image_engine::{Builtin, PluginSet, Surroundings};
+use bootc_image_core::plugin::{Granted, Host, PlanError, PluginRequest, Plugins};
+use bootc_image_engine::{Builtin, Environment, PluginSet};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_test_guests::guest;
 
@@ -21,14 +21,14 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 pub(crate) struct Nobody;
 
 impl Host for Nobody {
-    fn ask(&self, request: Wish) -> Result<Granted, Error> {
+    fn ask(&self, request: PluginRequest) -> Result<Granted, Error> {
         panic!("asked for {request:?}");
     }
 }
 
 /// A set with only these plugins.
 pub(crate) fn with(builtins: Vec<Builtin>) -> PluginSet {
-    PluginSet::new(Surroundings { builtins, ..Surroundings::default() })
+    PluginSet::new(Environment { builtins, ..Environment::default() })
 }
 
 /// A set with only this guest.

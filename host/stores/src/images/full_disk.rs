@@ -108,7 +108,7 @@ impl Drop for Room<'_> {
 }
 
 fn is_full_disk_error(error: &Error) -> bool {
-    let Error::Os(OsError::Child { stderr, .. }) = error else { return false };
+    let Error::Os(OsError::Process { stderr, .. }) = error else { return false };
     let said = stderr.to_ascii_lowercase();
     WORDS.iter().any(|words| said.contains(words))
 }
@@ -138,7 +138,7 @@ pub fn remove(
 fn free_files_of(host: Host<'_>, room: &Room<'_>, id: &str) -> Result<bool, Error> {
     let root = room.store.root();
     let contents = open_store(root)?;
-    let images = contents.images(host.settings.lock_limit, host.talk)?;
+    let images = contents.images(host.settings.lock_limit, host.reporter)?;
     let Some(image) = images.iter().find(|image| image.id == id) else { return Ok(false) };
     let mounted = Path::new(ALIAS).join(format!("{}-layers/mountpoints.json", contents.driver()));
     let mounted = fs::read_to_string(mounted).unwrap_or_default();
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn only_failures_for_want_of_room_are_taken_for_that() {
         let failed = |stderr: &str| {
-            is_full_disk_error(&Error::Os(OsError::Child {
+            is_full_disk_error(&Error::Os(OsError::Process {
                 program: "podman",
                 status: "exit code 125".to_owned(),
                 stderr: stderr.to_owned(),

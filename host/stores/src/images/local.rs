@@ -13,12 +13,12 @@ use bootc_image_os::lock::{self, Passing};
 use bootc_image_os::root::RootDir;
 use bootc_image_os::scratch::{self, Scratch};
 
-use super::heal::{Fetch, Source};
+use super::repair::{Fetch, Source};
 use super::storages::Storage;
 use crate::bootc_store::{BootcStore, SUBPATH};
 use crate::default_store::DefaultStore;
 use crate::error::Error;
-use crate::export::{Said, read_oci};
+use crate::export::{ExportEvent, read_oci};
 use crate::host::{Host, physical, running_root};
 use crate::ostree::{ImageRef, Repository};
 use crate::sysroot::{self, Deployed};
@@ -72,9 +72,9 @@ fn matches_name(listed: &str, bare: &str) -> bool {
 
 /// Locks a storage, so that only one bootc-image at a time writes to it: a second one may find that there is nothing left to do. Held
 /// until dropped. First removes what killed processes have left behind.
-pub fn alone(host: Host<'_>, storage: &str) -> Result<File, Error> {
+pub fn store_lock(host: Host<'_>, storage: &str) -> Result<File, Error> {
     scratch::remove_abandoned();
-    let lock = lock::own(storage, host.settings.change_limit, host.talk)?;
+    let lock = lock::own(storage, host.settings.change_limit, host.reporter)?;
     let path = match storage {
         "bootc" => physical(host.settings)?.path(SUBPATH),
         _ => DefaultStore::find()?.path().to_owned(),
@@ -85,7 +85,7 @@ pub fn alone(host: Host<'_>, storage: &str) -> Result<File, Error> {
 
 /// Locks references that are about to be pulled, so that two processes do not pull the same one at the same time: the second one might
 /// take the image for another platform of an index for its own. Pulls of other references are not blocked. Held until dropped.
-pub fn fetching<'a>(
+pub fn fetch_locks<'a>(
     host: Host<'_>,
     references: impl IntoIterator<Item = &'a Reference>,
 ) -> Result<Vec<Passing>, Error> {
@@ -94,12 +94,12 @@ pub fn fetching<'a>(
         |reference: &Reference| format!("fetch-{}", Digest::of(reference.to_string().as_bytes()).hex());
     // In sorted order, so that there is no deadlock.
     let names: BTreeSet<String> = references.into_iter().map(name).collect();
-    let lock = |name: String| lock::passing(&name, host.settings.change_limit, host.talk);
+    let lock = |name: String| lock::passing(&name, host.settings.change_limit, host.reporter);
     Ok(names.into_iter().map(lock).collect::<Result<_, _>>()?)
 }
 
 /// The locks that are held while an image is copied to bootc's storage: of the references, or of the storage.
-pub enum Held {
+pub enum Locks {
     Fetching(Vec<Passing>),
     Store(File),
 }
@@ -123,15 +123,15 @@ pub fn export(
 ) -> Result<Exported, Error> {
     let directory = scratch.directory("image")?;
     let repository = Repository::open(&physical(host.settings)?)?;
-    host.talk.progress(&format!("exporting {}", source.name));
+    host.reporter.progress(&format!("exporting {}", source.name));
     let mut total = 0;
-    host.exporter().export(&repository, &source.commit, &directory, &mut |said| {
-        match said {
-            Said::Planned { bytes } => {
+    host.exporter().export(&repository, &source.commit, &directory, &mut |event| {
+        match event {
+            ExportEvent::Planned { bytes } => {
                 total = bytes;
                 check_room(scratch.path(), target, bytes)?;
             }
-            Said::Written { written } => host.talk.advance(written, total),
+            ExportEvent::Written { written } => host.reporter.advance(written, total),
         }
         Ok(())
     })?;
@@ -146,7 +146,7 @@ pub fn pull(host: Host<'_>, store: &BootcStore, image: &LocalImage, name: &Refer
     let from = Storage::Default(&default);
     // If it was removed meanwhile, skopeo reports an error.
     let diff_ids = from.whole(host, &name.to_string(), &image.id)?.unwrap_or_default();
-    host.talk.progress(&format!("copying {name} to bootc's storage"));
+    host.reporter.progress(&format!("copying {name} to bootc's storage"));
     Fetch {
         from: Source::Default(&default, &image.id),
         to: Storage::Bootc(store),

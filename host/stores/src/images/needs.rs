@@ -259,13 +259,13 @@ pub fn note_until_upgrade(host: Host<'_>, store: &BootcStore, names: &[&Referenc
         let physical = physical(host.settings)?;
         let needs = Needs::of_bootc(&physical, host.settings)?;
         let contents = podman::open_store(store.root())?;
-        let images = contents.images(host.settings.lock_limit, host.talk)?;
+        let images = contents.images(host.settings.lock_limit, host.reporter)?;
         let goes =
             |name: &Reference| named(&images, name).is_some_and(|image| needs.of_image(image).is_none());
         Ok::<_, Error>(names.iter().filter(|name| goes(name)).map(ToString::to_string).collect::<Vec<_>>())
     };
     for name in look().unwrap_or_default() {
-        host.talk.note(&format!(
+        host.reporter.note(&format!(
             "the next `bootc upgrade` will remove {name} from bootc's storage, unless {name} is bound or the image of a deployment"
         ));
     }

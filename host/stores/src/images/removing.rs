@@ -76,14 +76,14 @@ fn not_found(removal: &Removal) -> Error {
 pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
     let settings = host.settings;
     let physical = writable_physical(settings)?;
-    let _alone = local::alone(host, "bootc")?;
+    let _alone = local::store_lock(host, "bootc")?;
     let store = BootcStore::open(&physical)?.ok_or_else(|| not_found(&removal))?;
     check(host, &physical, &store, &removal)?;
     let room = Room::make(settings, &physical, &store);
     let whole = removal.whole.then_some(removal.id.as_str());
     let podman = |words: &[&str]| {
         full_disk::remove(host, &room, whole, &mut || {
-            let mut podman = store.podman(settings, host.talk)?;
+            let mut podman = store.podman(settings, host.reporter)?;
             podman.arg("image").args(words.iter().copied());
             Ok(podman.run_quietly()?)
         })
@@ -98,7 +98,7 @@ pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
         podman(&["rm", "--no-prune", "--", &removal.id])?;
     }
     let contents = podman::open_store(store.root())?;
-    let images = contents.images(settings.lock_limit, host.talk)?;
+    let images = contents.images(settings.lock_limit, host.reporter)?;
     if is_left(&images, &removal) {
         return Err(OsError::Verification {
             what: removal.to_string(),
@@ -113,7 +113,7 @@ pub fn remove(host: Host<'_>, removal: Removal) -> Result<Removal, Error> {
 fn check(host: Host<'_>, physical: &RootDir, store: &BootcStore, removal: &Removal) -> Result<(), Error> {
     let needs = Needs::find(physical, host.settings)?;
     let contents = podman::open_store(store.root())?;
-    let images = contents.images(host.settings.lock_limit, host.talk)?;
+    let images = contents.images(host.settings.lock_limit, host.reporter)?;
     let image = images.iter().find(|image| image.id == removal.id).ok_or_else(|| not_found(removal))?;
     let used = InUse::find(physical, host.settings, &contents, &images)?;
     let has_others = image.names.iter().any(|name| !removal.names.contains(name));

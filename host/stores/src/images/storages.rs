@@ -6,9 +6,9 @@ use bootc_image_containers_storage::{Checker, Damage, Image, Images, Store, name
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::reference::Reference;
-use bootc_image_os::children::{Child, Program};
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::lock_watch::LockWatch;
+use bootc_image_os::processes::{Process, Program};
 use bootc_image_os::root::RootDir;
 
 use super::names::local_image;
@@ -46,13 +46,13 @@ impl<'a> Storage<'a> {
     }
 
     /// podman, on this storage.
-    pub fn podman(&self, host: Host<'_>) -> Result<Child, Error> {
+    pub fn podman(&self, host: Host<'_>) -> Result<Process, Error> {
         let settings = host.settings;
         match self {
-            Self::Bootc(store) => Ok(store.podman(settings, host.talk)?),
+            Self::Bootc(store) => Ok(store.podman(settings, host.reporter)?),
             Self::Default(store) => {
-                LockWatch::new([store.path()], settings.change_limit).wait(host.talk)?;
-                Ok(Child::new(Program::Podman, &settings.proxies)?)
+                LockWatch::new([store.path()], settings.change_limit).wait(host.reporter)?;
+                Ok(Process::new(Program::Podman, &settings.proxies)?)
             }
         }
     }
@@ -91,7 +91,7 @@ impl<'a> Storage<'a> {
         work: impl FnOnce(&Images<'_>, &[Store<'_>]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.read(|store, others| {
-            let images = store.images(host.settings.lock_limit, host.talk)?;
+            let images = store.images(host.settings.lock_limit, host.reporter)?;
             work(&images, others)
         })
     }
@@ -223,7 +223,7 @@ impl<'a> Storage<'a> {
     ) -> Result<T, Error> {
         self.open(|own, others| {
             let stores = || own.into_iter().chain(others);
-            let images = stores().map(|store| store.images(host.settings.lock_limit, host.talk));
+            let images = stores().map(|store| store.images(host.settings.lock_limit, host.reporter));
             let all = images.collect::<Result<Vec<_>, _>>()?;
             let found = all.iter().find_map(|images| {
                 let image = images.iter().find(|image| image.id == id)?;
@@ -248,7 +248,7 @@ impl<'a> Storage<'a> {
             Self::Bootc(_) => "bootc's storage",
             Self::Default(_) => "podman's storage",
         };
-        host.talk.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
+        host.reporter.note(&format!("{storage} is damaged; the damaged parts are being replaced: {damage}"));
     }
 
     /// The error for a damaged image, with a hint.

@@ -94,11 +94,11 @@ fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
     };
     for (key, given) in [("require-digest", rule.require_digest), ("no-latest", rule.no_latest)] {
         if given && effect == Some(Effect::Deny) {
-            table.complain(key, "is valid only in a rule with effect \"allow\"");
+            table.diagnose(key, "is valid only in a rule with effect \"allow\"");
         }
     }
     for (key, what) in patterns::check_rule(&rule, effect) {
-        table.complain(&key, &what);
+        table.diagnose(&key, &what);
     }
     table.finish();
     rule
@@ -135,7 +135,7 @@ impl<'p, 'a> Table<'p, 'a> {
         Self { rule, left, known: Vec::with_capacity(12), problems }
     }
 
-    fn complain(&mut self, key: &str, what: &str) {
+    fn diagnose(&mut self, key: &str, what: &str) {
         let key = self.rule.map_or_else(|| key.to_owned(), |index| format!("rule[{index}].{key}"));
         self.problems.push(bad(key, what));
     }
@@ -148,10 +148,10 @@ impl<'p, 'a> Table<'p, 'a> {
 
     fn effect(&mut self, key: &'static str) -> Option<Effect> {
         let Some(value) = self.take(key) else {
-            self.complain(key, "missing; it must be \"allow\" or \"deny\"");
+            self.diagnose(key, "missing; it must be \"allow\" or \"deny\"");
             return None;
         };
-        one_of(&value, EFFECTS).map_err(|what| self.complain(key, &what)).ok()
+        one_of(&value, EFFECTS).map_err(|what| self.diagnose(key, &what)).ok()
     }
 
     fn truth(&mut self, key: &'static str) -> bool {
@@ -159,7 +159,7 @@ impl<'p, 'a> Table<'p, 'a> {
             None => false,
             Some(Json::Truth(truth)) => truth,
             Some(other) => {
-                self.complain(key, &format!("must be true or false, not {}", other.kind()));
+                self.diagnose(key, &format!("must be true or false, not {}", other.kind()));
                 false
             }
         }
@@ -169,7 +169,7 @@ impl<'p, 'a> Table<'p, 'a> {
         match name(self.take(key)?) {
             Ok(name) => Some(name),
             Err(what) => {
-                self.complain(key, &what);
+                self.diagnose(key, &what);
                 None
             }
         }
@@ -181,18 +181,18 @@ impl<'p, 'a> Table<'p, 'a> {
             None => return Vec::new(),
             Some(Json::List(items)) => items,
             Some(other) => {
-                self.complain(key, &format!("must be a list, not {}", other.kind()));
+                self.diagnose(key, &format!("must be a list, not {}", other.kind()));
                 return Vec::new();
             }
         };
         if items.is_empty() {
-            self.complain(key, "the list is empty; to match any value, remove the key");
+            self.diagnose(key, "the list is empty; to match any value, remove the key");
         }
         let mut entries = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
             match read(item) {
                 Ok(entry) => entries.push(entry),
-                Err(what) => self.complain(&format!("{key}[{index}]"), &what),
+                Err(what) => self.diagnose(&format!("{key}[{index}]"), &what),
             }
         }
         entries
@@ -202,9 +202,9 @@ impl<'p, 'a> Table<'p, 'a> {
         let known = std::mem::take(&mut self.known);
         for (key, _) in std::mem::take(&mut self.left) {
             if known.contains(&key.as_ref()) {
-                self.complain(&key, "given twice");
+                self.diagnose(&key, "given twice");
             } else {
-                self.complain(&key, &format!("unknown key{}", suggest(&key, known.iter().copied())));
+                self.diagnose(&key, &format!("unknown key{}", suggest(&key, known.iter().copied())));
             }
         }
     }

@@ -10,7 +10,7 @@ use super::grants::{self, Found};
 use crate::limits::PartialLimits;
 use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
 use crate::sanitize::sanitize;
-use crate::strict::Complaint;
+use crate::strict::Diagnostic;
 
 /// A file that is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +197,7 @@ struct SingleFile {
 }
 
 impl SingleFile {
-    fn read(text: &str) -> Result<Self, Complaint> {
+    fn read(text: &str) -> Result<Self, Diagnostic> {
         let mut all = Configuration::default();
         all.add(text)?;
         // A value that is set hides the default: read with both defaults, it is the same.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::set::PluginSet;
-use crate::trust::environment::Surroundings;
+use crate::trust::environment::Environment;
 
 /// A set with these files of configuration and grants; the directories are `usr` and `etc`.
 fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, tempfile::TempDir) {
@@ -26,7 +26,7 @@ fn set(configuration: &[(&str, &str)], granted: &[(&str, &str)]) -> (PluginSet, 
         ..Places::default()
     };
     let configuration = Configuration::read(&places);
-    (PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() }), scratch)
+    (PluginSet::new(Environment { places, configuration, ..Environment::default() }), scratch)
 }
 
 /// What is reported about the only hidden file, without the directories, and whether something is missing.
@@ -138,7 +138,7 @@ fn changed_settings_of_a_plugin_other_than_a_policy_are_no_problem() {
         fs::write(plugins.join("a/plugin.toml"), manifest).unwrap();
         let places = Places { plugins: vec![(Place::Image, plugins)], ..set.places().clone() };
         let configuration = Configuration::read(&places);
-        let set = PluginSet::new(Surroundings { places, configuration, ..Surroundings::default() });
+        let set = PluginSet::new(Environment { places, configuration, ..Environment::default() });
         let hidden = &set.hidden()[0];
         assert!(hidden.what().contains("; changed by it: [settings.a] x;"), "{hidden:?}");
         assert_eq!((hidden.is_missed(), hidden.concerns("a")), (missed, missed));

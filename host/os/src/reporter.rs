@@ -1,7 +1,7 @@
 //! The reporter of notes and progress. The command line implements it on stderr; the other crates never write to a terminal.
 
 /// Reports notes and progress to the user.
-pub trait Talk {
+pub trait Reporter {
     /// A note, for example about a long wait or an unexpected situation.
     fn note(&self, message: &str);
 
@@ -17,12 +17,12 @@ pub trait Talk {
 pub mod doubles {
     use std::cell::RefCell;
 
-    use super::Talk;
+    use super::Reporter;
 
     /// Discards everything.
     pub struct Silent;
 
-    impl Talk for Silent {
+    impl Reporter for Silent {
         fn note(&self, _: &str) {}
         fn progress(&self, _: &str) {}
         fn advance(&self, _: u64, _: u64) {}
@@ -32,7 +32,7 @@ pub mod doubles {
     #[derive(Default)]
     pub struct Heard(pub RefCell<Vec<String>>);
 
-    impl Talk for Heard {
+    impl Reporter for Heard {
         fn note(&self, message: &str) {
             self.0.borrow_mut().push(message.to_owned());
         }

@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use super::Child;
+use super::Process;
 use crate::error::Error;
 
 /// Runs bootc-image-helper to compile the WebAssembly component in `component` to machine code in `code`, an empty file.
 ///
 /// # Errors
-/// [`Error::Child`] with the compiler's message; as [`Own::find`](super::Own::find); [`Error::Io`].
+/// [`Error::Process`] with the compiler's message; as [`Own::find`](super::Own::find); [`Error::Io`].
 pub fn compile(directories: &[PathBuf], component: &File, code: &File) -> Result<(), Error> {
-    let mut child = Child::helper(directories)?;
+    let mut child = Process::helper(directories)?;
     child.descriptor(component, 3)?.descriptor(code, 4)?;
     child.arg("compile");
     child.run_quietly()
@@ -22,5 +22,5 @@ const UNCOMPILABLE: &str = "exit code 65";
 
 /// Whether the component itself is invalid, as opposed to a compiler that failed for want of memory or the like.
 pub fn is_uncompilable(error: &Error) -> bool {
-    matches!(error, Error::Child { status, .. } if status == UNCOMPILABLE)
+    matches!(error, Error::Process { status, .. } if status == UNCOMPILABLE)
 }

@@ -7,15 +7,15 @@
 //! - `helper`, [`native`]: bootc-image's own programs
 
 mod attend;
-mod child;
 mod helper;
 pub mod native;
+mod process;
 mod programs;
 mod signals;
 mod start;
 
 pub use attend::{MAX_OUTPUT, exit_code};
-pub use child::{Child, PROXY_VARIABLES};
 pub use helper::{compile, is_uncompilable};
+pub use process::{PROXY_VARIABLES, Process};
 pub use programs::{Own, Program, become_bootc};
-pub use signals::{check_not_asked_to_end, heed_signals, survive_file_limits, unblock_signals};
+pub use signals::{check_interrupted, record_signals, survive_file_limits, unblock_signals};

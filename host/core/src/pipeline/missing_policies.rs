@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use crate::ops::{Request, approve_plugin, revoke_plugin};
-use crate::plugin::Missed;
+use crate::plugin::MissingPolicy;
 
 impl Pipeline<'_> {
     /// Prints a note for each such policy, unless the request approves or revokes it.
@@ -19,9 +19,9 @@ impl Pipeline<'_> {
             if is_about_it {
                 continue;
             }
-            let Missed { plugin, why, .. } = &missed;
+            let MissingPolicy { plugin, why, .. } = &missed;
             let denied = format!("policy {plugin} is mandatory but {why}, so all operations are denied");
-            self.context.host.talk.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
+            self.context.host.reporter.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
                 (false, false) => format!("{missed}: {}", missed.fix()),
                 (false, true) => format!("{denied}: {}", missed.fix()),
                 (true, _) => format!(
@@ -81,7 +81,7 @@ mod tests {
                 continue;
             };
             let Ok(Answer::Judged(judged)) = done else { panic!("{done:?}") };
-            let json = judged[0].frozen().json();
+            let json = judged[0].canonical().json();
             assert!(json.contains(&format!("\"role\":\"{}\"", role.name())), "{json}");
             assert_eq!(json.contains("\"mandatory\":true"), mandatory, "{json}");
         }
@@ -101,7 +101,7 @@ mod tests {
             let ids = |is: bool| if is { vec![id.clone()] } else { Vec::new() };
             let configuration = Configuration { mandatory: ids(configured), ..Configuration::default() };
             let file = PathBuf::from("/etc/p.toml");
-            let missed = vec![Missed { plugin: id.clone(), file, why: "is not installed" }];
+            let missed = vec![MissingPolicy { plugin: id.clone(), file, why: "is not installed" }];
             let plugins = FakePlugins { missed, mandatory: ids(granted), ..no_plugins() };
             let request = Request::RevokePlugin(revoke_plugin::Request { plugin: "q".to_owned() });
             assert_eq!(run(&settings(configuration, true), &plugins, &request).1, [expected]);

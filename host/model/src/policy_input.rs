@@ -12,7 +12,7 @@ use crate::reference::{CONTAINERS_STORAGE, DOCKER, Reference};
 /// The policy input of an operation.
 ///
 /// `kind` is the kind of the operation, with podman's subcommand after a space for `cmd`; `digest` is the operation digest.
-pub type View = bootc_image_plugin_model::Operation<&'static str, Role, Name>;
+pub type PolicyInput = bootc_image_plugin_model::Operation<&'static str, Role, Name>;
 
 /// An image of an operation. `digest` is `None` for targets, and before names are resolved.
 pub type Image = bootc_image_plugin_model::Image<&'static str, Role, Name>;
@@ -108,8 +108,9 @@ mod tests {
         let last = Image { role: Role::Image, name: None, digest: None, attrs: vec![] };
         let images = vec![named, unnamed, last];
         let attrs = vec![("pinned", text("true"))];
-        let view = View { kind: text("cmd pull"), digest: text("sha256:a"), argv: vec![], images, attrs };
-        let json = serde_json::to_string(&view).unwrap();
+        let policy_input =
+            PolicyInput { kind: text("cmd pull"), digest: text("sha256:a"), argv: vec![], images, attrs };
+        let json = serde_json::to_string(&policy_input).unwrap();
         assert!(json.starts_with(
             r#"{"kind":"cmd pull","digest":"sha256:a","argv":[],"images":[{"role":"source","name":{"canonical":"#
         ));
@@ -123,6 +124,6 @@ mod tests {
         for (image, role) in got.images.iter().zip([Role::Source, Role::Target, Role::Image]) {
             assert_eq!(image.role, role.as_str());
         }
-        assert_eq!((got.attr("pinned"), view.attr("pinned")), (Some("true"), Some("true")));
+        assert_eq!((got.attr("pinned"), policy_input.attr("pinned")), (Some("true"), Some("true")));
     }
 }

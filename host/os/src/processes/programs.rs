@@ -81,7 +81,7 @@ impl Own {
             });
         };
         let path = fs::canonicalize(path).map_err(Error::io("examine", path))?;
-        match (Policy { leeway: Leeway::Sticky, ..Policy::ROOTS_ALONE }).walk(&path) {
+        match (Policy { leeway: Leeway::Sticky, ..Policy::ROOT_ONLY }).walk(&path) {
             Ok(()) => Ok(path),
             Err(Untrusted::Broken { .. }) => Err(Error::UnsafeProgram(path)),
             Err(Untrusted::Unknown { part, source }) => Err(Error::io("examine", part)(source)),

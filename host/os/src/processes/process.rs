@@ -26,7 +26,7 @@ pub const PROXY_VARIABLES: [&str; 6] =
 
 /// A program about to be started.
 #[derive(Debug)]
-pub struct Child {
+pub struct Process {
     pub(super) name: &'static str,
     pub(super) command: Command,
     pub(super) descriptors: Vec<(OwnedFd, RawFd)>,
@@ -58,9 +58,9 @@ pub(super) enum Mounts {
     Bound(OwnedFd, PathBuf),
 }
 
-impl Child {
+impl Process {
     /// `program` with the environment that every process gets, and no stdin. podman's temporary files are in memory, unless
-    /// [`Child::temporary`] gives it a directory because it needs more space.
+    /// [`Process::temporary`] gives it a directory because it needs more space.
     ///
     /// # Errors
     /// [`Error::MissingProgram`]; [`Error::Io`].
@@ -78,7 +78,7 @@ impl Child {
         Ok(child)
     }
 
-    /// As [`Child::new`], for bootc-image-helper, which needs no `HOME`.
+    /// As [`Process::new`], for bootc-image-helper, which needs no `HOME`.
     ///
     /// # Errors
     /// As [`Own::find`]; [`Error::Io`].
@@ -179,7 +179,7 @@ fn empty_home() -> Result<&'static str, Error> {
     DirBuilder::new().recursive(true).mode(0o755).create(HOME).map_err(Error::io("create", HOME))?;
     let metadata = fs::symlink_metadata(HOME).map_err(Error::io("examine", HOME))?;
     let entries = fs::read_dir(HOME).map_err(Error::io("read", HOME))?.count();
-    let trusted = Policy::ROOTS_ALONE.look(Path::new(HOME), &metadata);
+    let trusted = Policy::ROOT_ONLY.look(Path::new(HOME), &metadata);
     if !metadata.is_dir() || trusted.is_err() || entries != 0 {
         let source = io::Error::other("it must be an empty directory that only root can write to");
         return Err(Error::Io { what: "use", path: HOME.into(), source });

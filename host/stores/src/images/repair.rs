@@ -74,7 +74,7 @@ impl Fetch<'_> {
             scratch: self.scratch,
             bytes: self.bytes,
         }
-        .run(host.settings, host.talk)
+        .run(host.settings, host.reporter)
     }
 
     /// Fetches the image again and replaces the stored one. Returns the number of replaced layers.
@@ -91,7 +91,7 @@ impl Fetch<'_> {
             scratch: self.scratch,
             bytes: self.bytes,
         }
-        .run(host.settings, host.talk)?;
+        .run(host.settings, host.reporter)?;
         let more = self.documents(host, &temporary)?;
         put(host, &self.to, &temporary, self.id, which, &more)
     }
@@ -117,6 +117,6 @@ pub fn put(
     which: Which,
     more: &[Vec<u8>],
 ) -> Result<usize, Error> {
-    let waiting = Waiting { limit: host.settings.change_limit, talk: host.talk };
+    let waiting = Waiting { limit: host.settings.change_limit, reporter: host.reporter };
     to.read(|store, _| containers::replace(store, temporary, id, which, more, &waiting).map_err(Error::from))
 }

@@ -2,17 +2,17 @@
 //! operation in verdicts and in the audit record, and can be recomputed from the record.
 
 use bootc_image_model::digest::Digest;
+use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_model::subject::Subject;
-use bootc_image_model::view::View;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::ops::Operation;
-use crate::ops::seen::Seen;
+use crate::ops::seen::PolicyInputParts;
 
 /// An operation in its canonical form, with everything that it is judged by. It is immutable.
 #[derive(Debug, Clone)]
-pub struct Frozen {
+pub struct CanonicalOperation {
     operation: Operation,
     subject: Subject,
     sysroot: Option<String>,
@@ -36,13 +36,13 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
-impl Frozen {
+impl CanonicalOperation {
     /// `sysroot` is the physical root of the system, if it is not the booted one.
     pub fn new(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
         Self::with(operation, subject, sysroot, true)
     }
 
-    /// As [`Frozen::new`], for an operation whose names are not resolved yet: it can be denied, but never approved.
+    /// As [`CanonicalOperation::new`], for an operation whose names are not resolved yet: it can be denied, but never approved.
     pub fn unresolved(operation: Operation, subject: Subject, sysroot: Option<String>) -> Self {
         Self::with(operation, subject, sysroot, false)
     }
@@ -88,8 +88,8 @@ impl Frozen {
     }
 
     /// The policy input. None if policies do not judge this operation.
-    pub fn policy_input(&self) -> Option<View> {
-        let Seen { argv, images, pinned } = self.operation.seen(self.resolved)?;
+    pub fn policy_input(&self) -> Option<PolicyInput> {
+        let PolicyInputParts { argv, images, pinned } = self.operation.seen(self.resolved)?;
         let subject = &self.subject;
         let plugin = self.operation.plugin().or(subject.plugin.as_ref());
         let attrs = [
@@ -100,7 +100,7 @@ impl Frozen {
             ("resolved", Some(self.resolved.to_string())),
             ("sysroot", self.sysroot.clone()),
         ];
-        Some(View {
+        Some(PolicyInput {
             kind: self.operation.policy_kind(),
             argv,
             images,
@@ -151,9 +151,9 @@ mod tests {
     use crate::ops::list;
     use bootc_image_model::columns::ListType;
 
-    fn list(uid: u32, sysroot: Option<&str>) -> Frozen {
+    fn list(uid: u32, sysroot: Option<&str>) -> CanonicalOperation {
         let subject = Subject::new(Some(uid), None);
-        Frozen::new(
+        CanonicalOperation::new(
             Operation::List(list::List { image_type: ListType::All, details: false }),
             subject,
             sysroot.map(str::to_owned),
@@ -162,12 +162,12 @@ mod tests {
 
     #[test]
     fn the_form_is_sorted_and_stable() {
-        let frozen = list(0, None);
+        let canonical = list(0, None);
         assert_eq!(
-            frozen.json(),
+            canonical.json(),
             r#"{"operation":{"image_type":"all","kind":"list"},"subject":{"delegation":null,"plugin":null,"uid":0},"sysroot":null}"#
         );
-        assert_eq!(frozen.digest(), list(0, None).digest());
+        assert_eq!(canonical.digest(), list(0, None).digest());
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         assert_ne!(base.digest(), list(1, None).digest());
         assert_ne!(base.digest(), list(0, Some("/mnt")).digest());
         let operation = Operation::List(list::List { image_type: ListType::All, details: false });
-        let unresolved = Frozen::unresolved(operation, base.subject().clone(), None);
+        let unresolved = CanonicalOperation::unresolved(operation, base.subject().clone(), None);
         assert_ne!(base.digest(), unresolved.digest());
     }
 

@@ -12,8 +12,8 @@ use rustix::fs::{SealFlags, fcntl_add_seals, ftruncate};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::attend::{Running, describe};
-use super::signals::check_not_asked_to_end;
-use super::{Child, Own, signals};
+use super::signals::check_interrupted;
+use super::{Own, Process, signals};
 use crate::error::Error;
 use crate::files::in_memory_sealable;
 
@@ -41,7 +41,7 @@ impl Native {
     /// # Errors
     /// As [`Own::find`]; [`Error::Io`].
     pub fn start(directories: &[PathBuf], descriptors: &[(BorrowedFd<'_>, RawFd)]) -> Result<Self, Error> {
-        let mut child = Child::with_path(Own::Native.name(), &Own::Native.find(directories)?, &[])?;
+        let mut child = Process::with_path(Own::Native.name(), &Own::Native.find(directories)?, &[])?;
         for (descriptor, number) in descriptors {
             child.descriptor(descriptor, *number)?;
         }
@@ -51,7 +51,7 @@ impl Native {
         // What a terminal sends is for us.
         child.command.process_group(0);
         signals::handle_sigchld().map_err(Error::io("handle", "signals"))?;
-        check_not_asked_to_end()?;
+        check_interrupted()?;
         child.prepare()?;
         child.log();
         let started = child.command.spawn().map_err(Error::io("run", child.name))?;

@@ -8,12 +8,12 @@ use std::os::unix::process::CommandExt as _;
 use rustix::io::FdFlags;
 use rustix::process::Signal;
 
-use super::child::{Child, IN_MEMORY, Mounts, TEMPORARY, Temporary};
+use super::process::{IN_MEMORY, Mounts, Process, TEMPORARY, Temporary};
 use super::signals;
 use crate::error::Error;
 use crate::mounts::{be_private, bind_privately, mount_memory, protect};
 
-impl Child {
+impl Process {
     pub(super) fn log(&self) {
         let argv: Vec<_> = self.command.get_args().map(|arg| arg.to_string_lossy()).collect();
         tracing::debug!(program = self.name, argv = argv.join(" "), "starting");

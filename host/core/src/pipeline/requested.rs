@@ -4,10 +4,10 @@
 use std::cell::{Cell, RefCell};
 
 use bootc_image_model::capability::{COPIES_IMAGES, PULLS_IMAGES};
-use bootc_image_model::denial::{By, Denial};
+use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::policy_input::Name;
 use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::subject::Subject;
-use bootc_image_model::view::Name;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_stores::images::names::{as_named_here, meanings};
 
@@ -17,7 +17,7 @@ use crate::ops::copy_to_storage::{self, Copied, DEFAULT_TARGET};
 use crate::ops::list::List;
 use crate::ops::pull_from_default_storage::{self, Pulled};
 use crate::ops::{Report, Request};
-use crate::plugin::{Granted, Host, Wish};
+use crate::plugin::{Granted, Host, PluginRequest};
 use crate::policy::Judged;
 
 /// Runs requested operations on this host.
@@ -32,7 +32,7 @@ pub(super) struct LiveHost<'a> {
 }
 
 impl Host for LiveHost<'_> {
-    fn ask(&self, wish: Wish) -> Result<Granted, Error> {
+    fn ask(&self, wish: PluginRequest) -> Result<Granted, Error> {
         let done = self.grant(wish);
         if let Err(Error::Os(OsError::Interrupted { signal })) = &done {
             self.interrupted.set(Some(*signal));
@@ -42,37 +42,40 @@ impl Host for LiveHost<'_> {
 }
 
 impl LiveHost<'_> {
-    fn grant(&self, wish: Wish) -> Result<Granted, Error> {
+    fn grant(&self, wish: PluginRequest) -> Result<Granted, Error> {
         let request = self.request(wish)?;
         let context = &self.pipeline.context;
         let operations = request.resolve(context)?.operations;
-        let mut done = Err(Error::NothingNamed);
+        let mut done = Err(Error::NoImageGiven);
         for judged in self.pipeline.judge(operations, &self.subject, &[]) {
             done = Ok(self.run(judged, request.acts())?);
         }
         Ok(match done? {
             Report::Listing(listing) => {
-                listing.problems.iter().for_each(|problem| context.host.talk.note(&problem.with_causes()));
+                listing
+                    .problems
+                    .iter()
+                    .for_each(|problem| context.host.reporter.note(&problem.with_causes()));
                 Granted::Listing(listing)
             }
             Report::Copied(Copied { target: name, image, unchanged })
             | Report::Pulled(Pulled { name, image, unchanged }) => Granted::Image { name, image, unchanged },
             // `request` creates no other operations.
-            _ => return Err(Error::NothingNamed),
+            _ => return Err(Error::NoImageGiven),
         })
     }
 
-    fn request(&self, wish: Wish) -> Result<Request, Error> {
+    fn request(&self, wish: PluginRequest) -> Result<Request, Error> {
         Ok(match wish {
-            Wish::List { image_type, details } => Request::List(List { image_type, details }),
-            Wish::CopyToStorage { source, target } => {
+            PluginRequest::List { image_type, details } => Request::List(List { image_type, details }),
+            PluginRequest::CopyToStorage { source, target } => {
                 let target_name = target.as_deref().unwrap_or(DEFAULT_TARGET);
                 for name in source.as_deref().into_iter().chain([target_name]) {
                     self.refuse_outside(COPIES_IMAGES, name)?;
                 }
                 Request::CopyToStorage(copy_to_storage::Request { source, target })
             }
-            Wish::PullFromDefaultStorage { image } => {
+            PluginRequest::PullFromDefaultStorage { image } => {
                 self.refuse_outside(PULLS_IMAGES, &image)?;
                 Request::PullFromDefaultStorage(pull_from_default_storage::Request { images: vec![image] })
             }
@@ -113,7 +116,7 @@ impl LiveHost<'_> {
         }
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
         let denial = Denial {
-            by: By::Host("grants"),
+            denied_by: DeniedBy::Host("grants"),
             code: "outside-scope".to_owned(),
             message: format!(
                 "the plugin requested \"{}\", but its capability {needed} covers only {}",
@@ -130,7 +133,7 @@ impl LiveHost<'_> {
 pub(super) struct NoHost;
 
 impl Host for NoHost {
-    fn ask(&self, _: Wish) -> Result<Granted, Error> {
+    fn ask(&self, _: PluginRequest) -> Result<Granted, Error> {
         Err(Error::DryRun)
     }
 }

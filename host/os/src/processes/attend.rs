@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::child::Child;
-use super::signals::{self, check_not_asked_to_end, heed_signals};
+use super::process::Process;
+use super::signals::{self, check_interrupted, record_signals};
 use crate::error::Error;
 use crate::files::in_memory;
 
@@ -22,7 +22,7 @@ const MAX_STDERR: u64 = 64 << 10;
 /// The maximum number of bytes that are read from a process's stdout: no manifest is larger.
 pub const MAX_OUTPUT: u64 = 16 << 20;
 
-impl Child {
+impl Process {
     /// Runs it with our stdin, stdout and stderr. Returns any exit status as `Ok`, unless a signal asked us to terminate.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Child {
         self.run(&mut Running::wait)
     }
 
-    /// As [`Child::run_in_place`], but with this file as its stdin.
+    /// As [`Process::run_in_place`], but with this file as its stdin.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be started.
@@ -44,18 +44,18 @@ impl Child {
     /// Runs it and discards its stdout.
     ///
     /// # Errors
-    /// [`Error::Child`] with the end of its stderr if it fails; [`Error::Interrupted`] if a signal asked us to terminate, whatever
+    /// [`Error::Process`] with the end of its stderr if it fails; [`Error::Interrupted`] if a signal asked us to terminate, whatever
     /// its exit status is; [`Error::Io`] if it cannot be started.
     pub fn run_quietly(mut self) -> Result<(), Error> {
         self.command.stdout(Stdio::null());
         self.run_to_success(&mut Running::wait)
     }
 
-    /// As [`Child::run_quietly`], and calls `look` with its process id every 20 ms while it runs. If `look` fails, the
+    /// As [`Process::run_quietly`], and calls `look` with its process id every 20 ms while it runs. If `look` fails, the
     /// process is terminated and that error is returned.
     ///
     /// # Errors
-    /// As [`Child::run_quietly`]; the error of `look`.
+    /// As [`Process::run_quietly`]; the error of `look`.
     pub fn run_watched<E: From<Error>>(
         mut self,
         look: &mut dyn FnMut(u32) -> Result<(), E>,
@@ -71,10 +71,10 @@ impl Child {
         })
     }
 
-    /// As [`Child::run_quietly`], while `converse` writes to its stdin and reads its stdout until the end of file.
+    /// As [`Process::run_quietly`], while `converse` writes to its stdin and reads its stdout until the end of file.
     ///
     /// # Errors
-    /// The error of `converse`; as [`Child::run_quietly`].
+    /// The error of `converse`; as [`Process::run_quietly`].
     pub fn run_in_conversation<E: From<Error>>(
         mut self,
         converse: &mut dyn FnMut(ChildStdin, ChildStdout) -> Result<(), E>,
@@ -94,10 +94,10 @@ impl Child {
         }
     }
 
-    /// As [`Child::run_quietly`]; returns up to [`MAX_OUTPUT`] bytes of its stdout.
+    /// As [`Process::run_quietly`]; returns up to [`MAX_OUTPUT`] bytes of its stdout.
     ///
     /// # Errors
-    /// As [`Child::run_quietly`].
+    /// As [`Process::run_quietly`].
     pub fn run_for_output(self) -> Result<Vec<u8>, Error> {
         let (name, mut said) = (self.name, Vec::new());
         self.run_in_conversation(&mut |_, stdout| {
@@ -107,11 +107,11 @@ impl Child {
         Ok(said)
     }
 
-    /// As [`Child::run_quietly`], but it also runs after a signal asked us to terminate, so that nothing is left behind. Further
+    /// As [`Process::run_quietly`], but it also runs after a signal asked us to terminate, so that nothing is left behind. Further
     /// signals are not forwarded to it, so it must be short.
     ///
     /// # Errors
-    /// As [`Child::run_quietly`], except [`Error::Interrupted`].
+    /// As [`Process::run_quietly`], except [`Error::Interrupted`].
     pub fn clean_up(mut self) -> Result<(), Error> {
         // In a process group of its own, it does not receive the terminal's signals.
         self.command.stdout(Stdio::null()).process_group(0);
@@ -143,7 +143,7 @@ impl Child {
             return Ok(());
         }
         let stderr = last_of(&mut stderr).unwrap_or_default();
-        Err(Error::Child { program: name, status: describe(status), stderr }.into())
+        Err(Error::Process { program: name, status: describe(status), stderr }.into())
     }
 
     /// Starts it and waits until it has exited. If a signal asked us to terminate meanwhile, the result is
@@ -152,8 +152,8 @@ impl Child {
         &mut self,
         watch: &mut dyn FnMut(&mut Running) -> Result<ExitStatus, E>,
     ) -> Result<ExitStatus, E> {
-        heed_signals()?;
-        check_not_asked_to_end()?;
+        record_signals()?;
+        check_interrupted()?;
         self.prepare()?;
         self.log();
         signals::starting();
@@ -166,7 +166,7 @@ impl Child {
             running.end();
         }
         signals::process_ended();
-        check_not_asked_to_end()?;
+        check_interrupted()?;
         result
     }
 }

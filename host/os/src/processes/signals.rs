@@ -33,11 +33,11 @@ const KEPT_IGNORED: [Signal; 7] =
 /// The `si_code` of a signal from the kernel, such as one from the terminal, which the process has received as well.
 const SI_KERNEL: i32 = 0x80;
 
-/// From now on a signal that asks us to terminate is only recorded: every loop that waits must call [`check_not_asked_to_end`].
+/// From now on a signal that asks us to terminate is only recorded: every loop that waits must call [`check_interrupted`].
 ///
 /// # Errors
 /// Any I/O error.
-pub fn heed_signals() -> Result<(), Error> {
+pub fn record_signals() -> Result<(), Error> {
     install_handlers().map_err(Error::io("handle", "signals"))
 }
 
@@ -45,7 +45,7 @@ pub fn heed_signals() -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub fn check_not_asked_to_end() -> Result<(), Error> {
+pub fn check_interrupted() -> Result<(), Error> {
     termination_signal().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
 }
 
