@@ -12,7 +12,8 @@ use bootc_image_tests::{World, programs, world};
 const COMMANDS: &str = include_str!("demo.sh");
 
 /// The sandbox has no terminal: the shell gets one of its own, connected to the one that is our standard error.
-const SHELL: &str = "exec script --quiet --return --command 'cd; exec bash --norc -i' /dev/null <&2";
+const SHELL: &str =
+    "exec script --quiet --return --command \"cd; PS1='# ' exec bash --norc -i\" /dev/null <&2";
 
 fn main() -> ExitCode {
     if !rustix::process::geteuid().is_root() {
@@ -56,6 +57,6 @@ fn in_shell(world: &World) -> ExitCode {
     eprintln!("Leave it with `exit`; the next `make shell` starts with a fresh host.\n");
     let terminal = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
     let enter = world.enter().registry(true).installed().share(&share, "/run/share");
-    let enter = enter.env("PS1", "# ").env("TERM", &terminal).env("SHELL", "/usr/bin/bash");
+    let enter = enter.env("TERM", &terminal).env("SHELL", "/usr/bin/bash");
     ExitCode::from(enter.run_in_sight(&["sh", "-c", SHELL]) as u8)
 }

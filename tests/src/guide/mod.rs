@@ -20,6 +20,8 @@ pub use expected::{Expected, masked};
 #[derive(Debug, Default)]
 pub struct Page {
     lines: Vec<String>,
+    /// How many of them are comments.
+    comments: usize,
     pub steps: Vec<Step>,
     /// Why blocks are left out.
     pub not_run: Vec<String>,
@@ -68,6 +70,7 @@ impl Page {
             } else if line.starts_with("<!--") {
                 let end = page.end_of_comment(at);
                 left_out |= page.read_comment(at, end);
+                page.comments += end + 1 - at;
                 at = end + 1;
             } else {
                 at += 1;
@@ -83,9 +86,9 @@ impl Page {
         })
     }
 
-    /// How many lines the page has.
+    /// How many lines readers see of the page.
     pub fn length(&self) -> usize {
-        self.lines.len()
+        self.lines.len() - self.comments
     }
 
     /// The first line.
