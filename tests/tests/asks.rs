@@ -23,8 +23,9 @@ fn asked(world: &World, what: &str) -> Output {
 fn record(world: &World) -> Vec<[String; 3]> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let line = |line: &Value| {
-        let subject = if line["subject"].is_null() { &line["frozen"]["subject"] } else { &line["subject"] };
-        [text(&line["event"]), text(&line["frozen"]["operation"]["kind"]), text(&subject["plugin"])]
+        let subject =
+            if line["subject"].is_null() { &line["canonical"]["subject"] } else { &line["subject"] };
+        [text(&line["event"]), text(&line["canonical"]["operation"]["kind"]), text(&subject["plugin"])]
     };
     world.record().iter().map(line).collect()
 }
@@ -150,13 +151,13 @@ fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
     assert!(dry("list").ok().stderr.contains("unified 127.0.0.1:5000/lab/app:1 "));
     let copy = dry("copy").ok();
     let judged: Value = serde_json::from_str(&copy.stdout).unwrap();
-    let operation = &judged["frozen"]["operation"];
+    let operation = &judged["canonical"]["operation"];
     assert_eq!(
         (&operation["kind"], &judged["allowed"]),
         (&"copy-to-storage".into(), &true.into()),
         "{copy:#?}"
     );
-    assert_eq!(judged["frozen"]["subject"]["plugin"], "command-asks");
+    assert_eq!(judged["canonical"]["subject"]["plugin"], "command-asks");
     assert!(
         copy.stderr.contains("the dry run stops here: the plugin cannot plan further without these copies"),
         "{copy:#?}"
@@ -165,7 +166,7 @@ fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
     assert!(outside.stderr.contains("covers only"), "{outside:#?}");
     let both = dry("copy-twice-and-plan").ok();
     let judged = serde_json::Deserializer::from_str(&both.stdout).into_iter::<Value>().map(Result::unwrap);
-    let kinds: Vec<Value> = judged.map(|judged| judged["frozen"]["operation"]["kind"].clone()).collect();
+    let kinds: Vec<Value> = judged.map(|judged| judged["canonical"]["operation"]["kind"].clone()).collect();
     assert_eq!(kinds, ["copy-to-storage", "pull-from-default-storage", "cmd"]);
     assert!(!oracle::podman_names(&world, Store::Default).contains(&"localhost/copied:1".to_owned()));
     assert!(record(&world).is_empty());

@@ -62,12 +62,12 @@ fn pull_by_digest_fetches_exactly_that() {
     }
     let lines = world.record();
     assert_eq!(lines.len(), 4, "an intent and an outcome each");
-    let frozen = &lines[0]["frozen"];
+    let canonical = &lines[0]["canonical"];
     assert_eq!(
-        (&frozen["operation"]["pinned"], &frozen["operation"]["plugin"]),
+        (&canonical["operation"]["pinned"], &canonical["operation"]["plugin"]),
         (&true.into(), &"podman-allowlist".into())
     );
-    assert_eq!(frozen["subject"]["plugin"], "podman-allowlist");
+    assert_eq!(canonical["subject"]["plugin"], "podman-allowlist");
     assert_eq!((&lines[1]["result"], &lines[1]["code"]), (&"exited".into(), &0.into()));
 }
 
@@ -95,7 +95,7 @@ fn pull_by_tag_fetches_what_the_tag_meant_and_names_it() {
     for name in ["127.0.0.1:5000/lab/app:1", "127.0.0.1:5000/lab/multi:1"] {
         assert!(images.iter().any(|known| known == name), "{images:?}");
     }
-    let operation = &world.record()[0]["frozen"]["operation"];
+    let operation = &world.record()[0]["canonical"]["operation"];
     for (position, (name, image)) in [("lab/app", one), ("lab/multi", two)].into_iter().enumerate() {
         let pinned = format!("127.0.0.1:5000/{name}@{}", image.digest);
         assert_eq!(operation["images"][position]["pinned"], pinned.as_str());
@@ -190,7 +190,7 @@ fn build_makes_an_image_in_bootcs_store() {
         assert!(names.contains(&format!("localhost/built:{tag}")), "{tag}: {names:?}");
     }
     let lines = world.record();
-    let operation = &lines[0]["frozen"]["operation"];
+    let operation = &lines[0]["canonical"]["operation"];
     assert_eq!(
         (&operation["pinned"], &operation["command"]["operands"][0]),
         (&false.into(), &"/tmp/a b/inner".into())
@@ -354,7 +354,7 @@ fn a_dry_run_judges_and_starts_nothing() {
     let world = World::new();
     let enter = || with_marking_podman(world.enter());
     let shown: Value = enter().run(&["bootc-image", "--dry-run", "cmd", "list", "-a"]).ok().json();
-    assert_eq!(shown["frozen"]["operation"]["command"]["flags"][0]["name"], "all");
+    assert_eq!(shown["canonical"]["operation"]["command"]["flags"][0]["name"], "all");
     let output =
         enter().run(&["bootc-image", "--dry-run", "cmd", "pull", "--all-tags", "quay.io/a"]).exits(77);
     assert_eq!(output.json::<Value>()["allowed"], false);

@@ -56,9 +56,9 @@ fn what_is_copied_is_the_booted_commit_whatever_its_ref_says_by_now() {
     )
     .unwrap();
     copy(&world, &[]).ok();
-    let frozen = &world.record()[0]["frozen"]["operation"];
-    assert_eq!(frozen["source"]["commit"], facts.booted.commit.as_str());
-    assert_eq!(frozen["source"]["manifest_digest"], facts.booted.digest.as_str());
+    let canonical = &world.record()[0]["canonical"]["operation"];
+    assert_eq!(canonical["source"]["commit"], facts.booted.commit.as_str());
+    assert_eq!(canonical["source"]["manifest_digest"], facts.booted.digest.as_str());
     let script = "cat \"$(podman image mount localhost/bootc:latest)\"/usr/share/lab/third";
     assert!(
         world.enter().sh(script).ok().stdout.contains("third of"),
@@ -71,7 +71,7 @@ fn the_deployment_that_is_booted_is_copied_not_the_newest() {
     let world = World::new();
     world.enter().boot(1).run(&["bootc-image", "copy-to-storage", "--target", "old:1"]).ok();
     assert_eq!(
-        world.record()[0]["frozen"]["operation"]["source"]["commit"],
+        world.record()[0]["canonical"]["operation"]["source"]["commit"],
         world.facts().rollback.commit.as_str()
     );
     let image = oracle::podman_inspect(&world, Store::Default, "localhost/old:1");
@@ -130,8 +130,8 @@ fn an_intent_and_an_outcome_are_recorded() {
     assert_eq!((&lines[0]["event"], &lines[1]["event"]), (&"intent".into(), &"outcome".into()));
     assert_eq!(lines[0]["id"], lines[1]["id"]);
     assert_eq!(lines[1]["result"], "done");
-    assert_eq!(lines[0]["frozen"]["operation"]["kind"], "copy-to-storage");
-    assert_eq!(lines[0]["frozen"]["subject"]["uid"], 0);
+    assert_eq!(lines[0]["canonical"]["operation"]["kind"], "copy-to-storage");
+    assert_eq!(lines[0]["canonical"]["subject"]["uid"], 0);
     assert!(lines[0]["verdicts"].as_array().unwrap().len() >= 4);
     let script = "stat -c %a /var/lib/bootc-image/audit /var/lib/bootc-image/audit/audit.jsonl";
     assert_eq!(world.enter().sh(script).ok().lines(), ["700", "600"]);
@@ -164,8 +164,8 @@ fn a_dry_run_shows_what_would_be_judged_and_changes_nothing() {
     let output = world.enter().run(&["bootc-image", "--dry-run", "copy-to-storage"]).ok();
     let shown: Value = output.json();
     assert_eq!(shown["allowed"], true);
-    assert_eq!(shown["frozen"]["operation"]["source"]["commit"], world.facts().booted.commit.as_str());
-    assert_eq!(shown["frozen"]["operation"]["target"], "localhost/bootc:latest");
+    assert_eq!(shown["canonical"]["operation"]["source"]["commit"], world.facts().booted.commit.as_str());
+    assert_eq!(shown["canonical"]["operation"]["target"], "localhost/bootc:latest");
     assert_eq!((traces(&world), world.record()), (before, vec![]));
 }
 

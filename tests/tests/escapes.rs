@@ -675,5 +675,5 @@ fn a_look_up_that_fails_is_on_record() {
         "{output:#?}"
     );
     let record = world.record();
-    assert_eq!((record.len(), &record[0]["event"]), (1, &"looked-up".into()));
+    assert_eq!((record.len(), &record[0]["event"]), (1, &"resolved".into()));
 }

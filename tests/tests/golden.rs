@@ -150,7 +150,7 @@ impl Normal {
     /// A line of the record, or of what is printed.
     fn line(&mut self, line: &str) -> String {
         let mut line = line.to_owned();
-        if line.starts_with("{\"schema\":1,\"event\":") {
+        if line.starts_with("{\"schema\":2,\"event\":") {
             // The first one is the line's own; images have an `id` too.
             if let Some(own) = between(&line, "\"id\":\"", "\"") {
                 let name = format!("<record {}>", number(&mut self.records, own));
@@ -163,7 +163,7 @@ impl Normal {
             });
         }
         let of_this_build = |_: &str| "<of this build>".to_owned();
-        line = replace(&line, "\"made\":{", "}", |made| {
+        line = replace(&line, "\"provenance\":{", "}", |made| {
             let made = replace(made, "\"code\":\"", "\"", of_this_build);
             replace(&made, "\"manifest\":\"", "\"", of_this_build)
         });
@@ -312,7 +312,7 @@ impl<'a> Transcript<'a> {
 /// The digest of a recorded operation is that of its text, as docs/reference/audit-record.md says.
 #[track_caller]
 fn assert_digest(line: &str) {
-    let Some((_, rest)) = line.split_once("\"frozen\":") else { return };
+    let Some((_, rest)) = line.split_once("\"canonical\":") else { return };
     let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
     values.next().unwrap().unwrap();
     let digest = format!("\"digest\":\"sha256:{}\"", sha256(&rest[..values.byte_offset()]));

@@ -87,7 +87,7 @@ fn a_policy_that_was_approved_and_is_gone_is_missed_at_every_act() {
     assert!(written.contains("role = \"policy\"\n") && !written.contains("mandatory"), "{written}");
     let record = world.record();
     let intent = record.iter().find(|line| line["event"] == "intent").unwrap();
-    assert_eq!(intent["frozen"]["operation"]["role"], "policy");
+    assert_eq!(intent["canonical"]["operation"]["role"], "policy");
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let missed = format!(

@@ -24,7 +24,7 @@ const NO_SECRETS: &str = "default = \"allow\"\n[[settings.registry-policy.rule]]
 
 /// The names of the images that the last line of the record is about, as it has them.
 fn recorded(world: &World) -> String {
-    world.record().last().unwrap_or(&Value::Null)["frozen"]["operation"]["images"].to_string()
+    world.record().last().unwrap_or(&Value::Null)["canonical"]["operation"]["images"].to_string()
 }
 
 /// The report as it was given: a rule allows a tag, and any digest with that tag written beside it was allowed.
@@ -42,7 +42,8 @@ fn a_tag_beside_a_digest_is_believed_by_nobody() {
     // Without such a rule it is the digest that is fetched, judged and recorded.
     world.enter().registry(true).run(&["bootc-image", "cmd", "pull", "--quiet", &name]).ok();
     assert!(oracle::podman_names(&world, Store::Bootc).contains(&format!("127.0.0.1:5000/lab/app@{other}")));
-    let names = world.record().iter().rfind(|line| line["event"] == "intent").unwrap()["frozen"].to_string();
+    let names =
+        world.record().iter().rfind(|line| line["event"] == "intent").unwrap()["canonical"].to_string();
     assert!(names.contains(&format!("lab/app@{other}")) && !names.contains("9.4"), "{names}");
 }
 

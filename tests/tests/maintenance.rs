@@ -85,8 +85,8 @@ fn recovery_from_damage_works_as_the_guide_says() {
     assert!(output.stdout.contains("Removed: localhost/corrupted-image:latest "), "{output:#?}");
     assert!(output.stdout.contains("Removed: 127.0.0.1:5000/lab/app:3 "), "{output:#?}");
     assert!(oracle::podman_names(&world, Store::Bootc).contains(&APP.to_owned()), "what is bound stays");
-    let prunes = world.record().into_iter().filter(|line| line["frozen"]["operation"]["kind"] == "prune");
-    let subjects: Vec<Value> = prunes.map(|line| line["frozen"]["subject"]["plugin"].clone()).collect();
+    let prunes = world.record().into_iter().filter(|line| line["canonical"]["operation"]["kind"] == "prune");
+    let subjects: Vec<Value> = prunes.map(|line| line["canonical"]["subject"]["plugin"].clone()).collect();
     assert!(
         subjects.len() >= 2 && subjects.iter().all(|plugin| plugin == "podman-maintenance"),
         "{subjects:?}"
@@ -112,8 +112,8 @@ fn what_is_saved_comes_back_under_its_names() {
     assert!(names.contains(&"localhost/app:stable".to_owned()), "{names:?}");
     let pinned = |name: &str| {
         let mut acts =
-            world.record().into_iter().filter(|line| line["frozen"]["operation"]["invoked"] == name);
-        acts.next().unwrap()["frozen"]["operation"]["pinned"].clone()
+            world.record().into_iter().filter(|line| line["canonical"]["operation"]["invoked"] == name);
+        acts.next().unwrap()["canonical"]["operation"]["pinned"].clone()
     };
     assert_eq!((pinned("save"), pinned("load")), (true.into(), false.into()));
     let output = cmd(&world, &["save", "app:stable", &world.facts().app2.id]).exits(2);

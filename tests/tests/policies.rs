@@ -38,14 +38,14 @@ fn a_policy_of_the_os_image_allows_and_denies_and_its_words_are_on_record() {
     let verdicts = record[0]["verdicts"].as_array().unwrap();
     let verdict = verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap();
     assert_eq!(verdict["denial"]["code"], "not-today");
-    assert_eq!(record[0]["denial"]["by"], "policy-does");
+    assert_eq!(record[0]["denial"]["denied_by"], "policy-does");
 
     does(world.enter(), "allow").run(COPY).ok();
     let intent = &world.record()[1];
     let verdicts = intent["verdicts"].as_array().unwrap();
     let verdict = verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap();
-    assert_eq!(verdict["said"]["reason"], "copy-to-storage is fine");
-    assert_eq!(verdict["said"]["attrs"]["rule"], "all");
+    assert_eq!(verdict["annotations"]["reason"], "copy-to-storage is fine");
+    assert_eq!(verdict["annotations"]["attrs"]["rule"], "all");
 }
 
 #[test]
@@ -147,8 +147,8 @@ fn a_policy_that_nobody_approved_denies_until_somebody_does() {
     );
     enter().run(COPY).ok();
     let intent =
-        world.record().into_iter().find(|line| line["frozen"]["operation"]["kind"] == "approve-plugin");
-    assert_eq!(intent.unwrap()["frozen"]["operation"]["sha256"], guests::sha256("policy-does").unwrap());
+        world.record().into_iter().find(|line| line["canonical"]["operation"]["kind"] == "approve-plugin");
+    assert_eq!(intent.unwrap()["canonical"]["operation"]["sha256"], guests::sha256("policy-does").unwrap());
 
     enter().run(&["bootc-image", "plugin", "revoke", "policy-does"]).ok();
     let output = enter().run(COPY).exits(77);
@@ -588,7 +588,7 @@ fn the_record_says_what_decided_and_what_came_out() {
     let record = world.record();
     let verdict = |line: &Value| {
         let verdicts = line["verdicts"].as_array().unwrap();
-        verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap()["made"].clone()
+        verdicts.iter().find(|verdict| verdict["validator"] == "policy-does").unwrap()["provenance"].clone()
     };
     let made = verdict(&record[0]);
     assert_eq!(made, verdict(&record[2]));
@@ -823,7 +823,7 @@ fn whoever_is_root_for_another_leaves_a_trace_where_names_are_looked_up() {
     assert!(world.record().is_empty());
     world.enter().registry(true).env("SUDO_UID", "1000").run(&explain).ok();
     let record = world.record();
-    assert_eq!((record.len(), &record[0]["event"]), (1, &"looked-up".into()));
+    assert_eq!((record.len(), &record[0]["event"]), (1, &"resolved".into()));
     let text = "settings.policy-does.do = \"panic\"\n[policy]\nfail-open = [\"policy-does\"]\n";
     let enter = does(world.enter(), "panic").file(CONFIGURATION, text).env("SUDO_UID", "1000");
     let output = enter.run(COPY).exits(77);

@@ -129,16 +129,19 @@ fn a_refusal_is_recorded_in_short() {
     let last = text.lines().last().unwrap();
     assert!(last.len() < 8 << 10, "{} bytes", last.len());
     let line: Value = serde_json::from_str(last).unwrap();
-    assert!(line["frozen"].is_null() && line["digest"].as_str().unwrap().starts_with("sha256:"), "{line:#}");
+    assert!(
+        line["canonical"].is_null() && line["digest"].as_str().unwrap().starts_with("sha256:"),
+        "{line:#}"
+    );
     assert!(line["beginning"].as_str().unwrap().starts_with("{\"operation\":"), "{line:#}");
-    assert_eq!(line["denial"]["by"], "registry-policy");
+    assert_eq!(line["denial"]["denied_by"], "registry-policy");
     // Nor does what a delegated caller has looked up in vain fill the disk.
     let names = names.iter().map(|name| name.replacen("quay.io", "127.0.0.1:1", 1)).collect::<Vec<_>>();
     let command: Vec<&str> =
         ["bootc-image", "cmd", "pull"].into_iter().chain(names.iter().map(String::as_str)).collect();
     world.enter().env("SUDO_UID", "1000").run(&command).exits(1);
     let line = world.record().pop().unwrap();
-    assert_eq!((&line["event"], &line["frozen"]), (&"looked-up".into(), &Value::Null), "{line:#}");
+    assert_eq!((&line["event"], &line["canonical"]), (&"resolved".into(), &Value::Null), "{line:#}");
     assert!(line.to_string().len() < 8 << 10 && !line["beginning"].is_null(), "{line:#}");
 }
 
@@ -153,7 +156,7 @@ fn refusals_leave_room_for_what_is_done() {
         for n in 1 2 3; do bootc-image cmd mount x || true; done; wc -l <$audit
         rm /var/lib/bootc-image/fill
         bootc-image cmd mount x || true; wc -l <$audit
-        jq -c 'select(.event == \"not-recorded\") | .count' $audit";
+        jq -c 'select(.event == \"suppressed\") | .count' $audit";
     assert_eq!(world.enter().sh(script).ok().lines(), ["1", "1", "3", "3"]);
 }
 
@@ -191,7 +194,7 @@ fn the_digest_of_every_operation_can_be_computed_from_the_record() {
         "{:?}",
         lines.iter().find(|line| !line.ends_with(" ok"))
     );
-    let with_digest = world.record().into_iter().filter(|line| !line["frozen"].is_null()).count();
+    let with_digest = world.record().into_iter().filter(|line| !line["canonical"].is_null()).count();
     assert_eq!(lines.len(), with_digest);
 }
 
@@ -276,14 +279,14 @@ fn what_a_name_means_includes_the_instance() {
     };
     let last = |world: &World| world.record().pop().unwrap();
     let intent = world.record().into_iter().rfind(|line| line["event"] == "intent").unwrap();
-    let image = &intent["frozen"]["operation"]["images"][0];
+    let image = &intent["canonical"]["operation"]["images"][0];
     assert_eq!(image["instance"], instance(own["Architecture"].as_str().unwrap()));
     // The digest of an index doesn't allow what another machine takes from it.
     let other = if own["Architecture"] == "amd64" { "arm64" } else { "amd64" };
     for option in [format!("--arch={other}"), format!("--platform=linux/{other}")] {
         let output = pull(&option, &allow).exits(77);
         assert!(output.stderr.contains("registry-policy"), "{output:#?}");
-        let image = last(&world)["frozen"]["operation"]["images"][0].clone();
+        let image = last(&world)["canonical"]["operation"]["images"][0].clone();
         assert_eq!(image["instance"], instance(other));
     }
     assert_eq!(oracle::podman_inspect(&world, Store::Bootc, name)["Id"], own["Id"]);

@@ -11,8 +11,8 @@ fn pull(world: &World, image: &str) -> Output {
     world.enter().run(&["bootc-image", "pull-from-default-storage", image])
 }
 
-fn frozen(world: &World) -> Value {
-    world.record()[0]["frozen"]["operation"].clone()
+fn canonical(world: &World) -> Value {
+    world.record()[0]["canonical"]["operation"].clone()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn an_image_is_pulled_by_its_id_and_bootc_sees_it() {
                   grep -c bootc/storage /proc/self/mountinfo || true";
     let output = world.enter().sh(script).ok();
     assert_eq!(output.lines(), [&format!("Pulled: localhost/mine:1 {}", mine.digest), "0"], "{output:#?}");
-    let operation = frozen(&world);
+    let operation = canonical(&world);
     assert_eq!(
         (&operation["source"]["id"], &operation["source"]["manifest_digest"]),
         (&mine.id.as_str().into(), &mine.digest.as_str().into())
@@ -54,7 +54,7 @@ fn a_read_only_sysroot_becomes_writable_for_us_alone() {
 fn a_short_name_is_found_and_recorded_in_full() {
     let world = World::new();
     pull(&world, "mine:1").ok();
-    assert_eq!(frozen(&world)["name"], "localhost/mine:1");
+    assert_eq!(canonical(&world)["name"], "localhost/mine:1");
 }
 
 #[test]
@@ -188,7 +188,10 @@ fn a_dry_run_pulls_nothing() {
     let world = World::new();
     let before = oracle::podman_names(&world, Store::Bootc);
     let output = world.enter().run(&["bootc-image", "--dry-run", "pull-from-default-storage", "mine:1"]).ok();
-    assert_eq!(output.json::<Value>()["frozen"]["operation"]["source"]["id"], world.facts().mine.id.as_str());
+    assert_eq!(
+        output.json::<Value>()["canonical"]["operation"]["source"]["id"],
+        world.facts().mine.id.as_str()
+    );
     assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
 }
 

@@ -153,7 +153,7 @@ fn the_pages_questions_are_answered_from_all_files() {
     let deny = "bootc-image cmd nothing 2>/dev/null || true\n";
     let killed =
         "strace -o /dev/null -e inject=fdatasync:signal=KILL:when=1 bootc-image list >/dev/null || true\n";
-    let half = "printf '{\"schema\":1,\"ev' >>/var/lib/bootc-image/audit/audit.jsonl\n";
+    let half = "printf '{\"schema\":2,\"ev' >>/var/lib/bootc-image/audit/audit.jsonl\n";
     let script = [list, deny, killed, rotate, list, half, list, rotate, killed, rotate, list, deny].concat();
     bash(&world, &script).ok();
     let page = Page::parse(QUESTIONS);

@@ -19,7 +19,7 @@ fn record(world: &World) -> Vec<(String, String)> {
     world
         .record()
         .iter()
-        .map(|line| (text(&line["event"]), text(&line["frozen"]["operation"]["kind"])))
+        .map(|line| (text(&line["event"]), text(&line["canonical"]["operation"]["kind"])))
         .collect()
 }
 
@@ -45,9 +45,9 @@ fn a_name_goes_first_and_the_image_with_its_last_one() {
     let of = |event: &str, kind: &str| (event.to_owned(), kind.to_owned());
     let (intent, outcome) = (of("intent", "remove"), of("outcome", ""));
     assert_eq!(acts, [intent.clone(), outcome.clone(), intent, outcome]);
-    let frozen = &world.record()[2]["frozen"]["operation"]["image"];
-    assert_eq!((&frozen["id"], &frozen["whole"]), (&id.as_str().into(), &false.into()));
-    assert_eq!(frozen["manifest_digest"], world.facts().mine.digest.as_str());
+    let canonical = &world.record()[2]["canonical"]["operation"]["image"];
+    assert_eq!((&canonical["id"], &canonical["whole"]), (&id.as_str().into(), &false.into()));
+    assert_eq!(canonical["manifest_digest"], world.facts().mine.digest.as_str());
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn prune_takes_what_has_no_name_and_with_all_what_nobody_needs() {
     let untag = format!("{}store_podman image untag localhost/mine:1", Store::Bootc.shell());
     world.enter().sh(&untag).ok();
     let judged = run(&world, &["--dry-run", "prune"]).ok().json::<Value>();
-    assert_eq!(judged["frozen"]["operation"]["image"]["id"], id.as_str());
+    assert_eq!(judged["canonical"]["operation"]["image"]["id"], id.as_str());
     assert!(oracle::podman_ids(&world, Store::Bootc).contains(id));
     assert_eq!(run(&world, &["prune"]).ok().stdout, format!("Removed: {id}\n"));
     assert!(!oracle::podman_ids(&world, Store::Bootc).contains(id));
@@ -197,7 +197,7 @@ fn a_name_with_capital_letters_is_found_as_it_is_listed() {
     let id = &world.facts().mine.id;
     for name in ["Quay.io/x/y:1", "quay.io/x/y:1"] {
         let judged = run(&world, &["--dry-run", "remove", name]).ok().json::<Value>();
-        let image = &judged["frozen"]["operation"]["image"];
+        let image = &judged["canonical"]["operation"]["image"];
         assert_eq!(image["names"], serde_json::json!(["Quay.io/x/y:1"]), "{name}");
     }
     // The one that is written just so is meant, if there are two.

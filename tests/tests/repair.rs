@@ -70,7 +70,7 @@ fn outcomes(world: &World) -> Vec<(String, String)> {
         let line = record.iter().find(|line| line["event"] == "outcome" && line["id"] == intent["id"]);
         line.map(|line| text(&line["result"])).unwrap_or_default()
     };
-    intents.map(|intent| (text(&intent["frozen"]["operation"]["kind"]), outcome(intent))).collect()
+    intents.map(|intent| (text(&intent["canonical"]["operation"]["kind"]), outcome(intent))).collect()
 }
 
 /// As it was reported: a bound image's layer is gone.
@@ -203,7 +203,7 @@ fn repair_takes_the_image_from_where_it_is_whole_and_moves_no_name() {
     let name = output.stdout.strip_prefix("Repaired: ").and_then(|rest| rest.strip_suffix(&done));
     assert!([Some(APP), Some("localhost/app:stable")].contains(&name), "{output:#?}");
     assert_ne!(inode(&world), before);
-    let operation = world.record()[0]["frozen"]["operation"].clone();
+    let operation = world.record()[0]["canonical"]["operation"].clone();
     assert_eq!(
         (&operation["kind"], &operation["from"]["store"]),
         (&"repair".into(), &"default-store".into())
@@ -222,7 +222,7 @@ fn repair_takes_the_image_from_where_it_is_whole_and_moves_no_name() {
         world.facts().app2.id
     );
     let output = bash(enter(&world), &script).ok();
-    let from = &output.json::<Value>()["frozen"]["operation"]["from"];
+    let from = &output.json::<Value>()["canonical"]["operation"]["from"];
     let pinned = format!("127.0.0.1:5000/lab/app@{}", world.facts().app1.digest);
     assert_eq!(*from, serde_json::json!({"store": "registry", "references": [pinned]}));
     assert_eq!(oracle::podman_names(&world, Store::Bootc), names);
@@ -244,7 +244,7 @@ fn repair_takes_a_host_image_from_the_ostree_repository() {
         whole localhost/os:1
         bootc-image --dry-run repair localhost/os:1";
     let output = bash(world.enter(), script).ok();
-    let from = &output.json::<Value>()["frozen"]["operation"]["from"];
+    let from = &output.json::<Value>()["canonical"]["operation"]["from"];
     assert_eq!(
         (&from["store"], &from["commit"]),
         (&"host".into(), &world.facts().booted.commit.as_str().into())

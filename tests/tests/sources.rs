@@ -31,7 +31,7 @@ fn a_bare_name_is_looked_up_among_host_images_then_in_bootcs_storage() {
         run(&world, &["copy-to-storage", "--source", source, "--target", "found:1"]).ok();
         let record = world.record();
         let last = record.iter().rfind(|line| line["event"] == "intent").unwrap();
-        let operation = &last["frozen"]["operation"];
+        let operation = &last["canonical"]["operation"];
         assert_eq!(operation["source"]["store"], kind, "{source}");
         let found = &operation["source"];
         match kind {
@@ -64,7 +64,7 @@ fn the_same_image_in_two_places_isnt_ambiguous() {
     run(&world, &["copy-to-storage", "--source", "127.0.0.1:5000/lab/os:1"]).ok();
     let intents = world.record();
     let last = intents.iter().rfind(|line| line["event"] == "intent").unwrap();
-    assert_eq!(last["frozen"]["operation"]["source"]["store"], "host");
+    assert_eq!(last["canonical"]["operation"]["source"]["store"], "host");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_dry_run_of_several_is_a_document_each() {
         run(&world, &["--dry-run", "pull-from-default-storage", "mine:1", "127.0.0.1:5000/lab/app:1"]);
     let documents = serde_json::Deserializer::from_str(&output.ok().stdout)
         .into_iter::<Value>()
-        .map(|document| document.unwrap()["frozen"]["operation"]["name"].as_str().unwrap().to_owned())
+        .map(|document| document.unwrap()["canonical"]["operation"]["name"].as_str().unwrap().to_owned())
         .collect::<Vec<_>>();
     assert_eq!(documents, ["localhost/mine:1", "127.0.0.1:5000/lab/app:1"]);
 }
@@ -254,7 +254,7 @@ fn the_booted_image_gets_into_bootcs_storage_by_its_digest() {
     let inspected = oracle::podman_inspect(&world, Store::Bootc, &booted.image);
     assert_eq!(inspected["Digest"], booted.digest.as_str());
     assert_eq!(inspected["RootFS"]["Layers"].as_array().unwrap().len(), booted.layers);
-    let operation = &world.record()[0]["frozen"]["operation"];
+    let operation = &world.record()[0]["canonical"]["operation"];
     assert_eq!(operation["from"]["store"], "registry");
     assert_eq!(operation["from"]["reference"], format!("127.0.0.1:5000/lab/os@{}", booted.digest));
 }
@@ -267,7 +267,7 @@ fn what_podman_has_already_isnt_fetched_again() {
     // No registry any more.
     let output = world.enter().run(&["bootc-image", "set-unified"]).ok();
     assert_eq!(output.stdout, format!("Pulled: {} {}\n", booted.image, booted.digest));
-    assert_eq!(world.record()[0]["frozen"]["operation"]["from"]["store"], "default-store");
+    assert_eq!(world.record()[0]["canonical"]["operation"]["from"]["store"], "default-store");
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn names_that_are_given_are_written_as_they_are_judged() {
     let words =
         ["--dry-run", "cmd", "build", "-t", "Quay.io/z:1", "--tag=INDEX.docker.io/q", "-t", "a", "/tmp"];
     let judged = run(&world, &words).ok().json::<Value>();
-    let flags = judged["frozen"]["operation"]["command"]["flags"].as_array().unwrap();
+    let flags = judged["canonical"]["operation"]["command"]["flags"].as_array().unwrap();
     let tags: Vec<&str> = flags.iter().filter_map(|flag| flag["value"].as_str()).collect();
     assert_eq!(tags, ["quay.io/z:1", "docker.io/library/q:latest", "localhost/a:latest"]);
 }

@@ -398,7 +398,7 @@ impl Operation {
         }
         let looked_up = record
             .iter()
-            .filter(|line| line["event"] == "looked-up" && line["result"] == "interrupted")
+            .filter(|line| line["event"] == "resolved" && line["result"] == "interrupted")
             .count();
         if of("intent") + of("outcome") + looked_up != record.len() || ids("intent") != ids("outcome") {
             return Err("not one outcome for each intent");

@@ -171,7 +171,7 @@ impl Ended {
         for line in &self.record {
             match (line["event"].as_str().unwrap_or_default(), open) {
                 ("intent", None) => {
-                    let kind = line["frozen"]["operation"]["kind"].as_str().unwrap_or_default();
+                    let kind = line["canonical"]["operation"]["kind"].as_str().unwrap_or_default();
                     seen.push(if kinds.contains(&kind) { kind } else { "other" });
                     open = Some(&line["id"]);
                 }

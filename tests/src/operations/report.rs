@@ -222,14 +222,14 @@ impl Report {
                 self.denied = Some(line["denial"]["code"].as_str().unwrap_or_default().to_owned());
             }
             Some("outcome") => self.outcomes.push(line.clone()),
-            Some("looked-up") => {}
+            Some("resolved") => {}
             _ => return Err(format!("a line of another kind in the record: {line}")),
         }
         let verdicts = line["verdicts"].as_array().into_iter().flatten();
         let Some(verdict) = verdicts.clone().find(|verdict| verdict["validator"] == "policy-does") else {
             return if line["event"] == "intent" { Err("nobody was shown it".to_owned()) } else { Ok(()) };
         };
-        let told = &verdict["said"]["attrs"];
+        let told = &verdict["annotations"]["attrs"];
         let text = |key: &str| told[key].as_str().ok_or_else(|| format!("{key} wasn't told: {verdict}"));
         if text("digest")? != line["digest"].as_str().unwrap_or_default() {
             return Err(format!("shown as {}, recorded as {}", text("digest")?, line["digest"]));
