@@ -610,7 +610,7 @@ fn the_record_says_what_decided_and_what_came_out() {
     }
     let process = &record[0]["process"];
     assert_eq!(process["version"], env!("CARGO_PKG_VERSION"));
-    assert!(process["pid"].is_number() && process["boot"].is_string(), "{process}");
+    assert!(process["pid"].is_number() && process["boot_id"].is_string(), "{process}");
 }
 
 /// What goes on all the same: `guards.rs`.

@@ -133,7 +133,7 @@ fn a_refusal_is_recorded_in_short() {
         line["canonical"].is_null() && line["digest"].as_str().unwrap().starts_with("sha256:"),
         "{line:#}"
     );
-    assert!(line["beginning"].as_str().unwrap().starts_with("{\"operation\":"), "{line:#}");
+    assert!(line["canonical_prefix"].as_str().unwrap().starts_with("{\"operation\":"), "{line:#}");
     assert_eq!(line["denial"]["denied_by"], "registry-policy");
     // Nor does what a delegated caller has looked up in vain fill the disk.
     let names = names.iter().map(|name| name.replacen("quay.io", "127.0.0.1:1", 1)).collect::<Vec<_>>();
@@ -142,7 +142,7 @@ fn a_refusal_is_recorded_in_short() {
     world.enter().env("SUDO_UID", "1000").run(&command).exits(1);
     let line = world.record().pop().unwrap();
     assert_eq!((&line["event"], &line["canonical"]), (&"resolved".into(), &Value::Null), "{line:#}");
-    assert!(line.to_string().len() < 8 << 10 && !line["beginning"].is_null(), "{line:#}");
+    assert!(line.to_string().len() < 8 << 10 && !line["canonical_prefix"].is_null(), "{line:#}");
 }
 
 /// Below a floor refusals are only counted, and the next line that is written says how many.
