@@ -15,7 +15,7 @@ fn with_plugins(world: &World, plugins: &str) -> Enter {
     world.enter().program(&program, "/usr/bin/bootc-image").env("BOOTC_IMAGE_TEST_PLUGINS", plugins)
 }
 
-/// A refusal: exit 77, nothing on stdout, the last line on stderr says so (D10.6), and podman wasn't started.
+/// A refusal: exit 77, nothing on stdout, the last line on stderr says so, and podman wasn't started.
 fn refused(output: &Output, why: &str) {
     assert_eq!((output.code, output.stdout.as_str()), (77, ""), "{output:#?}");
     let last = output.stderr.lines().last().unwrap_or_default();
@@ -83,7 +83,7 @@ fn podmans_own_exit_code_passes() {
     }
 }
 
-/// D3.3: a tag is looked up once, before anything is judged.
+/// A tag is looked up once, before anything is judged.
 #[test]
 fn pull_by_tag_fetches_what_the_tag_meant_and_names_it() {
     let world = World::new();
@@ -199,7 +199,7 @@ fn build_makes_an_image_in_bootcs_store() {
     assert!(output.stderr.contains("cannot find /nowhere"), "{output:#?}");
 }
 
-/// D10.6: podman's codes and ours can be told apart.
+/// Podman's codes and ours can be told apart.
 #[test]
 fn the_status_says_whose_code_it_is() {
     let world = World::new();
@@ -239,7 +239,7 @@ fn what_no_plugin_claims_is_refused() {
     assert!(!podman_ran(&world));
 }
 
-/// D3.12: the host has no list. Without the plugin there is no command.
+/// The host has no list. Without the plugin there is no command.
 #[test]
 fn without_the_plugin_every_command_is_refused() {
     let world = World::new();
@@ -263,7 +263,7 @@ fn an_allowlist_with_one_entry_less_refuses_that_subcommand() {
     enter().run(&["bootc-image", "cmd", "list"]).ok();
 }
 
-/// D6: a plugin that traps or runs out of a limit is unusable: 78, nothing runs.
+/// A plugin that traps or runs out of a limit is unusable: 78, nothing runs.
 #[test]
 fn a_plugin_that_breaks_stops_its_command() {
     let world = World::new();
@@ -283,7 +283,7 @@ fn a_plugin_that_breaks_stops_its_command() {
     assert!(world.record().iter().all(|line| line["event"] != "intent"));
 }
 
-/// D3.2: a plan is refused unless its subcommand is the one invoked and is claimed by that plugin's manifest.
+/// A plan is refused unless its subcommand is the one invoked and is claimed by that plugin's manifest.
 #[test]
 fn a_plan_for_another_subcommand_is_refused() {
     let world = World::new();
@@ -305,8 +305,6 @@ fn two_plugins_that_claim_the_same_are_unusable() {
     assert!(output.stderr.contains("provided by both"), "{output:#?}");
     assert!(!podman_ran(&world));
 }
-
-/// D4.4.
 #[test]
 fn a_guests_text_cant_drive_the_terminal() {
     let world = World::new();

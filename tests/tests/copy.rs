@@ -40,7 +40,7 @@ fn the_booted_image_is_copied_with_as_many_diff_ids_as_layers() {
     assert!(files.contains("third of 127.0.0.1:5000/lab/os:1") && files.contains("ID=lab"), "{files}");
 }
 
-/// D11.2: bootc copies what the ref points at now.
+/// Bootc copies what the ref points at now.
 #[test]
 fn what_is_copied_is_the_booted_commit_whatever_its_ref_says_by_now() {
     let world = World::new();
@@ -137,7 +137,7 @@ fn an_intent_and_an_outcome_are_recorded() {
     assert_eq!(world.enter().sh(script).ok().lines(), ["700", "600"]);
 }
 
-/// D3.4: without a record nothing runs.
+/// Without a record nothing runs.
 #[test]
 fn a_record_that_cant_be_written_stops_everything() {
     let world = World::new();
@@ -183,8 +183,6 @@ fn it_needs_root_and_a_booted_host() {
     }
     assert_eq!(world.record(), [] as [Value; 0]);
 }
-
-/// D11.8.
 #[test]
 fn a_missing_program_is_named_with_its_package() {
     let world = World::new();
@@ -275,7 +273,7 @@ fn being_asked_to_end_leaves_nothing_behind() {
     assert_eq!(world.record().iter().filter(|line| line["result"] == "interrupted").count(), 6);
 }
 
-/// D3.14: nothing of the caller's reaches the children.
+/// Nothing of the caller's reaches the children.
 #[test]
 fn the_callers_environment_doesnt_reach_the_children() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! The grammar's tables against what podman's own parser knows (D3.11).
+//! The grammar's tables against what podman's own parser knows.
 
 use std::collections::BTreeSet;
 

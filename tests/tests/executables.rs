@@ -1,4 +1,4 @@
-//! What is linked into what (ADR 0001, D2.2), and that the component is the same wherever it is built.
+//! What is linked into what (ADR 0001), and that the component is the same wherever it is built.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -93,7 +93,7 @@ struct Attack {
     refused: i32,
     /// Whether it runs in the test build alone, with everything on.
     in_test_build: bool,
-    /// What the guest may have, in KiB and ms (D6).
+    /// What the guest may have, in KiB and ms.
     ceiling: u64,
     guest_time: u64,
 }

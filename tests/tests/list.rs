@@ -1,4 +1,4 @@
-//! `list`, complete: the true set in every situation, and what it doesn't do to get it (D9.2, D10.2, D11).
+//! `list`, complete: the true set in every situation, and what it doesn't do to get it.
 
 use std::fs;
 
@@ -62,7 +62,7 @@ fn json_is_the_true_set_and_no_row_twice() {
     }
 }
 
-/// D11.1: bootc lists n * n rows for an image with n names.
+/// Bootc lists n * n rows for an image with n names.
 #[test]
 fn an_image_with_three_names_is_listed_three_times() {
     let world = World::new();
@@ -148,7 +148,7 @@ fn another_system_is_listed_with_its_default_deployment() {
     );
 }
 
-/// D0.3: a caller who is root through sudo stays on the booted system.
+/// A caller who is root through sudo stays on the booted system.
 #[test]
 fn a_delegated_caller_cant_name_another_system() {
     let world = World::new();
@@ -175,7 +175,7 @@ fn without_root_the_rest_is_listed_and_the_store_is_named() {
     assert!(output.stderr.contains("Permission denied"), "{output:#?}");
 }
 
-/// D11.6: bootc waits for the lock of the sysroot, which an upgrade holds for minutes.
+/// Bootc waits for the lock of the sysroot, which an upgrade holds for minutes.
 #[test]
 fn the_lock_of_the_sysroot_isnt_needed() {
     let world = World::new();
@@ -222,7 +222,7 @@ fn a_store_that_cant_be_opened_is_named() {
     );
 }
 
-/// D1.4: what ostree doesn't have isn't guessed.
+/// What ostree doesn't have isn't guessed.
 #[test]
 fn host_images_of_a_composefs_system_are_a_clear_error() {
     let world = World::new();
@@ -294,7 +294,7 @@ fn a_damaged_ref_is_named_and_the_rest_is_listed() {
     }
 }
 
-/// D11.3, with bootc's own words for each rule.
+/// With bootc's own words for each rule.
 #[test]
 fn a_broken_bound_image_is_reported_and_hides_nothing() {
     let world = World::new();
@@ -323,7 +323,7 @@ fn a_broken_bound_image_is_reported_and_hides_nothing() {
     assert!(plain.run(&["bootc-image", "list"]).exits(1).stderr.contains("Not a symlink: y.image"));
 }
 
-/// D11.9: waiting is said, and has a limit.
+/// Waiting is said, and has a limit.
 #[test]
 fn a_locked_store_is_waited_for_with_a_word_and_a_limit() {
     let world = World::new();
@@ -370,7 +370,7 @@ fn a_listing_is_whole_while_podman_writes() {
     }
 }
 
-/// D9.2: no child, no thread, no libostree, no glib.
+/// No child, no thread, no libostree, no glib.
 #[test]
 fn a_listing_starts_nothing_and_opens_no_library_of_ostrees() {
     let world = World::new();
@@ -395,7 +395,7 @@ fn a_listing_starts_nothing_and_opens_no_library_of_ostrees() {
     );
 }
 
-/// D9.3: a breakpoint on every function of wasmtime. (valgrind can't run this: it doesn't know openat2.)
+/// A breakpoint on every function of wasmtime. (valgrind can't run this: it doesn't know openat2.)
 #[test]
 fn a_listing_runs_no_function_of_wasmtime() {
     const BREAKPOINTS: &str = "set pagination off\nrbreak wasmtime\\|tokio\ncommands\nsilent\ncontinue\nend\n\
@@ -412,8 +412,6 @@ fn a_listing_runs_no_function_of_wasmtime() {
     let planning = traced("bootc-image --dry-run cmd list");
     assert!(planning.contains("already hit"), "the check can fail: {planning}");
 }
-
-/// D11.4.
 #[test]
 fn a_full_or_closed_stdout_is_an_error_and_not_a_panic() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Under the name `bootc` (D10.5): `bootc image` is ours, all else is the real one's.
+//! Under the name `bootc`: `bootc image` is ours, all else is the real one's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

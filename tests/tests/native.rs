@@ -1,5 +1,5 @@
 //! Native extensions on real storage: libraries compiled here, installed as a vendor would, held until they are approved and
-//! enabled, and judging, formatting and planning as components do (D8).
+//! enabled, and judging, formatting and planning as components do.
 
 mod plugins;
 

@@ -55,7 +55,7 @@ fn many_at_once_wait_for_each_other_and_lose_nothing() {
     assert_eq!(fs::read_dir(world.outside("/var/tmp")).unwrap().count(), 0);
 }
 
-/// D11.9: skopeo itself would wait without a word.
+/// Skopeo itself would wait without a word.
 #[test]
 fn a_storage_that_somebody_holds_is_waited_for_with_a_word() {
     let world = World::new();
