@@ -183,13 +183,14 @@ fn it_needs_root_and_a_booted_host() {
     }
     assert_eq!(world.record(), [] as [Value; 0]);
 }
+
 #[test]
 fn a_missing_program_is_named_with_its_package() {
     let world = World::new();
     let before = traces(&world);
     for program in ["podman", "skopeo"] {
         let output = world.enter().without(program).run(&["bootc-image", "copy-to-storage"]).exits(69);
-        let named = output.stderr.contains(&format!("error: {program} isn't installed"));
+        let named = output.stderr.contains(&format!("error: {program} is not installed"));
         assert!(
             named && output.stderr.contains(&format!("hint: install the package {program}")),
             "{output:#?}"
@@ -197,7 +198,7 @@ fn a_missing_program_is_named_with_its_package() {
     }
     let output =
         world.enter().without("bootc-image-helper").run(&["bootc-image", "copy-to-storage"]).exits(69);
-    assert!(output.stderr.contains("bootc-image-helper isn't installed"), "{output:#?}");
+    assert!(output.stderr.contains("bootc-image-helper is not installed"), "{output:#?}");
     assert_eq!(traces(&world), before);
 }
 

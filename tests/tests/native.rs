@@ -85,7 +85,7 @@ fn a_library_in_rust_formats() {
     let help = enter().sh("bootc-image list --help").ok().stdout;
     assert!(help.contains("bars=CHARACTER"), "{help}");
     let usage = enter().sh("bootc-image list --format bars=long || echo $?").ok();
-    assert!(usage.stdout == "2\n" && usage.stderr.contains("is one character"), "{usage:#?}");
+    assert!(usage.stdout == "2\n" && usage.stderr.contains("must be one character"), "{usage:#?}");
 }
 
 #[test]
