@@ -305,6 +305,7 @@ fn two_plugins_that_claim_the_same_are_unusable() {
     assert!(output.stderr.contains("provided by both"), "{output:#?}");
     assert!(!podman_ran(&world));
 }
+
 #[test]
 fn a_guests_text_cant_drive_the_terminal() {
     let world = World::new();

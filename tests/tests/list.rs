@@ -412,6 +412,7 @@ fn a_listing_runs_no_function_of_wasmtime() {
     let planning = traced("bootc-image --dry-run cmd list");
     assert!(planning.contains("already hit"), "the check can fail: {planning}");
 }
+
 #[test]
 fn a_full_or_closed_stdout_is_an_error_and_not_a_panic() {
     let world = World::new();

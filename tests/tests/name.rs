@@ -67,13 +67,13 @@ fn without_a_real_one_it_is_missing() {
     let world = World::new();
     let output = enter(&world).sh(&format!("{LINK}; /tmp/bootc status")).exits(69);
     assert!(
-        output.stderr.contains("error: bootc isn't installed") && !output.stdout.contains("evil"),
+        output.stderr.contains("error: bootc is not installed") && !output.stdout.contains("evil"),
         "{output:#?}"
     );
     // It is us.
     let ours = programs::required("bootc-image");
     let output = enter(&world).program(&ours, "/usr/bin/bootc").run(&["/usr/bin/bootc", "status"]).exits(69);
-    assert!(output.stderr.contains("bootc isn't installed"), "{output:#?}");
+    assert!(output.stderr.contains("bootc is not installed"), "{output:#?}");
     enter(&world).program(&ours, "/usr/bin/bootc").run(&["/usr/bin/bootc", "image", "list"]).ok();
 }
 
