@@ -1,5 +1,6 @@
-//! What the program tells people on standard error, test by test, as snapshots in `tests/golden/messages`: a file for each test
-//! executable, a section for each test. A change of words is read as a difference of these files.
+//! What the program tells people, test by test, as snapshots in `tests/golden/messages`: messages on standard error, and what
+//! `plugin` and `policy` print on standard output. A file for each test executable, a section for each test. A change of words is read
+//! as a difference of these files.
 //!
 //! Every run of a program in a world comes by here ([`observe`]). A message that isn't in the section of the running test fails that
 //! test; `BLESS=1 cargo test` adds it instead. What was seen is also written to `messages` in the target directory, from which
@@ -13,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::programs;
+use crate::{Output, programs};
 
 /// Messages of a test executable, by test.
 type Sections = BTreeMap<String, BTreeSet<String>>;
@@ -29,13 +30,14 @@ pub fn snapshots() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/messages")
 }
 
-/// Compares the messages in a program's standard error with the snapshot of the test that is running.
+/// Compares what a command told people with the snapshot of the test that is running.
 ///
 /// # Panics
-/// If there is one that isn't in it.
+/// If something isn't in it.
 #[track_caller]
-pub(crate) fn observe(stderr: &str) {
-    let messages = messages(stderr);
+pub(crate) fn observe<S: AsRef<str>>(command: &[S], output: &Output) {
+    let mut messages = messages(&output.stderr);
+    messages.extend(table(command, &output.stdout));
     let Some((executable, test)) = running() else { return };
     if messages.is_empty() || GENERATED.contains(&executable.as_str()) {
         return;
@@ -90,6 +92,21 @@ fn messages(stderr: &str) -> BTreeSet<String> {
         messages.insert(message);
     }
     messages
+}
+
+/// The output of a command for people about plugins and policies.
+fn table<S: AsRef<str>>(command: &[S], stdout: &str) -> Option<String> {
+    let command: Vec<&str> = command.iter().map(AsRef::as_ref).collect();
+    let is_for_people = matches!(command[..], ["bootc-image", "plugin" | "policy", ..])
+        && !command.iter().any(|word| word.contains("json"));
+    if !is_for_people || stdout.is_empty() {
+        return None;
+    }
+    let mut table = format!("$ {}", normalised(&command.join(" ")));
+    for line in stdout.lines() {
+        let _ = write!(table, "\n  {}", normalised(line.trim_end()));
+    }
+    Some(table)
 }
 
 /// Replaces what differs from run to run: long hexadecimal numbers, long decimal ones, sizes, and names that were made up for a

@@ -681,7 +681,7 @@ fn stands_still() {
     attack!().formats("stand-still").must_be_refused(
         "it neither reads rows nor returns output",
         // Whichever limit comes first.
-        Harm::Says(" more than "),
+        Harm::Says("exceeded its limit"),
     );
 }
 
@@ -848,7 +848,7 @@ fn swapped_component() {
         .prepared(|enter| {
             denying(enter).file(&format!("{SITE}/policy-does/policy_does.wasm"), component_of("wasi-policy"))
         })
-        .must_be_refused("and its manifest says", Harm::Runs);
+        .must_be_refused("but its manifest declares", Harm::Runs);
 }
 
 /// Machine code of a policy that allows is put where that of the denying one is kept.
@@ -1178,7 +1178,7 @@ fn native_cut_off() {
             let bytes = library("CONTROL").code[..2000].to_vec();
             Extension::of("native", bytes, ROLE).enabled(enter, "")
         })
-        .must_be_refused_by_its_process("it is not a shared library");
+        .must_be_refused_by_its_process("it is not a well-formed shared library");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub use circles::circles;
 pub use edges::{Row, edges};
 pub use sizes::sizes;
 pub use style::style;
-pub use texts::{Text, texts};
+pub use texts::{Text, expectations, texts};
 pub use walk::walk;
 
 /// Below these are crates of ours.

@@ -28,7 +28,7 @@ pub(super) fn shipped(text: &str) -> syn::Result<Shipped> {
     Ok(Shipped { items: file.items, lines: lines.difference(&tests.lines).count() })
 }
 
-fn only_for_tests(attributes: &[Attribute]) -> bool {
+pub(super) fn only_for_tests(attributes: &[Attribute]) -> bool {
     let only = |attribute: &Attribute| {
         attribute.path().is_ident("test")
             || attribute.path().is_ident("cfg")

@@ -2,10 +2,10 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, LitStr, Macro, Meta};
+use syn::{Attribute, Item, LitStr, Macro, Meta};
 
 use super::House;
-use super::shipped::shipped;
+use super::shipped::{only_for_tests, shipped};
 
 /// Crates that run on a host.
 const FOLDERS: [&str; 2] = ["host/", "plugins/"];
@@ -53,6 +53,37 @@ impl Text {
             None => false,
         })
     }
+
+    /// Its lines that have words in them.
+    pub fn lines(&self) -> Vec<Self> {
+        let line = |line: &str| Self { file: self.file.clone(), text: line.to_owned() };
+        self.text.lines().filter(|line| line.chars().any(char::is_alphabetic)).map(line).collect()
+    }
+
+    /// Whether a test that has this literal expects it: most of its words stand there.
+    pub fn is_expected_by(&self, literal: &str) -> bool {
+        let longest = self.parts().into_iter().max_by_key(String::len).unwrap_or_default();
+        let longest = longest.trim();
+        let words = |text: &str| text.split_whitespace().count();
+        literal.contains(longest) || words(literal) >= FEWEST_WORDS && longest.contains(literal.trim())
+    }
+}
+
+/// What tests of the crates that run on a host, and the tests that drive them, have as literals.
+pub fn expectations(house: &House) -> Vec<String> {
+    let mut literals = Vec::new();
+    for (file, source) in &house.files {
+        if !file.ends_with(".rs") || file.starts_with("tests/guests") {
+            continue;
+        }
+        let Ok(parsed) = syn::parse_file(source) else { continue };
+        let is_of_tests =
+            file.contains("/tests/") || file.starts_with("tests/") || file.ends_with("tests.rs");
+        let mut found = Found { only_tests: !is_of_tests, ..Found::default() };
+        found.visit_file(&parsed);
+        literals.extend(found.texts.into_iter().filter(|text| is_sentence(text)));
+    }
+    literals
 }
 
 /// Texts of sentences: what is logged isn't among them, nor is documentation.
@@ -85,6 +116,8 @@ fn is_sentence(text: &str) -> bool {
 #[derive(Default)]
 struct Found {
     texts: Vec<String>,
+    /// Everything else is passed by.
+    only_tests: bool,
 }
 
 impl Found {
@@ -111,6 +144,21 @@ impl Found {
 }
 
 impl<'ast> Visit<'ast> for Found {
+    fn visit_item(&mut self, node: &'ast Item) {
+        let for_tests = match node {
+            Item::Mod(module) => only_for_tests(&module.attrs),
+            Item::Fn(function) => only_for_tests(&function.attrs),
+            _ => false,
+        };
+        if !self.only_tests {
+            visit::visit_item(self, node);
+        } else if for_tests {
+            let mut inside = Self::default();
+            visit::visit_item(&mut inside, node);
+            self.texts.append(&mut inside.texts);
+        }
+    }
+
     fn visit_lit_str(&mut self, node: &'ast LitStr) {
         self.texts.push(node.value());
     }

@@ -179,7 +179,7 @@ impl Enter {
     pub fn run<S: AsRef<str>>(self, command: &[S]) -> Output {
         let limit = self.limit;
         let output = self.sandbox(command).run(limit);
-        messages::observe(&output.stderr);
+        messages::observe(command, &output);
         output
     }
 
