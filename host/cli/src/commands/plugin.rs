@@ -155,12 +155,19 @@ impl Plugin {
 }
 
 pub(super) fn show_approved(ui: &Ui, Granted { grant, file }: &Granted) -> Result<u8, Failure> {
-    let native = if grant.native { "This plugin is native code: it runs without a sandbox, with all rights of the user who starts bootc-image.\n" } else { "" };
+    let native = if grant.native {
+        "This plugin is native code: it runs without a sandbox, with all rights of the user who starts bootc-image.\n"
+    } else {
+        ""
+    };
     let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
     let granted = sanitize::lines(&granted.collect::<String>());
     let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
-    let mandatory =
-        if grant.mandatory { "This policy is mandatory: while it is missing, every operation except `list` is denied.\n" } else { "" };
+    let mandatory = if grant.mandatory {
+        "This policy is mandatory: while it is missing, every operation except `list` is denied.\n"
+    } else {
+        ""
+    };
     ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{mandatory}{granted}"))
 }
 
