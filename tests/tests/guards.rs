@@ -119,8 +119,9 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
     let mandatory = ["bootc-image", "plugin", "approve", "--mandatory", "policy-does"];
     let output = enter().run(&mandatory).ok();
     assert!(
-        output.stdout.ends_with("This policy is mandatory: without it, operations are denied.\n")
-            && !output.stderr.contains("--mandatory"),
+        output.stdout.ends_with(
+            "This policy is mandatory: while it is missing, every operation except `list` is denied.\n"
+        ) && !output.stderr.contains("--mandatory"),
         "{output:#?}"
     );
     enter().run(COPY).ok();
@@ -129,7 +130,10 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
     let written = std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap();
     assert!(written.contains("mandatory = true\n"), "{written}");
     let shown = enter().run(&["bootc-image", "plugin", "show", "policy-does"]).ok().stdout;
-    assert!(shown.contains("mandatory   without this policy, operations are denied\n"), "{shown}");
+    assert!(
+        shown.contains("mandatory   while this policy is missing, every operation except `list` is denied\n"),
+        "{shown}"
+    );
     assert_eq!(of_list(&enter().run(PLUGINS).ok().json(), "policy-does", "mandatory"), true);
     let table = enter().run(&["bootc-image", "plugin", "list"]).ok().stdout;
     assert!(table.contains("mandatory policy"), "{table}");

@@ -157,7 +157,7 @@ fn who_approves_native_code_is_told_what_that_means() {
         || extension.install(world.enter()).file(CONFIG, format!("{ENABLED}{}", registry("127.0.0.1:5000")));
     let shown = enter().sh("bootc-image plugin show one-registry").ok().stdout;
     assert!(
-        shown.contains("kind        native policy (bootc_image_extension.h ^1.0): runs with full authority"),
+        shown.contains("kind        native policy (bootc_image_extension.h ^1.0): runs without a sandbox"),
         "{shown}"
     );
     assert!(shown.contains("library     extension.so "), "{shown}");
@@ -165,7 +165,7 @@ fn who_approves_native_code_is_told_what_that_means() {
         .sh("bootc-image plugin approve one-registry && cat /etc/bootc-image/grants.d/one-registry.toml")
         .ok();
     assert!(
-        approved.stdout.contains("This plugin is native code: it runs with full authority."),
+        approved.stdout.contains("This plugin is native code: it runs without a sandbox, with all rights of the user who starts bootc-image."),
         "{approved:#?}"
     );
     assert!(approved.stdout.contains("kind = \"native\""), "{approved:#?}");

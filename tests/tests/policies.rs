@@ -439,7 +439,7 @@ fn explain_says_who_and_why_and_runs_nothing() {
     let world = World::new();
     let explain = ["bootc-image", "policy", "explain", "copy-to-storage"];
     let output = does(world.enter(), "deny").run(&explain).exits(77);
-    assert!(output.stdout.starts_with("copy-to-storage: denied (sha256:"), "{output:#?}");
+    assert!(output.stdout.starts_with("copy-to-storage: denied (operation sha256:"), "{output:#?}");
     assert!(
         output.stdout.contains("policy-does  denies   nothing is allowed today [not-today]"),
         "{output:#?}"

@@ -112,7 +112,13 @@ fn a_log_shippers_group_reads_the_record_and_does_no_more() {
     let list = || enter(&world).run(&["bootc-image", "list"]);
     list().ok();
     // As the page says it.
-    let commands = SHIPPING.split("A log shipper\n").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
+    let commands = SHIPPING
+        .split("## Let a log shipper read the record\n")
+        .nth(1)
+        .unwrap()
+        .split("```sh\n")
+        .nth(1)
+        .unwrap();
     let commands = commands.split("```").next().unwrap();
     bash(&world, &format!("echo adm:x:4: >>/etc/group\n{commands}")).ok();
     let shown = |script: &str| bash(&world, script).ok().stdout;

@@ -300,7 +300,7 @@ fn who_may_repair_and_what_policies_see_of_it() {
     let output = policy().run(&run).exits(77);
     assert!(output.stderr.contains("policy registry-policy: "), "{output:#?}");
     let explained = policy().run(&["bootc-image", "policy", "explain", "repair", APP]).exits(77);
-    assert!(explained.stdout.starts_with("repair: denied ("), "{explained:#?}");
+    assert!(explained.stdout.starts_with("repair: denied (operation sha256:"), "{explained:#?}");
     let cases = "[[case]]\nrun = [\"repair\", \"127.0.0.1:5000/lab/app:1\"]\nexpect = \"deny\"\nby = \"registry-policy\"\n\
                  [[case]]\nrun = [\"repair\", \"--all\"]\nexpect = \"allow\"\n";
     policy().file("/tmp/cases.toml", cases).run(&["bootc-image", "policy", "test", "/tmp/cases.toml"]).ok();

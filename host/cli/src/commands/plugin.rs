@@ -155,12 +155,19 @@ impl Plugin {
 }
 
 pub(super) fn show_approved(ui: &Ui, Granted { grant, file }: &Granted) -> Result<u8, Failure> {
-    let native = if grant.native { "This plugin is native code: it runs with full authority.\n" } else { "" };
+    let native = if grant.native {
+        "This plugin is native code: it runs without a sandbox, with all rights of the user who starts bootc-image.\n"
+    } else {
+        ""
+    };
     let granted = grant.capabilities.iter().map(|capability| format!("Granted: {capability}\n"));
     let granted = sanitize::lines(&granted.collect::<String>());
     let (plugin, sha256, file) = (&grant.plugin, &grant.sha256, file.display());
-    let mandatory =
-        if grant.mandatory { "This policy is mandatory: without it, operations are denied.\n" } else { "" };
+    let mandatory = if grant.mandatory {
+        "This policy is mandatory: while it is missing, every operation except `list` is denied.\n"
+    } else {
+        ""
+    };
     ui.text(&format!("Approved: {plugin} {sha256} in {file}\n{native}{mandatory}{granted}"))
 }
 
@@ -189,7 +196,7 @@ fn approve(session: &Session<'_>, plugin: String, mandatory: bool) -> Result<u8,
     });
     let is_mandatory = grant.mandatory || settings.configuration.mandatory.contains(&grant.plugin);
     if grant.role == Role::Policy && !is_mandatory {
-        ui.note(&format!("to deny operations whenever this policy is not available, run: {again}"));
+        ui.note(&format!("to deny every operation except `list` while this policy is missing, run: {again}"));
     }
     Ok(code)
 }
@@ -306,7 +313,7 @@ fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u
     if component.native {
         line(
             "kind",
-            &format!("native {kind} (bootc_image_extension.h {}): runs with full authority", manifest.api),
+            &format!("native {kind} (bootc_image_extension.h {}): runs without a sandbox", manifest.api),
         );
     } else {
         line("kind", &format!("{kind} ({}, api {})", component.world.name(), manifest.api));
@@ -326,14 +333,16 @@ fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u
         Status::Enabled => line("status", "enabled"),
         Status::Disabled { reason, fix } => {
             line("status", &format!("disabled: {reason}"));
-            line("", fix);
+            // Whoever reads this is reviewing it.
+            let review = format!("review it with: bootc-image plugin show {id}; then ");
+            line("", fix.strip_prefix(&review).unwrap_or(fix));
         }
     }
     if is_mandatory(&mandatory(settings, plugins), id) {
-        line("mandatory", "without this policy, operations are denied");
+        line("mandatory", "while this policy is missing, every operation except `list` is denied");
     }
     if component.world == World::PolicyValidator {
-        let early = if component.before_lookup { ", also before references are resolved" } else { "" };
+        let early = if component.before_lookup { "; called before names are resolved, too" } else { "" };
         line("judges", &format!("{}{early}", component.when));
     }
     for command in &manifest.commands {

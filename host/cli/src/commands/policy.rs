@@ -97,7 +97,12 @@ fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
         ui.data(|out| {
             let kind = judged.canonical().policy_input().map(|policy_input| policy_input.kind);
             let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
-            writeln!(out, "{}: {allowed} ({})", kind.unwrap_or_default(), judged.canonical().digest())?;
+            writeln!(
+                out,
+                "{}: {allowed} (operation {})",
+                kind.unwrap_or_default(),
+                judged.canonical().digest()
+            )?;
             let asked = judged.verdicts().iter().flat_map(rows);
             let others = judged.not_selected().iter().map(|plugin| {
                 [

@@ -202,7 +202,7 @@ fn copy_host(
 ) -> Result<String, Error> {
     let exported = local::export(context.host, source, scratch, default.path())?;
     default.touch(context.host.settings, context.host.reporter)?;
-    context.host.reporter.progress(&format!("copying to {target}"));
+    context.host.reporter.progress(&format!("copying to podman's storage as {target}"));
     Fetch {
         from: Source::Exported(&exported.directory),
         to: Storage::Default(default),
@@ -227,7 +227,7 @@ fn copy_unified(
     let (from, id) = (Storage::Bootc(&store), source.image.id.as_str());
     let diff_ids = from.whole(context.host, &source.name.to_string(), id)?.unwrap_or_default();
     default.touch(context.host.settings, context.host.reporter)?;
-    context.host.reporter.progress(&format!("copying {} to {target}", source.name));
+    context.host.reporter.progress(&format!("copying {} to podman's storage as {target}", source.name));
     Fetch {
         from: Source::Bootc(&store, id),
         to: Storage::Default(default),

@@ -274,9 +274,9 @@ fn unclaimed(name: &str, claims: &[ProvidedCommand], disabled_reason: Option<Str
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
         _ if disabled_reason.is_some() => disabled_reason.unwrap_or_default(),
-        [] => "enable a plugin that provides it; no enabled plugin provides any subcommand".to_owned(),
+        [] => "approve a plugin that provides it; no enabled plugin provides any subcommand".to_owned(),
         known => {
-            format!("enable a plugin that provides it; enabled plugins provide: {}", known.join(", "))
+            format!("approve a plugin that provides it; enabled plugins provide: {}", known.join(", "))
         }
     };
     Denial {

@@ -377,7 +377,8 @@ impl Validator for Needed {
         match &image.needed_by {
             Some(who) => {
                 let message = format!("{image} is needed by {who}");
-                let hint = "it can be removed once nothing needs it; to list deployments, run: bootc status";
+                let hint = "it can be removed when no deployment, bound image, unit or container needs it any more; \
+                            to list deployments, run: bootc status";
                 Err(denial(self.name(), "needed", message, hint))
             }
             None => Ok(()),

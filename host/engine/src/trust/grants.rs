@@ -247,7 +247,11 @@ fn text(grant: &Grant) -> io::Result<String> {
             capability: capabilities.collect(),
         }],
     };
-    let full_authority = if *native { "# It runs with full authority.\n" } else { "" };
+    let full_authority = if *native {
+        "# It runs without a sandbox, with all rights of the user who starts bootc-image.\n"
+    } else {
+        ""
+    };
     let grant = toml::to_string(&written).map_err(io::Error::other)?;
     Ok(format!("# Written by: bootc-image plugin approve {plugin}\n{full_authority}{grant}"))
 }

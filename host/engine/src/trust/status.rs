@@ -40,7 +40,7 @@ pub(crate) fn native_status(environment: &Environment, place: Place, manifest: &
         let fix = "ask an administrator to install it in /var/lib/bootc-image/plugins";
         Some(disabled("it is native code, which never runs from a user's own plugin directory", fix))
     } else if !environment.configuration.native {
-        let fix = "to let native code run with full authority on this host, set [native] enabled = true in the configuration";
+        let fix = "to let native code run on this host, without a sandbox, set [native] enabled = true in the configuration";
         Some(disabled("native extensions are disabled on this host", fix))
     } else {
         None

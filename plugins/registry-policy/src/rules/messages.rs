@@ -22,13 +22,21 @@ pub(super) fn name<'a>(rule: Option<&'a Rule<'_>>) -> Cow<'a, str> {
     rule.map_or(Cow::Borrowed("default"), Rule::name)
 }
 
+/// The rule in a sentence: `default`, `rule 1`, or `rule "NAME"`, so that its name does not read like a part of the sentence.
+fn quoted(rule: Option<&Rule<'_>>) -> String {
+    match rule {
+        Some(rule) if rule.name.is_some() => format!("rule \"{}\"", rule.name()),
+        _ => name(rule).into_owned(),
+    }
+}
+
 pub(super) fn reason(asked: &Asked<'_>, allowed: &Allowed<'_>) -> String {
     let perhaps = if allowed.perhaps { ", depending on its digest" } else { "" };
-    format!("{}: allowed by {}{perhaps}", subject(asked), name(allowed.by))
+    format!("{}: allowed by {}{perhaps}", subject(asked), quoted(allowed.by))
 }
 
 pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
-    let (image, rule) = (subject(asked), name(denied.by));
+    let (image, rule) = (subject(asked), quoted(denied.by));
     let (code, what) = match denied.why {
         Why::Rule => ("denied-by-rule", format!("denied by {rule}")),
         Why::Default => ("denied-by-default", format!("denied by {rule}: no rule matches it")),
@@ -68,7 +76,7 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
         Why::NotByDigest(_) => format!("name it by digest: {}{}", by_digest(asked), how_to_find(asked)),
         Why::Latest(_) => format!("use another tag, or only the digest: {}", by_digest(asked)),
     };
-    Verdict::deny(code, format!("{image}: {what}")).with_hint(hint).with_attr("rule", rule)
+    Verdict::deny(code, format!("{image}: {what}")).with_hint(hint).with_attr("rule", name(denied.by))
 }
 
 /// The subject of a message: an image, or an operation that brings in images.
@@ -114,15 +122,15 @@ fn offers(asked: &Asked<'_>) -> String {
     let (role, kind) = (&asked.image.role, &asked.operation.kind);
     match offers.len() {
         0 => UNOFFERED.to_owned(),
-        1..=MOST_OFFERS => format!("allowed as {role} of `{kind}`: {}", offers.join(", ")),
+        1..=MOST_OFFERS => format!("allowed as {role} of `{kind}`: {}", offers.join("; ")),
         many => {
-            let (some, more) = (offers[..MOST_OFFERS].join(", "), many - MOST_OFFERS);
-            format!("allowed as {role} of `{kind}`: {some} and {more} more")
+            let (some, more) = (offers[..MOST_OFFERS].join("; "), many - MOST_OFFERS);
+            format!("allowed as {role} of `{kind}`: {some}; and {more} more")
         }
     }
 }
 
-/// A rule and its conditions.
+/// The conditions of a rule, and the rule.
 fn offer(rule: &Rule<'_>) -> String {
     let list = |what: &str, globs: &[Glob<'_>]| {
         let globs: Vec<&str> = globs.iter().map(Glob::as_str).collect();
@@ -143,9 +151,6 @@ fn offer(rule: &Rule<'_>) -> String {
     if rule.no_latest {
         takes.push("not `latest`".to_owned());
     }
-    if takes.is_empty() {
-        rule.name().into_owned()
-    } else {
-        format!("{} ({})", rule.name(), takes.join("; "))
-    }
+    let by = quoted(Some(rule));
+    if takes.is_empty() { format!("any image, by {by}") } else { format!("{}, by {by}", takes.join(", ")) }
 }

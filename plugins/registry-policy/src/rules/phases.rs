@@ -136,7 +136,10 @@ fn a_verdict_that_depends_on_the_digest_says_so() {
     let settings = read::settings(&text).unwrap();
     let mut operation = operation("cmd pull", vec![source("quay.io/a:1")]);
     operation.attrs.push(attr("resolved", "false"));
-    assert_eq!(judge(&settings, &operation).reason, "quay.io/a:1: allowed by good, depending on its digest");
+    assert_eq!(
+        judge(&settings, &operation).reason,
+        "quay.io/a:1: allowed by rule \"good\", depending on its digest"
+    );
 }
 
 /// The digest of an index stands only for the manifest that this host chooses from it.

@@ -98,7 +98,7 @@ fn an_image_that_no_rule_matches_gets_the_default() {
     assert_eq!(denial.message, "quay.io/a:1: denied by default: no rule matches it");
     assert_eq!(
         denial.hint.as_deref(),
-        Some("allowed as source of `cmd pull`: rule 1 (registry own.example)")
+        Some("allowed as source of `cmd pull`: registry own.example, by rule 1")
     );
     let allow = pull(&json!({ "default": "allow" }), source("quay.io/a:1"));
     assert_eq!(allow.decision, Decision::Allow);
@@ -165,7 +165,7 @@ fn a_denial_names_the_image_and_the_rule() {
     let denial = denial(verdict).unwrap();
     assert_eq!(
         (denial.code.as_str(), denial.message.as_str()),
-        ("denied-by-rule", "x.foreign/a:1: denied by nothing foreign")
+        ("denied-by-rule", "x.foreign/a:1: denied by rule \"nothing foreign\"")
     );
     assert_eq!(
         denial.hint.as_deref(),
@@ -183,7 +183,7 @@ fn one_denied_image_denies_the_operation() {
     assert_eq!(code(both("own.io/a:1", "quay.io/a:1")), "denied-by-default");
     assert_eq!(code(both("quay.io/a:1", "own.io/a:1")), "denied-by-default");
     let allowed = both("own.io/a:1", "own.io/b:1");
-    assert_eq!(allowed.reason, "own.io/a:1: allowed by own; own.io/b:1: allowed by own");
+    assert_eq!(allowed.reason, "own.io/a:1: allowed by rule \"own\"; own.io/b:1: allowed by rule \"own\"");
     assert_eq!(allowed.attrs, [attr("rule", "own")]);
 }
 
@@ -195,7 +195,7 @@ fn every_rule_that_allowed_something_is_recorded() {
         judged(&json!({ "default": "allow", "rule": rules }), &operation("copy-to-storage", images));
     assert_eq!(
         verdict.reason,
-        "quay.io/a:1: allowed by in; containers-storage:localhost/b:latest: allowed by default"
+        "quay.io/a:1: allowed by rule \"in\"; containers-storage:localhost/b:latest: allowed by default"
     );
     assert_eq!(verdict.attrs, [attr("rule", "in, default")]);
 }
@@ -248,7 +248,7 @@ fn images_that_nobody_names_are_matched_by_rules_that_say_nothing_of_a_name() {
     // The first one decides.
     let allowed =
         load("deny", json!([{ "effect": "allow", "name": "ours", "callers": [1000] }, { "effect": "deny" }]));
-    assert_eq!(allowed.reason, "`cmd load`: allowed by ours");
+    assert_eq!(allowed.reason, "`cmd load`: allowed by rule \"ours\"");
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_rule_can_demand_a_digest_in_the_name() {
     let denied = denial(pull(&settings, tagged)).unwrap();
     assert_eq!(
         (denied.code.as_str(), denied.message.as_str()),
-        ("not-by-digest", "quay.io/a:1: allowed by own only if it is named by digest")
+        ("not-by-digest", "quay.io/a:1: allowed by rule \"own\" only if it is named by digest")
     );
     assert_eq!(denied.hint, Some(format!("name it by digest: quay.io/a@{}", digest('a'))));
     let unknown = denial(pull(&settings, source("quay.io/a:1"))).unwrap();
@@ -383,7 +383,7 @@ fn a_rule_can_forbid_latest() {
     }
     assert_eq!(code(pull(&settings, by_id())), "");
     let denied = denial(pull(&settings, source("quay.io/a:latest"))).unwrap();
-    assert_eq!(denied.message, "quay.io/a:latest: allowed by own, but not with the tag `latest`");
+    assert_eq!(denied.message, "quay.io/a:latest: allowed by rule \"own\", but not with the tag `latest`");
     assert_eq!(denied.hint.as_deref(), Some("use another tag, or only the digest: quay.io/a@sha256:DIGEST"));
 }
 
@@ -421,8 +421,8 @@ fn a_hint_lists_a_few_rules_of_those_that_could_help() {
     assert_eq!(
         denied.hint.as_deref(),
         Some(
-            "allowed as source of `cmd pull`: r1 (registry h1.io), r2 (registry h2.io), r3 (registry h3.io), \
-             r4 (registry h4.io), r5 (registry h5.io) and 2 more"
+            "allowed as source of `cmd pull`: registry h1.io, by rule \"r1\"; registry h2.io, by rule \"r2\"; \
+             registry h3.io, by rule \"r3\"; registry h4.io, by rule \"r4\"; registry h5.io, by rule \"r5\"; and 2 more"
         )
     );
     let full = json!({ "effect": "allow", "registry": ["a.io", "b.io"], "repository": ["c/**"], "tag": ["1"],
@@ -431,8 +431,8 @@ fn a_hint_lists_a_few_rules_of_those_that_could_help() {
     assert_eq!(
         denied.hint.as_deref(),
         Some(
-            "allowed as source of `cmd pull`: rule 1 (registry a.io or b.io; repository c/**; tag 1; named by digest; \
-             not `latest`)"
+            "allowed as source of `cmd pull`: registry a.io or b.io, repository c/**, tag 1, named by digest, not `latest`, \
+             by rule 1"
         )
     );
 }
