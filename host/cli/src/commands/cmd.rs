@@ -130,8 +130,13 @@ fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> Stri
     for kind in [Kind::PathRead, Kind::PathWrite, Kind::HostResource] {
         let flags = ungranted.iter().filter(|flag| flag.kind == kind);
         let names: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
+        let about = match kind {
+            Kind::PathRead => "files that podman reads",
+            Kind::PathWrite => "files that podman writes",
+            _ => "devices, namespaces, privileges and keys of the host",
+        };
         if let Some(capability) = kind.capability().filter(|_| !names.is_empty()) {
-            let _ = writeln!(text, "  {capability}\n      {}", wrapped(&names));
+            let _ = writeln!(text, "  {capability} ({about})\n      {}", wrapped(&names));
         }
     }
     if !denied.is_empty() {
