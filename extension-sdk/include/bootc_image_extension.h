@@ -6,9 +6,9 @@
  *
  *     const bootc_image_extension *bootc_image_extension_entry(const bootc_image_host *host);
  *
- * It returns the extension's table of functions. The host calls it once, in a process that runs only this extension.
+ * It returns the extension's table of functions. bootc-image calls it once, in a process that runs only this extension.
  *
- * Versions. The tables of the host and of the extension start with `size`, `major` and `minor`. The major versions must be equal.
+ * Versions. The tables of bootc-image and of the extension start with `size`, `major` and `minor`. The major versions must be equal.
  * Within a major version, fields are only added at the end of structs. A field that the older side does not have counts as null.
  * An extension must check `size` before it reads a field that was added after version MAJOR.0, and must return a table with all
  * fields of its own header.
@@ -17,13 +17,13 @@
  * called function returns; copy what you need longer. Each side frees what it allocated. Both tables must stay at the same address
  * while the process lives.
  *
- * Threads. The host calls from one thread, and makes one call at a time. An extension may create threads, but may use a call only on
+ * Threads. bootc-image calls from one thread, and makes one call at a time. An extension may create threads, but may use a call only on
  * the thread that was called, and only until the called function returns.
  *
- * Errors. Functions of the host return BOOTC_IMAGE_OK, or an error code if they did nothing. An extension reports its own errors with
+ * Errors. Functions of bootc-image return BOOTC_IMAGE_OK, or an error code if they did nothing. An extension reports its own errors with
  * `fail`. Nothing may unwind across the interface: catch exceptions before you return. If the process exits, hangs or sends invalid
- * data, that is a failure: a policy denies the operation, unless the administrator listed it under `fail-open`; a command does not
- * run; and the host prints a list in its built-in table format.
+ * data, that is a failure: a policy denies the operation, unless the administrator listed it under `fail-open`; a wrapper's plan does not
+ * run; and bootc-image prints a list in its built-in table format.
  *
  * Texts are UTF-8 with a length, without a terminating NUL. Sizes are in bytes.
  */
@@ -36,11 +36,11 @@
 // Marks what an extension exports.
 #define BOOTC_IMAGE_EXTENSION_EXPORT __attribute__((visibility("default")))
 
-// A call from the host into an extension. It is valid only on the thread that was called, and only until the called function returns.
+// A call from bootc-image into an extension. It is valid only on the thread that was called, and only until the called function returns.
 typedef struct bootc_image_call bootc_image_call;
 
 
-// The major version of this interface. Host and extension must have the same major version.
+// The major version of this interface. bootc-image and extension must have the same major version.
 #define BOOTC_IMAGE_EXTENSION_MAJOR 1
 
 // The minor version of this interface. Newer minor versions add fields at the end of structs. Either side may be the newer one.
@@ -56,11 +56,11 @@ typedef struct bootc_image_call bootc_image_call;
 // call has an answer already. The state of the call is unchanged.
 #define BOOTC_IMAGE_INVALID 2
 
-// The text of this call would exceed the host's limit: 64 KiB in total for a policy, 1 MiB in total for a formatter or a command. 256
+// The text of this call would exceed the limit: 64 KiB in total for a policy, 1 MiB in total for a format or a wrapper. 256
 // bytes of it are reserved for `deny` and `fail`. The state of the call is unchanged.
 #define BOOTC_IMAGE_TOO_LARGE 3
 
-// The host has ended this call. Return from the function.
+// bootc-image has ended this call. Return from the function.
 #define BOOTC_IMAGE_GONE 4
 
 // A level of `log`: the extension failed.
@@ -198,16 +198,16 @@ typedef struct bootc_image_extension {
   void (*plan)(void *state, bootc_image_call *call, const struct bootc_image_command *command);
 } bootc_image_extension;
 
-// The functions that the host provides to an extension. The table stays at the same address while the process lives. Every function
+// The functions that bootc-image provides to an extension. The table stays at the same address while the process lives. Every function
 // takes the call to which it belongs and copies its arguments. It returns `OK` (0), or an error code if it did nothing.
 typedef struct bootc_image_host {
   // Size of this struct, in bytes.
   size_t size;
-  // The host's major version.
+  // The major version of bootc-image's interface.
   uint32_t major;
-  // The host's minor version.
+  // The minor version of bootc-image's interface.
   uint32_t minor;
-  // Writes a line to the host's log, which `-v` and `-vv` show. Unknown levels are treated like `LOG_DEBUG`.
+  // Writes a line to bootc-image's log, which `-v` and `-vv` show. Unknown levels are treated like `LOG_DEBUG`.
   int32_t (*log)(bootc_image_call *call, uint32_t level, struct bootc_image_text message);
   // Reads one of the extension's settings as JSON text (a string has its quotes). The text is valid until the call ends.
   int32_t (*setting)(bootc_image_call *call, struct bootc_image_text key, struct bootc_image_text *json);
@@ -219,16 +219,16 @@ typedef struct bootc_image_host {
   int32_t (*fail)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
   // For policies: answers that the operation is allowed. `reason` may be empty.
   int32_t (*allow)(bootc_image_call *call, struct bootc_image_text reason);
-  // For policies and commands: answers that the operation is denied. `code`, `message` and `hint` are treated as by `fail`; the answer
+  // For policies and wrappers: answers that the operation is denied. `code`, `message` and `hint` are treated as by `fail`; the answer
   // is a denial in any case.
   int32_t (*deny)(bootc_image_call *call, struct bootc_image_text code, struct bootc_image_text message, struct bootc_image_text hint);
-  // For formatters: returns the next row, with one cell per column of the list. The cells are valid until the next row is requested. A
-  // formatter may return before the last row; the list then has only the rows that were taken.
+  // For formats: returns the next row, with one cell per column of the list. The cells are valid until the next row is requested. A
+  // format may return before the last row; the list then has only the rows that were taken.
   int32_t (*next_row)(bootc_image_call *call, const struct bootc_image_text **cells);
-  // For formatters: prints these bytes.
+  // For formats: prints these bytes.
   int32_t (*write)(bootc_image_call *call, const void *bytes, size_t length);
-  // For commands: answers with the podman command to run. The first argument is the subcommand that the user typed. Without arguments,
-  // there is nothing to run. The host treats the plan as if the user had typed it: it parses the plan, has every policy judge it, and
+  // For wrappers: answers with the podman command to run. The first argument is the subcommand that the user typed. Without arguments,
+  // there is nothing to run. bootc-image treats the plan as if the user had typed it: it parses the plan, has every policy judge it, and
   // records it. `message` is shown before anything runs, and may be empty.
   int32_t (*plan)(bootc_image_call *call, const struct bootc_image_text *argv, size_t argv_count, struct bootc_image_text message);
 } bootc_image_host;

@@ -6,7 +6,7 @@
 
 use core::ffi::{c_char, c_void};
 
-/// The major version of this interface. Host and extension must have the same major version.
+/// The major version of this interface. bootc-image and extension must have the same major version.
 pub const MAJOR: u32 = 1;
 
 /// The minor version of this interface. Newer minor versions add fields at the end of structs. Either side may be the newer one.
@@ -22,10 +22,10 @@ pub const ABSENT: i32 = 1;
 /// An argument is null where that is not allowed, or is not valid UTF-8; or the function is not available in this kind of call; or the
 /// call has an answer already. The state of the call is unchanged.
 pub const INVALID: i32 = 2;
-/// The text of this call would exceed the host's limit: 64 KiB in total for a policy, 1 MiB in total for a formatter or a command. 256
+/// The text of this call would exceed the limit: 64 KiB in total for a policy, 1 MiB in total for a format or a wrapper. 256
 /// bytes of it are reserved for `deny` and `fail`. The state of the call is unchanged.
 pub const TOO_LARGE: i32 = 3;
-/// The host has ended this call. Return from the function.
+/// bootc-image has ended this call. Return from the function.
 pub const GONE: i32 = 4;
 
 /// A level of `log`: the extension failed.
@@ -57,7 +57,7 @@ pub struct Pair {
     pub value: Text,
 }
 
-/// A call from the host into an extension. It is valid only on the thread that was called, and only until the called function returns.
+/// A call from bootc-image into an extension. It is valid only on the thread that was called, and only until the called function returns.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Call {
@@ -160,18 +160,18 @@ pub struct Command {
     pub arg_count: usize,
 }
 
-/// The functions that the host provides to an extension. The table stays at the same address while the process lives. Every function
+/// The functions that bootc-image provides to an extension. The table stays at the same address while the process lives. Every function
 /// takes the call to which it belongs and copies its arguments. It returns `OK` (0), or an error code if it did nothing.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Host {
     /// Size of this struct, in bytes.
     pub size: usize,
-    /// The host's major version.
+    /// The major version of bootc-image's interface.
     pub major: u32,
-    /// The host's minor version.
+    /// The minor version of bootc-image's interface.
     pub minor: u32,
-    /// Writes a line to the host's log, which `-v` and `-vv` show. Unknown levels are treated like `LOG_DEBUG`.
+    /// Writes a line to bootc-image's log, which `-v` and `-vv` show. Unknown levels are treated like `LOG_DEBUG`.
     pub log: unsafe extern "C" fn(call: *mut Call, level: u32, message: Text) -> i32,
     /// Reads one of the extension's settings as JSON text (a string has its quotes). The text is valid until the call ends.
     pub setting: unsafe extern "C" fn(call: *mut Call, key: Text, json: *mut Text) -> i32,
@@ -183,16 +183,16 @@ pub struct Host {
     pub fail: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
     /// For policies: answers that the operation is allowed. `reason` may be empty.
     pub allow: unsafe extern "C" fn(call: *mut Call, reason: Text) -> i32,
-    /// For policies and commands: answers that the operation is denied. `code`, `message` and `hint` are treated as by `fail`; the answer
+    /// For policies and wrappers: answers that the operation is denied. `code`, `message` and `hint` are treated as by `fail`; the answer
     /// is a denial in any case.
     pub deny: unsafe extern "C" fn(call: *mut Call, code: Text, message: Text, hint: Text) -> i32,
-    /// For formatters: returns the next row, with one cell per column of the list. The cells are valid until the next row is requested. A
-    /// formatter may return before the last row; the list then has only the rows that were taken.
+    /// For formats: returns the next row, with one cell per column of the list. The cells are valid until the next row is requested. A
+    /// format may return before the last row; the list then has only the rows that were taken.
     pub next_row: unsafe extern "C" fn(call: *mut Call, cells: *mut *const Text) -> i32,
-    /// For formatters: prints these bytes.
+    /// For formats: prints these bytes.
     pub write: unsafe extern "C" fn(call: *mut Call, bytes: *const c_void, length: usize) -> i32,
-    /// For commands: answers with the podman command to run. The first argument is the subcommand that the user typed. Without arguments,
-    /// there is nothing to run. The host treats the plan as if the user had typed it: it parses the plan, has every policy judge it, and
+    /// For wrappers: answers with the podman command to run. The first argument is the subcommand that the user typed. Without arguments,
+    /// there is nothing to run. bootc-image treats the plan as if the user had typed it: it parses the plan, has every policy judge it, and
     /// records it. `message` is shown before anything runs, and may be empty.
     pub plan:
         unsafe extern "C" fn(call: *mut Call, argv: *const Text, argv_count: usize, message: Text) -> i32,
@@ -222,5 +222,6 @@ pub struct Extension {
     pub plan: Option<unsafe extern "C" fn(state: *mut c_void, call: *mut Call, command: *const Command)>,
 }
 
-/// The type of the entry function. It is called once, before anything else. It returns null if the extension cannot work with this host.
+/// The type of the entry function. It is called once, before anything else. It returns null if the extension cannot work with this
+/// version of bootc-image.
 pub type Entry = unsafe extern "C" fn(host: *const Host) -> *const Extension;

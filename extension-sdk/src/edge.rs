@@ -27,12 +27,12 @@ impl Parts {
     pub const NONE: Self = Self { policy: None, formatter: None, command: None };
 }
 
-/// Size of the host's table in version 1.0. This crate uses only functions of that version, which every host has.
+/// Size of bootc-image's table in version 1.0. This crate uses only functions of that version, which every version of bootc-image has.
 const HOST_SIZE: usize = std::mem::offset_of!(abi::Host, plan) + size_of::<usize>();
 
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(ptr::null_mut());
 
-/// Creates the table of an extension. Returns null if the extension cannot work with this host.
+/// Creates the table of an extension. Returns null if the extension cannot work with this version of bootc-image.
 ///
 /// # Safety
 /// `host` must be null or a table as described in the header.
@@ -57,10 +57,10 @@ pub unsafe fn entry(host: *const abi::Host, parts: &'static Parts) -> *const abi
     }))
 }
 
-/// The host's `deny` or `fail`.
+/// bootc-image's `deny` or `fail`.
 type Refuse = unsafe extern "C" fn(*mut Call, Text, Text, Text) -> i32;
 
-/// The host's functions during one call.
+/// bootc-image's functions during one call.
 pub struct Host<'a> {
     call: *mut Call,
     host: &'a abi::Host,
@@ -68,7 +68,7 @@ pub struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// Writes a line to the host's log.
+    /// Writes a line to bootc-image's log.
     pub fn log(&self, level: Level, message: &str) {
         let level = match level {
             Level::Error => abi::LOG_ERROR,
@@ -97,7 +97,7 @@ impl Host<'_> {
         self.refuse(self.host.deny, [&denial.code, &denial.message, &denial.hint]);
     }
 
-    /// A denial or failure must reach the host, even if the host rejects its texts.
+    /// A denial or failure must reach bootc-image, even if it rejects its texts.
     fn refuse(&self, how: Refuse, words: [&str; 3]) {
         for [code, message, hint] in [words, ["not-taken", "the host did not accept the reason", ""]] {
             // SAFETY: the call has not ended.
@@ -240,7 +240,7 @@ fn lend(text: &str) -> Text {
     Text { data: text.as_ptr().cast(), length: text.len() }
 }
 
-/// Copies a text of the host.
+/// Copies a text of bootc-image.
 unsafe fn take(text: Text) -> String {
     if text.data.is_null() {
         return String::new();
@@ -249,7 +249,7 @@ unsafe fn take(text: Text) -> String {
     String::from_utf8_lossy(unsafe { slice::from_raw_parts(text.data.cast(), text.length) }).into_owned()
 }
 
-/// Copies an array of the host.
+/// Copies an array of bootc-image.
 unsafe fn all<T, U>(first: *const T, count: usize, copy: impl Fn(&T) -> U) -> Vec<U> {
     if first.is_null() {
         return Vec::new();
@@ -263,7 +263,7 @@ unsafe fn pairs(first: *const abi::Pair, count: usize) -> Vec<(String, String)> 
     unsafe { all(first, count, |pair| (take(pair.key), take(pair.value))) }
 }
 
-/// Copies a text of the host; an empty one means none.
+/// Copies a text of bootc-image; an empty one means none.
 unsafe fn optional(text: Text) -> Option<String> {
     // SAFETY: as above.
     Some(unsafe { take(text) }).filter(|text| !text.is_empty())

@@ -20,8 +20,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! An extension runs in a process of its own with full authority: no sandbox confines it. The host may call it again in the same
-//! process, and may kill the process at any time. A panic is caught and reported to the host as a failure.
+//! An extension runs in a process of its own with full authority: no sandbox confines it. bootc-image may call it again in the same
+//! process, and may kill the process at any time. A panic is caught and reported to bootc-image as a failure.
 //! `docs/how-to/write-native-extension.md` describes how to ship an extension.
 
 #![warn(missing_docs)]
@@ -60,7 +60,7 @@ pub trait Formatter: Sync {
     /// Formats one list: takes its rows and writes the output.
     ///
     /// # Errors
-    /// A [`Problem`]. If nothing was written before, the host prints the list in its built-in table format; if the code is `usage`, it
+    /// A [`Problem`]. If nothing was written before, bootc-image prints the list in its built-in table format; if the code is `usage`, it
     /// prints only the error.
     fn format(
         &self,

@@ -1,5 +1,5 @@
-//! Listing and copying images of the host, for plugins that plan commands. Each call is an operation of its own, which policies
-//! judge and the host records. Each call requires a capability that the manifest requests.
+//! Listing and copying images of the host, for plugins that plan commands. Each call is a separate operation, which policies
+//! judge and bootc-image records. Each call requires a capability that the manifest requests.
 //!
 //! ```
 //! use bootc_image_plugin_sdk::command::{Command, Plan};

@@ -29,7 +29,7 @@
 //! - [`log`]: messages for the administrator
 //! - [`Failure`], [`Denial`], [`Problem`]: denying and failing
 //!
-//! Everything also compiles for the build machine, where there is no host: logging does nothing, and there are no settings. The
+//! Everything also compiles for the build machine, where bootc-image does not run it: logging does nothing, and there are no settings. The
 //! logic of a plugin can therefore be tested with a plain `cargo test`.
 
 #![warn(missing_docs)]

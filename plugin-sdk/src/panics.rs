@@ -1,4 +1,4 @@
-//! A panic in a component is a trap, which carries no message. This sends the message to the host first.
+//! A panic in a component is a trap, which carries no message. This sends the message to bootc-image first.
 
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
@@ -6,7 +6,7 @@ use std::sync::Once;
 use crate::Attr;
 use crate::log::{self, Level};
 
-/// Installs a panic hook that sends the message to the host. Native tests keep their own hook.
+/// Installs a panic hook that sends the message to bootc-image. Native tests keep their own hook.
 pub(crate) fn forward() {
     static ONCE: Once = Once::new();
     if cfg!(target_arch = "wasm32") {

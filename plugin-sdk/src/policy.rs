@@ -26,7 +26,7 @@ pub use crate::bindings::imports::bootc_image::types::references::Reference;
 pub use operations::Image;
 pub use validate::{Decision, Verdict};
 
-/// The operation that is judged. It is a copy of everything that the host provides, so that native tests can create one.
+/// The operation that is judged. It is a copy of everything that bootc-image provides, so that native tests can create one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Operation {
     /// The kind, such as `copy-to-storage` or `cmd pull`. More kinds may be added.

@@ -15,7 +15,8 @@ const HEAD: &str = "# Command line\n\n\
 
 const WIT_HEAD: &str = "# Plugin interfaces (WIT)\n\n\
     The interfaces of components, as the files in `wit/` define them. A test compares this page with the files.\n\n\
-    A policy implements the world `validator`, a format `output`, a wrapper `wrapper`.\n";
+    A policy implements the world `policy/validator`, a format `format/output`, a wrapper `command/wrapper`. Policies are one kind of\n\
+    [validator](../glossary.md#terms); the checks that bootc-image makes itself are the other.\n";
 
 #[test]
 fn the_page_is_what_the_program_says() {

@@ -10,10 +10,14 @@ const HEADING: &str = "Global options";
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Use the system whose physical root is DIR, not the running host; its default deployment is treated as the booted one
+    /// Use the system whose physical root is DIR, not the running host; its default deployment (the first in the boot menu) is
+    /// used as if it were booted
+    ///
+    /// Denied by default if you became root through sudo, pkexec, doas or a setuid program: run it from a root login.
     #[arg(long, value_name = "DIR", global = true, help_heading = HEADING)]
     pub(crate) sysroot: Option<PathBuf>,
-    /// Show the resolved operation and each verdict as JSON, without running it (tags are still resolved in their registry)
+    /// Run nothing; show as JSON what would run, with tags replaced by digests, and whether each check and policy allows it (tags
+    /// are still resolved in their registry)
     #[arg(long, global = true, help_heading = HEADING)]
     pub(crate) dry_run: bool,
     /// Hide progress; errors, warnings and notes are still shown

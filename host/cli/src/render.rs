@@ -23,7 +23,7 @@ pub(crate) enum Format {
     /// Columns for people
     #[default]
     Table,
-    /// bootc's own JSON
+    /// A JSON array, one object per row
     Json,
 }
 

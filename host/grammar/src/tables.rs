@@ -68,7 +68,8 @@ pub const GLOBAL: &[&str] = &[
 const AUTHFILE: Flag = reads("authfile", "file with credentials").purpose(ContactsRegistry);
 const CERT_DIR: Flag =
     reads("cert-dir", "directory with TLS certificates and keys").purpose(ContactsRegistry);
-const CREDS: Flag = flag("creds", One, Secret, "USER:PASSWORD for the registry");
+const CREDS: Flag =
+    flag("creds", One, Secret, "USER:PASSWORD for the registry: write it to /etc/ostree/auth.json");
 const CONTENT_TRUST: Flag = switch("disable-content-trust", "accepted, without effect");
 const DECRYPTION_KEY: Flag = flag("decryption-key", Many, PathRead, "key to decrypt the image with");
 const FORMAT: Flag = text("format", "json, or a Go template");
@@ -77,7 +78,11 @@ const RETRY: Flag = text("retry", "number of retries");
 const RETRY_DELAY: Flag = text("retry-delay", "delay between retries");
 const SIGN_BY: Flag = flag("sign-by", One, HostResource, "sign with this key from root's key ring");
 const SIGNATURE_POLICY: Flag = reads("signature-policy", "signature policy file instead of the host's");
-const TLS_VERIFY: Flag = switch("tls-verify", "check the registry's certificate").purpose(ContactsRegistry);
+const TLS_VERIFY: Flag = switch(
+    "tls-verify",
+    "check the registry's certificate; --tls-verify=false is denied to callers through sudo",
+)
+.purpose(ContactsRegistry);
 
 /// Every table, sorted by subcommand.
 pub const TABLES: &[Table] = &[
@@ -176,7 +181,9 @@ pub const TABLES: &[Table] = &[
         does: Pulls,
         needs_scratch: true,
         flags: &[
-            switch("all-tags", "always refused: name every tag").purpose(EveryTag).short('a'),
+            switch("all-tags", "every tag of a repository: give each tag instead")
+                .purpose(EveryTag)
+                .short('a'),
             text("arch", "architecture instead of this host's").purpose(Architecture),
             AUTHFILE,
             CERT_DIR,
@@ -202,7 +209,7 @@ pub const TABLES: &[Table] = &[
         flags: &[
             AUTHFILE,
             CERT_DIR,
-            switch("compress", "accepted, without effect: only for directories, which are not supported"),
+            switch("compress", "accepted, without effect (podman uses it for dir: targets only)"),
             text("compression-format", "gzip, zstd or zstd:chunked"),
             text("compression-level", "compression level"),
             CREDS,
@@ -388,7 +395,7 @@ const BUILD: &[Flag] = &[
     switch("log-rusage", ""),
     writes("logfile", "file to log to"),
     text("loglevel", ""),
-    switch("logsplit", "a log file for each platform"),
+    switch("logsplit", "write one log file per platform, if --logfile is given"),
     flag("manifest", One, Reference, "manifest list to add the image to"),
     text("memory", "memory limit of the build's containers").short('m'),
     text("memory-swap", "memory and swap limit of the build's containers"),
@@ -414,11 +421,11 @@ const BUILD: &[Flag] = &[
     machine("runtime-flag", "options for the container runtime"),
     writes("rusage-logfile", ""),
     text("sbom", "scan the image with this SBOM preset"),
-    text("sbom-image-output", "path in the image for the scan's results"),
-    text("sbom-image-purl-output", "path in the image for the scan's results"),
-    text("sbom-merge-strategy", "how to merge the scan's results"),
-    writes("sbom-output", "file for the scan's results"),
-    writes("sbom-purl-output", "file for the scan's results"),
+    text("sbom-image-output", "path in the image for the SBOM"),
+    text("sbom-image-purl-output", "path in the image for the list of package URLs"),
+    text("sbom-merge-strategy", "how to merge the SBOMs of several scanners"),
+    writes("sbom-output", "file for the SBOM"),
+    writes("sbom-purl-output", "file for the list of package URLs"),
     texts("sbom-scanner-command", "command in the scanner's image"),
     flag("sbom-scanner-image", One, Full, "image with a scanner"),
     flag("secret", Many, PathRead, "secret for the build"),

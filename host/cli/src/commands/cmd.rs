@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use bootc_image_core::error::Error;
 use bootc_image_core::ops::{Request, cmd};
 use bootc_image_core::plugin::{Plugins, ProvidedCommand};
-use bootc_image_grammar::{Arity, Flag, Kind, Table, table};
+use bootc_image_grammar::{Arity, Flag, Kind, Purpose, Table, table};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
 use clap::Args;
@@ -24,12 +24,13 @@ Examples:
 /// Run a podman image subcommand on bootc's storage
 ///
 /// Enabled plugins provide the subcommands; `bootc-image cmd --help` lists them. Every option is checked before podman runs, and
-/// podman works on bootc's storage only. podman's exit code is passed on.
+/// podman works on bootc's storage only. podman's exit code is passed on. If you became root through sudo, pkexec, doas or a setuid
+/// program, `build` and `load` are denied by default.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true, after_long_help = EXAMPLES)]
 pub(crate) struct Cmd {
     /// Write the result as JSON to the open file descriptor N, for example {"origin":"host","code":77}; the origin is "podman" if
-    /// the exit code is podman's own
+    /// the exit code is podman's own, and "host" if it is that of bootc-image
     #[arg(long, value_name = "N")]
     pub(super) status_fd: Option<RawFd>,
     /// Run this subcommand with these arguments
@@ -76,10 +77,13 @@ fn asks_for_help(words: &[&str]) -> bool {
 
 fn overview(claims: &[ProvidedCommand]) -> String {
     let mut text = "Run a podman image subcommand on bootc's storage\n\n\
-                    Usage: bootc-image cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
+                    If you became root through sudo, pkexec, doas or a setuid program, `build` and `load` are denied by\n\
+                    default: run them from a root login.\n\n\
+                    Usage: bootc-image [GLOBAL OPTIONS] cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
                     Options:\n  \
                     --status-fd N  Write the result as JSON to the open file descriptor N, for example\n                 \
-                    {\"origin\":\"host\",\"code\":77}; the origin is \"podman\" if the exit code is podman's own\n\n\
+                    {\"origin\":\"host\",\"code\":77}; the origin is \"podman\" if the exit code is podman's own,\n                 \
+                    and \"host\" if it is that of bootc-image\n\n\
                     Subcommands of enabled plugins:\n"
         .to_owned();
     text.push_str(&offered(claims.iter().map(|claim| (&claim.plugin, &*claim.name, &*claim.summary))));
@@ -98,36 +102,60 @@ pub(super) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &
 /// Whether a plugin with these capabilities may pass this option to podman.
 pub(super) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
     let has = |needed| granted.iter().any(|capability| capability.name == needed);
-    flag.kind != Kind::Secret && flag.kind.capability().is_none_or(has)
+    !is_always_denied(flag) && flag.kind.capability().is_none_or(has)
+}
+
+/// Whether no capability allows this option: it has a secret, or it fetches images that are not named.
+fn is_always_denied(flag: &Flag) -> bool {
+    flag.kind == Kind::Secret || flag.purpose == Purpose::EveryTag
 }
 
 fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> String {
     let mut text = format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n", claim.summary, claim.name);
     let shown = table.flags.iter().filter(|flag| !flag.help.is_empty());
-    let (usable, refused): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag, granted));
+    let (usable, others): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag, granted));
+    let (denied, ungranted): (Vec<&Flag>, Vec<&Flag>) =
+        others.into_iter().partition(|flag| is_always_denied(flag));
     if !usable.is_empty() {
         text.push_str("\nOptions:\n");
     }
-    let width = usable.iter().map(|flag| spelling(flag).len()).max().unwrap_or(0);
-    for flag in usable {
-        let _ = writeln!(text, "  {:width$}  {}", spelling(flag), flag.help);
+    described(&usable, &mut text);
+    if !ungranted.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nOptions that need a capability that plugin {} has not been granted:",
+            claim.plugin
+        );
     }
-    if !refused.is_empty() {
-        text.push_str("\nOptions that are denied because the plugin has not been granted the capability:\n");
-    }
-    for kind in [Kind::PathRead, Kind::PathWrite, Kind::HostResource, Kind::Secret] {
-        let flags = refused.iter().filter(|flag| flag.kind == kind);
+    for kind in [Kind::PathRead, Kind::PathWrite, Kind::HostResource] {
+        let flags = ungranted.iter().filter(|flag| flag.kind == kind);
         let names: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
-        let capability = kind.capability().unwrap_or("always denied");
-        if !names.is_empty() {
-            let _ = writeln!(text, "  {capability}\n      {}", wrapped(&names));
+        let about = match kind {
+            Kind::PathRead => "files that podman reads",
+            Kind::PathWrite => "files that podman writes",
+            _ => "devices, namespaces, privileges and keys of the host",
+        };
+        if let Some(capability) = kind.capability().filter(|_| !names.is_empty()) {
+            let _ = writeln!(text, "  {capability} ({about})\n      {}", wrapped(&names));
         }
     }
+    if !denied.is_empty() {
+        text.push_str("\nOptions that are always denied:\n");
+    }
+    described(&denied, &mut text);
     let _ = writeln!(text, "\nProvided by plugin {}.", claim.plugin);
     if let Some(examples) = examples(&claim.name) {
         let _ = write!(text, "\nExamples:\n{examples}");
     }
     text
+}
+
+/// Adds one line for each option: its spelling and its help.
+fn described(flags: &[&Flag], text: &mut String) {
+    let width = flags.iter().map(|flag| spelling(flag).len()).max().unwrap_or(0);
+    for flag in flags {
+        let _ = writeln!(text, "  {:width$}  {}", spelling(flag), flag.help);
+    }
 }
 
 /// Examples for the subcommands of the shipped plugins.

@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   # Copy the booted image to podman's storage as localhost/bootc
   bootc-image copy-to-storage
-  # Copy another image under a name of its own
+  # Copy another image and choose the name of the copy
   bootc-image copy-to-storage --source quay.io/example/app:1 --target app:1";
 
 /// Copy an image of this host to podman's storage
@@ -18,8 +18,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct CopyToStorage {
-    /// Copy this host or unified image, named as in `list`, with or without its transport [default: the image of the booted
-    /// commit, even if its tag has moved since]
+    /// Copy this image (type host or unified), named as in `list`, with or without its transport; a name with docker:// is
+    /// searched in the ostree repository only [default: the booted image, even if its name refers to a newer image now]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Give the copy this name in podman's storage; a short name becomes localhost/NAME [default: localhost/bootc]

@@ -14,9 +14,9 @@ Examples:
 
 /// Check whether this host has an image, for use in scripts
 ///
-/// Searches the ostree repository and bootc's storage. A bound image that is only named in the OS image, and not stored, does not
-/// count. The exit code is 0 if the image exists, 1 if it does not, 77 if a policy denies the question, and 78 if a storage or
-/// the configuration cannot be read; a message then says why.
+/// Searches the ostree repository and bootc's storage. A bound image that the OS image lists, but that is not stored, does not
+/// count. The exit code is 0 if the image exists, 1 if it does not, and 77 if a policy denies this check. It is 78 if the
+/// configuration cannot be read, or if a storage cannot be read and the image is not found elsewhere; a message then says why.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Exists {

@@ -27,7 +27,7 @@ pub(crate) struct List {
     /// Select the images to list
     #[arg(long = "type", value_enum, default_value_t = Type::All, value_name = "TYPE")]
     image_type: Type,
-    /// Choose the output format: table, json (the same JSON as bootc's), or a format of an enabled plugin
+    /// Choose the output format: table, json (as printed by `bootc image list --format json`), or a format of an enabled plugin
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: ListFormat,
     /// Print help, with the formats of enabled plugins
@@ -37,13 +37,13 @@ pub(crate) struct List {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Type {
-    /// All images
+    /// Images of all three types
     All,
-    /// Images in the ostree repository and in bootc's storage
+    /// Images in the ostree repository (type host) and in bootc's storage (type unified), as in bootc
     Host,
-    /// Images in bootc's storage
+    /// Images in bootc's storage (type unified)
     Unified,
-    /// Bound images: those named in /usr/lib/bootc/bound-images.d
+    /// Logically bound images: those linked in /usr/lib/bootc/bound-images.d
     Logical,
 }
 

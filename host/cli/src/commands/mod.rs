@@ -42,8 +42,8 @@ Examples:
 /// List, copy, pull and remove the images of a bootc host, and run podman under policy
 ///
 /// A bootc host keeps container images in its ostree repository (type `host`) and in bootc's own container storage (type
-/// `unified`), and names the images that are bound to it (type `logical`). bootc-image works on these storages alongside bootc.
-/// Policies judge every operation before it runs. Every operation that changes something is written to the audit record.
+/// `unified`). Its OS image also lists logically bound images (type `logical`). bootc-image works on these storages alongside
+/// bootc. Policies judge every operation before it runs. Every operation that changes something is written to the audit record.
 #[derive(Debug, Parser)]
 #[command(name = "bootc-image", version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {

@@ -48,7 +48,7 @@ const APPROVE_EXAMPLES: &str = "\
 Examples:
   # Show what would be approved
   bootc-image --dry-run plugin approve registry-policy
-  # Approve a policy, and deny operations whenever it is not available
+  # Approve a policy and make it mandatory
   bootc-image plugin approve --mandatory registry-policy";
 
 const REVOKE_EXAMPLES: &str = "\
@@ -65,9 +65,12 @@ Examples:
 
 /// List, review, approve and check plugins
 ///
-/// Plugins are directories in /usr/lib/bootc-image/plugins (shipped in the OS image), /var/lib/bootc-image/plugins (installed on
-/// this host) and /etc/bootc-image/plugins (added by the site). Each of them needs a grant, a file in grants.d, before it runs;
-/// `plugin approve` writes one.
+/// Installed plugins are directories in /usr/lib/bootc-image/plugins (part of the OS image), /var/lib/bootc-image/plugins
+/// (installed on this host) and /etc/bootc-image/plugins (added by the administrator). The plugins that are shipped with
+/// bootc-image are in /usr/share/bootc-image/plugins: to install one, copy its directory to one of these places.
+///
+/// A plugin runs only if a grant approves it. `plugin approve` writes a grant into /etc/bootc-image/grants.d; an OS image has its
+/// grants in /usr/lib/bootc-image/grants.d.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Plugin {
@@ -92,17 +95,22 @@ enum Action {
     },
     /// Approve a plugin, with all capabilities that it requests
     ///
-    /// Writes a grant for the plugin's manifest and component as they are now. If either changes, the plugin is disabled until it
-    /// is approved again. Review the plugin with `plugin show` first.
+    /// Writes a grant for the plugin's present files: plugin.toml and the .wasm or .so file. If one of them changes, the plugin is
+    /// disabled until it is approved again. Review the plugin with `plugin show` first.
+    ///
+    /// Denied by default if you became root through sudo, pkexec, doas or a setuid program: run it from a root login.
     #[command(after_long_help = APPROVE_EXAMPLES)]
     Approve {
         /// Approve the plugin with this ID
         plugin: String,
-        /// Deny operations whenever this policy is not available, until its approval is revoked (only for policies)
+        /// Make this policy mandatory: while it is missing or cannot run, all operations on images except `list` are denied (only
+        /// for policies; undo with `plugin revoke`)
         #[arg(long)]
         mandatory: bool,
     },
     /// Revoke an approval by removing the grant that `plugin approve` wrote
+    ///
+    /// Denied by default if you became root through sudo, pkexec, doas or a setuid program: run it from a root login.
     #[command(after_long_help = REVOKE_EXAMPLES)]
     Revoke {
         /// Revoke the approval of the plugin with this ID

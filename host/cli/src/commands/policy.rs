@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   # Show who would deny a pull, and why
   bootc-image policy explain cmd pull quay.io/example/app:1
-  # Run the test cases of a site's policies
+  # Run the test cases of your policies
   bootc-image policy test cases.toml";
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -32,6 +32,12 @@ Examples:
 
 const TEST_EXAMPLES: &str = "\
 Examples:
+  # The file cases.toml: policy site-policy must deny a pull by uid 1000
+  [[case]]
+  run = [\"cmd\", \"pull\", \"quay.io/example/app:1\"]
+  caller = 1000
+  expect = \"deny\"
+  by = \"site-policy\"
   # Test the policies of this host
   bootc-image policy test cases.toml
   # Test the policies of a mounted system
@@ -47,7 +53,7 @@ pub(crate) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show which validators and policies allow or deny an operation, and why
+    /// Show which built-in checks and policies allow or deny an operation, and why
     ///
     /// Nothing is run, but tags are resolved in their registry. The exit code is 77 if the operation is denied.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
@@ -61,8 +67,7 @@ enum Action {
     /// tested. The exit code is 1 if a verdict differs from the expected one.
     #[command(after_long_help = TEST_EXAMPLES)]
     Test {
-        /// Read the cases from this TOML file: each [[case]] has run and expect, and optionally name, by, code, caller, via, digest
-        /// and booted
+        /// Read the cases from this TOML file; the example below has one case, and the reference page "Policies" has all keys
         file: PathBuf,
     },
 }

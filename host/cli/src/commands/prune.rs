@@ -8,11 +8,11 @@ Examples:
   # Remove the images without a name
   bootc-image prune";
 
-/// Remove images that nothing needs from bootc's storage
+/// Remove unneeded images from bootc's storage
 ///
-/// Without --all, only images without a name are removed. Images that a deployment, a bound image, a unit or a container needs
-/// are kept; if it cannot be determined what is needed, nothing is removed. There is no confirmation prompt: run it with
-/// --dry-run first.
+/// Without --all, only images without a name are removed. An image is kept if it is bound, or if a deployment, a Quadlet unit or
+/// a container uses it. If it cannot be determined which images are needed, nothing is removed. There is no confirmation prompt:
+/// run it with --dry-run first.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Prune {

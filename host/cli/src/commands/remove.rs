@@ -16,12 +16,12 @@ Examples:
 /// Remove images from bootc's storage
 ///
 /// If an image has several names, only the given names are removed; the image is deleted with its last name. Removing an image
-/// that a deployment, a bound image, a unit or a container needs is denied. All images must exist and their removal must be
-/// allowed before the first one is removed.
+/// is denied if the image is bound, or if a deployment, a Quadlet unit or a container uses it. All images must exist and their
+/// removal must be allowed before the first one is removed.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Remove {
-    /// Remove these images, given by name or ID (at least 12 digits)
+    /// Remove these images, given by name or ID (at least 12 digits); an ID is accepted only if the image has at most one name
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }

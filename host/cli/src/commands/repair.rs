@@ -13,13 +13,18 @@ Examples:
   # Repair every image in bootc's storage, for example after a disk error
   bootc-image repair --all";
 
+/// clap would show IMAGE and --all as optional, but one of them is required.
+const USAGE: &str = "\
+bootc-image repair [OPTIONS] <IMAGE>...
+       bootc-image repair [OPTIONS] --all";
+
 /// Fetch the layers of images in bootc's storage again and replace them
 ///
-/// Every layer is replaced, whether or not damage is visible: the contents of files are not compared. An image is fetched from
-/// podman's storage if a complete copy is there, from the ostree repository if it was made from a host image, and otherwise by
-/// digest from the registries of its names. All images must exist and be allowed before the first one is repaired.
+/// All layers are replaced, because changed contents of files in a layer are not detected. An image is fetched from podman's
+/// storage if a complete copy is there, from the ostree repository if the image was copied from a host image, and otherwise from
+/// its registries, by digest. All images must exist and be allowed before the first one is repaired.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Repair {
     /// Repair these images, given by name or ID (at least 12 digits)
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "IMAGE")]

@@ -7,10 +7,11 @@ Examples:
   bootc-image --dry-run set-unified
   bootc-image set-unified";
 
-/// Copy the booted image into bootc's storage, so that bootc updates the host from there
+/// Copy the booted image into bootc's storage, so that `bootc upgrade` pulls new versions into that storage
 ///
-/// The image is identified by the digest that is booted. It is taken from podman's storage if it is there, otherwise from its
-/// registry. An image that was built on this host and is no longer in podman's storage is taken from the ostree repository.
+/// The image is identified by the digest of the booted deployment. It is taken from podman's storage if it is there, otherwise
+/// from its registry. An image that was built on this host and is no longer in podman's storage is taken from the ostree
+/// repository.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct SetUnified {}

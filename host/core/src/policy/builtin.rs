@@ -78,7 +78,7 @@ pub(super) fn file(subject: &Subject, what: &str) -> Result<(), Denial> {
 fn not_delegated(what: &str, code: &str) -> Denial {
     let message =
         format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
-    let hint = "log in as root; for [policy] allow-delegated see docs/reference/configuration.md";
+    let hint = "log in as root, or see allow-delegated in docs/reference/configuration.md";
     denial("delegation", code, message, hint)
 }
 
