@@ -78,7 +78,13 @@ pub(super) fn file(subject: &Subject, what: &str) -> Result<(), Denial> {
 fn not_delegated(what: &str, code: &str) -> Denial {
     let message =
         format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
-    let hint = "log in as root; for [policy] allow-delegated see docs/reference/configuration.md";
+    // Nothing in the configuration permits these.
+    let hint = match code {
+        "delegated-file" | "delegated-insecure" => "log in as root",
+        _ => {
+            "log in as root, or let an administrator permit it with allow-delegated: see docs/reference/configuration.md"
+        }
+    };
     denial("delegation", code, message, hint)
 }
 
