@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_no_image_has_and_names_of_strangers_are_refused() {
+    fn names_that_no_image_has_and_wildcards_in_registries_are_refused() {
         for (pattern, expected) in [
             ("quay.io/x/y", None),
             ("quay.io/**", None),

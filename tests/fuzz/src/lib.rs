@@ -24,7 +24,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "reference", run: texts::reference },
     Target { name: "sanitiser", run: texts::sanitiser },
     Target { name: "terminal", run: texts::terminal },
-    Target { name: "frozen-form", run: texts::frozen_form },
+    Target { name: "canonical-form", run: texts::canonical_form },
     Target { name: "bound-images", run: stores::bound_images },
     Target { name: "containers-storage", run: stores::containers_storage },
     Target { name: "layer", run: stores::layer },

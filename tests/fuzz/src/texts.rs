@@ -115,13 +115,13 @@ pub(crate) fn sanitiser(input: &[u8]) {
 }
 
 /// One form for one operation: its JSON is canonical, and two operations share one only if they are the same.
-pub(crate) fn frozen_form(input: &[u8]) {
+pub(crate) fn canonical_form(input: &[u8]) {
     let middle = input.iter().position(|&byte| byte == 0).unwrap_or(input.len());
     let (first, rest) = input.split_at(middle);
     let canonical: Vec<CanonicalOperation> =
         [first, rest.get(1..).unwrap_or_default()].into_iter().filter_map(freeze).collect();
     for one in &canonical {
-        let value: Value = serde_json::from_str(one.json()).expect("the frozen form is JSON");
+        let value: Value = serde_json::from_str(one.json()).expect("the canonical form is JSON");
         // Its maps are sorted, and it prints no blanks.
         assert_eq!(serde_json::to_string(&value).expect("a value"), one.json());
         let policy_input = one.policy_input().expect("policies have a say");

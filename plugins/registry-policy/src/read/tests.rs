@@ -197,7 +197,7 @@ fn a_wrong_value_is_told_with_its_key() {
 }
 
 #[test]
-fn names_that_nothing_has_and_names_of_strangers_are_problems() {
+fn names_that_no_image_has_and_wildcards_in_registries_are_problems() {
     let told = |effect: &str, registry: &str, repository: &str| {
         let rule = json!({ "effect": effect, "registry": [registry], "repository": [repository] });
         match settings(&json!({ "default": "deny", "rule": [rule] }).to_string()) {
