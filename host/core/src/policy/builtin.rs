@@ -78,9 +78,6 @@ pub(super) fn file(subject: &Subject, what: &str) -> Result<(), Denial> {
 fn not_delegated(what: &str, code: &str) -> Denial {
     let message =
         format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
-<<<<<<< HEAD
-    let hint = "log in as root, or see allow-delegated in docs/reference/configuration.md";
-=======
     // Nothing in the configuration permits these.
     let hint = match code {
         "delegated-file" | "delegated-insecure" => "log in as root",
@@ -88,7 +85,6 @@ fn not_delegated(what: &str, code: &str) -> Denial {
             "log in as root, or let an administrator permit it with allow-delegated: see docs/reference/configuration.md"
         }
     };
->>>>>>> 0d357bdeef63c46fd19ff7b56e7e7a199007e9dd
     denial("delegation", code, message, hint)
 }
 
