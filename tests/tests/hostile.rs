@@ -378,7 +378,7 @@ fn component(guest: &str) -> Vec<u8> {
         .push_str("hostile.wit", &format!("package hostile:guest; world guest {{ {world} }}"))
         .unwrap();
     let world = resolve.select_world(&[package], Some("guest")).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
 }
 

@@ -163,10 +163,14 @@ fn a_log_message_of_a_guest_is_in_a_field_of_its_own() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(captured.clone()).finish();
     let plan = || alone("command-escapes").plan(&id("command-escapes"), "list", &[], &Nobody).unwrap();
-    // tracing asks a subscriber which lines it wants when it comes to a line for the first time. A test on another thread, which has
-    // no subscriber, may come to this line first and have it switched off: from now on it is known, and this subscriber is asked.
-    plan();
-    tracing::subscriber::with_default(subscriber, plan);
+    // tracing asks for interest when it comes to a call site for the first time. A test on another thread, which has no subscriber, may be
+    // first and switch it off for all. After the first plan all call sites are known, and interest is asked for anew, on this thread.
+    tracing::subscriber::with_default(subscriber, || {
+        plan();
+        tracing::callsite::rebuild_interest_cache();
+        captured.0.lock().unwrap().clear();
+        plan();
+    });
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(log.contains("\"level\":\"ERROR\"") && log.contains("\"target\":\"plugin\""), "{log}");

@@ -112,7 +112,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     (
         "args = ",
         "args = \"\"\n[[command]]\nname = \"list\"\nsummary = ",
-        "line 15: `name`: \"list\" is claimed twice",
+        "line 15: `name`: \"list\" is listed twice",
     ),
     // not TOML
     ("schema = 1", "schema", "line 1: "),
@@ -146,5 +146,5 @@ fn a_plugin_has_one_component_and_a_command() {
 #[test]
 fn a_huge_manifest_is_not_read() {
     let error = Manifest::parse(&format!("{GOOD}#{}", "x".repeat(64 << 10))).unwrap_err().to_string();
-    assert_eq!(error, "larger than 64 KiB");
+    assert_eq!(error, "the manifest is larger than 64 KiB");
 }
