@@ -55,7 +55,7 @@ static void plan(void *state, bootc_image_call *call, const bootc_image_command 
 #if defined CRASHES_FIRST
     abort();
 #elif defined DENIES
-    host->deny(call, text("not-now"), text("images are frozen until Monday"), text("ask the release team"));
+    host->deny(call, text("not-now"), text("images stay as they are until Monday"), text("ask the release team"));
 #elif defined PLANS_ANOTHER
     bootc_image_text argv[] = { text("list"), command->name };
     host->plan(call, argv, 1, text(""));

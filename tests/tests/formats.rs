@@ -182,7 +182,7 @@ fn where_a_format_doesnt_begin_there_is_a_table_instead() {
         assert!(output.stderr.ends_with("; printed as a table instead\n"), "{output:#?}");
     };
     instead(does(&world, "panic-at-first"), "crashed: wasm `unreachable`");
-    instead(does(&world, "problem-at-first"), "it can't\u{fffd}[1m begin (setting do)");
+    instead(does(&world, "problem-at-first"), "it cannot\u{fffd}[1m begin (setting do)");
     instead(does(&world, "loop-at-first"), "exceeded its processor time limit (2 s)");
     instead(does(&world, "long-head"), "exceeded its limit of 1024 KiB");
     instead(install(world.enter(), "format-does", IMAGE), "it has not been approved");
@@ -202,7 +202,7 @@ fn a_list_that_isnt_whole_is_an_error() {
     let world = World::new();
     for (what, reason) in [
         ("panic-within", "crashed: wasm `unreachable`"),
-        ("problem-within", "it can't go on (setting do)"),
+        ("problem-within", "it cannot go on (setting do)"),
         ("loop-within", "exceeded its processor time limit (2 s)"),
         ("stand-still", "it neither reads rows nor returns output"),
         ("long-piece", "exceeded its limit of 1024 KiB"),

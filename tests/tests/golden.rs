@@ -509,7 +509,7 @@ fn refusals_and_exit_codes_are_as_they_were() {
 
     all.run("a policy denies", does("deny", ""), "pull-from-default-storage localhost/a:1");
     all.run("a policy denies", does("deny", ""), "--dry-run pull-from-default-storage localhost/a:1");
-    all.run("before names are looked up", policy(), "cmd pull docker.io/evil/a:1");
+    all.run("before names are resolved", policy(), "cmd pull docker.io/evil/a:1");
     all.run("a rule denies", policy(), "pull-from-default-storage localhost/a:1");
     all.run("a policy is stuck", does("problem", ""), "pull-from-default-storage localhost/a:1");
     let may_fail = "[policy]\nfail-open = [\"policy-does\"]\n";
@@ -590,8 +590,8 @@ fn refusals_and_exit_codes_are_as_they_were() {
         install_in_image(world.enter(), "command-asks").file(SETTINGS, settings)
     };
     for (how, enter, words) in [
-        ("a key that isn't known", with("[policy]\nmandatry = [\"a\"]\n"), "cmd list"),
-        ("a key that isn't known", with("[policy]\nmandatry = [\"a\"]\n"), "list --type logical"),
+        ("an unknown key", with("[policy]\nmandatry = [\"a\"]\n"), "cmd list"),
+        ("an unknown key", with("[policy]\nmandatry = [\"a\"]\n"), "list --type logical"),
         ("two plugins for one command", install_in_image(world.enter(), "command-panics"), "cmd list"),
         ("a plugin that nobody approved", command.install(world.enter(), IMAGE), "cmd history a:1"),
         ("a component that is none", command.install_in_image(world.enter()), "cmd history a:1"),
@@ -599,12 +599,12 @@ fn refusals_and_exit_codes_are_as_they_were() {
         ("a plan for another subcommand", asks("again"), "cmd diff"),
         ("a plan for removing", asks("remove"), "cmd diff"),
         (
-            "a manifest that can't be read",
+            "an unreadable manifest",
             world.enter().file(&format!("{IMAGE}/broken/plugin.toml"), "schema = 2\n"),
             "cmd list",
         ),
         (
-            "a grant that can't be read",
+            "an unreadable grant",
             world.enter().file("/usr/lib/bootc-image/grants.d/a.toml", "[[grants]]\n"),
             "cmd list",
         ),
@@ -615,7 +615,7 @@ fn refusals_and_exit_codes_are_as_they_were() {
     let output = world.enter().sh(no_record);
     // It begins anew, and stays empty.
     all.lines = 0;
-    all.add("the record can't be written", "remove localhost/a:1", &output);
+    all.add("an unwritable audit record", "remove localhost/a:1", &output);
     is_golden("refusals.txt", &all.text);
 }
 

@@ -281,7 +281,7 @@ fn what_a_command_cant_plan_doesnt_run() {
     assert!(silent.stdout == "78\n" && silent.stderr.contains("gave no answer"), "{silent:#?}");
     let denied = run("DENIES", "bootc-image cmd history");
     assert!(denied.stdout == "77\n", "{denied:#?}");
-    let reason = "denied: plugin plans: images are frozen until Monday (ask the release team)";
+    let reason = "denied: plugin plans: images stay as they are until Monday (ask the release team)";
     assert!(denied.stderr.contains(reason), "{denied:#?}");
     let other = run("PLANS_ANOTHER", "bootc-image cmd history");
     assert!(other.stdout == "77\n" && other.stderr.contains("denied:"), "{other:#?}");

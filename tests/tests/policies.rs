@@ -113,7 +113,7 @@ fn a_policy_that_traps_or_never_ends_denies() {
         ("recurse", "call stack exhausted"),
         ("loop", "exceeded its processor time limit (0.25 s)"),
         ("memory", "exceeded its memory limit (64 MiB)"),
-        ("problem", "it can't decide (setting do)"),
+        ("problem", "it cannot decide (setting do)"),
     ] {
         let world = World::new();
         let output = does(world.enter(), what).run(COPY);
@@ -329,7 +329,7 @@ fn who_is_root_through_sudo_approves_nothing() {
         .env("SUDO_UID", "1000")
         .sh("rm -r /etc/bootc-image; bootc-image copy-to-storage");
     let output = output.exits(77);
-    assert!(output.stderr.contains("sudo isn't enough"), "{output:#?}");
+    assert!(output.stderr.contains("sudo is not enough"), "{output:#?}");
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn before_names_are_looked_up_a_policy_can_say_no_and_nothing_is_contacted() {
         "strace -f -qq -e trace=execve,connect -o /run/trace {pull} || code=$?; grep -c 'skopeo\\|AF_INET' /run/trace || true; exit ${{code:-0}}"
     );
     let output = enter(&early).sh(&traced).exits(77);
-    assert!(output.stderr.contains("not even looked up") && output.stdout.trim() == "0", "{output:#?}");
+    assert!(output.stderr.contains("not even resolved") && output.stdout.trim() == "0", "{output:#?}");
     enter(&manifest).sh(pull).ok();
 }
 

@@ -16,7 +16,7 @@ impl Guest for Does {
     fn begin(name: String, columns: Vec<String>, options: Vec<Attr>) -> Result<Vec<u8>, Problem> {
         match what().as_str() {
             "panic-at-first" => panic!("no list"),
-            "problem-at-first" => Err(config::problem("do", "it can't\u{1b}[1m begin")),
+            "problem-at-first" => Err(config::problem("do", "it cannot\u{1b}[1m begin")),
             "long-head" => Ok(vec![b'x'; 2 << 20]),
             "loop-at-first" => loop {
                 std::hint::black_box(());
@@ -38,7 +38,7 @@ impl Guest for Does {
         match what.as_str() {
             "stand-still" => return Ok(Some(Vec::new())),
             "panic-within" => panic!("no more"),
-            "problem-within" => return Err(config::problem("do", "it can't go on")),
+            "problem-within" => return Err(config::problem("do", "it cannot go on")),
             "loop-within" => loop {
                 std::hint::black_box(());
             },

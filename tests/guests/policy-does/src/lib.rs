@@ -18,14 +18,14 @@ impl Policy for Does {
             }
             "deny" => Ok(Verdict::deny("not-today", "nothing is allowed today").with_hint("try tomorrow")),
             "deny-unresolved" if !operation.resolved() => {
-                Ok(Verdict::deny("too-early", "not even looked up"))
+                Ok(Verdict::deny("too-early", "not even resolved"))
             }
             "deny-unresolved" => Ok(Verdict::allow("late")),
             "deny-sudo" => Ok(match operation.attr("caller.via") {
-                Some(via) => Verdict::deny("not-by-others", format!("{via} isn't enough")),
+                Some(via) => Verdict::deny("not-by-others", format!("{via} is not enough")),
                 None => Verdict::allow(""),
             }),
-            "problem" => Err(config::problem("do", "it can't decide")),
+            "problem" => Err(config::problem("do", "it cannot decide")),
             "problem-escapes" => {
                 let mut problem = config::problem("k\u{1b}[1m", "p\u{1b}[2Jq\u{202e}");
                 problem.hint = Some("h\u{9b}31m".to_owned());
