@@ -190,7 +190,7 @@ typedef struct bootc_image_extension {
   // Passed to every function of the extension. May be null.
   void *state;
   // Judges an operation. Must answer once, with `allow`, `deny` or `fail`. No answer is a failure. A failure denies the operation,
-  // unless the administrator listed the plugin under `fail-open`.
+  // unless the administrator listed the plugin under `fail-open` and the caller did not become root through sudo or the like.
   void (*evaluate)(void *state, bootc_image_call *call, const struct bootc_image_operation *operation);
   // Formats a list with `next_row` and `write`. The list is complete when this function returns, unless it called `fail`.
   void (*format)(void *state, bootc_image_call *call, const struct bootc_image_list *list);

@@ -213,7 +213,7 @@ pub struct Extension {
     /// Passed to every function of the extension. May be null.
     pub state: *mut c_void,
     /// Judges an operation. Must answer once, with `allow`, `deny` or `fail`. No answer is a failure. A failure denies the operation,
-    /// unless the administrator listed the plugin under `fail-open`.
+    /// unless the administrator listed the plugin under `fail-open` and the caller did not become root through sudo or the like.
     pub evaluate:
         Option<unsafe extern "C" fn(state: *mut c_void, call: *mut Call, operation: *const Operation)>,
     /// Formats a list with `next_row` and `write`. The list is complete when this function returns, unless it called `fail`.

@@ -74,7 +74,7 @@ pub trait Policy {
     ///
     /// # Errors
     /// A [`Problem`] if the policy cannot decide. That denies the operation, unless the administrator listed the plugin under
-    /// `fail-open`.
+    /// `fail-open` and the caller is not a delegated caller (one who became root through sudo, pkexec, doas or a setuid program).
     fn evaluate(operation: &Operation) -> Result<Verdict, Problem>;
 }
 

@@ -13,6 +13,9 @@ pub(crate) struct Global {
     /// Use the system whose physical root is DIR, not the running host; its default deployment (the first in the boot menu) is
     /// used as if it were booted
     ///
+    /// Policies, configuration and audit record stay those of the running host. Only `plugin list`, `plugin show`, `plugin doctor` and
+    /// `policy test` use those of DIR.
+    ///
     /// Denied by default if you became root through sudo, pkexec, doas or a setuid program: run it from a root login.
     #[arg(long, value_name = "DIR", global = true, help_heading = HEADING)]
     pub(crate) sysroot: Option<PathBuf>,

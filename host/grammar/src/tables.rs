@@ -68,8 +68,12 @@ pub const GLOBAL: &[&str] = &[
 const AUTHFILE: Flag = reads("authfile", "file with credentials").purpose(ContactsRegistry);
 const CERT_DIR: Flag =
     reads("cert-dir", "directory with TLS certificates and keys").purpose(ContactsRegistry);
-const CREDS: Flag =
-    flag("creds", One, Secret, "USER:PASSWORD for the registry: write it to /etc/ostree/auth.json");
+const CREDS: Flag = flag(
+    "creds",
+    One,
+    Secret,
+    "USER:PASSWORD for the registry; run instead: podman login --authfile /etc/ostree/auth.json REGISTRY",
+);
 const CONTENT_TRUST: Flag = switch("disable-content-trust", "accepted, without effect");
 const DECRYPTION_KEY: Flag = flag("decryption-key", Many, PathRead, "key to decrypt the image with");
 const FORMAT: Flag = text("format", "json, or a Go template");
@@ -80,7 +84,7 @@ const SIGN_BY: Flag = flag("sign-by", One, HostResource, "sign with this key fro
 const SIGNATURE_POLICY: Flag = reads("signature-policy", "signature policy file instead of the host's");
 const TLS_VERIFY: Flag = switch(
     "tls-verify",
-    "check the registry's certificate; --tls-verify=false is denied to callers through sudo",
+    "check the registry's certificate; with sudo, pkexec, doas or setuid, =false is denied",
 )
 .purpose(ContactsRegistry);
 
@@ -395,7 +399,7 @@ const BUILD: &[Flag] = &[
     switch("log-rusage", ""),
     writes("logfile", "file to log to"),
     text("loglevel", ""),
-    switch("logsplit", "write one log file per platform, if --logfile is given"),
+    switch("logsplit", "write one log file per platform (no effect without --logfile)"),
     flag("manifest", One, Reference, "manifest list to add the image to"),
     text("memory", "memory limit of the build's containers").short('m'),
     text("memory-swap", "memory and swap limit of the build's containers"),

@@ -123,7 +123,7 @@ fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> Stri
     if !ungranted.is_empty() {
         let _ = writeln!(
             text,
-            "\nOptions that need a capability that plugin {} has not been granted:",
+            "\nOptions that are not available, because plugin {} lacks the capability (a plugin of your own can request it):",
             claim.plugin
         );
     }

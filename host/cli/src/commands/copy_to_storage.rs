@@ -19,7 +19,8 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct CopyToStorage {
     /// Copy this image (type host or unified), named as in `list`, with or without its transport; a name with docker:// is
-    /// searched in the ostree repository only [default: the booted image, even if its name refers to a newer image now]
+    /// searched in the ostree repository only [default: exactly the booted image, even if a newer image was pulled under
+    /// the same name since]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Give the copy this name in podman's storage; a short name becomes localhost/NAME [default: localhost/bootc]

@@ -39,7 +39,7 @@ pub(crate) struct List {
 enum Type {
     /// Images of all three types
     All,
-    /// Images in the ostree repository (type host) and in bootc's storage (type unified), as in bootc
+    /// Images of types host (in the ostree repository) and unified, like `bootc image list --type host`
     Host,
     /// Images in bootc's storage (type unified)
     Unified,

@@ -67,7 +67,8 @@ Examples:
 ///
 /// Installed plugins are directories in /usr/lib/bootc-image/plugins (part of the OS image), /var/lib/bootc-image/plugins
 /// (installed on this host) and /etc/bootc-image/plugins (added by the administrator). The plugins that are shipped with
-/// bootc-image are in /usr/share/bootc-image/plugins: to install one, copy its directory to one of these places.
+/// bootc-image are in /usr/share/bootc-image/plugins: to install one, copy its directory to /etc/bootc-image/plugins,
+/// or add it to the OS image.
 ///
 /// A plugin runs only if a grant approves it. `plugin approve` writes a grant into /etc/bootc-image/grants.d; an OS image has its
 /// grants in /usr/lib/bootc-image/grants.d.

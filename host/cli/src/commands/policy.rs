@@ -32,10 +32,11 @@ Examples:
 
 const TEST_EXAMPLES: &str = "\
 Examples:
-  # The file cases.toml: policy site-policy must deny a pull by uid 1000
+  # The file cases.toml: policy site-policy must deny a pull by uid 1000 through sudo
   [[case]]
   run = [\"cmd\", \"pull\", \"quay.io/example/app:1\"]
   caller = 1000
+  via = \"sudo\"
   expect = \"deny\"
   by = \"site-policy\"
   # Test the policies of this host
@@ -65,9 +66,12 @@ enum Action {
     ///
     /// Needs neither root nor a bootc host nor a registry. With --sysroot, the policies of that system's default deployment are
     /// tested. The exit code is 1 if a verdict differs from the expected one.
+    ///
+    /// Always denied if you became root through sudo, pkexec, doas or a setuid program: run it as an ordinary user, or as root from a
+    /// root login.
     #[command(after_long_help = TEST_EXAMPLES)]
     Test {
-        /// Read the cases from this TOML file; the example below has one case, and the reference page "Policies" has all keys
+        /// Read the cases from this TOML file; the example below has one case, and docs/reference/policies.md describes all keys
         file: PathBuf,
     },
 }

@@ -119,13 +119,18 @@ fn how_to_find(asked: &Asked<'_>) -> String {
 fn offers(asked: &Asked<'_>) -> String {
     let allows = |rule: &&Rule<'_>| rule.effect == Effect::Allow && asked.concerns(rule);
     let offers: Vec<String> = asked.settings.rules.iter().filter(allows).map(offer).collect();
-    let (role, kind) = (&asked.image.role, &asked.operation.kind);
+    let kind = &asked.operation.kind;
+    let uses = match asked.image.role.as_str() {
+        "source" => "read or fetch",
+        "target" => "write or push",
+        _ => "use",
+    };
     match offers.len() {
         0 => UNOFFERED.to_owned(),
-        1..=MOST_OFFERS => format!("allowed as {role} of `{kind}`: {}", offers.join("; ")),
+        1..=MOST_OFFERS => format!("`{kind}` may {uses}: {}", offers.join("; ")),
         many => {
             let (some, more) = (offers[..MOST_OFFERS].join("; "), many - MOST_OFFERS);
-            format!("allowed as {role} of `{kind}`: {some}; and {more} more")
+            format!("`{kind}` may {uses}: {some}; and {more} more")
         }
     }
 }
