@@ -224,7 +224,12 @@ fn a_plugin_for_another_version_is_told_from_which_side_it_is_wrong() {
     // What was only added to since is no other version.
     judged("0.1.7", "^0.1").ok();
     for (version, api, side, fix) in [
-        ("0.2.0", "^0.1", "it was built for version 0.2.0 of the plugin interface", "install a newer bootc-image"),
+        (
+            "0.2.0",
+            "^0.1",
+            "it was built for version 0.2.0 of the plugin interface",
+            "install a newer bootc-image",
+        ),
         (
             "0.0.9",
             "^0.1",

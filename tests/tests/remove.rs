@@ -59,7 +59,7 @@ fn what_is_bound_and_what_a_deployment_was_made_from_stays() {
         assert!(output.stderr.contains(why), "{output:#?}");
         assert!(oracle::podman_names(&world, Store::Bootc).contains(&bound.to_owned()));
     };
-    denied(&["remove", bound], "is needed by the running system as a bound image");
+    denied(&["remove", bound], "is needed by the running system, to which it is bound");
     denied(&["remove", "app:stable", bound], "is needed by the running system");
     // All are judged before the first one goes.
     assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/app:stable".to_owned()));
@@ -182,7 +182,7 @@ fn what_a_manifest_list_names_stays_as_long_as_that() {
         world.enter().file("/run/list.image", unit).sh(&script)
     };
     let output = bound(&format!("remove {instance}")).exits(77);
-    assert!(output.stderr.contains("as a bound image"), "{output:#?}");
+    assert!(output.stderr.contains("to which it is bound"), "{output:#?}");
     bound("prune --all").ok();
     assert!(ids().contains(&instance) && ids().contains(&list), "{:?}", ids());
     run(&world, &["prune", "--all"]).ok();

@@ -128,7 +128,7 @@ impl Needs {
     fn add_system(&mut self, system: &System, with_units: bool) -> Result<(), Error> {
         let Bound { images, problems } = bound_images(system)?;
         let aliases = aliases(system)?;
-        let bound = format!("{} as a bound image", system.name());
+        let bound = format!("{}, to which it is bound", system.name());
         for image in images {
             self.add_image(&ImageName::Known(image), &bound, &aliases);
         }

@@ -17,9 +17,7 @@ impl Policy for Does {
                 Ok(Verdict::allow(format!("{} is fine", operation.kind)).with_attr("rule", "all"))
             }
             "deny" => Ok(Verdict::deny("not-today", "nothing is allowed today").with_hint("try tomorrow")),
-            "deny-unresolved" if !operation.resolved() => {
-                Ok(Verdict::deny("too-early", "not even resolved"))
-            }
+            "deny-unresolved" if !operation.resolved() => Ok(Verdict::deny("too-early", "not even resolved")),
             "deny-unresolved" => Ok(Verdict::allow("late")),
             "deny-sudo" => Ok(match operation.attr("caller.via") {
                 Some(via) => Verdict::deny("not-by-others", format!("{via} is not enough")),
