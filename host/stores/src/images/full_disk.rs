@@ -288,4 +288,41 @@ mod tests {
         });
         tested.join().unwrap();
     }
+
+    /// The mount that keeps them is seen by this thread only. Only root can do that.
+    #[test]
+    fn files_that_cannot_be_removed_are_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let storage = scratch.path().join(crate::bootc_store::SUBPATH);
+        let (id, layer) = ("0".repeat(64), "1".repeat(64));
+        let files = storage.join(format!("overlay/{layer}/diff"));
+        for directory in [&storage.join("overlay-images"), &storage.join("overlay-layers"), &files] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        let images = format!(r#"[{{"id":"{id}","names":["localhost/a:1"],"layer":"{layer}"}}]"#);
+        fs::write(storage.join("overlay-images/images.json"), images).unwrap();
+        fs::write(storage.join("overlay-layers/layers.json"), format!(r#"[{{"id":"{layer}"}}]"#)).unwrap();
+        fs::write(files.join("file"), "x").unwrap();
+        let tested = std::thread::spawn(move || {
+            let settings = crate::host::doubles::settings(scratch.path());
+            let host = Host { settings: &settings, reporter: &bootc_image_os::reporter::doubles::Silent };
+            let is_kept = bootc_image_os::mounts::be_private().is_ok();
+            if is_kept {
+                bootc_image_os::mounts::protect(files.to_str().unwrap()).unwrap();
+            }
+            let physical = RootDir::open(scratch.path()).unwrap();
+            let store = BootcStore::open(&physical).unwrap().unwrap();
+            let need = Need { bytes: u64::MAX, inodes: 0 };
+            let room = Room { store: &store, need, lowered: None, lent: Vec::new() };
+            if is_kept {
+                let error = free_files_of(host, &room, &id).unwrap_err().to_string();
+                assert_eq!(error, format!("cannot remove files of {}", files.display()));
+                assert!(files.join("file").exists());
+            } else {
+                assert!(free_files_of(host, &room, &id).unwrap());
+                assert!(!files.join("file").exists());
+            }
+        });
+        tested.join().unwrap();
+    }
 }
