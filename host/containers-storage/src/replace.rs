@@ -469,7 +469,13 @@ mod tests {
         let root = RootDir::open(sample.scratch.path()).unwrap();
         let store = Store::open(&root).unwrap();
         let error = replace(&store, &temporary, &sample.id, Which::All, &[], &WAITING).unwrap_err();
-        assert!(error.to_string().contains("has no file usr/b"), "{error}");
+        let expected = format!(
+            "the fetched image is not as expected: layer {} has no file usr/b",
+            &sample.layers[0][..12]
+        );
+        assert_eq!(error.to_string(), expected);
+        let error = replace(&store, &temporary, "another", Which::All, &[], &WAITING).unwrap_err();
+        assert_eq!(error.to_string(), "the fetched image is not the requested one (another)");
         assert!(damage(&sample).unwrap().contains("has no file usr/a"));
     }
 }

@@ -93,10 +93,10 @@ pub(super) fn read(
                 let header = between.header();
                 is_sparse |= header.as_ref().is_some_and(|header| header.kind == Kind::Sparse);
                 between.begin(size);
-                length = length.checked_add(size).ok_or_else(|| invalid("it is too long"))?;
+                length = sum(length, size)?;
                 take(&Entry { name: name(&parsed)?, size, header })?;
             }
-            2 => length += between.add(text(parsed.payload))?,
+            2 => length = sum(length, between.add(text(parsed.payload))?)?,
             other => return Err(invalid(format!("it has an entry of type {other}"))),
         }
     }
@@ -104,6 +104,10 @@ pub(super) fn read(
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn sum(length: u64, more: u64) -> io::Result<u64> {
+    length.checked_add(more).ok_or_else(|| invalid("it is too long"))
 }
 
 /// The text between quotation marks. Base64 has no escapes.
@@ -356,13 +360,18 @@ mod tests {
             changed[at] ^= 0x10;
             assert!(files(&changed).is_err(), "byte {at}");
         }
-        for bad in [
-            "{\"type\":3}\n",
-            "{\"type\":1,\"name\":\"a\",\"size\":-1}\n",
-            "{\"type\":2,\"payload\":\"A\"}\n",
-            "x\n",
+        let huge = "{\"type\":1,\"name\":\"a\",\"size\":9223372036854775807}\n";
+        let data = "{\"type\":2,\"payload\":\"AAAA\"}\n";
+        for (bad, why) in [
+            ("{\"type\":3}\n", "it has an entry of type 3"),
+            ("{\"type\":1,\"name\":\"a\",\"size\":-1}\n", "out of range integral type conversion attempted"),
+            ("{\"type\":1,\"name_raw\":\"A\"}\n", "it has a name that cannot be decoded"),
+            ("{\"type\":2,\"payload\":\"A\"}\n", "it has data that cannot be decoded"),
+            (&huge.repeat(3), "it is too long"),
+            (&format!("{}{data}", huge.repeat(2)), "it is too long"),
+            ("x\n", "expected value at line 1 column 1"),
         ] {
-            assert!(files(&compressed(bad)).is_err(), "{bad}");
+            assert_eq!(files(&compressed(bad)).unwrap_err().to_string(), why, "{bad}");
         }
         let long = format!("{{\"type\":2,\"payload\":\"{}\"}}\n", "A".repeat(9 << 20));
         assert!(files(&compressed(&long)).is_err());

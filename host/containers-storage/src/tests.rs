@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bootc_image_model::digest::Digest;
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::reporter::doubles::Silent;
@@ -221,8 +222,9 @@ fn what_is_wrong_with_the_records_is_reported() {
         );
         assert_eq!(layers(r#""parent":"#, r#""no":"#), "it has 1 layers, but its configuration names 2");
         assert!(
-            layers(r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#)
-                .starts_with("layer 0 does not have the contents that")
+            layers(r#""diff-digest":"sha256:"#, r#""diff-digest":"sha512:"#).starts_with(
+                "layer 0 does not have the contents that the image's configuration names (sha256:"
+            )
         );
         assert!(
             layers(r#""diff-size":"#, r#""diff-size":1"#)
@@ -322,4 +324,68 @@ fn a_missing_file_counts_before_a_wrong_mode_of_a_lower_layer() {
         std::fs::remove_file(sample.directory(1).join("usr/d")).unwrap();
     });
     assert_eq!(found.as_deref(), Some("layer 1 has no file usr/d"));
+}
+
+#[test]
+fn a_layer_that_the_configuration_does_not_name_or_with_an_odd_id_is_reported() {
+    for driver in ["overlay", "vfs"] {
+        let more = damage(driver, |sample| {
+            sample.edit(
+                &format!("{driver}-layers/layers.json"),
+                r#""flags":{}"#,
+                r#""flags":{},"parent":"below""#,
+            );
+        });
+        assert_eq!(more.as_deref(), Some("layer below is not named in the image's configuration"));
+        let odd = damage(driver, |sample| {
+            let top = &sample.layers[1];
+            sample.edit(&format!("{driver}-layers/layers.json"), top, "../x");
+            sample.edit(&format!("{driver}-images/images.json"), top, "../x");
+        });
+        assert_eq!(odd.as_deref(), Some("layer ../x has an invalid id"));
+    }
+}
+
+/// Only a record that does not list its documents leaves this to the configuration itself.
+#[test]
+fn a_configuration_that_is_missing_or_cannot_be_parsed_is_reported() {
+    for driver in ["overlay", "vfs"] {
+        let with_configuration = |text: Option<&str>| {
+            damage(driver, |sample| {
+                let index = format!("{driver}-images/images.json");
+                for kind in ["names", "digests", "sizes"] {
+                    sample.edit(&index, &format!("big-data-{kind}"), &format!("no-{kind}"));
+                }
+                let id = text.map(|text| Digest::of(text.as_bytes()).hex().to_owned());
+                let id = id.unwrap_or_else(|| "0".repeat(64));
+                sample.edit(&index, &sample.id, &id);
+                let directory = sample.path(&format!("{driver}-images/{id}"));
+                std::fs::create_dir(&directory).unwrap();
+                if let Some(text) = text {
+                    std::fs::write(directory.join("configuration"), text).unwrap();
+                }
+            })
+        };
+        assert_eq!(with_configuration(None).as_deref(), Some("its configuration is missing"));
+        assert_eq!(
+            with_configuration(Some("nonsense")).as_deref(),
+            Some("its configuration cannot be parsed")
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_the_layer_below_is_reported() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = damage("vfs", |sample| {
+        let file = sample.directory(1).join("usr/a");
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    });
+    assert_eq!(mode.as_deref(), Some("layer 1: usr/a has the wrong owner or mode"));
+    let kind = damage("vfs", |sample| {
+        let file = sample.directory(1).join("usr/a");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(file).unwrap();
+    });
+    assert_eq!(kind.as_deref(), Some("layer 1: usr/a has the wrong type (file, directory or link)"));
 }

@@ -273,5 +273,8 @@ mod tests {
         assert_eq!(std::fs::read(sample.path("overlay/x/link")).unwrap(), b"z");
         assert_eq!(root.read_link("overlay/l/z").unwrap(), Path::new("../y/diff"));
         assert_eq!(std::fs::read_dir(sample.path("overlay/x")).unwrap().count(), 1);
+        let nowhere = writer.link(Path::new("overlay/l/z"), "").unwrap_err();
+        let expected = format!("cannot create the link {}", sample.path("overlay/l/z").display());
+        assert_eq!(nowhere.to_string(), expected);
     }
 }

@@ -331,6 +331,19 @@ mod tests {
         assert!(matches!(parsed("pull", &[&"x".repeat(5000)]), Err(ParseError::BadArgument { .. })));
     }
 
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        let long = "x".repeat(MAX_ARGUMENT + 1);
+        for (subcommand, args, why) in [
+            ("list", &["--filter"][..], "option --filter needs a value"),
+            ("list", &["--all=maybe"], "option --all takes true or false, not \"maybe\""),
+            ("pull", &[&long], "argument 1 is longer than 4096 bytes"),
+            ("list", &["a", "b"], "`podman image list` takes [IMAGE], but 2 operands were given"),
+        ] {
+            assert_eq!(parsed(subcommand, args).unwrap_err().to_string(), why);
+        }
+    }
+
     proptest! {
         #[test]
         fn printing_and_parsing_again_gives_the_same_command(

@@ -130,6 +130,10 @@ mod tests {
         for bad in [&hex[1..], &hex.replace('a', "g"), &format!("{hex}a"), ""] {
             assert!(!is_id(bad) && !is_hex(bad, 64), "{bad}");
         }
+        assert_eq!(
+            Digest::new("md5:0").unwrap_err().to_string(),
+            "\"md5:0\" is not a digest (sha256:<64 hexadecimal digits> or sha512:<128 hexadecimal digits>)"
+        );
         assert!(Commit::new(hex).is_ok());
         assert!(Commit::new("../../etc").is_err());
         assert_eq!(

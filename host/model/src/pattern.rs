@@ -162,6 +162,8 @@ fn why_impossible(registry: &str, repository: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    const WITHOUT_REPOSITORY: &str = "every name has a registry and a repository: write REGISTRY/REPOSITORY, or REGISTRY/** for every image of a registry";
+
     #[test]
     fn names_that_no_image_has_and_wildcards_in_registries_are_refused() {
         for (pattern, expected) in [
@@ -178,9 +180,10 @@ mod tests {
             ("quay.io/x/y@sha256:*", Some("without tag and digest")),
             ("docker://quay.io/x", Some("without their transport")),
             ("quay.io/X/y", Some("in lower case")),
-            ("quay.io", Some("REGISTRY/**")),
-            ("*", Some("REGISTRY/**")),
-            ("example.com*", Some("REGISTRY/**")),
+            ("quay.io", Some(WITHOUT_REPOSITORY)),
+            ("*", Some(WITHOUT_REPOSITORY)),
+            ("example.com*", Some(WITHOUT_REPOSITORY)),
+            ("oci:5000/x", Some("no image name can match \"oci:5000/x\": it begins with a transport")),
             ("example.com*/x/y", Some("example.com.example.net/")),
             ("quay.*/x", Some("such as quay.example.net:")),
             ("*quay.io/x", Some("such as evilquay.io:")),
@@ -210,11 +213,11 @@ mod tests {
             (" quay.io/x", Some("is not a host name")),
             ("quay..io/x", Some("is not a host name")),
             ("127.1/**", Some("four decimal numbers")),
-            ("10.0.0.1:05000/x", Some("matched as 10.0.0.1:5000")),
+            ("10.0.0.1:05000/x", Some("this registry is matched as 10.0.0.1:5000")),
             ("10.0.0.1:0*/x", Some("without leading zeros")),
             ("10.0.0.1:70000/x", Some("from 1 to 65535")),
-            ("quay.io:443/x", Some("matched as quay.io")),
-            ("index.docker.io/x/*", Some("matched as docker.io")),
+            ("quay.io:443/x", Some("this registry is matched as quay.io")),
+            ("index.docker.io/x/*", Some("this registry is matched as docker.io")),
             ("docker.io/library/a", None),
             ("docker.io/**", None),
             ("docker.io/a", Some("docker.io/library/NAME")),
@@ -229,5 +232,19 @@ mod tests {
                 ),
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_pattern_is_said_in_full() {
+        let refused = |text: &str| Pattern::new(text).and_then(|pattern| pattern.check_names()).unwrap_err();
+        assert_eq!(
+            refused("quay.io/*a*"),
+            "\"quay.io/*a*\" has more than one `*` between two slashes, or more than two `**`"
+        );
+        assert_eq!(
+            refused("*quay.io/x"),
+            "\"*quay.io/x\" also matches names in other registries, such as evilquay.io: write the registry in full, \
+             or with a fixed domain as in *.example.com"
+        );
     }
 }

@@ -79,3 +79,21 @@ impl Annotations {
         self.reason.is_empty() && self.attrs.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_names_in_lower_case_are_ids() {
+        for id in ["a", "a-1", &"a".repeat(64)] {
+            assert_eq!(PluginId::new(id).unwrap().as_str(), id);
+        }
+        for id in ["", "1a", "-a", "A", "a.b", "a/b", "ä", &"a".repeat(65)] {
+            let expected = format!(
+                "invalid plugin id {id:?}: use lower-case letters, digits and '-', starting with a letter (at most 64 bytes)"
+            );
+            assert_eq!(PluginId::new(id).unwrap_err().to_string(), expected);
+        }
+    }
+}

@@ -480,4 +480,17 @@ mod tests {
         let [one, other] = ["quay.io:5000/a", "quay.io/a"].map(|name| Reference::parse(name).unwrap());
         assert!(!one.is_equivalent(&other));
     }
+
+    #[test]
+    fn a_name_without_a_registry_and_one_of_this_host_are_refused_with_advice() {
+        assert_eq!(
+            Reference::parse("fedora:42").unwrap_err().to_string(),
+            "\"fedora:42\" is a short name: write it with its registry, for example quay.io/fedora:42"
+        );
+        assert_eq!(
+            Reference::parse("localhost/a:1").and_then(Reference::in_registry).unwrap_err().to_string(),
+            "\"localhost/a:1\" is not an image reference: localhost/ names images in this host's storages: \
+             for a registry on this host, add its port"
+        );
+    }
 }

@@ -200,8 +200,20 @@ mod tests {
             "a frame of 4294967295 bytes is larger than the allowed 100 bytes"
         );
         assert!(refused(b"hello, world").ends_with(" bytes is larger than the allowed 100 bytes"));
-        assert!(refused(b"h\x01\0\0\0x").contains("begins with 0x68"));
+        assert!(refused(b"h\x01\0\0\0x") == "not a frame: it begins with 0x68");
         assert!(refused(b"m\x02\0\0\0{}").contains("unknown message"));
         assert!(refused(b"m\x02\0\0\0{").contains("fill whole buffer"));
+    }
+
+    #[test]
+    fn a_frame_that_the_other_side_would_refuse_is_not_sent() {
+        let mut sent = Vec::new();
+        let refused = send_output(&mut sent, &vec![0; LARGEST_FRAME + 1]).unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.to_string()),
+            (io::ErrorKind::InvalidInput, "the frame is too large".to_owned())
+        );
+        assert!(sent.is_empty());
+        send_output(&mut sent, &vec![0; LARGEST_FRAME]).unwrap();
     }
 }

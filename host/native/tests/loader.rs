@@ -272,3 +272,42 @@ fn of_an_older_minor_version_missing_fields_are_null() {
         loader.end();
     }
 }
+
+#[test]
+fn a_library_that_cannot_be_used_is_refused_with_the_reason() {
+    for (option, why) in [
+        ("-DMISSING", "cannot load it: undefined symbol: missing"),
+        (
+            "-Dbootc_image_extension_entry=another",
+            "it does not export bootc_image_extension_entry; `nm -D` shows what it exports",
+        ),
+        (
+            "-DMAJOR=0",
+            "it was built for version 0.0 of bootc_image_extension.h, but this host provides 1.0: install a newer extension",
+        ),
+        ("-DMORE=1", "its table has 49 bytes, which matches no version of bootc_image_extension.h"),
+        (
+            "-Wl,-rpath,/var/tmp",
+            "it sets the library search path \"/var/tmp\" (RUNPATH), but libraries may come only from the system's directories: \
+             build it without",
+        ),
+    ] {
+        let mut loader = Loader::start(Under::Nothing, &[option]);
+        let loaded = loader.load();
+        assert!(matches!(&loaded, Answer::Unusable(reason) if reason == why), "{option}: {loaded:?}");
+        loader.end();
+    }
+}
+
+#[test]
+fn without_memory_no_thread_is_started() {
+    let mut loader = Loader::start(Under::Nothing, &[]);
+    let (address_space, processor_seconds) = (1 << 20, 60);
+    let load = Load { address_space, processor_seconds, settings: text("{}"), texts: 1 << 20 };
+    let loaded = loader.ask(&Ask::Load(load));
+    assert!(
+        matches!(&loaded, Answer::Unusable(reason) if reason.starts_with("cannot start a thread: ")),
+        "{loaded:?}"
+    );
+    loader.end();
+}

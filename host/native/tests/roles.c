@@ -173,14 +173,27 @@ static const struct {
     void (*beyond)(void);
 } table = { offsetof(bootc_image_extension, format), BOOTC_IMAGE_EXTENSION_MAJOR, 0, state, evaluate, abort };
 #else
+#ifndef MAJOR
+#define MAJOR BOOTC_IMAGE_EXTENSION_MAJOR
+#endif
+#ifndef MORE
+#define MORE 0
+#endif
 static const bootc_image_extension table = {
-    sizeof table, BOOTC_IMAGE_EXTENSION_MAJOR, BOOTC_IMAGE_EXTENSION_MINOR, state, evaluate, format, plan,
+    sizeof table + MORE, MAJOR, BOOTC_IMAGE_EXTENSION_MINOR, state, evaluate, format, plan,
 };
+#endif
+
+#ifdef MISSING
+void missing(void);
+#else
+static void missing(void) {}
 #endif
 
 const bootc_image_extension *bootc_image_extension_entry(const bootc_image_host *offered)
 {
     host = offered;
+    missing();
     (void)format;
     (void)plan;
     return (const void *)&table;

@@ -73,3 +73,32 @@ fn is_read_only(path: &Path) -> Result<bool, Error> {
     let system = rustix::fs::statvfs(path).map_err(|error| Error::io("examine", path)(error.into()))?;
     Ok(system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Mounts that only the thread sees. Only root can do that.
+    #[test]
+    fn a_part_of_a_read_only_mount_cannot_be_made_writable() {
+        let scratch = tempfile::tempdir().unwrap();
+        let below = scratch.path().join("below");
+        fs::create_dir(&below).unwrap();
+        make_writable(&below).unwrap();
+        let tested = std::thread::spawn(move || {
+            if let Err(error) = be_private() {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                return;
+            }
+            protect(scratch.path().to_str().unwrap()).unwrap();
+            assert!(fs::write(below.join("file"), "").is_err());
+            let expected = format!("cannot make a writable mount of {}", below.display());
+            assert_eq!(make_writable(&below).unwrap_err().to_string(), expected);
+            make_writable(scratch.path()).unwrap();
+            fs::write(below.join("file"), "").unwrap();
+        });
+        tested.join().unwrap();
+    }
+}

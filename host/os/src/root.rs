@@ -222,8 +222,13 @@ mod tests {
             .unwrap();
         let root = RootDir::open(scratch.path()).unwrap();
         assert_eq!(root.read("file", 100).unwrap().len(), 100);
-        for (name, max) in [("file", 99), ("pipe", 100), (".", 100)] {
-            assert_eq!(root.read(name, max).unwrap_err().kind(), io::ErrorKind::InvalidData, "{name}");
+        for (name, max, why) in [
+            ("file", 99, "it is larger than 99 bytes"),
+            ("pipe", 100, "it is not a regular file"),
+            (".", 100, "it is not a regular file"),
+        ] {
+            let error = root.read(name, max).unwrap_err();
+            assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidData, why.to_owned()));
         }
     }
 }

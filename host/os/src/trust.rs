@@ -340,4 +340,20 @@ mod tests {
         let error = tree.policy.walk(&tree.path(FILE)).unwrap_err();
         assert_eq!(error.to_string(), format!("{} is writable by others", tree.path("above").display()));
     }
+
+    #[test]
+    fn every_rule_has_words() {
+        let stranger = Tree::new(Leeway::Sticky);
+        if stranger.policy.user == Some(0) {
+            chown(stranger.path(FILE), Some(65534), None).unwrap();
+        }
+        let file = stranger.path(FILE);
+        let of_root = Policy { user: None, leeway: Leeway::Sticky };
+        for (path, why) in [
+            (Path::new("usr/bin"), "usr/bin is not an absolute path without `..`".to_owned()),
+            (&file, format!("{} is owned by another user", file.display())),
+        ] {
+            assert_eq!(of_root.walk(path).unwrap_err().to_string(), why);
+        }
+    }
 }

@@ -78,6 +78,10 @@ mod tests {
         );
         assert_eq!(found[3..], ["1", "2", "3", "4"].map(|number| pair(number, "quay.io/g")));
         write(FILES[1], "[");
-        assert!(matches!(aliases(&root), Err(Error::Os(OsError::Corrupt { .. }))));
+        let Err(Error::Os(OsError::Corrupt { hint, .. })) = aliases(&root) else { panic!() };
+        assert_eq!(
+            hint,
+            "fix the file, which podman cannot read either; see: man containers-registries.conf"
+        );
     }
 }

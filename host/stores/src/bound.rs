@@ -279,7 +279,7 @@ mod tests {
         let Bound { images, problems } = bound_images(&system).unwrap();
         assert!(images.is_empty());
         assert_eq!(problems.len(), 4, "{problems:?}");
-        assert!(problems[0].error.to_string().contains("Not a symlink: a.image"));
+        assert_eq!(problems[0].error.to_string(), "bound image a.image: Not a symlink: a.image");
         let may_mean: Vec<_> = problems.iter().map(|problem| problem.may_mean.clone()).collect();
         assert_eq!(
             may_mean,
@@ -336,5 +336,20 @@ mod tests {
         assert_eq!(may_mean(), MayMean::Images(Vec::new()));
         std::fs::write(path("etc/containers/systemd/a.container"), "[Container]\nImage=quay.io/a\n").unwrap();
         assert_eq!(may_mean(), MayMean::Images(vec![ImageName::new("quay.io/a")]));
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_may_be_of_any_image() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join(DIRECTORY.trim_start_matches('/'));
+        std::fs::create_dir_all(&directory).unwrap();
+        symlink("/unit", directory.join(std::ffi::OsStr::from_bytes(b"\xff.image"))).unwrap();
+        let bound = bound_images(&System::in_directory(scratch.path()).unwrap()).unwrap();
+        assert_eq!(
+            bound.problems[0].error.to_string(),
+            format!("bound image \u{fffd}.image: Invalid non-UTF8 filename: \"\\xFF.image\" in {DIRECTORY}")
+        );
+        assert_eq!(bound.problems[0].may_mean, MayMean::Anything);
     }
 }

@@ -47,6 +47,12 @@ impl DefaultStore {
         Ok(Self { configuration })
     }
 
+    /// The storage with this configuration.
+    #[cfg(test)]
+    pub fn configured_in_tests(configuration: Configuration) -> Self {
+        Self { configuration }
+    }
+
     /// The directory to which images are written.
     pub fn path(&self) -> &Path {
         self.configuration.images()

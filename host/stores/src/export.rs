@@ -170,8 +170,45 @@ mod tests {
         let image = read_oci(good.path()).unwrap();
         assert_ne!(image.manifest, image.configuration);
         let error = read_oci(directory(2, 4).path()).unwrap_err().to_string();
-        assert!(error.contains("it has 2 layers, but its configuration lists 4 diff_ids"), "{error}");
+        assert_eq!(
+            error,
+            "the exported image is not as expected: it has 2 layers, but its configuration lists 4 diff_ids"
+        );
         assert!(read_oci(directory(0, 0).path()).is_err());
+        let scratch = directory(1, 1);
+        let index = fs::read_to_string(scratch.path().join("index.json")).unwrap();
+        let descriptor = index.replace(r#"{"manifests":["#, "").replace("]}", "");
+        let both = format!(r#"{{"manifests":[{descriptor},{descriptor}]}}"#);
+        fs::write(scratch.path().join("index.json"), both).unwrap();
+        let error = read_oci(scratch.path()).unwrap_err().to_string();
+        assert_eq!(error, "the exported image is not as expected: it has 2 manifests instead of one");
+    }
+
+    /// Another program in the place of the helper, since it never writes anything else. Only root's is started.
+    #[test]
+    fn a_line_of_the_helper_that_is_no_message_ends_the_export() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        fs::create_dir_all(path("ostree/repo")).unwrap();
+        fs::create_dir(path("empty")).unwrap();
+        fs::write(path("bootc-image-helper"), "#!/bin/sh\necho nonsense\n").unwrap();
+        fs::set_permissions(path("bootc-image-helper"), fs::Permissions::from_mode(0o755)).unwrap();
+        let physical = bootc_image_os::root::RootDir::open(scratch.path()).unwrap();
+        let repository = Repository::open(&physical).unwrap();
+        let exporter = Exporter { directories: vec![scratch.path().to_owned()] };
+        let commit = Commit::new("0".repeat(64)).unwrap();
+        let exported = exporter.export(&repository, &commit, &path("empty"), &mut |_| Ok(()));
+        let error = exported.unwrap_err();
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(
+                error.to_string(),
+                "the output of bootc-image-helper is not as expected: \
+                 expected ident at line 1 column 2"
+            );
+        } else {
+            assert!(matches!(error, Error::Os(OsError::UnsafeProgram(_))), "{error:?}");
+        }
     }
 
     #[test]

@@ -52,3 +52,44 @@ pub fn writable_physical(settings: &Settings) -> Result<RootDir, Error> {
 pub fn running_root() -> Result<RootDir, Error> {
     RootDir::open("/").map_err(Error::io("open", "/"))
 }
+
+/// What unit tests use in place of the host.
+#[cfg(test)]
+pub mod doubles {
+    use std::time::Duration;
+
+    use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::subject::Subject;
+
+    use super::*;
+
+    /// The settings for a physical root that is not the host's.
+    pub fn settings(physical: &Path) -> Settings {
+        Settings {
+            place: Place::NotBooted,
+            sysroot: Some(physical.display().to_string()),
+            subject: Subject::new(Some(0), None),
+            root: true,
+            configuration: Configuration::default(),
+            lock_limit: Duration::from_secs(60),
+            change_limit: Duration::from_secs(60),
+            programs: Vec::new(),
+            state: physical.join("state"),
+            directory: None,
+            proxies: Vec::new(),
+            dry_run: false,
+        }
+    }
+
+    /// Makes the only deployment of a physical root, whose commit was not made from an image. Returns its commit and its directory.
+    pub fn deploy(physical: &Path) -> (String, std::path::PathBuf) {
+        let commit = "a".repeat(64);
+        let deployment = physical.join(format!("ostree/deploy/os/deploy/{commit}.0"));
+        std::fs::create_dir_all(&deployment).unwrap();
+        std::fs::create_dir_all(physical.join("ostree/deploy/os/var")).unwrap();
+        std::fs::create_dir_all(physical.join("ostree/repo/objects/aa")).unwrap();
+        std::fs::write(deployment.with_extension("0.origin"), "").unwrap();
+        std::fs::write(physical.join(format!("ostree/repo/objects/aa/{}.commit", &commit[2..])), "").unwrap();
+        (commit, deployment)
+    }
+}

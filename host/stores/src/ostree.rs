@@ -235,7 +235,38 @@ fn unescape(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::unescape;
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_repository_is_said() {
+        let scratch = tempfile::tempdir().unwrap();
+        let repository = scratch.path().join("ostree/repo");
+        let commit = "0".repeat(64);
+        let deep: PathBuf = std::iter::repeat_n("x", MAX_DEPTH + 1).collect();
+        fs::create_dir_all(repository.join(IMAGE_REFS).join(&deep)).unwrap();
+        fs::write(repository.join(IMAGE_REFS).join("docker_3A_a"), &commit).unwrap();
+        fs::create_dir_all(repository.join("objects/00")).unwrap();
+        fs::write(repository.join(format!("objects/00/{}.commit", &commit[2..])), "").unwrap();
+        let opened = Repository::open(&RootDir::open(scratch.path()).unwrap()).unwrap();
+        let (refs, problems) = opened.image_refs().unwrap();
+        assert_eq!(refs.len(), 1);
+        let directory = repository.join(IMAGE_REFS).join(deep.parent().unwrap());
+        let [nested] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(
+            nested.to_string(),
+            format!(
+                "{} is damaged or incomplete: its directories are nested too deeply",
+                directory.display()
+            )
+        );
+        let nameless = opened.manifest_digest(&refs[0].commit).unwrap_err().to_string();
+        assert!(
+            nameless.ends_with(".commit is damaged or incomplete: its metadata does not name a manifest"),
+            "{nameless}"
+        );
+    }
 
     #[test]
     fn names_are_unescaped() {

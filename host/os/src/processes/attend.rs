@@ -236,3 +236,22 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_words_and_a_code() {
+        for (raw, words, code) in [
+            (0, "exit code 0", 0),
+            (125 << 8, "exit code 125", 125),
+            (15, "killed by signal 15", 143),
+            // A process that was stopped, which nobody waits for.
+            (0x137f, "unknown exit status", 1),
+        ] {
+            let status = ExitStatus::from_raw(raw);
+            assert_eq!((describe(status).as_str(), exit_code(status)), (words, code));
+        }
+    }
+}

@@ -232,6 +232,31 @@ mod tests {
         assert_eq!(pieces().len(), 1);
     }
 
+    /// A file system that only the thread sees. Only root can mount it.
+    #[test]
+    fn the_advice_for_a_file_system_without_inodes_is_to_remove_files() {
+        let scratch = tempfile::tempdir().unwrap();
+        let advice = |files: &str, path: &Path| {
+            format!(
+                "free space on the file system at {}{files}, for example with: bootc-image prune --all; \
+                 or with: journalctl --vacuum-size=100M",
+                path.display()
+            )
+        };
+        assert_eq!(make_room_on(Path::new("/proc/self")), advice("", Path::new("/proc")));
+        let tested = std::thread::spawn(move || {
+            if let Err(error) = crate::mounts::be_private() {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                return;
+            }
+            let flags = rustix::mount::MountFlags::empty();
+            rustix::mount::mount("tmpfs", scratch.path(), "tmpfs", flags, c"nr_inodes=1").unwrap();
+            let expected = advice(" (no inodes are left: remove files)", scratch.path());
+            assert_eq!(make_room_on(&scratch.path().join("storage")), expected);
+        });
+        tested.join().unwrap();
+    }
+
     #[test]
     fn a_file_system_is_named_by_where_it_is_mounted() {
         assert_eq!(mount_point(Path::new("/proc/self/status/not/there")), Path::new("/proc"));

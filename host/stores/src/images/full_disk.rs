@@ -243,7 +243,86 @@ mod tests {
         };
         assert!(failed("Error: mkdir /run/bootc/storage/overlay/compat1: no space left on device"));
         assert!(failed("Error: kernel does not support overlay fs: 'overlay' is not supported over extfs"));
+        assert!(failed("Error: mkdir /run/bootc/storage/overlay: disk quota exceeded"));
+        assert!(failed("Error: 'overlay' is not supported over ramfs: backing file system is unsupported"));
         assert!(!failed("Error: image used by 1234: image is in use by a container"));
         assert!(!is_full_disk_error(&Error::NotBooted));
+    }
+
+    /// On a file system without a free inode, which is mounted for this thread only. Only root can do that.
+    #[test]
+    fn a_full_file_system_is_named_as_the_cause() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join(crate::bootc_store::SUBPATH);
+        fs::create_dir_all(&directory).unwrap();
+        let tested = std::thread::spawn(move || {
+            let podman_failed = || OsError::Process {
+                program: "podman",
+                status: "exit code 125".to_owned(),
+                stderr: "Error: no space left on device".to_owned(),
+            };
+            let is_mounted = bootc_image_os::mounts::be_private().is_ok();
+            if is_mounted {
+                let options = "size=64k,nr_inodes=1";
+                let mut mount = std::process::Command::new("mount");
+                mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&directory);
+                assert!(mount.status().unwrap().success());
+            }
+            let physical = RootDir::open(scratch.path()).unwrap();
+            let store = BootcStore::open(&physical).unwrap().unwrap();
+            let need = Need::of_podman(&path_of(store.root()), 0);
+            let room = Room { store: &store, need, lowered: None, lent: Vec::new() };
+            let explained = room.explain(podman_failed().into()).to_string();
+            if !is_mounted {
+                // There is enough free space, so it failed for another reason.
+                assert_eq!(explained, podman_failed().to_string());
+                return;
+            }
+            let path = store.root().path(".");
+            let path = path.display();
+            assert_eq!(explained, format!("cannot remove anything from {path}: its file system is full"));
+            let hint = room.hint();
+            let expected = format!("the file system of {path} is full: free space on the file system at ");
+            assert!(hint.starts_with(&expected), "{hint}");
+            assert!(hint.contains(" (no inodes are left: remove files), for example with: "), "{hint}");
+        });
+        tested.join().unwrap();
+    }
+
+    /// The mount that keeps them is seen by this thread only. Only root can do that.
+    #[test]
+    fn files_that_cannot_be_removed_are_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let storage = scratch.path().join(crate::bootc_store::SUBPATH);
+        let (id, layer) = ("0".repeat(64), "1".repeat(64));
+        let files = storage.join(format!("overlay/{layer}/diff"));
+        for directory in [&storage.join("overlay-images"), &storage.join("overlay-layers"), &files] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        let images = format!(r#"[{{"id":"{id}","names":["localhost/a:1"],"layer":"{layer}"}}]"#);
+        fs::write(storage.join("overlay-images/images.json"), images).unwrap();
+        fs::write(storage.join("overlay-layers/layers.json"), format!(r#"[{{"id":"{layer}"}}]"#)).unwrap();
+        fs::write(files.join("file"), "x").unwrap();
+        let tested = std::thread::spawn(move || {
+            let settings = crate::host::doubles::settings(scratch.path());
+            let host = Host { settings: &settings, reporter: &bootc_image_os::reporter::doubles::Silent };
+            let is_kept = bootc_image_os::mounts::be_private().is_ok();
+            if is_kept {
+                bootc_image_os::mounts::protect(files.to_str().unwrap()).unwrap();
+            }
+            let physical = RootDir::open(scratch.path()).unwrap();
+            let store = BootcStore::open(&physical).unwrap().unwrap();
+            let need = Need { bytes: u64::MAX, inodes: 0 };
+            let room = Room { store: &store, need, lowered: None, lent: Vec::new() };
+            if is_kept {
+                let error = free_files_of(host, &room, &id).unwrap_err().to_string();
+                assert_eq!(error, format!("cannot remove files of {}", files.display()));
+                assert!(files.join("file").exists());
+            } else {
+                assert!(free_files_of(host, &room, &id).unwrap());
+                assert!(!files.join("file").exists());
+            }
+        });
+        tested.join().unwrap();
     }
 }

@@ -159,7 +159,15 @@ pub fn pull(host: Host<'_>, store: &BootcStore, image: &LocalImage, name: &Refer
 
 #[cfg(test)]
 mod tests {
-    use super::matches_name;
+    use super::*;
+
+    #[test]
+    fn a_deployment_without_an_image_is_named_by_its_commit() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (commit, _) = crate::host::doubles::deploy(scratch.path());
+        let error = booted_image(&crate::host::doubles::settings(scratch.path())).unwrap_err();
+        assert_eq!(error.to_string(), format!("deployment {commit} was not made from a container image"));
+    }
 
     #[test]
     fn a_bare_name_means_an_image_whatever_its_transport() {

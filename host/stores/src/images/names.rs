@@ -115,3 +115,18 @@ pub fn name_in_storage(image: &str) -> Result<Reference, Error> {
 pub fn first_meaning(name: &str) -> Result<Reference, Error> {
     meanings(name)?.into_iter().next().ok_or_else(|| Error::NoDestination(name.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_manifest_digest_is_no_source() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = RootDir::open(scratch.path()).unwrap();
+        let image = Image::named_in_tests(&["localhost/a:1"]);
+        let Err(Error::Os(OsError::Corrupt { why, hint, .. })) = local_image(&root, &image) else { panic!() };
+        assert_eq!(why, format!("image {} has no manifest digest", image.id));
+        assert_eq!(hint, "pull or build the image again with podman");
+    }
+}

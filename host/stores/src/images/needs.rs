@@ -372,6 +372,7 @@ mod tests {
         needs.add_system(&system, false).unwrap();
         assert_eq!(needs.of_name("quay.io/pause:1", None), None);
         needs.add_system(&system, true).unwrap();
-        assert!(needs.of_name("quay.io/pause:1", None).unwrap().starts_with("every pod of "));
+        let who = format!("every pod of {}, as its containers.conf says", system.name());
+        assert_eq!(needs.of_name("quay.io/pause:1", None), Some(who.as_str()));
     }
 }

@@ -135,3 +135,46 @@ fn is_left(images: &Images<'_>, removal: &Removal) -> bool {
         .filter(of_image)
         .any(|image| removal.whole || image.names.iter().any(|name| removal.names.contains(name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bootc_image_os::reporter::doubles::Silent;
+
+    use super::*;
+    use crate::bootc_store::SUBPATH;
+    use crate::host::doubles::{deploy, settings};
+
+    /// What has changed since it was judged is something that another process did meanwhile.
+    #[test]
+    fn a_removal_that_does_not_fit_any_more_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (_, deployment) = deploy(scratch.path());
+        let storage = scratch.path().join(SUBPATH);
+        fs::create_dir_all(storage.join("overlay-images")).unwrap();
+        let id = "0".repeat(64);
+        let index = format!(r#"[{{"id":"{id}","names":["localhost/a:1","localhost/b:1"]}}]"#);
+        fs::write(storage.join("overlay-images/images.json"), index).unwrap();
+        let host = Host { settings: &settings(scratch.path()), reporter: &Silent };
+        let physical = RootDir::open(scratch.path()).unwrap();
+        let store = BootcStore::open(&physical).unwrap().unwrap();
+        let checked = |names: &[&str], whole| {
+            let names = names.iter().map(|&name| name.to_owned()).collect();
+            let removal = Removal { id: id.clone(), manifest_digest: None, names, whole, needed_by: None };
+            check(host, &physical, &store, &removal).map_err(|error| error.to_string())
+        };
+        let (one, both) = (["localhost/a:1"], ["localhost/a:1", "localhost/b:1"]);
+        assert_eq!(checked(&one, false), Ok(()));
+        assert_eq!(checked(&both, true), Ok(()));
+        let changed = "localhost/a:1 is not as expected: its names changed since the removal was judged";
+        assert_eq!(checked(&one, true), Err(changed.to_owned()));
+        assert_eq!(checked(&["localhost/a:1", "localhost/c:1"], false), Err(changed.to_owned()));
+        let units = deployment.join("usr/lib/bootc/bound-images.d");
+        fs::create_dir_all(&units).unwrap();
+        fs::write(deployment.join("usr/a.image"), "[Image]\nImage=localhost/a:1\n").unwrap();
+        std::os::unix::fs::symlink("/usr/a.image", units.join("a.image")).unwrap();
+        let needed = "localhost/a:1 is not as expected: it is now needed by deployment aaaaaaaaaaaa.0, to which it is bound";
+        assert_eq!(checked(&one, false), Err(needed.to_owned()));
+    }
+}

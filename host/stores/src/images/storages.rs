@@ -285,3 +285,40 @@ impl<'a> Storage<'a> {
         RootDir::open(&path).map_err(Error::io("open", path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bootc_image_os::reporter::doubles::Silent;
+
+    use super::*;
+    use crate::host::doubles::settings;
+    use crate::podman::Configuration;
+
+    #[test]
+    fn a_damaged_image_of_an_additional_storage_is_not_repaired_with_podman() {
+        let scratch = tempfile::tempdir().unwrap();
+        let additional = scratch.path().join("additional");
+        let graphroot = scratch.path().join("own");
+        let id = "0".repeat(64);
+        for store in [&additional, &graphroot] {
+            fs::create_dir_all(store.join("overlay-images")).unwrap();
+        }
+        let index = format!(r#"[{{"id":"{id}","names":["localhost/a:1"]}}]"#);
+        fs::write(additional.join("overlay-images/images.json"), index).unwrap();
+        let configuration =
+            Configuration { graphroot, additional: vec![additional.clone()], ..Configuration::default() };
+        let store = DefaultStore::configured_in_tests(configuration);
+        let host = Host { settings: &settings(scratch.path()), reporter: &Silent };
+        let found = Storage::Default(&store).whole(host, "localhost/a:1", &id);
+        let Err(Error::Damaged { image, what, hint }) = found else { panic!("{found:?}") };
+        assert_eq!((image.as_str(), what.as_str()), ("localhost/a:1", "its configuration is missing"));
+        let expected = format!(
+            "the image is in podman's additional image store {}, which podman only reads: replace it there \
+             with the tool that wrote it",
+            additional.display()
+        );
+        assert_eq!(hint, expected);
+    }
+}

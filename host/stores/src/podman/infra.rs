@@ -65,6 +65,7 @@ mod tests {
             paths.iter().map(|path| format!("{}{path}", scratch.path().display())).collect();
         assert_eq!(infra_images(&system).unwrap(), expected);
         std::fs::write(scratch.path().join(&FILES[1][1..]), "[engine]\ninfra_image = 1\n").unwrap();
-        assert!(matches!(infra_images(&system), Err(Error::Os(OsError::Corrupt { .. }))));
+        let Err(Error::Os(OsError::Corrupt { hint, .. })) = infra_images(&system) else { panic!() };
+        assert_eq!(hint, "fix the file, which podman cannot read either; see: man containers.conf");
     }
 }

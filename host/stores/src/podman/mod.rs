@@ -332,6 +332,14 @@ mod tests {
         readings(&System::in_directory(scratch.path()).unwrap())
     }
 
+    /// What is wrong with a file.
+    fn corruption(found: Result<Vec<Configuration>, Error>) -> String {
+        match found {
+            Err(Error::Os(OsError::Corrupt { why, .. })) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn at(graphroot: &str) -> String {
         format!("[storage]\ngraphroot = \"{graphroot}\"\nrunroot = \"{graphroot}-run\"\n")
     }
@@ -348,10 +356,17 @@ mod tests {
         assert_eq!(graphroots(&[(usr, &at("/a")), (etc, &at("/b"))]), ["/b"]);
         assert_eq!(graphroots(&[(usr, &at("/a")), (etc, "[storage]\n")]), [GRAPHROOT]);
         assert_eq!(graphroots(&[(etc, &at("/a")), (OWN_MAIN, &at("/own"))]), ["/a", "/own"]);
-        for bad in
-            ["[storage\n", "storage = 1", "[storage]\ngraphroot = 1\n", "[storage]\ngraphroot = \"$X/c\"\n"]
-        {
-            assert!(matches!(found(&[(etc, bad)]), Err(Error::Os(OsError::Corrupt { .. }))), "{bad}");
+        for (bad, why) in [
+            ("[storage\n", "unclosed table, expected `]`"),
+            ("storage = 1", "`storage` is not a table"),
+            ("[storage]\noptions = 1\n", "`options` is not a table"),
+            ("[storage]\ngraphroot = 1\n", "`graphroot` is not a string"),
+            (
+                "[storage]\ngraphroot = \"$X/c\"\n",
+                "\"$X/c\" uses an environment variable of podman whose value is unknown here",
+            ),
+        ] {
+            assert_eq!(corruption(found(&[(etc, bad)])), why, "{bad}");
         }
     }
 
@@ -430,10 +445,8 @@ mod tests {
         assert_eq!(additional(["'/a', {append = true}", "'/b'", "'/c', {append = false}"]), "/c");
         assert_eq!(additional(["'/a'", "'/b', {}", "'/c'"]), "/c");
         for bad in ["{append = 1}", "{prepend = true}", "1"] {
-            assert!(
-                matches!(found(&[(MAIN[0], &list(bad))]), Err(Error::Os(OsError::Corrupt { .. }))),
-                "{bad}"
-            );
+            let why = corruption(found(&[(MAIN[0], &list(bad))]));
+            assert_eq!(why, "`additionalimagestores` is not a list of paths", "{bad}");
         }
     }
 

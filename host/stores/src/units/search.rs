@@ -213,4 +213,26 @@ mod tests {
         fs::create_dir(path(b"\xff.txt2")).unwrap();
         assert!(names(&system, Path::new("/")).is_err());
     }
+
+    #[test]
+    fn directories_that_cannot_be_followed_are_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let system = System::in_directory(scratch.path()).unwrap();
+        let failed = || directories(&system, Manager::System).unwrap_err().with_causes();
+        let path = |name: &str| scratch.path().join(name.trim_start_matches('/'));
+        fs::create_dir_all(path(OF_SYSTEM[1])).unwrap();
+        let too_long = "x".repeat(300);
+        let of_users = path(USERS);
+        std::os::unix::fs::symlink(&too_long, &of_users).unwrap();
+        let expected = format!("cannot resolve the path {}: ", of_users.display());
+        assert!(failed().starts_with(&expected), "{}", failed());
+        fs::remove_file(&of_users).unwrap();
+        let deep: PathBuf = std::iter::repeat_n("x", MAX_DEPTH + 1).collect();
+        fs::create_dir_all(path(OF_SYSTEM[1]).join(&deep)).unwrap();
+        let expected = format!(
+            "cannot read {}: unit directories are nested too deeply",
+            path(OF_SYSTEM[1]).join(&deep).display()
+        );
+        assert_eq!(failed(), expected);
+    }
 }

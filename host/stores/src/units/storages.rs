@@ -174,14 +174,16 @@ mod tests {
 
     #[test]
     fn what_isnt_known_before_the_start_is_an_error() {
-        for text in [
-            "[Container]\nGlobalArgs=--root=/srv/%i\n",
-            "[Container]\nPodmanArgs=--runroot $WHERE\n",
-            "[Container]\nPodmanArgs=--root=srv/c\n",
-            "[Container]\nPodmanArgs=--root=/srv/%\n",
-            "[Service]\nEnvironment=CONTAINERS_STORAGE_CONF=/etc/%i.conf\n",
+        let later = "has a part that systemd expands only when the unit starts";
+        for (text, place, why) in [
+            ("[Container]\nGlobalArgs=--root=/srv/%i\n", "/srv/%i", later),
+            ("[Container]\nPodmanArgs=--runroot $WHERE\n", "$WHERE", later),
+            ("[Container]\nPodmanArgs=--root=srv/c\n", "srv/c", "is not an absolute path"),
+            ("[Container]\nPodmanArgs=--root=/srv/%\n", "/srv/%", later),
+            ("[Service]\nEnvironment=CONTAINERS_STORAGE_CONF=/etc/%i.conf\n", "/etc/%i.conf", later),
         ] {
-            assert!(matches!(places(text, Manager::System), Err(Error::Unit { .. })), "{text}");
+            let Err(Error::Unit { why: found, .. }) = places(text, Manager::System) else { panic!("{text}") };
+            assert_eq!(found, format!("cannot determine where its podman keeps containers: {place} {why}"));
         }
         assert!(places("[Container]\nGlobalArgs=--root=%S/c\n", Manager::Root).is_err());
     }

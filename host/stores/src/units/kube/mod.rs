@@ -146,10 +146,18 @@ mod tests {
             "%E/pods/a.yaml",
             "$POD",
         ] {
-            assert!(matches!(found(yaml), Err(Error::Unit { .. })), "{yaml}");
+            let Err(Error::Unit { why, .. }) = found(yaml) else { panic!("{yaml}") };
+            let expected = format!(
+                "the path of its file, {yaml}, has a part that systemd expands only when the unit starts"
+            );
+            assert_eq!(why, expected);
         }
         let fetched = found("https://example.com/pod.yaml").unwrap_err().to_string();
         assert!(fetched.contains("store the file") && fetched.contains("mask the unit"), "{fetched}");
-        assert!(found("/etc/pods/note%i").unwrap_err().to_string().contains("line 1 of"));
+        let Err(Error::Unit { why, .. }) = found("/etc/pods/note%i") else { panic!() };
+        assert!(
+            why.starts_with("cannot determine the image in line 1 of /") && why.ends_with("/etc/pods/notes"),
+            "{why}"
+        );
     }
 }
