@@ -31,5 +31,5 @@ pub use documents::missing as missing_documents;
 pub use inventory::Inventory;
 pub use records::Image;
 pub use replace::{Waiting, Which, replace};
-pub use store::{Images, OwnLayer, Store, drivers, meant, named};
+pub use store::{Images, OwnLayer, Store, drivers, equivalent, named};
 pub use temporary::{TemporaryStore, remove_abandoned};

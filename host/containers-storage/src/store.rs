@@ -218,7 +218,7 @@ pub fn named<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
 }
 
 /// The image with this name, in any spelling: podman keeps capital letters.
-pub fn meant<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
+pub fn equivalent<'a>(images: &'a [Image], name: &Reference) -> Option<&'a Image> {
     named(images, name).or_else(|| images.iter().find(|image| image.names_meaning(name).next().is_some()))
 }
 

@@ -132,7 +132,7 @@ impl BootcStore {
     /// [`OsError::Interrupted`](bootc_image_os::error::Error::Interrupted); any I/O error.
     pub fn podman(&self, settings: &Settings, reporter: &dyn Reporter) -> Result<Process, Error> {
         LockWatch::new([self.root.path(".")], settings.change_limit).wait(reporter)?;
-        let mut podman = self.child(Program::Podman, settings)?;
+        let mut podman = self.process(Program::Podman, settings)?;
         podman.args(["--root", ALIAS, "--runroot", RUNROOT]);
         Ok(podman)
     }
@@ -142,7 +142,7 @@ impl BootcStore {
     /// # Errors
     /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); any I/O error.
     pub fn skopeo(&self, settings: &Settings) -> Result<Process, Error> {
-        self.child(Program::Skopeo, settings)
+        self.process(Program::Skopeo, settings)
     }
 
     /// The reference of an image in this storage for [`BootcStore::skopeo`], from a name, or an id with `@` in front.
@@ -154,12 +154,12 @@ impl BootcStore {
         Ok(format!("{CONTAINERS_STORAGE}[{driver}@{ALIAS}+{RUNROOT}]{image}"))
     }
 
-    fn child(&self, program: Program, settings: &Settings) -> Result<Process, Error> {
+    fn process(&self, program: Program, settings: &Settings) -> Result<Process, Error> {
         self.restrict_access()?;
         let runroot = make_directory(Path::new(ALIAS))?;
-        let mut child = with_credentials(program, settings)?;
-        child.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
-        Ok(child)
+        let mut process = with_credentials(program, settings)?;
+        process.bind(&self.root, Path::new(ALIAS))?.descriptor(runroot, RUNROOT_FD)?;
+        Ok(process)
     }
 
     /// Makes the storage accessible to root only. bootc creates it with wider permissions.
@@ -179,9 +179,9 @@ impl BootcStore {
 /// # Errors
 /// [`OsError::MissingProgram`](bootc_image_os::error::Error::MissingProgram); any I/O error.
 pub fn with_credentials(program: Program, settings: &Settings) -> Result<Process, Error> {
-    let mut child = Process::new(program, &settings.proxies)?;
-    child.credentials(&system_credentials()?, AUTH_FD)?;
-    Ok(child)
+    let mut process = Process::new(program, &settings.proxies)?;
+    process.credentials(&system_credentials()?, AUTH_FD)?;
+    Ok(process)
 }
 
 fn is_link(physical: &RootDir) -> bool {

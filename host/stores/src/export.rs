@@ -57,10 +57,10 @@ impl Exporter {
         let repository_path = repository.directory().path(".");
         let repository = repository.directory().open_file(".").map_err(Error::io("open", repository_path))?;
         let directory = File::open(directory).map_err(Error::io("open", directory))?;
-        let mut child = Process::helper(&self.directories)?;
-        child.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
-        child.args(["export", commit.as_str()]);
-        child.run_in_conversation(&mut |mut stdin, stdout| {
+        let mut process = Process::helper(&self.directories)?;
+        process.descriptor(repository, REPOSITORY_FD)?.descriptor(directory, DIRECTORY_FD)?;
+        process.args(["export", commit.as_str()]);
+        process.run_in_conversation(&mut |mut stdin, stdout| {
             for line in BufReader::new(stdout).lines() {
                 let line = line.map_err(Error::io("read from", "bootc-image-helper"))?;
                 let event: ExportEvent =

@@ -54,7 +54,7 @@ pub fn instance(
     settings: &Settings,
     pinned: &Reference,
     document: &[u8],
-    asked: &Asked,
+    asked: &RegistryRequest,
 ) -> Result<Digest, Error> {
     let mut candidates = oci::platforms(document);
     if candidates.is_empty() {
@@ -88,7 +88,7 @@ const HERE: &str = match std::env::consts::ARCH.as_bytes() {
 };
 
 /// How to contact a registry, as options of podman, and for which platform, as options of skopeo.
-pub struct Asked {
+pub struct RegistryRequest {
     pub options: Vec<String>,
     pub platform: Vec<String>,
     /// The requested architecture.
@@ -97,7 +97,7 @@ pub struct Asked {
     pub named: Option<String>,
 }
 
-impl Asked {
+impl RegistryRequest {
     /// The same for this host's platform.
     pub fn here(&self) -> Self {
         Self { options: self.options.clone(), platform: Vec::new(), architecture: None, named: None }

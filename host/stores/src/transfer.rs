@@ -27,7 +27,7 @@ const TEMPORARY_NAME: &str = "localhost/fetched:latest";
 const STEP: u64 = 1 << 20;
 
 /// An endpoint of a transfer: its source or destination.
-pub enum End<'a> {
+pub enum Endpoint<'a> {
     /// An OCI directory that is not needed afterwards. The free space was checked before the export.
     Exported(&'a Path),
     /// An OCI directory that is read again later.
@@ -59,7 +59,7 @@ impl Name<'_> {
     }
 }
 
-impl End<'_> {
+impl Endpoint<'_> {
     fn skopeo_reference(&self) -> Result<String, Error> {
         Ok(match self {
             Self::Exported(directory) | Self::Kept(directory) => format!("oci:{}", directory.display()),
@@ -93,9 +93,9 @@ impl End<'_> {
 /// A copy by skopeo.
 pub struct Transfer<'a> {
     /// The source.
-    pub from: End<'a>,
+    pub from: Endpoint<'a>,
     /// The destination.
-    pub to: End<'a>,
+    pub to: Endpoint<'a>,
     /// The directory for skopeo's temporary files.
     pub scratch: &'a Scratch,
     /// The size of the image in bytes; 0 if unknown.
@@ -109,28 +109,28 @@ impl Transfer<'_> {
     /// Errors of skopeo; [`Error::NoRoom`]; [`OsError::Locked`](bootc_image_os::error::Error::Locked); any I/O error.
     pub fn run(self, settings: &Settings, reporter: &dyn Reporter) -> Result<(), Error> {
         let expendable = match &self.from {
-            End::Exported(directory) => Some(*directory),
+            Endpoint::Exported(directory) => Some(*directory),
             _ => None,
         };
         if let (None, Some(target)) = (expendable, self.to.storage()) {
             check_room(self.scratch.path(), &target, self.bytes)?;
         }
-        let name = if matches!(self.to, End::Temporary(..)) { "fetching" } else { "skopeo" };
+        let name = if matches!(self.to, Endpoint::Temporary(..)) { "fetching" } else { "skopeo" };
         let temporary = self.scratch.directory(name)?;
         let mut skopeo = match (self.from.bootc_store().or(self.to.bootc_store()), &self.from) {
             (Some(store), _) => store.skopeo(settings)?,
-            (None, End::Registry(..)) => with_credentials(Program::Skopeo, settings)?,
+            (None, Endpoint::Registry(..)) => with_credentials(Program::Skopeo, settings)?,
             (None, _) => Process::new(Program::Skopeo, &settings.proxies)?,
         };
-        if let End::Registry(_, _, platform) = &self.from {
+        if let Endpoint::Registry(_, _, platform) = &self.from {
             skopeo.args(platform.iter().cloned());
         }
         skopeo.arg("--tmpdir").arg(&temporary).arg("copy");
         // Replacement parts of a damaged image include its signatures.
-        if !matches!((&self.from, &self.to), (End::Registry(..), End::Temporary(..))) {
+        if !matches!((&self.from, &self.to), (Endpoint::Registry(..), Endpoint::Temporary(..))) {
             skopeo.arg("--remove-signatures");
         }
-        if let End::Registry(_, options, _) = &self.from {
+        if let Endpoint::Registry(_, options, _) = &self.from {
             skopeo.args(options.iter().map(|option| option.replacen("--", "--src-", 1)));
         }
         skopeo.args([self.from.skopeo_reference()?, self.to.skopeo_reference()?]);

@@ -9,7 +9,7 @@ use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
-use bootc_image_stores::registry::{self, Asked};
+use bootc_image_stores::registry::{self, RegistryRequest};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -19,7 +19,7 @@ pub(crate) fn pull(
     context: &Context<'_>,
     store: &BootcStore,
     images: &[CommandImage],
-    asked: &Asked,
+    asked: &RegistryRequest,
     run: &dyn Fn() -> Result<u8, Error>,
 ) -> Result<u8, Error> {
     let prepare = || {
@@ -40,7 +40,7 @@ fn prepare(
     context: &Context<'_>,
     store: &BootcStore,
     image: &CommandImage,
-    asked: &Asked,
+    asked: &RegistryRequest,
 ) -> Result<bool, Error> {
     let CommandImage::Registry { pinned, .. } = image else { return Ok(false) };
     // If the registry does not answer, podman reports it.
@@ -63,7 +63,7 @@ fn replace(
     context: &Context<'_>,
     store: &BootcStore,
     reference: &Reference,
-    asked: &Asked,
+    asked: &RegistryRequest,
     id: &str,
 ) -> Result<(), Error> {
     Fetch {
@@ -82,7 +82,7 @@ pub(crate) fn settle(
     context: &Context<'_>,
     store: &BootcStore,
     image: &CommandImage,
-    asked: &Asked,
+    asked: &RegistryRequest,
 ) -> Result<(), Error> {
     let CommandImage::Registry { name, pinned, instance, .. } = image else { return Ok(()) };
     let Some(digest) = pinned.digest() else { return Ok(()) };
@@ -105,7 +105,7 @@ fn repair(
     store: &BootcStore,
     pinned: &Reference,
     is_it: &dyn Fn(&Image) -> bool,
-    asked: &Asked,
+    asked: &RegistryRequest,
 ) -> Result<LocalImage, Error> {
     let storage = Storage::Bootc(store);
     let found = storage.images(context.host, |images, _| {

@@ -7,7 +7,7 @@ use bootc_image_model::image::CommandImage;
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::{DOCKER, InvalidReference, Reference};
 use bootc_image_stores::error::Error as StoresError;
-use bootc_image_stores::registry::Asked;
+use bootc_image_stores::registry::RegistryRequest;
 
 use super::resolver::{Meaning, Resolver};
 use crate::error::Error;
@@ -163,7 +163,7 @@ fn refuse_directory_to_stdout(command: &Command) -> Result<(), Error> {
 }
 
 /// The options with which a command contacts registries.
-pub(super) fn asked_of(command: &Command) -> Asked {
+pub(super) fn asked_of(command: &Command) -> RegistryRequest {
     let platform = command.text_for(Purpose::Platform).unwrap_or_default();
     let mut parts = platform.split('/').map(str::to_owned).filter(|part| !part.is_empty());
     let parts = [
@@ -174,7 +174,7 @@ pub(super) fn asked_of(command: &Command) -> Asked {
     let parts =
         parts.map(|(name, purpose, part)| (name, command.text_for(purpose).map(str::to_owned).or(part)));
     let named: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_deref()).collect();
-    Asked {
+    RegistryRequest {
         options: command.given_for(Purpose::ContactsRegistry).map(ToString::to_string).collect(),
         named: (!named.is_empty()).then(|| named.join("/")),
         architecture: parts[1].1.clone(),
@@ -235,7 +235,7 @@ fn refuse_other_platform(
     name: &Reference,
     pinned: &Reference,
     instance: &Digest,
-    asked: &Asked,
+    asked: &RegistryRequest,
 ) -> Result<(), Error> {
     let Some(platform) = &asked.named else { return Ok(()) };
     let Some(who) = names.needed_by(&name.clone().with_default_tag())? else { return Ok(()) };
@@ -297,7 +297,7 @@ mod tests {
     struct Registry(RefCell<Vec<String>>);
 
     impl Resolver for Registry {
-        fn in_registry(&self, _: &Reference, asked: &Asked) -> Result<Meaning, Error> {
+        fn in_registry(&self, _: &Reference, asked: &RegistryRequest) -> Result<Meaning, Error> {
             self.0.borrow_mut().extend(asked.options.iter().cloned());
             Ok(Meaning { digest: Digest::of(b""), instance: Digest::of(b"") })
         }

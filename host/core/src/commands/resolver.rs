@@ -15,7 +15,7 @@ use bootc_image_stores::host::physical;
 use bootc_image_stores::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
 use bootc_image_stores::images::needs::Needs;
 use bootc_image_stores::images::storages::Storage;
-use bootc_image_stores::registry::{self, Asked};
+use bootc_image_stores::registry::{self, RegistryRequest};
 
 use super::paths::{granted_path, source};
 use crate::assumed::Assumed;
@@ -48,7 +48,7 @@ impl From<Stored> for CommandImage {
 /// Resolves the names in a command.
 pub(crate) trait Resolver {
     /// Resolves a name in its registry, with the options that podman will use.
-    fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error>;
+    fn in_registry(&self, name: &Reference, asked: &RegistryRequest) -> Result<Meaning, Error>;
 
     /// An image of bootc's storage, by one of its names or by its id.
     fn in_store(&self, text: &str) -> Result<Stored, Error>;
@@ -113,7 +113,7 @@ fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> Result<T, Error>) -> Resul
 }
 
 impl Resolver for Live<'_> {
-    fn in_registry(&self, name: &Reference, asked: &Asked) -> Result<Meaning, Error> {
+    fn in_registry(&self, name: &Reference, asked: &RegistryRequest) -> Result<Meaning, Error> {
         let resolve = || {
             let document = registry::manifest(self.context.host.settings, name, &asked.options)?;
             let digest = name.digest().cloned().unwrap_or_else(|| Digest::of(&document));
@@ -163,7 +163,7 @@ impl Resolver for Live<'_> {
 }
 
 impl Resolver for Assumed {
-    fn in_registry(&self, name: &Reference, _: &Asked) -> Result<Meaning, Error> {
+    fn in_registry(&self, name: &Reference, _: &RegistryRequest) -> Result<Meaning, Error> {
         let digest = name.digest().unwrap_or(&self.digest).clone();
         Ok(Meaning { instance: digest.clone(), digest })
     }

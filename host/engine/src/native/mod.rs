@@ -324,7 +324,7 @@ impl Process {
                 format!("sent an invalid message: {}", sanitize(&error.to_string()))
             }
             ProcessError::Socket(error) | ProcessError::Output(error) => error.to_string(),
-            ProcessError::Closed => match end.by_itself {
+            ProcessError::Closed => match end.status {
                 Some(how) => format!("its process ended without an answer: {how}"),
                 None => "its process closed the connection without an answer".to_owned(),
             },

@@ -28,9 +28,9 @@ pub struct Native {
 
 /// How a process exited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
+pub struct Exit {
     /// Its exit status in words if it exited by itself; `None` if it had to be killed.
-    pub by_itself: Option<String>,
+    pub status: Option<String>,
     /// The beginning of its output on stdout and stderr. Not sanitised: it may contain control characters.
     pub said: String,
 }
@@ -59,13 +59,13 @@ impl Native {
     }
 
     /// Waits up to `patience` until it exits by itself, then kills it.
-    pub fn end(mut self, patience: Duration) -> End {
+    pub fn end(mut self, patience: Duration) -> Exit {
         let end = Instant::now() + patience;
-        let mut by_itself = None;
+        let mut status = None;
         // A signal interrupts the wait.
-        while by_itself.is_none() && Instant::now() < end {
+        while status.is_none() && Instant::now() < end {
             match self.running.has_ended(end.saturating_duration_since(Instant::now())) {
-                Ok(true) => by_itself = self.running.wait().ok().map(describe_with_name),
+                Ok(true) => status = self.running.wait().ok().map(describe_with_name),
                 Ok(false) => {}
                 Err(_) => break,
             }
@@ -78,7 +78,7 @@ impl Native {
         if read.is_err() {
             said.clear();
         }
-        End { by_itself, said: String::from_utf8_lossy(&said).into_owned() }
+        Exit { status, said: String::from_utf8_lossy(&said).into_owned() }
     }
 
     fn kill(&mut self) {

@@ -1,6 +1,6 @@
 //! Resolves names and ids of images in a storage of this host.
 
-use bootc_image_containers_storage::{Image, meant};
+use bootc_image_containers_storage::{Image, equivalent};
 use bootc_image_model::digest::{Digest, is_hex};
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
@@ -34,7 +34,7 @@ pub fn called<'a>(images: &'a [Image], text: &str) -> Result<Vec<(&'a Image, Ref
         return Ok(vec![(image, name)]);
     }
     let names = meanings(text)?.into_iter();
-    Ok(names.filter_map(|name| Some((meant(images, &name)?, name))).collect())
+    Ok(names.filter_map(|name| Some((equivalent(images, &name)?, name))).collect())
 }
 
 /// Finds an image of bootc's storage by one of its names, which is returned with it, or by its id.

@@ -15,7 +15,7 @@ use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::host::Host;
 use crate::registry;
-use crate::transfer::{End, Name, Transfer};
+use crate::transfer::{Endpoint, Name, Transfer};
 
 /// The source of an image. It may be read more than once.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +31,13 @@ pub enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn end(&self, is_needed_again: bool) -> End<'a> {
+    fn end(&self, is_needed_again: bool) -> Endpoint<'a> {
         match *self {
-            Self::Exported(directory) if is_needed_again => End::Kept(directory),
-            Self::Exported(directory) => End::Exported(directory),
-            Self::Registry(reference, options, platform) => End::Registry(reference, options, platform),
-            Self::Default(store, id) => End::Default(store, Name::Id(id)),
-            Self::Bootc(store, id) => End::Bootc(store, Name::Id(id)),
+            Self::Exported(directory) if is_needed_again => Endpoint::Kept(directory),
+            Self::Exported(directory) => Endpoint::Exported(directory),
+            Self::Registry(reference, options, platform) => Endpoint::Registry(reference, options, platform),
+            Self::Default(store, id) => Endpoint::Default(store, Name::Id(id)),
+            Self::Bootc(store, id) => Endpoint::Bootc(store, Name::Id(id)),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Fetch<'_> {
         let runroot = self.scratch.directory("run")?;
         Transfer {
             from: self.from.end(true),
-            to: End::Temporary(&temporary, driver, &runroot),
+            to: Endpoint::Temporary(&temporary, driver, &runroot),
             scratch: self.scratch,
             bytes: self.bytes,
         }

@@ -17,7 +17,7 @@ use crate::default_store::DefaultStore;
 use crate::error::Error;
 use crate::host::Host;
 use crate::podman;
-use crate::transfer::{End, Name};
+use crate::transfer::{Endpoint, Name};
 
 /// One of the two storages.
 #[derive(Debug, Clone, Copy)]
@@ -38,10 +38,10 @@ impl<'a> Storage<'a> {
     }
 
     /// An image of it, as an endpoint of a transfer.
-    pub fn end(&self, name: Name<'a>) -> End<'a> {
+    pub fn end(&self, name: Name<'a>) -> Endpoint<'a> {
         match self {
-            Self::Bootc(store) => End::Bootc(store, name),
-            Self::Default(store) => End::Default(store, name),
+            Self::Bootc(store) => Endpoint::Bootc(store, name),
+            Self::Default(store) => Endpoint::Default(store, name),
         }
     }
 
