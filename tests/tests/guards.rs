@@ -140,7 +140,7 @@ fn one_that_was_approved_as_mandatory_denies_everything_where_it_isnt() {
 
     world.enter().sh(&format!("rm -r {SITE}/policy-does")).ok();
     let output = world.enter().run(COPY).exits(77);
-    let missed = "note: policy policy-does is mandatory but is not installed, so all operations are denied: install it, or \
+    let missed = "note: policy policy-does is mandatory but is not installed, so every operation except `list` is denied: install it, or \
                   revoke the approval with: bootc-image plugin revoke policy-does\n";
     assert_eq!(output.stderr.matches(missed).count(), 1, "{output:#?}");
     let last = output.stderr.lines().last().unwrap_or_default();
@@ -240,7 +240,7 @@ fn with_a_configuration_that_cant_be_read_nothing_acts_and_what_looks_still_look
             assert!(output.stdout.contains(shows), "{command}: {output:#?}");
         }
         let output = run("plugin doctor").exits(78);
-        assert!(output.stdout.contains("fix this first"), "{output:#?}");
+        assert!(output.stdout.contains("correct this first"), "{output:#?}");
         for command in [
             "copy-to-storage",
             "--dry-run copy-to-storage",
@@ -269,7 +269,7 @@ fn with_a_grant_that_cant_be_read_nothing_acts_and_what_looks_still_looks() {
     for (command, code, shows) in [
         (PLUGINS, 78, "policy-does"),
         (&["bootc-image", "plugin", "show", "policy-does"], 78, "status      enabled"),
-        (DOCTOR, 78, "fix this first"),
+        (DOCTOR, 78, "correct this first"),
         (LIST, 0, "127.0.0.1:5000/lab/app:1"),
     ] {
         let output = enter().run(command).exits(code);

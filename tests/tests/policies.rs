@@ -73,7 +73,7 @@ fn a_policy_that_is_unreadable_denies() {
     let world = World::new();
     let broken = format!("{IMAGE}/policy-does/plugin.toml");
     let enter = does(world.enter(), "allow").file(&broken, "schema = 1\nid = \"policy-does\"\nvers");
-    denied(&world, enter.run(COPY), &["policy policy-does", &broken, "line 3", "fix the manifest"]);
+    denied(&world, enter.run(COPY), &["policy policy-does", &broken, "line 3", "correct the manifest"]);
     let component = format!("{IMAGE}/policy-does/policy_does.wasm");
     let enter = does(world.enter(), "allow").alongside("true");
     let script =
@@ -102,7 +102,7 @@ fn a_policy_of_another_version_denies() {
         let manifest = String::from_utf8(guests::files("policy-does").unwrap()[0].1.clone()).unwrap();
         let manifest = manifest.replace(from, to);
         let enter = does(world.enter(), "allow").file(&format!("{IMAGE}/policy-does/plugin.toml"), manifest);
-        denied(&world, enter.run(COPY), &["policy policy-does", expected, "fix the manifest"]);
+        denied(&world, enter.run(COPY), &["policy policy-does", expected, "correct the manifest"]);
     }
 }
 
@@ -150,7 +150,13 @@ fn a_policy_that_nobody_approved_denies_until_somebody_does() {
         world.record().into_iter().find(|line| line["canonical"]["operation"]["kind"] == "approve-plugin");
     assert_eq!(intent.unwrap()["canonical"]["operation"]["sha256"], guests::sha256("policy-does").unwrap());
 
-    enter().run(&["bootc-image", "plugin", "revoke", "policy-does"]).ok();
+    let revoked = enter().run(&["bootc-image", "plugin", "revoke", "policy-does"]).ok();
+    let note = format!(
+        "note: policy policy-does is still installed in {SITE}/policy-does, and an installed policy that is not approved denies \
+         every operation that it judges: to stop that, remove this directory or mask the policy in the configuration with \
+         policy.masked = [{{ id = \"policy-does\", place = \"site\" }}]\n"
+    );
+    assert_eq!(revoked.stderr, note);
     let output = enter().run(COPY).exits(77);
     assert!(output.stderr.contains("it has not been approved"), "{output:#?}");
 }

@@ -247,7 +247,7 @@ pub trait Plugins {
     /// [`PluginSetError`] if the installed policies cannot be determined; nothing may run then.
     fn policies(&self) -> Result<Vec<&dyn Policy>, PluginSetError>;
 
-    /// Policies that were approved as mandatory: if one of them is missing, all operations are denied.
+    /// Policies that were approved as mandatory: if one is missing, every operation except `list` is denied.
     fn mandatory(&self) -> Vec<PluginId>;
 
     /// Approved policies that do not judge any more. The user is told, because nothing else would show it.

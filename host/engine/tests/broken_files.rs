@@ -245,7 +245,7 @@ fn valid_files_are_read_if_another_one_is_invalid() {
     // A policy is not reported as missing if that is unknown.
     assert_eq!(set.missed(), []);
     let findings = set.examine(None);
-    let first = findings.iter().filter(|finding| finding.fix.starts_with("fix this first"));
+    let first = findings.iter().filter(|finding| finding.fix.starts_with("correct this first"));
     assert_eq!(first.count(), 4, "{findings:?}");
 }
 

@@ -7,7 +7,7 @@ use crate::plugin::PluginId;
 pub struct Configuration {
     /// What a delegated caller may do in addition, see `docs/reference/configuration.md`.
     pub allow_delegated: Delegated,
-    /// Mandatory policies: while one of them is missing, every operation is denied.
+    /// Mandatory policies: while one of them is missing, every operation except `list` is denied.
     pub mandatory: Vec<PluginId>,
     /// Policies whose failure does not deny an operation.
     pub fail_open: Vec<PluginId>,

@@ -20,7 +20,7 @@ pub struct Grant {
     pub native: bool,
     /// The role for which it was approved.
     pub role: Role,
-    /// For a policy: whether every operation is denied while it is missing.
+    /// For a policy: whether every operation except `list` is denied while it is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mandatory: bool,
     /// The granted capabilities, sorted.

@@ -3,8 +3,9 @@
 //! The directory gets the world that is shown and keeps it. With `--transcript` nothing is printed but the commands and
 //! what they print. With `--shell` nothing is shown: a shell runs in a fresh world.
 
+use std::fs::{File, TryLockError};
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bootc_image_tests::{World, programs, world};
@@ -35,6 +36,14 @@ fn main() -> ExitCode {
     let directory = directories.first().map_or_else(|| world::directory().join(name), PathBuf::from);
     programs::required("bootc-image");
     programs::required("bootc-image-helper");
+    // Held until the end: a second one would replace the host of the first.
+    let _alone = match lock(&directory) {
+        Ok(lock) => lock,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
     if !transcript {
         eprintln!("A booted bootc host, emulated in {}:\n", directory.display());
     }
@@ -44,6 +53,25 @@ fn main() -> ExitCode {
     }
     let stay = world.enter().registry(true);
     ExitCode::from(stay.run_in_sight(&["sh", "-euc", COMMANDS]) as u8)
+}
+
+/// The lock on a directory. Its file is beside the directory, because a world that is made anew replaces the directory.
+fn lock(directory: &Path) -> Result<File, String> {
+    let path = directory.with_added_extension("lock");
+    let failed = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "The emulated host in {} is in use by another `make shell` or `make demo`. Only one can run at a time in a \
+             clone: leave the other one first (a shell with `exit`).",
+            directory.display()
+        )),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 /// With everything that `make install` installs, and a directory to bring files in by.

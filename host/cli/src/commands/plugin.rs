@@ -9,6 +9,7 @@ use bootc_image_core::plugin::Plugins as _;
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::inventory::{Plugin as Found, Status};
 use bootc_image_engine::manifest::World;
+use bootc_image_engine::places::Place;
 use bootc_image_engine::sanitize;
 use bootc_image_model::grant::Role;
 use bootc_image_model::plugin::PluginId;
@@ -111,6 +112,8 @@ enum Action {
     },
     /// Revoke an approval by removing the grant that `plugin approve` wrote
     ///
+    /// This does not switch a policy off: while it is installed and not approved, every operation that it judges is denied.
+    ///
     /// Denied by default if you became root through sudo, pkexec, doas or a setuid program: run it from a root login.
     #[command(after_long_help = REVOKE_EXAMPLES)]
     Revoke {
@@ -154,10 +157,7 @@ impl Plugin {
             Action::List { format } => list(ui, settings, plugins, format),
             Action::Show { plugin } => show(ui, settings, plugins, &plugin),
             Action::Approve { plugin, mandatory } => approve(session, plugin, mandatory),
-            Action::Revoke { plugin } => {
-                let answer = session.run(&Request::RevokePlugin(revoke_plugin::Request { plugin }))?;
-                super::show(ui, plugins, answer, &ListFormat::default())
-            }
+            Action::Revoke { plugin } => revoke(session, plugin),
             Action::Doctor { plugin } => doctor(ui, settings, plugins, plugin.as_deref()),
         }
     }
@@ -206,6 +206,30 @@ fn approve(session: &Session<'_>, plugin: String, mandatory: bool) -> Result<u8,
     let is_mandatory = grant.mandatory || settings.configuration.mandatory.contains(&grant.plugin);
     if grant.role == Role::Policy && !is_mandatory {
         ui.note(&format!("to deny every operation except `list` while this policy is missing, run: {again}"));
+    }
+    Ok(code)
+}
+
+fn revoke(session: &Session<'_>, plugin: String) -> Result<u8, Failure> {
+    let Session { ui, plugins, .. } = *session;
+    let answer = session.run(&Request::RevokePlugin(revoke_plugin::Request { plugin }))?;
+    let revoked = match &answer {
+        Answer::Done(Report::Revoked(Revoked { plugin, .. })) => Some(plugin.clone()),
+        _ => None,
+    };
+    let code = super::show(ui, plugins, answer, &ListFormat::default())?;
+    // A policy that the OS image approves, too, may now be enabled by that approval.
+    if let Some(policy) = revoked.and_then(|plugin| plugins.disabled_policy(&plugin)) {
+        let (id, directory, place) = (&policy.manifest.id, &policy.origin, place(&policy));
+        let remove = match policy.place {
+            Some(Place::Image) => "",
+            _ => "remove this directory or ",
+        };
+        ui.note(&format!(
+            "policy {id} is still installed in {directory}, and an installed policy that is not approved denies every operation \
+             that it judges: to stop that, {remove}mask the policy in the configuration with \
+             policy.masked = [{{ id = \"{id}\", place = \"{place}\" }}]"
+        ));
     }
     Ok(code)
 }

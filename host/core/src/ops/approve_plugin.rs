@@ -16,7 +16,7 @@ use crate::error::Error;
 pub struct Request {
     /// Its id, as typed.
     pub plugin: String,
-    /// Whether all operations are denied without it. Only for a policy.
+    /// Whether every operation except `list` is denied without it. Only for a policy.
     pub mandatory: bool,
 }
 

@@ -20,7 +20,8 @@ impl Pipeline<'_> {
                 continue;
             }
             let MissingPolicy { plugin, why, .. } = &missed;
-            let denied = format!("policy {plugin} is mandatory but {why}, so all operations are denied");
+            let denied =
+                format!("policy {plugin} is mandatory but {why}, so every operation except `list` is denied");
             self.context.host.reporter.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
                 (false, false) => format!("{missed}: {}", missed.fix()),
                 (false, true) => format!("{denied}: {}", missed.fix()),
@@ -90,8 +91,7 @@ mod tests {
     #[test]
     fn the_note_on_a_missing_mandatory_policy_says_that_all_is_denied() {
         let id = PluginId::new("p").unwrap();
-        let denied =
-            "policy p is mandatory but is not installed, so all operations are denied: install it, or";
+        let denied = "policy p is mandatory but is not installed, so every operation except `list` is denied: install it, or";
         let revoke = "revoke the approval with: bootc-image plugin revoke p";
         for (configured, granted, expected) in [
             (false, true, format!("{denied} {revoke}")),

@@ -13,8 +13,18 @@ use crate::manifest::World;
 use crate::places::Places;
 use crate::trust::code::{Code, digest_differs};
 use crate::trust::grants::{self, Found};
+use crate::trust::inventory::{Inventory, Plugin};
 
 impl PluginSet {
+    /// The policy with this id, if it is installed but not enabled. Plugins and grants are read again, because a grant may just have
+    /// been removed.
+    pub fn disabled_policy(&self, id: &PluginId) -> Option<Plugin> {
+        let found = Inventory::take(&self.environment).plugins.remove(id)?;
+        let is_disabled_policy =
+            found.manifest.component.world == World::PolicyValidator && !found.standing.is_enabled();
+        is_disabled_policy.then_some(found)
+    }
+
     pub(super) fn to_grant(&self, plugin: &str) -> Result<Grant, Error> {
         let found = self.find(plugin)?;
         let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
@@ -256,6 +266,7 @@ mod tests {
         let set = host.set(None);
         assert_eq!((set.missed(), set.mandatory()), (Vec::new(), vec![id()]));
         assert_eq!(set.missing(), []);
+        assert!(set.disabled_policy(&id()).is_none());
         // An update that is approved stays mandatory.
         assert!(set.grant_for("p").unwrap().mandatory);
 
@@ -264,11 +275,12 @@ mod tests {
         let missed = MissingPolicy { plugin: id(), file: host.path(OWN), why: "is not installed" };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
         let why = format!(
-            "{} approves it as mandatory, but it is not installed: all operations are denied",
+            "{} approves it as mandatory, but it is not installed: every operation except `list` is denied",
             missed.file.display()
         );
         assert_eq!(set.missing(), [(id(), why)]);
-        let what = "policy p is mandatory but is not installed, so all operations are denied".to_owned();
+        let what = "policy p is mandatory but is not installed, so every operation except `list` is denied"
+            .to_owned();
         let findings = set.examine(None);
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &what, &missed.fix()));
@@ -277,6 +289,18 @@ mod tests {
         let set = host.set(None);
         assert_eq!((set.missed(), set.mandatory(), set.examine(None)), (vec![], vec![], vec![]));
         assert!(matches!(set.revoke(&id()), Err(Error::NoSuchPlugin { .. })));
+    }
+
+    #[test]
+    fn a_policy_whose_approval_was_revoked_is_still_installed() {
+        let host = Host::new();
+        host.install("etc", "");
+        let set = host.set(None);
+        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        let set = host.set(None);
+        assert!(set.look().plugins[&id()].standing.is_enabled());
+        set.revoke(&id()).unwrap();
+        assert_eq!(set.disabled_policy(&id()).map(|found| found.place), Some(Some(Place::Site)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl PluginSet {
     /// Examines one plugin, or all plugins and the configuration.
     pub fn examine(&self, only: Option<&str>) -> Vec<Finding> {
         let inventory = self.look();
-        let first = "fix this first: operations that change anything are refused until then";
+        let first = "correct this first: operations that change anything are refused until then";
         let problems = self.configuration().problems.iter();
         let mut findings: Vec<Finding> =
             problems.map(|problem| finding("configuration", sanitize(problem), first)).collect();
@@ -110,7 +110,7 @@ impl PluginSet {
                 } else {
                     format!("setting {}: {}", bad.key, bad.message)
                 };
-                finding(id, what, &format!("fix [settings.{id}] in the configuration"))
+                finding(id, what, &format!("correct [settings.{id}] in the configuration"))
             })),
         }
     }
@@ -130,7 +130,10 @@ impl PluginSet {
         let examine = |missed: &MissingPolicy| {
             let id = &missed.plugin;
             let what = if mandatory.contains(id) || configured.contains(id) {
-                format!("policy {id} is mandatory but {}, so all operations are denied", missed.why)
+                format!(
+                    "policy {id} is mandatory but {}, so every operation except `list` is denied",
+                    missed.why
+                )
             } else {
                 missed.to_string()
             };

@@ -96,7 +96,7 @@ struct RawCeilings {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawPolicy {
-    /// Policies that must be installed: without one of them, all operations are denied.
+    /// Policies that must be installed: without one of them, every operation except `list` is denied.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     mandatory: Vec<Spanned<String>>,
     /// Policies whose failure is logged and does not deny.

@@ -49,7 +49,7 @@ struct RawGrant {
     /// The role in which it was approved: `policy`, `format` or `command`. A policy that is later missing is reported.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     role: Option<Spanned<String>>,
-    /// Whether all operations are denied while it is not installed. Only for policies.
+    /// Whether every operation except `list` is denied while it is not installed. Only for policies.
     #[cfg_attr(test, schemars(with = "Option<bool>"))]
     mandatory: Option<Spanned<bool>>,
     /// The capabilities that it was granted.
@@ -68,7 +68,7 @@ pub struct Found {
     pub(crate) native: bool,
     /// The role in which the plugin was approved, if the grant names it.
     pub(crate) role: Option<Role>,
-    /// Whether all operations are denied while the policy is not installed.
+    /// Whether every operation except `list` is denied while the policy is not installed.
     pub(crate) mandatory: bool,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) file: PathBuf,

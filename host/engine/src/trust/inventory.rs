@@ -246,13 +246,17 @@ fn read(
     let text = manifest_text(directory, owner).map_err(|error| {
         broken(
             format!("{}: {error}", named.display()),
-            "fix the file, or remove the plugin's directory",
+            "correct the file, or remove the plugin's directory",
             true,
         )
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
-        broken(format!("{}: {what}", named.display()), "fix the manifest, or mask the plugin", may_be_policy)
+        broken(
+            format!("{}: {what}", named.display()),
+            "correct the manifest, or mask the plugin",
+            may_be_policy,
+        )
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
@@ -324,7 +328,7 @@ pub(crate) mod tests {
             "{renamed:?}"
         );
         assert_eq!(renamed.fix, format!("rename the directory to p, or move it out of {}", within.display()));
-        assert_eq!(other.fix, "fix the manifest, or mask the plugin");
+        assert_eq!(other.fix, "correct the manifest, or mask the plugin");
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub(crate) fn missing(inventory: &Inventory, configured: &[PluginId]) -> Vec<(Pl
     let mut missing: Vec<(PluginId, String)> = Vec::new();
     for (id, who) in configured.chain(granted) {
         if !inventory.has(id) && missing.iter().all(|(other, _)| other != id) {
-            missing.push((id.clone(), format!("{who}, but it is not installed: all operations are denied")));
+            missing.push((
+                id.clone(),
+                format!("{who}, but it is not installed: every operation except `list` is denied"),
+            ));
         }
     }
     missing.sort();
