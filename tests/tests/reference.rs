@@ -64,10 +64,7 @@ fn subcommands_of_plugin(world: &World, plugin: &str) -> String {
         .iter()
         .map(|name| {
             let text = help(&[name]);
-            format!(
-                "\n## bootc-image cmd {name} (plugin {plugin})\n\n```text\n{}\n```\n",
-                text.trim_end()
-            )
+            format!("\n## bootc-image cmd {name} (plugin {plugin})\n\n```text\n{}\n```\n", text.trim_end())
         })
         .collect()
 }
