@@ -372,6 +372,10 @@ fn asks(enter: Enter, what: &str) -> Enter {
 fn a_plugin_that_plans_too_much_is_named() {
     let world = World::new();
     let mut wrong = Wrong::default();
+    let output = asks(world.enter(), "copy-and-tell").run(&["bootc-image", "--dry-run", "cmd", "diff"]);
+    wrong.compare(&output, 0, &["a dry run copies no images", "run it without --dry-run"]);
+    let output = asks(world.enter(), "bad-type").run(&["bootc-image", "cmd", "diff"]);
+    wrong.compare(&output, 2, &["\"red\" is not an image type"]);
     let output = asks(world.enter(), "").run(&["bootc-image", "policy", "explain", "cmd", "diff"]);
     wrong.compare(&output, 0, &["nothing would run: there is nothing to do"]);
     // A subcommand that the manifest of podman-maintenance lists, but its component doesn't know.
@@ -470,6 +474,11 @@ fn the_registry_policy_says_what_to_change() {
         &["a rule in [settings.registry-policy] without registry, repository, tag and digest can allow it: \
              effect = \"allow\", operations = [\"cmd load\"]"],
     );
+    let targets = format!(
+        "{allow}roles = [\"source\"]\n{rule}effect = \"allow\"\nroles = [\"target\"]\nregistry = [\"quay.io\"]\n"
+    );
+    let output = under(&targets, &format!("cmd push app:stable {APP}"));
+    wrong.compare(&output, 77, &["`cmd push` may write or push: registry quay.io, by rule 2"]);
     wrong.none();
 }
 
@@ -707,10 +716,17 @@ fn an_outcome_that_cannot_be_recorded_is_an_error() {
         78,
         &["error: the operation ran, but its outcome cannot be written to the audit record"],
     );
-    // Lines that wait, in what isn't a file.
+    // Lines that wait for a place where they can be written.
     let world = World::new();
-    let script = "mkdir -p -m 700 /run/bootc-image/audit-waiting.jsonl; bootc-image copy-to-storage";
-    let output = world.enter().sh(script);
-    wrong.compare(&output, 78, &["waiting lines of the audit record cannot be written yet: "]);
+    let script = format!(
+        "mkdir -p /run/bootc-image/audit /var/lib/bootc-image; chmod 700 /run/bootc-image/audit
+         echo '{{}}' >/run/bootc-image/audit/waiting.jsonl; touch {audit}; bootc-image list"
+    );
+    let output = world.enter().sh(&script);
+    wrong.compare(
+        &output,
+        0,
+        &["note: waiting lines of the audit record cannot be written yet: cannot read "],
+    );
     wrong.none();
 }
