@@ -698,6 +698,10 @@ fn native_code_that_cannot_be_asked_says_whose_fault_it_is() {
     );
     let output = format.enabled(World::new().enter(), settings).run(&doctor);
     wrong.compare(&output, 78, &["its manifest declares the role format, but it has no function `"]);
+    let ends =
+        Extension::compiled("native", "tests/hostile/native.c", &["-DNATIVE_EXIT"], "role = \"policy\"\n");
+    let output = ends.enabled(World::new().enter(), "").run(&["bootc-image", "copy-to-storage"]);
+    wrong.compare(&output, 77, &["contact the vendor of native; its output is shown with -vv"]);
     wrong.none();
 }
 
