@@ -251,10 +251,8 @@ fn grants_and_masks_say_where_they_are() {
     let output = granted(&native).run(&["bootc-image", "plugin", "doctor", "policy-does"]);
     wrong.compare(&output, 78, &[&format!("{file} approves native code, but the plugin is a component")]);
     let world = World::new();
-    let script = format!(
-        "mkdir -p /etc/bootc-image/grants.d; chmod 777 /etc/bootc-image/grants.d; bootc-image plugin doctor || true; bootc-image plugin approve policy-does"
-    );
-    let output = install(world.enter(), "policy-does", SITE).sh(&script);
+    let script = "mkdir -p /etc/bootc-image/grants.d; chmod 777 /etc/bootc-image/grants.d; bootc-image plugin doctor || true; bootc-image plugin approve policy-does";
+    let output = install(world.enter(), "policy-does", SITE).sh(script);
     wrong.compare(&output, 78, &["cannot read the grants: "]);
     // Required by the configuration and by a grant, and missing.
     let missing = "policy.mandatory = [\"policy-does\"]\n";
@@ -698,10 +696,25 @@ fn native_code_that_cannot_be_asked_says_whose_fault_it_is() {
     );
     let output = format.enabled(World::new().enter(), settings).run(&doctor);
     wrong.compare(&output, 78, &["its manifest declares the role format, but it has no function `"]);
-    let ends =
-        Extension::compiled("native", "tests/hostile/native.c", &["-DNATIVE_EXIT"], "role = \"policy\"\n");
-    let output = ends.enabled(World::new().enter(), "").run(&["bootc-image", "copy-to-storage"]);
-    wrong.compare(&output, 77, &["contact the vendor of native; its output is shown with -vv"]);
+    for (what, reason, fix) in [
+        (
+            "NATIVE_EXIT",
+            "its process ended without an answer: exit code 0",
+            "(contact the vendor of native; its output is shown with -vv)",
+        ),
+        (
+            "HANGS_UP_AND_WAITS",
+            "its process closed the connection without an answer",
+            "(contact the vendor of native; its output is shown with -vv)",
+        ),
+        ("FAILS_WITHOUT_A_HINT", "the module is asleep", "(contact the vendor of native)"),
+    ] {
+        let define = format!("-D{what}");
+        let policy =
+            Extension::compiled("native", "tests/hostile/native.c", &[&define], "role = \"policy\"\n");
+        let output = policy.enabled(World::new().enter(), "").run(&["bootc-image", "copy-to-storage"]);
+        wrong.compare(&output, 77, &[reason, fix]);
+    }
     wrong.none();
 }
 
