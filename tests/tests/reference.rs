@@ -1,12 +1,15 @@
 //! Pages that are generated: the command line from the program's help, the plugin interfaces from `wit/`. After a change:
 //! `BLESS=1 cargo test --test reference`.
 
+mod plugins;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use bootc_image_tests::World;
 use bootc_image_tests::pages::files;
+use plugins::ship_in_image;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -43,7 +46,27 @@ fn the_page_is_what_the_program_says() {
             describe(&[command, subcommand]);
         }
     }
+    page.push_str(&subcommands_of_plugin(&world, "podman-maintenance"));
     compare("docs/reference/cli.md", &page);
+}
+
+/// The help of the subcommands of a shipped plugin that is not built in.
+fn subcommands_of_plugin(world: &World, plugin: &str) -> String {
+    let help = |words: &[&str]| {
+        let command = [&["bootc-image", "cmd"], words, &["--help"]].concat();
+        ship_in_image(world.enter(), plugin).run(&command).ok().stdout
+    };
+    let overview = help(&[]);
+    let provided = overview.lines().filter(|line| line.ends_with(&format!("[{plugin}]")));
+    let names: Vec<&str> = provided.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() >= 5, "{overview}");
+    names
+        .iter()
+        .map(|name| {
+            let text = help(&[name]);
+            format!("\n## bootc-image cmd {name} (plugin {plugin})\n\n```text\n{}\n```\n", text.trim_end())
+        })
+        .collect()
 }
 
 #[test]

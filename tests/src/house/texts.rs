@@ -65,7 +65,10 @@ impl Text {
         let longest = self.parts().into_iter().max_by_key(String::len).unwrap_or_default();
         let longest = longest.trim();
         let words = |text: &str| text.split_whitespace().count();
-        literal.contains(longest) || words(literal) >= FEWEST_WORDS && longest.contains(literal.trim())
+        // As it stands there: it need not be the text of a format.
+        literal.contains(&self.text)
+            || literal.contains(longest)
+            || words(literal) >= FEWEST_WORDS && longest.contains(literal.trim())
     }
 }
 

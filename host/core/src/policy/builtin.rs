@@ -417,11 +417,13 @@ mod tests {
     use bootc_image_grammar::parse;
 
     use super::*;
-    use crate::ops::{cmd, list, revoke_plugin};
-    use crate::policy::tests::no_plugins;
+    use crate::ops::{cmd, list, prune, pull_from_default_storage, revoke_plugin};
+    use crate::policy::tests::{FakePlugins, no_plugins};
     use crate::policy::validators;
     use bootc_image_model::columns::ListType;
     use bootc_image_model::configuration::Configuration;
+    use bootc_image_model::digest::Digest;
+    use bootc_image_model::image::{LocalImage, Removal};
     use bootc_image_model::plugin::PluginId;
     use bootc_image_model::subject::Delegation as DeniedBy;
 
@@ -597,6 +599,77 @@ mod tests {
         let judged =
             validators(&Configuration::default(), vec![claim("p", "list")], &no_plugins()).judge(unresolved);
         assert!(judged.denial().is_none());
-        assert_eq!(judged.approve().unwrap_err().code, "nobody-judged");
+        let denial = judged.approve().unwrap_err();
+        assert_eq!(denial.code, "nobody-judged");
+        assert_eq!(denial.message, "not every validator has judged the operation");
+    }
+
+    /// What plugins cannot make the host do, in spite of the checks before these.
+    #[test]
+    fn denials_of_plugins_say_what_they_did() {
+        let through = |operation| CanonicalOperation::new(operation, caller(None).through(&id("p")), None);
+        let list = || Operation::List(list::List { image_type: ListType::All, details: false });
+        let revoke = Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: id("p") });
+        let image = LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"") };
+        let removal = Removal {
+            id: "a".repeat(64),
+            manifest_digest: None,
+            names: Vec::new(),
+            whole: true,
+            needed_by: None,
+        };
+        let prune = Operation::Prune(prune::Prune { all: false, image: removal });
+        let name = Reference::parse("quay.io/x/y:1").unwrap();
+        let pull = Operation::PullFromDefaultStorage(pull_from_default_storage::PullFromDefaultStorage {
+            source: image,
+            name,
+        });
+        let mine = Capability { name: "pulls-images".to_owned(), scope: "localhost/mine".to_owned() };
+        let plugins = FakePlugins { granted: vec![mine], ..no_plugins() };
+        let vendor = "contact the plugin's vendor: ";
+        for (canonical, claims, message, hint) in [
+            (
+                planned("list", "list", &[], true),
+                vec![],
+                "plugin p planned `cmd list`, which it does not provide",
+                format!(
+                    "{vendor}a plugin must plan the subcommand that was run, and its manifest must provide it"
+                ),
+            ),
+            (
+                through(prune),
+                vec![],
+                "plugin p provides none of these subcommands: prune",
+                format!("{vendor}its manifest must provide every subcommand that it plans"),
+            ),
+            (
+                planned("rm", "rm", &["a"], true),
+                vec![claim("p", "rm")],
+                "`cmd rm` is not run by podman here: bootc-image does it itself",
+                "use: bootc-image remove, or: bootc-image prune".to_owned(),
+            ),
+            (
+                through(list()),
+                vec![],
+                "plugin p requested `list` without the capability lists-images",
+                "to see the plugin's capabilities, run: bootc-image plugin show p".to_owned(),
+            ),
+            (
+                through(pull),
+                vec![],
+                "plugin p requested `pull-from-default-storage` of quay.io/x/y, but its capability pulls-images covers only localhost/mine",
+                "to see the plugin's capabilities, run: bootc-image plugin show p".to_owned(),
+            ),
+            (
+                through(revoke),
+                vec![],
+                "plugins are not allowed to request `revoke-plugin`",
+                "run it without a plugin".to_owned(),
+            ),
+        ] {
+            let judged = validators(&Configuration::default(), claims, &plugins).judge(canonical);
+            let denial = judged.denial().unwrap();
+            assert_eq!((denial.message.as_str(), denial.hint.as_deref()), (message, Some(hint.as_str())));
+        }
     }
 }

@@ -16,6 +16,8 @@ impl Command for Asks {
             }
             "bad-column" => rows(&list(&["colour"], &[])?),
             "columns-twice" => rows(&list(&["id"; 100_000], &[])?),
+            "bad-type" => rows(&list(&["image"], &[("type", "red")])?),
+            "copy-and-tell" => format!("{:?}", copy_to_storage(None, Some("localhost/copied:1"))),
             "bad-filter" => rows(&list(&["image"], &[("colour", "red")])?),
             "copy" => format!("{:?}", copy_to_storage(None, Some("localhost/copied:1"))?),
             "copy-outside" => format!("{:?}", copy_to_storage(None, Some("localhost/bootc"))?),
