@@ -109,3 +109,16 @@ impl<W: Write> Archive<W> {
             .with_context(|| format!("cannot write {path} to the layer"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_cannot_be_written_is_named() {
+        let mut nowhere = [0_u8; 0];
+        let mut archive = Archive::new(&mut nowhere[..]);
+        let error = archive.directory(of_root(0o755), "usr/bin").unwrap_err();
+        assert_eq!(error.to_string(), "cannot write usr/bin to the layer");
+    }
+}

@@ -85,3 +85,23 @@ fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
     );
     Ok((name, bytes(1)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use ostree_ext::glib::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_attribute_with_a_name_that_no_archive_holds_is_refused() {
+        let of = |name: &[u8]| named(&(name.to_vec(), b"value".to_vec()).to_variant());
+        assert_eq!(of(b"user.a\0").unwrap(), ("user.a".to_owned(), b"value".to_vec()));
+        for (name, why) in [
+            (&b"\0"[..], "an archive cannot hold the extended attribute \"\""),
+            (b"user.a=b\0", "an archive cannot hold the extended attribute \"user.a=b\""),
+            (b"user.\xff\0", "the name of an extended attribute is not UTF-8 text"),
+        ] {
+            assert_eq!(of(name).unwrap_err().to_string(), why);
+        }
+    }
+}

@@ -161,13 +161,24 @@ mod tests {
 
     #[test]
     fn inconsistent_documents_are_refused() {
-        for (manifest, configuration) in [
-            ("{}", "{}"),
-            (r#"{"layers": []}"#, r#"{"rootfs": {"diff_ids": []}}"#),
-            (r#"{"layers": [{"digest": "a"}]}"#, r#"{"rootfs": {"diff_ids": ["a", "b"]}}"#),
-            ("nonsense", "{}"),
+        let none = r#"{"rootfs": {"diff_ids": []}}"#;
+        let two = r#"{"rootfs": {"diff_ids": ["a", "b"]}}"#;
+        for (manifest, configuration, why) in [
+            ("{}", "{}", "the manifest has no layers"),
+            (r#"{"layers": []}"#, "{}", "the configuration has no diff_ids"),
+            (r#"{"layers": []}"#, none, "the image has 0 layers but 0 diff_ids"),
+            (r#"{"layers": [{"digest": "a"}]}"#, two, "the image has 1 layers but 2 diff_ids"),
+            ("nonsense", "{}", "expected ident at line 1 column 2"),
         ] {
-            assert!(Documents::parse(manifest, configuration).is_err(), "{manifest}");
+            assert_eq!(Documents::parse(manifest, configuration).unwrap_err().to_string(), why);
         }
+        let labelled =
+            r#"{"config": {"Labels": {"ostree.final-diffid": "c"}}, "rootfs": {"diff_ids": ["a", "b"]}}"#;
+        let documents = Documents::parse(r#"{"layers": [{"digest": "a"}, {}]}"#, labelled).unwrap();
+        assert_eq!(documents.layer_digests().unwrap_err().to_string(), "a layer has no digest");
+        assert_eq!(
+            documents.encapsulated_layers().unwrap_err().to_string(),
+            "the label ostree.final-diffid names no layer of the image"
+        );
     }
 }

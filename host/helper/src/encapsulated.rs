@@ -205,7 +205,8 @@ impl<W: Write> Layer<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use super::in_container;
+    use super::*;
+    use crate::objects::samples::Sample;
 
     #[test]
     fn usr_etc_becomes_etc() {
@@ -214,5 +215,18 @@ mod tests {
         {
             assert_eq!(in_container(path), expected);
         }
+    }
+
+    #[test]
+    fn lists_of_objects_that_are_damaged_and_layers_that_are_missing_are_named() {
+        let repository = Sample::new();
+        let tree = repository.tree(&[("notes", &[0; 32])]);
+        let chunk = repository.commit(tree);
+        let objects = repository.objects();
+        let error = Encapsulated::new(&objects, chunk, &[chunk]).err().unwrap();
+        assert_eq!(error.to_string(), "cannot read a layer's list of objects");
+        let none = Encapsulated { commit: chunk, layers: Vec::new() };
+        let error = none.write(&objects, 3, std::io::sink()).unwrap_err();
+        assert_eq!(error.to_string(), "there is no layer 3");
     }
 }

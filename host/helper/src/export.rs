@@ -107,3 +107,17 @@ impl Layers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::samples::Sample;
+
+    #[test]
+    fn a_layer_that_the_image_does_not_have_is_named() {
+        let layers = Layers { base: None, encapsulated: 1, derived: Vec::new() };
+        let objects = Sample::new().objects();
+        let error = layers.write(&objects, 0, &mut io::sink()).unwrap_err();
+        assert_eq!(error.to_string(), "there is no layer 0");
+    }
+}

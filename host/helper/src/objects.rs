@@ -262,3 +262,152 @@ impl Read for Verifying {
         Ok(count)
     }
 }
+
+/// Repositories for unit tests.
+#[cfg(test)]
+pub(crate) mod samples {
+    use std::collections::HashMap;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A repository in a directory of its own.
+    pub(crate) struct Sample(PathBuf);
+
+    impl Sample {
+        pub(crate) fn new() -> Self {
+            Self::with_mode(ostree::RepoMode::Archive)
+        }
+
+        pub(crate) fn with_mode(mode: ostree::RepoMode) -> Self {
+            static NUMBER: AtomicUsize = AtomicUsize::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("bootc-image-objects-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).unwrap();
+            Repo::new_for_path(&path).create(mode, NONE).unwrap();
+            Self(path)
+        }
+
+        pub(crate) fn objects(&self) -> Objects {
+            Objects::open(self.0.to_str().unwrap()).unwrap()
+        }
+
+        /// Where an object is; its directory exists.
+        pub(crate) fn path(&self, object: Checksum, kind: &str) -> PathBuf {
+            let name = object.to_string();
+            let (head, tail) = name.split_at(2);
+            let directory = self.0.join("objects").join(head);
+            fs::create_dir_all(&directory).unwrap();
+            directory.join(format!("{tail}.{kind}"))
+        }
+
+        fn add(&self, kind: &str, value: &Variant) -> Checksum {
+            let bytes = value.data_as_bytes();
+            let object = Checksum::of(&bytes);
+            fs::write(self.path(object, kind), bytes).unwrap();
+            object
+        }
+
+        /// A directory with these files: names and checksums.
+        pub(crate) fn tree(&self, files: &[(&str, &[u8])]) -> Checksum {
+            let files: Vec<_> = files.iter().map(|(name, sum)| ((*name).to_owned(), sum.to_vec())).collect();
+            let directories: Vec<(String, Vec<u8>, Vec<u8>)> = Vec::new();
+            self.add("dirtree", &(files, directories).to_variant())
+        }
+
+        /// A commit without metadata.
+        pub(crate) fn commit(&self, tree: Checksum) -> Checksum {
+            let metadata: HashMap<String, Variant> = HashMap::new();
+            let related: Vec<(String, Vec<u8>)> = Vec::new();
+            let (parent, tree, meta) = (Vec::<u8>::new(), tree.0.to_vec(), vec![0_u8; 32]);
+            self.add("commit", &(metadata, parent, related, "", "", 0_u64, tree, meta).to_variant())
+        }
+    }
+
+    impl Drop for Sample {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::samples::Sample;
+    use super::*;
+    use crate::archive::Archive;
+
+    #[test]
+    fn what_is_wrong_with_a_directory_or_a_commit_is_said() {
+        let repository = Sample::new();
+        for (files, why) in [
+            (&[("a/b", &[0_u8; 32][..])][..], "\"a/b\" is not a file name"),
+            (&[("..", &[0; 32])], "\"..\" is not a file name"),
+            (&[("a", &[0; 31])], "a checksum is not 32 bytes long"),
+        ] {
+            let tree = repository.tree(files);
+            assert_eq!(repository.objects().tree(tree).err().unwrap().to_string(), why);
+        }
+        let commit = repository.commit(repository.tree(&[]));
+        assert_eq!(
+            repository.objects().commit_text(commit, "ostree.manifest").unwrap_err().to_string(),
+            format!(
+                "commit {commit} was not made from a container image: its metadata has no ostree.manifest"
+            )
+        );
+    }
+
+    /// An object of an archive repository: a header with its own length in front, and the content, which is not compressed here.
+    fn archived(recorded: u64, content: &[u8]) -> Vec<u8> {
+        let attributes: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mode = 0o100_644_u32;
+        let header = (recorded.to_be(), 0_u32, 0_u32, mode.to_be(), 0_u32, "", attributes).to_variant();
+        let header = header.data_as_bytes();
+        let mut object = u32::try_from(header.len()).unwrap().to_be_bytes().to_vec();
+        object.extend([0; 4]);
+        object.extend(&header[..]);
+        let length = u16::try_from(content.len()).unwrap();
+        object.push(1);
+        object.extend(length.to_le_bytes());
+        object.extend((!length).to_le_bytes());
+        object.extend(content);
+        object
+    }
+
+    #[test]
+    fn a_file_of_another_size_than_its_header_says_is_damaged() {
+        let repository = Sample::new();
+        let object = Checksum([0x11; 32]);
+        for (recorded, content, why) in [
+            (10, &b"abc"[..], "shorter than its recorded size"),
+            (1, b"abc", "longer than its recorded size"),
+        ] {
+            std::fs::write(repository.path(object, "filez"), archived(recorded, content)).unwrap();
+            let objects = repository.objects();
+            let file = objects.file(object).unwrap();
+            let error = Archive::new(io::sink()).file("a", object, file).unwrap_err();
+            assert_eq!(error.to_string(), format!("object {object} of the ostree repository is {why}"));
+        }
+    }
+
+    #[test]
+    fn a_link_whose_target_is_not_text_is_refused() {
+        let repository = Sample::with_mode(ostree::RepoMode::BareUserOnly);
+        let at = |object| repository.path(object, "file");
+        let target = std::ffi::OsStr::from_bytes(b"\xff");
+        let refused = |object| repository.objects().file(object).err().unwrap().to_string();
+        let wrong = Checksum([0x11; 32]);
+        std::os::unix::fs::symlink(target, at(wrong)).unwrap();
+        // The first error has the right checksum.
+        let error = refused(wrong);
+        let damaged = format!("object {wrong} of the ostree repository is damaged: its checksum is ");
+        let right = Checksum::parse(error.strip_prefix(&damaged).unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, at(right)).unwrap();
+        assert_eq!(refused(right), "the target of a symbolic link is not UTF-8 text");
+    }
+}

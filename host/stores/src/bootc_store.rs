@@ -227,3 +227,43 @@ fn system_credentials() -> Result<Vec<u8>, Error> {
     }
     Ok(b"{}".to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Read-only mounts that only the thread sees. Only root can make them.
+    #[test]
+    fn on_a_read_only_file_system_neither_its_mode_nor_its_link_can_be_changed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let (storage, links) = (path(SUBPATH), path("composefs-host/ostree"));
+        DirBuilder::new().recursive(true).mode(0o755).create(&storage).unwrap();
+        fs::create_dir_all(path("composefs-host/composefs")).unwrap();
+        fs::create_dir(&links).unwrap();
+        let composefs = path("composefs-host");
+        let tested = std::thread::spawn(move || {
+            let is_read_only = bootc_image_os::mounts::be_private().is_ok();
+            if is_read_only {
+                for directory in [&storage, &links] {
+                    bootc_image_os::mounts::protect(directory.to_str().unwrap()).unwrap();
+                }
+            }
+            let store = BootcStore::open(&RootDir::open(scratch.path()).unwrap()).unwrap().unwrap();
+            let composefs = RootDir::open(composefs).unwrap();
+            let results = [store.restrict_access(), make_parent(&composefs).map(drop)]
+                .map(|result| result.map_err(|error| error.to_string()));
+            let (of_mode, of_link) = (storage.display(), links.join("bootc"));
+            let expected = if is_read_only {
+                [
+                    Err(format!("cannot change the mode of {of_mode}")),
+                    Err(format!("cannot create the link {}", of_link.display())),
+                ]
+            } else {
+                [Ok(()), Ok(())]
+            };
+            assert_eq!(results, expected);
+        });
+        tested.join().unwrap();
+    }
+}
