@@ -67,7 +67,8 @@ impl Text {
         let words = |text: &str| text.split_whitespace().count();
         // As it stands there: it need not be the text of a format.
         literal.contains(&self.text)
-            || literal.contains(longest)
+            || self.is_in(literal)
+            || words(longest) >= FEWEST_WORDS && literal.contains(longest)
             || words(literal) >= FEWEST_WORDS && longest.contains(literal.trim())
     }
 }
