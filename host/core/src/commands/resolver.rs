@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
-use bootc_image_containers_storage::{Image, meant};
+use bootc_image_containers_storage::{Image, equivalent};
 use bootc_image_grammar::{Command, Kind};
 use bootc_image_model::digest::{Digest, is_id};
 use bootc_image_model::image::{CommandImage, LocalImage};
@@ -157,7 +157,7 @@ impl Resolver for Live<'_> {
 
     fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error> {
         let needs = self.needs()?;
-        let image = self.stored()?.and_then(|stored| meant(&stored.images, name));
+        let image = self.stored()?.and_then(|stored| equivalent(&stored.images, name));
         Ok(needs.of_name(&name.to_string(), image).map(str::to_owned))
     }
 }

@@ -51,9 +51,9 @@ impl Exists {
     /// An invalid name is an error, not an image that does not exist.
     fn operation(&self) -> Result<Operation, Error> {
         if !self.is_id() {
-            let meant = meanings(as_named_here(&self.image));
+            let equivalent = meanings(as_named_here(&self.image));
             // It may be the name of a host image with another transport.
-            if let Err(error) = meant
+            if let Err(error) = equivalent
                 && !self.has_transport()
             {
                 return Err(error.into());
