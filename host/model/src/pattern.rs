@@ -220,7 +220,10 @@ mod tests {
             ("index.docker.io/x/*", Some("this registry is matched as docker.io")),
             ("docker.io/library/a", None),
             ("docker.io/**", None),
-            ("docker.io/a", Some("docker.io/library/NAME")),
+            (
+                "docker.io/a",
+                Some("an image of Docker Hub without a namespace is matched as docker.io/library/NAME"),
+            ),
             ("docker.io/*", Some("docker.io/library/NAME")),
         ] {
             let found = Pattern::new(pattern).unwrap().check_names().err();
