@@ -42,6 +42,11 @@ impl Text {
         parts
     }
 
+    /// The longest of them.
+    pub fn longest_part(&self) -> String {
+        self.parts().into_iter().max_by_key(String::len).unwrap_or_default()
+    }
+
     /// Whether it stands in what was printed, with some values.
     pub fn is_in(&self, printed: &str) -> bool {
         let mut rest = printed;
@@ -62,7 +67,7 @@ impl Text {
 
     /// Whether a test that has this literal expects it: most of its words stand there.
     pub fn is_expected_by(&self, literal: &str) -> bool {
-        let longest = self.parts().into_iter().max_by_key(String::len).unwrap_or_default();
+        let longest = self.longest_part();
         let longest = longest.trim();
         let words = |text: &str| text.split_whitespace().count();
         // As it stands there: it need not be the text of a format.
