@@ -19,38 +19,24 @@ const FEWEST_WORDS: usize = 3;
 pub struct Text {
     pub file: String,
     pub text: String,
+    /// What stands between the values.
+    parts: Vec<String>,
 }
 
 impl Text {
-    /// What stands between the values.
-    pub fn parts(&self) -> Vec<String> {
-        let mut parts = vec![String::new()];
-        let mut rest = self.text.as_str();
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(at);
-            parts.last_mut().expect("it begins with one").push_str(before);
-            if from.starts_with("{{") || from.starts_with("}}") {
-                parts.last_mut().expect("it begins with one").push_str(&from[..1]);
-                rest = &from[2..];
-            } else {
-                parts.push(String::new());
-                rest = from.find('}').map_or("", |end| &from[end + 1..]);
-            }
-        }
-        parts.last_mut().expect("it begins with one").push_str(rest);
-        parts.retain(|part| !part.trim().is_empty());
-        parts
+    pub fn new(file: &str, text: &str) -> Self {
+        Self { file: file.to_owned(), text: text.to_owned(), parts: parts(text) }
     }
 
-    /// The longest of them.
-    pub fn longest_part(&self) -> String {
-        self.parts().into_iter().max_by_key(String::len).unwrap_or_default()
+    /// The longest text between two values.
+    pub fn longest_part(&self) -> &str {
+        self.parts.iter().max_by_key(|part| part.len()).map(|part| part.trim()).unwrap_or_default()
     }
 
     /// Whether it stands in what was printed, with some values.
     pub fn is_in(&self, printed: &str) -> bool {
         let mut rest = printed;
-        self.parts().iter().all(|part| match rest.find(part.trim()) {
+        self.parts.iter().all(|part| match rest.find(part.trim()) {
             Some(at) => {
                 rest = &rest[at + part.trim().len()..];
                 true
@@ -61,14 +47,13 @@ impl Text {
 
     /// Its lines that have words in them.
     pub fn lines(&self) -> Vec<Self> {
-        let line = |line: &str| Self { file: self.file.clone(), text: line.to_owned() };
+        let line = |line: &str| Self::new(&self.file, line);
         self.text.lines().filter(|line| line.chars().any(char::is_alphabetic)).map(line).collect()
     }
 
     /// Whether a test that has this literal expects it: most of its words stand there.
     pub fn is_expected_by(&self, literal: &str) -> bool {
         let longest = self.longest_part();
-        let longest = longest.trim();
         let words = |text: &str| text.split_whitespace().count();
         // As it stands there: it need not be the text of a format.
         literal.contains(&self.text)
@@ -76,6 +61,27 @@ impl Text {
             || words(longest) >= FEWEST_WORDS && literal.contains(longest)
             || words(literal) >= FEWEST_WORDS && longest.contains(literal.trim())
     }
+}
+
+fn parts(text: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        part.push_str(before);
+        if from.starts_with("{{") || from.starts_with("}}") {
+            part.push_str(&from[..1]);
+            rest = &from[2..];
+        } else {
+            parts.push(std::mem::take(&mut part));
+            rest = from.find('}').map_or("", |end| &from[end + 1..]);
+        }
+    }
+    part.push_str(rest);
+    parts.push(part);
+    parts.retain(|part| !part.trim().is_empty());
+    parts
 }
 
 /// What tests of the crates that run on a host, and the tests that drive them, have as literals.
@@ -109,7 +115,7 @@ pub fn texts(house: &House) -> Vec<Text> {
         for item in &shipped.items {
             found.visit_item(item);
         }
-        let text = |text: String| Text { file: file.clone(), text };
+        let text = |text: String| Text::new(file, &text);
         texts.extend(found.texts.into_iter().filter(|text| is_sentence(text)).map(text));
     }
     texts.sort();
