@@ -219,7 +219,7 @@ fn policy_does() {
 
 #[test]
 fn a_policy_that_cannot_judge_names_the_setting_that_is_the_cause() {
-    assert_eq!(reason("problem"), "it can't decide (setting do)");
+    assert_eq!(reason("problem"), "it cannot decide (setting do)");
 }
 
 #[test]
