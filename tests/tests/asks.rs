@@ -159,7 +159,9 @@ fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
     );
     assert_eq!(judged["canonical"]["subject"]["plugin"], "command-asks");
     assert!(
-        copy.stderr.contains("the dry run stops here: the plugin cannot plan further without these copies"),
+        copy.stderr.contains(
+            "the dry run stops here: the plugin plans its next step only after the copies that it requested"
+        ),
         "{copy:#?}"
     );
     let outside = dry("copy-outside").exits(77);

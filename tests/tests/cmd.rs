@@ -271,8 +271,8 @@ fn a_plugin_that_breaks_stops_its_command() {
         ("command-panics", "panicked"),
         ("command-loops", "2 s"),
         ("command-memory-bomb", "64 MiB"),
-        ("command-log-bomb", "exceeded its limit of 1024 KiB of log and answer"),
-        ("command-huge-argv", "exceeded its limit of 1024 KiB of log and answer"),
+        ("command-log-bomb", "exceeded its limit of 1024 KiB of log messages and results"),
+        ("command-huge-argv", "exceeded its limit of 1024 KiB of log messages and results"),
     ] {
         let enter = with_marking_podman(with_plugins(&world, guest));
         let output = enter.run(&["bootc-image", "cmd", "list"]).exits(78);

@@ -206,7 +206,7 @@ fn a_list_that_isnt_whole_is_an_error() {
         ("loop-within", "exceeded its processor time limit (2 s)"),
         ("stand-still", "it neither reads rows nor returns output"),
         ("long-piece", "exceeded its limit of 1024 KiB"),
-        ("never-stop", "exceeded its limit of 16 MiB exchanged with the host"),
+        ("never-stop", "exceeded its limit of 16 MiB of data passed between plugin and host"),
     ] {
         let output = does(&world, what).run(LIST).exits(1);
         assert!(output.stdout.starts_with("does image_type terminal=false\n"), "{what}");

@@ -51,7 +51,12 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
     let site = "[audit]\nreads = false\n";
     for format in ["table", "json"] {
         let output = enter(site).run(&["bootc-image", "plugin", "list", "--format", format]).ok();
-        assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}{lost}\nnote: fix: {fix}\n"));
+        assert_eq!(
+            output.stderr,
+            format!(
+                "note: {of_site} hides {of_image}{lost}\nnote: to bring back what is no longer in effect: {fix}\n"
+            )
+        );
     }
     for command in [DOCTOR, &["bootc-image", "plugin", "doctor", "policy-does"]] {
         let output = enter(site).run(command).exits(78);

@@ -471,24 +471,27 @@ fn resource_bomb() {
 fn string_bomb() {
     attack!()
         .does("read-bomb")
-        .must_be_refused("exceeded its limit of 4 MiB exchanged with the host", Harm::Runs);
+        .must_be_refused("exceeded its limit of 4 MiB of data passed between plugin and host", Harm::Runs);
 }
 
 #[test]
 fn log_bomb() {
-    attack!().does("log-bomb").must_be_refused("exceeded its limit of 64 KiB of log and answer", Harm::Runs);
+    attack!()
+        .does("log-bomb")
+        .must_be_refused("exceeded its limit of 64 KiB of log messages and results", Harm::Runs);
 }
 
 #[test]
 fn long_answer() {
     attack!()
         .does("huge-reason")
-        .must_be_refused("exceeded its limit of 64 KiB of log and answer", Harm::Runs);
+        .must_be_refused("exceeded its limit of 64 KiB of log messages and results", Harm::Runs);
 }
 
 #[test]
 fn list_of_a_gigabyte() {
-    attack!().must_be_refused("exceeded its limit of 4 MiB exchanged with the host", Harm::Memory);
+    attack!()
+        .must_be_refused("exceeded its limit of 4 MiB of data passed between plugin and host", Harm::Memory);
 }
 
 #[test]

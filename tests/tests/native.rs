@@ -255,7 +255,10 @@ fn what_a_formatter_cant_print_the_host_prints() {
 
     let endless = list("WRITES_WITHOUT_END", "{ bootc-image list --format bars || echo $?; } | tail -c 3");
     assert!(endless.stdout.ends_with("1\n"), "{endless:#?}");
-    assert!(endless.stderr.contains("exceeded its limit of 16 MiB exchanged with the host"), "{endless:#?}");
+    assert!(
+        endless.stderr.contains("exceeded its limit of 16 MiB of data passed between plugin and host"),
+        "{endless:#?}"
+    );
 }
 
 #[test]

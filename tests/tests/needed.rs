@@ -475,7 +475,7 @@ fn the_deployment_of_another_system_is_found_by_its_boot_entries() {
     let output = world.enter().sh(&format!("mount -t tmpfs none /sysroot/boot; {list}")).exits(1);
     assert!(
         output.stderr.contains("cannot determine which of 2 deployments would be started")
-            && output.stderr.contains("mount it at DIR/boot"),
+            && output.stderr.contains("mount it at /sysroot/boot"),
         "{output:#?}"
     );
     let single = format!(

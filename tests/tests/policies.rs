@@ -152,8 +152,8 @@ fn a_policy_that_nobody_approved_denies_until_somebody_does() {
 
     let revoked = enter().run(&["bootc-image", "plugin", "revoke", "policy-does"]).ok();
     let note = format!(
-        "note: policy policy-does is still installed in {SITE}/policy-does, and an installed policy that is not approved denies \
-         every operation that it judges: to stop that, remove this directory or mask the policy in the configuration with \
+        "note: policy policy-does is still installed in {SITE}/policy-does but no longer approved, so every operation \
+         that it judges is denied; to stop that, remove this directory or mask the policy in the configuration with \
          policy.masked = [{{ id = \"policy-does\", place = \"site\" }}]\n"
     );
     assert_eq!(revoked.stderr, note);

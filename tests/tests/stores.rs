@@ -193,7 +193,10 @@ fn a_damaged_object_isnt_copied() {
     let damaged = fs::read_to_string(&file).unwrap().replace("ID=lab", "ID=bad");
     fs::write(&file, damaged).unwrap();
     let output = world.enter().run(&["bootc-image", "copy-to-storage"]).exits(1);
-    assert!(output.stderr.contains("of the ostree repository is damaged: its checksum is"), "{output:#?}");
+    assert!(
+        output.stderr.contains("of the ostree repository is damaged: the checksum of its contents is"),
+        "{output:#?}"
+    );
     assert!(!oracle::podman_names(&world, Store::Default).iter().any(|name| name.contains("bootc")));
 }
 

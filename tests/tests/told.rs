@@ -253,7 +253,7 @@ fn grants_and_masks_say_where_they_are() {
     let world = World::new();
     let script = "mkdir -p /etc/bootc-image/grants.d; chmod 777 /etc/bootc-image/grants.d; bootc-image plugin doctor || true; bootc-image plugin approve policy-does";
     let output = install(world.enter(), "policy-does", SITE).sh(script);
-    wrong.compare(&output, 78, &["cannot read the grants: "]);
+    wrong.compare(&output, 78, &["cannot read the approvals of plugins: "]);
     // Required by the configuration and by a grant, and missing.
     let missing = "policy.mandatory = [\"policy-does\"]\n";
     let mandatory = format!("{}role = \"policy\"\nmandatory = true\n", grant("policy-does"));
@@ -302,7 +302,6 @@ fn native_code_of_a_user_is_for_an_administrator_to_install() {
 #[test]
 fn what_podman_is_not_given_is_denied_with_a_way_out() {
     let world = World::new();
-    let filter = "write it as KEY=VALUE; since and before take an image of this storage, by name or id";
     let in_full = "write the image in full: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST";
     let mut wrong = Wrong::default();
     for (words, code, expected) in [
@@ -311,15 +310,32 @@ fn what_podman_is_not_given_is_denied_with_a_way_out() {
             77,
             &[
                 "contains a comma or a quotation mark, with which podman could read \"label=a,b\" as several conditions",
-                filter,
+                "write each condition after a --filter of its own",
             ][..],
         ),
-        ("list --filter dangling", 77, &["is not a condition: \"dangling\"", filter]),
-        ("list --filter colour=red", 77, &["has an unknown condition: \"colour\"", filter]),
+        (
+            "list --filter dangling",
+            77,
+            &[
+                "option --filter has no value: \"dangling\"",
+                "write it as KEY=VALUE, for example dangling=true",
+            ],
+        ),
+        (
+            "list --filter colour=red",
+            77,
+            &[
+                "has an unknown condition: \"colour\"",
+                "known conditions: after, before, reference, since, containers, dangling, ",
+            ],
+        ),
         (
             "list --filter reference=docker-archive:/etc/x",
             77,
-            &["does not match names of images: \"docker-archive:/etc/x\"", filter],
+            &[
+                "has a value that is not a pattern for image names: \"docker-archive:/etc/x\"",
+                "write a name without a transport; * stands for any text, as in reference=localhost/*",
+            ],
         ),
         (
             "build https://example.com/x.git",
@@ -373,7 +389,7 @@ fn a_plugin_that_plans_too_much_is_named() {
     let output = asks(world.enter(), "copy-and-tell").run(&["bootc-image", "--dry-run", "cmd", "diff"]);
     wrong.compare(&output, 0, &["a dry run copies no images", "run it without --dry-run"]);
     let output = asks(world.enter(), "bad-type").run(&["bootc-image", "cmd", "diff"]);
-    wrong.compare(&output, 2, &["\"red\" is not an image type"]);
+    wrong.compare(&output, 2, &["\"red\" is not an image type; the types are host, unified, logical"]);
     let output = asks(world.enter(), "").run(&["bootc-image", "policy", "explain", "cmd", "diff"]);
     wrong.compare(&output, 0, &["nothing would run: there is nothing to do"]);
     // A subcommand that the manifest of podman-maintenance lists, but its component doesn't know.
@@ -405,7 +421,11 @@ fn cases_that_cannot_be_tested_are_named() {
             2,
             "a case cannot use --sysroot or --dry-run: no system is read and nothing runs",
         ),
-        ("[\"plugin\", \"list\"]", 2, "policies judge only operations on images"),
+        (
+            "[\"plugin\", \"list\"]",
+            2,
+            "`plugin list` is not an operation on images, and policies judge only operations on images",
+        ),
         ("[\"remove\"]", 2, "not provided"),
         ("[\"copy-to-storage\", \"--target\", \"x@y\"]", 1, "the operation cannot be judged: "),
     ] {
@@ -458,25 +478,25 @@ fn the_registry_policy_says_what_to_change() {
     wrong.compare(
         &output,
         77,
-        &[&format!("{APP}: allowed by default, but images from registries must be named by digest")],
+        &[&format!("{APP}: images from registries must be named by digest; then it is allowed by default")],
     );
     let any = format!(
         "default = \"deny\"\n{rule}effect = \"deny\"\nrepository = [\"lab/**\"]\n{rule}effect = \"allow\"\n"
     );
     let output = under(&any, &format!("cmd pull {APP}"));
-    wrong.compare(&output, 77, &["`cmd pull` may read or fetch: any image, by rule 2"]);
+    wrong.compare(&output, 77, &["the rules allow `cmd pull` to read or fetch: any image, by rule 2"]);
     let output = under("default = \"deny\"\n", "--dry-run cmd load");
     wrong.compare(
         &output,
         77,
-        &["a rule in [settings.registry-policy] without registry, repository, tag and digest can allow it: \
+        &["only a rule without registry, repository, tag and digest can allow it; in [settings.registry-policy]: \
              effect = \"allow\", operations = [\"cmd load\"]"],
     );
     let targets = format!(
         "{allow}roles = [\"source\"]\n{rule}effect = \"allow\"\nroles = [\"target\"]\nregistry = [\"quay.io\"]\n"
     );
     let output = under(&targets, &format!("cmd push app:stable {APP}"));
-    wrong.compare(&output, 77, &["`cmd push` may write or push: registry quay.io, by rule 2"]);
+    wrong.compare(&output, 77, &["the rules allow `cmd push` to write or push: registry quay.io, by rule 2"]);
     wrong.none();
 }
 
@@ -658,7 +678,11 @@ fn help_of_options_is_shown_where_a_plugin_may_use_them() {
     let command = ["bootc-image", "cmd", "sign", "--sign-by", "me", "docker://quay.io/x/y:1"];
     let settings = "settings.command-asks.do = \"copy-and-plan\"\n";
     let output = enter().file(CONFIGURATION, settings).run(&command);
-    wrong.compare(&output, 77, &["the plugin's capability podman-machine covers only volume"]);
+    wrong.compare(
+        &output,
+        77,
+        &["plugin command-asks has the capability podman-machine only for these options: volume"],
+    );
     wrong.none();
 }
 
@@ -743,7 +767,7 @@ fn an_outcome_that_cannot_be_recorded_is_an_error() {
     wrong.compare(
         &output,
         0,
-        &["note: waiting lines of the audit record cannot be written yet: cannot read "],
+        &["note: lines of the audit record that wait in /run/bootc-image/audit/waiting.jsonl cannot be written yet: cannot read "],
     );
     wrong.none();
 }

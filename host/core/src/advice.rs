@@ -93,14 +93,33 @@ impl<'a> Advice<'a> {
             Error::Configuration(_) => unusable(
                 "fix the configuration; until then only `list`, `exists` and the commands that inspect plugins run",
             ),
-            Error::Audit(source) | Error::AuditOutcome(source) => match &**source {
-                Error::Os(OsError::Io { source, path, .. }) if is_full(source) => {
-                    make_room(Kind::Unusable, path)
-                }
-                _ => unusable(
-                    "make /var/lib/bootc-image/audit writable by root, and check that the disk is not full",
-                ),
-            },
+            Error::Audit(source) | Error::AuditOutcome(source) => of_audit(source),
+        }
+    }
+}
+
+/// The cause decides the hint: full disk, a wrong kind of file, wrong owner or mode.
+fn of_audit(source: &Error) -> Advice<'_> {
+    let Error::Os(OsError::Io { what, path, source }) = source else {
+        return unusable(
+            "make /var/lib/bootc-image/audit writable by root, and check that the disk is not full",
+        );
+    };
+    let shown = path.display();
+    match source.kind() {
+        _ if is_full(source) => make_room(Kind::Unusable, path),
+        io::ErrorKind::AlreadyExists => unusable(format!("{shown} is not a directory: move it away")),
+        io::ErrorKind::NotADirectory => {
+            unusable(format!("a part of the path {shown} is not a directory: move it away"))
+        }
+        _ if *what == "use" && path.extension().is_some() => {
+            unusable(format!("keep the present file under another name: mv {shown} {shown}.old"))
+        }
+        _ if *what == "use" => unusable(format!(
+            "if it is a directory, run: chown root {shown} && chmod 0700 {shown}; if not, move it away"
+        )),
+        _ => {
+            unusable("make /var/lib/bootc-image/audit writable by root, and check that the disk is not full")
         }
     }
 }
@@ -115,6 +134,9 @@ fn of_plan(error: &PlanError) -> Advice<'_> {
         PlanError::Unusable { .. } => unusable("to see what to fix, run: bootc-image plugin doctor"),
     }
 }
+
+/// The program that reads the ostree repository.
+const HELPER: &str = "bootc-image-helper";
 
 fn of_os(error: &OsError) -> Advice<'_> {
     match error {
@@ -135,6 +157,17 @@ fn of_os(error: &OsError) -> Advice<'_> {
         OsError::Process { stderr, .. } if stderr.contains("no space left on device") => failed(
             "find the full file system with: df -h; then free space on it, for example with: bootc-image prune --all",
         ),
+        OsError::Process { status, .. } if status.starts_with("killed by signal 9") => {
+            failed("find out what killed it, for example a lack of memory, with: journalctl --dmesg")
+        }
+        OsError::Process { program, stderr, .. } if stderr.trim().is_empty() => failed(format!(
+            "{program} gave no reason; to see with which arguments it was started, run the same command with -vv"
+        )),
+        OsError::Process { program, stderr, .. }
+            if *program == HELPER && stderr.contains("ostree repository") =>
+        {
+            failed("check the repository with: ostree fsck --repo=/ostree/repo; then pull the image again")
+        }
         OsError::Process { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
         OsError::Corrupt { hint, .. } => failed(*hint),
         OsError::NotUtf8(_) => failed("rename the file so that its name is UTF-8 text"),
@@ -179,9 +212,15 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         {
             failed("run it as root, for example with sudo")
         }
-        StoresError::StorageUnavailable { .. } => {
-            failed("on a bootc host, any pull creates it; check the host with: bootc status")
-        }
+        StoresError::StorageUnavailable { source, path } => match source.kind() {
+            io::ErrorKind::NotADirectory => {
+                failed(format!("{} or a part of its path is not a directory: move it away", path.display()))
+            }
+            io::ErrorKind::NotFound => {
+                failed("on a bootc host, any pull creates it; check the host with: bootc status")
+            }
+            _ => failed("check the disk and its file system, for example with: journalctl --dmesg"),
+        },
         StoresError::Reference(InvalidReference::ShortName(_)) => {
             usage("use the full name: REGISTRY/REPOSITORY")
         }
@@ -199,18 +238,17 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         StoresError::NoDeployment(_) => {
             failed("check that this is the physical root of a bootc host: it must contain ostree/deploy")
         }
-        StoresError::NoBootEntries { .. } => {
-            failed("if /boot of that system is on a separate partition, mount it at DIR/boot")
-        }
+        StoresError::NoBootEntries { path, .. } => failed(format!(
+            "if /boot of that host is on a separate partition, mount it at {}",
+            path.ancestors().nth(2).unwrap_or(path).display()
+        )),
         StoresError::NotFromImage(_) => failed("rebase the host to an image with: bootc switch"),
         StoresError::NoName(_) => failed("switch the host to an image in a registry with: bootc switch"),
         StoresError::Composefs => {
             failed("list only the images of bootc's storage with: bootc-image list --type unified")
         }
         StoresError::Ambiguous { .. } => failed("use one of the full names"),
-        StoresError::BoundImage { .. } => {
-            failed("bound images must be links to .image or .container files; fix the link in the OS image")
-        }
+        StoresError::BoundImage { file, why } => of_bound_image(file, why),
         StoresError::Unit { .. } => {
             failed("write the image's name in the unit itself, or in a file that the unit names by path")
         }
@@ -221,7 +259,32 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         StoresError::SelinuxCreate => {
             failed("let bootc create it, for example with: bootc image set-unified")
         }
+        StoresError::NeedsUnknown(source) if is_missing_origin(source) => failed(
+            "the origin file of a deployment is missing; list the deployments with: ostree admin status",
+        ),
         // Whatever the cause is: the failure is that the needed images are unknown.
         StoresError::NeedsUnknown(source) => Advice { kind: Kind::Failed, ..of_stores(source) },
     }
+}
+
+/// By bootc's message, which is all that is known.
+fn of_bound_image<'a>(file: &str, why: &str) -> Advice<'a> {
+    if why.ends_with("AuthFile is not supported by bound bootc images") {
+        failed(format!("remove AuthFile= from {file} in the OS image"))
+    } else if why.contains("Invalid image value: Unterminated %") || why.contains("Systemd specifiers") {
+        failed(format!("write the full name of the image, without %, after Image= in {file} in the OS image"))
+    } else if why.ends_with("Missing Image field") {
+        failed(format!("add Image= to {file} in the OS image"))
+    } else {
+        failed("bound images must be links to .image or .container files; fix the link in the OS image")
+    }
+}
+
+fn is_missing_origin(error: &StoresError) -> bool {
+    matches!(
+        error,
+        StoresError::Os(OsError::Io { path, source, .. })
+            if source.kind() == io::ErrorKind::NotFound
+                && path.extension().is_some_and(|extension| extension == "origin")
+    )
 }

@@ -125,9 +125,21 @@ pub struct MissingPolicy {
 }
 
 impl MissingPolicy {
+    /// The reason of an installed plugin that is a policy no more.
+    pub const NO_POLICY: &'static str = "is no longer a policy";
+
     /// What to do next.
     pub fn fix(&self) -> String {
-        format!("install it, or revoke the approval with: bootc-image plugin revoke {}", self.plugin)
+        format!(
+            "{}, or revoke the approval with: bootc-image plugin revoke {}",
+            self.what_to_install(),
+            self.plugin
+        )
+    }
+
+    /// What to install, as an imperative.
+    pub fn what_to_install(&self) -> &'static str {
+        if self.why == Self::NO_POLICY { "install a version that is a policy" } else { "install it" }
     }
 }
 
@@ -141,6 +153,9 @@ impl fmt::Display for MissingPolicy {
 /// Why no plugin can be used at all. Exit code 78.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginSetError {
+    /// The approvals of plugins cannot be read. The text names the file.
+    #[error("{0}")]
+    Approvals(String),
     /// A manifest is not valid.
     #[error("plugin {plugin}: {reason}")]
     Manifest {

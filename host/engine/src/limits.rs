@@ -117,11 +117,11 @@ pub(crate) enum Exceeded {
     GuestTime(Duration),
     #[error("exceeded its time limit ({} s)", .0.as_secs_f32())]
     WallTime(Duration),
-    #[error("exceeded its limit of {} MiB exchanged with the host", .0 >> 20)]
+    #[error("exceeded its limit of {} MiB of data passed between plugin and host", .0 >> 20)]
     Transfer(usize),
     #[error("exceeded its limit of {0} host resources")]
     Handles(usize),
-    #[error("exceeded its limit of {} KiB of log and answer", .0 >> 10)]
+    #[error("exceeded its limit of {} KiB of log messages and results", .0 >> 10)]
     Output(usize),
     #[error("exceeded its limit of {0} requested operations")]
     Operations(usize),

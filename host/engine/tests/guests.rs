@@ -153,15 +153,21 @@ fn command_escapes() {
 
 #[test]
 fn command_log_bomb() {
-    assert_eq!(unusable("command-log-bomb", &[]), "exceeded its limit of 1024 KiB of log and answer");
+    assert_eq!(
+        unusable("command-log-bomb", &[]),
+        "exceeded its limit of 1024 KiB of log messages and results"
+    );
 }
 
 #[test]
 fn command_huge_argv() {
-    assert_eq!(unusable("command-huge-argv", &[]), "exceeded its limit of 1024 KiB of log and answer");
+    assert_eq!(
+        unusable("command-huge-argv", &[]),
+        "exceeded its limit of 1024 KiB of log messages and results"
+    );
     assert_eq!(
         unusable("command-huge-argv", &["more"]),
-        "exceeded its limit of 4 MiB exchanged with the host"
+        "exceeded its limit of 4 MiB of data passed between plugin and host"
     );
 }
 
@@ -229,10 +235,10 @@ fn whatever_a_policy_does_to_itself_is_a_failure_with_its_reason() {
         ("loop", "exceeded its processor time limit (0.25 s)"),
         ("recurse", "crashed: call stack exhausted"),
         ("memory", "exceeded its memory limit (64 MiB)"),
-        ("log-bomb", "exceeded its limit of 64 KiB of log and answer"),
-        ("read-bomb", "exceeded its limit of 4 MiB exchanged with the host"),
-        ("huge-reason", "exceeded its limit of 64 KiB of log and answer"),
-        ("huge-answer", "exceeded its limit of 4 MiB exchanged with the host"),
+        ("log-bomb", "exceeded its limit of 64 KiB of log messages and results"),
+        ("read-bomb", "exceeded its limit of 4 MiB of data passed between plugin and host"),
+        ("huge-reason", "exceeded its limit of 64 KiB of log messages and results"),
+        ("huge-answer", "exceeded its limit of 4 MiB of data passed between plugin and host"),
     ] {
         let reason = reason(what);
         // On a busy machine it may exceed the time limit before the processor time limit.

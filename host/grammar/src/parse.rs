@@ -48,7 +48,7 @@ pub enum ParseError {
         given: usize,
     },
     /// An operand that is empty, begins with `-` after `--`, or would be split into more than one.
-    #[error("{0:?} cannot be an operand: podman would read it as something else")]
+    #[error("{0:?} cannot be an operand: podman would read it as an option or as several values")]
     BadOperand(String),
     /// An argument with a control character, or beyond the limits.
     #[error("argument {index} {why}")]

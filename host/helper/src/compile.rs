@@ -25,7 +25,9 @@ pub(crate) struct Uncompilable(anyhow::Error);
 
 impl std::fmt::Display for Uncompilable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#}", self.0)
+        // Messages of the parser have several lines, of which only the last would be shown.
+        let text = format!("{:#}", self.0);
+        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -43,7 +45,13 @@ pub(crate) fn compile() -> anyhow::Result<()> {
     if component.len() as u64 > LARGEST {
         return Err(anyhow!("the component is larger than {} MiB", LARGEST >> 20));
     }
-    let code = compile_bytes(&component).map_err(Uncompilable)?;
+    let code = compile_bytes(&component).map_err(|error| {
+        Uncompilable(if component.starts_with(b"\0asm") {
+            error
+        } else {
+            error.context("the file is not a WebAssembly component")
+        })
+    })?;
     let mut target =
         File::options().write(true).open("/proc/self/fd/4").context("descriptor 4 must be a file")?;
     target.write_all(&code).context("cannot write the machine code")

@@ -226,7 +226,9 @@ impl Objects {
 
 fn check(expected: Checksum, found: Checksum) -> Result<()> {
     if found != expected {
-        bail!("object {expected} of the ostree repository is damaged: its checksum is {found}");
+        bail!(
+            "object {expected} of the ostree repository is damaged: the checksum of its contents is {found}"
+        );
     }
     Ok(())
 }
@@ -405,7 +407,8 @@ mod tests {
         std::os::unix::fs::symlink(target, at(wrong)).unwrap();
         // The first error has the right checksum.
         let error = refused(wrong);
-        let damaged = format!("object {wrong} of the ostree repository is damaged: its checksum is ");
+        let damaged =
+            format!("object {wrong} of the ostree repository is damaged: the checksum of its contents is ");
         let right = Checksum::parse(error.strip_prefix(&damaged).unwrap()).unwrap();
         std::os::unix::fs::symlink(target, at(right)).unwrap();
         assert_eq!(refused(right), "the target of a symbolic link is not UTF-8 text");

@@ -90,7 +90,7 @@ pub enum Error {
     NotFromImage(String),
     /// The booted image's name has a transport other than docker:// and containers-storage:.
     #[error(
-        "cannot keep {0} in a containers-storage: only docker:// and containers-storage: names can be kept there"
+        "cannot copy the image {0} of this host to another storage: only docker:// and containers-storage: images can be copied"
     )]
     NoName(String),
     /// A composefs host has no ostree repository.

@@ -111,10 +111,9 @@ impl Repository {
             Err(error) => return Err(self.root.error("read", &path)(error).into()),
         };
         let commit = Commit::new(text.trim_end()).map_err(|error| self.damaged(&path, &error.to_string()))?;
-        let name = below
-            .to_str()
-            .and_then(unescape)
-            .ok_or_else(|| self.damaged(&path, "its name is not an escaped image reference"))?;
+        let name = below.to_str().and_then(unescape).ok_or_else(|| {
+            self.damaged(&path, "the name of this ref is not an image name as bootc writes it")
+        })?;
         Ok(Some(ImageRef { name, commit }))
     }
 

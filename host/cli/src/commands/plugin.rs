@@ -205,7 +205,9 @@ fn approve(session: &Session<'_>, plugin: String, mandatory: bool) -> Result<u8,
     });
     let is_mandatory = grant.mandatory || settings.configuration.mandatory.contains(&grant.plugin);
     if grant.role == Role::Policy && !is_mandatory {
-        ui.note(&format!("to deny every operation except `list` while this policy is missing, run: {again}"));
+        ui.note(&format!(
+            "if this policy is ever missing, operations run without it; to deny them instead, except `list`, run: {again}"
+        ));
     }
     Ok(code)
 }
@@ -226,8 +228,8 @@ fn revoke(session: &Session<'_>, plugin: String) -> Result<u8, Failure> {
             _ => "remove this directory or ",
         };
         ui.note(&format!(
-            "policy {id} is still installed in {directory}, and an installed policy that is not approved denies every operation \
-             that it judges: to stop that, {remove}mask the policy in the configuration with \
+            "policy {id} is still installed in {directory} but no longer approved, so every operation that it judges is denied; \
+             to stop that, {remove}mask the policy in the configuration with \
              policy.masked = [{{ id = \"{id}\", place = \"{place}\" }}]"
         ));
     }
@@ -324,7 +326,7 @@ fn list(ui: &Ui, settings: &Settings, plugins: &PluginSet, format: Format) -> Re
     for hidden in plugins.hidden() {
         ui.note(&hidden.what());
         if hidden.is_missed() {
-            ui.note(&format!("fix: {}", hidden.fix()));
+            ui.note(&format!("to bring back what is no longer in effect: {}", hidden.fix()));
         }
     }
     Ok(report_problems(ui, plugins).unwrap_or(OK))

@@ -208,7 +208,10 @@ fn operation(case: &Case) -> Result<Operation, String> {
             Err("a case cannot use --sysroot or --dry-run: no system is read and nothing runs".to_owned())
         }
         Ok(Arguments { command: Command::Operation(operation), .. }) => Ok(operation),
-        Ok(_) => Err("policies judge only operations on images".to_owned()),
+        Ok(_) => Err(format!(
+            "`{}` is not an operation on images, and policies judge only operations on images",
+            case.run.join(" ")
+        )),
         Err(error) => Err(error.render().to_string().lines().next().unwrap_or_default().to_owned()),
     }
 }

@@ -219,7 +219,8 @@ impl Recorder {
                 mount_point(&self.journal.path()).display()
             )),
             Err(error) => Some(format!(
-                "waiting lines of the audit record cannot be written yet: {}",
+                "lines of the audit record that wait in {} cannot be written yet: {}",
+                self.journal.waiting().display(),
                 error.with_causes()
             )),
         }

@@ -69,8 +69,10 @@ pub(super) fn granted_path(
     let outside = |path: &Path| {
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
         let message = format!("{} is outside the paths that this plugin may pass to podman", path.display());
-        let hint =
-            format!("use a path below {}; for any other file use a pipe: <FILE, >FILE", scopes.join(", "));
+        let hint = format!(
+            "use a path below {}; for any other file use redirection in the shell: <FILE or >FILE",
+            scopes.join(", ")
+        );
         refused("outside-scope", message, hint)
     };
     let found = match found {

@@ -136,7 +136,7 @@ impl Pipeline<'_> {
             self.context
                 .host
                 .reporter
-                .note("the dry run stops here: the plugin cannot plan further without these copies");
+                .note("the dry run stops here: the plugin plans its next step only after the copies that it requested");
             return with_asked(Vec::new(), String::new());
         };
         let Some((subcommand, args)) = plan.argv.split_first() else {

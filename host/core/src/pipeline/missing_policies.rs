@@ -22,14 +22,17 @@ impl Pipeline<'_> {
             let MissingPolicy { plugin, why, .. } = &missed;
             let denied =
                 format!("policy {plugin} is mandatory but {why}, so every operation except `list` is denied");
-            self.context.host.reporter.note(&match (configured.contains(plugin), of_grants.contains(plugin)) {
-                (false, false) => format!("{missed}: {}", missed.fix()),
-                (false, true) => format!("{denied}: {}", missed.fix()),
-                (true, _) => format!(
-                    "{denied}: install it, or remove it from [policy] mandatory and revoke the approval with: \
-                     bootc-image plugin revoke {plugin}"
-                ),
-            });
+            self.context.host.reporter.note(
+                &match (configured.contains(plugin), of_grants.contains(plugin)) {
+                    (false, false) => format!("{missed}: {}", missed.fix()),
+                    (false, true) => format!("{denied}: {}", missed.fix()),
+                    (true, _) => format!(
+                        "{denied}: {}, or remove it from [policy] mandatory and revoke the approval with: \
+                     bootc-image plugin revoke {plugin}",
+                        missed.what_to_install()
+                    ),
+                },
+            );
         }
     }
 }

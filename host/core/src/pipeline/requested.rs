@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use bootc_image_model::capability::{COPIES_IMAGES, PULLS_IMAGES};
 use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::plugin::PluginId;
 use bootc_image_model::policy_input::Name;
 use bootc_image_model::reference::CONTAINERS_STORAGE;
 use bootc_image_model::subject::Subject;
@@ -123,7 +124,10 @@ impl LiveHost<'_> {
                 shortened(written),
                 scopes.join(", ")
             ),
-            hint: Some("to see the plugin's capabilities, run: bootc-image plugin show PLUGIN".to_owned()),
+            hint: Some(format!(
+                "to see the plugin's capabilities, run: bootc-image plugin show {}",
+                self.subject.plugin.as_ref().map_or("PLUGIN", PluginId::as_str)
+            )),
         };
         Err(self.pipeline.denied(&self.subject, denial))
     }

@@ -82,7 +82,7 @@ fn not_delegated(what: &str, code: &str) -> Denial {
     let hint = match code {
         "delegated-file" | "delegated-insecure" => "log in as root",
         _ => {
-            "log in as root, or let an administrator permit it with allow-delegated: see docs/reference/configuration.md"
+            "log in as root, or let an administrator permit it with the key allow-delegated in a file of /etc/bootc-image/config.d"
         }
     };
     denial("delegation", code, message, hint)
@@ -169,8 +169,11 @@ impl Validator for Grammar<'_> {
             return Err(denial(self.name(), "not-canonical", message, hint));
         }
         let granted = canonical.subject().plugin.as_ref().map(|plugin| self.0.granted(plugin));
-        let granted =
-            Granted { capabilities: granted.unwrap_or_default(), resolved: canonical.is_resolved() };
+        let granted = Granted {
+            capabilities: granted.unwrap_or_default(),
+            resolved: canonical.is_resolved(),
+            plugin: canonical.subject().plugin.as_ref().map(ToString::to_string).unwrap_or_default(),
+        };
         let Some(forbidden) = command.values().find_map(|value| forbidden(&value, &granted)) else {
             return Ok(());
         };
@@ -230,6 +233,8 @@ struct Granted {
     capabilities: Vec<Capability>,
     /// Whether paths are resolved, so that their scopes can be checked.
     resolved: bool,
+    /// The plugin's id for messages.
+    plugin: String,
 }
 
 impl Granted {
@@ -262,10 +267,17 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         let capability = value.kind.capability().unwrap_or_default();
         let scopes = granted.capabilities.iter().filter(|granted| granted.name == capability);
         let scopes: Vec<&str> = scopes.map(|granted| granted.scope.as_str()).collect();
+        let plugin = &granted.plugin;
+        let covered = scopes.join(", ");
         let hint = if scopes.is_empty() {
-            format!("this needs the capability {capability}, which the plugin was not granted")
+            format!(
+                "this needs the capability {capability}, which plugin {plugin} was not granted; \
+                 to see its capabilities, run: bootc-image plugin show {plugin}"
+            )
+        } else if value.kind == Kind::HostResource {
+            format!("plugin {plugin} has the capability {capability} only for these options: {covered}")
         } else {
-            format!("the plugin's capability {capability} covers only {}", scopes.join(", "))
+            format!("plugin {plugin} has the capability {capability} only for these paths: {covered}")
         };
         (!granted.has(value)).then(|| Forbidden { code, why: format!("{what} {why}"), hint })
     };
@@ -277,11 +289,10 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
             hint: "download it first and inspect it; write a local directory of that name as ./NAME"
                 .to_owned(),
         }),
-        Kind::Filter => bad_filter(value.text).map(|why| Forbidden {
+        Kind::Filter => bad_filter(value.text).map(|(why, hint)| Forbidden {
             code: "filter-not-usable",
             why: format!("{what} {why}"),
-            hint: "write it as KEY=VALUE; since and before take an image of this storage, by name or id"
-                .to_owned(),
+            hint,
         }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
@@ -324,28 +335,44 @@ const PLAIN_FILTERS: [&str; 12] = [
     "until",
 ];
 
-/// Why this condition is denied, if it is. podman resolves the values of some conditions as images of any transport, and so in any
+/// Why this condition is denied, and what to write instead, if it is. podman resolves the values of some conditions as images of any transport, and so in any
 /// storage. It also splits conditions at commas.
-fn bad_filter(text: &str) -> Option<String> {
+fn bad_filter(text: &str) -> Option<(String, String)> {
     if text.contains([',', '"']) {
-        return Some(format!(
-            "contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"
+        return Some((
+            format!(
+                "contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"
+            ),
+            "write each condition after a --filter of its own".to_owned(),
         ));
     }
     let Some((key, value)) = text.split_once('=') else {
-        return Some(format!("is not a condition: {text:?}"));
+        return Some((
+            format!("has no value: {text:?}"),
+            "write it as KEY=VALUE, for example dangling=true".to_owned(),
+        ));
     };
     match key.strip_suffix('!').unwrap_or(key) {
         "since" | "after" | "before" if is_id(value) => None,
         "since" | "after" | "before" => {
-            Reference::parse_local(value).err().map(|error| format!("does not name an image: {error}"))
+            let image = "give an image of this storage by its name or id".to_owned();
+            Reference::parse_local(value)
+                .err()
+                .map(|error| (format!("does not name an image of this storage: {error}"), image))
         }
         "reference" if value.contains(':') && Reference::parse_local(&value.replace('*', "x")).is_err() => {
-            Some(format!("does not match names of images: {value:?}"))
+            Some((
+                format!("has a value that is not a pattern for image names: {value:?}"),
+                "write a name without a transport; * stands for any text, as in reference=localhost/*"
+                    .to_owned(),
+            ))
         }
         "reference" => None,
         known if PLAIN_FILTERS.contains(&known) => None,
-        unknown => Some(format!("has an unknown condition: {unknown:?}")),
+        unknown => Some((
+            format!("has an unknown condition: {unknown:?}"),
+            format!("known conditions: after, before, reference, since, {}", PLAIN_FILTERS.join(", ")),
+        )),
     }
 }
 
@@ -383,9 +410,15 @@ impl Validator for Needed {
         match &image.needed_by {
             Some(who) => {
                 let message = format!("{image} is needed by {who}");
-                let hint = "it can be removed when no deployment, bound image, unit or container needs it any more; \
-                            to list deployments, run: bootc status";
-                Err(denial(self.name(), "needed", message, hint))
+                let list = if who.starts_with("container ") {
+                    "to list containers, run: podman ps --all --external"
+                } else {
+                    "to list deployments, run: bootc status"
+                };
+                let hint = format!(
+                    "it can be removed when no deployment, bound image, unit or container needs it any more; {list}"
+                );
+                Err(denial(self.name(), "needed", message, &hint))
             }
             None => Ok(()),
         }

@@ -34,11 +34,13 @@ pub(crate) fn opinion<'a>(
     reason: &str,
     attrs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> PolicyVerdict {
+    let who_knows =
+        || format!("ask who maintains it; to see where it comes from, run: bootc-image plugin show {plugin}");
     let denial = denial.map(|explanation| Denial {
         denied_by: DeniedBy::Policy(plugin.clone()),
         code: code(explanation.code),
         message: message(explanation.message),
-        hint: hint(explanation.hint),
+        hint: hint(explanation.hint).or_else(|| explanation.message.trim().is_empty().then(who_knows)),
     });
     let attrs: BTreeMap<String, String> =
         attrs.take(MOST_ATTRS).map(|(key, value)| (sanitize(key), sanitize(value))).collect();
@@ -137,10 +139,11 @@ mod tests {
     #[test]
     fn a_denial_without_a_message_gets_one() {
         let plugin = PluginId::new("p").unwrap();
-        for (given, expected) in [("", NO_MESSAGE), (" \n", NO_MESSAGE), ("no", "no")] {
+        let ask = Some("ask who maintains it; to see where it comes from, run: bootc-image plugin show p");
+        for (given, expected, next) in [("", NO_MESSAGE, ask), (" \n", NO_MESSAGE, ask), ("no", "no", None)] {
             let explanation = Explanation { code: "", message: given, hint: Some("") };
             let denial = opinion(&plugin, Some(explanation), "", std::iter::empty()).denial.unwrap();
-            assert_eq!((&*denial.code, &*denial.message, denial.hint), (NO_CODE, expected, None));
+            assert_eq!((&*denial.code, &*denial.message, denial.hint.as_deref()), (NO_CODE, expected, next));
         }
     }
 }

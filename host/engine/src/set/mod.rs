@@ -202,7 +202,10 @@ impl PluginSet {
         match (enabled.next(), enabled.next()) {
             (Some(one), None) => Ok(one),
             (Some((plugin, _)), Some((other, _))) => {
-                let reason = format!("{} also provides the format {name}", other.manifest.id);
+                let reason = format!(
+                    "plugin {} also provides the format {name}; mask one of the two with [policy] masked in the configuration",
+                    other.manifest.id
+                );
                 Err(unusable(&plugin.manifest.id, reason))
             }
             (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {

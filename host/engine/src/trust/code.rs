@@ -52,7 +52,8 @@ impl CodeFile {
     }
 
     pub(crate) fn unreadable(&self, error: io::Error) -> Unusable {
-        format!("{}: {error}", self.file.named.display()).into()
+        let (named, why) = (self.file.named.display().to_string(), error.to_string());
+        if why.starts_with(&named) { why.into() } else { format!("{named}: {why}").into() }
     }
 }
 

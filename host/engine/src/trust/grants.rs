@@ -124,7 +124,7 @@ pub(crate) fn revoke_if_not_needed(grant: &Found) -> String {
 pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
     let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
     let mut problems: Vec<String> =
-        drop_ins.problems.iter().map(|error| format!("cannot read the grants: {error}")).collect();
+        drop_ins.problems.iter().map(|error| format!("cannot read the approvals of plugins: {error}")).collect();
     let mut found = Vec::new();
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {

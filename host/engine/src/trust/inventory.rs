@@ -104,7 +104,7 @@ impl Inventory {
         for grant in &grants {
             of_plugins.entry(grant.plugin.clone()).or_default().push(grant.clone());
         }
-        let problems = problems.into_iter().map(|reason| cannot("grants", reason)).collect();
+        let problems = problems.into_iter().map(PluginSetError::Approvals).collect();
         let mut inventory = Self { grants, problems, ..Self::default() };
         for builtin in &environment.builtins {
             inventory.add(embedded(builtin));
@@ -246,7 +246,7 @@ fn read(
     let text = manifest_text(directory, owner).map_err(|error| {
         broken(
             format!("{}: {error}", named.display()),
-            "correct the file, or remove the plugin's directory",
+            "correct the directory or file that the message names, or remove the plugin's directory",
             true,
         )
     })?;

@@ -45,7 +45,7 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<MissingPolicy> {
             inventory.broken.iter().find(|broken| broken.id == id).map(|broken| broken.may_be_policy);
         let why = match (found, broken) {
             (Some(World::PolicyValidator), _) | (_, Some(true)) => continue,
-            (Some(_), _) | (_, Some(false)) => "is no longer a policy",
+            (Some(_), _) | (_, Some(false)) => MissingPolicy::NO_POLICY,
             (None, None) if inventory.masked.iter().any(|masked| is_of_masked(grant, masked)) => continue,
             (None, None) if inventory.masked.iter().any(|masked| is_in_place_of(grant, masked)) => {
                 "is installed only in another version, which is masked"

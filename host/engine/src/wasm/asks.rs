@@ -145,6 +145,10 @@ fn usage(message: String) -> Failure {
     Failure::Failed(Problem { code: "usage".to_owned(), message, hint: None, attrs: Vec::new() })
 }
 
+fn not_a_type(value: &str) -> String {
+    format!("{value:?} is not an image type; the types are host, unified, logical")
+}
+
 /// The filter of a list.
 #[derive(Default)]
 struct Filter {
@@ -160,10 +164,12 @@ impl Filter {
                 "type" => {
                     let types = [ImageType::Host, ImageType::Unified, ImageType::Logical];
                     let found = types.into_iter().find(|known| known.as_str() == value);
-                    filter.image_type = Some(found.ok_or_else(|| format!("{value:?} is not an image type"))?);
+                    filter.image_type = Some(found.ok_or_else(|| not_a_type(value))?);
                 }
                 "image" => filter.image = Some(Pattern::new(value)?),
-                other => return Err(format!("cannot filter images by {other:?}")),
+                other => {
+                    return Err(format!("cannot filter images by {other:?}; known filters: type, image"));
+                }
             }
         }
         Ok(filter)

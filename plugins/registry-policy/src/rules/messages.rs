@@ -46,21 +46,25 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
         ),
         Why::Unseen => (
             "unseen-images",
-            format!("denied by {rule}: it can bring in images that are not named, and no rule allows that"),
+            format!(
+                "denied by {rule}: it can bring in images whose names are not known before, and no rule allows that"
+            ),
         ),
         Why::NotByDigest(Demand::Rule) => {
             ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
         }
         Why::NotByDigest(Demand::All) => (
             "not-by-digest",
-            format!("allowed by {rule}, but images from registries must be named by digest"),
+            format!("images from registries must be named by digest; then it is allowed by {rule}"),
         ),
         Why::Latest(Demand::Rule) => {
             ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`"))
         }
         Why::Latest(Demand::All) => (
             "latest-tag",
-            format!("allowed by {rule}, but images from registries must not have the tag `latest`"),
+            format!(
+                "images from registries must not have the tag `latest`; otherwise it is allowed by {rule}"
+            ),
         ),
     };
     let hint = match denied.why {
@@ -69,7 +73,7 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
             format!("use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; {}", offers(asked))
         }
         Why::Unseen => format!(
-            "a rule in [settings.registry-policy] without registry, repository, tag and digest can allow it: \
+            "only a rule without registry, repository, tag and digest can allow it; in [settings.registry-policy]: \
              effect = \"allow\", operations = [\"{}\"]",
             asked.operation.kind
         ),
@@ -127,10 +131,10 @@ fn offers(asked: &Asked<'_>) -> String {
     };
     match offers.len() {
         0 => UNOFFERED.to_owned(),
-        1..=MOST_OFFERS => format!("`{kind}` may {uses}: {}", offers.join("; ")),
+        1..=MOST_OFFERS => format!("the rules allow `{kind}` to {uses}: {}", offers.join("; ")),
         many => {
             let (some, more) = (offers[..MOST_OFFERS].join("; "), many - MOST_OFFERS);
-            format!("`{kind}` may {uses}: {some}; and {more} more")
+            format!("the rules allow `{kind}` to {uses}: {some}; and {more} more")
         }
     }
 }
