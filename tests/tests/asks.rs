@@ -221,7 +221,7 @@ fn a_plan_may_follow_and_no_other_plugin() {
     assert_eq!(kinds, ["copy-to-storage", "", "cmd", ""]);
     for (what, why) in [
         ("again", "cmd"),
-        ("remove", "the plugin for `cmd diff` planned `rm` instead"),
+        ("remove", "planned `rm` for `cmd diff`"),
         ("nul", "control character"),
     ] {
         let output = run(what, &["app:stable"]).exits(77);

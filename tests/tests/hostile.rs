@@ -736,7 +736,7 @@ fn import_without_its_capability() {
 #[test]
 fn another_subcommand_of_our_own() {
     asks(attack!(), "remove", 77).must_be_refused(
-        "the plugin for `cmd diff` planned `rm` instead",
+        "planned `rm` for `cmd diff`",
         Harm::Says("Untagged: localhost/app:stable"),
     );
 }

@@ -152,7 +152,7 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
         78,
         &[
             "it provides `cmd list`, which podman-allowlist already provides",
-            "revoke or mask the other plugin first: only one can provide a command",
+            "the other plugin is built into bootc-image and stays: use a version of this one without the command",
         ],
     );
     let other = manifest("format-does").replace("id = \"format-does\"", "id = \"format-other\"");

@@ -116,8 +116,11 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
             ui.error(failure, Some(&format!("available formats: {known}")));
             USAGE
         }
-        Failure::FormatUsage(_) => {
-            ui.error(failure, Some("see which formats take an argument with: bootc-image list --help"));
+        Failure::FormatUsage(what) => {
+            // Messages of plugins have their own hint.
+            let of_host = what.starts_with("the format ");
+            let hint = "see which formats take an argument with: bootc-image list --help";
+            ui.error(failure, of_host.then_some(hint));
             USAGE
         }
         Failure::StatusFd { .. } => {

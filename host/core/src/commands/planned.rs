@@ -35,10 +35,14 @@ impl<'a> Planned<'a> {
             hint: Some(hint),
         };
         let not_in_table = |refusal: ParseError| {
-            let hint = format!(
-                "for the supported options, run: bootc-image cmd {} --help; put options of bootc-image itself before `cmd`",
-                invoked.escape_debug()
-            );
+            let hint = if matches!(refusal, ParseError::BadArgument { .. }) {
+                "remove or shorten this argument".to_owned()
+            } else {
+                format!(
+                    "for the supported options, run: bootc-image cmd {} --help; put options of bootc-image itself before `cmd`",
+                    invoked.escape_debug()
+                )
+            };
             denied("not-in-table", &refusal, hint)
         };
         let command = parse(subcommand, args).map_err(not_in_table)?;

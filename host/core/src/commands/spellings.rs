@@ -3,6 +3,7 @@
 
 use bootc_image_grammar::{OwnOperation, parse, table};
 use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::plugin::PluginId;
 
 /// The operation that runs instead of podman.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,7 +13,12 @@ pub(crate) enum Own {
 }
 
 /// The own operation that a plan stands for, if any; podman runs all other subcommands.
-pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Result<Option<Own>, Denial> {
+pub(crate) fn of_plan(
+    plugin: &PluginId,
+    invoked: &str,
+    subcommand: &str,
+    args: &[String],
+) -> Result<Option<Own>, Denial> {
     let Some(own) = table(subcommand).and_then(|table| table.does.own()) else { return Ok(None) };
     let denied = |by: &'static str, code: &str, message: String, hint: String| Denial {
         denied_by: DeniedBy::Host(by),
@@ -22,7 +28,7 @@ pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Resul
     };
     if subcommand != invoked {
         let message =
-            format!("the plugin for `cmd {}` planned `{subcommand}` instead", invoked.escape_debug());
+            format!("plugin {plugin} planned `{subcommand}` for `cmd {}`", invoked.escape_debug());
         let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }
@@ -54,9 +60,13 @@ pub(crate) fn of_plan(invoked: &str, subcommand: &str, args: &[String]) -> Resul
 mod tests {
     use super::*;
 
+    fn plugin() -> PluginId {
+        PluginId::new("p").unwrap()
+    }
+
     fn asked(invoked: &str, args: &[&str]) -> Result<Option<Own>, String> {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        of_plan(invoked, invoked, &args).map_err(|denial| denial.code)
+        of_plan(&plugin(), invoked, invoked, &args).map_err(|denial| denial.code)
     }
 
     #[test]
@@ -84,7 +94,8 @@ mod tests {
         ] {
             assert_eq!(asked(invoked, args), Err(code.to_owned()), "{invoked} {args:?}");
         }
-        let other = of_plan("list", "rm", &["a".to_owned()]).unwrap_err();
+        let other = of_plan(&plugin(), "list", "rm", &["a".to_owned()]).unwrap_err();
         assert_eq!(other.code, "other-subcommand");
+        assert_eq!(other.message, "plugin p planned `rm` for `cmd list`");
     }
 }

@@ -147,7 +147,9 @@ impl Pipeline<'_> {
             return if judged.judged.is_empty() { Err(CommandError::NothingToDo) } else { Ok(judged) };
         };
         let denied = |denial| CommandError::Denied(Box::new((subject.clone(), denial)));
-        if let Some(own) = spellings::of_plan(&command.name, subcommand, args).map_err(denied)? {
+        if let Some(own) =
+            spellings::of_plan(&provider.plugin, &command.name, subcommand, args).map_err(denied)?
+        {
             let operations = self.own_operations(own, resolver)?;
             return with_asked(self.judge(operations, &subject, &claims), plan.message);
         }

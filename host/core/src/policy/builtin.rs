@@ -335,8 +335,8 @@ const PLAIN_FILTERS: [&str; 12] = [
     "until",
 ];
 
-/// Why this condition is denied, and what to write instead, if it is. podman resolves the values of some conditions as images of any transport, and so in any
-/// storage. It also splits conditions at commas.
+/// Why this condition is denied, and what to write instead, if it is. podman resolves the values of some conditions as images of any
+/// transport, and so in any storage. It also splits conditions at commas.
 fn bad_filter(text: &str) -> Option<(String, String)> {
     if text.contains([',', '"']) {
         return Some((

@@ -42,10 +42,14 @@ impl PluginSet {
             if let Some(other) = self.provided_commands()?.iter().find(of_another) {
                 let reason =
                     format!("it provides `cmd {}`, which {} already provides", claim.name, other.plugin);
-                return Err(problem(
-                    reason,
-                    "revoke or mask the other plugin first: only one can provide a command",
-                ));
+                let is_built_in =
+                    self.look().plugins.get(&other.plugin).is_some_and(|plugin| plugin.place.is_none());
+                let fix = if is_built_in {
+                    "the other plugin is built into bootc-image and stays: use a version of this one without the command"
+                } else {
+                    "revoke or mask the other plugin first: only one can provide a command"
+                };
+                return Err(problem(reason, fix));
             }
         }
         let claims = self.format_claims()?;

@@ -252,11 +252,13 @@ fn read(
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
-        broken(
-            format!("{}: {what}", named.display()),
-            "correct the manifest, or mask the plugin",
-            may_be_policy,
-        )
+        // Which of the two must be newer is said there.
+        let fix = if what.contains(": install a newer ") {
+            "until then, mask the plugin with [policy] masked in the configuration"
+        } else {
+            "correct the manifest, or mask the plugin"
+        };
+        broken(format!("{}: {what}", named.display()), fix, may_be_policy)
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
