@@ -225,7 +225,9 @@ pub(super) fn refuse_needed(command: &Command, names: &dyn Resolver) -> Result<(
             return Err(Error::Denied(Denial {
                 denied_by: DeniedBy::Host("needs"),
                 code: "needed".to_owned(),
-                message: format!("the name {name} is needed by {who}"),
+                message: format!(
+                    "the name {name} is needed by {who}; it cannot be removed or given to another image"
+                ),
                 hint: Some("choose another name".to_owned()),
             }));
         }
