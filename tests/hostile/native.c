@@ -146,11 +146,6 @@ __attribute__((unused)) static void evaluate(void *state, bootc_image_call *call
 #elif defined NATIVE_CLOSES_DESCRIPTORS
     for (int i = 0; i < 256; i++)
         close(i);
-#elif defined HANGS_UP_AND_WAITS
-    for (int i = 0; i < 256; i++)
-        shutdown(i, SHUT_RDWR);
-    for (;;)
-        pause();
 #elif defined FAILS_WITHOUT_A_HINT
     host->fail(call, text("asleep"), text("the module is asleep"), text(""));
     return;

@@ -81,7 +81,9 @@ fn messages(stderr: &str) -> BTreeSet<String> {
     let mut lines = stderr.lines().peekable();
     while let Some(line) = lines.next() {
         let begins = ["error: ", "warning: ", "note: ", "bootc-image: ", " WARN ", "ERROR "];
-        if !begins.iter().any(|begin| line.starts_with(begin)) {
+        // Which process waits for which, and whether one does, is a matter of time.
+        let is_of_time = line.starts_with("note: waiting for ");
+        if is_of_time || !begins.iter().any(|begin| line.starts_with(begin)) {
             continue;
         }
         let mut message = normalised(line.trim_end());
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn messages_are_found_with_their_hints() {
-        let stderr = "copying a to b\nerror: can't: it is 0123456789abcdef\n  hint: try 12345 times\nError: podman's own\nnote: x";
+        let stderr = "copying a to b\nerror: can't: it is 0123456789abcdef\n  hint: try 12345 times\nError: podman's own\nnote: x\nnote: waiting for a lock";
         let expected = ["error: can't: it is <id>\n  hint: try <number> times", "note: x"];
         assert_eq!(messages(stderr), expected.map(str::to_owned).into());
     }

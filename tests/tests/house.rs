@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use bootc_image_tests::house::{self, House, Row};
+use bootc_image_tests::pages::files;
 
 /// Which crate may depend on which of ours, as it's built, its build script included. Whoever adds an edge here says with it
 /// that it runs downwards.
@@ -102,28 +103,15 @@ fn the_walk_through_the_code_leads_where_it_says() {
 fn nothing_above_core_works_on_storages() {
     let allowed = ["error", "host", "sysroot"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files = Vec::new();
-    for room in ["host/cli/src", "host/engine/src"] {
-        sources(&root.join(room), &mut files);
-    }
-    assert!(files.len() > 50, "{}", files.len());
-    for file in files {
+    let folders = ["host/cli/src", "host/engine/src"];
+    let sources: Vec<_> = folders.iter().flat_map(|folder| files(&root.join(folder), ".rs")).collect();
+    assert!(sources.len() > 50, "{}", sources.len());
+    for file in sources {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(!text.contains("bootc_image_containers_storage"), "{}", file.display());
         for taken in text.split("bootc_image_stores::").skip(1) {
             let module = taken.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
             assert!(allowed.contains(&module), "{} takes {module} of stores", file.display());
-        }
-    }
-}
-
-fn sources(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bootc_image_tests::house::{House, Text, expectations, texts};
+use bootc_image_tests::pages::files;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -14,20 +15,11 @@ fn workspace() -> PathBuf {
 
 /// Everything that tests have seen printed: messages, tables, help.
 fn printed() -> Vec<String> {
-    let mut printed = Vec::new();
-    let mut directories = vec![workspace().join("tests/golden"), workspace().join("docs/reference")];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if !path.ends_with("unseen.txt") {
-                let text = fs::read_to_string(path).unwrap();
-                printed.extend(text.lines().map(str::to_owned));
-            }
-        }
-    }
-    printed
+    let golden = files(&workspace().join("tests/golden"), ".txt");
+    let read = |path: &PathBuf| fs::read_to_string(path).unwrap();
+    let pages = files(&workspace().join("docs/reference"), ".md");
+    let seen = golden.iter().filter(|path| !path.ends_with("unseen.txt")).chain(&pages);
+    seen.flat_map(|path| read(path).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// Lines of `FILE: TEXT` below the reason, a comment.
