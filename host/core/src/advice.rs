@@ -67,6 +67,7 @@ impl<'a> Advice<'a> {
             Error::Plan(error) => of_plan(error),
             Error::Plugins(_) => unusable("to see what to fix, run: bootc-image plugin doctor"),
             Error::Unresolved { source, .. } => Self::of(source),
+            Error::Incomplete { failure, .. } => Self::of(failure),
             Error::NeedsRoot => failed("run it as root, for example with sudo"),
             Error::NoDirectory => failed("change to a directory that exists"),
             Error::ListNotBooted => failed(
@@ -98,29 +99,31 @@ impl<'a> Advice<'a> {
     }
 }
 
-/// The cause decides the hint: full disk, a wrong kind of file, wrong owner or mode.
+/// The cause decides the hint: full disk, a wrong kind of file, wrong owner or mode, a lock, a damaged disk.
 fn of_audit(source: &Error) -> Advice<'_> {
     let Error::Os(OsError::Io { what, path, source }) = source else {
-        return unusable(
-            "make /var/lib/bootc-image/audit writable by root, and check that the disk is not full",
-        );
+        return Advice { kind: Kind::Unusable, ..Advice::of(source) };
     };
     let shown = path.display();
     match source.kind() {
         _ if is_full(source) => make_room(Kind::Unusable, path),
         io::ErrorKind::AlreadyExists => unusable(format!("{shown} is not a directory: move it away")),
         io::ErrorKind::NotADirectory => {
-            unusable(format!("a part of the path {shown} is not a directory: move it away"))
+            unusable(format!("a part of the path {shown} is not a directory: move that part away"))
         }
+        // The file is checked for its kind and owner, the directory for its mode as well.
         _ if *what == "use" && path.extension().is_some() => {
-            unusable(format!("keep the present file under another name: mv {shown} {shown}.old"))
+            unusable(format!("keep the present file under another name: mv --no-clobber {shown} {shown}.old"))
         }
         _ if *what == "use" => unusable(format!(
-            "if it is a directory, run: chown root {shown} && chmod 0700 {shown}; if not, move it away"
+            "if it is a directory, run: chown root {shown} && chmod 0700 {shown} (0750 if a group may read the record); \
+             if not, move it away"
         )),
-        _ => {
-            unusable("make /var/lib/bootc-image/audit writable by root, and check that the disk is not full")
-        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => unusable(format!(
+            "make {shown} writable by root: see how it is mounted with: findmnt --target {shown}; \
+             and its attributes with: lsattr -d {shown}"
+        )),
+        _ => unusable("check the disk and its file system, for example with: journalctl --dmesg"),
     }
 }
 
@@ -273,6 +276,11 @@ fn of_bound_image<'a>(file: &str, why: &str) -> Advice<'a> {
         failed(format!("remove AuthFile= from {file} in the OS image"))
     } else if why.contains("Invalid image value: Unterminated %") || why.contains("Systemd specifiers") {
         failed(format!("write the full name of the image, without %, after Image= in {file} in the OS image"))
+    } else if why.starts_with("cannot read it: ") {
+        failed(format!(
+            "the link /usr/lib/bootc/bound-images.d/{file} leads to a file that does not exist or cannot be read; \
+             correct the link in the OS image"
+        ))
     } else if why.ends_with("Missing Image field") {
         failed(format!("add Image= to {file} in the OS image"))
     } else {
@@ -287,4 +295,106 @@ fn is_missing_origin(error: &StoresError) -> bool {
             if source.kind() == io::ErrorKind::NotFound
                 && path.extension().is_some_and(|extension| extension == "origin")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_for_the_audit_record_follows_the_cause() {
+        let (directory, file) = ("/var/lib/bootc-image/audit", "/var/lib/bootc-image/audit/audit.jsonl");
+        for (what, path, kind, expected) in [
+            (
+                "create",
+                directory,
+                io::ErrorKind::AlreadyExists,
+                "/var/lib/bootc-image/audit is not a directory: move it away",
+            ),
+            (
+                "create",
+                directory,
+                io::ErrorKind::NotADirectory,
+                "a part of the path /var/lib/bootc-image/audit is not a directory: move that part away",
+            ),
+            (
+                "use",
+                directory,
+                io::ErrorKind::Other,
+                "if it is a directory, run: chown root /var/lib/bootc-image/audit && chmod 0700 /var/lib/bootc-image/audit \
+                 (0750 if a group may read the record); if not, move it away",
+            ),
+            (
+                "use",
+                file,
+                io::ErrorKind::Other,
+                "keep the present file under another name: mv --no-clobber /var/lib/bootc-image/audit/audit.jsonl \
+                 /var/lib/bootc-image/audit/audit.jsonl.old",
+            ),
+            (
+                "open",
+                file,
+                io::ErrorKind::ReadOnlyFilesystem,
+                "make /var/lib/bootc-image/audit/audit.jsonl writable by root: see how it is mounted with: \
+                 findmnt --target /var/lib/bootc-image/audit/audit.jsonl; and its attributes with: \
+                 lsattr -d /var/lib/bootc-image/audit/audit.jsonl",
+            ),
+            (
+                "sync",
+                file,
+                io::ErrorKind::Other,
+                "check the disk and its file system, for example with: journalctl --dmesg",
+            ),
+        ] {
+            let error = Error::Audit(Box::new(Error::io(what, path)(kind.into())));
+            assert_eq!((error.hint().as_deref(), error.kind()), (Some(expected), Kind::Unusable), "{kind}");
+        }
+        let locked = OsError::Locked {
+            path: "/run/bootc-image/audit/lock".into(),
+            holder: "another process".to_owned(),
+            limit: std::time::Duration::from_secs(30),
+        };
+        let error = Error::Audit(Box::new(locked.into()));
+        assert_eq!(
+            (error.hint().as_deref(), error.kind()),
+            (
+                Some("find the process that holds the lock with: fuser -v FILE; then try again"),
+                Kind::Unusable
+            )
+        );
+    }
+
+    #[test]
+    fn a_process_that_failed_is_reported_with_the_operation_and_a_hint() {
+        let failed = |status: &str, stderr: &str| {
+            let process =
+                OsError::Process { program: "skopeo", status: status.to_owned(), stderr: stderr.to_owned() };
+            Error::Incomplete {
+                operation: "`copy-to-storage` of docker://quay.io/a:1".to_owned(),
+                failure: Box::new(process.into()),
+            }
+        };
+        let error = failed("exit code 1", "trouble\n");
+        assert_eq!(
+            error.with_causes(),
+            "cannot complete `copy-to-storage` of docker://quay.io/a:1: skopeo failed (exit code 1): trouble"
+        );
+        assert_eq!((error.hint(), error.kind()), (None, Kind::Failed));
+        for (error, expected) in [
+            (
+                failed("exit code 1", ""),
+                "skopeo gave no reason; to see with which arguments it was started, run the same command with -vv",
+            ),
+            (
+                failed("killed by signal 9", ""),
+                "find out what killed it, for example a lack of memory, with: journalctl --dmesg",
+            ),
+            (
+                failed("exit code 1", "write: no space left on device"),
+                "find the full file system with: df -h; then free space on it, for example with: bootc-image prune --all",
+            ),
+        ] {
+            assert_eq!((error.hint().as_deref(), error.kind()), (Some(expected), Kind::Failed));
+        }
+    }
 }

@@ -31,6 +31,14 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// A process failed that ran for an operation. Its own error names neither the operation nor the image.
+    #[error("cannot complete {operation}: {failure}")]
+    Incomplete {
+        /// The operation, and its first image.
+        operation: String,
+        /// The error of the process.
+        failure: Box<Error>,
+    },
     /// The caller is not root.
     #[error("Permission denied: this command must be executed as the root user")]
     NeedsRoot,

@@ -173,6 +173,7 @@ impl Pipeline<'_> {
         processes::check_interrupted()?;
         let id = self.recorder.intent(&judged).map_err(|error| Error::Audit(Box::new(error)))?;
         self.context.plugins.rest();
+        let operation = described(judged.canonical());
         let result = judged.approve()?.execute(&self.context).map_err(interruption_first);
         if matches!(result, Err(Error::Os(OsError::Process { .. } | OsError::Interrupted { .. }))) {
             default_store::forget_missing_features();
@@ -182,6 +183,12 @@ impl Pipeline<'_> {
         let recorded =
             self.recorder.outcome(&id, &outcome).map_err(|error| Error::AuditOutcome(Box::new(error)));
         full_disk::keep_reserve(self.context.host.settings);
+        let result = result.map_err(|error| match error {
+            failure @ Error::Os(OsError::Process { .. }) => {
+                Error::Incomplete { operation, failure: Box::new(failure) }
+            }
+            other => other,
+        });
         match (result, recorded) {
             (Err(error), Err(lost)) => {
                 self.context.host.reporter.note(&lost.with_causes());
@@ -205,5 +212,15 @@ impl Pipeline<'_> {
             let note = format!("the denial cannot be written to the audit record: {}", error.with_causes());
             self.context.host.reporter.note(&note);
         }
+    }
+}
+
+/// The operation and the first of its images, for errors of processes, which name neither.
+fn described(canonical: &CanonicalOperation) -> String {
+    let kind = canonical.operation().policy_kind();
+    let images = canonical.policy_input().map(|policy_input| policy_input.images).unwrap_or_default();
+    match images.iter().find_map(|image| image.name.as_ref()) {
+        Some(name) => format!("`{kind}` of {}", name.canonical),
+        None => format!("`{kind}`"),
     }
 }
