@@ -219,11 +219,9 @@ fn a_plan_may_follow_and_no_other_plugin() {
     run("copy-and-plan", &["app:stable"]).ok();
     let kinds: Vec<String> = record(&world).into_iter().map(|[_, kind, _]| kind).collect();
     assert_eq!(kinds, ["copy-to-storage", "", "cmd", ""]);
-    for (what, why) in [
-        ("again", "cmd"),
-        ("remove", "planned `rm` for `cmd diff`"),
-        ("nul", "control character"),
-    ] {
+    for (what, why) in
+        [("again", "cmd"), ("remove", "planned `rm` for `cmd diff`"), ("nul", "control character")]
+    {
         let output = run(what, &["app:stable"]).exits(77);
         assert!(output.stderr.contains(why), "{output:#?}");
     }

@@ -46,7 +46,7 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
     let guard = "[policy]\nmandatory = [\"policy-does\"]\n[settings.policy-does]\ndo = \"deny\"\n";
     let enter =
         |site: &str| install_in_image(world.enter(), "policy-does").file(of_image, guard).file(of_site, site);
-    let lost = "; no longer in effect: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
+    let lost = "; no longer in effect: [policy] mandatory = [\"policy-does\"] and [settings.policy-does] do";
     let fix = "rename the site's file, or repeat in it the settings to keep";
     let site = "[audit]\nreads = false\n";
     for format in ["table", "json"] {
@@ -54,29 +54,29 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
         assert_eq!(
             output.stderr,
             format!(
-                "note: {of_site} hides {of_image}{lost}\nnote: to bring back what is no longer in effect: {fix}\n"
+                "note: {of_site} replaces {of_image}{lost}\nnote: to bring back what is no longer in effect: {fix}\n"
             )
         );
     }
     for command in [DOCTOR, &["bootc-image", "plugin", "doctor", "policy-does"]] {
         let output = enter(site).run(command).exits(78);
-        let expected = format!(": {of_site} hides {of_image}{lost}\n  fix: {fix}\n");
+        let expected = format!(": {of_site} replaces {of_image}{lost}\n  fix: {fix}\n");
         assert!(output.stdout.ends_with(&expected), "{output:#?}");
     }
     assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "no problems found\n");
-    let holds = "; everything in it is still in effect: [policy] mandatory = [\"policy-does\"]; [settings.policy-does] do";
+    let holds = "; everything in it is still in effect: [policy] mandatory = [\"policy-does\"] and [settings.policy-does] do";
     let output = enter(guard).run(PLUGINS).ok();
-    assert_eq!(output.stderr, format!("note: {of_site} hides {of_image}{holds}\n"));
+    assert_eq!(output.stderr, format!("note: {of_site} replaces {of_image}{holds}\n"));
     // A value that was turned round.
     let output = enter(&guard.replace("\"deny\"", "\"allow\"")).run(DOCTOR).exits(78);
     let changed =
         "changed by it: [settings.policy-does] do; still in effect: [policy] mandatory = [\"policy-does\"]";
-    let expected = format!("configuration: {of_site} hides {of_image}; {changed}\n  fix: {fix}\n");
+    let expected = format!("configuration: {of_site} replaces {of_image}; {changed}\n  fix: {fix}\n");
     assert_eq!(output.stdout, expected);
     // A grant of the site's, of what is there now.
     let output = enter(guard).file(OWN_GRANT, plugins::grant("policy-does")).run(DOCTOR).exits(78);
     let expected = format!(
-        "{OWN_GRANT} hides /usr/lib/bootc-image/grants.d/policy-does.toml; no longer in effect: the approval of policy-does; \
+        "{OWN_GRANT} replaces /usr/lib/bootc-image/grants.d/policy-does.toml; no longer in effect: the approval of policy-does; \
          the image's grant is not read: after an upgrade policy-does will be disabled until it is approved again\n  \
          fix: run `bootc-image plugin revoke policy-does`, or remove {OWN_GRANT}\n"
     );
@@ -179,7 +179,7 @@ fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
     );
     world.enter().sh(&update).ok();
     let output = world.enter().run(APPROVE).exits(78);
-    let why = format!("{OWN_GRANT} approves it as a policy, but it is no longer one");
+    let why = format!("{OWN_GRANT} approves it as a policy, but the installed version is not a policy");
     let fix = "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke policy-does";
     assert!(output.stderr.contains(&why) && output.stderr.contains(fix), "{output:#?}");
     assert_eq!(std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap(), written);

@@ -735,10 +735,8 @@ fn import_without_its_capability() {
 
 #[test]
 fn another_subcommand_of_our_own() {
-    asks(attack!(), "remove", 77).must_be_refused(
-        "planned `rm` for `cmd diff`",
-        Harm::Says("Untagged: localhost/app:stable"),
-    );
+    asks(attack!(), "remove", 77)
+        .must_be_refused("planned `rm` for `cmd diff`", Harm::Says("Untagged: localhost/app:stable"));
 }
 
 #[test]

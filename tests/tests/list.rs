@@ -284,12 +284,16 @@ fn a_damaged_ref_is_named_and_the_rest_is_listed() {
     let world = World::new();
     let refs = world.outside("/sysroot/ostree/repo/refs/heads/ostree/container/image");
     let (host, ..) = expected(&world);
-    for (name, content) in [("oci_3A_x", "deadbeef\n"), ("oci_3A_x", ""), ("oci_ZZ_x", &"a".repeat(64))] {
+    for (name, content, hint) in [
+        ("oci_3A_x", "deadbeef\n", "ostree fsck"),
+        ("oci_3A_x", "", "ostree fsck"),
+        ("oci_ZZ_x", &"a".repeat(64), "ostree refs"),
+    ] {
         fs::write(refs.join(name), content).unwrap();
         let output = list(&world, &["--type=host", "--format=json"]).exits(1);
         let listed: Vec<Row> = output.json();
         assert_eq!(listed.iter().filter(|row| row.image_type == "host").cloned().collect::<Vec<_>>(), host);
-        assert!(output.stderr.contains(name) && output.stderr.contains("ostree fsck"), "{output:#?}");
+        assert!(output.stderr.contains(name) && output.stderr.contains(hint), "{output:#?}");
         fs::remove_file(refs.join(name)).unwrap();
     }
 }

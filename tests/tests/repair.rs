@@ -185,7 +185,7 @@ fn what_is_built_on_a_damaged_image_keeps_no_name() {
         whole localhost/new:1"
     );
     let output = bash(enter(&world), &script).ok();
-    assert!(output.stderr.contains("has no file usr/share/lab/program"), "{output:#?}");
+    assert!(output.stderr.contains("has no file /usr/share/lab/program"), "{output:#?}");
     let repair = |name: &str| output.stderr.contains(&format!("bootc-image repair {name}; then build again"));
     assert!(repair(APP) || repair("localhost/app:stable"), "{output:#?}");
 }

@@ -375,7 +375,7 @@ mod tests {
         let fits = [file("usr/lib/x", 3), file("lib/x", 5), file("./usr//lib/x", 7), file("/lib/x", 5)];
         assert_eq!(problem(make, &fits), None);
         let (what, _) = problem(make, &[file("lib/x", 5), file("usr/lib/x", 3)]).unwrap();
-        assert_eq!(what, ": file usr/lib/x has 5 bytes instead of 3");
+        assert_eq!(what, ": file /usr/lib/x has 5 bytes instead of 3");
     }
 
     #[test]
@@ -393,10 +393,10 @@ mod tests {
         let whiteout = |root: &Path| with_file(&root.join(".wh.gone"), "");
         let entries = [file(".wh.gone", 0), file("gone/.wh.x", 0), file("gone/deep/.wh.y", 0)];
         assert_eq!(problem(whiteout, &entries), None);
-        assert_eq!(problem(|_| {}, &entries[..1]).unwrap().0, "has no whiteout .wh.gone");
-        assert_eq!(problem(|_| {}, &entries[1..]).unwrap().0, "has no directory gone");
+        assert_eq!(problem(|_| {}, &entries[..1]).unwrap().0, "has no whiteout /.wh.gone");
+        assert_eq!(problem(|_| {}, &entries[1..]).unwrap().0, "has no directory /gone");
         let opaque = [file("a/.wh..wh..opq", 0)];
-        let shows = "does not hide the lower layers' files in a (the opaque attribute is missing)";
+        let shows = "does not hide the lower layers' files in /a (the opaque attribute is missing)";
         assert_eq!(problem(|root| fs::create_dir(root.join("a")).unwrap(), &opaque).unwrap().0, shows);
     }
 
@@ -406,9 +406,9 @@ mod tests {
         let wrong = entry("a", Kind::File, 0, "", 0o600);
         assert_eq!(
             problem(make, std::slice::from_ref(&wrong)).unwrap(),
-            (": a has the wrong mode".to_owned(), true)
+            (": /a has the wrong mode".to_owned(), true)
         );
-        assert_eq!(problem(make, &[wrong, file("b", 0)]).unwrap(), ("has no file b".to_owned(), false));
+        assert_eq!(problem(make, &[wrong, file("b", 0)]).unwrap(), ("has no file /b".to_owned(), false));
     }
 
     #[test]
@@ -420,12 +420,12 @@ mod tests {
         let mut other = file("a", 0);
         other.header.as_mut().unwrap().uid += 1;
         let link = entry("b", Kind::HardLink, 0, "a", 0o644);
-        assert_eq!(problem(make, std::slice::from_ref(&other)).unwrap().0, ": a has the wrong owner");
+        assert_eq!(problem(make, std::slice::from_ref(&other)).unwrap().0, ": /a has the wrong owner");
         assert_eq!(problem(make, &[other, link]), None);
         let mut owned = entry("link", Kind::Symlink, 0, "a", 0o777);
         owned.header.as_mut().unwrap().gid += 1;
         let link = |root: &Path| symlink("a", root.join("link")).unwrap();
-        assert_eq!(problem(link, &[owned]).unwrap(), (": link has the wrong owner".to_owned(), true));
+        assert_eq!(problem(link, &[owned]).unwrap(), (": /link has the wrong owner".to_owned(), true));
     }
 
     #[test]
@@ -433,7 +433,7 @@ mod tests {
         let plain = |name: &str, size| Entry { name: name.into(), size, header: None };
         let make = |root: &Path| with_file(&root.join("a/b"), "12");
         assert_eq!(problem(make, &[plain("a/", 0), plain("a/b", 2)]), None);
-        assert_eq!(problem(make, &[plain("a/b", 3)]).unwrap().0, "has no file a/b");
-        assert_eq!(problem(make, &[plain("a/b/", 0)]).unwrap().0, "has no directory a/b");
+        assert_eq!(problem(make, &[plain("a/b", 3)]).unwrap().0, "has no file /a/b");
+        assert_eq!(problem(make, &[plain("a/b/", 0)]).unwrap().0, "has no directory /a/b");
     }
 }

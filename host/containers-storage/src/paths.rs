@@ -71,7 +71,7 @@ pub(super) fn path_of(path: &[u8]) -> PathBuf {
     if path.is_empty() { ".".into() } else { OsStr::from_bytes(path).into() }
 }
 
-/// A path for a message.
+/// A path in a layer, for a message.
 pub(super) fn shown(path: &[u8]) -> String {
-    if path.is_empty() { "/".to_owned() } else { String::from_utf8_lossy(path).escape_debug().to_string() }
+    format!("/{}", String::from_utf8_lossy(path).escape_debug())
 }

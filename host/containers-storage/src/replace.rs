@@ -470,12 +470,12 @@ mod tests {
         let store = Store::open(&root).unwrap();
         let error = replace(&store, &temporary, &sample.id, Which::All, &[], &WAITING).unwrap_err();
         let expected = format!(
-            "the fetched image is not as expected: layer {} has no file usr/b",
+            "the fetched image is not as expected: layer {} has no file /usr/b",
             &sample.layers[0][..12]
         );
         assert_eq!(error.to_string(), expected);
         let error = replace(&store, &temporary, "another", Which::All, &[], &WAITING).unwrap_err();
         assert_eq!(error.to_string(), "the fetched image is not the requested one (another)");
-        assert!(damage(&sample).unwrap().contains("has no file usr/a"));
+        assert!(damage(&sample).unwrap().contains("has no file /usr/a"));
     }
 }

@@ -94,11 +94,13 @@ impl<'a> Store<'a> {
         if contents.is_empty() {
             return Ok(Vec::new());
         }
-        serde_json::from_slice(&contents).map_err(|error| OsError::Corrupt {
-            path: self.root.path(name),
-            why: error.to_string(),
-            hint: "check that storage with podman: bootc-image cmd list for bootc's storage, podman image list for podman's",
-        }).map_err(Error::from)
+        serde_json::from_slice(&contents)
+            .map_err(|error| OsError::Corrupt {
+                path: self.root.path(name),
+                why: error.to_string(),
+                hint: "restore this file from a backup: podman cannot read it either",
+            })
+            .map_err(Error::from)
     }
 
     /// The images in the index, without taking the lock.

@@ -97,7 +97,7 @@ fn a_wrong_mode_of_a_file_with_two_names_is_reported() {
         let file = sample.directory(0).join("usr/b");
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o701)).unwrap();
     });
-    assert_eq!(found.as_deref(), Some("layer 0: usr/b has the wrong mode"));
+    assert_eq!(found.as_deref(), Some("layer 0: /usr/b has the wrong mode"));
 }
 
 #[test]
@@ -105,51 +105,51 @@ fn what_is_wrong_with_a_file_of_a_layer_is_reported() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     type Change = fn(&Path);
     let changes: [(usize, Change, &str); 12] = [
-        (0, |layer| std::fs::remove_file(layer.join("usr/a")).unwrap(), "has no file usr/a"),
+        (0, |layer| std::fs::remove_file(layer.join("usr/a")).unwrap(), "has no file /usr/a"),
         (
             0,
             |layer| std::fs::write(layer.join("usr/a"), "").unwrap(),
-            ": file usr/a has 0 bytes instead of 12",
+            ": file /usr/a has 0 bytes instead of 12",
         ),
         (
             0,
             |layer| std::fs::write(layer.join("usr/old/c"), "c").unwrap(),
-            ": file usr/old/c has 1 bytes instead of 0",
+            ": file /usr/old/c has 1 bytes instead of 0",
         ),
-        (0, |layer| std::fs::remove_file(layer.join("usr/b2")).unwrap(), "has no hard link usr/b2"),
+        (0, |layer| std::fs::remove_file(layer.join("usr/b2")).unwrap(), "has no hard link /usr/b2"),
         (
             0,
             |layer| {
                 std::fs::remove_file(layer.join("usr/b2")).unwrap();
                 std::fs::write(layer.join("usr/b2"), "content of b").unwrap();
             },
-            "has no hard link usr/b2",
+            "has no hard link /usr/b2",
         ),
-        (0, |layer| std::fs::remove_file(layer.join("usr/link")).unwrap(), "has no link usr/link"),
+        (0, |layer| std::fs::remove_file(layer.join("usr/link")).unwrap(), "has no link /usr/link"),
         (
             0,
             |layer| {
                 std::fs::remove_file(layer.join("usr/link")).unwrap();
                 symlink("../usr/b", layer.join("usr/link")).unwrap();
             },
-            ": usr/link has the wrong target",
+            ": /usr/link has the wrong target",
         ),
-        (0, |layer| std::fs::remove_dir_all(layer.join("usr")).unwrap(), "has no directory usr"),
-        (0, |layer| std::fs::remove_dir_all(layer.join("usr/old")).unwrap(), "has no directory usr/old"),
+        (0, |layer| std::fs::remove_dir_all(layer.join("usr")).unwrap(), "has no directory /usr"),
+        (0, |layer| std::fs::remove_dir_all(layer.join("usr/old")).unwrap(), "has no directory /usr/old"),
         (
             0,
             |layer| {
                 std::fs::remove_file(layer.join("usr/a")).unwrap();
                 std::fs::create_dir(layer.join("usr/a")).unwrap();
             },
-            "has no file usr/a",
+            "has no file /usr/a",
         ),
         (
             1,
             |layer| {
                 std::fs::set_permissions(layer.join("usr/d"), std::fs::Permissions::from_mode(0o600)).unwrap()
             },
-            ": usr/d has the wrong mode",
+            ": /usr/d has the wrong mode",
         ),
         (1, |layer| std::fs::remove_dir_all(layer).unwrap(), "has no directory"),
     ];
@@ -162,12 +162,12 @@ fn what_is_wrong_with_a_file_of_a_layer_is_reported() {
     }
     let whiteout =
         damage("overlay", |sample| std::fs::remove_file(sample.directory(1).join(".wh.gone")).unwrap());
-    assert_eq!(whiteout.as_deref(), Some("layer 1 has no whiteout .wh.gone"));
+    assert_eq!(whiteout.as_deref(), Some("layer 1 has no whiteout /.wh.gone"));
     // Each directory of vfs includes the files of the layers below.
     let inherited = damage("vfs", |sample| std::fs::remove_file(sample.directory(1).join("usr/a")).unwrap());
-    assert_eq!(inherited.as_deref(), Some("layer 1 has no usr/a"));
+    assert_eq!(inherited.as_deref(), Some("layer 1 has no /usr/a"));
     let inherited = damage("vfs", |sample| std::fs::write(sample.directory(1).join("usr/a"), "x").unwrap());
-    assert_eq!(inherited.as_deref(), Some("layer 1: file usr/a has 1 bytes instead of 12"));
+    assert_eq!(inherited.as_deref(), Some("layer 1: file /usr/a has 1 bytes instead of 12"));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_missing_file_counts_before_a_wrong_mode_of_a_lower_layer() {
         std::fs::set_permissions(sample.directory(0).join("usr/a"), wrong).unwrap();
         std::fs::remove_file(sample.directory(1).join("usr/d")).unwrap();
     });
-    assert_eq!(found.as_deref(), Some("layer 1 has no file usr/d"));
+    assert_eq!(found.as_deref(), Some("layer 1 has no file /usr/d"));
 }
 
 #[test]
@@ -381,11 +381,11 @@ fn what_is_wrong_with_a_file_of_the_layer_below_is_reported() {
         let file = sample.directory(1).join("usr/a");
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
     });
-    assert_eq!(mode.as_deref(), Some("layer 1: usr/a has the wrong owner or mode"));
+    assert_eq!(mode.as_deref(), Some("layer 1: /usr/a has the wrong owner or mode"));
     let kind = damage("vfs", |sample| {
         let file = sample.directory(1).join("usr/a");
         std::fs::remove_file(&file).unwrap();
         std::fs::create_dir(file).unwrap();
     });
-    assert_eq!(kind.as_deref(), Some("layer 1: usr/a has the wrong type (file, directory or link)"));
+    assert_eq!(kind.as_deref(), Some("layer 1: /usr/a has the wrong type (file, directory or link)"));
 }

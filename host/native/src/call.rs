@@ -170,7 +170,8 @@ impl State {
                 self.texts = before;
                 let what = if why == TOO_LARGE { "too long" } else { "not UTF-8 text" };
                 let message = format!("the plugin gave a reason that cannot be shown: {what}");
-                Problem::new(NO_CODE, message)
+                let hint = "contact the plugin's vendor: a reason must be short UTF-8 text".to_owned();
+                Problem { hint, ..Problem::new(NO_CODE, message) }
             }
         }
     }

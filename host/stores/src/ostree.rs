@@ -112,7 +112,12 @@ impl Repository {
         };
         let commit = Commit::new(text.trim_end()).map_err(|error| self.damaged(&path, &error.to_string()))?;
         let name = below.to_str().and_then(unescape).ok_or_else(|| {
-            self.damaged(&path, "the name of this ref is not an image name as bootc writes it")
+            let why = "the name of this ref is not an image name as bootc writes it";
+            self.corrupt(
+                &path,
+                why,
+                "see all refs of images with: ostree refs --repo=/ostree/repo ostree/container/image",
+            )
         })?;
         Ok(Some(ImageRef { name, commit }))
     }
@@ -192,12 +197,11 @@ impl Repository {
     }
 
     fn damaged(&self, path: &Path, why: &str) -> Error {
-        OsError::Corrupt {
-            path: self.root.path(path),
-            why: why.to_owned(),
-            hint: "check the repository with: ostree fsck --repo=/ostree/repo",
-        }
-        .into()
+        self.corrupt(path, why, "check the repository with: ostree fsck --repo=/ostree/repo")
+    }
+
+    fn corrupt(&self, path: &Path, why: &str, hint: &'static str) -> Error {
+        OsError::Corrupt { path: self.root.path(path), why: why.to_owned(), hint }.into()
     }
 }
 

@@ -88,7 +88,13 @@ fn value(column: &str, cell: &str) -> Value {
 fn unusable(error: &minijinja::Error) -> Problem {
     let line =
         error.line().filter(|line| *line > 1).map(|line| format!(" in line {line}")).unwrap_or_default();
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let detail = match (error.detail(), error.kind()) {
+        (Some(detail), _) => detail.to_owned(),
+        (None, ErrorKind::UndefinedError) => {
+            "it uses a value that an image of the list does not have".to_owned()
+        }
+        (None, kind) => kind.to_string(),
+    };
     let hint = match error.kind() {
         ErrorKind::SyntaxError => {
             Some("use Jinja syntax, for example: {{ image }}, {% if size %}{{ size }}{% endif %}".to_owned())

@@ -152,8 +152,9 @@ fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> R
     pipeline.refuse_broken()?;
     let from = from_directory(file, pipeline.context.host.settings.directory.as_deref())?;
     let text = cases::read_file(&from).map_err(Error::io("read", file))?;
-    let cases = Case::read(&text)
-        .map_err(|diagnostic| Failure::Cases(format!("{}: {diagnostic}", file.display())))?;
+    let cases = Case::read(&text).map_err(|diagnostic| {
+        Failure::Cases(format!("{} is not a valid file of test cases: {diagnostic}", file.display()))
+    })?;
     let mut failed = 0;
     let mut text = String::new();
     for (number, case) in cases.iter().enumerate() {

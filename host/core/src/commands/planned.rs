@@ -35,6 +35,12 @@ impl<'a> Planned<'a> {
             hint: Some(hint),
         };
         let not_in_table = |refusal: ParseError| {
+            if matches!(refusal, ParseError::UnknownSubcommand(_)) {
+                let why = format!("plugin {plugin} planned a subcommand that does not exist here: {refusal}");
+                let hint =
+                    "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
+                return denied("not-in-table", &why, hint);
+            }
             let hint = if matches!(refusal, ParseError::BadArgument { .. }) {
                 "remove or shorten this argument".to_owned()
             } else {

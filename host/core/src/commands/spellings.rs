@@ -27,8 +27,7 @@ pub(crate) fn of_plan(
         hint: Some(hint),
     };
     if subcommand != invoked {
-        let message =
-            format!("plugin {plugin} planned `{subcommand}` for `cmd {}`", invoked.escape_debug());
+        let message = format!("plugin {plugin} planned `{subcommand}` for `cmd {}`", invoked.escape_debug());
         let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }

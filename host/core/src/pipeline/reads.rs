@@ -53,7 +53,7 @@ impl Pipeline<'_> {
                 Some(_) => format!("{reason}; no policy judged {this}"),
                 None => {
                     let policy = &verdict.validator;
-                    format!("policy {policy} could not judge {this}: {reason}")
+                    format!("policy {policy} could not judge {this}: {reason}; {this} is allowed without its verdict")
                 }
             });
         }
@@ -187,7 +187,10 @@ pub(super) mod tests {
         let here = settings(Configuration::default(), false);
         let (done, notes) = run(&here, &plugins_with(Ok(vec![fails("a"), allows("b")])), &LIST);
         assert!(matches!(done, Ok(Answer::Done(Report::Listing(_)))), "{done:?}");
-        assert_eq!(notes, ["policy a could not judge this list: trapped"]);
+        assert_eq!(
+            notes,
+            ["policy a could not judge this list: trapped; this list is allowed without its verdict"]
+        );
         let (done, notes) = run(&here, &plugins_with(Ok(vec![fails("a"), denies("b")])), &LIST);
         assert!(matches!(&done, Err(Error::Denied(denial)) if denial.code == "no"), "{done:?}");
         assert!(notes.is_empty(), "{notes:?}");

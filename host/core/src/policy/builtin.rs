@@ -79,13 +79,14 @@ fn not_delegated(what: &str, code: &str) -> Denial {
     let message =
         format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
     // Nothing in the configuration permits these.
-    let hint = match code {
-        "delegated-file" | "delegated-insecure" => "log in as root",
-        _ => {
-            "log in as root, or let an administrator permit it with the key allow-delegated in a file of /etc/bootc-image/config.d"
-        }
+    let hint = match code.strip_prefix("delegated-") {
+        None | Some("file" | "insecure") => "log in as root".to_owned(),
+        Some(word) => format!(
+            "log in as root, or let an administrator permit it with allow-delegated = [\"{word}\"] at the top of a file in \
+             /etc/bootc-image/config.d"
+        ),
     };
-    denial("delegation", code, message, hint)
+    denial("delegation", code, message, &hint)
 }
 
 /// A plan must be for the subcommand that the caller ran, and the plugin that planned it must be the only one that provides it.
@@ -343,7 +344,8 @@ fn bad_filter(text: &str) -> Option<(String, String)> {
             format!(
                 "contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"
             ),
-            "write each condition after a --filter of its own".to_owned(),
+            "write each condition after a --filter of its own; a value cannot have a comma or a quotation mark"
+                .to_owned(),
         ));
     }
     let Some((key, value)) = text.split_once('=') else {

@@ -343,7 +343,10 @@ mod tests {
             for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
                 let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
                 let file = host.path(OWN);
-                let why = format!("{} approves it as a policy, but it is no longer one", file.display());
+                let why = format!(
+                    "{} approves it as a policy, but the installed version is not a policy",
+                    file.display()
+                );
                 assert_eq!((reason, &**fix), (&why, revoke));
             }
             let fixes: Vec<String> = set.examine(None).into_iter().map(|finding| finding.fix).collect();

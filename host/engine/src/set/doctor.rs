@@ -299,7 +299,7 @@ mod tests {
         let set = PluginSet::new(Environment { places, ..Environment::default() });
         let (by, file) = (path("etc/a.toml"), path("usr/a.toml"));
         let what = format!(
-            "{} hides {}; no longer in effect: [policy] mandatory = [\"gone\"]",
+            "{} replaces {}; no longer in effect: [policy] mandatory = [\"gone\"]",
             by.display(),
             file.display()
         );

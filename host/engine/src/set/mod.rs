@@ -247,7 +247,13 @@ impl Formats for PluginSet {
         let list = List { format, rows, wanted };
         let work = |out: &mut Printing<'_>| {
             let loaded = self.load(plugin, false);
-            loaded.map_err(|unusable| Unformatted::Failed(unusable.to_string()))?.format(list, out)
+            let id = &plugin.manifest.id;
+            let failed = |unusable: Unusable| {
+                Unformatted::Failed(format!(
+                    "{unusable}; to see what to fix, run: bootc-image plugin doctor {id}"
+                ))
+            };
+            loaded.map_err(failed)?.format(list, out)
         };
         printed(&plugin.manifest.id, out, work)
     }

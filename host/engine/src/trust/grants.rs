@@ -111,7 +111,10 @@ impl Found {
 /// would silently remove a policy.
 pub(crate) fn was_policy(grants: &[Found], plugin: &PluginId) -> Option<(String, String)> {
     let grant = grants.iter().find(|grant| grant.plugin == *plugin && grant.is_of_policy())?;
-    let reason = format!("{} approves it as a policy, but it is no longer one", grant.file.display());
+    let reason = format!(
+        "{} approves it as a policy, but the installed version is not a policy",
+        grant.file.display()
+    );
     Some((reason, revoke_if_not_needed(grant)))
 }
 
@@ -123,8 +126,11 @@ pub(crate) fn revoke_if_not_needed(grant: &Found) -> String {
 /// Reads all grants that can be read, and returns with them why others cannot be read.
 pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
     let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
-    let mut problems: Vec<String> =
-        drop_ins.problems.iter().map(|error| format!("cannot read the approvals of plugins: {error}")).collect();
+    let mut problems: Vec<String> = drop_ins
+        .problems
+        .iter()
+        .map(|error| format!("cannot read the approvals of plugins: {error}"))
+        .collect();
     let mut found = Vec::new();
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use bootc_image_os::error::Error as OsError;
 use bootc_image_os::files::replace;
 use bootc_image_os::processes;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -167,8 +168,13 @@ fn compile(
         is_final,
     };
     let mut code = memory("code").map_err(|error| failed(&error, false))?;
-    processes::compile(&compiler.programs, source, &code)
-        .map_err(|error| failed(&error.with_causes(), processes::is_uncompilable(&error)))?;
+    processes::compile(&compiler.programs, source, &code).map_err(|error| {
+        let why = match &error {
+            OsError::MissingProgram { package, .. } => format!("{error}; install the package {package}"),
+            _ => error.with_causes(),
+        };
+        failed(&why, processes::is_uncompilable(&error))
+    })?;
     let loaded = from_file(engine, &code).map_err(|error| {
         // The code exceeds a limit of the engine, unless the system ran out of memory.
         let is_final = !error.chain().any(|cause| cause.is::<io::Error>() || cause.is::<Errno>());

@@ -266,7 +266,8 @@ pub fn note_until_upgrade(host: Host<'_>, store: &BootcStore, names: &[&Referenc
     };
     for name in look().unwrap_or_default() {
         host.reporter.note(&format!(
-            "the next `bootc upgrade` will remove {name} from bootc's storage: it is neither a bound image nor the image of a deployment"
+            "the next `bootc upgrade` will remove {name} from bootc's storage: it is neither a bound image nor the image of a \
+             deployment; to keep it, bind it in /usr/lib/bootc/bound-images.d of the OS image"
         ));
     }
 }

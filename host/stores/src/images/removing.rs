@@ -23,7 +23,7 @@ pub fn check_id(store: &BootcStore, image: &Image) -> Result<(), Error> {
         Err(_) => Err(OsError::Corrupt {
             path: store.root().path("."),
             why: format!("the index lists an image with the invalid id {:?}", image.id),
-            hint: "check that storage with podman: bootc-image cmd list",
+            hint: "restore the images.json of this storage from a backup",
         }
         .into()),
     }

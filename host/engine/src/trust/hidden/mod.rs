@@ -106,7 +106,7 @@ impl Hidden {
 
     /// A sentence that names both files and the entries of the hidden one.
     pub fn what(&self) -> String {
-        let hides = format!("{} hides {}", self.by.display(), self.file.display());
+        let hides = format!("{} replaces {}", self.by.display(), self.file.display());
         let entries = match &self.entries {
             Ok(entries) => entries,
             Err(why) => return sanitize(&format!("{hides}, which cannot be read: {why}")),
@@ -146,7 +146,7 @@ fn listed(entries: &[&Entry]) -> String {
         let what: Vec<String> = group.iter().map(|entry| entry.text()).collect();
         group.first().map(|first| format!("{}{}{}", first.before, what.join(", "), first.after))
     };
-    groups.filter_map(group).collect::<Vec<_>>().join("; ")
+    groups.filter_map(group).collect::<Vec<_>>().join(" and ")
 }
 
 /// All configuration and grants files that are ignored.

@@ -42,17 +42,19 @@ const GUARD: &str = "[policy]\nmandatory = [\"a\", \"b\"]\n[settings.a]\nx = 1\n
 
 #[test]
 fn what_a_hidden_file_sets_is_reported_and_what_is_still_in_effect() {
-    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
+    let hides = "etc/config.d/50.toml replaces usr/config.d/50.toml";
     for (site, expected, missed) in [
         (
             "",
-            format!("{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"),
+            format!(
+                "{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"] and [settings.a] x, y"
+            ),
             true,
         ),
         (
             "[policy]\nmandatory = [\"b\"]\n[settings.a]\nx = 2\n",
             format!(
-                "{hides}; no longer in effect: [policy] mandatory = [\"a\"]; [settings.a] y; changed by it: \
+                "{hides}; no longer in effect: [policy] mandatory = [\"a\"] and [settings.a] y; changed by it: \
                  [settings.a] x; still in effect: [policy] mandatory = [\"b\"]"
             ),
             true,
@@ -60,7 +62,7 @@ fn what_a_hidden_file_sets_is_reported_and_what_is_still_in_effect() {
         (
             GUARD,
             format!(
-                "{hides}; everything in it is still in effect: [policy] mandatory = [\"a\", \"b\"]; [settings.a] x, y"
+                "{hides}; everything in it is still in effect: [policy] mandatory = [\"a\", \"b\"] and [settings.a] x, y"
             ),
             false,
         ),
@@ -81,11 +83,12 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
     let all = "allow-delegated = [\"build\", \"plugins\"]\n[policy]\nfail-open = [\"f\"]\n[[policy.masked]]\n\
                id = \"m\"\nplace = \"site\"\n[ceiling.policy]\nguest-ms = 7\n[native]\nenabled = false\n\
                [audit]\nreads = true\n[settings.a]\nx = 1\n";
-    let named = "[policy] fail-open = [\"f\"]; [policy] masked = [{ id = \"m\", place = \"site\" }]; \
-                 allow-delegated = [\"build\", \"plugins\"]; [ceiling.policy] guest-ms = 7; [native] enabled = false; [audit] reads = true; [settings.a] x";
+    let named = "[policy] fail-open = [\"f\"] and [policy] masked = [{ id = \"m\", place = \"site\" }] and \
+                 allow-delegated = [\"build\", \"plugins\"] and [ceiling.policy] guest-ms = 7 and \
+                 [native] enabled = false and [audit] reads = true and [settings.a] x";
     let earlier = "[native]\nenabled = true\n[ceiling.policy]\nguest-ms = 1\n[settings.a]\nx = 2\n";
     let files = [("usr/10.toml", earlier), ("usr/50.toml", all), ("etc/50.toml", "")];
-    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
+    let hides = "etc/config.d/50.toml replaces usr/config.d/50.toml";
     assert_eq!(reported(&files, &[]), (format!("{hides}; no longer in effect: {named}"), true));
     let files = [&files[..], &[("etc/60.toml", all)]].concat();
     assert_eq!(
@@ -96,7 +99,7 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
 
 #[test]
 fn a_changed_value_is_not_reported_as_in_effect() {
-    let hides = "etc/config.d/50.toml hides usr/config.d/50.toml";
+    let hides = "etc/config.d/50.toml replaces usr/config.d/50.toml";
     let deny = "[settings.a]\ndefault = \"deny\"\n";
     let allow = "[settings.a]\ndefault = \"allow\"\n";
     let reported_of = |image: &str, site: &str, later: &str| {
@@ -151,7 +154,7 @@ fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
     let of_site = format!("[[grant]]\nplugin = \"a\"\nsha256 = \"{digest}\"\nmanifest = \"{digest}\"\n");
     let of_image = "[[grant]]\nplugin = \"a\"\n[[grant.capability]]\nname = \"color\"\n";
     let files = [("usr/a.toml", of_image), ("etc/a.toml", &*of_site)];
-    let hides = "etc/grants.d/a.toml hides usr/grants.d/a.toml;";
+    let hides = "etc/grants.d/a.toml replaces usr/grants.d/a.toml;";
     let consequence =
         |what: &str| format!("; the image's grant is not read: {what} until it is approved again");
     let (lost, later) = (
