@@ -7,7 +7,7 @@ packages=(
     podman crun skopeo buildah ostree                                   # what is driven and compared with
     docker-registry busybox-static e2fsprogs xfsprogs                   # to make worlds, and disks in them
     logrotate jq                                                        # what reads and rotates the record
-    libseccomp-dev strace gdb procps valgrind                           # to make faults and measurements
+    libseccomp-dev strace procps valgrind                               # to make faults and measurements
 )
 targets=(wasm32-unknown-unknown wasm32-wasip2)
 policy=/usr/sbin/policy-rc.d

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # More at a time than there are processors: half of the time, a test waits for a disk or for a process that it has started.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
+source scripts/worlds.sh
 rm -rf "${CARGO_TARGET_DIR:-target}/messages"
 cargo test --locked
 scripts/messages.sh

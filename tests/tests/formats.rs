@@ -194,7 +194,7 @@ fn where_a_format_doesnt_begin_there_is_a_table_instead() {
     let enter = does(&world, "")
         .file(&format!("{IMAGE}/second/plugin.toml"), second)
         .file("/usr/lib/bootc-image/grants.d/second.toml", "[[grant]]\nplugin = \"second\"\n");
-    instead(enter, "second also provides the format does");
+    instead(enter, "plugin second also provides the format does");
 }
 
 #[test]

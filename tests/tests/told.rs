@@ -130,7 +130,10 @@ fn files_that_are_too_large_or_no_text_are_refused() {
         wrong.compare(
             &output,
             78,
-            &[&format!("{manifest}: {expected}"), "correct the file, or remove the plugin's directory"],
+            &[
+                &format!("{manifest}: {expected}"),
+                "correct the directory or file that the message names, or remove the plugin's directory",
+            ],
         );
     }
     let script = format!(

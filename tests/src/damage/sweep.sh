@@ -140,7 +140,7 @@ podman pull --quiet --tls-verify=false $image >/dev/null
 bootc-image --quiet cmd pull --tls-verify=false $image $neighbour >/dev/null 2>&1
 look $image >wanted
 look $neighbour >wanted-neighbour
-parts >parts
+parts | sort >parts
 cp --archive $storage pristine
 {
     for how in remove half empty mode owner; do sed "s/^/$how /" parts; done

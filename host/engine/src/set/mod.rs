@@ -203,7 +203,7 @@ impl PluginSet {
             (Some(one), None) => Ok(one),
             (Some((plugin, _)), Some((other, _))) => {
                 let reason = format!(
-                    "plugin {} also provides the format {name}; mask one of the two with [policy] masked in the configuration",
+                    "plugin {} also provides the format {name}; mask one of the two with policy.masked in the configuration",
                     other.manifest.id
                 );
                 Err(unusable(&plugin.manifest.id, reason))
