@@ -447,7 +447,7 @@ fn what_is_replaced_has_the_label_of_what_was_there() {
 /// A sample of what `make damage` does; the whole of it takes a quarter of an hour a driver.
 #[test]
 fn a_sample_of_all_damage_heals() {
-    for (driver, every) in [("overlay", 53), ("vfs", 83)] {
+    for (driver, every) in [("overlay", 47), ("vfs", 53)] {
         let found = Sweep { driver, every, first: 0, heals: &["repair", "pull", "copy"] }.run();
         assert!(found.wrong.is_empty() && found.tried > 2, "{driver}: {found:#?}");
     }
