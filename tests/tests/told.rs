@@ -158,18 +158,28 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
             "the other plugin is built into bootc-image and stays: use a version of this one without the command",
         ],
     );
-    let other = manifest("format-does").replace("id = \"format-does\"", "id = \"format-other\"");
-    let component = files("format-does").unwrap().swap_remove(1);
-    let output = install_in_image(world.enter(), "format-does")
-        .file(&format!("{SITE}/format-other/plugin.toml"), other)
-        .file(&format!("{SITE}/format-other/{}", component.0), component.1)
-        .run(&["bootc-image", "plugin", "approve", "format-other"]);
+    let approve_another = |guest: &str, named: &str| {
+        let other = manifest(guest).replace(&format!("id = {guest:?}"), &format!("id = {named:?}"));
+        let component = files(guest).unwrap().swap_remove(1);
+        install_in_image(world.enter(), guest)
+            .file(&format!("{SITE}/{named}/plugin.toml"), other)
+            .file(&format!("{SITE}/{named}/{}", component.0), component.1)
+            .run(&["bootc-image", "plugin", "approve", named])
+    };
     wrong.compare(
-        &output,
+        &approve_another("format-does", "format-other"),
         78,
         &[
             "it provides the format does, which format-does already provides",
             "revoke or mask the other plugin first: only one can provide a format",
+        ],
+    );
+    wrong.compare(
+        &approve_another("command-asks", "command-other"),
+        78,
+        &[
+            "which command-asks already provides",
+            "revoke or mask the other plugin first: only one can provide a command",
         ],
     );
     let world = World::new();
@@ -684,7 +694,7 @@ fn help_of_options_is_shown_where_a_plugin_may_use_them() {
     wrong.compare(
         &output,
         77,
-        &["plugin command-asks has the capability podman-machine only for these options: volume"],
+        &["plugin command-asks has the capability podman-machine only for: volume"],
     );
     wrong.none();
 }

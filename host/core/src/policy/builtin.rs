@@ -275,10 +275,8 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
                 "this needs the capability {capability}, which plugin {plugin} was not granted; \
                  to see its capabilities, run: bootc-image plugin show {plugin}"
             )
-        } else if value.kind == Kind::HostResource {
-            format!("plugin {plugin} has the capability {capability} only for these options: {covered}")
         } else {
-            format!("plugin {plugin} has the capability {capability} only for these paths: {covered}")
+            format!("plugin {plugin} has the capability {capability} only for: {covered}")
         };
         (!granted.has(value)).then(|| Forbidden { code, why: format!("{what} {why}"), hint })
     };
