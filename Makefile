@@ -33,7 +33,7 @@ shell: ## a root shell on an emulated bootc host, to try things out (root)
 test: setup lab mutants ## run all tests (root)
 	scripts/test.sh
 
-fuzz: setup ## look for inputs that break what reads them, ten minutes each; FUZZ_SECONDS=15 for less
+fuzz: setup ## look for inputs that break what reads them, ten minutes each; FUZZ_SECONDS=5 for less
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 bench: setup build ## compare with podman, as ratios in one run (root)

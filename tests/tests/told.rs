@@ -691,11 +691,7 @@ fn help_of_options_is_shown_where_a_plugin_may_use_them() {
     let command = ["bootc-image", "cmd", "sign", "--sign-by", "me", "docker://quay.io/x/y:1"];
     let settings = "settings.command-asks.do = \"copy-and-plan\"\n";
     let output = enter().file(CONFIGURATION, settings).run(&command);
-    wrong.compare(
-        &output,
-        77,
-        &["plugin command-asks has the capability podman-machine only for: volume"],
-    );
+    wrong.compare(&output, 77, &["plugin command-asks has the capability podman-machine only for: volume"]);
     wrong.none();
 }
 
