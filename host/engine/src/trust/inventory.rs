@@ -337,7 +337,7 @@ pub(crate) mod tests {
         assert_eq!(
             other.fix,
             "correct the manifest, or mask the plugin in the configuration with \
-             policy.masked = [{ id = \"q\", place = \"image\" }]"
+             policy.masked = [{ id = \"q\", place = \"user\" }]"
         );
     }
 
