@@ -499,7 +499,7 @@ fn the_registry_policy_says_what_to_change() {
     wrong.compare(
         &output,
         77,
-        &[&format!("{APP}: allowed by default, but images from registries must be named by digest")],
+        &[&format!("{APP}: images from registries must be named by digest, even those allowed by default")],
     );
     let any = format!(
         "default = \"deny\"\n{rule}effect = \"deny\"\nrepository = [\"lab/**\"]\n{rule}effect = \"allow\"\n"

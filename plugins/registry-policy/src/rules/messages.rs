@@ -55,14 +55,14 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
         }
         Why::NotByDigest(Demand::All) => (
             "not-by-digest",
-            format!("allowed by {rule}, but images from registries must be named by digest"),
+            format!("images from registries must be named by digest, even those allowed by {rule}"),
         ),
         Why::Latest(Demand::Rule) => {
             ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`"))
         }
         Why::Latest(Demand::All) => (
             "latest-tag",
-            format!("allowed by {rule}, but images from registries must not have the tag `latest`"),
+            format!("images from registries must not have the tag `latest`, even those allowed by {rule}"),
         ),
     };
     let hint = match denied.why {
