@@ -51,14 +51,14 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
             ),
         ),
         Why::NotByDigest(Demand::Rule) => {
-            ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
+            ("not-by-digest", format!("{rule} allows it only if it is named by digest"))
         }
         Why::NotByDigest(Demand::All) => (
             "not-by-digest",
             format!("images from registries must be named by digest, even those allowed by {rule}"),
         ),
         Why::Latest(Demand::Rule) => {
-            ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`"))
+            ("latest-tag", format!("{rule} does not allow it with the tag `latest`"))
         }
         Why::Latest(Demand::All) => (
             "latest-tag",

@@ -348,7 +348,7 @@ fn a_rule_can_demand_a_digest_in_the_name() {
     let denied = denial(pull(&settings, tagged)).unwrap();
     assert_eq!(
         (denied.code.as_str(), denied.message.as_str()),
-        ("not-by-digest", "quay.io/a:1: allowed by rule \"own\" only if it is named by digest")
+        ("not-by-digest", "quay.io/a:1: rule \"own\" allows it only if it is named by digest")
     );
     assert_eq!(denied.hint, Some(format!("name it by digest: quay.io/a@{}", digest('a'))));
     let unknown = denial(pull(&settings, source("quay.io/a:1"))).unwrap();
@@ -380,7 +380,7 @@ fn a_rule_can_forbid_latest() {
     }
     assert_eq!(code(pull(&settings, by_id())), "");
     let denied = denial(pull(&settings, source("quay.io/a:latest"))).unwrap();
-    assert_eq!(denied.message, "quay.io/a:latest: allowed by rule \"own\", but not with the tag `latest`");
+    assert_eq!(denied.message, "quay.io/a:latest: rule \"own\" does not allow it with the tag `latest`");
     assert_eq!(denied.hint.as_deref(), Some("use another tag, or only the digest: quay.io/a@sha256:DIGEST"));
 }
 
