@@ -42,7 +42,11 @@ impl Formatter for Bars {
         let separator = match list.option("argument") {
             None => " | ",
             Some(separator) if separator.chars().count() == 1 => separator,
-            Some(_) => return Err(Problem::usage("the separator between cells must be one character")),
+            Some(_) => {
+                return Err(Problem::usage(
+                    "the argument of the format, the separator between cells, must be one character",
+                ));
+            }
         };
         let mut count = 0;
         let mut print =

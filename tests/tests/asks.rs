@@ -160,7 +160,7 @@ fn in_a_dry_run_lists_are_lists_and_nothing_is_copied() {
     assert_eq!(judged["canonical"]["subject"]["plugin"], "command-asks");
     assert!(
         copy.stderr.contains(
-            "the dry run stops here: the plugin plans its next step only after the copies that it requested"
+            "the dry run stops here: the plugin needs the copied images to plan its next step, and a dry run copies nothing"
         ),
         "{copy:#?}"
     );

@@ -219,7 +219,7 @@ fn a_child_that_fails_or_is_killed_leaves_nothing_behind() {
         (
             "skopeo",
             "exit 0",
-            "localhost/bootc:latest is not as expected: the storage at /var/lib/containers/storage has no complete",
+            "localhost/bootc:latest is not as expected: this name is missing in the storage at /var/lib/containers/storage",
         ),
         (
             "podman",

@@ -46,8 +46,10 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
     let guard = "[policy]\nmandatory = [\"policy-does\"]\n[settings.policy-does]\ndo = \"deny\"\n";
     let enter =
         |site: &str| install_in_image(world.enter(), "policy-does").file(of_image, guard).file(of_site, site);
-    let lost = "; no longer in effect: [policy] mandatory = [\"policy-does\"] and [settings.policy-does] do";
-    let fix = "rename the site's file, or repeat in it the settings to keep";
+    let lost =
+        "; no longer in effect: [policy] mandatory = [\"policy-does\"] and [settings.policy-does] `do`";
+    let fix =
+        format!("rename {of_site} so that both files are read, or copy the settings to keep into {of_site}");
     let site = "[audit]\nreads = false\n";
     for format in ["table", "json"] {
         let output = enter(site).run(&["bootc-image", "plugin", "list", "--format", format]).ok();
@@ -64,13 +66,13 @@ fn a_file_of_the_image_that_the_sites_hides_is_shown_and_what_is_missing_is_foun
         assert!(output.stdout.ends_with(&expected), "{output:#?}");
     }
     assert_eq!(enter(guard).run(DOCTOR).ok().stdout, "no problems found\n");
-    let holds = "; everything in it is still in effect: [policy] mandatory = [\"policy-does\"] and [settings.policy-does] do";
+    let holds = "; everything in the replaced file is still in effect: [policy] mandatory = [\"policy-does\"] and [settings.policy-does] `do`";
     let output = enter(guard).run(PLUGINS).ok();
     assert_eq!(output.stderr, format!("note: {of_site} replaces {of_image}{holds}\n"));
     // A value that was turned round.
     let output = enter(&guard.replace("\"deny\"", "\"allow\"")).run(DOCTOR).exits(78);
     let changed =
-        "changed by it: [settings.policy-does] do; still in effect: [policy] mandatory = [\"policy-does\"]";
+        "changed by it: [settings.policy-does] `do`; still in effect: [policy] mandatory = [\"policy-does\"]";
     let expected = format!("configuration: {of_site} replaces {of_image}; {changed}\n  fix: {fix}\n");
     assert_eq!(output.stdout, expected);
     // A grant of the site's, of what is there now.

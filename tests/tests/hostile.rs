@@ -784,8 +784,10 @@ fn a_needed_name() {
 
 #[test]
 fn file_outside_the_scope() {
-    maintenance(attack!(), "--dry-run cmd save --output=/etc/profile.d/x.sh app:stable")
-        .must_be_refused("is outside the paths that this plugin may pass to podman", Harm::Runs);
+    maintenance(attack!(), "--dry-run cmd save --output=/etc/profile.d/x.sh app:stable").must_be_refused(
+        "is outside the paths that plugin podman-maintenance may pass to podman",
+        Harm::Runs,
+    );
 }
 
 #[test]

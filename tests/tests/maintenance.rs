@@ -176,7 +176,7 @@ fn every_attempt_outside_the_grant_is_denied_and_recorded() {
         .file("/usr/lib/bootc-image/grants.d/podman-maintenance.toml", bare)
         .run(&["bootc-image", "cmd", "inspect", APP])
         .exits(77);
-    let reason = "plugin podman-maintenance provides it but is disabled: it requests capabilities that were not granted: + podman-reads /var/lib/bootc-image/archives";
+    let reason = "plugin podman-maintenance provides it but is disabled: it requests capabilities that were not granted: podman-reads /var/lib/bootc-image/archives";
     assert!(held.stderr.contains(reason), "{held:#?}");
 }
 

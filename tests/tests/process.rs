@@ -302,7 +302,9 @@ fn what_a_name_means_includes_the_instance() {
     };
     let output = bound(&format!("--arch={other} {name}")).exits(77);
     assert!(
-        output.stderr.contains(&format!("the image for {other} is not the one for this host")),
+        output.stderr.contains(&format!(
+            "cannot be given to the image for {other}, which is not the one for this host"
+        )),
         "{output:#?}"
     );
     bound(name).ok();

@@ -154,7 +154,10 @@ fn a_skopeo_that_fails_is_an_error_with_its_words() {
     for (script, why) in [
         ("echo broken >&2; exit 125", "skopeo failed (exit code 125): broken"),
         ("kill -9 $$", "killed by signal 9"),
-        ("exit 0", "is not as expected: the storage at /sysroot/ostree/bootc/storage has no"),
+        (
+            "exit 0",
+            "is not as expected: this name is missing in the storage at /sysroot/ostree/bootc/storage",
+        ),
     ] {
         let enter = world.enter().file_with_mode("/usr/bin/skopeo", format!("#!/bin/sh\n{script}\n"), 0o755);
         let output = enter.run(&["bootc-image", "pull-from-default-storage", "localhost/mine:1"]).exits(1);

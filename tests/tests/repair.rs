@@ -102,7 +102,10 @@ fn a_bound_image_without_a_layer_is_pulled_again() {
         let output = bash(enter(&world), &script).ok();
         assert_eq!(output.stdout, "", "{name}: {output:#?}");
         assert!(!output.stderr.contains("another process is changing"), "{name}: {output:#?}");
-        assert!(output.stderr.contains("has no directory") || name == "repair", "{name}: {output:#?}");
+        assert!(
+            output.stderr.contains(": its directory is missing") || name == "repair",
+            "{name}: {output:#?}"
+        );
     }
 }
 
@@ -155,7 +158,8 @@ fn a_name_stays_where_it_is_if_the_image_cant_be_made_whole() {
     );
     let output = bash(ship_in_image(world.enter(), "podman-maintenance"), &script).ok();
     let layer = layers(&world)[0].file_name().unwrap().to_string_lossy()[..12].to_owned();
-    let said = |image: &str| format!("error: image {image} is damaged: layer {layer} has no directory");
+    let said =
+        |image: &str| format!("error: image {image} is damaged: layer {layer}: its directory is missing");
     assert!(output.stderr.contains(&said("localhost/other:1")), "{output:#?}");
     assert!(
         output.stderr.contains("Remove the images that use this layer with: podman image rm "),

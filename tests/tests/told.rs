@@ -110,7 +110,14 @@ fn what_is_wrong_in_a_manifest_is_named_with_its_key() {
         ("policy-does", &digest, "", "`sha256`: missing: the manifest must name the digest of its component"),
     ] {
         let output = altered(world.enter(), guest, from, to).run(&["bootc-image", "plugin", "doctor", guest]);
-        wrong.compare(&output, 78, &[expected, "correct the manifest, or mask the plugin"]);
+        wrong.compare(
+            &output,
+            78,
+            &[
+                expected,
+                "correct the manifest, or mask the plugin in the configuration with policy.masked = ",
+            ],
+        );
     }
     wrong.none();
 }
@@ -132,7 +139,7 @@ fn files_that_are_too_large_or_no_text_are_refused() {
             78,
             &[
                 &format!("{manifest}: {expected}"),
-                "correct the directory or file that the message names, or remove the plugin's directory",
+                "correct the directory or file named there, or remove the plugin's directory",
             ],
         );
     }
@@ -155,7 +162,7 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
         78,
         &[
             "it provides `cmd list`, which podman-allowlist already provides",
-            "the other plugin is built into bootc-image and stays: use a version of this one without the command",
+            "podman-allowlist is built into bootc-image and cannot be removed; install a version of command-other-subcommand that does not provide `cmd list`",
         ],
     );
     let approve_another = |guest: &str, named: &str| {
@@ -171,7 +178,7 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
         78,
         &[
             "it provides the format does, which format-does already provides",
-            "revoke or mask the other plugin first: only one can provide a format",
+            "revoke or mask format-does first: only one plugin can provide the format does",
         ],
     );
     wrong.compare(
@@ -179,7 +186,7 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
         78,
         &[
             "which command-asks already provides",
-            "revoke or mask the other plugin first: only one can provide a command",
+            "revoke or mask command-asks first: only one plugin can provide `cmd diff`",
         ],
     );
     let world = World::new();
@@ -190,7 +197,7 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
         78,
         &[
             "command `list` is provided by both command-other-subcommand and podman-allowlist",
-            "mask one of them with [policy] masked in the configuration",
+            "mask one of them in the configuration with policy.masked = ",
         ],
     );
     wrong.none();
@@ -235,7 +242,7 @@ fn grants_and_masks_say_where_they_are() {
         78,
         &[
             &format!("the configuration masks it in {SITE}/policy-does"),
-            "remove it from [policy] masked in the configuration",
+            "remove it from policy.masked in the configuration",
         ],
     );
     let output = masked("policy.mandatory = [\"policy-does\"]\n").run(&["bootc-image", "plugin", "doctor"]);
@@ -256,7 +263,8 @@ fn grants_and_masks_say_where_they_are() {
         &[
             &format!("its grant is in {file}, which `plugin approve` did not write"),
             &format!(
-                "remove the grant from {file}, or mask the plugin with [policy] masked in the configuration"
+                "remove the grant from {file}, or mask the plugin in the configuration with \
+                 policy.masked = [{{ id = \"policy-does\", place = \"PLACE\" }}]"
             ),
         ],
     );
@@ -322,7 +330,7 @@ fn what_podman_is_not_given_is_denied_with_a_way_out() {
             "list --filter label=a,b",
             77,
             &[
-                "contains a comma or a quotation mark, with which podman could read \"label=a,b\" as several conditions",
+                "contains a comma or a quotation mark: podman could split \"label=a,b\" into several conditions",
                 "write each condition after a --filter of its own",
             ][..],
         ),
@@ -453,7 +461,7 @@ fn cases_that_cannot_be_tested_are_named() {
     let via = format!("{}via = \"su\"\n", cases("[\"copy-to-storage\"]"));
     let output =
         world.enter().file("/tmp/cases.toml", via).run(&["bootc-image", "policy", "test", "/tmp/cases.toml"]);
-    wrong.compare(&output, 2, &["`via`: \"su\" is not a way to become root"]);
+    wrong.compare(&output, 2, &["`via`: \"su\" is not a recognized way to become root"]);
     wrong.none();
 }
 
@@ -491,25 +499,29 @@ fn the_registry_policy_says_what_to_change() {
     wrong.compare(
         &output,
         77,
-        &[&format!("{APP}: images from registries must be named by digest; then it is allowed by default")],
+        &[&format!("{APP}: images from registries must be named by digest, even those allowed by default")],
     );
     let any = format!(
         "default = \"deny\"\n{rule}effect = \"deny\"\nrepository = [\"lab/**\"]\n{rule}effect = \"allow\"\n"
     );
     let output = under(&any, &format!("cmd pull {APP}"));
-    wrong.compare(&output, 77, &["the rules allow `cmd pull` to read or fetch: any image, by rule 2"]);
+    wrong.compare(&output, 77, &["for `cmd pull` the rules allow these images as the source: any image that no earlier rule denies (rule 2)"]);
     let output = under("default = \"deny\"\n", "--dry-run cmd load");
     wrong.compare(
         &output,
         77,
-        &["only a rule without registry, repository, tag and digest can allow it; in [settings.registry-policy]: \
-             effect = \"allow\", operations = [\"cmd load\"]"],
+        &["an administrator can allow it in [settings.registry-policy] with a rule that names no registry, repository, tag \
+             or digest: effect = \"allow\", operations = [\"cmd load\"]"],
     );
     let targets = format!(
         "{allow}roles = [\"source\"]\n{rule}effect = \"allow\"\nroles = [\"target\"]\nregistry = [\"quay.io\"]\n"
     );
     let output = under(&targets, &format!("cmd push app:stable {APP}"));
-    wrong.compare(&output, 77, &["the rules allow `cmd push` to write or push: registry quay.io, by rule 2"]);
+    wrong.compare(
+        &output,
+        77,
+        &["for `cmd push` the rules allow these images as the target: registry quay.io (rule 2)"],
+    );
     wrong.none();
 }
 
@@ -691,7 +703,7 @@ fn help_of_options_is_shown_where_a_plugin_may_use_them() {
     let command = ["bootc-image", "cmd", "sign", "--sign-by", "me", "docker://quay.io/x/y:1"];
     let settings = "settings.command-asks.do = \"copy-and-plan\"\n";
     let output = enter().file(CONFIGURATION, settings).run(&command);
-    wrong.compare(&output, 77, &["plugin command-asks has the capability podman-machine only for: volume"]);
+    wrong.compare(&output, 77, &["plugin command-asks has this capability only for: volume"]);
     wrong.none();
 }
 
@@ -706,7 +718,7 @@ fn a_component_that_cannot_be_compiled_is_not_compiled_again() {
         .file(&format!("{IMAGE}/policy-does/policy_does.wasm"), code)
         .sh("bootc-image copy-to-storage 2>/tmp/first && exit 1; bootc-image copy-to-storage");
     let mut wrong = Wrong::default();
-    let expected = "(cached failure; to compile it again, run: bootc-image plugin doctor)";
+    let expected = "(cached failure; `plugin doctor` compiles it again)";
     wrong.compare(&output, 77, &["policy policy-does: cannot judge this operation: ", expected]);
     wrong.none();
 }
@@ -771,7 +783,7 @@ fn an_outcome_that_cannot_be_recorded_is_an_error() {
     wrong.compare(
         &output,
         0,
-        &["note: lines of the audit record that wait in /run/bootc-image/audit/waiting.jsonl cannot be written yet: cannot read "],
+        &["note: lines of the audit record that wait in /run/bootc-image/audit/waiting.jsonl cannot be written: cannot read "],
     );
     wrong.none();
 }

@@ -118,10 +118,12 @@ fn formatted(
             Err(Failure::Format { name, known: known.collect::<Vec<_>>().join(", ") })
         }
         Err(FormatError::Usage(what)) => Err(Failure::FormatUsage(what)),
-        Err(error @ FormatError::Cut { .. }) => Ok(ui.problem(&error, None)),
+        Err(error @ FormatError::Cut { .. }) => {
+            Ok(ui.problem(&error, Some("print the list without the plugin, with: --format table")))
+        }
         Err(error @ FormatError::NotBegun { .. }) => {
             ui.data(|out| table(rows, out))?;
-            ui.warning(&error, "printed as a table instead");
+            ui.warning(&error, "the list is printed as a table");
             Ok(PRINTED_INSTEAD)
         }
     }

@@ -75,7 +75,7 @@ impl Ui {
 
     /// Prints a warning, and what was done instead.
     pub(crate) fn warning(&self, warning: &dyn Error, instead: &str) {
-        self.line(&format!("warning: {}; {instead}", with_causes(warning)));
+        self.line(&format!("warning: {instead}: {}", with_causes(warning)));
     }
 
     /// Prints an error that makes the answer incomplete; returns the exit code.

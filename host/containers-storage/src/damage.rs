@@ -285,7 +285,7 @@ impl<'a> Checker<'a> {
         let directory = store.directory_of(id);
         let is_directory = |path: &Path| Ok::<_, Error>(store.kind(path)? == Some(FileType::Directory));
         if !is_directory(directory.parent().unwrap_or(&directory))? || !is_directory(&directory)? {
-            return Ok(Some(Damage::of_layer(id, "has no directory")));
+            return Ok(Some(Damage::of_layer(id, ": its directory is missing")));
         }
         if store.driver() == "overlay"
             && let Some(what) = self.links(store, layer)?

@@ -98,7 +98,7 @@ impl<'a> Store<'a> {
             .map_err(|error| OsError::Corrupt {
                 path: self.root.path(name),
                 why: error.to_string(),
-                hint: "restore this file from a backup: podman cannot read it either",
+                hint: "restore this file from a backup: neither podman nor bootc-image can use this storage without it",
             })
             .map_err(Error::from)
     }

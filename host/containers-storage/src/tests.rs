@@ -151,7 +151,7 @@ fn what_is_wrong_with_a_file_of_a_layer_is_reported() {
             },
             ": /usr/d has the wrong mode",
         ),
-        (1, |layer| std::fs::remove_dir_all(layer).unwrap(), "has no directory"),
+        (1, |layer| std::fs::remove_dir_all(layer).unwrap(), ": its directory is missing"),
     ];
     for (layer, change, expected) in changes {
         for driver in ["overlay", "vfs"] {

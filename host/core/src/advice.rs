@@ -116,8 +116,8 @@ fn of_audit(source: &Error) -> Advice<'_> {
             unusable(format!("keep the present file under another name: mv --no-clobber {shown} {shown}.old"))
         }
         _ if *what == "use" => unusable(format!(
-            "if it is a directory, run: chown root {shown} && chmod 0700 {shown} (0750 if a group may read the record); \
-             if not, move it away"
+            "if {shown} is a directory, run: chown root {shown} && chmod 0700 {shown} \
+             (or 0750, so that a group can read the record); if it is not a directory, move it away"
         )),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => unusable(format!(
             "make {shown} writable by root: see how it is mounted with: findmnt --target {shown}; \
@@ -138,8 +138,21 @@ fn of_plan(error: &PlanError) -> Advice<'_> {
     }
 }
 
+/// The error of a damaged disk.
+const EIO: i32 = 5;
+
 /// The program that reads the ostree repository.
 const HELPER: &str = "bootc-image-helper";
+
+/// Our own package is installed, so a part of it is missing.
+fn to_install(package: &str) -> String {
+    match package {
+        "bootc-image" => {
+            "this program belongs to bootc-image: install the package bootc-image again".to_owned()
+        }
+        _ => format!("install the package {package}"),
+    }
+}
 
 fn of_os(error: &OsError) -> Advice<'_> {
     match error {
@@ -149,10 +162,9 @@ fn of_os(error: &OsError) -> Advice<'_> {
                 "run the same command again; partial results of the interrupted run do no harm".into(),
             ),
         },
-        OsError::MissingProgram { package, .. } => Advice {
-            kind: Kind::MissingProgram,
-            hint: Hint::Text(format!("install the package {package}").into()),
-        },
+        OsError::MissingProgram { package, .. } => {
+            Advice { kind: Kind::MissingProgram, hint: Hint::Text(to_install(package).into()) }
+        }
         OsError::Io { source, path, .. } if is_full(source) => make_room(Kind::Failed, path),
         OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             failed("run it as root, for example with sudo")
@@ -170,6 +182,9 @@ fn of_os(error: &OsError) -> Advice<'_> {
             if *program == HELPER && stderr.contains("ostree repository") =>
         {
             failed("check the repository with: ostree fsck --repo=/ostree/repo; then pull the image again")
+        }
+        OsError::Io { source, .. } if source.raw_os_error() == Some(EIO) => {
+            failed("check the disk and its file system, for example with: journalctl --dmesg")
         }
         OsError::Process { .. } | OsError::Io { .. } => Advice { kind: Kind::Failed, hint: Hint::Nothing },
         OsError::Corrupt { hint, .. } => failed(*hint),
@@ -216,9 +231,10 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
             failed("run it as root, for example with sudo")
         }
         StoresError::StorageUnavailable { source, path } => match source.kind() {
-            io::ErrorKind::NotADirectory => {
-                failed(format!("{} or a part of its path is not a directory: move it away", path.display()))
-            }
+            io::ErrorKind::NotADirectory => failed(format!(
+                "find the part of this path that is not a directory with: namei -l {}; then move that part to another name",
+                path.display()
+            )),
             io::ErrorKind::NotFound => {
                 failed("on a bootc host, any pull creates it; check the host with: bootc status")
             }
@@ -263,7 +279,8 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
             failed("let bootc create it, for example with: bootc image set-unified")
         }
         StoresError::NeedsUnknown(source) if is_missing_origin(source) => failed(
-            "the origin file of a deployment is missing; list the deployments with: ostree admin status",
+            "restore this origin file, which names the image of a deployment; to list the deployments, run: \
+             ostree admin status",
         ),
         // Whatever the cause is: the failure is that the needed images are unknown.
         StoresError::NeedsUnknown(source) => Advice { kind: Kind::Failed, ..of_stores(source) },
@@ -276,10 +293,17 @@ fn of_bound_image<'a>(file: &str, why: &str) -> Advice<'a> {
         failed(format!("remove AuthFile= from {file} in the OS image"))
     } else if why.contains("Invalid image value: Unterminated %") || why.contains("Systemd specifiers") {
         failed(format!("write the full name of the image, without %, after Image= in {file} in the OS image"))
+    } else if why.contains("names a unit, but that unit is neither") {
+        failed(format!(
+            "add that unit to the directory of the unit of {file} or to /usr/share/containers/systemd in the OS image, \
+             or correct Image= in {file}"
+        ))
+    } else if why.starts_with("cannot read it: ") && why.ends_with(&format!("(os error {EIO})")) {
+        failed("check the disk and its file system, for example with: journalctl --dmesg")
     } else if why.starts_with("cannot read it: ") {
         failed(format!(
             "the link /usr/lib/bootc/bound-images.d/{file} leads to a file that does not exist or cannot be read; \
-             correct the link in the OS image"
+             correct the link in the OS image, or add the file"
         ))
     } else if why.ends_with("Missing Image field") {
         failed(format!("add Image= to {file} in the OS image"))
@@ -321,8 +345,9 @@ mod tests {
                 "use",
                 directory,
                 io::ErrorKind::Other,
-                "if it is a directory, run: chown root /var/lib/bootc-image/audit && chmod 0700 /var/lib/bootc-image/audit \
-                 (0750 if a group may read the record); if not, move it away",
+                "if /var/lib/bootc-image/audit is a directory, run: \
+                 chown root /var/lib/bootc-image/audit && chmod 0700 /var/lib/bootc-image/audit \
+                 (or 0750, so that a group can read the record); if it is not a directory, move it away",
             ),
             (
                 "use",

@@ -58,7 +58,7 @@ pub enum Error {
     #[error("a dry run copies no images")]
     DryRun,
     /// Several images were named for an archive that holds one image.
-    #[error("{0} name more than one image, but this archive format holds only one")]
+    #[error("{0} are different images, but this archive format holds only one")]
     SeveralImages(String),
     /// A format that writes a directory was requested for standard output.
     #[error("the format {format} creates a directory, which cannot be written to standard output")]
@@ -123,8 +123,11 @@ impl From<ParseError> for Error {
         Self::Denied(Denial {
             denied_by: DeniedBy::Host("grammar"),
             code: "name-not-usable".to_owned(),
-            message: format!("the resolved name cannot be passed to podman: {refusal}"),
-            hint: Some("rename the file, directory or image".to_owned()),
+            message: format!("the full name of a file, directory or image cannot be passed to podman: {refusal}"),
+            hint: Some(
+                "rename the file, directory or image, without commas, quotation marks, equals signs and control characters"
+                    .to_owned(),
+            ),
         })
     }
 }

@@ -126,7 +126,7 @@ pub struct MissingPolicy {
 
 impl MissingPolicy {
     /// The reason of an installed plugin that is a policy no more.
-    pub const NO_POLICY: &'static str = "is no longer a policy";
+    pub const NO_POLICY: &'static str = "is installed in a version that is not a policy";
 
     /// What to do next.
     pub fn fix(&self) -> String {
@@ -153,7 +153,7 @@ impl fmt::Display for MissingPolicy {
 /// Why no plugin can be used at all. Exit code 78.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginSetError {
-    /// The approvals of plugins cannot be read. The text names the file.
+    /// The approvals of plugins, or a directory of plugins, cannot be read. The text names the file or directory.
     #[error("{0}")]
     Approvals(String),
     /// A manifest is not valid.

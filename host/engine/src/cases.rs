@@ -124,7 +124,8 @@ fn case(source: Source<'_>, raw: RawCase) -> Result<Case, Diagnostic> {
     } else {
         Expected::Deny { by: raw.by.map(Spanned::into_inner), code: raw.code.map(Spanned::into_inner) }
     };
-    let delegation = |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a way to become root");
+    let delegation =
+        |text: &str| named(text, &Delegation::ALL, |by| by.as_str(), "a recognized way to become root");
     let delegation = source.maybe(raw.via.as_ref(), "via", delegation)?;
     let digest = match &raw.digest {
         None => Digest::new(SOME_DIGEST),

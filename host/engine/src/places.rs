@@ -152,7 +152,7 @@ pub(crate) fn trusted_directory(path: &Path, owner: Owner) -> io::Result<Option<
 pub(crate) fn trusted_entry(path: &Path, owner: Owner) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_dir() {
-        return Err(io::Error::other("the plugin's directory must not be a symbolic link"));
+        return Err(io::Error::other(format!("{} must be a directory, not a symbolic link", path.display())));
     }
     trusted(path, &metadata, owner)
 }
@@ -170,6 +170,12 @@ fn explain(untrusted: Untrusted) -> io::Error {
         )),
         Untrusted::Unknown { source, .. } => source,
     }
+}
+
+/// The error with the path, unless its text begins with a path already.
+pub(crate) fn with_path(path: &Path, error: &io::Error) -> String {
+    let why = error.to_string();
+    if why.starts_with('/') { why } else { format!("{}: {why}", path.display()) }
 }
 
 /// Opens a regular file, with these additional flags. Anything else is refused: opening a pipe would wait for its writer.

@@ -24,7 +24,7 @@ pub enum ParseError {
         subcommand: &'static str,
     },
     /// A global option of podman.
-    #[error("option {0} is a global option of podman, which only bootc-image itself may set")]
+    #[error("option {0} is a global option of podman and cannot be given here")]
     GlobalFlag(String),
     /// An option that needs a value is the last argument.
     #[error("option --{0} needs a value")]
@@ -48,7 +48,7 @@ pub enum ParseError {
         given: usize,
     },
     /// An operand that is empty, begins with `-` after `--`, or would be split into more than one.
-    #[error("{0:?} cannot be an operand: podman would read it as an option or as several values")]
+    #[error("podman would read {0:?} as an option or as several values")]
     BadOperand(String),
     /// An argument with a control character, or beyond the limits.
     #[error("argument {index} {why}")]

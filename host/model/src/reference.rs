@@ -35,7 +35,7 @@ pub enum InvalidReference {
     #[error("{0:?} is a short name: write it with its registry, for example quay.io/{0}")]
     ShortName(String),
     /// It begins with a transport.
-    #[error("{0:?} begins with a transport: only images in registries are accepted here")]
+    #[error("{0:?} begins with a transport, which is not accepted here")]
     Transport(String),
     /// It has a digest where a tag is needed.
     #[error("{0:?} has a digest, but a tag is expected here: a copy gets its own digest")]

@@ -112,11 +112,12 @@ impl Repository {
         };
         let commit = Commit::new(text.trim_end()).map_err(|error| self.damaged(&path, &error.to_string()))?;
         let name = below.to_str().and_then(unescape).ok_or_else(|| {
-            let why = "the name of this ref is not an image name as bootc writes it";
+            let why = "the name of this ref is not an image name in the form that bootc uses";
             self.corrupt(
                 &path,
                 why,
-                "see all refs of images with: ostree refs --repo=/ostree/repo ostree/container/image",
+                "find out which program created this ref; to see all refs of images, run: \
+                 ostree refs --repo=/ostree/repo ostree/container/image",
             )
         })?;
         Ok(Some(ImageRef { name, commit }))

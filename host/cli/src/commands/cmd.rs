@@ -31,11 +31,15 @@ Examples:
 pub(crate) struct Cmd {
     /// Write the result as JSON to the open file descriptor N, for example {"origin":"host","code":77}; the origin is "podman" if
     /// the exit code is podman's own, and "host" if it is that of bootc-image
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     pub(super) status_fd: Option<RawFd>,
     /// Run this subcommand with these arguments
     #[arg(value_name = "SUBCOMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
+}
+
+fn descriptor(text: &str) -> Result<RawFd, &'static str> {
+    text.parse().map_err(|_| "it must be the number of an open file descriptor, 3 or more")
 }
 
 impl Cmd {

@@ -197,8 +197,8 @@ fn approve(session: &Session<'_>, plugin: String, mandatory: bool) -> Result<u8,
     // Nothing was approved: it was a dry run, or the OS image approves the plugin already.
     let Some(grant) = grant else { return Ok(code) };
     ui.note(&match (grant.native, plugins.runs_native_code()) {
-        (false, _) => format!("check its settings with: {doctor}"),
-        (true, true) => format!("check that it loads with: {doctor}"),
+        (false, _) => format!("check the settings of this plugin with: {doctor}"),
+        (true, true) => format!("check that this plugin loads with: {doctor}"),
         (true, false) => "the plugin does not run yet, because native extensions are disabled on this host; \
                           to enable them, set [native] enabled = true in the configuration"
             .to_owned(),

@@ -213,7 +213,13 @@ fn operation(case: &Case) -> Result<Operation, String> {
             "`{}` is not an operation on images, and policies judge only operations on images",
             case.run.join(" ")
         )),
-        Err(error) => Err(error.render().to_string().lines().next().unwrap_or_default().to_owned()),
+        Err(error) => {
+            let text = error.render().to_string();
+            // The usage follows after an empty line.
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let text = lines.join(" ");
+            Err(text.strip_prefix("error: ").unwrap_or(&text).to_owned())
+        }
     }
 }
 

@@ -219,7 +219,7 @@ impl Recorder {
                 mount_point(&self.journal.path()).display()
             )),
             Err(error) => Some(format!(
-                "lines of the audit record that wait in {} cannot be written yet: {}",
+                "lines of the audit record that wait in {} cannot be written: {}; the first command after this is fixed writes them",
                 self.journal.waiting().display(),
                 error.with_causes()
             )),

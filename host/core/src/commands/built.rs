@@ -83,7 +83,7 @@ fn built_on_damage(
     let below =
         damage.layer().and_then(|layer| storage.names_with(context.host, layer, id).ok()).unwrap_or_default();
     let hint = format!(
-        "the build used a damaged base image, so the new image was given no name; repair the base image with: \
+        "the build used a damaged base image, so the new image did not get this name; repair the base image with: \
          bootc-image repair {below}; then build again"
     );
     StoresError::Damaged { image, what: damage.to_string(), hint }.into()

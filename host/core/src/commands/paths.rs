@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use bootc_image_grammar::{Command, Kind, ParseError};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::denial::{Denial, DeniedBy};
+use bootc_image_model::plugin::PluginId;
 use bootc_image_os::error::Error as OsError;
 use bootc_image_os::trust::{Leeway, Policy, Untrusted};
 
@@ -34,6 +35,7 @@ pub(super) fn source(directory: &Path, command: &Command, text: &str) -> Result<
 /// The path is judged again later. If not even the path as written is within a scope, the denial does not depend on whether the file
 /// exists, so that it reveals nothing.
 pub(super) fn granted_path(
+    plugin: &PluginId,
     directory: &Path,
     text: &str,
     kind: Kind,
@@ -68,9 +70,10 @@ pub(super) fn granted_path(
     };
     let outside = |path: &Path| {
         let scopes: Vec<&str> = scopes.iter().map(|capability| capability.scope.as_str()).collect();
-        let message = format!("{} is outside the paths that this plugin may pass to podman", path.display());
+        let message =
+            format!("{} is outside the paths that plugin {plugin} may pass to podman", path.display());
         let hint = format!(
-            "use a path below {}; for any other file use redirection in the shell: <FILE or >FILE",
+            "use a path below {}; or let the shell open the file, with < before its name to read it or > to write it",
             scopes.join(", ")
         );
         refused("outside-scope", message, hint)
@@ -87,13 +90,14 @@ pub(super) fn granted_path(
         Ok(()) => {}
         Err(Untrusted::Unknown { part, source }) => return Err(Error::io("examine", part)(source)),
         Err(Untrusted::Broken { part, rule: _ }) => {
+            let part = if part == found { "it".to_owned() } else { part.display().to_string() };
             let message = format!(
-                "refusing {}: {} must be owned by root and not writable by others",
-                found.display(),
-                part.display()
+                "refusing {}: {part} must be owned by root and not writable by others",
+                found.display()
             );
             let hint =
-                "use a directory that, like every directory above it, only root can write to".to_owned();
+                "use a directory that only root can write to; the same holds for all directories above it"
+                    .to_owned();
             return Err(refused("not-roots-own", message, hint));
         }
     }
@@ -146,10 +150,11 @@ mod tests {
         assert!(matches!(find("a,b"), Err(Error::Denied(_))));
         // Others can write to the parent of a temporary directory.
         let scope = vec![Capability { name: "podman-writes".to_owned(), scope: root.display().to_string() }];
-        let denied = |text: &str| match granted_path(&root, text, Kind::PathWrite, &scope) {
-            Err(Error::Denied(denial)) => denial.code,
-            other => format!("{other:?}"),
-        };
+        let denied =
+            |text: &str| match granted_path(&PluginId::unknown(), &root, text, Kind::PathWrite, &scope) {
+                Err(Error::Denied(denial)) => denial.code,
+                other => format!("{other:?}"),
+            };
         assert_eq!(denied("new.tar"), "not-roots-own");
         assert_eq!(denied("/nowhere/x"), "outside-scope");
         assert_eq!(denied("../nowhere/y"), "outside-scope");

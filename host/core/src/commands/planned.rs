@@ -38,14 +38,15 @@ impl<'a> Planned<'a> {
             if matches!(refusal, ParseError::UnknownSubcommand(_)) {
                 let why = format!("plugin {plugin} planned a subcommand that does not exist here: {refusal}");
                 let hint =
-                    "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
+                    "contact the plugin's vendor: a plugin must plan exactly the subcommand that the user runs".to_owned();
                 return denied("not-in-table", &why, hint);
             }
             let hint = if matches!(refusal, ParseError::BadArgument { .. }) {
-                "remove or shorten this argument".to_owned()
+                "give at most 256 arguments, each with at most 4096 bytes and without control characters"
+                    .to_owned()
             } else {
                 format!(
-                    "for the supported options, run: bootc-image cmd {} --help; put options of bootc-image itself before `cmd`",
+                    "for the supported options, run: bootc-image cmd {} --help; if you meant an option of bootc-image itself, put it before `cmd`",
                     invoked.escape_debug()
                 )
             };
@@ -258,9 +259,10 @@ fn refuse_other_platform(
         denied_by: DeniedBy::Host("needs"),
         code: "needed".to_owned(),
         message: format!(
-            "the name {name} is needed by {who}, and the image for {platform} is not the one for this host"
+            "the name {name} cannot be given to the image for {platform}, which is not the one for this host: \
+             it is needed by {who}"
         ),
-        hint: Some("omit the options that select a platform".to_owned()),
+        hint: Some("omit the options that select a platform, such as --platform and --arch".to_owned()),
     }))
 }
 
@@ -274,7 +276,7 @@ fn save(command: Command, names: &dyn Resolver, images: &mut Vec<CommandImage>) 
         let found = names.in_store(text)?;
         let id = &found.image.id;
         if of_first.as_ref().is_some_and(|first| first != id) {
-            return Err(Error::SeveralImages(wanted.join(" ")));
+            return Err(Error::SeveralImages(wanted.join(" and ")));
         }
         // Archives contain only tags, no digests.
         let named = found.name.iter().filter(|name| name.digest().is_none());

@@ -152,7 +152,7 @@ impl Resolver for Live<'_> {
     fn path(&self, plugin: &PluginId, text: &str, kind: Kind) -> Result<String, Error> {
         let mut scopes = self.context.plugins.granted(plugin);
         scopes.retain(|capability| Some(capability.name.as_str()) == kind.capability());
-        granted_path(self.directory()?, text, kind, &scopes)
+        granted_path(plugin, self.directory()?, text, kind, &scopes)
     }
 
     fn needed_by(&self, name: &Reference) -> Result<Option<String>, Error> {

@@ -28,12 +28,14 @@ pub(crate) fn of_plan(
     };
     if subcommand != invoked {
         let message = format!("plugin {plugin} planned `{subcommand}` for `cmd {}`", invoked.escape_debug());
-        let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run".to_owned();
+        let hint =
+            "contact the plugin's vendor: a plugin must plan exactly the subcommand that the user runs"
+                .to_owned();
         return Err(denied("claims", "other-subcommand", message, hint));
     }
     let command = parse(subcommand, args).map_err(|refusal| {
         let hint = format!(
-            "for the supported options, run: bootc-image cmd {subcommand} --help; put options of bootc-image itself before `cmd`"
+            "for the supported options, run: bootc-image cmd {subcommand} --help; if you meant an option of bootc-image itself, put it before `cmd`"
         );
         denied("grammar", "not-in-table", format!("`cmd {subcommand}`: {refusal}"), hint)
     })?;

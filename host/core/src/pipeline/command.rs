@@ -136,7 +136,7 @@ impl Pipeline<'_> {
             self.context
                 .host
                 .reporter
-                .note("the dry run stops here: the plugin plans its next step only after the copies that it requested");
+                .note("the dry run stops here: the plugin needs the copied images to plan its next step, and a dry run copies nothing");
             return with_asked(Vec::new(), String::new());
         };
         let Some((subcommand, args)) = plan.argv.split_first() else {
@@ -276,10 +276,12 @@ fn unclaimed(name: &str, claims: &[ProvidedCommand], disabled_reason: Option<Str
     let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let hint = match known.as_slice() {
         _ if disabled_reason.is_some() => disabled_reason.unwrap_or_default(),
-        [] => "approve a plugin that provides it; no enabled plugin provides any subcommand".to_owned(),
-        known => {
-            format!("approve a plugin that provides it; enabled plugins provide: {}", known.join(", "))
-        }
+        [] => "no enabled plugin provides any subcommand; to see the installed plugins, run: bootc-image plugin list"
+            .to_owned(),
+        known => format!(
+            "check the spelling: enabled plugins provide {}; to see all installed plugins, run: bootc-image plugin list",
+            known.join(", ")
+        ),
     };
     Denial {
         denied_by: DeniedBy::Host("host"),

@@ -50,10 +50,15 @@ impl Pipeline<'_> {
             // The policy may have failed because of an interruption.
             processes::check_interrupted()?;
             self.context.host.reporter.note(&match &unknown {
-                Some(_) => format!("{reason}; no policy judged {this}"),
+                Some(_) => format!(
+                    "{reason}; no policy judged {this}; to see what to fix, run: bootc-image plugin doctor"
+                ),
                 None => {
                     let policy = &verdict.validator;
-                    format!("policy {policy} could not judge {this}: {reason}; {this} is allowed without its verdict")
+                    format!(
+                        "policy {policy} could not judge {this}: {reason}; {this} is allowed without its verdict; \
+                         to see what to fix, run: bootc-image plugin doctor"
+                    )
                 }
             });
         }
@@ -189,7 +194,8 @@ pub(super) mod tests {
         assert!(matches!(done, Ok(Answer::Done(Report::Listing(_)))), "{done:?}");
         assert_eq!(
             notes,
-            ["policy a could not judge this list: trapped; this list is allowed without its verdict"]
+            ["policy a could not judge this list: trapped; this list is allowed without its verdict; \
+              to see what to fix, run: bootc-image plugin doctor"]
         );
         let (done, notes) = run(&here, &plugins_with(Ok(vec![fails("a"), denies("b")])), &LIST);
         assert!(matches!(&done, Err(Error::Denied(denial)) if denial.code == "no"), "{done:?}");

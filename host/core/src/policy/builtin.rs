@@ -110,7 +110,7 @@ impl Validator for Claims {
             return Ok(());
         };
         let planned = command.name();
-        let hint = "contact the plugin's vendor: a plugin must plan the subcommand that was run, and its manifest must provide it";
+        let hint = "contact the plugin's vendor: a plugin must plan exactly the subcommand that the user runs, and its manifest must provide it";
         if planned != invoked {
             let message = format!("plugin {plugin} planned `{planned}` for `cmd {invoked}`");
             return Err(denial(self.name(), "other-subcommand", message, hint));
@@ -272,11 +272,15 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         let covered = scopes.join(", ");
         let hint = if scopes.is_empty() {
             format!(
-                "this needs the capability {capability}, which plugin {plugin} was not granted; \
-                 to see its capabilities, run: bootc-image plugin show {plugin}"
+                "plugin {plugin} does not have the capability {capability}, which {what} needs; run the command without it, \
+                 or approve a plugin that requests this capability; to see what {plugin} requests, run: \
+                 bootc-image plugin show {plugin}"
             )
         } else {
-            format!("plugin {plugin} has the capability {capability} only for: {covered}")
+            format!(
+                "{what} needs the capability {capability}, but plugin {plugin} has this capability only for: {covered}; \
+                 run the command without it"
+            )
         };
         (!granted.has(value)).then(|| Forbidden { code, why: format!("{what} {why}"), hint })
     };
@@ -339,10 +343,8 @@ const PLAIN_FILTERS: [&str; 12] = [
 fn bad_filter(text: &str) -> Option<(String, String)> {
     if text.contains([',', '"']) {
         return Some((
-            format!(
-                "contains a comma or a quotation mark, with which podman could read {text:?} as several conditions"
-            ),
-            "write each condition after a --filter of its own; a value cannot have a comma or a quotation mark"
+            format!("contains a comma or a quotation mark: podman could split {text:?} into several conditions"),
+            "write one --filter for each condition; values with a comma or a quotation mark are not supported"
                 .to_owned(),
         ));
     }
@@ -412,6 +414,8 @@ impl Validator for Needed {
                 let message = format!("{image} is needed by {who}");
                 let list = if who.starts_with("container ") {
                     "to list containers, run: podman ps --all --external"
+                } else if who.starts_with("unit ") {
+                    "name another image in this unit first"
                 } else {
                     "to list deployments, run: bootc status"
                 };
@@ -440,8 +444,8 @@ impl Validator for Pinning {
         }
         let names = command.operands().join(" ");
         let message =
-            format!("`cmd {} {names}` does not pin by digest what is fetched", command.subcommand());
-        Err(denial(self.name(), "not-pinned", message, "name each tag to fetch"))
+            format!("`cmd {} {names}` would fetch tags that are not pinned by digest", command.subcommand());
+        Err(denial(self.name(), "not-pinned", message, "name each tag to fetch, without --all-tags"))
     }
 }
 
@@ -666,7 +670,7 @@ mod tests {
                 vec![],
                 "plugin p planned `cmd list`, which it does not provide",
                 format!(
-                    "{vendor}a plugin must plan the subcommand that was run, and its manifest must provide it"
+                    "{vendor}a plugin must plan exactly the subcommand that the user runs, and its manifest must provide it"
                 ),
             ),
             (

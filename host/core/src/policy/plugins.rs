@@ -110,13 +110,17 @@ fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
     let (reason, fix) = if configured {
         (
             "the configuration makes it mandatory, but it is not installed or is masked",
-            "install it, or remove it from [policy] mandatory; to see more, run: bootc-image plugin doctor"
+            "install it, remove its mask, or remove it from [policy] mandatory; to see which applies, run: \
+             bootc-image plugin doctor"
                 .to_owned(),
         )
     } else {
         (
             "it was approved as mandatory, but it is not installed or is masked",
-            format!("install it, or revoke the approval with: bootc-image plugin revoke {plugin}"),
+            format!(
+                "install it, remove its mask from the configuration, or revoke the approval with: \
+                 bootc-image plugin revoke {plugin}"
+            ),
         )
     };
     PolicyFailure { reason: reason.to_owned(), fix, asked: false }

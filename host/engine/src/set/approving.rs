@@ -45,11 +45,18 @@ impl PluginSet {
                 let is_built_in =
                     self.look().plugins.get(&other.plugin).is_some_and(|plugin| plugin.place.is_none());
                 let fix = if is_built_in {
-                    "the other plugin is built into bootc-image and stays: use a version of this one without the command"
+                    format!(
+                        "{} is built into bootc-image and cannot be removed; install a version of {plugin} \
+                         that does not provide `cmd {}`",
+                        other.plugin, claim.name
+                    )
                 } else {
-                    "revoke or mask the other plugin first: only one can provide a command"
+                    format!(
+                        "revoke or mask {} first: only one plugin can provide `cmd {}`",
+                        other.plugin, claim.name
+                    )
                 };
-                return Err(problem(reason, fix));
+                return Err(problem(reason, &fix));
             }
         }
         let claims = self.format_claims()?;
@@ -63,7 +70,10 @@ impl PluginSet {
                 );
                 return Err(problem(
                     reason,
-                    "revoke or mask the other plugin first: only one can provide a format",
+                    &format!(
+                        "revoke or mask {} first: only one plugin can provide the format {}",
+                        other.plugin, format.name
+                    ),
                 ));
             }
         }
@@ -120,7 +130,8 @@ impl PluginSet {
             return Err(problem(
                 format!("its grant is in {file}, which `plugin approve` did not write"),
                 format!(
-                    "remove the grant from {file}, or mask the plugin with [policy] masked in the configuration"
+                    "remove the grant from {file}, or mask the plugin in the configuration with \
+                     policy.masked = [{{ id = \"{plugin}\", place = \"PLACE\" }}]; `plugin show` prints its place"
                 ),
             ));
         }
@@ -316,7 +327,7 @@ mod tests {
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         assert_eq!(why(None), None);
         host.install("etc", FORMAT);
-        assert_eq!(why(None), Some("is no longer a policy"));
+        assert_eq!(why(None), Some("is installed in a version that is not a policy"));
         assert_eq!(why(Some(Place::Site)), Some("is installed only in another version, which is masked"));
         host.write("etc/plugins/p/plugin.toml", "nonsense");
         assert_eq!(why(None), None, "a plugin that cannot be read denies");

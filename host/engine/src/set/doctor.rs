@@ -53,7 +53,7 @@ impl PluginSet {
             findings.push(finding(
                 "plugins",
                 error.to_string(),
-                "mask one of them with [policy] masked in the configuration",
+                "mask one of them in the configuration with policy.masked = [{ id = \"ID\", place = \"PLACE\" }]; `plugin show` prints its place",
             ));
         }
         self.examine_configuration(&mut findings);
@@ -92,7 +92,7 @@ impl PluginSet {
             Err(why) => {
                 let fix = match why {
                     Unusable::NotAskedFor(_) => {
-                        "request it in the manifest with [[capability]], then approve the plugin again"
+                        "install a version whose manifest requests it; the vendor can request it with [[capability]] in plugin.toml"
                     }
                     Unusable::NoProcess(_) => "install bootc-image again",
                     Unusable::Panicked(_) | Unusable::Other(_) if plugin.manifest.component.native => {
@@ -203,7 +203,7 @@ impl PluginSet {
         for (id, place) in &configuration.masked {
             if inventory.masked.iter().all(|masked| masked.id != id.as_str() || masked.place != *place) {
                 let what =
-                    format!("[policy] masked lists it in {:?}, but it is not installed there", place.name());
+                    format!("policy.masked lists it in {:?}, but it is not installed there", place.name());
                 findings.push(finding(id.as_str(), what, "remove it from the configuration"));
             }
         }
@@ -303,9 +303,12 @@ mod tests {
             by.display(),
             file.display()
         );
-        let fix = "rename the site's file, or repeat in it the settings to keep";
-        assert_eq!(set.examine(None), [finding("configuration", what.clone(), fix)]);
-        assert_eq!(set.examine(Some("gone")), [finding("gone", what, fix)]);
+        let fix = format!(
+            "rename {0} so that both files are read, or copy the settings to keep into {0}",
+            by.display()
+        );
+        assert_eq!(set.examine(None), [finding("configuration", what.clone(), &fix)]);
+        assert_eq!(set.examine(Some("gone")), [finding("gone", what, &fix)]);
         assert_eq!(set.examine(Some("other")), []);
     }
 }

@@ -22,7 +22,7 @@ use crate::formats::{FormatClaim, FormatError, Formats, Wanted};
 use crate::limits::Limits;
 use crate::manifest::{Format, World};
 use crate::native::{self, Process};
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::run::caught::{Printing, caught};
 use crate::run::{Identity, Judge, List, Loaded, Unformatted};
 use crate::sanitize::sanitize;
@@ -172,7 +172,7 @@ impl PluginSet {
         let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
         if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
             let reason = format!("the configuration masks it in {}", masked.directory.display());
-            return Err(problem(name, reason, "remove it from [policy] masked in the configuration"));
+            return Err(problem(name, reason, "remove it from policy.masked in the configuration"));
         }
         found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
@@ -203,8 +203,10 @@ impl PluginSet {
             (Some(one), None) => Ok(one),
             (Some((plugin, _)), Some((other, _))) => {
                 let reason = format!(
-                    "plugin {} also provides the format {name}; mask one of the two with policy.masked in the configuration",
-                    other.manifest.id
+                    "plugin {0} also provides the format {name}; mask one of the two in the configuration, for example with \
+                     policy.masked = [{{ id = \"{0}\", place = \"{1}\" }}]",
+                    other.manifest.id,
+                    other.place.map_or("PLACE", Place::name)
                 );
                 Err(unusable(&plugin.manifest.id, reason))
             }

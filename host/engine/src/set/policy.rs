@@ -104,7 +104,9 @@ impl Policy for JudgingPlugin {
         let judge = self.judge.as_ref().map_err(Clone::clone)?;
         judge.evaluate(policy_input).map_err(|NoOpinion { reason, fix, asked }| PolicyFailure {
             reason,
-            fix: fix.unwrap_or_else(|| format!("run `bootc-image plugin doctor {}` to see why", self.plugin)),
+            fix: fix.unwrap_or_else(|| {
+                format!("to check the plugin, run: bootc-image plugin doctor {}", self.plugin)
+            }),
             asked,
         })
     }

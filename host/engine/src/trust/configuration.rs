@@ -139,6 +139,8 @@ impl Configuration {
             let mut with = self.clone();
             match text.and_then(|text| with.add(&text).map_err(|error| error.to_string())) {
                 Ok(()) => *self = with,
+                // Some errors begin with the path already.
+                Err(why) if why.starts_with('/') => self.add_problem(why),
                 Err(why) => self.add_problem(format!("{}: {why}", named.display())),
             }
         }

@@ -135,6 +135,8 @@ pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {
             Ok(grants) => found.extend(grants),
+            // Some errors begin with the path already.
+            Err(why) if why.starts_with('/') => problems.push(why),
             Err(why) => problems.push(format!("{}: {why}", file.named.display())),
         }
     }

@@ -15,7 +15,9 @@ use super::grants::{self, Found};
 use super::status::{native_status, status, when_counts};
 use crate::builtin::Builtin;
 use crate::manifest::Manifest;
-use crate::places::{Owner, Place, Places, TrustedPath, read_text, trusted_directory, trusted_entry};
+use crate::places::{
+    Owner, Place, Places, TrustedPath, read_text, trusted_directory, trusted_entry, with_path,
+};
 use crate::sanitize::sanitize;
 
 pub use super::status::Status;
@@ -98,7 +100,6 @@ impl Plugin {
 
 impl Inventory {
     pub(crate) fn take(environment: &Environment) -> Self {
-        let cannot = |what: &str, reason| PluginSetError::Manifest { plugin: what.to_owned(), reason };
         let (grants, problems) = grants::read(&environment.places);
         let mut of_plugins: BTreeMap<PluginId, Vec<Found>> = BTreeMap::new();
         for grant in &grants {
@@ -111,8 +112,7 @@ impl Inventory {
         }
         for (place, directory) in &environment.places.plugins {
             let found = directories(&environment.places, *place, directory).unwrap_or_else(|error| {
-                let what = directory.display().to_string();
-                inventory.problems.push(cannot(&what, error.to_string()));
+                inventory.problems.push(PluginSetError::Approvals(with_path(directory, &error)));
                 Vec::new()
             });
             for trusted in found {
@@ -160,8 +160,10 @@ impl Inventory {
                 self.broken.retain(|broken| broken.id != id);
                 self.broken.push(Broken {
                     reason: format!("plugin id `{id}` is used by both {first} and {origin}"),
-                    fix: "remove one of them, or mask one with [policy] masked in the configuration"
-                        .to_owned(),
+                    fix: format!(
+                        "remove one of them, or mask one in the configuration with \
+                         policy.masked = [{{ id = \"{id}\", place = \"PLACE\" }}]; PLACE is image, installed, site or user"
+                    ),
                     origin,
                     id,
                     may_be_policy: true,
@@ -245,20 +247,22 @@ fn read(
     let TrustedPath { named, .. } = directory.join(MANIFEST);
     let text = manifest_text(directory, owner).map_err(|error| {
         broken(
-            format!("{}: {error}", named.display()),
-            "correct the directory or file that the message names, or remove the plugin's directory",
+            with_path(&named, &error),
+            "correct the directory or file named there, or remove the plugin's directory",
             true,
         )
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
         // Which of the two must be newer is said there.
-        let fix = if what.contains(": install a newer ") {
-            "until then, mask the plugin with [policy] masked in the configuration"
-        } else {
-            "correct the manifest, or mask the plugin"
-        };
-        broken(format!("{}: {what}", named.display()), fix, may_be_policy)
+        let before =
+            if what.contains(": install a newer ") { "until then," } else { "correct the manifest, or" };
+        let id = sanitize(id);
+        let fix = format!(
+            "{before} mask the plugin in the configuration with policy.masked = [{{ id = \"{id}\", place = \"{}\" }}]",
+            place.name()
+        );
+        broken(format!("{}: {what}", named.display()), &fix, may_be_policy)
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
@@ -330,7 +334,11 @@ pub(crate) mod tests {
             "{renamed:?}"
         );
         assert_eq!(renamed.fix, format!("rename the directory to p, or move it out of {}", within.display()));
-        assert_eq!(other.fix, "correct the manifest, or mask the plugin");
+        assert_eq!(
+            other.fix,
+            "correct the manifest, or mask the plugin in the configuration with \
+             policy.masked = [{ id = \"q\", place = \"user\" }]"
+        );
     }
 
     #[test]

@@ -131,7 +131,7 @@ pub(crate) fn status(
         .capabilities
         .iter()
         .filter(|wanted| !granted.contains(&&wanted.capability))
-        .map(|wanted| format!("+ {} ({})", wanted.capability, wanted.reason))
+        .map(|wanted| format!("{} ({})", wanted.capability, wanted.reason))
         .collect();
     if missing.is_empty() && is_approved {
         Status::Enabled
@@ -221,7 +221,7 @@ mod tests {
             Status::Disabled { reason, .. } => reason,
             Status::Enabled => String::new(),
         };
-        let more = "it requests capabilities that were not granted: + podman-reads /b (x)";
+        let more = "it requests capabilities that were not granted: podman-reads /b (x)";
         assert_eq!(reason(std::slice::from_ref(&earlier)), more);
         assert_eq!(reason(&[grant("p", &now, &granted("/b"))]), "");
         // One grant names the manifest, another one the capability.

@@ -54,9 +54,7 @@ pub(super) enum Ungranted {
     #[error("it imports `{0}`, which this host does not provide{1}")]
     NotOffered(String, String),
     /// The function needs a capability that the manifest does not request.
-    #[error(
-        "it needs the capability {1}, but its manifest does not request it: contact the plugin's vendor (it imports `{0}`)"
-    )]
+    #[error("it needs the capability {1}, but its manifest does not request it (it imports `{0}`)")]
     NotAskedFor(String, &'static str),
 }
 

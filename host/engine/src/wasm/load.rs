@@ -99,10 +99,7 @@ struct Uncompiled {
 fn refusal(cache: &Path, name: &str) -> Option<String> {
     let directory = trusted_directory(cache, Owner::ROOT).ok()??;
     let reason = read_text(&directory.join(name), Owner::ROOT).ok()?;
-    Some(format!(
-        "{} (cached failure; to compile it again, run: bootc-image plugin doctor)",
-        sanitize(&reason)
-    ))
+    Some(format!("{} (cached failure; `plugin doctor` compiles it again)", sanitize(&reason)))
 }
 
 fn forget(cache: &Path, name: &str) {
@@ -170,7 +167,9 @@ fn compile(
     let mut code = memory("code").map_err(|error| failed(&error, false))?;
     processes::compile(&compiler.programs, source, &code).map_err(|error| {
         let why = match &error {
-            OsError::MissingProgram { package, .. } => format!("{error}; install the package {package}"),
+            OsError::MissingProgram { package, .. } => {
+                format!("{error}; install the package {package} again")
+            }
             _ => error.with_causes(),
         };
         failed(&why, processes::is_uncompilable(&error))

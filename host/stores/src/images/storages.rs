@@ -132,7 +132,10 @@ impl<'a> Storage<'a> {
         found
             .ok_or_else(|| OsError::Verification {
                 what: name.to_string(),
-                why: format!("the storage at {} has no complete image with this name", self.path().display()),
+                why: format!(
+                    "this name is missing in the storage at {}, or is the name of another image",
+                    self.path().display()
+                ),
             })
             .map_err(Error::from)
     }
@@ -261,9 +264,11 @@ impl<'a> Storage<'a> {
             Self::Default(_) => {
                 let with_layer = damage.layer().and_then(|layer| self.names_with(host, layer, "").ok());
                 let names = with_layer.filter(|names| !names.is_empty()).unwrap_or_else(|| image.clone());
+                let is_listed = names.split(' ').any(|name| name == image);
+                let itself = if is_listed { String::new() } else { format!(" and {image}") };
                 format!(
                     "podman does not replace a layer that it already has. Remove the images that use this layer with: \
-                     podman image rm {names}; then pull or build them again"
+                     podman image rm {names}; then pull or build them{itself} again"
                 )
             }
         };

@@ -47,24 +47,22 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
         Why::Unseen => (
             "unseen-images",
             format!(
-                "denied by {rule}: it can bring in images whose names are not known before, and no rule allows that"
+                "denied by {rule}: the names of the images that it brings in are unknown beforehand, and no rule allows that"
             ),
         ),
         Why::NotByDigest(Demand::Rule) => {
-            ("not-by-digest", format!("allowed by {rule} only if it is named by digest"))
+            ("not-by-digest", format!("{rule} allows it only if it is named by digest"))
         }
         Why::NotByDigest(Demand::All) => (
             "not-by-digest",
-            format!("images from registries must be named by digest; then it is allowed by {rule}"),
+            format!("images from registries must be named by digest, even those allowed by {rule}"),
         ),
         Why::Latest(Demand::Rule) => {
-            ("latest-tag", format!("allowed by {rule}, but not with the tag `latest`"))
+            ("latest-tag", format!("{rule} does not allow it with the tag `latest`"))
         }
         Why::Latest(Demand::All) => (
             "latest-tag",
-            format!(
-                "images from registries must not have the tag `latest`; otherwise it is allowed by {rule}"
-            ),
+            format!("images from registries must not have the tag `latest`, even those allowed by {rule}"),
         ),
     };
     let hint = match denied.why {
@@ -73,8 +71,8 @@ pub(super) fn denial(asked: &Asked<'_>, denied: &Denied<'_>) -> Verdict {
             format!("use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; {}", offers(asked))
         }
         Why::Unseen => format!(
-            "only a rule without registry, repository, tag and digest can allow it; in [settings.registry-policy]: \
-             effect = \"allow\", operations = [\"{}\"]",
+            "an administrator can allow it in [settings.registry-policy] with a rule that names no registry, repository, tag \
+             or digest: effect = \"allow\", operations = [\"{}\"]",
             asked.operation.kind
         ),
         Why::NotByDigest(_) => format!("name it by digest: {}{}", by_digest(asked), how_to_find(asked)),
@@ -125,16 +123,16 @@ fn offers(asked: &Asked<'_>) -> String {
     let offers: Vec<String> = asked.settings.rules.iter().filter(allows).map(offer).collect();
     let kind = &asked.operation.kind;
     let uses = match asked.image.role.as_str() {
-        "source" => "read or fetch",
-        "target" => "write or push",
-        _ => "use",
+        "source" => " as the source",
+        "target" => " as the target",
+        _ => "",
     };
     match offers.len() {
         0 => UNOFFERED.to_owned(),
-        1..=MOST_OFFERS => format!("the rules allow `{kind}` to {uses}: {}", offers.join("; ")),
+        1..=MOST_OFFERS => format!("for `{kind}` the rules allow these images{uses}: {}", offers.join("; ")),
         many => {
             let (some, more) = (offers[..MOST_OFFERS].join("; "), many - MOST_OFFERS);
-            format!("the rules allow `{kind}` to {uses}: {some}; and {more} more")
+            format!("for `{kind}` the rules allow these images{uses}: {some}; and {more} more")
         }
     }
 }
@@ -161,5 +159,9 @@ fn offer(rule: &Rule<'_>) -> String {
         takes.push("not `latest`".to_owned());
     }
     let by = quoted(Some(rule));
-    if takes.is_empty() { format!("any image, by {by}") } else { format!("{}, by {by}", takes.join(", ")) }
+    if takes.is_empty() {
+        format!("any image that no earlier rule denies ({by})")
+    } else {
+        format!("{} ({by})", takes.join(", "))
+    }
 }

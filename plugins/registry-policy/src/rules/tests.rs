@@ -98,7 +98,7 @@ fn an_image_that_no_rule_matches_gets_the_default() {
     assert_eq!(denial.message, "quay.io/a:1: denied by default: no rule matches it");
     assert_eq!(
         denial.hint.as_deref(),
-        Some("the rules allow `cmd pull` to read or fetch: registry own.example, by rule 1")
+        Some("for `cmd pull` the rules allow these images as the source: registry own.example (rule 1)")
     );
     let allow = pull(&json!({ "default": "allow" }), source("quay.io/a:1"));
     assert_eq!(allow.decision, Decision::Allow);
@@ -261,7 +261,7 @@ fn that_the_name_of_what_is_built_is_allowed_says_nothing_of_what_is_fetched() {
     assert_eq!(denial.code, "unseen-images");
     assert_eq!(
         denial.message,
-        "`cmd build`: denied by default: it can bring in images whose names are not known before, and no rule allows that"
+        "`cmd build`: denied by default: the names of the images that it brings in are unknown beforehand, and no rule allows that"
     );
     let settings =
         json!({ "default": "deny", "rule": [names, { "effect": "allow", "operations": ["cmd build"] }] });
@@ -303,7 +303,7 @@ fn an_image_by_its_id_matches_only_rules_without_names() {
         "image cccccccccccc: denied by default: it was requested by ID, so rules about names do not match it"
     );
     assert!(denial.hint.unwrap().starts_with(
-        "use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; the rules allow `cmd pull` to read or fetch: "
+        "use its name (REGISTRY/REPOSITORY:TAG) instead of its ID; for `cmd pull` the rules allow these images as the source: "
     ));
     assert_eq!(code(pull(&json!({ "default": "allow" }), by_id())), "");
 }
@@ -348,7 +348,7 @@ fn a_rule_can_demand_a_digest_in_the_name() {
     let denied = denial(pull(&settings, tagged)).unwrap();
     assert_eq!(
         (denied.code.as_str(), denied.message.as_str()),
-        ("not-by-digest", "quay.io/a:1: allowed by rule \"own\" only if it is named by digest")
+        ("not-by-digest", "quay.io/a:1: rule \"own\" allows it only if it is named by digest")
     );
     assert_eq!(denied.hint, Some(format!("name it by digest: quay.io/a@{}", digest('a'))));
     let unknown = denial(pull(&settings, source("quay.io/a:1"))).unwrap();
@@ -380,7 +380,7 @@ fn a_rule_can_forbid_latest() {
     }
     assert_eq!(code(pull(&settings, by_id())), "");
     let denied = denial(pull(&settings, source("quay.io/a:latest"))).unwrap();
-    assert_eq!(denied.message, "quay.io/a:latest: allowed by rule \"own\", but not with the tag `latest`");
+    assert_eq!(denied.message, "quay.io/a:latest: rule \"own\" does not allow it with the tag `latest`");
     assert_eq!(denied.hint.as_deref(), Some("use another tag, or only the digest: quay.io/a@sha256:DIGEST"));
 }
 
@@ -418,8 +418,8 @@ fn a_hint_lists_a_few_rules_of_those_that_could_help() {
     assert_eq!(
         denied.hint.as_deref(),
         Some(
-            "the rules allow `cmd pull` to read or fetch: registry h1.io, by rule \"r1\"; registry h2.io, by rule \"r2\"; \
-             registry h3.io, by rule \"r3\"; registry h4.io, by rule \"r4\"; registry h5.io, by rule \"r5\"; and 2 more"
+            "for `cmd pull` the rules allow these images as the source: registry h1.io (rule \"r1\"); registry h2.io (rule \"r2\"); \
+             registry h3.io (rule \"r3\"); registry h4.io (rule \"r4\"); registry h5.io (rule \"r5\"); and 2 more"
         )
     );
     let full = json!({ "effect": "allow", "registry": ["a.io", "b.io"], "repository": ["c/**"], "tag": ["1"],
@@ -428,8 +428,8 @@ fn a_hint_lists_a_few_rules_of_those_that_could_help() {
     assert_eq!(
         denied.hint.as_deref(),
         Some(
-            "the rules allow `cmd pull` to read or fetch: registry a.io or b.io, repository c/**, tag 1, named by digest, not `latest`, \
-             by rule 1"
+            "for `cmd pull` the rules allow these images as the source: registry a.io or b.io, repository c/**, tag 1, named by digest, not `latest` \
+             (rule 1)"
         )
     );
 }

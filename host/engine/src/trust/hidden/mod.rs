@@ -122,7 +122,11 @@ impl Hidden {
             (Fate::Overridden, "; changed by a later file"),
             (
                 Fate::InEffect,
-                if all_in_effect { "; everything in it is still in effect" } else { "; still in effect" },
+                if all_in_effect {
+                    "; everything in the replaced file is still in effect"
+                } else {
+                    "; still in effect"
+                },
             ),
         ] {
             let of_fate: Vec<&Entry> = entries.iter().filter(|entry| entry.fate == fate).collect();
@@ -182,7 +186,10 @@ fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> 
             let by = hides.and_then(|((), by)| read_one(by).ok()).unwrap_or_default();
             entries_of(&single, &by, &with, &now, may_be_policy)
         });
-        let fix = "rename the site's file, or repeat in it the settings to keep".to_owned();
+        let fix = format!(
+            "rename {0} so that both files are read, or copy the settings to keep into {0}",
+            hidden.by.display()
+        );
         Hidden { file: file.named.clone(), by: by.clone(), entries, consequence: None, fix }
     });
     hidden.collect()
@@ -237,7 +244,7 @@ fn entries_of(
     for mask in &set.masked {
         let (id, place) = mask;
         let what = format!("{{ id = \"{id}\", place = \"{}\" }}", place.name());
-        list("[policy] masked", what, Some(id), now.masked.contains(mask));
+        list("policy.masked", what, Some(id), now.masked.contains(mask));
     }
     for ((word, is_set), (_, now)) in delegated(set).into_iter().zip(delegated(now)) {
         if is_set {
@@ -276,7 +283,14 @@ fn entries_of(
             };
             let (by, with, now) = (of(&by.all), of(with), of(now));
             let fate = Fate::of(value, by.as_ref(), with.as_ref(), now.as_ref());
-            value_entry(format!("[settings.{id}] "), key, None, Some(id), fate, may_be_policy(id));
+            value_entry(
+                format!("[settings.{id}] "),
+                &format!("`{key}`"),
+                None,
+                Some(id),
+                fate,
+                may_be_policy(id),
+            );
         }
     }
     all

@@ -47,22 +47,22 @@ fn what_a_hidden_file_sets_is_reported_and_what_is_still_in_effect() {
         (
             "",
             format!(
-                "{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"] and [settings.a] x, y"
+                "{hides}; no longer in effect: [policy] mandatory = [\"a\", \"b\"] and [settings.a] `x`, `y`"
             ),
             true,
         ),
         (
             "[policy]\nmandatory = [\"b\"]\n[settings.a]\nx = 2\n",
             format!(
-                "{hides}; no longer in effect: [policy] mandatory = [\"a\"] and [settings.a] y; changed by it: \
-                 [settings.a] x; still in effect: [policy] mandatory = [\"b\"]"
+                "{hides}; no longer in effect: [policy] mandatory = [\"a\"] and [settings.a] `y`; changed by it: \
+                 [settings.a] `x`; still in effect: [policy] mandatory = [\"b\"]"
             ),
             true,
         ),
         (
             GUARD,
             format!(
-                "{hides}; everything in it is still in effect: [policy] mandatory = [\"a\", \"b\"] and [settings.a] x, y"
+                "{hides}; everything in the replaced file is still in effect: [policy] mandatory = [\"a\", \"b\"] and [settings.a] `x`, `y`"
             ),
             false,
         ),
@@ -83,9 +83,9 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
     let all = "allow-delegated = [\"build\", \"plugins\"]\n[policy]\nfail-open = [\"f\"]\n[[policy.masked]]\n\
                id = \"m\"\nplace = \"site\"\n[ceiling.policy]\nguest-ms = 7\n[native]\nenabled = false\n\
                [audit]\nreads = true\n[settings.a]\nx = 1\n";
-    let named = "[policy] fail-open = [\"f\"] and [policy] masked = [{ id = \"m\", place = \"site\" }] and \
+    let named = "[policy] fail-open = [\"f\"] and policy.masked = [{ id = \"m\", place = \"site\" }] and \
                  allow-delegated = [\"build\", \"plugins\"] and [ceiling.policy] guest-ms = 7 and \
-                 [native] enabled = false and [audit] reads = true and [settings.a] x";
+                 [native] enabled = false and [audit] reads = true and [settings.a] `x`";
     let earlier = "[native]\nenabled = true\n[ceiling.policy]\nguest-ms = 1\n[settings.a]\nx = 2\n";
     let files = [("usr/10.toml", earlier), ("usr/50.toml", all), ("etc/50.toml", "")];
     let hides = "etc/config.d/50.toml replaces usr/config.d/50.toml";
@@ -93,7 +93,7 @@ fn every_key_of_a_hidden_file_is_missed_unless_another_file_has_it_after_all() {
     let files = [&files[..], &[("etc/60.toml", all)]].concat();
     assert_eq!(
         reported(&files, &[]),
-        (format!("{hides}; everything in it is still in effect: {named}"), false)
+        (format!("{hides}; everything in the replaced file is still in effect: {named}"), false)
     );
 }
 
@@ -106,12 +106,18 @@ fn a_changed_value_is_not_reported_as_in_effect() {
         reported(&[("usr/50.toml", image), ("etc/50.toml", site), ("etc/60.toml", later)], &[])
     };
     for (image, site, later, expected, missed) in [
-        (deny, allow, "", "; changed by it: [settings.a] default", true),
-        (deny, allow, allow, "; changed by it: [settings.a] default", true),
-        (deny, allow, deny, "; everything in it is still in effect: [settings.a] default", false),
+        (deny, allow, "", "; changed by it: [settings.a] `default`", true),
+        (deny, allow, allow, "; changed by it: [settings.a] `default`", true),
+        (
+            deny,
+            allow,
+            deny,
+            "; everything in the replaced file is still in effect: [settings.a] `default`",
+            false,
+        ),
         // A file with a later name may set another value.
-        (deny, "", allow, "; changed by a later file: [settings.a] default", false),
-        (deny, deny, allow, "; changed by a later file: [settings.a] default", false),
+        (deny, "", allow, "; changed by a later file: [settings.a] `default`", false),
+        (deny, deny, allow, "; changed by a later file: [settings.a] `default`", false),
         ("native.enabled = false", "native.enabled = true", "", "; changed by it: [native] enabled", true),
         ("audit.reads = true", "audit.reads = false", "", "; changed by it: [audit] reads", false),
         (
@@ -143,7 +149,7 @@ fn changed_settings_of_a_plugin_other_than_a_policy_are_no_problem() {
         let configuration = Configuration::read(&places);
         let set = PluginSet::new(Environment { places, configuration, ..Environment::default() });
         let hidden = &set.hidden()[0];
-        assert!(hidden.what().contains("; changed by it: [settings.a] x;"), "{hidden:?}");
+        assert!(hidden.what().contains("; changed by it: [settings.a] `x`;"), "{hidden:?}");
         assert_eq!((hidden.is_missed(), hidden.concerns("a")), (missed, missed));
     }
 }
@@ -177,7 +183,10 @@ fn a_grant_of_the_image_is_missed_though_the_site_grants_the_same_version() {
     let again = [&files[..], &[("usr/b.toml", of_image)]].concat();
     assert_eq!(
         reported(&[], &again),
-        (format!("{hides} everything in it is still in effect: the approval of a (color)"), false)
+        (
+            format!("{hides} everything in the replaced file is still in effect: the approval of a (color)"),
+            false
+        )
     );
     let mandatory = of_image.replace("\"a\"\n", "\"a\"\nmandatory = true\n");
     let files = [("usr/a.toml", &*mandatory), ("usr/b.toml", of_image), ("etc/a.toml", "")];
