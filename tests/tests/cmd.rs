@@ -234,7 +234,7 @@ fn what_no_plugin_claims_is_refused() {
     for name in ["rmi", "mount", "save", "tag", "", "LIST", "../list"] {
         let output = with_marking_podman(world.enter()).run(&["bootc-image", "cmd", name, "x"]);
         refused(&output, "no enabled plugin provides");
-        assert!(output.stderr.contains("enabled plugins provide: build, list, pull, push"), "{output:#?}");
+        assert!(output.stderr.contains("enabled plugins provide build, list, pull, push"), "{output:#?}");
     }
     assert!(!podman_ran(&world));
 }

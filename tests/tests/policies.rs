@@ -79,7 +79,7 @@ fn a_policy_that_is_unreadable_denies() {
     let script =
         format!("mount -t tmpfs none {IMAGE}/policy-does 2>/dev/null || true; bootc-image copy-to-storage");
     let output = enter.sh(&script);
-    denied(&world, output, &["policy policy-does", "plugin.toml"]);
+    denied(&world, output, &["policy policy-does", "must be owned by root"]);
     let enter = does(world.enter(), "allow").file(&component, "not a component");
     denied(
         &world,
