@@ -331,7 +331,7 @@ fn what_podman_is_not_given_is_denied_with_a_way_out() {
             77,
             &[
                 "contains a comma or a quotation mark: podman could split \"label=a,b\" into several conditions",
-                "write each condition after a --filter of its own",
+                "write one --filter for each condition",
             ][..],
         ),
         (
