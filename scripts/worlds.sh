@@ -3,12 +3,17 @@
 # target directory, on whatever file system that is.
 memory=/dev/shm
 if [[ -z ${BOOTC_IMAGE_WORLDS-} ]] && (($(df --output=avail --block-size=1G $memory | tail -n 1) >= 8)); then
-    BOOTC_IMAGE_WORLDS=$(mktemp --directory)
-    export BOOTC_IMAGE_WORLDS
-    truncate --size=8G "$memory/bootc-image-worlds.$$"
-    mkfs.xfs -q "$memory/bootc-image-worlds.$$"
-    mount --options loop "$memory/bootc-image-worlds.$$" "$BOOTC_IMAGE_WORLDS"
+    worlds=$(mktemp --directory)
+    disk=$memory/bootc-image-worlds.$$
+    truncate --size=8G "$disk"
+    mkfs.xfs -q "$disk"
+    # In a container, there may be no loop device; then the worlds are where they always are.
+    if mount --options loop "$disk" "$worlds"; then
+        export BOOTC_IMAGE_WORLDS=$worlds
+        trap 'umount --lazy "$worlds"; rmdir "$worlds"' EXIT
+    else
+        rmdir "$worlds"
+    fi
     # Open, and so it is there as long as it is mounted.
-    rm "$memory/bootc-image-worlds.$$"
-    trap 'umount --lazy "$BOOTC_IMAGE_WORLDS"; rmdir "$BOOTC_IMAGE_WORLDS"' EXIT
+    rm "$disk"
 fi
