@@ -1,6 +1,7 @@
 //! Where configuration, grants and plugins are found, and which files there are trusted.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -173,7 +174,7 @@ fn explain(untrusted: Untrusted) -> io::Error {
 }
 
 /// The error with the path, unless its text begins with a path already.
-pub(crate) fn with_path(path: &Path, error: &io::Error) -> String {
+pub(crate) fn with_path(path: &Path, error: impl Display) -> String {
     let why = error.to_string();
     if why.starts_with('/') { why } else { format!("{}: {why}", path.display()) }
 }

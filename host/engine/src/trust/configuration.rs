@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use crate::limits::PartialLimits;
 use crate::manifest::raw::RawLimits;
-use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
+use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text, with_path};
 use crate::strict::{Diagnostic, Source, named, one_of};
 
 /// Everything configured.
@@ -139,9 +139,7 @@ impl Configuration {
             let mut with = self.clone();
             match text.and_then(|text| with.add(&text).map_err(|error| error.to_string())) {
                 Ok(()) => *self = with,
-                // Some errors begin with the path already.
-                Err(why) if why.starts_with('/') => self.add_problem(why),
-                Err(why) => self.add_problem(format!("{}: {why}", named.display())),
+                Err(why) => self.add_problem(with_path(named, why)),
             }
         }
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::manifest::raw::RawCapability;
-use crate::places::{Place, Places, TrustedPath, drop_ins, read_text};
+use crate::places::{Place, Places, TrustedPath, drop_ins, read_text, with_path};
 use crate::strict::{Diagnostic, Source, named, one_of, sha256 as sha256_text};
 
 /// A grants file.
@@ -135,9 +135,7 @@ pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {
             Ok(grants) => found.extend(grants),
-            // Some errors begin with the path already.
-            Err(why) if why.starts_with('/') => problems.push(why),
-            Err(why) => problems.push(format!("{}: {why}", file.named.display())),
+            Err(why) => problems.push(with_path(&file.named, why)),
         }
     }
     (found, problems)
