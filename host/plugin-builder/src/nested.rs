@@ -61,8 +61,8 @@ impl Builder {
         let out_dir = PathBuf::from(variable("OUT_DIR")?);
         let workspace = ancestor_with(&manifest_dir, "Cargo.lock")
             .ok_or_else(|| Error::Environment(format!("no Cargo.lock above {}", manifest_dir.display())))?;
-        // cargo writes this file into the root of its target directory.
-        let target_dir = ancestor_with(&out_dir, "CACHEDIR.TAG").unwrap_or(&out_dir).join("components");
+        // PROFILE/build/PACKAGE/out is below it.
+        let target_dir = out_dir.ancestors().nth(4).unwrap_or(&out_dir).join("components");
         Ok(Self::new(workspace, target_dir))
     }
 
