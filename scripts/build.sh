@@ -53,9 +53,10 @@ for part; do
         ;;
     plugins)
         # Shipped beside the program; installing one is the administrator's decision.
-        cargo run --quiet --locked -p bootc-image-plugin-builder --no-default-features --example package-plugins -- \
-            "$target/$profile/plugins" csv-format docker-json-format markdown-format podman-maintenance prometheus-format \
-            registry-policy template-format
+        cargo build "${options[@]}" -p bootc-image-packager
+        put package-plugins
+        "$built/package-plugins" "$target/$profile/plugins" csv-format docker-json-format markdown-format \
+            podman-maintenance prometheus-format registry-policy template-format
         ;;
     *)
         echo "$0: no part is called $part" >&2

@@ -32,6 +32,7 @@ same() {
 }
 ours='^bootc-image\|^libfuzzer-sys@'
 same . test "build -p bootc-image" "$ours"
+same . test "build -p bootc-image-packager" "$ours"
 same . test "build -p bootc-image-with -p bootc-image-native" "$ours"
 same . test "build -p bootc-image -p bootc-image-fuzz --features bootc-image-fuzz/libfuzzer --bin fuzz" "$ours"
 # One test is built without building all.

@@ -8,6 +8,7 @@ packages=(
     docker-registry busybox-static e2fsprogs xfsprogs                   # to make worlds, and disks in them
     logrotate jq                                                        # what reads and rotates the record
     libseccomp-dev strace procps valgrind                               # to make faults and measurements
+    zsh fish                                                            # to complete commands in
 )
 targets=(wasm32-unknown-unknown wasm32-wasip2)
 policy=/usr/sbin/policy-rc.d

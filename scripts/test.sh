@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 # More at a time than there are processors: half of the time, a test waits for a disk or for a process that it has started.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 source scripts/worlds.sh
+scripts/toolchains.sh
 # In CI, clippy compiles what is tested, with warnings as errors, as `cargo clippy` has it check: to check all of it, with what it
 # depends on, would take three minutes more. What tests have cargo build isn't linted.
 if [[ ${LINT:-} ]]; then
@@ -20,7 +21,7 @@ cargo test --locked
 scripts/messages.sh
 # With Debian 13's programs: they have Quadlet, and a podman that reads its configuration otherwise.
 scripts/debian13.sh
-BOOTC_IMAGE_MACHINE=${CARGO_TARGET_DIR:-target}/debian13 cargo test --locked --test configuration --test hosts
+BOOTC_IMAGE_MACHINE=${CARGO_TARGET_DIR:-target}/debian13 cargo test --locked --test configuration --test hosts --test partial
 plugins=()
 for manifest in plugins/*/Cargo.toml; do
     plugins+=(-p "$(basename "$(dirname "$manifest")")")

@@ -23,7 +23,7 @@
  * Errors. Functions of bootc-image return BOOTC_IMAGE_OK, or an error code if they did nothing. An extension reports its own errors with
  * `fail`. Nothing may unwind across the interface: catch exceptions before you return. If the process exits, hangs or sends invalid
  * data, that is a failure: a policy denies the operation, unless the administrator listed it under `fail-open`; a wrapper's plan does not
- * run; and bootc-image prints a list in its built-in table format.
+ * run; and nothing of a list is printed, or on a terminal the list in the built-in table format.
  *
  * Texts are UTF-8 with a length, without a terminating NUL. Sizes are in bytes.
  */

@@ -60,8 +60,8 @@ pub trait Formatter: Sync {
     /// Formats one list: takes its rows and writes the output.
     ///
     /// # Errors
-    /// A [`Problem`]. If nothing was written before, bootc-image prints the list in its built-in table format; if the code is `usage`, it
-    /// prints only the error.
+    /// A [`Problem`]. bootc-image then prints nothing of the output: on a terminal it prints the list in its built-in table format. If
+    /// the code is `usage`, it prints only the error.
     fn format(
         &self,
         host: &Host<'_>,

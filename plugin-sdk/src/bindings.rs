@@ -17,6 +17,7 @@ pub mod imports {
                 import bootc-image:types/references@0.1.0;
                 import bootc-image:host/log@0.1.0;
                 import bootc-image:host/config@0.1.0;
+                import bootc-image:host/digest-lists@0.1.0;
                 import bootc-image:host/rows@0.1.0;
                 import bootc-image:host/images@0.1.0;
                 import bootc-image:host/transfers@0.1.0;
@@ -64,6 +65,7 @@ pub mod validator {
             "bootc-image:types/references@0.1.0": crate::bindings::imports::bootc_image::types::references,
             "bootc-image:host/log@0.1.0": crate::bindings::imports::bootc_image::host::log,
             "bootc-image:host/config@0.1.0": crate::bindings::imports::bootc_image::host::config,
+            "bootc-image:host/digest-lists@0.1.0": crate::bindings::imports::bootc_image::host::digest_lists,
             "bootc-image:policy/operations@0.1.0": crate::bindings::imports::bootc_image::policy::operations,
             "bootc-image:policy/validate@0.1.0": generate,
         },

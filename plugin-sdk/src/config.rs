@@ -2,6 +2,7 @@
 
 use crate::bindings::configurable::exports::bootc_image::host::settings as exported;
 use crate::bindings::imports::bootc_image::host::config as host;
+use crate::bindings::imports::bootc_image::host::digest_lists as lists;
 use crate::{Attr, Problem, panics};
 
 /// Returns all settings as the text of one JSON object. Returns `{}` in a native build.
@@ -13,6 +14,24 @@ pub fn settings() -> String {
 /// build.
 pub fn get(key: &str) -> Option<String> {
     if cfg!(target_arch = "wasm32") { host::get(key) } else { None }
+}
+
+/// Settings without their long lists of digests, and the lists that were left out.
+pub use lists::{DigestList, Shortened};
+
+/// Returns all settings, with an empty list in place of each long list of digests. Only for policies. Returns `{}` in a native build.
+pub fn shortened() -> Shortened {
+    if cfg!(target_arch = "wasm32") {
+        lists::settings()
+    } else {
+        Shortened { json: "{}".to_owned(), lists: Vec::new() }
+    }
+}
+
+/// Whether the list with this index in [`Shortened::lists`] has this digest, such as `sha256:...`. Only for policies. Returns false in a
+/// native build.
+pub fn list_contains(list: u32, digest: &str) -> bool {
+    cfg!(target_arch = "wasm32") && lists::contains(list, digest)
 }
 
 /// A plugin that checks settings before they are used. Export it with [`export_settings!`](crate::export_settings), in addition

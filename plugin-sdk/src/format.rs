@@ -90,7 +90,8 @@ pub trait Format: Sized {
     /// Begins a list and writes the output before the first row, for example a header.
     ///
     /// # Errors
-    /// A [`Problem`]. bootc-image then prints the list in its built-in table format; if the code is `usage`, it prints only the error.
+    /// A [`Problem`]. bootc-image then prints nothing of the output: on a terminal it prints the list in its built-in table format. If
+    /// the code is `usage`, it prints only the error.
     fn begin(list: &List, out: &mut Vec<u8>) -> Result<Self, Problem>;
 
     /// Writes one row.

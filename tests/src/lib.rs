@@ -38,6 +38,7 @@ pub mod pages;
 pub mod programs;
 pub mod sandbox;
 pub mod stock;
+pub mod toolchains;
 pub mod turns;
 pub mod world;
 

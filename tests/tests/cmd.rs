@@ -130,6 +130,61 @@ fn a_tag_that_moves_in_the_registry_after_the_verdict_changes_nothing() {
     assert_eq!(stored["Digest"], app1.digest.as_str());
 }
 
+/// The origin cannot be reached, and the mirror is asked for tags only.
+const MIRROR_OF_TAGS: &str = "
+[[registry]]
+location = '127.0.0.1:5000'
+insecure = true
+[[registry]]
+prefix = 'quay.io/lab'
+location = '127.0.0.1:5999/lab'
+insecure = true
+[[registry.mirror]]
+location = '127.0.0.1:5000/lab'
+insecure = true
+pull-from-mirror = 'tag-only'
+";
+
+#[test]
+fn a_mirror_of_tags_serves_what_was_judged_or_nothing() {
+    let world = World::new();
+    let enter = || world.enter().registry(true).file("/etc/containers/registries.conf", MIRROR_OF_TAGS);
+    for (name, image) in [("app:1", &world.facts().app1), ("multi:1", &world.facts().multi)] {
+        let name = format!("quay.io/lab/{name}");
+        let output = enter().run(&["bootc-image", "cmd", "pull", "--quiet", &name]).ok();
+        assert!(output.stderr.contains(&format!("note: fetching {name} by its tag")), "{output:#?}");
+        let names = oracle::podman_names(&world, Store::Bootc);
+        assert!(names.contains(&name), "{names:?}");
+        let operation = &world.record()[0]["canonical"]["operation"];
+        assert_eq!(operation["pinned"], true);
+        let pinned = format!("{}@{}", name.rsplit_once(':').unwrap().0, image.digest);
+        assert!(names.contains(&pinned), "{names:?}");
+    }
+    // Without the other image, which podman does not find where its tag was resolved, none is fetched by its tag.
+    let (by_tag, other) = ("quay.io/lab/app:2", "127.0.0.1:5000/lab/app:3");
+    let refusing = |arguments: &str| {
+        let script = "#!/bin/sh\ncase \"$*\" in *' image pull '*) exit 125 ;; esac\nexec /usr/libexec/podman-itself \"$@\"\n";
+        let real = programs::machine().join("usr/bin/podman");
+        let enter = enter().program(&real, "/usr/libexec/podman-itself");
+        enter.file_with_mode("/usr/bin/podman", script, 0o755).sh(&format!("bootc-image {arguments}"))
+    };
+    for names in [format!("{by_tag} {other}"), format!("{other} {by_tag}")] {
+        let output = refusing(&format!("cmd pull --quiet {names}")).exits(125);
+        assert!(!output.stderr.contains("by its tag"), "{output:#?}");
+        let stored = oracle::podman_names(&world, Store::Bootc);
+        assert!(!stored.contains(&by_tag.to_owned()), "{stored:?}");
+    }
+    let retag = "skopeo copy --dest-tls-verify=false --src-tls-verify=false \
+                 docker://127.0.0.1:5000/lab/app:2 docker://127.0.0.1:5000/lab/app:3";
+    let moved = with_retagging_podman(enter(), retag);
+    let output = moved.run(&["bootc-image", "cmd", "pull", "--quiet", "quay.io/lab/app:3"]).exits(1);
+    let expected =
+        "quay.io/lab/app:3 is not as expected: its tag no longer refers to the approved digest sha256:";
+    assert!(output.stderr.contains(expected), "{output:#?}");
+    let names = oracle::podman_names(&world, Store::Bootc);
+    assert!(!names.contains(&"quay.io/lab/app:3".to_owned()), "{names:?}");
+}
+
 #[test]
 fn a_name_that_moves_in_the_store_after_the_verdict_changes_nothing() {
     let world = World::new();
@@ -336,6 +391,24 @@ fn help_comes_from_manifests_and_tables() {
     assert!(!podman_ran(&world));
 }
 
+/// A line of the overview that is not too long has name, arguments and summary.
+#[test]
+fn help_shows_the_arguments_that_the_manifest_names() {
+    let world = World::new();
+    let help = |words: &[&str]| world.enter().run(&[&["bootc-image", "cmd"], words].concat()).ok().stdout;
+    let overview = help(&["--help"]);
+    for shown in [
+        "  build [OPTIONS] [CONTEXT]  Build an image in bootc's storage [podman-allowlist]\n",
+        "  list [OPTIONS] [IMAGE]     List the images in bootc's storage [podman-allowlist]\n",
+        "  push [OPTIONS] IMAGE [REGISTRY/REPOSITORY[:TAG]]\n                             Push an image",
+    ] {
+        assert!(overview.contains(shown), "{overview}");
+    }
+    let push = help(&["push", "--help"]);
+    let usage = "\nUsage: bootc-image cmd push [OPTIONS] IMAGE [REGISTRY/REPOSITORY[:TAG]]\n";
+    assert!(push.contains(usage), "{push}");
+}
+
 #[test]
 fn it_needs_root_a_booted_host_and_podman() {
     let world = World::new();
@@ -345,7 +418,7 @@ fn it_needs_root_a_booted_host_and_podman() {
     assert!(world.enter().not_booted().run(&run).exits(1).stderr.contains("System not booted via bootc"));
     assert!(world.enter().in_container().run(&run).exits(1).stderr.contains("Detected container"));
     let output = world.enter().without("podman").run(&run).exits(69);
-    assert!(output.stderr.contains("hint: install the package podman"), "{output:#?}");
+    assert!(output.stderr.contains("hint: add the package podman to the OS image"), "{output:#?}");
 }
 
 #[test]

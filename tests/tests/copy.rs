@@ -192,7 +192,7 @@ fn a_missing_program_is_named_with_its_package() {
         let output = world.enter().without(program).run(&["bootc-image", "copy-to-storage"]).exits(69);
         let named = output.stderr.contains(&format!("error: {program} is not installed"));
         assert!(
-            named && output.stderr.contains(&format!("hint: install the package {program}")),
+            named && output.stderr.contains(&format!("hint: add the package {program} to the OS image")),
             "{output:#?}"
         );
     }

@@ -145,7 +145,9 @@ fn options_that_reach_for_files_secrets_or_the_machine_are_refused() {
             _ => "IMAGE",
         };
         for flag in table.flags {
-            if !matches!(flag.kind, Kind::PathRead | Kind::PathWrite | Kind::Secret | Kind::HostResource) {
+            let reaches =
+                [Kind::PathRead, Kind::PathWrite, Kind::Secret, Kind::SecretFile, Kind::HostResource];
+            if !reaches.contains(&flag.kind) {
                 continue;
             }
             let mut forms = vec![format!("--{}=/var/tmp/x", flag.name)];

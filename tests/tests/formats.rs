@@ -1,4 +1,4 @@
-//! Formats of plugins: offered in help, given the columns that their manifests name, and replaced where they fail.
+//! Formats of plugins: offered in help, given the columns that their manifests name, and printed whole or not at all.
 
 mod plugins;
 
@@ -166,55 +166,103 @@ fn a_format_sees_the_columns_of_its_manifest_and_no_others() {
     assert_eq!(end, "does image_type terminal=false\n");
 }
 
+/// A program that reads the output never gets another format, or half a list: nothing, and an exit code of its own. People get a
+/// table, and programs that ask for it.
 #[test]
-fn where_a_format_doesnt_begin_there_is_a_table_instead() {
+fn where_a_format_fails_programs_get_nothing_and_people_a_table() {
     let world = World::new();
     let table = world.enter().run(&["bootc-image", "list"]).ok().stdout;
-    let instead = |enter: Enter, reason: &str| {
-        let output = enter.run(LIST).exits(79);
-        assert_eq!(output.stdout, table, "{output:#?}");
+    let plain = LIST.join(" ");
+    // Where nothing is printed: the first two. The last one is a terminal, on which both streams are shown.
+    let ways = [
+        plain.clone(),
+        format!("{plain} >/tmp/list || code=$?; cat /tmp/list; exit $code"),
+        format!("{plain} --format-fallback"),
+        format!("script -qec '{plain}' /dev/null 2>&1"),
+    ];
+    let fails = |enter: Enter, way: usize, reason: &str| {
+        let output = enter.sh(&ways[way]).exits(79);
+        let (stdout, stderr) = if way == 3 {
+            let shown = output.stdout.replace("\r\n", "\n");
+            let (table, message) = shown.split_once("warning: ").expect("there is a warning");
+            (table.to_owned(), format!("warning: {message}"))
+        } else {
+            (output.stdout.clone(), output.stderr.clone())
+        };
+        let (expected, begins, ends) = if way < 2 {
+            ("", "error", "to get a table instead, add --format-fallback\n")
+        } else {
+            (&*table, "warning: the list is printed as a table", "\n")
+        };
+        assert_eq!(stdout, expected, "{output:#?}");
         let told = |reason: &str| {
-            output.stderr.starts_with(&format!(
-                "warning: the list is printed as a table: plugin format-does cannot format the list: {reason}"
-            ))
+            stderr.starts_with(&format!("{begins}: plugin format-does cannot format the list: {reason}"))
         };
         assert!(told(reason) || is_late(reason) && told(LATE), "{output:#?}");
+        assert!(stderr.ends_with(ends), "{output:#?}");
     };
-    instead(does(&world, "panic-at-first"), "crashed: wasm `unreachable`");
-    instead(does(&world, "problem-at-first"), "it cannot\u{fffd}[1m begin (setting do)");
-    instead(does(&world, "loop-at-first"), "exceeded its processor time limit (2 s)");
-    instead(does(&world, "long-head"), "exceeded its limit of 1024 KiB");
-    instead(install(world.enter(), "format-does", IMAGE), "it has not been approved");
-    let path = format!("{IMAGE}/format-does/format_does.wasm");
-    instead(does(&world, "").file(&path, "not it"), &format!("the digest of {path} is "));
-    // Two of them are no reason to choose.
-    let second = String::from_utf8(bootc_image_test_guests::files("format-does").unwrap().swap_remove(0).1);
-    let second = second.unwrap().replace("\"format-does\"", "\"second\"");
-    let enter = does(&world, "")
-        .file(&format!("{IMAGE}/second/plugin.toml"), second)
-        .file("/usr/lib/bootc-image/grants.d/second.toml", "[[grant]]\nplugin = \"second\"\n");
-    instead(enter, "plugin second also provides the format does");
-}
-
-#[test]
-fn a_list_that_isnt_whole_is_an_error() {
-    let world = World::new();
+    for what in ["panic-at-first", "panic-within"] {
+        for way in 0..ways.len() {
+            fails(does(&world, what), way, "crashed: wasm `unreachable`");
+        }
+    }
     for (what, reason) in [
-        ("panic-within", "crashed: wasm `unreachable`"),
+        ("problem-at-first", "it cannot\u{fffd}[1m begin (setting do)"),
+        ("loop-at-first", "exceeded its processor time limit (2 s)"),
+        ("long-head", "exceeded its limit of 1024 KiB"),
+        // After a part of the list.
         ("problem-within", "it cannot go on (setting do)"),
         ("loop-within", "exceeded its processor time limit (2 s)"),
         ("stand-still", "it neither reads rows nor returns output"),
         ("long-piece", "exceeded its limit of 1024 KiB"),
         ("never-stop", "exceeded its limit of 16 MiB of data passed between plugin and host"),
     ] {
-        let output = does(&world, what).run(LIST).exits(1);
-        assert!(output.stdout.starts_with("does image_type terminal=false\n"), "{what}");
-        let told = |reason: &str| {
-            let error = "error: the list is incomplete: plugin format-does failed while formatting it: ";
-            output.stderr.starts_with(&format!("{error}{reason}"))
-        };
-        assert!(told(reason) || is_late(reason) && told(LATE), "{what}: {}", output.stderr);
+        fails(does(&world, what), 0, reason);
     }
+    fails(install(world.enter(), "format-does", IMAGE), 0, "it has not been approved");
+    let path = format!("{IMAGE}/format-does/format_does.wasm");
+    fails(does(&world, "").file(&path, "not it"), 0, &format!("the digest of {path} is "));
+    // Two of them are no reason to choose.
+    let second = String::from_utf8(bootc_image_test_guests::files("format-does").unwrap().swap_remove(0).1);
+    let second = second.unwrap().replace("\"format-does\"", "\"second\"");
+    let both = does(&world, "")
+        .file(&format!("{IMAGE}/second/plugin.toml"), &second)
+        .file("/usr/lib/bootc-image/grants.d/second.toml", "[[grant]]\nplugin = \"second\"\n");
+    fails(both, 2, "plugin second also provides the format does");
+}
+
+/// Whoever parses the output learns first that it is not in the format.
+#[test]
+fn that_a_format_failed_counts_more_than_that_rows_are_missing() {
+    let world = World::new();
+    let as_user = || does(&world, "panic-at-first").as_uid(1000);
+    let output = as_user().run(LIST).exits(79);
+    assert!(output.stdout.is_empty() && output.stderr.contains("/sysroot/ostree/bootc"), "{output:#?}");
+    let output = as_user().run(&[LIST, &["--format-fallback"]].concat()).exits(79);
+    assert!(output.stdout.starts_with("REPOSITORY"), "{output:#?}");
+    // A format of ours cannot fail, and the option changes nothing.
+    let plain = world.enter().run(&["bootc-image", "list"]).ok().stdout;
+    assert_eq!(world.enter().run(&["bootc-image", "list", "--format-fallback"]).ok().stdout, plain);
+}
+
+#[test]
+fn a_plugin_whose_manifest_is_broken_is_named() {
+    let world = World::new();
+    let manifest = String::from_utf8(bootc_image_test_guests::files("format-does").unwrap().swap_remove(0).1);
+    let manifest = manifest.unwrap();
+    let path = format!("{IMAGE}/format-does/plugin.toml");
+    let list = |manifest: &str| does(&world, "").file(&path, manifest).run(LIST);
+    // What can be read of it says that the format is meant to be there.
+    let output = list(&manifest.replace("version = \"0.1.0\"", "version = \"1\"")).exits(79);
+    let why = format!(
+        "error: plugin format-does cannot format the list: {path}: line 3: `version`: \"1\" is not a version: write \
+         three numbers with dots between them, such as 1.0.0\n  hint: correct the manifest"
+    );
+    assert!(output.stderr.contains(&why) && output.stdout.is_empty(), "{output:#?}");
+    let output = list("nonsense").exits(2);
+    let why = "error: there is no format \"does\"\n  hint: available formats: table, json; the formats of format-does \
+               are missing, because its manifest is invalid: run: bootc-image plugin doctor\n";
+    assert!(output.stderr.ends_with(why), "{output:#?}");
 }
 
 #[test]
@@ -266,11 +314,14 @@ fn a_template_makes_a_line_of_every_image() {
     }
     let typo = run("{{ imgae }}").exits(2);
     assert_eq!(typo.stdout, "", "nobody takes a table for what was wanted");
-    let reason = "the template uses the unknown variable \"imgae\"; known variables: image, image_type,";
+    let reason =
+        "the template uses the unknown variable \"imgae\"\n  hint: known variables: image, image_type,";
     assert!(typo.stderr.contains(reason), "{typo:#?}");
     // A template has the same limits as any plugin.
     let endless = run("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}");
-    let stderr = endless.exits(79).stderr;
+    let endless = endless.exits(79);
+    assert_eq!(endless.stdout, "");
+    let stderr = endless.stderr;
     assert!(stderr.contains("exceeded its processor time limit (2 s)") || stderr.contains(LATE), "{stderr}");
 }
 
@@ -285,7 +336,7 @@ fn a_template_can_be_set_and_is_checked() {
     let lines: String = rows(&world).iter().map(|(image, _)| format!("<{image}>\n")).collect();
     assert_eq!(listed.ok().stdout, lines);
     let none = with("").run(&["bootc-image", "list", "--format", "template"]).exits(2);
-    assert!(none.stderr.contains("no template is given; write --format template="), "{none:#?}");
+    assert!(none.stderr.contains("no template is given\n  hint: write --format template="), "{none:#?}");
     let doctor = with("template = '{{ image'").run(&["bootc-image", "plugin", "doctor"]);
     assert!(doctor.stdout.contains("the template cannot be used"), "{doctor:#?}");
 }
@@ -300,32 +351,6 @@ fn an_argument_is_for_formats_that_take_one() {
     assert!(output.stderr.starts_with("error: the format csv takes no argument\n"), "{output:#?}");
     let output = world.enter().run(&["bootc-image", "list", "--format", "json=x"]).exits(2);
     assert!(output.stderr.starts_with("error: the format json takes no argument\n"), "{output:#?}");
-}
-
-#[test]
-fn completion_knows_what_plugins_offer_and_loads_nothing() {
-    let world = World::new();
-    let complete = |words: &str| {
-        let script = format!(
-            "eval \"$(bootc-image completion bash)\"
-             COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-             _bootc-image bootc-image \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"
-             echo \"${{COMPREPLY[*]}}\""
-        );
-        ship_in_image(ship_in_image(world.enter(), "csv-format"), "template-format")
-            .file(&format!("{IMAGE}/csv-format/csv_format.wasm"), "not a component")
-            .run(&["bash", "-euc", &script])
-            .ok()
-            .stdout
-    };
-    assert_eq!(complete("bootc-image list --format ''"), "table json csv template=\n");
-    assert_eq!(complete("bootc-image list --format c"), "csv\n");
-    assert_eq!(complete("bootc-image cmd pu"), "pull push\n");
-    assert_eq!(complete("bootc-image cmd pull --tl"), "--tls-verify\n");
-    for shell in ["zsh", "fish"] {
-        let script = ship_in_image(world.enter(), "csv-format").run(&["bootc-image", "completion", shell]);
-        assert!(script.ok().stdout.contains("csv"), "{shell}");
-    }
 }
 
 #[test]

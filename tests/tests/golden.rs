@@ -26,7 +26,7 @@ use bootc_image_tests::oracle::Store;
 use bootc_image_tests::world::{Enter, Facts};
 use bootc_image_tests::{Output, World};
 use plugins::native::{CONFIG, ENABLED, Extension};
-use plugins::{IMAGE, SITE, granted_capabilities, install, install_in_image, ship_in_image};
+use plugins::{IMAGE, SITE, components, granted_capabilities, install, install_in_image, ship_in_image};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -594,7 +594,7 @@ fn refusals_and_exit_codes_are_as_they_were() {
         ("an unknown key", with("[policy]\nmandatry = [\"a\"]\n"), "list --type logical"),
         ("two plugins for one command", install_in_image(world.enter(), "command-panics"), "cmd list"),
         ("a plugin that nobody approved", command.install(world.enter(), IMAGE), "cmd history a:1"),
-        ("a component that is none", command.install_in_image(world.enter()), "cmd history a:1"),
+        ("a component that crashes", command.install_in_image(world.enter()), "cmd history a:1"),
         ("a NUL in a plan", asks("nul"), "cmd diff"),
         ("a plan for another subcommand", asks("again"), "cmd diff"),
         ("a plan for removing", asks("remove"), "cmd diff"),
@@ -619,14 +619,13 @@ fn refusals_and_exit_codes_are_as_they_were() {
     is_golden("refusals.txt", &all.text);
 }
 
-/// A plugin whose component is no component: nothing compiled is in it, and so its digests are the same everywhere. It can be
-/// looked at and approved, and can't run.
+/// A plugin whose component was made of text: nothing compiled is in it, and so its digests are the same everywhere. It can be looked
+/// at and approved, and crashes when it is called.
 struct Plugin {
     id: &'static str,
     manifest: String,
+    component: Vec<u8>,
 }
-
-const COMPONENT: &str = "no component";
 
 const POLICY: &str = "world = \"bootc-image:policy/validator\"\nbefore-lookup = true\n\
                       when = { operations = [\"cmd pull\"], references = [\"quay.io/**\"] }\n";
@@ -640,19 +639,33 @@ const COMMAND: &str = "world = \"bootc-image:command/wrapper\"\n\
 impl Plugin {
     /// `rest` is what its manifest says after file and digest of the component.
     fn new(id: &'static str, rest: &str) -> Self {
-        let manifest = format!(
-            "schema = 1\nid = {id:?}\nversion = \"1.2.3\"\napi = \"^0.1\"\n[[component]]\nfile = \"plugin.wasm\"\n\
-             sha256 = \"{}\"\n{rest}",
-            sha256(COMPONENT)
+        let (world, functions): (_, &[(&str, usize)]) = match rest {
+            POLICY => ("policy/validator", &[("policy/validate@0.1.0#evaluate", 1)]),
+            FORMAT => {
+                ("format/output", &[("format/formatter@0.1.0#begin", 6), ("format/formatter@0.1.0#chunk", 1)])
+            }
+            _ => ("command/wrapper", &[("command/commands@0.1.0#plan-run", 4)]),
+        };
+        let function = |(name, parameters): &(&str, usize)| {
+            let parameters = "i32 ".repeat(*parameters);
+            format!("(func (export \"bootc-image:{name}\") (param {parameters}) (result i32) unreachable)")
+        };
+        let module = format!(
+            "(module (memory (export \"memory\") 1)
+                (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) unreachable)
+                {})",
+            functions.iter().map(function).collect::<String>()
         );
-        Self { id, manifest }
+        let component = components::component(&module, &format!("include bootc-image:{world}@0.1.0;"), "");
+        let manifest = components::manifest(id, &component, rest);
+        Self { id, manifest, component }
     }
 
     fn install(&self, enter: Enter, place: &str) -> Enter {
         let directory = format!("{place}/{}", self.id);
         enter
             .file(&format!("{directory}/plugin.toml"), &self.manifest)
-            .file(&format!("{directory}/plugin.wasm"), COMPONENT)
+            .file(&format!("{directory}/plugin.wasm"), &self.component)
     }
 
     fn install_in_image(&self, enter: Enter) -> Enter {

@@ -4,7 +4,7 @@ mod plugins;
 
 use bootc_image_tests::World;
 use bootc_image_tests::world::Enter;
-use plugins::{IMAGE, SITE, install, install_in_image};
+use plugins::{IMAGE, SITE, files_of, install, install_in_image};
 use serde_json::Value;
 
 const COPY: &[&str] = &["bootc-image", "copy-to-storage"];
@@ -173,14 +173,12 @@ fn what_was_approved_as_a_policy_is_approved_as_nothing_else() {
         .ok();
     let written = std::fs::read_to_string(world.outside(OWN_GRANT)).unwrap();
     // An update that is a format.
-    let format = "[[format]]\nname = \"does\"\nsummary = \"x\"\ncolumns = [\"image_type\"]\n";
-    let manifest = format!("{SITE}/policy-does/plugin.toml");
-    let update = format!(
-        "sed -i s,policy/validator,format/output, {manifest} && printf '{}' >>{manifest}",
-        format.replace('\n', "\\n")
-    );
-    world.enter().sh(&update).ok();
-    let output = world.enter().run(APPROVE).exits(78);
+    let update = files_of("format-does").into_iter().fold(world.enter(), |enter, (name, content)| {
+        let renamed = |manifest: &str| manifest.replace("id = \"format-does\"", "id = \"policy-does\"");
+        let content = std::str::from_utf8(&content).map(renamed).map_or(content.clone(), String::into_bytes);
+        enter.file(&format!("{SITE}/policy-does/{name}"), content)
+    });
+    let output = update.run(APPROVE).exits(78);
     let why = format!("{OWN_GRANT} approves it as a policy, but the installed version is not a policy");
     let fix = "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke policy-does";
     assert!(output.stderr.contains(&why) && output.stderr.contains(fix), "{output:#?}");
@@ -240,7 +238,6 @@ fn with_a_configuration_that_cant_be_read_nothing_acts_and_what_looks_still_look
         for (command, shows) in [
             ("plugin list", "podman-allowlist"),
             ("plugin show policy-does", "status      enabled"),
-            ("completion bash", "_bootc"),
             ("list --help", "Usage:"),
         ] {
             let output = run(command).exits(78);

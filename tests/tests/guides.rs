@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bootc_image_tests::guide::{self, Page, Step};
 use bootc_image_tests::world::Enter;
-use bootc_image_tests::{World, programs};
+use bootc_image_tests::{World, programs, toolchains};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -22,6 +22,7 @@ const REASONS: &[&str] = &[
     "it starts what runs this test",
     "it would make a build of many minutes",
     "there is no sudo on the emulated host",
+    "it needs an OS image with these files",
 ];
 
 /// What stands for bootc on the emulated host: it deploys as bootc does.
@@ -50,6 +51,7 @@ macro_rules! pages {
 
 pages! {
     approve_plugin "how-to/approve-plugin.md"
+    change_plugins "how-to/change-plugins.md"
     copy_to_podman "how-to/copy-to-podman.md"
     explain_and_test_policies "how-to/explain-and-test-policies.md"
     full_disk "how-to/full-disk.md"
@@ -65,8 +67,12 @@ pages! {
     shell_completion "how-to/shell-completion.md"
     ship_policy_in_os_image "how-to/ship-policy-in-os-image.md"
     use_in_scripts "how-to/use-in-scripts.md"
+    use_with_ansible "how-to/use-with-ansible.md"
+    when_a_policy_denies_everything "how-to/when-a-policy-denies-everything.md"
     write_format "how-to/write-format.md"
     write_native_extension "how-to/write-native-extension.md"
+    write_plugin_in_javascript "how-to/write-plugin-in-javascript.md"
+    write_plugin_in_python "how-to/write-plugin-in-python.md"
     write_policy "how-to/write-policy.md"
     write_wrapper "how-to/write-wrapper.md"
     demo "tutorial/demo.md"
@@ -146,7 +152,9 @@ impl Printed {
     /// Whether the page shows to readers that the command fails.
     fn says_why(&self) -> bool {
         let is_failure = |line: &String| {
-            ["bootc-image: denied: ", "error: ", "FAILED"].iter().any(|start| line.starts_with(start))
+            ["bootc-image: denied: ", "error: ", "  fix: ", "FAILED"]
+                .iter()
+                .any(|start| line.starts_with(start))
         };
         self.is_asked_for || self.lines.iter().any(is_failure)
     }
@@ -318,7 +326,8 @@ struct Builder {
 
 impl Builder {
     /// What pages have cargo do, with what the tests have already: no registry is asked, the program that packages plugins is the
-    /// one that packaged those that are shipped, and it puts them into `out`.
+    /// one that packaged those that are shipped, and it puts them into `out`. `scripts/toolchains.sh` has run the commands for
+    /// toolchains of other languages, and what they made is there.
     const CARGO: &str = "
         rustup() { :; }
         cargo() {
@@ -331,6 +340,16 @@ impl Builder {
             *) command cargo \"$@\" --offline ;;
             esac
         }
+        made() { while [ $# -gt 0 ]; do [ \"$1\" != -o ] || cp \"$TOOLCHAIN/$2\" \"$2\" || return; shift; done; }
+        export -f made
+        python3() {
+            mkdir -p tools/bin
+            printf '#!/bin/bash\\n' >tools/bin/pip
+            printf '#!/bin/bash\\nmade \"$@\" && echo Component built successfully\\n' >tools/bin/componentize-py
+            chmod +x tools/bin/*
+        }
+        npm() { :; }
+        npx() { made \"$@\"; }
         last=0
     ";
 
@@ -365,6 +384,12 @@ impl Builder {
         builder
     }
 
+    /// The last word of the page's name.
+    fn language(&self) -> String {
+        let page = self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        page.rsplit('-').next().unwrap_or_default().to_owned()
+    }
+
     fn write(&self, path: &str, content: &str) {
         let path = self.directory.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -391,7 +416,8 @@ impl Builder {
             .current_dir(&self.directory)
             .env("CARGO_TARGET_DIR", &target)
             .env("CARGO_NET_OFFLINE", "true")
-            .env("PACKAGE_PLUGINS", target.join("debug/examples/package-plugins"))
+            .env("PACKAGE_PLUGINS", programs::required("package-plugins"))
+            .env("TOOLCHAIN", target.join("toolchains").join(self.language()))
             .output()
             .unwrap();
         parts(&String::from_utf8_lossy(&output.stdout), Names::World, &self.directory.display().to_string())
@@ -410,6 +436,10 @@ impl Builder {
                 let below = path.strip_prefix(self.directory.join("out")).unwrap().display();
                 let content = std::fs::read(&path).unwrap();
                 let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+                // With an interpreter inside, which takes long to compile.
+                if path.extension().is_some_and(|name| name == "wasm") && content.len() > 1 << 20 {
+                    enter = toolchains::cached(enter, &content);
+                }
                 for place in ["/root/out", "/run/share"] {
                     enter = enter.file_with_mode(&format!("{place}/{below}"), &content, mode);
                 }

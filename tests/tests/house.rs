@@ -13,6 +13,12 @@ const EDGES: &[Row] = &[
     ("bootc-image-model", &["bootc-image-plugin-model"]),
     ("bootc-image-os", &["bootc-image-model"]),
     ("bootc-image-grammar", &[]),
+    ("bootc-image-places", &["bootc-image-os"]),
+    ("bootc-image-journal", &["bootc-image-os"]),
+    (
+        "bootc-image-manifest",
+        &["bootc-image-core", "bootc-image-extension", "bootc-image-grammar", "bootc-image-model"],
+    ),
     ("bootc-image-containers-storage", &["bootc-image-os", "bootc-image-model"]),
     ("bootc-image-stores", &["bootc-image-containers-storage", "bootc-image-os", "bootc-image-model"]),
     (
@@ -20,6 +26,7 @@ const EDGES: &[Row] = &[
         &[
             "bootc-image-stores",
             "bootc-image-containers-storage",
+            "bootc-image-journal",
             "bootc-image-os",
             "bootc-image-grammar",
             "bootc-image-model",
@@ -37,9 +44,11 @@ const EDGES: &[Row] = &[
             "bootc-image-engine-config",
             "bootc-image-extension",
             "bootc-image-grammar",
+            "bootc-image-manifest",
             "bootc-image-model",
             "bootc-image-native-protocol",
             "bootc-image-os",
+            "bootc-image-places",
             "bootc-image-plugin-model",
             "bootc-image-stores",
             // Its build script.
@@ -58,6 +67,7 @@ const EDGES: &[Row] = &[
         ],
     ),
     ("bootc-image-helper", &["bootc-image-engine-config"]),
+    ("bootc-image-packager", &["bootc-image-engine", "bootc-image-plugin-builder"]),
     (
         "bootc-image-native",
         &["bootc-image-extension", "bootc-image-native-protocol", "bootc-image-plugin-model"],

@@ -96,7 +96,7 @@ fn a_policy_of_another_version_denies() {
             "api = \"^0.1\"",
             "api = \"^0.9\"",
             "\"^0.9\" does not include 0.1.0, the version of the plugin interface on this host",
-            "install a newer bootc-image (until then, mask the plugin",
+            "install a newer bootc-image (until then, mask it with policy.masked = ",
         ),
         (
             "policy/validator",
@@ -249,7 +249,7 @@ fn files_that_others_could_change_or_that_lead_elsewhere_arent_believed() {
         ),
         (
             "cd /etc/bootc-image/plugins; mv policy-does /var/lib/y; ln -s /var/lib/y policy-does",
-            "must be a directory, not a symbolic link",
+            "it is a symbolic link to /var/lib/y, and links are not followed",
         ),
         ("chmod 0666 /etc/bootc-image/grants.d/p.toml", "not writable by others"),
         (
@@ -333,8 +333,16 @@ fn who_is_root_through_sudo_approves_nothing() {
             &["is not allowed for a caller who became root through sudo"],
         );
     }
+    // Nor is it compiled and run to see whether it could be approved.
+    let compiled =
+        || std::fs::read_dir(world.outside("/var/cache/bootc-image")).map_or(0, |entries| entries.count());
+    let sudo = || enter().env("SUDO_UID", "1000");
+    sudo().run(&["bootc-image", "--dry-run", "plugin", "approve", "policy-does"]).exits(77);
+    sudo().run(&["bootc-image", "plugin", "doctor", "policy-does"]).exits(78);
+    assert_eq!(compiled(), 0);
     let allowed = enter().file("/etc/bootc-image/config.d/a.toml", "allow-delegated = [\"plugins\"]\n");
     allowed.env("SUDO_UID", "1000").run(&["bootc-image", "plugin", "approve", "policy-does"]).ok();
+    assert_ne!(compiled(), 0);
     let output = does(world.enter(), "deny-sudo");
     let output = output
         .file(&format!("{SITE}/.keep"), "")

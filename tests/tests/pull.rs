@@ -143,7 +143,7 @@ fn it_needs_root_a_booted_host_and_skopeo() {
     world.enter().not_booted().run(&run).exits(1);
     world.enter().in_container().run(&run).exits(1);
     let output = world.enter().without("skopeo").run(&run).exits(69);
-    assert!(output.stderr.contains("hint: install the package skopeo"), "{output:#?}");
+    assert!(output.stderr.contains("hint: add the package skopeo to the OS image"), "{output:#?}");
     assert_eq!(oracle::podman_names(&world, Store::Bootc), before);
 }
 

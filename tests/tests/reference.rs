@@ -3,13 +3,16 @@
 
 mod plugins;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use bootc_image_manifest::{Manifest, World as PluginWorld};
 use bootc_image_tests::World;
 use bootc_image_tests::pages::files;
 use plugins::ship_in_image;
+use serde_json::Value;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -57,8 +60,12 @@ fn subcommands_of_plugin(world: &World, plugin: &str) -> String {
         ship_in_image(world.enter(), plugin).run(&command).ok().stdout
     };
     let overview = help(&[]);
-    let provided = overview.lines().filter(|line| line.ends_with(&format!("[{plugin}]")));
-    let names: Vec<&str> = provided.filter_map(|line| line.split_whitespace().next()).collect();
+    // The summary, with the plugin, is on a line of its own below a long usage line.
+    let lines: Vec<&str> = overview.lines().collect();
+    let provided = (1..lines.len()).filter(|&number| lines[number].ends_with(&format!("[{plugin}]")));
+    let usage =
+        |number: usize| if lines[number].starts_with("    ") { lines[number - 1] } else { lines[number] };
+    let names: Vec<&str> = provided.filter_map(|number| usage(number).split_whitespace().next()).collect();
     assert!(names.len() >= 5, "{overview}");
     names
         .iter()
@@ -67,6 +74,85 @@ fn subcommands_of_plugin(world: &World, plugin: &str) -> String {
             format!("\n## bootc-image cmd {name} (plugin {plugin})\n\n```text\n{}\n```\n", text.trim_end())
         })
         .collect()
+}
+
+/// The tables of the page of manifests, and the types of the schema that they describe.
+const TABLES: [(&str, &str); 8] = [
+    ("### At the top", ""),
+    ("### [[component]]", "RawComponent"),
+    ("### when, a table in component or native", "RawWhen"),
+    ("### [[native]]", "RawNative"),
+    ("### [[format]]", "RawFormat"),
+    ("### [[command]]", "RawCommand"),
+    ("### [[capability]]", "RawCapability"),
+    ("### [limits]", "RawLimits"),
+];
+
+/// Keys, each with its type and whether it must be given.
+type Keys = BTreeMap<String, (String, bool)>;
+
+#[test]
+fn the_page_of_manifests_has_every_key_of_the_schema() {
+    let schema = fs::read_to_string(format!("{PROJECT}/docs/schema/plugin.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let defined = schema["$defs"].as_object().unwrap();
+    assert_eq!(defined.len() + 1, TABLES.len(), "{:?}", defined.keys());
+    let page = fs::read_to_string(format!("{PROJECT}/docs/reference/manifest.md")).unwrap();
+    for (heading, name) in TABLES {
+        let object = if name.is_empty() { &schema } else { &defined[name] };
+        let required = object["required"].as_array().cloned().unwrap_or_default();
+        let properties = object["properties"].as_object().unwrap();
+        let expected: Keys = properties
+            .iter()
+            .map(|(key, property)| {
+                (key.clone(), (type_of(property), required.contains(&key.as_str().into())))
+            })
+            .collect();
+        assert_eq!(keys_below(&page, heading), expected, "{heading}");
+    }
+}
+
+/// The type of a property, as the page has it.
+fn type_of(property: &Value) -> String {
+    let types = property["type"].as_array().and_then(|types| types.first());
+    match types.unwrap_or(&property["type"]).as_str() {
+        Some("array") if property["items"]["type"] == "string" => "list of strings".to_owned(),
+        Some("array") => "list of tables".to_owned(),
+        Some(plain) => plain.to_owned(),
+        None => "table".to_owned(),
+    }
+}
+
+fn keys_below(page: &str, heading: &str) -> Keys {
+    let section =
+        page.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
+    let rows = section.filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    cells
+        .map(|cells| {
+            let [key, kind, default, meaning] = cells.as_slice() else { panic!("{cells:?}") };
+            assert!(!default.is_empty() && !meaning.is_empty(), "{key}");
+            (key.trim_matches('`').to_owned(), ((*kind).to_owned(), *default == "required"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_examples_of_manifests_are_valid() {
+    let page = fs::read_to_string(format!("{PROJECT}/docs/reference/manifest.md")).unwrap();
+    let manifests: Vec<&str> = examples(&page).collect();
+    let worlds: Vec<PluginWorld> =
+        manifests.iter().map(|text| Manifest::parse(text).unwrap().component.world).collect();
+    assert_eq!(
+        worlds,
+        [PluginWorld::PolicyValidator, PluginWorld::FormatOutput, PluginWorld::CommandWrapper]
+    );
+}
+
+/// The whole manifests on a page.
+fn examples(page: &str) -> impl Iterator<Item = &str> {
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.starts_with("schema = "))
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod plugins;
 use std::fs;
 
 use bootc_image_tests::oracle::{self, Store};
-use bootc_image_tests::{Output, World, stock};
+use bootc_image_tests::{Output, World, programs, stock};
 use serde_json::Value;
 
 fn run(world: &World, words: &[&str]) -> Output {
@@ -119,6 +119,61 @@ fn what_a_container_was_made_from_stays() {
     assert!(output.stderr.contains("localhost/mine:1 is needed by container "), "{output:#?}");
     run(&world, &["prune", "--all"]).ok();
     assert!(oracle::podman_names(&world, Store::Bootc).contains(&"localhost/mine:1".to_owned()));
+}
+
+/// A podman that is killed in the middle of its first build, with bootc-image.
+const KILLED_PODMAN: &str = r#"#!/bin/sh
+if [ -e /var/killed ] || ! echo "$*" | grep -q ' image build '; then
+    exec /usr/libexec/podman-itself "$@"
+fi
+touch /var/killed
+in_store() { buildah --root /run/bootc/storage --runroot /proc/self/fd/3 "$@" >&2; }
+in_store from localhost/mine:1
+in_store mount mine-working-container
+until [ -s "$(echo /var/lib/bootc-image/builds/*/layers)" ]; do sleep 0.1; done
+kill -KILL $PPID
+exec sleep 1000
+"#;
+
+/// A build that is killed cleans up nothing. What it leaves must not keep its base image for ever, and others keep theirs.
+#[test]
+fn the_container_of_a_killed_build_is_named_and_removed_by_the_next_one() {
+    let world = World::new();
+    stock::mine(&world, &[]);
+    let build = "mkdir /tmp/context; cd /tmp/context; printf 'FROM scratch\nLABEL a=b\n' >Containerfile
+        bootc-image cmd build --quiet -t next:1 . >/dev/null";
+    let real = programs::machine().join("usr/bin/podman");
+    let enter = world.enter().program(&real, "/usr/libexec/podman-itself");
+    enter
+        .file_with_mode("/usr/bin/podman", KILLED_PODMAN, 0o755)
+        .sh(&format!("{build} || exit $?"))
+        .exits(137);
+    let output = run(&world, &["remove", "mine:1"]).exits(77);
+    assert!(output.stderr.contains("localhost/mine:1 is needed by the working container "), "{output:#?}");
+    let next = "(mine-working-container) of a build (it can be removed";
+    assert!(output.stderr.contains(next), "{output:#?}");
+    assert!(output.stderr.contains("the next `bootc-image cmd build` removes its container"), "{output:#?}");
+    // Somebody else's, in whose container no process works now.
+    let from =
+        "bootc_mount buildah --root /run/bootc/storage --runroot /proc/self/fd/3 from localhost/app:stable";
+    world.enter().sh(&format!("{}{from}", Store::Bootc.shell())).ok();
+    let output = world.enter().sh(&format!("{build}; exec bootc-image remove mine:1")).ok();
+    assert!(output.stdout.starts_with("Removed: localhost/mine:1 "), "{output:#?}");
+    assert!(
+        output.stderr.contains("note: removing the containers that a killed build has left: "),
+        "{output:#?}"
+    );
+    let containers = world.sysroot().join("ostree/bootc/storage/overlay-containers");
+    let read = |index: &str| fs::read_to_string(containers.join(index)).unwrap_or_default();
+    let all = read("containers.json") + &read("volatile-containers.json");
+    assert!(all.contains("127.0.0.1-working-container") && !all.contains("mine-working-container"), "{all}");
+    // podman's own storage has its own builds.
+    let from =
+        "buildah --storage-opt additionalimagestore=/sysroot/ostree/bootc/storage from localhost/next:1";
+    world.enter().sh(from).ok();
+    let output = run(&world, &["remove", "next:1"]).exits(77);
+    assert!(output.stderr.contains("(next-working-container) of a build with podman"), "{output:#?}");
+    assert!(output.stderr.contains("remove it with: podman rm ID"), "{output:#?}");
 }
 
 /// podman's own storage sees bootc's beside its own: bound images run like that.

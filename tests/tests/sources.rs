@@ -4,6 +4,7 @@ use std::fs;
 
 use bootc_image_tests::faults::Strace;
 use bootc_image_tests::oracle::{self, Store};
+use bootc_image_tests::world::Enter;
 use bootc_image_tests::{Output, World, programs};
 use serde_json::Value;
 
@@ -301,6 +302,94 @@ fn a_host_of_a_local_build_is_exported_to_bootcs_storage() {
     let layers =
         oracle::podman_inspect(&world, Store::Bootc, "localhost/built:1")["RootFS"]["Layers"].clone();
     assert_eq!(layers.as_array().unwrap().len(), world.facts().booted.layers);
+}
+
+/// The name in the origin is where updates come from, which need not be where the booted image came from.
+#[test]
+fn what_its_registry_does_not_have_is_exported_to_bootcs_storage() {
+    for (reference, is_known) in
+        [("127.0.0.1:5000/lab/elsewhere:1", false), ("127.0.0.1:5000/lab/app:1", true)]
+    {
+        let world = World::new();
+        let booted = &world.facts().booted;
+        let origin = world.sysroot().join(format!("ostree/deploy/lab/deploy/{}.0.origin", booted.commit));
+        let text = format!("[origin]\ncontainer-image-reference=ostree-unverified-registry:{reference}\n");
+        fs::write(origin, text).unwrap();
+        let output = run(&world, &["set-unified"]).ok();
+        let note = format!(
+            "note: the registry does not have {}@{}, the booted image; it is copied from the ostree repository instead",
+            reference.rsplit_once(':').unwrap().0,
+            booted.digest
+        );
+        assert!(output.stderr.contains(&note), "{is_known}: {output:#?}");
+        assert!(output.stdout.starts_with(&format!("Pulled: {reference} sha256:")), "{output:#?}");
+        assert_eq!(world.record()[0]["canonical"]["operation"]["from"]["store"], "registry");
+        // No registry is needed to find out that nothing is to be done.
+        let again = world.enter().run(&["bootc-image", "set-unified"]).ok();
+        assert!(again.stdout.starts_with("Unchanged: ") && again.stderr.is_empty(), "{again:#?}");
+    }
+}
+
+/// Nobody contacts a registry with root's credentials before it is judged and recorded.
+#[test]
+fn a_registry_is_not_asked_for_the_booted_image_before_it_is_judged() {
+    let world = World::new();
+    let asked = world.outside("/var/asked");
+    let fake = "#!/bin/sh\ntouch /var/asked\nexec /usr/bin/skopeo.real \"$@\"\n";
+    let enter = || {
+        let real = programs::machine().join("usr/bin/skopeo");
+        let enter = world.enter().registry(true).program(&real, "/usr/bin/skopeo.real");
+        enter.file_with_mode("/usr/bin/skopeo", fake, 0o755)
+    };
+    enter().run(&["bootc-image", "--dry-run", "set-unified"]).ok();
+    enter().run(&["bootc-image", "policy", "explain", "set-unified"]).ok();
+    assert!(!asked.exists());
+    enter().run(&["bootc-image", "set-unified"]).ok();
+    assert!(asked.exists());
+}
+
+/// A registry that lets nobody in, on another port.
+const CLOSED: &str = "version: 0.1
+storage:
+  filesystem:
+    rootdirectory: /tmp/closed
+http:
+  addr: 127.0.0.1:5001
+auth:
+  htpasswd:
+    realm: lab
+    path: /tmp/htpasswd
+";
+
+#[test]
+fn who_is_not_let_in_learns_which_credentials_are_used() {
+    let world = World::new();
+    let open = "[[registry]]\nlocation = \"127.0.0.1:5001\"\ninsecure = true\n";
+    let pull = |enter: Enter| {
+        let script = "
+            until (exec 3<>/dev/tcp/127.0.0.1/5001) 2>/dev/null; do sleep 0.1; done
+            exec bootc-image cmd pull --quiet 127.0.0.1:5001/a:1";
+        let enter = enter.file("/tmp/closed.yml", CLOSED).file("/etc/containers/registries.conf", open);
+        enter.alongside("docker-registry serve /tmp/closed.yml").run(&["bash", "-euc", script]).exits(1)
+    };
+    let files = "/run/ostree/auth.json, /etc/ostree/auth.json, /usr/lib/ostree/auth.json";
+    let login = "podman login --authfile /etc/ostree/auth.json REGISTRY";
+    // The caller's own are not used.
+    let own = r#"{"auths": {"127.0.0.1:5001": {"auth": "bGFiOmxhYg=="}}}"#;
+    let output = pull(world.enter().file("/run/containers/0/auth.json", own));
+    let none = format!("no credentials were used, because none of these files exists: {files}; ");
+    assert!(output.stderr.contains(&none) && output.stderr.contains(login), "{output:#?}");
+    let output = pull(world.enter().file("/usr/lib/ostree/auth.json", own));
+    let used =
+        format!("the credentials are those in /usr/lib/ostree/auth.json, the first that exists of {files}; ");
+    assert!(output.stderr.contains(&used) && output.stderr.contains(login), "{output:#?}");
+    // A credential helper has no home directory.
+    let helper = "#!/bin/sh\n[ -e ~/.lab ] || { echo 'no ~/.lab in '$HOME; exit 1; }\n";
+    let by_helper = r#"{"credHelpers": {"127.0.0.1:5001": "lab"}}"#;
+    let enter = world.enter().file_with_mode("/usr/bin/docker-credential-lab", helper, 0o755);
+    let output = pull(enter.file("/usr/lib/ostree/auth.json", by_helper));
+    let home = "a credential helper is started with an empty home directory";
+    assert!(output.stderr.contains(home), "{output:#?}");
 }
 
 /// bootc imports from its storage when it updates the host. Debian 12's skopeo can't do that; with Debian 13's

@@ -113,10 +113,7 @@ fn what_is_wrong_in_a_manifest_is_named_with_its_key() {
         wrong.compare(
             &output,
             78,
-            &[
-                expected,
-                "correct the manifest, or mask the plugin in the configuration with policy.masked = ",
-            ],
+            &[expected, "correct the manifest; or, to continue without the plugin, mask it with "],
         );
     }
     wrong.none();
@@ -139,7 +136,7 @@ fn files_that_are_too_large_or_no_text_are_refused() {
             78,
             &[
                 &format!("{manifest}: {expected}"),
-                "correct the directory or file named there, or remove the plugin's directory",
+                "correct the directory or file that the message names; or, to continue without the plugin, mask it with ",
             ],
         );
     }
@@ -162,7 +159,7 @@ fn two_plugins_that_provide_the_same_are_told_apart_before_one_is_approved() {
         78,
         &[
             "it provides `cmd list`, which podman-allowlist already provides",
-            "podman-allowlist is built into bootc-image and cannot be removed; install a version of command-other-subcommand that does not provide `cmd list`",
+            "mask the built-in plugin first, in the configuration with policy.masked = [{ id = \"podman-allowlist\", place = \"built-in\" }]; then approve command-other-subcommand again",
         ],
     );
     let approve_another = |guest: &str, named: &str| {
@@ -251,7 +248,7 @@ fn grants_and_masks_say_where_they_are() {
         78,
         &[
             "[policy] mandatory lists it, but it is masked",
-            "remove one of the two entries from the configuration",
+            &format!("remove its mask, or copy {CONFIGURATION} to /etc/bootc-image/config.d and remove it from [policy] mandatory there"),
         ],
     );
     let file = "/etc/bootc-image/grants.d/10-ours.toml";
@@ -262,10 +259,7 @@ fn grants_and_masks_say_where_they_are() {
         78,
         &[
             &format!("its grant is in {file}, which `plugin approve` did not write"),
-            &format!(
-                "remove the grant from {file}, or mask the plugin in the configuration with \
-                 policy.masked = [{{ id = \"policy-does\", place = \"PLACE\" }}]"
-            ),
+            &format!("remove its grant from {file}; or mask it with policy.masked = [{{ id = \"policy-does\", place = \"site\" }}]"),
         ],
     );
     let native = format!("{}kind = \"native\"\n", grant("policy-does"));
@@ -288,8 +282,10 @@ fn grants_and_masks_say_where_they_are() {
         &output,
         77,
         &[
-            "so every operation except `list` is denied: install it, or remove it from [policy] mandatory and revoke the approval with: \
-             bootc-image plugin revoke policy-does",
+            &format!(
+                "so every operation except `list` is denied: install it, or copy {CONFIGURATION} to /etc/bootc-image/config.d and remove it from [policy] mandatory there and \
+                 revoke the approval with: bootc-image plugin revoke policy-does"
+            ),
         ],
     );
     wrong.none();
@@ -656,7 +652,7 @@ fn help_of_options_is_shown_where_a_plugin_may_use_them() {
         ("copies-images", "**"),
         ("lists-images", "**"),
         ("pulls-images", "**"),
-        ("podman-machine", "volume"),
+        ("podman-machine", "sign-by=other"),
         ("podman-reads", "/etc"),
         ("podman-writes", "/var/tmp"),
     ] {
@@ -703,7 +699,7 @@ fn help_of_options_is_shown_where_a_plugin_may_use_them() {
     let command = ["bootc-image", "cmd", "sign", "--sign-by", "me", "docker://quay.io/x/y:1"];
     let settings = "settings.command-asks.do = \"copy-and-plan\"\n";
     let output = enter().file(CONFIGURATION, settings).run(&command);
-    wrong.compare(&output, 77, &["plugin command-asks has this capability only for: volume"]);
+    wrong.compare(&output, 77, &["plugin command-asks has this capability only for: sign-by=other"]);
     wrong.none();
 }
 
@@ -745,9 +741,9 @@ fn native_code_that_cannot_be_asked_says_whose_fault_it_is() {
         (
             "NATIVE_EXIT",
             "its process ended without an answer: exit code 0",
-            "(contact the vendor of native; its output is shown with -vv)",
+            "(contact the vendor of native; its output is shown with -vv; to continue without the policy, mask it with",
         ),
-        ("FAILS_WITHOUT_A_HINT", "the module is asleep", "(contact the vendor of native)"),
+        ("FAILS_WITHOUT_A_HINT", "the module is asleep", "(contact the vendor of native; to continue"),
     ] {
         let define = format!("-D{what}");
         let policy =

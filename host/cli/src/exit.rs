@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::io;
 
 use bootc_image_core::error::Error;
+use bootc_image_engine::formats::FormatError;
 use bootc_image_model::denial::Kind;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::room::is_full;
 use bootc_image_stores::error::Error as StoresError;
-use clap::error::ErrorKind;
 
 use crate::ui::Ui;
 
@@ -23,8 +24,8 @@ pub(crate) const DENIED: u8 = 77;
 /// The configuration, a plugin or the audit record cannot be used.
 pub(crate) const UNUSABLE: u8 = 78;
 
-/// The plugin's format failed, and the built-in table was printed instead.
-pub(crate) const PRINTED_INSTEAD: u8 = 79;
+/// The plugin's format cannot be used: nothing was printed, or the built-in table instead.
+pub(crate) const UNFORMATTED: u8 = 79;
 /// Added to the number of the signal that ended the program.
 const INTERRUPTED: u8 = 128;
 
@@ -63,10 +64,19 @@ pub(crate) enum Failure {
         name: String,
         /// The names of the formats that exist.
         known: String,
+        /// Plugins whose manifests are invalid.
+        broken: Vec<String>,
     },
     /// The argument of a format is missing, unexpected or invalid.
-    #[error("{0}")]
-    FormatUsage(String),
+    #[error(transparent)]
+    FormatUsage(FormatError),
+    /// Help was requested for a subcommand of `cmd` that no enabled plugin provides.
+    #[error("there is no subcommand `cmd {name}`")]
+    Subcommand {
+        name: String,
+        /// The disabled plugin that provides it.
+        disabled: Option<String>,
+    },
     #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }
@@ -103,51 +113,34 @@ pub(crate) fn of_error(ui: &Ui, failure: &Failure) -> u8 {
             let kind = error.kind();
             if kind == Kind::Denied {
                 ui.denied(error, error.hint().as_deref());
+                DENIED
             } else {
-                ui.error(error, error.hint().as_deref());
+                ui.error(error, error.hint().as_deref(), code(kind))
             }
-            code(kind)
         }
-        Failure::NotUtf8(_) | Failure::Cases(_) => {
-            ui.error(failure, None);
-            USAGE
+        Failure::NotUtf8(_) | Failure::Cases(_) => ui.error(failure, None, USAGE),
+        Failure::Format { known, broken, .. } => {
+            let mut hint = format!("available formats: {known}");
+            if !broken.is_empty() {
+                hint += &format!(
+                    "; the formats of {} are missing, because its manifest is invalid: run: bootc-image plugin doctor",
+                    broken.join(", ")
+                );
+            }
+            ui.error(failure, Some(&hint), USAGE)
         }
-        Failure::Format { known, .. } => {
-            ui.error(failure, Some(&format!("available formats: {known}")));
-            USAGE
+        Failure::Subcommand { disabled, .. } => {
+            let hint = "list the subcommands with: bootc-image cmd --help";
+            ui.error(failure, Some(disabled.as_deref().unwrap_or(hint)), USAGE)
         }
-        Failure::FormatUsage(what) => {
-            // Messages of plugins have their own hint.
-            let of_host = what.starts_with("the format ");
-            let hint = "see which formats take an argument with: bootc-image list --help";
-            ui.error(failure, of_host.then_some(hint));
-            USAGE
-        }
+        Failure::FormatUsage(error) => ui.error(failure, error.hint(), USAGE),
         Failure::StatusFd { .. } => {
-            ui.error(
-                failure,
-                Some("open it for writing in the shell, for example with: --status-fd 3 3>FILE"),
-            );
-            USAGE
+            let hint = "open it for writing in the shell, for example with: --status-fd 3 3>FILE";
+            ui.error(failure, Some(hint), USAGE)
         }
-        Failure::Stdout(_) | Failure::Status(_) => {
-            ui.error(failure, None);
-            FAILED
+        Failure::Stdout(source) if is_full(source) => {
+            ui.error(failure, Some("free space where the output is written, then run it again"), FAILED)
         }
-    }
-}
-
-/// Help and version go to stdout with exit code 0; everything else that clap reports is a usage error.
-pub(crate) fn of_parser(ui: &Ui, error: &clap::Error) -> u8 {
-    let text = error.render().to_string();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match ui.text(&text) {
-            Ok(code) => code,
-            Err(failure) => of_error(ui, &failure),
-        },
-        _ => {
-            ui.plain(&text);
-            USAGE
-        }
+        Failure::Stdout(_) | Failure::Status(_) => ui.error(failure, None, FAILED),
     }
 }

@@ -6,10 +6,13 @@
 //! ```
 
 mod bootc;
+mod called;
 mod commands;
 mod exit;
+mod help;
 mod limits;
 mod options;
+mod parser;
 mod render;
 mod session;
 mod settings;
@@ -26,7 +29,6 @@ use std::process::ExitCode;
 use bootc_image_core::error::interruption_first;
 use bootc_image_engine::{Builtin, PluginSet};
 use bootc_image_os::processes;
-use clap::Parser as _;
 use rustix::process::Rlimit;
 
 use crate::commands::Arguments;
@@ -45,8 +47,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, builtins: Vec<Builtin
 
 #[inline(never)]
 fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -> ExitCode {
-    let arguments = match bootc::ours(arguments, core_limit) {
-        Ok(arguments) => arguments,
+    let (words, called) = match bootc::ours(arguments, core_limit) {
+        Ok(ours) => ours,
         Err(code) => return ExitCode::from(code),
     };
     let directory = start::leave_directory();
@@ -54,12 +56,19 @@ fn start(arguments: Vec<OsString>, builtins: Vec<Builtin>, core_limit: Rlimit) -
     limits::reset();
     // The caller's umask would end up in images: directories that an archive does not list are created with it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match parser::parse(&words) {
         Ok(arguments) => arguments,
-        Err(error) => return Ui::new(false).finish(|ui| exit::of_parser(ui, &error)),
+        Err(error) => {
+            let format = parser::log_format(&words);
+            ui::start_logging(0, format, settings::log_filter());
+            return Ui::new(false, format, called).finish(|ui| parser::report(ui, error));
+        }
     };
-    ui::start_logging(arguments.global.verbose, arguments.global.log_format, settings::log_filter());
-    Ui::new(arguments.global.quiet).finish(|ui| match arguments.status_fd().map(StatusFile::open) {
+    let options::Global { quiet, verbose, log_format, .. } = arguments.global;
+    if !arguments.command.is_silent() {
+        ui::start_logging(verbose, log_format, settings::log_filter());
+    }
+    Ui::new(quiet, log_format, called).finish(|ui| match arguments.status_fd().map(StatusFile::open) {
         None => run(ui, arguments, builtins, directory).1,
         Some(Err(failure)) => exit::of_error(ui, &failure),
         Some(Ok(status)) => {

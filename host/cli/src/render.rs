@@ -1,20 +1,21 @@
 //! Lists and verdicts as tables and JSON.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Seek as _, Write};
 use std::sync::Arc;
 
+use bootc_image_core::error::Error;
 use bootc_image_core::listing::{ImageRow, Listing};
 use bootc_image_core::policy::{Judged, Verdict};
 use bootc_image_engine::formats::{FormatError, Formats, Wanted};
 use bootc_image_engine::sanitize;
-use bootc_image_os::processes;
+use bootc_image_os::{files, processes};
 use clap::ValueEnum;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::exit::{DENIED, Failure, OK, PRINTED_INSTEAD};
+use crate::exit::{DENIED, Failure, OK, UNFORMATTED};
 use crate::settings::wants_no_color;
 use crate::ui::Ui;
 
@@ -23,7 +24,7 @@ pub(crate) enum Format {
     /// Columns for people
     #[default]
     Table,
-    /// A JSON array, one object per row
+    /// JSON
     Json,
 }
 
@@ -36,6 +37,8 @@ pub(crate) enum ListFormat {
         name: String,
         /// The text after `=`.
         argument: Option<String>,
+        /// Whether a table is printed if the plugin cannot be used, also where no person reads it.
+        fallback: bool,
     },
 }
 
@@ -50,7 +53,7 @@ impl From<&str> for ListFormat {
         let of_plugin = |_| {
             let (name, argument) =
                 text.split_once('=').map_or((text, None), |(name, argument)| (name, Some(argument)));
-            Self::OfPlugin { name: name.to_owned(), argument: argument.map(str::to_owned) }
+            Self::OfPlugin { name: name.to_owned(), argument: argument.map(str::to_owned), fallback: false }
         };
         Format::from_str(text, false).map_or_else(of_plugin, Self::Own)
     }
@@ -66,22 +69,24 @@ pub(crate) fn listing(
     let code = match format {
         ListFormat::Own(Format::Table) => ui.data(|out| table(&listing.rows, out)).map(|()| OK),
         ListFormat::Own(Format::Json) => ui.data(|out| json(&listing.rows, out)).map(|()| OK),
-        ListFormat::OfPlugin { name, argument } => {
-            formatted(ui, plugins, name, argument.as_deref(), &Arc::new(listing.rows))
+        ListFormat::OfPlugin { name, argument, fallback } => {
+            formatted(ui, plugins, (name, argument.as_deref()), *fallback, &Arc::new(listing.rows))
         }
     };
     listing.problems.iter().fold(code, |code, problem| {
         let failed = ui.problem(problem, problem.hint().as_deref());
-        code.map(|_| failed)
+        // Whoever reads the output in the format must know first that it is not in it.
+        code.map(|code| if code == UNFORMATTED { code } else { failed })
     })
 }
 
-/// Prints the list with a plugin's format, or as a table if the plugin fails before it printed anything.
+/// Prints the list with a plugin's format. If the plugin fails, a table is printed where people read it, or if it was asked for; a
+/// program that reads the output gets nothing.
 fn formatted(
     ui: &Ui,
     plugins: &dyn Formats,
-    format: &str,
-    argument: Option<&str>,
+    (format, argument): (&str, Option<&str>),
+    fallback: bool,
     rows: &Arc<Vec<ImageRow>>,
 ) -> Result<u8, Failure> {
     let terminal = io::stdout().is_terminal();
@@ -89,42 +94,48 @@ fn formatted(
         || plugins.format_claims().into_iter().flatten().any(|claim| claim.name == format && claim.color);
     let color = terminal && !wants_no_color() && may_color();
     let wanted = Wanted { format, argument, terminal, color };
-    let mut outcome = Ok(());
-    ui.data(|out| {
-        outcome = if terminal {
-            let mut shown = sanitize::ForTerminal::new(&mut *out, color);
-            let outcome = plugins.format(wanted, rows, &mut shown);
-            shown.finish()?;
-            outcome
-        } else {
-            plugins.format(wanted, rows, out)
-        };
-        Ok(())
-    })?;
+    let failed = |source| Failure::from(Error::io("keep", "the formatted list in memory")(source));
+    // Printed only once it is complete. The file does not count against the limits of the process, and is as large as the plugin's
+    // limit of exchanged data allows.
+    let mut buffer = BufWriter::new(files::in_memory("formatted-list").map_err(failed)?);
+    let outcome = plugins.format(wanted, rows, &mut buffer);
     if outcome.is_err() {
         // A signal made the format fail: the user no longer wants a table either.
         processes::check_interrupted()?;
     }
     match outcome {
-        Ok(()) => Ok(OK),
-        Err(FormatError::Output(source)) => Err(Failure::Stdout(source)),
-        Err(FormatError::Unknown { name }) if Format::from_str(&name, false).is_ok() => {
-            Err(Failure::FormatUsage(format!("the format {name} takes no argument")))
+        Ok(()) => {
+            let mut list = buffer.into_inner().map_err(|error| failed(error.into_error()))?;
+            list.rewind().map_err(failed)?;
+            ui.data(|out| {
+                if !terminal {
+                    return io::copy(&mut list, out).map(drop);
+                }
+                let mut shown = sanitize::ForTerminal::new(out, color);
+                io::copy(&mut list, &mut shown)?;
+                shown.finish()
+            })?;
+            Ok(OK)
         }
-        Err(FormatError::Unknown { name }) => {
+        Err(FormatError::Output(source)) => Err(failed(source)),
+        Err(FormatError::Unknown { name, .. }) if Format::from_str(&name, false).is_ok() => {
+            Err(Failure::FormatUsage(FormatError::no_argument(&name)))
+        }
+        Err(FormatError::Unknown { name, broken }) => {
             let own = Format::value_variants().iter().filter_map(|format| format.to_possible_value());
             let own = own.map(|value| value.get_name().to_owned());
             let known = own.chain(plugins.format_claims().into_iter().flatten().map(|claim| claim.name));
-            Err(Failure::Format { name, known: known.collect::<Vec<_>>().join(", ") })
+            Err(Failure::Format { name, known: known.collect::<Vec<_>>().join(", "), broken })
         }
-        Err(FormatError::Usage(what)) => Err(Failure::FormatUsage(what)),
-        Err(error @ FormatError::Cut { .. }) => {
-            Ok(ui.problem(&error, Some("print the list without the plugin, with: --format table")))
-        }
-        Err(error @ FormatError::NotBegun { .. }) => {
+        Err(error @ FormatError::Usage { .. }) => Err(Failure::FormatUsage(error)),
+        Err(error @ FormatError::Failed { .. }) if terminal || fallback => {
             ui.data(|out| table(rows, out))?;
-            ui.warning(&error, "the list is printed as a table");
-            Ok(PRINTED_INSTEAD)
+            Ok(ui.warning(&error, "the list is printed as a table", error.hint(), UNFORMATTED))
+        }
+        Err(error @ FormatError::Failed { .. }) => {
+            let table = "to get a table instead, add --format-fallback";
+            let hint = error.hint().map_or_else(|| table.to_owned(), |hint| format!("{hint}; {table}"));
+            Ok(ui.error(&error, Some(&hint), UNFORMATTED))
         }
     }
 }

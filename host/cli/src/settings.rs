@@ -65,6 +65,11 @@ pub(crate) fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG").ok()
 }
 
+/// The width of the terminal in `COLUMNS`, for when there is no terminal.
+pub(crate) fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok()
+}
+
 /// Whether `NO_COLOR` is set.
 pub(crate) fn wants_no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -104,7 +109,7 @@ fn proxies(subject: &Subject) -> Vec<(&'static str, std::ffi::OsString)> {
     passed.filter_map(|&name| Some((name, std::env::var_os(name)?))).collect()
 }
 
-fn absolute(path: &Path, directory: Option<&Path>) -> Result<String, Failure> {
+pub(crate) fn absolute(path: &Path, directory: Option<&Path>) -> Result<String, Failure> {
     if path.as_os_str().is_empty() {
         return Err(Error::io("find", path)(std::io::ErrorKind::NotFound.into()).into());
     }

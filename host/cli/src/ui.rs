@@ -15,16 +15,22 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::exit::{FAILED, Failure, OK};
+use crate::called::Called;
+use crate::exit::{DENIED, FAILED, Failure, OK, USAGE};
 use crate::options::LogFormat;
 use crate::stdout;
 use crate::streams::Stoppable;
 
 /// Without a terminal, progress is printed once per this many bytes.
 const REPORT_EVERY: u64 = 256 << 20;
+/// The target of messages among log lines in JSON.
+const MESSAGE: &str = "bootc_image::message";
 
 pub(crate) struct Ui {
     quiet: bool,
+    /// Whether messages are log lines in JSON.
+    json: bool,
+    called: Called,
     /// Progress of the current step, on a terminal.
     bar: ProgressBar,
     /// Bytes of the current step that were reported last, without a terminal.
@@ -34,29 +40,32 @@ pub(crate) struct Ui {
 }
 
 impl Ui {
-    pub(crate) fn new(quiet: bool) -> Self {
-        let bar = if quiet || !io::stderr().is_terminal() {
+    pub(crate) fn new(quiet: bool, format: LogFormat, called: Called) -> Self {
+        let json = format == LogFormat::Json;
+        let bar = if quiet || json || !io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
             ProgressBar::no_length().with_style(bar_style())
         };
-        Self { quiet, bar, reported: Cell::new(0), stderr_failed: Cell::new(false) }
+        Self { quiet, json, called, bar, reported: Cell::new(0), stderr_failed: Cell::new(false) }
     }
 
     pub(crate) fn finish(&self, body: impl FnOnce(&Self) -> u8) -> ExitCode {
         ExitCode::from(body(self))
     }
 
-    /// Writes data to stdout.
+    /// Writes data to stdout. If nobody reads it any more, as after `| head -1`, the rest is dropped, and that is no error: what the
+    /// command did, and its exit code, do not depend on it.
     pub(crate) fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
         stdout::check_open().map_err(Failure::Stdout)?;
         let mut out = io::BufWriter::new(Stoppable::stdout());
         let written = write(&mut out).and_then(|()| out.flush());
         // Taken apart, so that dropping the buffer does not try to write the rest.
         drop(out.into_parts());
-        written.map_err(|error| match processes::check_interrupted() {
-            Err(interrupted) => interrupted.into(),
-            Ok(()) => Failure::Stdout(error),
+        written.or_else(|error| match processes::check_interrupted() {
+            Err(interrupted) => Err(interrupted.into()),
+            Ok(()) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Ok(()) => Err(Failure::Stdout(error)),
         })
     }
 
@@ -65,34 +74,77 @@ impl Ui {
         self.data(|out| out.write_all(text.as_bytes())).map(|()| OK)
     }
 
-    /// Prints an error with its causes, and a hint what to do next.
-    pub(crate) fn error(&self, error: &dyn Error, hint: Option<&str>) {
-        self.line(&format!("error: {}", with_causes(error)));
+    /// Writes help to stdout.
+    pub(crate) fn help(&self, text: &str) -> Result<u8, Failure> {
+        self.text(&self.called.in_text(text))
+    }
+
+    /// Prints an error with its causes, and a hint what to do next. Returns the exit code, which JSON has as well.
+    pub(crate) fn error(&self, error: &dyn Error, hint: Option<&str>, code: u8) -> u8 {
+        let text = with_causes(error);
+        if self.json {
+            self.error_line(&text, hint, code);
+            return code;
+        }
+        self.line(&format!("error: {text}"));
         if let Some(hint) = hint {
             self.line(&format!("  hint: {hint}"));
         }
+        code
     }
 
-    /// Prints a warning, and what was done instead.
-    pub(crate) fn warning(&self, warning: &dyn Error, instead: &str) {
-        self.line(&format!("warning: {instead}: {}", with_causes(warning)));
+    /// Prints a warning, what was done instead, and a hint what to do next. Returns the exit code.
+    pub(crate) fn warning(&self, warning: &dyn Error, instead: &str, hint: Option<&str>, code: u8) -> u8 {
+        let text = format!("{instead}: {}", with_causes(warning));
+        if self.json {
+            let hint = hint.map(sanitize::sanitize);
+            tracing::warn!(target: MESSAGE, exit_code = code, hint, "{}", sanitize::sanitize(&text));
+        } else {
+            self.line(&format!("warning: {text}"));
+            if let Some(hint) = hint {
+                self.line(&format!("  hint: {hint}"));
+            }
+        }
+        code
     }
 
     /// Prints an error that makes the answer incomplete; returns the exit code.
     pub(crate) fn problem(&self, error: &dyn Error, hint: Option<&str>) -> u8 {
-        self.error(error, hint);
-        FAILED
+        self.error(error, hint, FAILED)
     }
 
     /// Prints a denial as one last line, whose prefix distinguishes it from podman's own messages.
     pub(crate) fn denied(&self, error: &dyn Error, hint: Option<&str>) {
+        if self.json {
+            return self.error_line(&format!("denied: {}", with_causes(error)), hint, DENIED);
+        }
         let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         self.line(&format!("bootc-image: denied: {}{hint}", with_causes(error)));
     }
 
-    /// Prints text without a prefix.
-    pub(crate) fn plain(&self, text: &str) {
-        self.write(&sanitize::lines(text.trim_end()));
+    /// Prints an error that has several lines and its own prefix, which JSON does not need. Returns the exit code.
+    pub(crate) fn usage_error(&self, text: &str) -> u8 {
+        let text = sanitize::lines(self.called.in_text(text).trim_end());
+        if self.json {
+            tracing::error!(target: MESSAGE, exit_code = USAGE, "{}", text.trim_start_matches("error: ").trim_end());
+        } else {
+            self.write(&text);
+        }
+        USAGE
+    }
+
+    fn error_line(&self, text: &str, hint: Option<&str>, code: u8) {
+        let hint = hint.map(sanitize::sanitize);
+        tracing::error!(target: MESSAGE, exit_code = code, hint, "{}", sanitize::sanitize(text));
+    }
+
+    /// Prints progress.
+    fn say(&self, message: &str) {
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (false, true) => tracing::info!(target: MESSAGE, "{}", sanitize::sanitize(message.trim())),
+            (false, false) => self.line(message),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -112,13 +164,15 @@ impl Ui {
 
 impl Reporter for Ui {
     fn note(&self, message: &str) {
-        self.line(&format!("note: {message}"));
+        if self.json {
+            tracing::info!(target: MESSAGE, "{}", sanitize::sanitize(message));
+        } else {
+            self.line(&format!("note: {message}"));
+        }
     }
 
     fn progress(&self, message: &str) {
-        if !self.quiet {
-            self.line(message);
-        }
+        self.say(message);
         self.bar.reset();
         self.reported.set(0);
     }
@@ -130,7 +184,7 @@ impl Reporter for Ui {
         } else if !self.quiet && done >= self.reported.get() + REPORT_EVERY {
             self.reported.set(done);
             let of = if total > done { format!(" of {}", size(total)) } else { String::new() };
-            self.line(&format!("  {}{of}", size(done)));
+            self.say(&format!("  {}{of}", size(done)));
         }
     }
 }
@@ -216,8 +270,11 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat, filter: Option<Strin
     };
     let selected = filter.and_then(|text| text.parse::<Targets>().ok());
     let targets = selected.unwrap_or_else(|| Targets::new().with_default(level));
+    // Messages are no log lines that a filter could hide.
+    let targets = targets.with_target(MESSAGE, LevelFilter::INFO);
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+    // It would report to stderr that stderr cannot be written.
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).log_internal_errors(false);
     let started = match format {
         LogFormat::Text => registry.with(lines.with_writer(|| LogLines).without_time()).try_init(),
         LogFormat::Json => registry.with(lines.with_writer(Stoppable::stderr).json()).try_init(),
@@ -228,7 +285,43 @@ pub(crate) fn start_logging(verbose: u8, format: LogFormat, filter: Option<Strin
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Logged(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Logged {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn hints_in_json_have_no_escape_sequences() {
+        let logged = Logged::default();
+        let writer = logged.clone();
+        let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let ui = Ui::new(false, LogFormat::Json, Called::ByOwnName);
+            let (error, hint) = (io::Error::other("failed"), Some("call \u{1b}[2Jthe author"));
+            ui.warning(&error, "a table is printed", hint, FAILED);
+            ui.error(&error, hint, FAILED);
+        });
+        let text = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        for line in text.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let hint = line["fields"]["hint"].as_str().unwrap();
+            assert!(hint.starts_with("call ") && !hint.contains('\u{1b}'), "{line}");
+        }
+    }
 
     #[test]
     fn only_the_first_line_begins_at_the_start() {

@@ -123,6 +123,9 @@ pub(super) struct Layer {
     /// Digest of the table of contents, if the layer was pulled partially. There is no archive digest then.
     #[serde(default, rename = "toc-digest", deserialize_with = "digest_or_none")]
     pub(super) toc: Option<Digest>,
+    /// The names of further data that podman keeps for the layer.
+    #[serde(default, rename = "big-data-names", deserialize_with = "null_is_empty")]
+    pub(super) further_data: Vec<String>,
     /// In bytes; negative if unknown.
     #[serde(default, rename = "diff-size")]
     pub(super) diff_size: i64,
@@ -138,9 +141,20 @@ pub(super) struct Container {
     pub(super) names: Vec<String>,
     #[serde(default)]
     pub(super) image: String,
+    /// The id of the layer that it writes to.
+    #[serde(default)]
+    pub(super) layer: String,
 }
 
 impl Layer {
+    /// As newer versions of podman store it: podman 4 stores the digest of the table of contents where that of the archive belongs.
+    pub(super) fn in_newer_form(mut self) -> Self {
+        if self.toc.is_none() && self.further_data.iter().any(|name| name == "zstd-chunked-manifest") {
+            self.toc = self.diff_id.take();
+        }
+        self
+    }
+
     /// Whether it was unpacked from this archive; true if that is unknown because the layer was pulled partially.
     pub(super) fn is(&self, diff_id: &Digest) -> bool {
         self.diff_id.as_ref().map_or(self.toc.is_some(), |own| own == diff_id)

@@ -86,6 +86,7 @@ impl<'a> Store<'a> {
 
     /// The entries of an index. podman creates it late, so a missing or empty file has no entries.
     pub(crate) fn index<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Error> {
+        tracing::info!(file = %self.root.path(name).display(), "reading a container storage");
         let contents = match self.root.read(name, MAX_INDEX) {
             Ok(contents) => contents,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -125,23 +126,29 @@ impl<'a> Store<'a> {
     /// # Errors
     /// As [`Store::images`].
     pub fn used_by_containers(&self) -> Result<HashMap<String, String>, Error> {
-        let words = |id: &str| format!("container {}", id.get(..12).unwrap_or(id));
-        let found = self.containers()?.into_iter();
-        Ok(found.map(|container| (container.image, words(&container.id))).collect())
+        let words = |container: &Container| {
+            let id = container.id.get(..12).unwrap_or(&container.id);
+            match container.names.iter().find(|name| is_working(name)) {
+                Some(name) => format!("the working container {id} ({name}) of a build"),
+                None => format!("container {id}"),
+            }
+        };
+        let mut used = HashMap::new();
+        for container in self.containers()? {
+            let words = words(&container);
+            used.insert(container.image, words);
+        }
+        Ok(used)
     }
 
-    /// The ids of working containers of running builds, by the names that buildah gives them.
+    /// The working containers of running builds, by the names that buildah gives them: their ids, each with the id of its layer.
     ///
     /// # Errors
     /// As [`Store::images`].
-    pub fn working_containers(&self) -> Result<HashSet<String>, Error> {
-        let is_working = |name: &String| {
-            let digit_or_dash = |character: char| character.is_ascii_digit() || character == '-';
-            name.trim_end_matches(digit_or_dash).ends_with("working-container")
-        };
+    pub fn working_containers(&self) -> Result<HashMap<String, String>, Error> {
         let mut found = self.containers()?;
-        found.retain(|container| container.names.iter().any(is_working));
-        Ok(found.into_iter().map(|container| container.id).collect())
+        found.retain(|container| container.names.iter().any(|name| is_working(name)));
+        Ok(found.into_iter().map(|container| (container.id, container.layer)).collect())
     }
 
     pub(crate) fn containers(&self) -> Result<Vec<Container>, Error> {
@@ -170,20 +177,25 @@ impl<'a> Store<'a> {
         let mut layers = HashMap::new();
         for index in ["layers.json", "volatile-layers.json"] {
             let found: Vec<Layer> = self.index(&format!("{}-layers/{index}", self.driver()))?;
-            layers.extend(found.into_iter().map(|layer| (layer.id.clone(), layer)));
+            layers.extend(found.into_iter().map(|layer| (layer.id.clone(), layer.in_newer_form())));
         }
         Ok(layers)
     }
 
-    /// The manifests of a manifest list; none for other images.
-    pub(crate) fn instances(&self, image: &Image) -> Vec<Digest> {
+    /// The manifests of a manifest list, and their architectures; none for other images.
+    fn platforms(&self, image: &Image) -> Vec<(Digest, String)> {
         // A manifest list has no layers.
         if image.layer.as_ref().is_some_and(|layer| !layer.is_empty()) {
             return Vec::new();
         }
         let path = format!("{}-images/{}/manifest", self.driver(), image.id);
         let text = self.root.read(path, MAX_DOCUMENT).unwrap_or_default();
-        oci::instances(&text)
+        oci::platforms(&text)
+    }
+
+    /// The manifests of a manifest list; none for other images.
+    pub(crate) fn instances(&self, image: &Image) -> Vec<Digest> {
+        self.platforms(image).into_iter().map(|(digest, _)| digest).collect()
     }
 
     /// An image's configuration, if its digest is the image's id.
@@ -196,6 +208,12 @@ impl<'a> Store<'a> {
             (Digest::of(&text).hex() == image.id).then_some(text)
         })
     }
+}
+
+/// Whether buildah gives a container this name, in which it builds an image.
+fn is_working(name: &str) -> bool {
+    let digit_or_dash = |character: char| character.is_ascii_digit() || character == '-';
+    name.trim_end_matches(digit_or_dash).ends_with("working-container")
 }
 
 /// The drivers that have stored images in a store.
@@ -256,6 +274,11 @@ impl Images<'_> {
     /// The manifests of a manifest list; none for other images, and if it cannot be read.
     pub fn instances(&self, image: &Image) -> Vec<Digest> {
         self.store.instances(image)
+    }
+
+    /// As [`Images::instances`], with the architecture of each.
+    pub fn platforms(&self, image: &Image) -> Vec<(Digest, String)> {
+        self.store.platforms(image)
     }
 
     /// The ids of the images that have one of these layers.

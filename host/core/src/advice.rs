@@ -8,7 +8,9 @@ use bootc_image_containers_storage::error::Error as StorageError;
 use bootc_image_model::denial::Kind;
 use bootc_image_model::reference::InvalidReference;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::processes::how_to_install;
 use bootc_image_os::room::{is_full, make_room_on};
+use bootc_image_stores::bootc_store::credentials_in_words;
 use bootc_image_stores::error::Error as StoresError;
 
 use crate::error::Error;
@@ -65,9 +67,15 @@ impl<'a> Advice<'a> {
             Error::Stores(error) => of_stores(error),
             Error::Denied(denial) => Self { kind: Kind::Denied, hint: (&denial.hint).into() },
             Error::Plan(error) => of_plan(error),
-            Error::Plugins(_) => unusable("to see what to fix, run: bootc-image plugin doctor"),
+            Error::Plugins(error) => unusable(error.fix()),
             Error::Unresolved { source, .. } => Self::of(source),
             Error::Incomplete { failure, .. } => Self::of(failure),
+            Error::RejectedBySignaturePolicy { .. } => Self {
+                kind: Kind::Denied,
+                hint: Hint::Text(
+                    "to accept the image, change /etc/containers/policy.json; see: man containers-policy.json".into(),
+                ),
+            },
             Error::NeedsRoot => failed("run it as root, for example with sudo"),
             Error::NoDirectory => failed("change to a directory that exists"),
             Error::ListNotBooted => failed(
@@ -91,9 +99,10 @@ impl<'a> Advice<'a> {
             Error::NoSuchPlugin { hint, .. } => usage(hint),
             Error::NotAPolicy(_) => usage("approve it without --mandatory"),
             Error::Plugin { fix, .. } => unusable(fix),
-            Error::Configuration(_) => unusable(
-                "fix the configuration; until then only `list`, `exists` and the commands that inspect plugins run",
-            ),
+            Error::Configuration { fix, .. } => unusable(format!(
+                "{}; until then only `list`, `exists` and the commands that inspect plugins run",
+                fix.as_deref().unwrap_or("fix the configuration")
+            )),
             Error::Audit(source) | Error::AuditOutcome(source) => of_audit(source),
         }
     }
@@ -144,14 +153,21 @@ const EIO: i32 = 5;
 /// The program that reads the ostree repository.
 const HELPER: &str = "bootc-image-helper";
 
-/// Our own package is installed, so a part of it is missing.
-fn to_install(package: &str) -> String {
-    match package {
-        "bootc-image" => {
-            "this program belongs to bootc-image: install the package bootc-image again".to_owned()
-        }
-        _ => format!("install the package {package}"),
-    }
+/// Whether a registry demands other credentials, by skopeo's words.
+fn is_unauthorized(stderr: &str) -> bool {
+    [
+        "unauthorized",
+        "authentication required",
+        "status code 401",
+        "requested access to the resource is denied",
+    ]
+    .iter()
+    .any(|words| stderr.contains(words))
+}
+
+/// Whether a credential helper failed, by skopeo's words.
+fn is_about_a_helper(stderr: &str) -> bool {
+    stderr.contains("error getting credentials") || stderr.contains("docker-credential-")
 }
 
 fn of_os(error: &OsError) -> Advice<'_> {
@@ -163,7 +179,7 @@ fn of_os(error: &OsError) -> Advice<'_> {
             ),
         },
         OsError::MissingProgram { package, .. } => {
-            Advice { kind: Kind::MissingProgram, hint: Hint::Text(to_install(package).into()) }
+            Advice { kind: Kind::MissingProgram, hint: Hint::Text(how_to_install(package).into()) }
         }
         OsError::Io { source, path, .. } if is_full(source) => make_room(Kind::Failed, path),
         OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -175,9 +191,27 @@ fn of_os(error: &OsError) -> Advice<'_> {
         OsError::Process { status, .. } if status.starts_with("killed by signal 9") => {
             failed("find out what killed it, for example a lack of memory, with: journalctl --dmesg")
         }
+        OsError::Process { stderr, .. } if is_about_a_helper(stderr) => failed(format!(
+            "{}; a credential helper is started with an empty home directory and finds no settings in /root: \
+             give it a configuration of the system, or write the credentials into /etc/ostree/auth.json",
+            credentials_in_words()
+        )),
+        OsError::Process { stderr, .. } if is_unauthorized(stderr) => failed(format!(
+            "{}; those that `podman login` stores by default are not used: \
+             log in with: podman login --authfile /etc/ostree/auth.json REGISTRY",
+            credentials_in_words()
+        )),
         OsError::Process { program, stderr, .. } if stderr.trim().is_empty() => failed(format!(
             "{program} gave no reason; to see with which arguments it was started, run the same command with -vv"
         )),
+        OsError::Process { program, stderr, .. }
+            if *program == HELPER && stderr.contains("of the ostree repository is damaged") =>
+        {
+            failed(
+                "if only the owner, mode or an extended attribute of this file was changed, undo that; \
+                 otherwise check the repository with: ostree fsck --repo=/ostree/repo; then pull the image again",
+            )
+        }
         OsError::Process { program, stderr, .. }
             if *program == HELPER && stderr.contains("ostree repository") =>
         {
@@ -223,7 +257,7 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
     match error {
         StoresError::Os(error) => of_os(error),
         StoresError::Storage(error) => of_storage(error),
-        StoresError::ImageNotFound { list_with, .. } => failed(format!("to list images, run: {list_with}")),
+        StoresError::ImageNotFound { hint, .. } => failed(*hint),
         StoresError::Full { path, .. } | StoresError::NoRoom { path, .. } => make_room(Kind::Failed, path),
         StoresError::StorageUnavailable { source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
@@ -249,6 +283,29 @@ fn of_stores(error: &StoresError) -> Advice<'_> {
         }
         StoresError::NoDestination(_) => {
             usage("give a destination as well: bootc-image cmd push ID REGISTRY/REPOSITORY:TAG")
+        }
+        StoresError::Unsigned { name, is_fetched, .. } => {
+            let fetch = if *is_fetched {
+                format!(
+                    "fetch the image from its registry, where its signatures are verified, with: bootc-image cmd pull {name}; or "
+                )
+            } else {
+                String::new()
+            };
+            let hint = format!("{fetch}copy it under a name below localhost/").into();
+            Advice { kind: Kind::Denied, hint: Hint::Text(hint) }
+        }
+        StoresError::NotDemandedOfFetch(demanded) => {
+            let hint = format!(
+                "in {}, write the requirements for {}, and none for a tag or digest of it; \
+                 see: man containers-policy.json",
+                demanded.file.display(),
+                demanded.repository
+            );
+            Advice { kind: Kind::Denied, hint: Hint::Text(hint.into()) }
+        }
+        StoresError::ManifestList { tag_with, .. } => {
+            failed(format!("give one of its images a name, and copy that: {tag_with} ID localhost/NAME:TAG"))
         }
         StoresError::Container => failed("run it on the host, outside the container"),
         StoresError::NotBooted => {

@@ -31,6 +31,14 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// An image would not be fetched.
+    #[error("{image} would not be fetched: rejected by policy.json: {why}")]
+    RejectedBySignaturePolicy {
+        /// Its name.
+        image: String,
+        /// The scope that applies, or why nothing is fetched.
+        why: String,
+    },
     /// A process failed that ran for an operation. Its own error names neither the operation nor the image.
     #[error("cannot complete {operation}: {failure}")]
     Incomplete {
@@ -82,8 +90,12 @@ pub enum Error {
     #[error("the operation ran, but its outcome cannot be written to the audit record")]
     AuditOutcome(#[source] Box<Error>),
     /// The configuration is not valid.
-    #[error("{0}")]
-    Configuration(String),
+    #[error("{why}")]
+    Configuration {
+        why: String,
+        /// What to do, if that is not clear from the file's name.
+        fix: Option<String>,
+    },
     /// No plugin has this id.
     #[error("there is no plugin {name:?}")]
     NoSuchPlugin {

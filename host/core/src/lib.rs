@@ -12,6 +12,8 @@
 //! - [`canonical`]: the canonical form of an operation; [`policy`], [`audit`]: judging and recording
 //! - `commands`: running podman on bootc's storage
 //! - [`plugin`]: the traits that the engine implements; [`listing`], [`error`]: results
+//! - [`demands`]: what podman's signature policy demands of images that an operation fetches
+//! - [`lacking`]: what this host lacks; [`names`]: names of images for completion
 //! - [`assumed`]: what image names resolve to when a site tests its policies
 
 mod advice;
@@ -20,8 +22,11 @@ pub mod audit;
 pub mod canonical;
 mod commands;
 pub mod context;
+pub mod demands;
 pub mod error;
+pub mod lacking;
 pub mod listing;
+pub mod names;
 pub mod ops;
 pub mod pipeline;
 pub mod plugin;

@@ -26,6 +26,8 @@ pub struct ProvidedCommand {
     pub name: String,
     /// One line for help.
     pub summary: String,
+    /// The arguments, as help shows them after the name. May be empty.
+    pub args: String,
 }
 
 /// What a command plugin plans to run. It is only a request: the pipeline judges and records it like any other.
@@ -122,6 +124,8 @@ pub struct MissingPolicy {
     pub file: PathBuf,
     /// The reason as a verb phrase, to follow the plugin's name.
     pub why: &'static str,
+    /// How to revoke the approval, as an imperative.
+    pub revoke: String,
 }
 
 impl MissingPolicy {
@@ -130,11 +134,7 @@ impl MissingPolicy {
 
     /// What to do next.
     pub fn fix(&self) -> String {
-        format!(
-            "{}, or revoke the approval with: bootc-image plugin revoke {}",
-            self.what_to_install(),
-            self.plugin
-        )
+        format!("{}, or {}", self.what_to_install(), self.revoke)
     }
 
     /// What to install, as an imperative.
@@ -145,7 +145,7 @@ impl MissingPolicy {
 
 impl fmt::Display for MissingPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plugin, file, why } = self;
+        let Self { plugin, file, why, .. } = self;
         write!(f, "policy {plugin} (approved in {}) {why}, so it does not judge operations", file.display())
     }
 }
@@ -154,8 +154,12 @@ impl fmt::Display for MissingPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginSetError {
     /// The approvals of plugins, or a directory of plugins, cannot be read. The text names the file or directory.
-    #[error("{0}")]
-    Approvals(String),
+    #[error("{what}")]
+    Approvals {
+        what: String,
+        /// What to do, if that is not clear from the file's name.
+        fix: Option<String>,
+    },
     /// A manifest is not valid.
     #[error("plugin {plugin}: {reason}")]
     Manifest {
@@ -174,6 +178,21 @@ pub enum PluginSetError {
         /// The other.
         second: String,
     },
+}
+
+impl PluginSetError {
+    /// What to do, if it is specific to this error.
+    pub fn own_fix(&self) -> Option<&str> {
+        match self {
+            Self::Approvals { fix, .. } => fix.as_deref(),
+            Self::Manifest { .. } | Self::ProvidedTwice { .. } => None,
+        }
+    }
+
+    /// What to do.
+    pub fn fix(&self) -> &str {
+        self.own_fix().unwrap_or("to see what to fix, run: bootc-image plugin doctor")
+    }
 }
 
 /// An operation that a plugin requests while it plans.
@@ -264,6 +283,9 @@ pub trait Plugins {
 
     /// Policies that were approved as mandatory: if one is missing, every operation except `list` is denied.
     fn mandatory(&self) -> Vec<PluginId>;
+
+    /// What to do so that a policy is no longer mandatory, as an imperative.
+    fn how_to_stop_requiring(&self, policy: &PluginId) -> String;
 
     /// Approved policies that do not judge any more. The user is told, because nothing else would show it.
     fn missed(&self) -> Vec<MissingPolicy>;

@@ -3,6 +3,8 @@
 //! The compiler runs during the build (`bootc-image-plugin-builder`) and in the helper; the runtime is `bootc-image-engine`. wasmtime
 //! refuses code that was compiled with other settings, so these settings must not be changed anywhere else.
 
+pub mod structure;
+
 use wasmtime::Config;
 
 /// Cranelift's target for a target of rustc; none if plugins cannot be compiled for it. With a target, Cranelift uses the baseline

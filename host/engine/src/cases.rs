@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use bootc_image_core::assumed::Assumed;
+use bootc_image_manifest::strict::{Diagnostic, Source, named, one_of};
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::subject::{Delegation, Subject};
 use rustix::fs::OFlags;
@@ -13,7 +14,6 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::places::{open_file, read_up_to, text};
-use crate::strict::{Diagnostic, Source, named, one_of};
 
 /// The digest of every image unless a case sets one: the SHA-256 of no bytes.
 const SOME_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -38,7 +38,7 @@ pub struct Wanted<'a> {
     pub color: bool,
 }
 
-/// Why a list was not formatted, or not completely. Texts of plugins in it are sanitized.
+/// Why a list was not formatted. What was written until then must not be printed. Texts of plugins in it are sanitized.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// No plugin provides the format.
@@ -46,29 +46,48 @@ pub enum FormatError {
     Unknown {
         /// As typed.
         name: String,
+        /// Plugins whose manifests are invalid. One of them may be meant to provide it.
+        broken: Vec<String>,
     },
-    /// The argument is wrong, missing or not accepted. Nothing was printed.
-    #[error("{0}")]
-    Usage(String),
-    /// The plugin failed before it printed anything.
+    /// The argument is wrong, missing or not accepted.
+    #[error("{reason}")]
+    Usage {
+        /// What is wrong.
+        reason: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// The plugin cannot be used, or failed.
     #[error("plugin {plugin} cannot format the list: {reason}")]
-    NotBegun {
+    Failed {
         /// The plugin.
         plugin: PluginId,
         /// What happened.
         reason: String,
-    },
-    /// The plugin failed after it printed part of the list.
-    #[error("the list is incomplete: plugin {plugin} failed while formatting it: {reason}")]
-    Cut {
-        /// The plugin.
-        plugin: PluginId,
-        /// What happened.
-        reason: String,
+        /// What to do next.
+        hint: Option<String>,
     },
     /// Writing the output failed.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+}
+
+impl FormatError {
+    /// A format that takes no argument was given one.
+    pub fn no_argument(format: &str) -> Self {
+        Self::Usage {
+            reason: format!("the format {format} takes no argument"),
+            hint: Some("see which formats take an argument with: bootc-image list --help".to_owned()),
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
+            Self::Unknown { .. } | Self::Output(_) => None,
+        }
+    }
 }
 
 /// The formats that enabled plugins provide.
@@ -79,10 +98,10 @@ pub trait Formats {
     /// [`PluginSetError`] if a grants file or a plugin directory cannot be read.
     fn format_claims(&self) -> Result<Vec<FormatClaim>, PluginSetError>;
 
-    /// Has the plugin that provides the format print `rows`. Loads and runs the component in a fresh store.
+    /// Has the plugin that provides the format write `rows` to `out`. Loads and runs the component in a fresh store.
     ///
     /// # Errors
-    /// [`FormatError`]; its variant says whether anything was printed.
+    /// [`FormatError`]; a part of the list may have been written by then.
     fn format(
         &self,
         wanted: Wanted<'_>,

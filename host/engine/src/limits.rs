@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bootc_image_engine_config::structure;
+use bootc_image_manifest::PartialLimits;
+
 /// Limits of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -23,17 +26,6 @@ pub struct Limits {
     pub(crate) operations: usize,
     /// The most memory that a plugin can request unless the configuration sets a ceiling. The ceilings of times are their defaults.
     memory_ceiling: usize,
-}
-
-/// Limits that a plugin requests, or the ceilings of the configuration. Limits that are not given have their defaults.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PartialLimits {
-    /// Memory in MiB.
-    pub memory_mib: Option<u32>,
-    /// Processor time in ms.
-    pub guest_ms: Option<u32>,
-    /// Elapsed time in ms.
-    pub wall_ms: Option<u32>,
 }
 
 impl Limits {
@@ -103,8 +95,8 @@ impl Limits {
 /// Bytes that are counted for each text in addition to its length, so that many empty texts are limited too.
 const PER_TEXT: usize = 16;
 
-/// Entries of all tables together: far more than compilers generate for a plugin, and few enough to be harmless.
-pub(crate) const TABLE_ENTRIES: usize = 10_000;
+/// Entries of all tables together, also of those that are added during a run.
+pub(crate) const TABLE_ENTRIES: usize = structure::TABLE_ENTRIES.most;
 
 /// A limit that a run exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -241,6 +233,26 @@ mod tests {
         assert_eq!(budget.memory(1), Err(Exceeded::Memory(64 << 20)));
         budget.table_entries(TABLE_ENTRIES).unwrap();
         assert_eq!(budget.table_entries(1), Err(Exceeded::Tables(TABLE_ENTRIES)));
+    }
+
+    /// The page has every limit as it is here.
+    #[test]
+    fn the_documentation_has_every_limit() {
+        let page = format!("{}/../../docs/reference/limits.md", env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(page).unwrap();
+        for structure::Limit { what, most } in structure::ALL {
+            assert!(page.contains(&format!("\n| {what} | {most} |")), "{what} {most}");
+        }
+        let kinds = [Limits::POLICY, Limits::FORMAT, Limits::COMMAND];
+        let row = |cell: fn(&Limits) -> String| kinds.each_ref().map(cell).join(" | ");
+        for row in [
+            row(|limits| format!("{} MiB, up to {}", limits.memory >> 20, limits.memory_ceiling >> 20)),
+            row(|limits| format!("{} s", limits.guest_time.as_secs_f32())),
+            row(|limits| format!("{} s", limits.wall_time.as_secs_f32())),
+            row(|limits| limits.handles.to_string()),
+        ] {
+            assert!(page.contains(&format!("| {row} |")), "{row}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn of_the_configuration() {
 
 #[test]
 fn of_manifests() {
-    compare::<crate::manifest::raw::RawManifest>("plugin");
+    compare::<bootc_image_manifest::raw::RawManifest>("plugin");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use bootc_image_core::plugin::Plugins as _;
 use bootc_image_engine::configuration::Configuration;
 use bootc_image_engine::places::{Place, Places};
 use bootc_image_engine::{Environment, PluginSet};
+use bootc_image_model::plugin_settings::PluginSettings;
+use bootc_image_model::subject::Subject;
 
 /// A text, and the expected error after the name of its file.
 type Broken = (&'static str, &'static str);
@@ -244,7 +246,8 @@ fn valid_files_are_read_if_another_one_is_invalid() {
     assert_eq!(set.mandatory().len(), 1);
     // A policy is not reported as missing if that is unknown.
     assert_eq!(set.missed(), []);
-    let findings = set.examine(None);
+    let caller = Subject { uid: Some(0), delegation: None, plugin: None, claims: Vec::new() };
+    let findings = set.examine(None, &caller);
     let first = findings.iter().filter(|finding| finding.fix.starts_with("correct this first"));
     assert_eq!(first.count(), 4, "{findings:?}");
 }
@@ -312,6 +315,6 @@ fn later_files_add_to_earlier_ones_and_replace_those_of_their_name() {
     let mandatory: Vec<&str> = configuration.judging.mandatory.iter().map(|id| id.as_str()).collect();
     assert_eq!(mandatory, ["a", "c"]);
     assert!(!configuration.judging.record_reads);
-    let settings = serde_json::to_string(&configuration.settings.values().next().unwrap()).unwrap();
-    assert_eq!(settings, r#"{"x":1,"y":2}"#);
+    let (settings, _) = configuration.settings.values().next().unwrap();
+    assert_eq!(PluginSettings::new(Some(settings.clone())).full(), r#"{"x":1,"y":2}"#);
 }

@@ -16,10 +16,12 @@
 
 mod command;
 mod parse;
+mod secret;
 mod table;
 mod tables;
 
 pub use command::{Command, FlagValue, SetFlag, Value};
 pub use parse::{ParseError, parse};
+pub use secret::SecretFile;
 pub use table::{Arity, Does, Flag, Kind, Operand, OwnOperation, Purpose, Table};
 pub use tables::{GLOBAL, TABLES, own_spellings, table};

@@ -25,6 +25,8 @@ pub enum Kind {
     PathRead,
     /// A file or directory that podman writes.
     PathWrite,
+    /// A secret for a build, in a file that podman reads: see [`SecretFile`](crate::SecretFile).
+    SecretFile,
     /// A password, token or key.
     Secret,
     /// A host resource other than a file: a namespace, a device, a privilege, a key ring, an option of the container runtime.
@@ -35,7 +37,7 @@ impl Kind {
     /// The capability that a plugin needs for such a value; `None` if it needs none, or if no capability allows it.
     pub fn capability(self) -> Option<&'static str> {
         match self {
-            Self::PathRead => Some("podman-reads"),
+            Self::PathRead | Self::SecretFile => Some("podman-reads"),
             Self::PathWrite => Some("podman-writes"),
             Self::HostResource => Some("podman-machine"),
             _ => None,
@@ -149,6 +151,8 @@ pub enum Purpose {
     EveryTag,
     /// Each operand is an image for the archive; without it the operands are names of one image. Such an archive has no names.
     EachImage,
+    /// It names a key in root's key ring.
+    UsesKeyRing,
     /// It names a destination, unlike other options with values of the same kind, which name a source.
     SendsTo,
 }

@@ -7,11 +7,12 @@ use crate::table::Does::{
     Builds, GivesNames, Lists, Loads, Own, Pulls, Pushes, Saves, Shows, Signs, TakesNames, TellsExistence,
 };
 use crate::table::Kind::{
-    Destination, Full, HostResource, Local, PathRead, PathWrite, Plain, Reference, Remote, Secret, Source,
+    Destination, Full, HostResource, Local, PathRead, PathWrite, Plain, Reference, Remote, Secret,
+    SecretFile, Source,
 };
 use crate::table::OwnOperation::{Prune, Remove};
 use crate::table::Purpose::{
-    Architecture, ContactsRegistry, EachImage, EveryTag, Os, Platform, SendsTo, Variant,
+    Architecture, ContactsRegistry, EachImage, EveryTag, Os, Platform, SendsTo, UsesKeyRing, Variant,
 };
 use crate::table::{
     Flag, OwnOperation, Table, filter, flag, machine, operand, reads, switch, text, texts, writes,
@@ -80,7 +81,8 @@ const FORMAT: Flag = text("format", "json, or a Go template");
 const NO_TRUNC: Flag = switch("no-trunc", "do not truncate the output");
 const RETRY: Flag = text("retry", "number of retries");
 const RETRY_DELAY: Flag = text("retry-delay", "delay between retries");
-const SIGN_BY: Flag = flag("sign-by", One, HostResource, "sign with this key from root's key ring");
+const SIGN_BY: Flag =
+    flag("sign-by", One, HostResource, "sign with this key from root's key ring").purpose(UsesKeyRing);
 const SIGNATURE_POLICY: Flag = reads("signature-policy", "signature policy file instead of the host's");
 const TLS_VERIFY: Flag = switch(
     "tls-verify",
@@ -257,9 +259,12 @@ pub const TABLES: &[Table] = &[
         flags: &[
             switch("compress", "compress layers"),
             text("format", "docker-archive, oci-archive, docker-dir or oci-dir"),
-            switch("multi-image-archive", "each operand is an image, not another tag of the first")
-                .purpose(EachImage)
-                .short('m'),
+            switch(
+                "multi-image-archive",
+                "every operand names an image of its own, not another tag for the first image",
+            )
+            .purpose(EachImage)
+            .short('m'),
             flag("output", One, PathWrite, "file to write instead of stdout").short('o'),
             switch("quiet", "no progress").short('q'),
             SIGNATURE_POLICY,
@@ -432,7 +437,7 @@ const BUILD: &[Flag] = &[
     writes("sbom-purl-output", "file for the list of package URLs"),
     texts("sbom-scanner-command", "command in the scanner's image"),
     flag("sbom-scanner-image", One, Full, "image with a scanner"),
-    flag("secret", Many, PathRead, "secret for the build"),
+    flag("secret", Many, SecretFile, "file with a secret for the build: id=NAME,src=FILE"),
     machine("security-opt", "security options of the build's containers"),
     text("shm-size", "size of /dev/shm"),
     SIGN_BY,
@@ -551,6 +556,7 @@ mod tests {
             ("multi-image-archive", EachImage),
             ("os", Os),
             ("platform", Platform),
+            ("sign-by", UsesKeyRing),
             ("tls-verify", ContactsRegistry),
             ("variant", Variant),
         ];

@@ -3,11 +3,14 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use ostree_ext::glib::Variant;
 use tar::{Builder, EntryType, Header};
 
 use crate::objects::{Attributes, Checksum, Content, FileObject};
 
+/// SELinux labels are left out: they were computed for this host when the layer was imported, and another host computes its own.
+const LABEL: &str = "security.selinux";
 /// The longest link target that fits into a header.
 const LINK_IN_HEADER: usize = 100;
 
@@ -76,12 +79,14 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// PAX extensions for the next entry.
-    pub(crate) fn extensions<'a>(
-        &mut self,
-        extensions: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-    ) -> Result<()> {
-        Ok(self.0.append_pax_extensions(extensions)?)
+    /// The extended attributes of the next entry, such as capabilities.
+    pub(crate) fn attributes(&mut self, attributes: &Attributes) -> Result<()> {
+        let pairs = attributes.xattrs.iter().map(|pair| named(&pair));
+        let pairs = pairs.collect::<Result<Vec<_>>>()?;
+        let kept = pairs.iter().filter(|(name, _)| name != LABEL);
+        let keys: Vec<(String, &[u8])> =
+            kept.map(|(name, value)| (format!("SCHILY.xattr.{name}"), value.as_slice())).collect();
+        Ok(self.0.append_pax_extensions(keys.iter().map(|(key, value)| (key.as_str(), *value)))?)
     }
 
     pub(crate) fn finish(mut self) -> Result<()> {
@@ -110,8 +115,24 @@ impl<W: Write> Archive<W> {
     }
 }
 
+fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
+    let bytes = |index| pair.child_value(index).fixed_array::<u8>().map(<[u8]>::to_vec);
+    let name = bytes(0)?;
+    let name = name.strip_suffix(&[0]).unwrap_or(&name);
+    let name =
+        String::from_utf8(name.to_vec()).context("the name of an extended attribute is not UTF-8 text")?;
+    // In a PAX header, the name would end at the first of these characters.
+    ensure!(
+        !name.is_empty() && !name.contains(['=', '\0']),
+        "an archive cannot hold the extended attribute {name:?}"
+    );
+    Ok((name, bytes(1)?))
+}
+
 #[cfg(test)]
 mod tests {
+    use ostree_ext::glib::prelude::*;
+
     use super::*;
 
     #[test]
@@ -120,5 +141,18 @@ mod tests {
         let mut archive = Archive::new(&mut nowhere[..]);
         let error = archive.directory(of_root(0o755), "usr/bin").unwrap_err();
         assert_eq!(error.to_string(), "cannot write usr/bin to the layer");
+    }
+
+    #[test]
+    fn an_attribute_with_a_name_that_no_archive_holds_is_refused() {
+        let of = |name: &[u8]| named(&(name.to_vec(), b"value".to_vec()).to_variant());
+        assert_eq!(of(b"user.a\0").unwrap(), ("user.a".to_owned(), b"value".to_vec()));
+        for (name, why) in [
+            (&b"\0"[..], "an archive cannot hold the extended attribute \"\""),
+            (b"user.a=b\0", "an archive cannot hold the extended attribute \"user.a=b\""),
+            (b"user.\xff\0", "the name of an extended attribute is not UTF-8 text"),
+        ] {
+            assert_eq!(of(name).unwrap_err().to_string(), why);
+        }
     }
 }

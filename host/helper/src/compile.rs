@@ -5,13 +5,12 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, anyhow};
+use bootc_image_engine_config::structure;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 
-use crate::bounds;
+use crate::{advice, bounds};
 
-/// The largest component, in bytes.
-const LARGEST: u64 = 128 << 20;
 /// The most processor time, in seconds.
 const TIME: u64 = 60;
 /// The most memory, in bytes.
@@ -41,10 +40,8 @@ pub(crate) fn compile() -> anyhow::Result<()> {
     }
     let mut component = Vec::new();
     let source = File::open("/proc/self/fd/3").context("descriptor 3 must be a component")?;
-    source.take(LARGEST + 1).read_to_end(&mut component).context("cannot read the component")?;
-    if component.len() as u64 > LARGEST {
-        return Err(anyhow!("the component is larger than {} MiB", LARGEST >> 20));
-    }
+    let largest = structure::FILE.most as u64;
+    source.take(largest + 1).read_to_end(&mut component).context("cannot read the component")?;
     let code = compile_bytes(&component).map_err(|error| {
         Uncompilable(if component.starts_with(b"\0asm") {
             error
@@ -58,6 +55,7 @@ pub(crate) fn compile() -> anyhow::Result<()> {
 }
 
 fn compile_bytes(component: &[u8]) -> anyhow::Result<Vec<u8>> {
+    advice::check(component)?;
     bounds::check(component)?;
     let target = format!("{}-unknown-{}-gnu", std::env::consts::ARCH, std::env::consts::OS);
     let target = bootc_image_engine_config::baseline(&target)
@@ -67,7 +65,13 @@ fn compile_bytes(component: &[u8]) -> anyhow::Result<Vec<u8>> {
         config.target(target)?;
         Engine::new(&config)?.precompile_component(component)
     };
-    compile().map_err(|error| anyhow!("{error:#}"))
+    compile().map_err(|error| {
+        let refused = format!("{error:#}");
+        match advice::of_refusal(&refused) {
+            "" => anyhow!(refused),
+            advice => anyhow!("{advice} ({refused})"),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,27 +1,33 @@
 //! A layer that was added to a base image: a plain archive of a tree. ostree stores `/etc` as `/usr/etc`; the archive has `/etc`.
 
-use anyhow::{Context as _, Result, ensure};
-use ostree_ext::glib::Variant;
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context as _, Result};
 
 use crate::archive::{Archive, of};
-use crate::objects::{Attributes, Checksum, Objects, Tree};
-
-/// SELinux labels are left out: they were computed for this host when the layer was imported, and another host computes its own.
-const LABEL: &str = "security.selinux";
+use crate::objects::{Checksum, Content, FileEntry, Objects, Tree};
 
 /// The approximate size of the archive, in bytes.
 pub(crate) fn size(objects: &Objects, commit: Checksum) -> Result<u64> {
-    fn of_tree(objects: &Objects, tree: Checksum) -> Result<u64> {
+    fn of_tree(objects: &Objects, tree: Checksum, seen: &mut HashSet<Checksum>) -> Result<u64> {
         let tree = objects.tree(tree)?;
-        let files = tree.files.iter().map(|file| Ok(objects.size(file.object)?.next_multiple_of(512) + 1024));
-        let directories = tree.directories.iter().map(|entry| Ok(of_tree(objects, entry.tree)? + 1024));
-        files.chain(directories).sum()
+        let mut total = 0;
+        for file in tree.files {
+            total += 1024;
+            if seen.insert(file.object) {
+                total += objects.size(file.object)?.next_multiple_of(512);
+            }
+        }
+        for directory in tree.directories {
+            total += of_tree(objects, directory.tree, seen)? + 1024;
+        }
+        Ok(total)
     }
-    of_tree(objects, objects.root(commit)?.tree)
+    of_tree(objects, objects.root(commit)?.tree, &mut HashSet::new())
 }
 
 pub(crate) fn write(objects: &Objects, commit: Checksum, out: impl std::io::Write) -> Result<()> {
-    let mut layer = Layer { objects, archive: Archive::new(out) };
+    let mut layer = Layer { objects, archive: Archive::new(out), written: HashMap::new() };
     let tree = objects.tree(objects.root(commit)?.tree)?;
     layer.tree("", &tree)?;
     layer.archive.finish()
@@ -30,16 +36,16 @@ pub(crate) fn write(objects: &Objects, commit: Checksum, out: impl std::io::Writ
 struct Layer<'a, W: std::io::Write> {
     objects: &'a Objects,
     archive: Archive<W>,
+    /// The files that are in the archive, by their objects.
+    written: HashMap<Checksum, String>,
 }
 
 impl<W: std::io::Write> Layer<'_, W> {
     /// `path` is empty or ends in a slash.
     fn tree(&mut self, path: &str, tree: &Tree) -> Result<()> {
         for file in &tree.files {
-            let object = self.objects.file(file.object)?;
             let path = format!("{path}{}", file.name);
-            self.xattrs(&object.attributes)?;
-            self.archive.file(&path, file.object, object)?;
+            self.file(file, &path).with_context(|| format!("cannot export the file {path}"))?;
         }
         for directory in &tree.directories {
             let inside = self.objects.tree(directory.tree)?;
@@ -50,7 +56,7 @@ impl<W: std::io::Write> Layer<'_, W> {
             // If the layer only changes /etc, `usr` exists only for ostree's `usr/etc`, and has no entry of its own.
             if !(path == "usr" && is_made_for_etc(&inside)) {
                 let meta = self.objects.directory_meta(directory.meta)?;
-                self.xattrs(&meta.attributes)?;
+                self.archive.attributes(&meta.attributes)?;
                 self.archive.directory(of(&meta.attributes), &path)?;
             }
             self.tree(&(path + "/"), &inside)?;
@@ -58,50 +64,25 @@ impl<W: std::io::Write> Layer<'_, W> {
         Ok(())
     }
 
-    fn xattrs(&mut self, attributes: &Attributes) -> Result<()> {
-        let pairs = attributes.xattrs.iter().map(|pair| named(&pair));
-        let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        let kept = pairs.iter().filter(|(name, _)| name != LABEL);
-        let keys: Vec<(String, &[u8])> =
-            kept.map(|(name, value)| (format!("SCHILY.xattr.{name}"), value.as_slice())).collect();
-        self.archive.extensions(keys.iter().map(|(key, value)| (key.as_str(), *value)))
+    /// ostree has files that were hard links as one object, as it does files that are equal. They become links again, unless programs
+    /// are likely to write to them: in a storage without overlayfs, such a program would change the other file as well.
+    fn file(&mut self, file: &FileEntry, path: &str) -> Result<()> {
+        let is_written_to = path.starts_with("etc/") || path.starts_with("var/");
+        if let Some(first) = self.written.get(&file.object).filter(|_| !is_written_to) {
+            let file = self.objects.file(file.object)?;
+            return self.archive.hard_link(of(&file.attributes), path, first);
+        }
+        let object = self.objects.file(file.object)?;
+        let is_linked = matches!(object.content, Content::Regular { size: 1.., .. });
+        self.archive.attributes(&object.attributes)?;
+        self.archive.file(path, file.object, object)?;
+        if is_linked && !is_written_to {
+            self.written.insert(file.object, path.to_owned());
+        }
+        Ok(())
     }
 }
 
 fn is_made_for_etc(usr: &Tree) -> bool {
     usr.files.is_empty() && matches!(usr.directories.as_slice(), [only] if only.name == "etc")
-}
-
-fn named(pair: &Variant) -> Result<(String, Vec<u8>)> {
-    let bytes = |index| pair.child_value(index).fixed_array::<u8>().map(<[u8]>::to_vec);
-    let name = bytes(0)?;
-    let name = name.strip_suffix(&[0]).unwrap_or(&name);
-    let name =
-        String::from_utf8(name.to_vec()).context("the name of an extended attribute is not UTF-8 text")?;
-    // In a PAX header, the name would end at the first of these characters.
-    ensure!(
-        !name.is_empty() && !name.contains(['=', '\0']),
-        "an archive cannot hold the extended attribute {name:?}"
-    );
-    Ok((name, bytes(1)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use ostree_ext::glib::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn an_attribute_with_a_name_that_no_archive_holds_is_refused() {
-        let of = |name: &[u8]| named(&(name.to_vec(), b"value".to_vec()).to_variant());
-        assert_eq!(of(b"user.a\0").unwrap(), ("user.a".to_owned(), b"value".to_vec()));
-        for (name, why) in [
-            (&b"\0"[..], "an archive cannot hold the extended attribute \"\""),
-            (b"user.a=b\0", "an archive cannot hold the extended attribute \"user.a=b\""),
-            (b"user.\xff\0", "the name of an extended attribute is not UTF-8 text"),
-        ] {
-            assert_eq!(of(name).unwrap_err().to_string(), why);
-        }
-    }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::{Archive, of, of_root};
-use crate::objects::{Checksum, Content, Objects};
+use crate::objects::{Attributes, Checksum, Content, Objects};
 
 const REPOSITORY: &str = "sysroot/ostree/repo";
 const CONFIG: &[u8] = b"[core]\nrepo_version=1\nmode=bare-split-xattrs\n";
@@ -67,7 +67,10 @@ impl Encapsulated {
             0 => out.commit(self.commit)?,
             _ => out.repository()?,
         }
-        by_object(files).try_for_each(|links| out.file(links))?;
+        for links in by_object(files) {
+            let path = links.first().map_or("", |(_, path)| in_container(path));
+            out.file(links).with_context(|| format!("cannot export the file {path}"))?;
+        }
         out.archive.finish()
     }
 }
@@ -130,6 +133,7 @@ impl<W: Write> Layer<'_, W> {
     fn commit(&mut self, commit: Checksum) -> Result<()> {
         let root = self.objects.root(commit)?;
         let meta = self.objects.directory_meta(root.meta)?;
+        self.archive.attributes(&meta.attributes)?;
         self.archive.directory(of(&meta.attributes), "./")?;
         self.repository()?;
         self.archive.data(of_root(0o644), &object_path(&commit, "commit"), &root.bytes)?;
@@ -164,6 +168,7 @@ impl<W: Write> Layer<'_, W> {
                 continue;
             }
             self.has_var_tmp |= inside == "var/tmp";
+            self.archive.attributes(&meta.attributes)?;
             self.archive.directory(of(&meta.attributes), in_container(&inside))?;
             self.directories(directory.tree, &(inside + "/"))?;
         }
@@ -173,11 +178,13 @@ impl<W: Write> Layer<'_, W> {
     /// Writes a file as an object, and the links to it.
     fn file(&mut self, links: &[(Checksum, String)]) -> Result<()> {
         let Some((object, _)) = links.first() else { return Ok(()) };
-        let (header, empty) = self.file_object(*object)?;
+        let (attributes, empty) = self.file_object(*object)?;
+        let header = of(&attributes);
         for (_, path) in links {
             let path = in_container(path);
             if empty {
                 // An empty file is no link to the repository: programs often write to such a file, which would change the object.
+                self.archive.attributes(&attributes)?;
                 self.archive.data(header.clone(), path, &[])?;
             } else {
                 self.archive.hard_link(header.clone(), path, &object_path(object, "file"))?;
@@ -186,10 +193,11 @@ impl<W: Write> Layer<'_, W> {
         Ok(())
     }
 
-    /// Writes a file as an object, after its attributes. Returns the header for links to it, and whether the file is empty.
-    fn file_object(&mut self, object: Checksum) -> Result<(tar::Header, bool)> {
+    /// Writes a file as an object, after its attributes, which ostree imports, and with them, so that containers have them: the files of
+    /// the image are links to it. Returns its attributes, and whether it is empty.
+    fn file_object(&mut self, object: Checksum) -> Result<(Attributes, bool)> {
         let file = self.objects.file(object)?;
-        let header = of(&file.attributes);
+        let attributes = file.attributes.clone();
         let empty = matches!(file.content, Content::Regular { size: 0, .. });
         let xattrs = file.attributes.xattrs.data_as_bytes();
         let name = format!("{:x}", Sha256::digest(&xattrs));
@@ -198,8 +206,9 @@ impl<W: Write> Layer<'_, W> {
             self.archive.data(of_root(0o644), &path, &xattrs)?;
         }
         self.archive.hard_link(of_root(0o644), &object_path(&object, "file-xattrs-link"), &path)?;
+        self.archive.attributes(&attributes)?;
         self.archive.file(&object_path(&object, "file"), object, file)?;
-        Ok((header, empty))
+        Ok((attributes, empty))
     }
 }
 

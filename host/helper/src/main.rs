@@ -8,6 +8,7 @@
 //!   made into the directory, as an OCI directory. For the protocol on stdin and stdout see [`export`].
 //! - `compile`: descriptor 3 is a WebAssembly component, descriptor 4 an empty file. Writes the machine code into the file.
 
+mod advice;
 mod archive;
 mod blobs;
 mod bounds;

@@ -31,7 +31,6 @@ fn a_component_that_cannot_be_compiled_here_is_refused_with_the_reason() {
     for (before, redirections, why) in [
         ("true", "", "descriptor 3 must be a component: No such file or directory (os error 2)"),
         ("true", "3</", "cannot read the component: Is a directory (os error 21)"),
-        ("true", &format!("3<{large}"), "the component is larger than 128 MiB"),
         ("true", &here, "descriptor 4 must be a file: No such file or directory (os error 2)"),
         (
             "true",
@@ -42,6 +41,8 @@ fn a_component_that_cannot_be_compiled_here_is_refused_with_the_reason() {
     ] {
         assert_eq!(run(before, "compile", redirections), (Some(1), format!("{why}\n")));
     }
+    let why = "the file is not a WebAssembly component: it has 134217729 bytes, but at most 134217728 are allowed\n";
+    assert_eq!(run("true", "compile", &format!("3<{large}")), (Some(65), why.to_owned()));
     for path in [component, large] {
         std::fs::remove_file(path).unwrap();
     }

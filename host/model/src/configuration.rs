@@ -15,6 +15,8 @@ pub struct Configuration {
     pub record_reads: bool,
     /// The error in the configuration, if it could not be read completely: then only read-only operations run.
     pub broken: Option<String>,
+    /// What to do about that error, if it is not clear from the file's name.
+    pub fix: Option<String>,
 }
 
 /// What a delegated caller may do.

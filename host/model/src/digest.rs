@@ -56,6 +56,13 @@ impl Digest {
         Self(format!("sha256:{:x}", Sha256::digest(bytes)))
     }
 
+    /// The digest of a text that `write` produces in pieces.
+    pub fn of_written(write: impl FnOnce(&mut dyn FnMut(&str))) -> Self {
+        let mut hash = Sha256::new();
+        write(&mut |piece| hash.update(piece));
+        Self(format!("sha256:{:x}", hash.finalize()))
+    }
+
     /// The text, with the algorithm.
     pub fn as_str(&self) -> &str {
         &self.0

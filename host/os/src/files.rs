@@ -60,14 +60,16 @@ pub fn in_memory_sealable(name: &str) -> io::Result<File> {
     Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?))
 }
 
-/// As [`in_memory_sealable`], and it may be executed. Kernels before 6.3 have no such flag, and all files may be executed there.
+/// As [`in_memory_sealable`], and it may be executed where the system lets it: a library can be loaded from it either way. Kernels
+/// before 6.3 have no such flag, and all files may be executed there; with `vm.memfd_noexec=2`, newer ones refuse every file that may.
 ///
 /// # Errors
 /// Any I/O error.
 pub fn in_memory_executable(name: &str) -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
-    match memfd_create(name, flags) {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match memfd_create(name, flags | MemfdFlags::EXEC) {
         Err(Errno::INVAL) => in_memory_sealable(name),
+        Err(Errno::ACCESS) => Ok(File::from(memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL)?)),
         made => Ok(File::from(made?)),
     }
 }

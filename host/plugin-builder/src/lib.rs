@@ -12,6 +12,7 @@ mod nested;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::{env, fs};
 
 pub use component::Component;
@@ -53,12 +54,26 @@ pub enum Error {
         /// The target.
         target: &'static str,
     },
+    /// cargo has built no WebAssembly module of the package.
+    #[error("package {package} builds no WebAssembly module")]
+    NoModule {
+        /// The package.
+        package: String,
+    },
     /// The module cannot be converted to a component.
     #[error("cannot make a component of {package}: {reason}")]
     Componentise {
         /// The package of the module.
         package: String,
         /// The error of wit-component.
+        reason: String,
+    },
+    /// bootc-image-helper cannot compile the component.
+    #[error("bootc-image-helper cannot compile the component ({status}): {reason}")]
+    Helper {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it reported.
         reason: String,
     },
     /// Plugins cannot be compiled for this target.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
+use serde::Deserialize;
+
 use crate::component::Component;
 use crate::{Error, read, variable};
 
@@ -39,13 +41,44 @@ pub struct Builder {
     workspace: PathBuf,
     target_dir: PathBuf,
     target: &'static str,
+    options: Vec<OsString>,
+}
+
+/// What cargo reports of a crate that it has compiled, or that was compiled already.
+#[derive(Deserialize)]
+struct Artifact {
+    package_id: String,
+    manifest_path: PathBuf,
+    filenames: Vec<PathBuf>,
+}
+
+impl Artifact {
+    /// Reads one line of cargo's output, which also has lines of other kinds.
+    fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+
+    /// The name of its package. Its id ends with `#NAME@VERSION`, or with `/NAME#VERSION`.
+    fn package(&self) -> Option<&str> {
+        let (source, version) = self.package_id.rsplit_once('#')?;
+        match version.split_once('@') {
+            Some((name, _)) => Some(name),
+            None => source.rsplit('/').next(),
+        }
+    }
+
+    fn module(&self) -> Option<&Path> {
+        let is_module = |file: &&PathBuf| file.extension().is_some_and(|end| end == "wasm");
+        self.filenames.iter().find(is_module).map(PathBuf::as_path)
+    }
 }
 
 impl Builder {
     /// A builder for the workspace in `workspace`, with intermediate files in `target_dir`.
     pub fn new(workspace: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
         let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
-        Self { cargo, workspace: workspace.into(), target_dir: target_dir.into(), target: TARGET }
+        let (workspace, target_dir) = (workspace.into(), target_dir.into());
+        Self { cargo, workspace, target_dir, target: TARGET, options: vec!["--locked".into()] }
     }
 
     /// A builder for the workspace of the running build script.
@@ -72,22 +105,31 @@ impl Builder {
         Self { target: WASI, ..self }
     }
 
+    /// Passes these options to cargo instead of `--locked`.
+    #[must_use]
+    pub fn with_options(self, options: Vec<OsString>) -> Self {
+        Self { options, ..self }
+    }
+
     /// Builds `packages` with one run of cargo. Each must be a `cdylib` of the workspace.
     ///
     /// # Errors
-    /// Any [`Error`]. The output of cargo goes to stderr.
+    /// Any [`Error`]. The messages of cargo go to stderr.
     pub fn build(&self, packages: &[&str]) -> Result<Vec<Component>, Error> {
         let mut command = self.command(packages)?;
-        let status =
-            command.status().map_err(|source| Error::Start { program: self.cargo.clone(), source })?;
-        if !status.success() {
+        // Only cargo knows which files it built: a file with the expected name may be left from an earlier build.
+        let output =
+            command.output().map_err(|source| Error::Start { program: self.cargo.clone(), source })?;
+        if !output.status.success() {
             return Err(if target_installed(self.target) {
                 Error::Cargo { packages: packages.join(", "), target: self.target }
             } else {
                 Error::TargetMissing { target: self.target }
             });
         }
-        packages.iter().map(|package| self.component(package)).collect()
+        let lines = output.stdout.split(|&byte| byte == b'\n');
+        let built: Vec<Artifact> = lines.filter_map(Artifact::parse).collect();
+        packages.iter().map(|package| component(package, &built)).collect()
     }
 
     /// All files on which `components` depend, for cargo to watch: their sources and those of local dependencies, the manifests of
@@ -109,13 +151,12 @@ impl Builder {
             .env_clear()
             .envs(env::vars_os().filter(|(name, _)| is_kept(name)));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
-        command.args(["build", "--locked", "--profile", PROFILE, "--target", self.target, "--target-dir"]);
-        command.arg(&self.target_dir);
+        command.args(["build", "--message-format=json-render-diagnostics", "--profile", PROFILE]);
+        command.args(["--target", self.target, "--target-dir"]).arg(&self.target_dir).args(&self.options);
         for package in packages {
             command.args(["--package", package]);
         }
-        // The outer cargo reads the stdout of the build script.
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stderr(Stdio::inherit());
         Ok(command)
     }
 
@@ -143,14 +184,18 @@ impl Builder {
         }
         Ok(flags)
     }
+}
 
-    fn component(&self, package: &str) -> Result<Component, Error> {
-        let stem = self.target_dir.join(self.target).join(PROFILE).join(package.replace('-', "_"));
-        let module = read(&stem.with_extension("wasm"))?;
-        let listing = read(&stem.with_extension("d"))?;
-        let sources = dependencies(&String::from_utf8_lossy(&listing));
-        Component::from_module(package, &module, sources)
-    }
+/// The component of a package, from the module that cargo reports.
+fn component(package: &str, built: &[Artifact]) -> Result<Component, Error> {
+    let of_package = built.iter().filter(|artifact| artifact.package() == Some(package));
+    let found =
+        of_package.filter_map(|artifact| artifact.module().map(|module| (artifact, module))).next_back();
+    let Some((artifact, module)) = found else { return Err(Error::NoModule { package: package.to_owned() }) };
+    let listing = read(&module.with_extension("d"))?;
+    let sources = dependencies(&String::from_utf8_lossy(&listing));
+    let directory = artifact.manifest_path.parent().unwrap_or(Path::new("")).to_owned();
+    Component::from_module(package, directory, &read(module)?, sources)
 }
 
 fn is_kept(name: &OsStr) -> bool {
@@ -202,6 +247,26 @@ mod tests {
                 .iter()
                 .all(|name| is_kept(OsStr::new(name)))
         );
+    }
+
+    #[test]
+    fn the_artifacts_of_cargo_are_read() {
+        let line = |id: &str, file: &str| {
+            format!(
+                "{{\"reason\":\"compiler-artifact\",\"package_id\":\"path+file:///w/{id}\",\"manifest_path\":\"/w/p/Cargo.toml\",\
+                 \"filenames\":[\"/t/{file}\"],\"fresh\":true}}"
+            )
+        };
+        for (id, name) in [("p#1.0.0", "p"), ("plugins/x#p@1.0.0", "p"), ("other#1.0.0", "other")] {
+            let artifact = Artifact::parse(line(id, "p.wasm").as_bytes()).unwrap();
+            assert_eq!((artifact.package(), artifact.module()), (Some(name), Some(Path::new("/t/p.wasm"))));
+        }
+        let library = Artifact::parse(line("p#1.0.0", "libp.rlib").as_bytes()).unwrap();
+        let error = component("p", &[library]).unwrap_err();
+        assert_eq!(error.to_string(), "package p builds no WebAssembly module");
+        for other in ["", "{\"reason\":\"build-finished\",\"success\":true}", "text of a build script"] {
+            assert!(Artifact::parse(other.as_bytes()).is_none(), "{other}");
+        }
     }
 
     #[test]

@@ -9,19 +9,22 @@ use crate::podman::files::read_all;
 use crate::system::System;
 
 /// The configuration files, and the directories whose `*.conf` files are read.
-const FILES: [&str; 4] = [
+pub(crate) const FILES: [&str; 4] = [
     "/etc/containers/registries.conf",
     "/usr/share/containers/registries.conf",
     "/root/.config/containers/registries.conf",
     "/var/cache/containers/short-name-aliases.conf",
 ];
-const DIRECTORIES: [&str; 5] = [
+pub(crate) const DIRECTORIES: [&str; 5] = [
     "/etc/containers/registries.conf.d",
     "/etc/containers/registries.rootful.conf.d",
     "/usr/share/containers/registries.conf.d",
     "/usr/share/containers/registries.rootful.conf.d",
     "/root/.config/containers/registries.conf.d",
 ];
+
+pub(crate) const HINT: &str =
+    "fix the file, which podman cannot read either; see: man containers-registries.conf";
 
 #[derive(Deserialize)]
 struct Configuration {
@@ -35,8 +38,7 @@ struct Configuration {
 /// # Errors
 /// Any I/O error; [`OsError::Corrupt`](bootc_image_os::error::Error::Corrupt) if a file cannot be parsed.
 pub fn aliases(system: &System) -> Result<Vec<(String, String)>, Error> {
-    let hint = "fix the file, which podman cannot read either; see: man containers-registries.conf";
-    let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, hint)?;
+    let all: Vec<Configuration> = read_all(system, &FILES, &DIRECTORIES, HINT)?;
     Ok(all.into_iter().flat_map(|configuration| configuration.aliases).collect())
 }
 

@@ -215,6 +215,18 @@ fn make_directory(path: &Path) -> Result<OwnedFd, Error> {
     Ok(File::open(path).map_err(Error::io("open", path))?.into())
 }
 
+/// Which of the files with the host's credentials is used, in words, for errors of registries.
+pub fn credentials_in_words() -> String {
+    let path = |name: &str| Path::new("/").join(name);
+    let files = CREDENTIALS.map(|name| path(name).display().to_string()).join(", ");
+    match CREDENTIALS.into_iter().map(path).find(|path| path.exists()) {
+        Some(used) => {
+            format!("the credentials are those in {}, the first that exists of {files}", used.display())
+        }
+        None => format!("no credentials were used, because none of these files exists: {files}"),
+    }
+}
+
 /// The host's credentials, or an empty file: podman must not fall back to the caller's.
 fn system_credentials() -> Result<Vec<u8>, Error> {
     let root = RootDir::open("/").map_err(Error::io("open", "/"))?;

@@ -54,6 +54,7 @@ pub enum MayMean {
 /// # Errors
 /// Any I/O error, if the directory exists but cannot be read.
 pub fn bound_images(system: &System) -> Result<Bound, Error> {
+    tracing::info!(path = %system.path(DIRECTORY).display(), "reading the list of bound images");
     let entries = match system.entries(DIRECTORY) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(copies.image_id(&other), None);
         let text = fs::read_to_string(copies.path(&source)).unwrap();
         for damaged in
-            [text.replace("\"exporter\":1", "\"exporter\":0"), text[..20].to_owned(), String::new()]
+            [text.replace("\"exporter\":2", "\"exporter\":1"), text[..20].to_owned(), String::new()]
         {
             fs::write(copies.path(&source), damaged).unwrap();
             assert_eq!(copies.image_id(&source), None);

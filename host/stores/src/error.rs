@@ -101,8 +101,8 @@ pub enum Error {
     ImageNotFound {
         /// The requested name.
         name: String,
-        /// A command that lists the images.
-        list_with: &'static str,
+        /// What to do next.
+        hint: &'static str,
     },
     /// The name matches several images.
     #[error("{name} is ambiguous: it could be {}", candidates.join(" or "))]
@@ -134,6 +134,38 @@ pub enum Error {
         /// What to do next.
         hint: String,
     },
+    /// A copy on this host would get a name for which `policy.json` requires signatures, and they could not be verified.
+    #[error(
+        "the copy would get the name {name}, for which {file} has requirements (docker, scope {scope:?}): {why}",
+        file = file.display()
+    )]
+    Unsigned {
+        /// The name.
+        name: String,
+        /// The file.
+        file: PathBuf,
+        /// Its scope that includes the name; empty for all registries.
+        scope: String,
+        /// Which requirement is not satisfied.
+        why: String,
+        /// Whether an image with valid signatures can be fetched under this name.
+        is_fetched: bool,
+    },
+    /// An image would get a name for which `policy.json` has requirements that do not apply when it is fetched.
+    #[error(transparent)]
+    NotDemandedOfFetch(Box<NotDemanded>),
+    /// A manifest list has no image for this host, or several.
+    #[error("{name} is a manifest list without exactly one image for this host ({architecture}): {}", instances.join(", "))]
+    ManifestList {
+        /// Its name.
+        name: String,
+        /// This host's architecture.
+        architecture: &'static str,
+        /// Its images in words.
+        instances: Vec<String>,
+        /// The command that names one of them.
+        tag_with: &'static str,
+    },
     /// An image is pushed by its id without a destination, and has no name in a registry.
     #[error("no destination to push {0} to: the image has no registry name")]
     NoDestination(String),
@@ -163,4 +195,26 @@ impl Error {
         let failed = OsError::io(what, path);
         move |source| Self::Os(failed(source))
     }
+}
+
+/// The requirements that do not apply when an image is fetched.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file} demands {requirements} of {name} (scope {scope}), but the image is fetched by its {}, to which this scope does not apply",
+    if *by_digest { "digest" } else { "tag" },
+    file = file.display()
+)]
+pub struct NotDemanded {
+    /// The name that the image would get.
+    pub name: String,
+    /// The file.
+    pub file: PathBuf,
+    /// Its scope for the name.
+    pub scope: String,
+    /// The types of the requirements in this scope.
+    pub requirements: String,
+    /// Whether the image is fetched by its digest, and not by its tag.
+    pub by_digest: bool,
+    /// The repository of both.
+    pub repository: String,
 }

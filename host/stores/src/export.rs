@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::ostree::Repository;
 
 /// The version of the export format: it changes whenever the same commit would give a different image.
-pub const EXPORTER: u32 = 1;
+pub const EXPORTER: u32 = 2;
 
 const REPOSITORY_FD: i32 = 3;
 const DIRECTORY_FD: i32 = 4;

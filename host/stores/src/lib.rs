@@ -5,11 +5,14 @@
 //! - [`units`], [`bound`], [`aliases`]: the images that an operating system refers to
 //! - [`podman`]: podman's storage configuration; [`default_store`], [`bootc_store`]: podman's and bootc's storage
 //! - [`host`], [`images`]: common parts of operations on a host's images
-//! - [`transfer`], [`export`], [`registry`]: copying images; [`copies`]: a cache of exported images
+//! - [`signature_policy`]: which images podman and skopeo accept; [`signatures`]: what names of copies and tags demand
+//! - [`transfer`], [`export`], [`registry`]: copying images; [`mirrors`]: registries' mirrors that serve only tags
+//! - [`copies`]: a cache of exported images; [`builds`]: the working containers of our own builds
 
 pub mod aliases;
 pub mod bootc_store;
 pub mod bound;
+pub mod builds;
 pub mod copies;
 pub mod default_store;
 pub mod error;
@@ -18,9 +21,12 @@ mod gvariant;
 pub mod host;
 pub mod images;
 mod keyfile;
+pub mod mirrors;
 pub mod ostree;
 pub mod podman;
 pub mod registry;
+pub mod signature_policy;
+pub mod signatures;
 pub mod sysroot;
 pub mod system;
 pub mod transfer;

@@ -45,6 +45,7 @@ impl Repository {
     /// # Errors
     /// Any I/O error.
     pub fn open(physical: &RootDir) -> Result<Self, Error> {
+        tracing::info!(path = %physical.path("ostree/repo").display(), "reading the ostree repository");
         let root = physical.open_root("ostree/repo").map_err(physical.error("open", "ostree/repo"))?;
         Ok(Self { root })
     }

@@ -9,6 +9,7 @@ use bootc_image_os::processes::Program;
 
 use crate::bootc_store::with_credentials;
 use crate::error::Error;
+use crate::mirrors;
 
 /// An image's configuration.
 pub struct Configuration {
@@ -24,6 +25,15 @@ pub struct Configuration {
 /// Errors of skopeo.
 pub fn manifest(settings: &Settings, name: &Reference, options: &[String]) -> Result<Vec<u8>, Error> {
     inspect(settings, name, options, &[], &["--raw"])
+}
+
+/// What registries report about a manifest or a repository that they do not have, as skopeo prints it.
+const LACKING: [&str; 3] = ["manifest unknown", "name unknown", "repository name not known"];
+
+/// Whether a registry reports that it does not have this image. False if it does not answer, or not to us.
+pub fn lacks(settings: &Settings, name: &Reference) -> bool {
+    let Err(Error::Os(OsError::Process { stderr, .. })) = manifest(settings, name, &[]) else { return false };
+    LACKING.iter().any(|lacking| stderr.contains(lacking))
 }
 
 /// The configuration of an image. In an index, `platform`, which are options of skopeo, selects the image.
@@ -60,10 +70,21 @@ pub fn instance(
     if candidates.is_empty() {
         return Ok(pinned.digest().cloned().unwrap_or_else(|| Digest::of(document)));
     }
-    let wanted = configuration(settings, pinned, &asked.options, &asked.platform)?.id;
     let is_likely = |architecture: &str| match &asked.architecture {
         Some(asked) => asked == architecture,
         None => architecture == HERE,
+    };
+    let wanted = match configuration(settings, pinned, &asked.options, &asked.platform) {
+        Ok(found) => found.id,
+        // A mirror that serves only tags cannot be asked. If podman selects another one, the image is refused when it was fetched.
+        Err(error) if is_of_registry(&error) => {
+            let likely: Vec<_> = candidates.iter().filter(|(_, of)| is_likely(of)).collect();
+            return match likely.as_slice() {
+                [(only, _)] if mirrors::serve_only_tags(pinned)? => Ok(only.clone()),
+                _ => Err(error),
+            };
+        }
+        Err(error) => return Err(error),
     };
     candidates.sort_by_key(|(_, architecture)| !is_likely(architecture));
     for (candidate, _) in candidates.into_iter().take(MOST_INSTANCES) {
@@ -79,8 +100,13 @@ pub fn instance(
     .into())
 }
 
+/// Whether skopeo failed, as opposed to being missing or interrupted.
+fn is_of_registry(error: &Error) -> bool {
+    matches!(error, Error::Os(OsError::Process { .. }))
+}
+
 /// This host's architecture, as it is written in indexes.
-const HERE: &str = match std::env::consts::ARCH.as_bytes() {
+pub(crate) const HERE: &str = match std::env::consts::ARCH.as_bytes() {
     b"x86_64" => "amd64",
     b"aarch64" => "arm64",
     b"powerpc64" => "ppc64le",
@@ -119,4 +145,21 @@ fn inspect(
         .args(options.iter().cloned());
     skopeo.arg(format!("{DOCKER}{name}"));
     Ok(skopeo.run_for_output()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_of_skopeo_is_the_registrys() {
+        let (status, stderr) = ("exit code 1".to_owned(), "manifest unknown".to_owned());
+        assert!(is_of_registry(&OsError::Process { program: "skopeo", status, stderr }.into()));
+        for other in [
+            OsError::Interrupted { signal: 15 },
+            OsError::MissingProgram { program: "skopeo", package: "skopeo", searched: String::new() },
+        ] {
+            assert!(!is_of_registry(&other.into()));
+        }
+    }
 }

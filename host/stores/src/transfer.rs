@@ -20,11 +20,14 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use crate::bootc_store::{BootcStore, with_credentials};
 use crate::default_store::DefaultStore;
 use crate::error::Error;
+use crate::signatures::{self, Required};
 
 /// The name of the only image in a temporary storage.
 const TEMPORARY_NAME: &str = "localhost/fetched:latest";
 /// Holes are punched in steps of this size, in bytes, a multiple of file systems' block sizes.
 const STEP: u64 = 1 << 20;
+/// The descriptor of the signature policy for a copy on this host. Lower ones are in use for bootc's storage.
+const POLICY_FD: i32 = 5;
 
 /// An endpoint of a transfer: its source or destination.
 pub enum Endpoint<'a> {
@@ -46,6 +49,8 @@ pub enum Endpoint<'a> {
 pub enum Name<'a> {
     /// By its id, only as a source.
     Id(&'a str),
+    /// By its id, only as a source, with the name for which its signatures are verified.
+    Signed(&'a Reference, &'a str),
     /// By a name.
     Reference(&'a Reference),
 }
@@ -54,6 +59,7 @@ impl Name<'_> {
     fn skopeo_reference(&self) -> String {
         match self {
             Self::Id(id) => format!("@{id}"),
+            Self::Signed(reference, id) => format!("{reference}@{id}"),
             Self::Reference(reference) => reference.to_string(),
         }
     }
@@ -71,6 +77,15 @@ impl Endpoint<'_> {
                 format!("{CONTAINERS_STORAGE}[{driver}@{}+{runroot}]{TEMPORARY_NAME}", root.display())
             }
         })
+    }
+
+    /// skopeo's name of the source's transport, unless the source is a registry.
+    fn local_transport(&self) -> Option<&'static str> {
+        match self {
+            Self::Registry(..) => None,
+            Self::Exported(_) | Self::Kept(_) => Some("oci"),
+            Self::Default(..) | Self::Bootc(..) | Self::Temporary(..) => Some("containers-storage"),
+        }
     }
 
     fn storage(&self) -> Option<PathBuf> {
@@ -100,6 +115,8 @@ pub struct Transfer<'a> {
     pub scratch: &'a Scratch,
     /// The size of the image in bytes; 0 if unknown.
     pub bytes: u64,
+    /// The signatures that a source on this host must have; none if it needs none. For a registry, skopeo applies `policy.json`.
+    pub required: Option<&'a Required>,
 }
 
 impl Transfer<'_> {
@@ -125,6 +142,11 @@ impl Transfer<'_> {
         if let Endpoint::Registry(_, _, platform) = &self.from {
             skopeo.args(platform.iter().cloned());
         }
+        if let Some(transport) = self.from.local_transport() {
+            let policy = signatures::policy(transport, self.required);
+            skopeo.file_in_memory("policy.json", policy.as_bytes(), POLICY_FD)?;
+            skopeo.args(["--policy", &format!("/proc/self/fd/{POLICY_FD}")]);
+        }
         skopeo.arg("--tmpdir").arg(&temporary).arg("copy");
         // Replacement parts of a damaged image include its signatures.
         if !matches!((&self.from, &self.to), (Endpoint::Registry(..), Endpoint::Temporary(..))) {
@@ -136,13 +158,17 @@ impl Transfer<'_> {
         skopeo.args([self.from.skopeo_reference()?, self.to.skopeo_reference()?]);
         let storages = [self.from.storage(), self.to.storage()];
         let mut locks = LockWatch::new(storages.into_iter().flatten(), settings.change_limit);
-        skopeo.run_watched(&mut |pid| {
+        let copied = skopeo.run_watched(&mut |pid| {
             let done = size_below(&temporary);
             reporter.advance(done, self.bytes);
             if let Some(directory) = expendable {
                 punch_holes(pid, directory);
             }
             Ok(locks.look(pid, done, reporter)?)
+        });
+        copied.map_err(|error| match self.required {
+            Some(required) => required.rejected(error),
+            None => error,
         })
     }
 }

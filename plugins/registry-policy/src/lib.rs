@@ -14,7 +14,7 @@ mod rules;
 mod settings;
 mod suggest;
 
-use bootc_image_plugin_sdk::config::{self, Settings};
+use bootc_image_plugin_sdk::config::{self, Settings, Shortened};
 use bootc_image_plugin_sdk::policy::{Operation, Policy, Verdict};
 use bootc_image_plugin_sdk::{Problem, export_policy, export_settings};
 
@@ -23,7 +23,12 @@ pub struct RegistryPolicy;
 
 impl Policy for RegistryPolicy {
     fn evaluate(operation: &Operation) -> Result<Verdict, Problem> {
-        evaluate_with(&config::settings(), operation)
+        let Shortened { json, lists } = config::shortened();
+        match read::shortened(&json, &lists) {
+            Ok(settings) => Ok(rules::judge(&settings, operation)),
+            // With all lists, so that the problem is the right one.
+            Err(_) => evaluate_with(&config::settings(), operation),
+        }
     }
 }
 

@@ -68,12 +68,24 @@ pub(crate) struct Rule<'a> {
     /// Patterns of digests of manifests. They are compared with the digest to which the name is resolved, or else with the one in the name.
     #[cfg_attr(test, schemars(with = "Vec<String>", default, length(min = 1)))]
     pub(crate) digest: Vec<Glob<'a>>,
+    /// The list that has the rule's digests, if it is so long that the host searches it. Then `digest` is empty.
+    #[cfg_attr(test, schemars(skip))]
+    pub(crate) listed: Option<Listed>,
     /// Whether an image that the rule allows must be named by digest. Only for rules with the effect `allow`.
     #[cfg_attr(test, schemars(default))]
     pub(crate) require_digest: bool,
     /// Whether an image that the rule allows must have a tag or a digest, and not the tag `latest`. Only for rules with the effect `allow`.
     #[cfg_attr(test, schemars(default))]
     pub(crate) no_latest: bool,
+}
+
+/// A long list of digests, which the host searches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Its number for the host.
+    pub(crate) number: u32,
+    /// How many digests it has.
+    pub(crate) count: u32,
 }
 
 /// The effect of a rule on an image.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use bootc_image_engine::configuration::Configuration;
-use bootc_image_engine::manifest::Manifest;
 use bootc_image_engine::places::Place;
-use bootc_image_engine::strict::Diagnostic;
+use bootc_image_manifest::Manifest;
+use bootc_image_manifest::strict::Diagnostic;
 use bootc_image_model::policy_input::{Image, Name, PolicyInput, Role};
 
 use crate::assert_harmless;

@@ -39,6 +39,6 @@ pub fn target(name: &str) -> Option<&'static Target> {
 /// Panics if a message that is printed as it is could deceive whoever reads it.
 fn assert_harmless(message: &str) {
     // Blanks of the host's own stay.
-    let is_harmless = |line: &str| bootc_image_engine::sanitize::lines(line).trim_end_matches('\n') == line;
+    let is_harmless = |line: &str| bootc_image_model::sanitize::lines(line).trim_end_matches('\n') == line;
     assert!(message.lines().all(is_harmless), "{message:?}");
 }

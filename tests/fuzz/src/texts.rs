@@ -4,12 +4,12 @@ use std::io::Write as _;
 
 use bootc_image_core::canonical::CanonicalOperation;
 use bootc_image_core::ops::{Operation, cmd, copy_to_storage};
-use bootc_image_engine::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_grammar::{Command, FlagValue};
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::{CommandImage, CopySource, HostImage, LocalImage};
 use bootc_image_model::plugin::PluginId;
 use bootc_image_model::reference::Reference;
+use bootc_image_model::sanitize::{ForTerminal, is_clean, lines, sanitize};
 use bootc_image_model::subject::{Caller, Subject};
 use serde_json::Value;
 

@@ -146,7 +146,7 @@ impl Disk {
         let (adds, takes) = ended.commands.split_first().expect("one adds something");
         // Where a record exists, a few lines fit into what the file system has given it already.
         let fits = self.reserve == Reserve::All;
-        let is_told = adds.2.contains("prune --all");
+        let is_told = adds.2.contains("free space on ");
         let right = match adds.1 {
             78 => is_told,
             1 => is_told && (fits || self.holds == Holds::Store),

@@ -10,7 +10,7 @@ use super::shipped::{only_for_tests, shipped};
 /// Crates that run on a host.
 const FOLDERS: [&str; 2] = ["host/", "plugins/"];
 /// These run while something is built, or say nothing to people.
-const ELSEWHERE: [&str; 3] = ["host/plugin-builder/", "/tests/", "/build.rs"];
+const ELSEWHERE: [&str; 4] = ["host/packager/", "host/plugin-builder/", "/tests/", "/build.rs"];
 /// What is shorter is a name, a key or a path.
 const FEWEST_WORDS: usize = 3;
 

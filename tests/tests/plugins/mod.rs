@@ -3,6 +3,7 @@
 // Not every test needs all of it.
 #![allow(dead_code)]
 
+pub mod components;
 pub mod native;
 
 use std::path::Path;
@@ -24,6 +25,11 @@ pub fn install(enter: Enter, guest: &str, place: &str) -> Enter {
     files
         .into_iter()
         .fold(enter, |enter, (name, bytes)| enter.file(&format!("{place}/{guest}/{name}"), bytes))
+}
+
+/// The files of a guest: its manifest, then its component.
+pub fn files_of(guest: &str) -> Vec<(String, Vec<u8>)> {
+    files(guest).unwrap_or_else(|| panic!("there is a guest {guest}"))
 }
 
 /// As [`install`] in the OS image, with its grant.

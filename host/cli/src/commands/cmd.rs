@@ -5,12 +5,14 @@ use std::os::fd::RawFd;
 use bootc_image_core::error::Error;
 use bootc_image_core::ops::{Request, cmd};
 use bootc_image_core::plugin::{Plugins, ProvidedCommand};
+use bootc_image_engine::sanitize;
 use bootc_image_grammar::{Arity, Flag, Kind, Purpose, Table, table};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
 use clap::Args;
 
 use crate::exit::Failure;
+use crate::help::fitted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,24 +46,31 @@ fn descriptor(text: &str) -> Result<RawFd, &'static str> {
 
 impl Cmd {
     /// The help text, if the user asked for it. Loads no plugin: manifests and the grammar's tables have everything it shows.
-    pub(super) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Error> {
+    pub(super) fn help(&self, plugins: &dyn Plugins) -> Result<Option<String>, Failure> {
         let words: Vec<_> = self.words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
-        let claims = match words.as_slice() {
-            [] | ["--help" | "-h" | "help"] => return Ok(Some(overview(&plugins.provided_commands()?))),
-            [_, rest @ ..] if asks_for_help(rest) => plugins.provided_commands()?,
+        let provided = || plugins.provided_commands().map_err(Error::from);
+        let name = match words.as_slice() {
+            [] | ["--help" | "-h" | "help"] | ["help", "help" | "--help" | "-h"] => {
+                return Ok(Some(fitted(&overview(&provided()?))));
+            }
+            ["help", name, ..] => *name,
+            [name, rest @ ..] if asks_for_help(rest) => *name,
             _ => return Ok(None),
         };
-        let claim = claims.iter().find(|claim| Some(claim.name.as_str()) == words.first().copied());
+        let claims = provided()?;
+        let claim = claims.iter().find(|claim| claim.name == name).ok_or_else(|| Failure::Subcommand {
+            name: sanitize::sanitize(name),
+            disabled: plugins.disabled_reason(name),
+        })?;
         let usage = |claim: &ProvidedCommand| match table(&claim.name) {
             Some(table) => usage(claim, table, &plugins.granted(&claim.plugin)),
             None => {
-                let ProvidedCommand { plugin, name, summary } = claim;
-                format!(
-                    "{summary}\n\nUsage: bootc-image cmd {name} [ARGS]...\n\nProvided by plugin {plugin}.\n"
-                )
+                let ProvidedCommand { plugin, name, summary, args } = claim;
+                let args = if args.is_empty() { "[ARGS]..." } else { args.as_str() };
+                format!("{summary}\n\nUsage: bootc-image cmd {name} {args}\n\nProvided by plugin {plugin}.\n")
             }
         };
-        Ok(claim.map(usage))
+        Ok(Some(fitted(&usage(claim))))
     }
 
     pub(super) fn into_request(self) -> Result<Request, Failure> {
@@ -81,31 +90,49 @@ fn asks_for_help(words: &[&str]) -> bool {
 
 fn overview(claims: &[ProvidedCommand]) -> String {
     let mut text = "Run a podman image subcommand on bootc's storage\n\n\
-                    If you became root through sudo, pkexec, doas or a setuid program, `build` and `load` are denied by\n\
+                    If you became root through sudo, pkexec, doas or a setuid program, `build` and `load` are denied by \
                     default: run them from a root login.\n\n\
                     Usage: bootc-image [GLOBAL OPTIONS] cmd [--status-fd N] SUBCOMMAND [ARGS]...\n\n\
                     Options:\n  \
-                    --status-fd N  Write the result as JSON to the open file descriptor N, for example\n                 \
-                    {\"origin\":\"host\",\"code\":77}; the origin is \"podman\" if the exit code is podman's own,\n                 \
+                    --status-fd N  Write the result as JSON to the open file descriptor N, for example \
+                    {\"origin\":\"host\",\"code\":77}; the origin is \"podman\" if the exit code is podman's own, \
                     and \"host\" if it is that of bootc-image\n\n\
                     Subcommands of enabled plugins:\n"
         .to_owned();
-    text.push_str(&offered(claims.iter().map(|claim| (&claim.plugin, &*claim.name, &*claim.summary))));
+    let spelled: Vec<String> = claims.iter().map(spelled).collect();
+    let lines = claims.iter().zip(&spelled).map(|(claim, name)| (&claim.plugin, &**name, &*claim.summary));
+    text.push_str(&offered(lines));
     let _ = writeln!(text, "\n{EXAMPLES}");
     text
 }
 
-/// What plugins provide, one line each: name, summary and plugin.
+/// A subcommand with its arguments, as its plugin's manifest shows them.
+fn spelled(claim: &ProvidedCommand) -> String {
+    let ProvidedCommand { name, args, .. } = claim;
+    if args.is_empty() { name.clone() } else { format!("{name} {args}") }
+}
+
+/// The longest name beside which its summary fits. The summary of a longer one is on a line of its own.
+const WIDEST_NAME: usize = 32;
+
+/// What plugins provide: name, summary and plugin.
 pub(super) fn offered<'a>(claims: impl Iterator<Item = (&'a PluginId, &'a str, &'a str)> + Clone) -> String {
-    let width = claims.clone().map(|(_, name, _)| name.len()).max().unwrap_or(0);
-    let text: String =
-        claims.map(|(plugin, name, summary)| format!("  {name:width$}  {summary} [{plugin}]\n")).collect();
+    let lengths = claims.clone().map(|(_, name, _)| name.len()).filter(|&length| length <= WIDEST_NAME);
+    let width = lengths.max().unwrap_or(0);
+    let line = |(plugin, name, summary): (&PluginId, &str, &str)| {
+        let (first, rest) =
+            if name.len() > width { (format!("  {name}\n"), "") } else { (String::new(), name) };
+        format!("{first}  {rest:width$}  {summary} [{plugin}]\n")
+    };
+    let text: String = claims.map(line).collect();
     if text.is_empty() { "  none\n".to_owned() } else { text }
 }
 
 /// Whether a plugin with these capabilities may pass this option to podman.
 pub(super) fn is_usable(flag: &Flag, granted: &[Capability]) -> bool {
-    let has = |needed| granted.iter().any(|capability| capability.name == needed);
+    let covers = |scope: &str| flag.kind != Kind::HostResource || scope.split('=').next() == Some(flag.name);
+    let has =
+        |needed| granted.iter().any(|capability| capability.name == needed && covers(&capability.scope));
     !is_always_denied(flag) && flag.kind.capability().is_none_or(has)
 }
 
@@ -115,7 +142,8 @@ fn is_always_denied(flag: &Flag) -> bool {
 }
 
 fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> String {
-    let mut text = format!("{}\n\nUsage: bootc-image cmd {} [OPTIONS] {table}\n", claim.summary, claim.name);
+    let args = if claim.args.is_empty() { format!("[OPTIONS] {table}") } else { claim.args.clone() };
+    let mut text = format!("{}\n\nUsage: bootc-image cmd {} {args}\n", claim.summary, claim.name);
     let shown = table.flags.iter().filter(|flag| !flag.help.is_empty());
     let (usable, others): (Vec<&Flag>, Vec<&Flag>) = shown.partition(|flag| is_usable(flag, granted));
     let (denied, ungranted): (Vec<&Flag>, Vec<&Flag>) =
@@ -127,12 +155,12 @@ fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> Stri
     if !ungranted.is_empty() {
         let _ = writeln!(
             text,
-            "\nOptions that are not available, because plugin {} lacks the capability (a plugin of your own can request it):",
+            "\nOptions that are not available, because plugin {} has not been granted the capability:",
             claim.plugin
         );
     }
     for kind in [Kind::PathRead, Kind::PathWrite, Kind::HostResource] {
-        let flags = ungranted.iter().filter(|flag| flag.kind == kind);
+        let flags = ungranted.iter().filter(|flag| flag.kind.capability() == kind.capability());
         let names: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
         let about = match kind {
             Kind::PathRead => "files that podman reads",
@@ -140,7 +168,7 @@ fn usage(claim: &ProvidedCommand, table: &Table, granted: &[Capability]) -> Stri
             _ => "devices, namespaces, privileges and keys of the host",
         };
         if let Some(capability) = kind.capability().filter(|_| !names.is_empty()) {
-            let _ = writeln!(text, "  {capability} ({about})\n      {}", wrapped(&names));
+            let _ = writeln!(text, "  {capability} ({about})\n      {}", names.join(" "));
         }
     }
     if !denied.is_empty() {
@@ -225,24 +253,6 @@ fn examples(subcommand: &str) -> Option<&'static str> {
         }
         _ => return None,
     })
-}
-
-/// Breaks the words into lines of at most 90 characters, with the indentation.
-fn wrapped(words: &[String]) -> String {
-    let mut text = String::new();
-    let mut column = 0;
-    for word in words {
-        if column + word.len() > 84 {
-            text.push_str("\n      ");
-            column = 0;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += word.len();
-    }
-    text
 }
 
 fn spelling(flag: &Flag) -> String {

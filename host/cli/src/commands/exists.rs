@@ -35,9 +35,6 @@ pub(super) fn show(ui: &Ui, existence: &Existence) -> Result<u8, Failure> {
     Ok(match existence {
         Existence::There => OK,
         Existence::Absent => FAILED,
-        Existence::Unknown(error) => {
-            ui.error(error, error.hint().as_deref());
-            UNUSABLE
-        }
+        Existence::Unknown(error) => ui.error(error, error.hint().as_deref(), UNUSABLE),
     })
 }

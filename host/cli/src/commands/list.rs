@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, ValueEnum};
 
 use super::Arguments;
 use super::cmd::offered;
+use crate::help::fitted;
 use crate::render::ListFormat;
 
 const EXAMPLES: &str = "\
@@ -30,6 +31,9 @@ pub(crate) struct List {
     /// Choose the output format: table, json (as printed by `bootc image list --format json`), or a format of an enabled plugin
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: ListFormat,
+    /// If the plugin of the format cannot be used, print a table also to a pipe or a file; the exit code is still 79
+    #[arg(long)]
+    format_fallback: bool,
     /// Print help, with the formats of enabled plugins
     #[arg(long, short = 'h')]
     help: bool,
@@ -59,7 +63,7 @@ impl List {
         command.build();
         let list = command.find_subcommand_mut("list");
         let mut text = list.map(|list| list.render_long_help().to_string()).unwrap_or_default();
-        text.push_str("\nFormats of enabled plugins:\n");
+        let mut of_plugins = "\nFormats of enabled plugins:\n".to_owned();
         let claims = plugins.format_claims()?;
         let spelling = |claim: &FormatClaim| match &claim.argument {
             Some(argument) => format!("{}={argument}", claim.name),
@@ -67,8 +71,9 @@ impl List {
         };
         let names: Vec<String> = claims.iter().map(spelling).collect();
         let lines = claims.iter().zip(&names).map(|(claim, name)| (&claim.plugin, &**name, &*claim.summary));
-        text.push_str(&offered(lines));
-        text.push_str(&format!("\n{EXAMPLES}\n"));
+        of_plugins.push_str(&offered(lines));
+        of_plugins.push_str(&format!("\n{EXAMPLES}\n"));
+        text.push_str(&fitted(&of_plugins));
         Ok(Some(text))
     }
 
@@ -88,6 +93,10 @@ impl List {
                 .flatten()
                 .any(|claim| claim.name == *name && claim.columns.iter().any(|column| column.is_detail())),
         };
-        (Request::List(ops::list::List { image_type, details }), self.format)
+        let mut format = self.format;
+        if let ListFormat::OfPlugin { fallback, .. } = &mut format {
+            *fallback = self.format_fallback;
+        }
+        (Request::List(ops::list::List { image_type, details }), format)
     }
 }

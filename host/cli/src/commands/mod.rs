@@ -2,9 +2,11 @@
 //! report is shown.
 
 mod cmd;
+mod complete;
 mod completion;
 mod copy_to_storage;
 mod exists;
+mod explain;
 mod list;
 mod plugin;
 mod policy;
@@ -22,7 +24,7 @@ use bootc_image_core::pipeline::Answer;
 use bootc_image_engine::PluginSet;
 use clap::{Parser, Subcommand};
 
-use crate::exit::{self, FAILED, Failure, OK, PRINTED_INSTEAD, UNUSABLE};
+use crate::exit::{self, FAILED, Failure, OK, UNUSABLE};
 use crate::options::Global;
 use crate::render::{self, ListFormat};
 use crate::session::Session;
@@ -68,11 +70,18 @@ pub(crate) enum Command {
     #[command(flatten)]
     Operation(Operation),
     Completion(completion::Completion),
+    #[command(hide = true)]
+    Complete(complete::Complete),
     Plugin(plugin::Plugin),
     Policy(policy::Policy),
 }
 
 impl Command {
+    /// Whether it never writes to stderr: somebody is typing there.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Complete(_))
+    }
+
     pub(crate) fn about(&self) -> About {
         match self {
             Self::Plugin(plugin) if plugin.only_looks() => About::Plugins,
@@ -113,10 +122,10 @@ impl Operation {
     }
 
     /// The help text, if the user asked for one that includes what plugins provide.
-    fn help(&self, plugins: &PluginSet) -> Result<Option<String>, Error> {
+    fn help(&self, plugins: &PluginSet) -> Result<Option<String>, Failure> {
         match self {
             Self::Cmd(cmd) => cmd.help(plugins),
-            Self::List(list) => list.help(plugins),
+            Self::List(list) => Ok(list.help(plugins)?),
             _ => Ok(None),
         }
     }
@@ -124,7 +133,7 @@ impl Operation {
     fn run(self, session: &Session<'_>, origin: &mut Origin) -> Result<u8, Failure> {
         let Session { ui, settings, plugins } = *session;
         if let Some(help) = self.help(plugins)? {
-            return report_broken(session, UNUSABLE, ui.text(&help));
+            return report_broken(session, UNUSABLE, ui.help(&help));
         }
         let (request, format) = self.into_request(plugins)?;
         let continues = !request.acts() && !settings.dry_run;
@@ -144,9 +153,8 @@ impl Command {
     pub(crate) fn run(self, session: &Session<'_>, origin: &mut Origin) -> Result<u8, Failure> {
         match self {
             Self::Operation(operation) => operation.run(session, origin),
-            Self::Completion(completion) => {
-                report_broken(session, UNUSABLE, completion.run(session.ui, session.plugins))
-            }
+            Self::Completion(completion) => completion.run(session.ui),
+            Self::Complete(complete) => complete.run(session),
             Self::Plugin(plugin) if plugin.only_looks() => {
                 report_broken(session, UNUSABLE, plugin.run(session))
             }
@@ -159,10 +167,11 @@ impl Command {
 /// Commands that change nothing continue with the configuration that could be read, and report what is wrong with it. They then
 /// exit with `code`, unless something else went wrong. The pipeline refuses all other commands.
 fn report_broken(session: &Session<'_>, code: u8, done: Result<u8, Failure>) -> Result<u8, Failure> {
-    let Some(why) = &session.settings.configuration.broken else { return done };
-    let error = Error::Configuration(why.clone());
-    session.ui.error(&error, error.hint().as_deref());
-    done.map(|done| if matches!(done, OK | FAILED | PRINTED_INSTEAD) { code } else { done })
+    let configuration = &session.settings.configuration;
+    let Some(why) = &configuration.broken else { return done };
+    let error = Error::Configuration { why: why.clone(), fix: configuration.fix.clone() };
+    session.ui.error(&error, error.hint().as_deref(), code);
+    done.map(|done| if matches!(done, OK | FAILED) { code } else { done })
 }
 
 /// Shows the answer to a request; returns the exit code.

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use bootc_image_core::error::Error;
+use bootc_image_core::lacking::{Lacking, lacking};
 use bootc_image_core::ops::approve_plugin::Granted;
 use bootc_image_core::ops::revoke_plugin::Revoked;
 use bootc_image_core::ops::{Report, Request, approve_plugin, revoke_plugin};
@@ -121,6 +122,8 @@ enum Action {
         plugin: String,
     },
     /// Check plugins, grants and settings, and show how to fix what is wrong
+    ///
+    /// Also names programs and files that are missing on this host: podman, skopeo, policy.json.
     ///
     /// The exit code is 78 if anything is wrong.
     #[command(after_long_help = DOCTOR_EXAMPLES)]
@@ -284,10 +287,11 @@ fn lines(settings: &Settings, plugins: &PluginSet) -> Vec<Line> {
         reason: reason.to_owned(),
     };
     let broken = inventory.broken.iter().map(|broken| other(&broken.id, "broken", &broken.reason));
-    let masked = inventory
-        .masked
-        .iter()
-        .map(|masked| other(&masked.id, "masked", &masked.directory.display().to_string()));
+    let masked = inventory.masked.iter().map(|masked| {
+        let by = masked.by.as_ref().map(|by| format!(", by the link {} to /dev/null", by.display()));
+        let reason = format!("{}{}", masked.directory.display(), by.unwrap_or_default());
+        other(&masked.id, "masked", &reason)
+    });
     let missing = plugins.missing();
     let missing = missing.iter().map(|(id, reason)| other(&id.to_string(), "missing", reason));
     let mut lines: Vec<Line> = good.chain(broken).chain(masked).chain(missing).collect();
@@ -323,13 +327,25 @@ fn list(ui: &Ui, settings: &Settings, plugins: &PluginSet, format: Format) -> Re
     for missed in plugins.examine_missed() {
         ui.note(&format!("{}: {}", missed.what, missed.fix));
     }
+    note_ignored(ui, plugins);
     for hidden in plugins.hidden() {
         ui.note(&hidden.what());
-        if hidden.is_missed() {
+        if hidden.is_missed() && !hidden.masked {
             ui.note(&format!("to bring back what is no longer in effect: {}", hidden.fix()));
         }
     }
     Ok(report_problems(ui, plugins).unwrap_or(OK))
+}
+
+/// Notes what is ignored on purpose, or by rule. None of it is a problem.
+fn note_ignored(ui: &Ui, plugins: &PluginSet) {
+    for ignored in &plugins.look().ignored {
+        let directory = ignored.directory.display();
+        ui.note(&sanitize::sanitize(&format!("{directory} is not a plugin and is ignored: {}", ignored.why)));
+    }
+    for joined in plugins.joined_settings() {
+        ui.note(&joined);
+    }
 }
 
 fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u8, Failure> {
@@ -396,6 +412,11 @@ fn show(ui: &Ui, settings: &Settings, plugins: &PluginSet, id: &str) -> Result<u
     for wanted in &manifest.capabilities {
         line("requests", &format!("{}: {}", wanted.capability, wanted.reason));
     }
+    if plugin.place.is_none() {
+        for capability in plugins.granted(&manifest.id) {
+            line("granted", &capability.to_string());
+        }
+    }
     let code = ui.text(&sanitize::lines(&text))?;
     Ok(problems.unwrap_or(code))
 }
@@ -410,13 +431,23 @@ fn doctor(ui: &Ui, settings: &Settings, plugins: &PluginSet, only: Option<&str>)
             plugins.look_for(only)?;
         }
     }
-    let findings = plugins.examine(only);
+    if only.is_none() {
+        note_ignored(ui, plugins);
+        for hidden in plugins.hidden().iter().filter(|hidden| hidden.masked) {
+            ui.note(&hidden.what());
+        }
+    }
+    let findings = plugins.examine(only, &settings.subject);
     // A check that was interrupted must not be reported as a problem.
     processes::check_interrupted()?;
-    if findings.is_empty() && problems.is_none() {
+    let lacking = if only.is_none() { lacking() } else { Vec::new() };
+    if findings.is_empty() && lacking.is_empty() && problems.is_none() {
         return ui.text("no problems found\n");
     }
     let mut text = String::new();
+    for Lacking { name, what, fix } in &lacking {
+        let _ = writeln!(text, "{name}: {what}\n  fix: {fix}");
+    }
     for finding in &findings {
         let _ = writeln!(text, "{}: {}\n  fix: {}", finding.about, finding.what, finding.fix);
     }

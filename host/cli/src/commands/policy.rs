@@ -1,17 +1,18 @@
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
-use bootc_image_core::pipeline::{Answer, Pipeline};
+use bootc_image_core::pipeline::Pipeline;
 use bootc_image_core::policy::{Judged, POLICY_FAILED, Verdict};
 use bootc_image_engine::PluginSet;
 use bootc_image_engine::cases::{self, Case, Expected};
-use bootc_image_model::settings::Settings;
+use bootc_image_model::subject::Subject;
 use bootc_image_os::processes;
 use clap::{Args, Parser as _, Subcommand};
 
+use super::explain::{self, Question, Via};
 use super::{Arguments, Command, Operation};
-use crate::exit::{DENIED, FAILED, Failure, OK};
-use crate::render;
+use crate::exit::{FAILED, Failure, OK};
+use crate::render::Format;
 use crate::session::Session;
 use crate::settings::from_directory;
 use crate::ui::Ui;
@@ -28,7 +29,9 @@ Examples:
   # Show who would deny a pull, and why
   bootc-image policy explain cmd pull quay.io/example/app:1
   # Show what still needs an image
-  bootc-image policy explain remove quay.io/example/old:1";
+  bootc-image policy explain remove quay.io/example/old:1
+  # Show what the user with uid 1000 may do with sudo
+  bootc-image policy explain --as 1000 --via sudo cmd pull quay.io/example/app:1";
 
 const TEST_EXAMPLES: &str = "\
 Examples:
@@ -56,9 +59,25 @@ pub(crate) struct Policy {
 enum Action {
     /// Show which built-in checks and policies allow or deny an operation, and why
     ///
-    /// Nothing is run, but tags are resolved in their registry. The exit code is 77 if the operation is denied.
+    /// Nothing is run, but tags are resolved in their registry. For each image that is fetched, it also shows what podman's signature
+    /// policy, policy.json, demands.
+    ///
+    /// The exit code is 77 if the operation is denied, or if policy.json rejects an image. If a name cannot be resolved, the verdict is
+    /// unknown: what was judged before is printed, and the exit code is 1 (69 if a program is missing).
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain {
+        /// Explain the verdict for another caller: the user with this uid. Without --via, that user is not root
+        ///
+        /// Only for root itself: denied if you became root through sudo, pkexec, doas or a setuid program. It is written to the audit
+        /// record.
+        #[arg(long = "as", value_name = "UID")]
+        uid: Option<u32>,
+        /// With --as: how that caller became root
+        #[arg(long, value_enum, value_name = "WAY", requires = "uid")]
+        via: Option<Via>,
+        /// Choose the output format
+        #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+        format: Format,
         #[command(subcommand)]
         operation: Operation,
     },
@@ -71,7 +90,7 @@ enum Action {
     /// root login.
     #[command(after_long_help = TEST_EXAMPLES)]
     Test {
-        /// Read the cases from this TOML file; the example below has one case, and docs/reference/policies.md describes all keys
+        /// Read the cases from this TOML file; the example below has one case, and the page "Policies" of the documentation describes all keys
         file: PathBuf,
     },
 }
@@ -84,67 +103,15 @@ impl Policy {
 
     pub(super) fn run(self, session: &Session<'_>) -> Result<u8, Failure> {
         match self.action {
-            Action::Explain { operation } => explain(session, operation),
+            Action::Explain { uid, via, format, operation } => {
+                let other = uid.map(|uid| Subject::new(Some(uid), via.map(Into::into)));
+                explain::run(session, Question { operation, other, format })
+            }
             Action::Test { file } => {
                 session.with_pipeline(|pipeline| test(session.ui, session.plugins, pipeline, &file))
             }
         }
     }
-}
-
-fn explain(session: &Session<'_>, operation: Operation) -> Result<u8, Failure> {
-    let ui = session.ui;
-    let (request, _) = operation.into_request(session.plugins)?;
-    let settings = Settings { dry_run: true, ..session.settings.clone() };
-    let judged = match (Session { settings: &settings, ..*session }).run(&request)? {
-        Answer::Judged(judged) => judged,
-        // There was nothing to judge, for example because a plugin planned no command.
-        _ => return ui.text("nothing would run: there is nothing to do\n"),
-    };
-    let mut code = OK;
-    for judged in &judged {
-        ui.data(|out| {
-            let kind = judged.canonical().policy_input().map(|policy_input| policy_input.kind);
-            let allowed = if judged.denial().is_none() { "allowed" } else { "denied" };
-            writeln!(
-                out,
-                "{}: {allowed} (operation {})",
-                kind.unwrap_or_default(),
-                judged.canonical().digest()
-            )?;
-            let asked = judged.verdicts().iter().flat_map(rows);
-            let others = judged.not_selected().iter().map(|plugin| {
-                [
-                    plugin.to_string(),
-                    "skipped".to_owned(),
-                    "the plugin's manifest does not cover this operation".to_owned(),
-                ]
-            });
-            render::columns(["VALIDATOR", "VERDICT", "REASON"], asked.chain(others), out)
-        })?;
-        if let Some(denial) = judged.denial() {
-            ui.denied(denial, denial.hint.as_deref());
-            code = DENIED;
-        }
-    }
-    Ok(code)
-}
-
-/// A verdict, and below it the attributes that the policy gave.
-fn rows(verdict: &Verdict) -> impl Iterator<Item = [String; 3]> {
-    let word = match (&verdict.failed_open, verdict.allowed) {
-        (Some(_), _) => "failed open",
-        (None, true) => "allows",
-        (None, false) => "denies",
-    };
-    let why = match (&verdict.denial, &verdict.failed_open) {
-        (Some(denial), _) => format!("{} [{}]", denial.message, denial.code),
-        (None, Some(reason)) => reason.clone(),
-        (None, None) => verdict.annotations.reason.clone(),
-    };
-    let details = verdict.annotations.attrs.iter().map(|(key, value)| format!("{key}: {value}"));
-    std::iter::once([verdict.validator.clone(), word.to_owned(), why])
-        .chain(details.map(|detail| [String::new(), String::new(), detail]))
 }
 
 fn test(ui: &Ui, plugins: &PluginSet, pipeline: &Pipeline<'_>, file: &Path) -> Result<u8, Failure> {

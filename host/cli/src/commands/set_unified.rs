@@ -10,8 +10,8 @@ Examples:
 /// Copy the booted image into bootc's storage, so that `bootc upgrade` pulls new versions into that storage
 ///
 /// The image is identified by the digest of the booted deployment. It is taken from podman's storage if it is there, otherwise
-/// from its registry. If it did not come from a registry (its name in `bootc-image list` does not begin with docker://), it is taken
-/// from the ostree repository instead of a registry.
+/// from its registry. If it did not come from a registry (its name in `bootc-image list` does not begin with docker://), or the
+/// registry does not have this digest, it is taken from the ostree repository.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct SetUnified {}

@@ -2,14 +2,19 @@
 //! the layers that it already has (docs/adr/0012-damaged-images.md).
 
 use bootc_image_containers_storage::{Image, Which, named};
+use bootc_image_model::digest::Digest;
 use bootc_image_model::image::{CommandImage, LocalImage};
 use bootc_image_model::reference::Reference;
 use bootc_image_os::error::Error as OsError;
+use bootc_image_os::processes;
 use bootc_image_os::scratch::Scratch;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
+use bootc_image_stores::mirrors;
 use bootc_image_stores::registry::{self, RegistryRequest};
+use bootc_image_stores::signatures::check_fetched;
+use bootc_image_stores::transfer::{Endpoint, Name as Destination, Transfer};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -22,6 +27,11 @@ pub(crate) fn pull(
     asked: &RegistryRequest,
     run: &dyn Fn() -> Result<u8, Error>,
 ) -> Result<u8, Error> {
+    for image in images {
+        if let CommandImage::Registry { name, pinned, .. } = image {
+            check_fetched(name, pinned)?;
+        }
+    }
     let prepare = || {
         let prepared = images.iter().map(|image| prepare(context, store, image, asked));
         prepared.collect::<Result<Vec<bool>, _>>().map(|prepared| prepared.contains(&true))
@@ -32,7 +42,59 @@ pub(crate) fn pull(
     }
     let code = run()?;
     // It may have failed because of a damaged layer.
-    if code != 0 && prepare()? { run() } else { Ok(code) }
+    let code = if code != 0 && prepare()? { run()? } else { code };
+    if code != 0 && by_tag(context, store, images, asked)? { Ok(0) } else { Ok(code) }
+}
+
+/// Fetches images by their tags, because mirrors do not serve them by digest. Their digests must still be the ones that were
+/// judged: skopeo stores no image under another digest, and [`settle`] verifies it again. Returns whether all were fetched: if one
+/// cannot be fetched like this, none is, and podman's error stays the reason.
+fn by_tag(
+    context: &Context<'_>,
+    store: &BootcStore,
+    images: &[CommandImage],
+    asked: &RegistryRequest,
+) -> Result<bool, Error> {
+    let settings = context.host.settings;
+    let storage = Storage::Bootc(store);
+    let mut tagged = Vec::new();
+    for image in images {
+        let CommandImage::Registry { name, pinned, .. } = image else { return Ok(false) };
+        let Some(digest) = pinned.digest() else { return Ok(false) };
+        // Also if it is in the storage already: podman may have failed because `policy.json` rejects it, and so will skopeo.
+        if name.digest().is_some() || !mirrors::serve_only_tags(name)? {
+            return Ok(false);
+        }
+        tagged.push((name, pinned, digest));
+    }
+    for (name, pinned, digest) in &tagged {
+        let Ok(document) = registry::manifest(settings, name, &asked.options) else {
+            processes::check_interrupted()?;
+            return Ok(false);
+        };
+        if Digest::of(&document) != **digest {
+            return Err(OsError::Verification {
+                what: name.to_string(),
+                why: format!("its tag no longer refers to the approved digest {digest}"),
+            }
+            .into());
+        }
+        check_fetched(pinned, name)?;
+    }
+    for (name, pinned, _) in &tagged {
+        context.host.reporter.note(&format!(
+            "fetching {name} by its tag, because a mirror in registries.conf serves only tags; its digest is verified"
+        ));
+        Transfer {
+            from: Endpoint::Registry(name, &asked.options, &asked.platform),
+            to: storage.end(Destination::Reference(pinned)),
+            scratch: &Scratch::new()?,
+            bytes: 0,
+            required: None,
+        }
+        .run(settings, context.host.reporter)?;
+    }
+    Ok(!tagged.is_empty())
 }
 
 /// Replaces damaged layers that an image would share with stored images. Returns whether there were any.

@@ -1,6 +1,6 @@
 //! A command as a plugin planned it: parsed, its names qualified, then resolved.
 
-use bootc_image_grammar::{Command, Does, Kind, ParseError, Purpose, parse};
+use bootc_image_grammar::{Command, Does, Kind, ParseError, Purpose, SecretFile, parse};
 use bootc_image_model::denial::{Denial, DeniedBy};
 use bootc_image_model::digest::Digest;
 use bootc_image_model::image::CommandImage;
@@ -97,6 +97,14 @@ impl<'a> Planned<'a> {
         }
         command = command.rewrite(|kind, text| match kind {
             Kind::PathRead | Kind::PathWrite => names.path(self.plugin, text, kind),
+            // Other forms were denied before.
+            Kind::SecretFile => match SecretFile::parse(text) {
+                Ok(secret) => {
+                    let path = names.path(self.plugin, secret.path, Kind::PathRead)?;
+                    Ok(secret.with_path(&path).to_string())
+                }
+                Err(_) => Ok(text.to_owned()),
+            },
             _ => Ok(text.to_owned()),
         })?;
         let asked = asked_of(&command);

@@ -12,7 +12,7 @@ use bootc_image_model::reference::Reference;
 use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::physical;
-use bootc_image_stores::images::names::{LIST_WITH, first_meaning, in_contents, local_image};
+use bootc_image_stores::images::names::{NOTHING_STORED, first_meaning, in_contents, local_image};
 use bootc_image_stores::images::needs::Needs;
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry::{self, RegistryRequest};
@@ -126,7 +126,7 @@ impl Resolver for Live<'_> {
 
     fn in_store(&self, text: &str) -> Result<Stored, Error> {
         let Some(StoredImages { store, images }) = self.stored()? else {
-            return Err(StoresError::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH }.into());
+            return Err(StoresError::ImageNotFound { name: text.to_owned(), hint: NOTHING_STORED }.into());
         };
         let (image, name) = in_contents(images, text)?;
         let names = if name.is_none() { image.names.clone() } else { Vec::new() };

@@ -28,6 +28,8 @@ use crate::error::Error;
 
 /// Names of buildah's cache (`RUN --mount=type=cache`) in the directory for temporary files: of buildah 1.28, and of newer ones.
 const BUILD_CACHES: [&str; 2] = ["buildah-cache", "buildah-cache-0"];
+/// Where GnuPG keeps root's keys.
+const KEY_RING: &str = "/root/.gnupg";
 /// The directory of this cache in our state directory.
 const BUILD_CACHE: &str = "build-cache";
 
@@ -53,10 +55,17 @@ pub(crate) fn execute(
         // Checked again: judging may have taken long.
         refuse_needed(command, &Live::new(context))?;
     }
-    let run = |stdin: Option<File>| {
+    let prepared = || {
         let mut podman = store.podman(settings, context.host.reporter)?;
         podman.arg("image").args(command.argv());
-        let _scratch = use_scratch(command, &settings.state, &mut podman)?;
+        if command.text_for(Purpose::UsesKeyRing).is_some() {
+            podman.key_ring(Path::new(KEY_RING))?;
+        }
+        let scratch = use_scratch(command, &settings.state, &mut podman)?;
+        Ok::<_, Error>((podman, scratch))
+    };
+    let run = |stdin: Option<File>| {
+        let (podman, _scratch) = prepared()?;
         let ended = match stdin {
             Some(stdin) => podman.run_in_place_reading(stdin)?,
             None => podman.run_in_place()?,
@@ -71,7 +80,11 @@ pub(crate) fn execute(
             run(None)?
         }
         Does::Builds => {
-            let watched = || Working::before(&store)?.watch(context, &store, || run(None));
+            let build = |look: &mut dyn FnMut(u32)| {
+                let (podman, _scratch) = prepared()?;
+                Ok::<u8, Error>(exit_code(podman.run_in_place_watched(look)?))
+            };
+            let watched = || Working::before(context, &store)?.watch(context, &store, build);
             built::build(context, &store, &watched)?
         }
         _ => run(None)?,

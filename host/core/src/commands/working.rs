@@ -2,98 +2,107 @@
 //! them, and then their base images could never be removed.
 
 use std::collections::HashSet;
-use std::fs;
-use std::time::{Duration, Instant};
 
-use bootc_image_os::lock::INTERVAL;
-use bootc_image_stores::bootc_store::{ALIAS, BootcStore};
+use bootc_image_stores::bootc_store::BootcStore;
+use bootc_image_stores::builds::{self, BuildRecord};
 use bootc_image_stores::podman;
 
 use crate::context::Context;
 use crate::error::Error;
 
-/// The working containers that existed before a build.
-pub(crate) struct Working(HashSet<String>);
+/// The working containers that existed before a build, and the record of those that it makes.
+pub(crate) struct Working {
+    before: HashSet<String>,
+    record: BuildRecord,
+}
 
 impl Working {
+    /// First removes containers that our own killed builds have left. Those of others stay: somebody may still work in them.
+    ///
     /// # Errors
-    /// As [`Store::images`].
-    pub(crate) fn before(store: &BootcStore) -> Result<Self, Error> {
-        Ok(Self(podman::open_store(store.root())?.working_containers()?))
+    /// As [`Store::images`]; any I/O error.
+    pub(crate) fn before(context: &Context<'_>, store: &BootcStore) -> Result<Self, Error> {
+        let state = &context.host.settings.state;
+        builds::remove_left(state, &|layers| is_gone(context, remove_left(context, store, &layers)));
+        let before = podman::open_store(store.root())?.working_containers()?;
+        let record = BuildRecord::begin(state, before.values().cloned().collect())?;
+        Ok(Self { before: before.into_keys().collect(), record })
     }
 
-    /// Runs a build, and removes the containers that it leaves if it fails.
+    /// Runs a build, which calls the function that it gets with podman's process id while podman runs, and removes the containers that
+    /// the build leaves if it fails.
     ///
     /// # Errors
     /// Those of `build`.
     pub(crate) fn watch(
-        &self,
+        mut self,
         context: &Context<'_>,
         store: &BootcStore,
-        build: impl FnOnce() -> Result<u8, Error>,
+        build: impl FnOnce(&mut dyn FnMut(u32)) -> Result<u8, Error>,
     ) -> Result<u8, Error> {
-        let code = build();
-        if !matches!(code, Ok(0)) {
-            self.remove_new(context, store);
+        let code = build(&mut |podman| self.record.look(podman));
+        if !matches!(code, Ok(0)) && !self.remove_new(context, store) {
+            self.record.leave();
         }
         code
     }
 
-    /// Removes containers created since then. The build has ended, so if no other process uses the storage they are unused.
-    fn remove_new(&self, context: &Context<'_>, store: &BootcStore) {
+    /// Removes containers created since then, and returns whether they are gone. The build has ended, so if no other process uses the
+    /// storage they are unused.
+    fn remove_new(&self, context: &Context<'_>, store: &BootcStore) -> bool {
         let removed = self.new_ones(store).and_then(|new| {
             if new.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
-            if is_used_for_long() {
+            if builds::is_used_for_long() {
                 context.host.reporter.note(&format!(
                     "these containers may be left from the build; they were not removed because another process uses bootc's storage: {}",
                     new.join(" ")
                 ));
-                return Ok(());
+                return Ok(false);
             }
-            let mut podman = store.podman(context.host.settings, context.host.reporter)?;
-            podman.args(["rm", "--force"]).args(new);
-            Ok(podman.clean_up()?)
+            remove(context, store, new)
         });
-        if let Err(error) = removed {
-            let error = error.with_causes();
-            context
-                .host
-                .reporter
-                .note(&format!("cannot remove containers that the build left behind: {error}"));
-        }
+        is_gone(context, removed)
     }
 
     fn new_ones(&self, store: &BootcStore) -> Result<Vec<String>, Error> {
-        let mut now = podman::open_store(store.root())?.working_containers()?;
-        now.retain(|id| !self.0.contains(id));
-        let mut new: Vec<String> = now.into_iter().collect();
+        let mut new: Vec<String> = working_containers(store)?.difference(&self.before).cloned().collect();
         new.sort_unstable();
         Ok(new)
     }
 }
 
-/// How long processes started by podman may outlive it.
-const LINGER: Duration = Duration::from_secs(5);
-
-fn is_used_for_long() -> bool {
-    let end = Instant::now() + LINGER;
-    while is_used() {
-        if Instant::now() >= end {
-            return true;
-        }
-        std::thread::sleep(INTERVAL);
-    }
-    false
+fn working_containers(store: &BootcStore) -> Result<HashSet<String>, Error> {
+    Ok(podman::open_store(store.root())?.working_containers()?.into_keys().collect())
 }
 
-/// Whether bootc's storage is mounted in any process at the path at which podman must see it, whether bootc or we started podman. Our
-/// own process does not mount it.
-fn is_used() -> bool {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let sees = |mounts: String| mounts.lines().any(|mount| mount.split(' ').nth(4) == Some(ALIAS));
-    processes
-        .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
-        .any(|process| fs::read_to_string(process.path().join("mountinfo")).is_ok_and(sees))
+/// Removes the containers that write to these layers.
+fn remove_left(context: &Context<'_>, store: &BootcStore, layers: &HashSet<String>) -> Result<bool, Error> {
+    let mut left = podman::open_store(store.root())?.working_containers()?;
+    left.retain(|_, layer| layers.contains(layer));
+    let mut left: Vec<String> = left.into_keys().collect();
+    left.sort_unstable();
+    if left.is_empty() {
+        return Ok(true);
+    }
+    let note = format!("removing the containers that a killed build has left: {}", left.join(" "));
+    context.host.reporter.note(&note);
+    remove(context, store, left)
+}
+
+fn remove(context: &Context<'_>, store: &BootcStore, containers: Vec<String>) -> Result<bool, Error> {
+    let mut podman = store.podman(context.host.settings, context.host.reporter)?;
+    podman.args(["rm", "--force"]).args(containers);
+    podman.clean_up()?;
+    Ok(true)
+}
+
+/// Whether containers were removed. Notes why they could not be.
+fn is_gone(context: &Context<'_>, removed: Result<bool, Error>) -> bool {
+    removed.unwrap_or_else(|error| {
+        let error = error.with_causes();
+        context.host.reporter.note(&format!("cannot remove containers that a build left behind: {error}"));
+        false
+    })
 }

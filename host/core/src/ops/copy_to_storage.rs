@@ -15,10 +15,11 @@ use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::{physical, writable_physical};
 use bootc_image_stores::images::local::{self, booted_image, host_image, host_refs};
-use bootc_image_stores::images::names::{called, local_image, target_name};
+use bootc_image_stores::images::names::{called, for_this_host, local_image, target_name};
 use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::ostree::ImageRef;
+use bootc_image_stores::signatures::check_unsigned;
 use bootc_image_stores::{podman, sysroot};
 use serde::Serialize;
 
@@ -123,8 +124,10 @@ impl Operate for CopyToStorage {
     }
 }
 
-/// The command that lists these images, for hints.
-const LIST_WITH: &str = "bootc-image list";
+/// The command that gives an image of bootc's storage a name, for hints.
+const TAG_WITH: &str = "bootc-image cmd tag";
+/// The hint for an image that is not on this host.
+const LIST_WITH: &str = "to list images, run: bootc-image list";
 
 /// Resolves a source, which is a name with or without transport. Host images take precedence. The same image in several places is
 /// not ambiguous.
@@ -142,7 +145,7 @@ fn find(context: &Context<'_>, name: &str) -> Result<CopySource, Error> {
         }
         return Err(match Reference::parse_local(name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)) {
             Err(error @ InvalidReference::Malformed { .. }) => error.into(),
-            _ => StoresError::ImageNotFound { name: name.to_owned(), list_with: LIST_WITH }.into(),
+            _ => StoresError::ImageNotFound { name: name.to_owned(), hint: LIST_WITH }.into(),
         });
     };
     let others: Vec<CopySource> = found.filter(|other| digest_of(other) != digest_of(&first)).collect();
@@ -172,8 +175,10 @@ fn unified_sources(context: &Context<'_>, root: &RootDir, name: &str) -> Result<
     let images = store.images(context.host.settings.lock_limit, context.host.reporter)?;
     // A name that is invalid here may be the name of a host image.
     let found = called(&images, name.strip_prefix(CONTAINERS_STORAGE).unwrap_or(name)).unwrap_or_default();
-    let source =
-        |(image, name)| Ok(CopySource::Unified(UnifiedImage { name, image: local_image(root, image)? }));
+    let source = |(image, name)| {
+        let image = local_image(root, for_this_host(&images, &name, image, TAG_WITH)?)?;
+        Ok(CopySource::Unified(UnifiedImage { name, image }))
+    };
     found.into_iter().map(source).collect()
 }
 
@@ -200,6 +205,8 @@ fn copy_host(
     target: &Reference,
     scratch: &Scratch,
 ) -> Result<String, Error> {
+    // Checked again when it is copied; here it saves the export.
+    check_unsigned(target)?;
     let exported = local::export(context.host, source, scratch, default.path())?;
     default.touch(context.host.settings, context.host.reporter)?;
     context.host.reporter.progress(&format!("copying to podman's storage as {target}"));
@@ -222,8 +229,8 @@ fn copy_unified(
     scratch: &Scratch,
 ) -> Result<String, Error> {
     let store = BootcStore::open(&writable_physical(context.host.settings)?)?;
-    let store = store
-        .ok_or_else(|| StoresError::ImageNotFound { name: source.name.to_string(), list_with: LIST_WITH })?;
+    let store =
+        store.ok_or_else(|| StoresError::ImageNotFound { name: source.name.to_string(), hint: LIST_WITH })?;
     let (from, id) = (Storage::Bootc(&store), source.image.id.as_str());
     let diff_ids = from.whole(context.host, &source.name.to_string(), id)?.unwrap_or_default();
     default.touch(context.host.settings, context.host.reporter)?;

@@ -67,7 +67,7 @@ impl Operate for List {
 }
 
 impl List {
-    fn list(self, settings: &Settings, reporter: &dyn Reporter) -> Result<Listing, Error> {
+    pub(crate) fn list(self, settings: &Settings, reporter: &dyn Reporter) -> Result<Listing, Error> {
         let Self { image_type, details } = self;
         let wants = |types: &[ListType]| image_type == ListType::All || types.contains(&image_type);
         let mut listing = Listing::default();

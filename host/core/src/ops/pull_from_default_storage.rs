@@ -11,7 +11,7 @@ use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::{physical, writable_physical};
 use bootc_image_stores::images::local;
-use bootc_image_stores::images::names::{called, first_meaning, local_image, meanings};
+use bootc_image_stores::images::names::{called, first_meaning, for_this_host, local_image, meanings};
 use bootc_image_stores::images::needs::note_until_upgrade;
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::podman;
@@ -69,8 +69,7 @@ impl Resolve for Request {
                 find(context, &root, &podman::open_store(&root)?, &self.images, &mut pulls)?;
             }
         }
-        let not_found =
-            |name: &String| StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH };
+        let not_found = |name: &String| StoresError::ImageNotFound { name: name.clone(), hint: LIST_WITH };
         let pull = |(pull, name): (Option<PullFromDefaultStorage>, &String)| match pull {
             Some(pull) => Ok(Operation::PullFromDefaultStorage(pull)),
             None => Err(not_found(name)),
@@ -121,8 +120,10 @@ impl Operate for PullFromDefaultStorage {
     }
 }
 
-/// The command that lists these images, for hints.
-const LIST_WITH: &str = "podman image list";
+/// The command that gives one of them a name, for hints.
+const TAG_WITH: &str = "podman image tag";
+/// The hint for an image that is not there.
+const LIST_WITH: &str = "to list images, run: podman image list";
 
 /// Resolves the names that are not resolved yet in this storage.
 fn find(
@@ -140,7 +141,8 @@ fn find(
             let candidates = found.iter().map(|(_, name)| name.to_string()).collect();
             return Err(StoresError::Ambiguous { name: text.clone(), candidates }.into());
         }
-        *pull = Some(PullFromDefaultStorage { source: local_image(root, first)?, name: name.clone() });
+        let image = for_this_host(&images, name, first, TAG_WITH)?;
+        *pull = Some(PullFromDefaultStorage { source: local_image(root, image)?, name: name.clone() });
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use bootc_image_stores::bootc_store::BootcStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::physical;
 use bootc_image_stores::images::in_use::InUse;
-use bootc_image_stores::images::names::{LIST_WITH, in_contents};
+use bootc_image_stores::images::names::{NOTHING_STORED, in_contents};
 use bootc_image_stores::images::needs::Needs;
 use bootc_image_stores::images::removing::{check_id, kept_by, removal_of, remove};
 use bootc_image_stores::podman;
@@ -51,7 +51,7 @@ impl Resolve for Request {
         let settings = context.host.settings;
         let physical = physical(settings)?;
         let not_found = |name: &String| {
-            Error::from(StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH })
+            Error::from(StoresError::ImageNotFound { name: name.clone(), hint: NOTHING_STORED })
         };
         let Some(store) = BootcStore::open(&physical)? else {
             return Err(self.images.first().map_or(Error::NoImageGiven, not_found));

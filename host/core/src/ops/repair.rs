@@ -17,7 +17,7 @@ use bootc_image_stores::default_store::DefaultStore;
 use bootc_image_stores::error::Error as StoresError;
 use bootc_image_stores::host::{physical, writable_physical};
 use bootc_image_stores::images::local;
-use bootc_image_stores::images::names::{LIST_WITH, in_contents, local_image};
+use bootc_image_stores::images::names::{LIST_WITH, NOTHING_STORED, in_contents, local_image};
 use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::ostree::Repository;
@@ -63,7 +63,7 @@ impl Resolve for Request {
         let Some(store) = BootcStore::open(&physical)? else {
             return match self.images.first() {
                 Some(name) => {
-                    Err(StoresError::ImageNotFound { name: name.clone(), list_with: LIST_WITH }.into())
+                    Err(StoresError::ImageNotFound { name: name.clone(), hint: NOTHING_STORED }.into())
                 }
                 None => Ok(Resolved::default()),
             };
@@ -140,7 +140,7 @@ impl Operate for Repair {
             }
             _ => local::Locks::Store(local::store_lock(context.host, "bootc")?),
         };
-        let not_found = || StoresError::ImageNotFound { name: image.to_string(), list_with: LIST_WITH };
+        let not_found = || StoresError::ImageNotFound { name: image.to_string(), hint: LIST_WITH };
         let store = BootcStore::open(&physical)?.ok_or_else(not_found)?;
         let storage = Storage::Bootc(&store);
         let is_there =

@@ -1,6 +1,6 @@
 //! Copying the booted image into bootc's storage. Once it is there, under the name from which the host was booted, bootc updates the
 //! host from that storage. The cheapest source is used: podman's storage, the registry (by the booted digest), or, if the name has no
-//! registry, the ostree repository.
+//! registry or its registry does not have the booted image, the ostree repository.
 
 use bootc_image_containers_storage::Image;
 use bootc_image_model::digest::Digest;
@@ -18,6 +18,7 @@ use bootc_image_stores::images::names::{local_image, name_in_storage};
 use bootc_image_stores::images::repair::{Fetch, Source};
 use bootc_image_stores::images::storages::Storage;
 use bootc_image_stores::registry;
+use bootc_image_stores::signatures::check_unsigned;
 use serde::Serialize;
 
 use super::pull_from_default_storage::Pulled;
@@ -36,7 +37,7 @@ pub struct Request;
 pub struct SetUnified {
     /// The booted image.
     pub image: HostImage,
-    /// The source of the copy.
+    /// The source of the copy. If it is a registry that does not have the image, the ostree repository is used.
     pub from: UnifiedSource,
     /// Its name in bootc's storage.
     pub name: Reference,
@@ -50,6 +51,8 @@ impl Resolve for Request {
         let name = name_in_storage(&image.name)?;
         let from = match in_default_store(context, &image.manifest_digest)? {
             Some(local) => UnifiedSource::DefaultStore(local),
+            // Its registry did not have it, and need not be asked again.
+            None if was_exported(context, &image, &name)? => UnifiedSource::Host,
             None => where_it_came_from(&image, &name),
         };
         Ok(Operation::SetUnified(SetUnified { image, from, name }).into())
@@ -71,11 +74,20 @@ fn where_it_came_from(image: &HostImage, name: &Reference) -> UnifiedSource {
     }
 }
 
+/// Whether bootc's storage has the booted image under its name, copied from the ostree repository.
+fn was_exported(context: &Context<'_>, image: &HostImage, name: &Reference) -> Result<bool, Error> {
+    let Some(store) = BootcStore::open(&physical(context.host.settings)?)? else { return Ok(false) };
+    let Some(id) = Copies::new(&context.host.settings.state).image_id(image) else { return Ok(false) };
+    Ok(Storage::Bootc(&store).held(context.host, name, |found| found.id == id)?.is_some())
+}
+
 fn in_default_store(context: &Context<'_>, manifest: &Digest) -> Result<Option<LocalImage>, Error> {
     let default = DefaultStore::find()?;
     let Some(root) = default.open()? else { return Ok(None) };
     Ok(Storage::Default(&default).images(context.host, |images, others| {
-        let Some(image) = images.iter().find(|image| image.is_of(manifest)) else { return Ok(None) };
+        // A manifest list has no layers to copy.
+        let is_it = |image: &&Image| image.is_of(manifest) && images.instances(image).is_empty();
+        let Some(image) = images.iter().find(is_it) else { return Ok(None) };
         // A damaged image cannot be copied.
         let is_whole = images.damage(image, others)?.is_none();
         is_whole.then(|| local_image(&root, image)).transpose()
@@ -107,8 +119,7 @@ impl Operate for SetUnified {
             }
             _ => local::Locks::Store(local::store_lock(context.host, "bootc")?),
         };
-        let copies = Copies::new(&settings.state);
-        let known = copies.image_id(&image);
+        let known = Copies::new(&settings.state).image_id(&image);
         let is_it = |found: &Image| match &from {
             UnifiedSource::DefaultStore(local) => found.id == local.id,
             UnifiedSource::Registry { .. } => found.is_of(&image.manifest_digest),
@@ -126,15 +137,20 @@ impl Operate for SetUnified {
                 local::pull(context.host, &store, local, &name)?;
                 Some(local.id.clone())
             }
+            // The origin of a deployment may name another repository than the one that the booted image was pulled from. The
+            // registry is asked only now, when policies have allowed it and the operation is recorded.
+            UnifiedSource::Registry { reference } if registry::lacks(settings, reference) => {
+                context.host.reporter.note(&format!(
+                    "the registry does not have {reference}, the booted image; it is copied from the ostree repository instead"
+                ));
+                let _alone = local::store_lock(context.host, "bootc")?;
+                Some(export(context, &store, &image, &name)?)
+            }
             UnifiedSource::Registry { reference } => {
                 fetch(context, &store, reference, &name)?;
                 None
             }
-            UnifiedSource::Host => {
-                let id = export(context, &store, &image, &name)?;
-                copies.remember(&image, &id)?;
-                Some(id)
-            }
+            UnifiedSource::Host => Some(export(context, &store, &image, &name)?),
         };
         let image = Storage::Bootc(&store).check_written(context.host, &name, |found| match &id {
             Some(id) => found.id == *id,
@@ -169,6 +185,8 @@ fn export(
     image: &HostImage,
     name: &Reference,
 ) -> Result<String, Error> {
+    // Checked again when it is copied; here it saves the export.
+    check_unsigned(name)?;
     let scratch = Scratch::new()?;
     let exported = local::export(context.host, image, &scratch, &store.root().path("."))?;
     context.host.reporter.progress(&format!("copying to bootc's storage as {name}"));
@@ -180,5 +198,6 @@ fn export(
         scratch: &scratch,
     }
     .copy(context.host, name, &exported.diff_ids)?;
+    Copies::new(&context.host.settings.state).remember(image, &exported.id)?;
     Ok(exported.id)
 }

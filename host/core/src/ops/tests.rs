@@ -1,6 +1,8 @@
 //! Tests of the policy input.
 
-use bootc_image_grammar::parse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bootc_image_grammar::{Kind, TABLES, Table, parse};
 use bootc_image_model::columns::ListType;
 use bootc_image_model::digest::{Commit, Digest};
 use bootc_image_model::image::*;
@@ -176,9 +178,8 @@ fn a_name_of_another_transport_has_no_registry() {
     }
 }
 
-/// The only list of operations that the compiler does not check. Kinds in manifests (`when`) are validated against it.
-#[test]
-fn every_kind_that_policies_judge_is_listed() {
+/// An operation of each kind that policies judge, except `cmd`.
+fn one_of_each_kind() -> Vec<Operation> {
     let assumed = Assumed {
         subject: subject(),
         digest: Digest::of(b"m"),
@@ -186,8 +187,7 @@ fn every_kind_that_policies_judge_is_listed() {
         booted: "docker://quay.io/a:1".to_owned(),
     };
     let images = || vec!["localhost/a:1".to_owned()];
-    let plugin = || PluginId::new("p").unwrap();
-    let mut operations: Vec<Operation> = [
+    [
         Request::List(list::List { image_type: ListType::All, details: false }),
         Request::Exists(exists::Exists { image: "localhost/a:1".to_owned() }),
         Request::CopyToStorage(copy_to_storage::Request { source: None, target: None }),
@@ -199,7 +199,14 @@ fn every_kind_that_policies_judge_is_listed() {
     ]
     .iter()
     .flat_map(|request| request.assume(&assumed).unwrap())
-    .collect();
+    .collect()
+}
+
+/// The only list of operations that the compiler does not check. Kinds in manifests (`when`) are validated against it.
+#[test]
+fn every_kind_that_policies_judge_is_listed() {
+    let plugin = || PluginId::new("p").unwrap();
+    let mut operations = one_of_each_kind();
     operations.push(cmd("list", &[], Vec::new()));
     operations.push(Operation::RevokePlugin(revoke_plugin::RevokePlugin { plugin: plugin() }));
     for operation in operations {
@@ -241,4 +248,66 @@ fn the_policy_input_of_exists_has_every_meaning_of_the_name() {
         names(id).contains(&None)
             && names(id).contains(&Some(format!("containers-storage:localhost/{id}:latest")))
     );
+}
+
+/// A command that names an image with every option and every operand that can name one.
+fn every_image_of(table: &Table) -> Operation {
+    let names_image = |kind| matches!(kind, Kind::Full | Kind::Reference | Kind::Remote | Kind::Local);
+    let options = table.flags.iter().filter(|flag| names_image(flag.kind));
+    let options = options.map(|flag| format!("--{}=quay.io/o:1", flag.name));
+    let image = LocalImage { id: "a".repeat(64), manifest_digest: Digest::of(b"m") };
+    let mut found = Vec::new();
+    let mut operand = |kind: Kind| match kind {
+        Kind::Local => {
+            let name = Some(reference("quay.io/a:1"));
+            found.push(CommandImage::Store { name, names: Vec::new(), image: image.clone() });
+            "quay.io/a:1".to_owned()
+        }
+        Kind::Remote => {
+            let name = reference("quay.io/a:1");
+            let pinned = name.with_digest(Digest::of(b"x"));
+            let instance = Digest::of(b"x");
+            let text = format!("{DOCKER}{pinned}");
+            found.push(CommandImage::Registry { name, pinned, instance, platform: None });
+            text
+        }
+        Kind::Destination => "docker://quay.io/d:1".to_owned(),
+        Kind::Source => "/context".to_owned(),
+        _ => "quay.io/b:1".to_owned(),
+    };
+    let operands = table.operands.iter().map(|each| operand(each.kind));
+    let mut words = table.subcommand.split(' ').map(str::to_owned);
+    let subcommand = words.next().unwrap();
+    let args: Vec<String> = words.chain(options).chain(operands).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    cmd(&subcommand, &args, found)
+}
+
+/// The table in docs/reference/policies.md has a row for every kind, and in it a cell for exactly the roles of its images.
+#[test]
+fn the_table_of_roles_is_what_policies_see() {
+    let run_by_podman = TABLES.iter().filter(|table| table.does.own().is_none());
+    let operations = one_of_each_kind().into_iter().chain(run_by_podman.map(every_image_of));
+    let mut expected = BTreeMap::<String, BTreeSet<&str>>::new();
+    for operation in operations {
+        let policy_input = seen(operation);
+        let roles = policy_input.images.iter().map(|image| image.role.as_str());
+        expected.entry(policy_input.kind.clone()).or_default().extend(roles);
+    }
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/policies.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let head = "| kind | `source` | `target` | `image` |";
+    let rows = page.lines().skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));
+    let mut documented = BTreeMap::<String, BTreeSet<&str>>::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [kinds, roles @ ..] = cells.as_slice() else { panic!("{row}") };
+        let roles = ["source", "target", "image"].into_iter().zip(roles).filter(|(_, cell)| !cell.is_empty());
+        let roles: BTreeSet<&str> = roles.map(|(role, _)| role).collect();
+        for kind in kinds.split(", ") {
+            let twice = documented.insert(kind.trim_matches('`').to_owned(), roles.clone());
+            assert_eq!(twice, None, "{kind}");
+        }
+    }
+    assert_eq!(documented, expected);
 }

@@ -25,7 +25,7 @@ use crate::plugin::{Host, Plan, PlanError, ProvidedCommand};
 use crate::policy::{Judged, validators};
 
 /// How names are resolved.
-enum AnyResolver<'a> {
+pub(super) enum AnyResolver<'a> {
     /// On this host.
     Live(Live<'a>),
     /// In a test of policies.
@@ -42,13 +42,13 @@ impl AnyResolver<'_> {
 }
 
 /// The judged operations of a command, and the plugin's message to the user.
-struct JudgedCommand {
-    judged: Vec<Judged>,
-    message: String,
+pub(super) struct JudgedCommand {
+    pub(super) judged: Vec<Judged>,
+    pub(super) message: String,
 }
 
 /// Why a command was not judged.
-enum CommandError {
+pub(super) enum CommandError {
     /// The plan is empty.
     NothingToDo,
     /// The command tests whether an image exists, and it does not.
@@ -56,8 +56,8 @@ enum CommandError {
     /// The command was denied before it became an operation.
     Denied(Box<(Subject, Denial)>),
     Failed(Error),
-    /// A name cannot be resolved, after the command was allowed as written.
-    Unresolved(Box<Judged>, Error),
+    /// A name cannot be resolved, after the command was allowed as written. It is the last of the judged operations.
+    Unresolved(Vec<Judged>, Box<Error>),
 }
 
 impl From<Error> for CommandError {
@@ -78,8 +78,7 @@ impl Pipeline<'_> {
                 }
                 // A delegated caller contacts registries with root's credentials, even in a dry run. So this is recorded.
                 if self.context.host.settings.dry_run && is_delegated {
-                    let mut resolved = judged.iter().filter(|judged| judged.canonical().is_resolved());
-                    resolved.try_for_each(|judged| self.record_resolution(judged, &Outcome::DONE))?;
+                    self.record_resolutions(&judged, &Outcome::DONE)?;
                 }
                 self.act(judged, Vec::new())
             }
@@ -90,8 +89,10 @@ impl Pipeline<'_> {
             Err(CommandError::Failed(error)) => Err(error),
             Err(CommandError::Unresolved(judged, error)) => {
                 // A registry was contacted with root's credentials.
-                self.record_resolution(&judged, &Outcome::of_error(&error))?;
-                Err(error)
+                if let Some(last) = judged.last() {
+                    self.record_resolution(last, &Outcome::of_error(&error))?;
+                }
+                Err(*error)
             }
         }
     }
@@ -106,15 +107,21 @@ impl Pipeline<'_> {
             Ok(JudgedCommand { judged, .. }) => Ok(judged),
             Err(CommandError::NothingToDo | CommandError::ImageAbsent) => Ok(Vec::new()),
             Err(CommandError::Denied(denied)) => Err(denied.1.into()),
-            Err(CommandError::Failed(error) | CommandError::Unresolved(_, error)) => Err(error),
+            Err(CommandError::Failed(error)) => Err(error),
+            Err(CommandError::Unresolved(_, error)) => Err(*error),
         }
     }
 
-    fn record_resolution(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
+    pub(super) fn record_resolutions(&self, judged: &[Judged], outcome: &Outcome) -> Result<(), Error> {
+        let mut resolved = judged.iter().filter(|judged| judged.canonical().is_resolved());
+        resolved.try_for_each(|judged| self.record_resolution(judged, outcome))
+    }
+
+    pub(super) fn record_resolution(&self, judged: &Judged, outcome: &Outcome) -> Result<(), Error> {
         self.recorder.resolved(judged, outcome).map_err(|error| Error::Audit(Box::new(error)))
     }
 
-    fn judge_command(
+    pub(super) fn judge_command(
         &self,
         command: &CommandRequest,
         subject: Subject,
@@ -128,7 +135,7 @@ impl Pipeline<'_> {
         let subject = subject.through(&provider.plugin);
         // In a dry run: the copies that would have been made, even without a plan.
         let (planned, asked) = self.plan(provider, command, &subject, resolver)?;
-        let with_asked = |judged, message| {
+        let with_asked = |judged: Vec<Judged>, message| {
             let judged = asked.into_iter().chain(judged).collect();
             Ok(JudgedCommand { judged, message })
         };
@@ -154,8 +161,14 @@ impl Pipeline<'_> {
             return with_asked(self.judge(operations, &subject, &claims), plan.message);
         }
         let planned = Planned::parse(&command.name, &provider.plugin, subcommand, args).map_err(denied)?;
-        let judged = self.judge_planned(&planned, &subject, &claims, resolver)?;
-        with_asked(vec![judged], plan.message)
+        match self.judge_planned(&planned, &subject, &claims, resolver) {
+            Ok(judged) => with_asked(vec![judged], plan.message),
+            Err(CommandError::Unresolved(judged, error)) => {
+                let judged = with_asked(judged, String::new())?.judged;
+                Err(CommandError::Unresolved(judged, error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The plugin that provides a subcommand.
@@ -257,7 +270,7 @@ impl Pipeline<'_> {
                 return Err(CommandError::ImageAbsent);
             }
             Err(error @ Error::Unresolved { .. }) => {
-                return Err(CommandError::Unresolved(Box::new(judged), error));
+                return Err(CommandError::Unresolved(vec![judged], Box::new(error)));
             }
             resolved => resolved?,
         };

@@ -22,15 +22,13 @@ impl Pipeline<'_> {
             let MissingPolicy { plugin, why, .. } = &missed;
             let denied =
                 format!("policy {plugin} is mandatory but {why}, so every operation except `list` is denied");
+            let stop = || self.context.plugins.how_to_stop_requiring(plugin);
+            let install = missed.what_to_install();
             self.context.host.reporter.note(
                 &match (configured.contains(plugin), of_grants.contains(plugin)) {
                     (false, false) => format!("{missed}: {}", missed.fix()),
-                    (false, true) => format!("{denied}: {}", missed.fix()),
-                    (true, _) => format!(
-                        "{denied}: {}, or remove it from [policy] mandatory and revoke the approval with: \
-                     bootc-image plugin revoke {plugin}",
-                        missed.what_to_install()
-                    ),
+                    (_, true) => format!("{denied}: {install}, or {}", stop()),
+                    (true, false) => format!("{denied}: {install}, or {} and {}", stop(), missed.revoke),
                 },
             );
         }
@@ -95,16 +93,21 @@ mod tests {
     fn the_note_on_a_missing_mandatory_policy_says_that_all_is_denied() {
         let id = PluginId::new("p").unwrap();
         let denied = "policy p is mandatory but is not installed, so every operation except `list` is denied: install it, or";
-        let revoke = "revoke the approval with: bootc-image plugin revoke p";
+        let (stop, revoke) = ("stop requiring p", "revoke it");
         for (configured, granted, expected) in [
-            (false, true, format!("{denied} {revoke}")),
-            (true, false, format!("{denied} remove it from [policy] mandatory and {revoke}")),
-            (true, true, format!("{denied} remove it from [policy] mandatory and {revoke}")),
+            (false, true, format!("{denied} {stop}")),
+            (true, false, format!("{denied} {stop} and {revoke}")),
+            (true, true, format!("{denied} {stop}")),
         ] {
             let ids = |is: bool| if is { vec![id.clone()] } else { Vec::new() };
             let configuration = Configuration { mandatory: ids(configured), ..Configuration::default() };
             let file = PathBuf::from("/etc/p.toml");
-            let missed = vec![MissingPolicy { plugin: id.clone(), file, why: "is not installed" }];
+            let missed = vec![MissingPolicy {
+                plugin: id.clone(),
+                file,
+                why: "is not installed",
+                revoke: revoke.to_owned(),
+            }];
             let plugins = FakePlugins { missed, mandatory: ids(granted), ..no_plugins() };
             let request = Request::RevokePlugin(revoke_plugin::Request { plugin: "q".to_owned() });
             assert_eq!(run(&settings(configuration, true), &plugins, &request).1, [expected]);

@@ -1,6 +1,7 @@
 //! The pipeline that every operation passes through: resolve, judge, record, execute.
 
 mod command;
+mod explain;
 mod missing_policies;
 mod reads;
 mod requested;
@@ -20,7 +21,8 @@ use crate::error::{Error, interruption_first};
 use crate::ops::exists::Existence;
 use crate::ops::{Operation, Report, Request, Resolved};
 use crate::plugin::ProvidedCommand;
-use crate::policy::{Judged, file_denial, sysroot_denial, validators};
+use crate::policy::{Judged, file_denial, plugins_denial, sysroot_denial, validators};
+pub use explain::Explained;
 
 /// Runs requests.
 pub struct Pipeline<'a> {
@@ -95,8 +97,13 @@ impl Pipeline<'_> {
             self.report_missed(request);
         }
         let (subject, sysroot) = (&settings.subject, settings.sysroot.as_deref());
-        sysroot_denial(&settings.configuration, subject, sysroot)
-            .map_err(|denial| self.denied(subject, denial))
+        let denied = |denial| self.denied(subject, denial);
+        sysroot_denial(&settings.configuration, subject, sysroot).map_err(denied)?;
+        // Resolving an approval compiles the component and creates an instance of it.
+        if matches!(request, Request::ApprovePlugin(_)) {
+            plugins_denial(&settings.configuration, subject).map_err(denied)?;
+        }
+        Ok(())
     }
 
     /// Denies a delegated caller a command that reads a file of the caller's choice.

@@ -13,8 +13,9 @@ impl Pipeline<'_> {
     /// # Errors
     /// [`Error::Configuration`].
     pub fn refuse_broken(&self) -> Result<(), Error> {
-        let broken = self.context.host.settings.configuration.broken.clone();
-        broken.map_or(Ok(()), |why| Err(Error::Configuration(why)))
+        let configuration = &self.context.host.settings.configuration;
+        let refused = |why| Err(Error::Configuration { why, fix: configuration.fix.clone() });
+        configuration.broken.clone().map_or(Ok(()), refused)
     }
 
     /// Runs judged operations. They are recorded only for root, and if the configuration sets `record-reads`.
@@ -157,14 +158,14 @@ pub(super) mod tests {
                 let refused = |configuration| {
                     let (done, notes) = run(&settings(configuration, dry_run), &no_plugins(), &request);
                     assert!(notes.is_empty(), "{notes:?}");
-                    matches!(done, Err(Error::Configuration(why)) if why == "a.toml: line 1")
+                    matches!(done, Err(Error::Configuration { why, .. }) if why == "a.toml: line 1")
                 };
                 assert!(refused(broken()) && !refused(Configuration::default()), "{request:?}");
             }
         }
         assert!(matches!(
             run(&settings(broken(), true), &no_plugins(), &LIST).0,
-            Err(Error::Configuration(_))
+            Err(Error::Configuration { .. })
         ));
         assert!(matches!(
             run(&settings(broken(), false), &no_plugins(), &LIST).0,
@@ -184,7 +185,7 @@ pub(super) mod tests {
             commit: Commit::new("0".repeat(64)).unwrap(),
             booted: "docker://quay.io/a:1".to_owned(),
         };
-        assert!(matches!(pipeline.judge_assumed(&LIST, &assumed), Err(Error::Configuration(_))));
+        assert!(matches!(pipeline.judge_assumed(&LIST, &assumed), Err(Error::Configuration { .. })));
     }
 
     #[test]
@@ -208,7 +209,12 @@ pub(super) mod tests {
         let id = PluginId::new("p").unwrap();
         let file = PathBuf::from("/etc/p.toml");
         let plugins = FakePlugins {
-            missed: vec![MissingPolicy { plugin: id, file, why: "is not installed" }],
+            missed: vec![MissingPolicy {
+                plugin: id,
+                file,
+                why: "is not installed",
+                revoke: "revoke the approval with: bootc-image plugin revoke p".to_owned(),
+            }],
             ..no_plugins()
         };
         let expected = "policy p (approved in /etc/p.toml) is not installed, so it does not judge operations: install it, or \

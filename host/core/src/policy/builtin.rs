@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bootc_image_grammar::{Kind, OwnOperation, Value, own_spellings};
+use bootc_image_grammar::{Kind, OwnOperation, SecretFile, Value, own_spellings};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::configuration::Delegated;
 use bootc_image_model::denial::{Denial, DeniedBy};
@@ -39,22 +39,17 @@ impl Validator for Delegation {
             return Ok(());
         }
         sysroot(self.0, canonical.subject(), canonical.sysroot())?;
-        let denied = |needs: &Needs| match needs {
-            Needs::Plugins if !self.0.plugins => {
-                Some(("approving and revoking plugins", "delegated-plugins"))
-            }
-            Needs::Builds if !self.0.build => Some(("`cmd build`", "delegated-build")),
-            Needs::Loads if !self.0.load => Some(("`cmd load`", "delegated-load")),
-            Needs::Insecure => Some((
+        let judge = |needs: &Needs| match needs {
+            Needs::Plugins => plugins(self.0, canonical.subject()),
+            Needs::Builds if !self.0.build => Err(not_delegated("`cmd build`", "delegated-build")),
+            Needs::Loads if !self.0.load => Err(not_delegated("`cmd load`", "delegated-load")),
+            Needs::Insecure => Err(not_delegated(
                 "--tls-verify=false, which could expose root's registry credentials on the network,",
                 "delegated-insecure",
             )),
-            Needs::Plugins | Needs::Builds | Needs::Loads => None,
+            Needs::Builds | Needs::Loads => Ok(()),
         };
-        match canonical.operation().delegated().iter().find_map(denied) {
-            Some((what, code)) => Err(not_delegated(what, code)),
-            None => Ok(()),
-        }
+        canonical.operation().delegated().iter().try_for_each(judge)
     }
 }
 
@@ -62,6 +57,15 @@ impl Validator for Delegation {
 pub(super) fn sysroot(allowed: Delegated, subject: &Subject, sysroot: Option<&str>) -> Result<(), Denial> {
     if subject.delegation.is_some() && sysroot.is_some() && !allowed.sysroot {
         Err(not_delegated("--sysroot", "delegated-sysroot"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Denies a delegated caller to approve or revoke plugins. Also called before a plugin is compiled and instantiated for its approval.
+pub(super) fn plugins(allowed: Delegated, subject: &Subject) -> Result<(), Denial> {
+    if subject.delegation.is_some() && !allowed.plugins {
+        Err(not_delegated("approving and revoking plugins", "delegated-plugins"))
     } else {
         Ok(())
     }
@@ -75,12 +79,20 @@ pub(super) fn file(subject: &Subject, what: &str) -> Result<(), Denial> {
     }
 }
 
+/// Denies a delegated caller to ask what another caller may do.
+pub(super) fn other_caller(subject: &Subject) -> Result<(), Denial> {
+    match subject.delegation {
+        Some(_) => Err(not_delegated("`policy explain --as`", "delegated-as")),
+        None => Ok(()),
+    }
+}
+
 fn not_delegated(what: &str, code: &str) -> Denial {
     let message =
         format!("{what} is not allowed for a caller who became root through sudo, pkexec, doas or setuid");
     // Nothing in the configuration permits these.
     let hint = match code.strip_prefix("delegated-") {
-        None | Some("file" | "insecure") => "log in as root".to_owned(),
+        None | Some("as" | "file" | "insecure") => "log in as root".to_owned(),
         Some(word) => format!(
             "log in as root, or let an administrator permit it with allow-delegated = [\"{word}\"] at the top of a file in \
              /etc/bootc-image/config.d"
@@ -246,7 +258,13 @@ impl Granted {
             .iter()
             .filter(|capability| Some(capability.name.as_str()) == value.kind.capability());
         of_kind.any(|capability| match value.kind {
-            Kind::HostResource => value.option == Some(capability.scope.as_str()),
+            // The scope is an option, or an option with its only value.
+            Kind::HostResource => match capability.scope.split_once('=') {
+                Some((option, only)) => value.option == Some(option) && value.text == only,
+                None => value.option == Some(capability.scope.as_str()),
+            },
+            Kind::SecretFile => SecretFile::parse(value.text)
+                .is_ok_and(|secret| !self.resolved || capability.has_path(Path::new(secret.path))),
             _ => !self.resolved || capability.has_path(Path::new(value.text)),
         })
     }
@@ -273,8 +291,8 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
         let hint = if scopes.is_empty() {
             format!(
                 "plugin {plugin} does not have the capability {capability}, which {what} needs; run the command without it, \
-                 or approve a plugin that requests this capability; to see what {plugin} requests, run: \
-                 bootc-image plugin show {plugin}"
+                 grant it (to a built-in plugin, in a file in /etc/bootc-image/grants.d), or approve a plugin that requests \
+                 it; to see what {plugin} requests, run: bootc-image plugin show {plugin}"
             )
         } else {
             format!(
@@ -298,6 +316,14 @@ fn forbidden(value: &Value<'_>, granted: &Granted) -> Option<Forbidden> {
             hint,
         }),
         Kind::PathRead => needs("reads-file", "names a file for podman to read"),
+        Kind::SecretFile => match SecretFile::parse(value.text) {
+            Ok(_) => needs("reads-file", "names a file for podman to read"),
+            Err(form) => Some(Forbidden {
+                code: "secret",
+                why: format!("{what} does not name a file with a secret"),
+                hint: form.to_owned(),
+            }),
+        },
         Kind::PathWrite => needs("writes-file", "names a file for podman to write"),
         Kind::HostResource => {
             needs("reaches-machine", "accesses a host resource (device, namespace or privilege)")
@@ -416,6 +442,10 @@ impl Validator for Needed {
                     "to list containers, run: podman ps --all --external"
                 } else if who.starts_with("unit ") {
                     "name another image in this unit first"
+                } else if who.ends_with(" of a build with podman") {
+                    "if that build was interrupted, list its container with: podman ps --all --external; and remove it with: podman rm ID"
+                } else if who.ends_with(" of a build") {
+                    "if it is left from a `bootc-image cmd build` that was killed, the next `bootc-image cmd build` removes its container; otherwise, remove the container with the program that made it"
                 } else {
                     "to list deployments, run: bootc status"
                 };
@@ -473,7 +503,8 @@ mod tests {
     }
 
     fn claim(plugin: &str, name: &str) -> ProvidedCommand {
-        ProvidedCommand { plugin: id(plugin), name: name.to_owned(), summary: String::new() }
+        let (name, summary, args) = (name.to_owned(), String::new(), String::new());
+        ProvidedCommand { plugin: id(plugin), name, summary, args }
     }
 
     /// The canonical operation of a plan of plugin `p` for `cmd INVOKED`.

@@ -105,9 +105,19 @@ pub(crate) fn sysroot_denial(
     builtin::sysroot(configuration.allow_delegated, subject, sysroot)
 }
 
+/// Denies a delegated caller to approve or revoke plugins, before one is compiled and instantiated.
+pub(crate) fn plugins_denial(configuration: &Configuration, subject: &Subject) -> Result<(), Denial> {
+    builtin::plugins(configuration.allow_delegated, subject)
+}
+
 /// Denies a delegated caller a command that reads a file of the caller's choice.
 pub(crate) fn file_denial(subject: &Subject, what: &str) -> Result<(), Denial> {
     builtin::file(subject, what)
+}
+
+/// Denies a delegated caller to ask what another caller may do.
+pub(crate) fn other_caller_denial(subject: &Subject) -> Result<(), Denial> {
+    builtin::other_caller(subject)
 }
 
 /// An operation and its verdicts.
@@ -116,6 +126,7 @@ pub struct Judged {
     canonical: CanonicalOperation,
     verdicts: Vec<Verdict>,
     not_selected: Vec<PluginId>,
+    waiting: Vec<String>,
 }
 
 impl Validators<'_> {
@@ -123,15 +134,21 @@ impl Validators<'_> {
     /// judged only by validators and policies that support that.
     pub fn judge(&self, canonical: CanonicalOperation) -> Judged {
         let resolved = canonical.is_resolved();
-        let own = self.own.iter().filter(|validator| resolved || validator.judges_unresolved());
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.own.iter().partition(|validator| resolved || validator.judges_unresolved());
+        let mut waiting: Vec<String> = others.iter().map(|validator| validator.name().to_owned()).collect();
+        let own = own.into_iter();
         let mut verdicts: Vec<Verdict> =
             own.map(|validator| Verdict::new(validator.name(), validator.judge(&canonical).err())).collect();
         // Policies do not judge what the host itself denies.
         let mut not_selected = Vec::new();
         if verdicts.iter().all(|verdict| verdict.allowed) {
-            plugins::judge(&self.policies, &canonical, &mut verdicts, &mut not_selected);
+            let waiting = &mut waiting;
+            plugins::judge(&self.policies, &canonical, &mut verdicts, &mut not_selected, waiting);
         }
-        Judged { canonical, verdicts, not_selected }
+        let judged = Judged { canonical, verdicts, not_selected, waiting };
+        judged.log();
+        judged
     }
 }
 
@@ -151,6 +168,27 @@ impl Verdict {
 }
 
 impl Judged {
+    /// Logs who allows and denies the operation. The texts of denials are in the record and on stderr.
+    fn log(&self) {
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        let operation = self.canonical.operation().policy_kind();
+        for Verdict { validator, denial, failed_open, .. } in &self.verdicts {
+            match denial {
+                Some(denial) => tracing::info!(operation, by = validator, code = denial.code, "denied"),
+                None if failed_open.is_some() => {
+                    tracing::info!(operation, by = validator, "allowed without a verdict");
+                }
+                None => tracing::info!(operation, by = validator, "allowed"),
+            }
+        }
+        for policy in &self.not_selected {
+            tracing::debug!(operation, %policy, "does not cover this operation");
+        }
+        tracing::debug!(operation, digest = self.canonical.digest().as_str(), "judged");
+    }
+
     pub fn canonical(&self) -> &CanonicalOperation {
         &self.canonical
     }
@@ -162,6 +200,11 @@ impl Judged {
     /// Policies whose manifests do not select such operations, and which therefore gave no verdict.
     pub fn not_selected(&self) -> &[PluginId] {
         &self.not_selected
+    }
+
+    /// Validators and policies that judge only once names are resolved, and have not judged yet.
+    pub fn waiting(&self) -> &[String] {
+        &self.waiting
     }
 
     /// The first denial, if there is one.

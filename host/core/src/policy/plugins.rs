@@ -28,6 +28,8 @@ pub(super) enum PolicyJudge<'a> {
         plugin: PluginId,
         /// Whether the configuration makes it mandatory; if not, its approval does.
         configured: bool,
+        /// What to do so that it is no longer mandatory.
+        stop: String,
     },
     /// The installed policies cannot be determined.
     Unknown(PluginSetError),
@@ -43,8 +45,12 @@ pub(super) fn judges<'a>(configuration: &Configuration, plugins: &'a dyn Plugins
     let mandatory =
         configuration.mandatory.iter().map(|id| (id, true)).chain(of_grants.map(|id| (id, false)));
     let missing = mandatory.filter(|(id, _)| policies.iter().all(|policy| policy.plugin() != *id));
-    let missing: Vec<_> =
-        missing.map(|(id, configured)| PolicyJudge::Missing { plugin: id.clone(), configured }).collect();
+    let absent = |(id, configured): (&PluginId, bool)| PolicyJudge::Missing {
+        plugin: id.clone(),
+        configured,
+        stop: plugins.how_to_stop_requiring(id),
+    };
+    let missing: Vec<_> = missing.map(absent).collect();
     let plugin = |policy: &'a dyn Policy| PolicyJudge::Plugin {
         policy,
         fail_open: configuration.fail_open.contains(policy.plugin()),
@@ -58,6 +64,7 @@ pub(super) fn judge(
     canonical: &CanonicalOperation,
     verdicts: &mut Vec<Verdict>,
     not_selected: &mut Vec<PluginId>,
+    waiting: &mut Vec<String>,
 ) {
     // Most hosts have no policies, and need no policy input.
     if judges.is_empty() {
@@ -66,8 +73,8 @@ pub(super) fn judge(
     let Some(policy_input) = canonical.policy_input().map(Arc::new) else { return };
     for judge in judges {
         match judge {
-            PolicyJudge::Missing { plugin, configured } => {
-                let failure = missing(plugin, *configured);
+            PolicyJudge::Missing { plugin, configured, stop } => {
+                let failure = missing(*configured, stop);
                 let excused = is_excused(canonical, failure.asked);
                 verdicts.push(verdict(plugin, Err(failure), false, excused));
             }
@@ -77,13 +84,14 @@ pub(super) fn judge(
                 verdicts.push(if is_excused(canonical, false) {
                     Verdict { failed_open: Some(message), ..Verdict::new(denied_by.to_string(), None) }
                 } else {
-                    unable(denied_by, message, "to see what to fix, run: bootc-image plugin doctor")
+                    unable(denied_by, message, error.fix())
                 });
             }
             PolicyJudge::Plugin { policy, .. } if !policy.concerns(&policy_input) => {
                 not_selected.push(policy.plugin().clone());
             }
             PolicyJudge::Plugin { policy, .. } if !canonical.is_resolved() && !policy.judges_unresolved() => {
+                waiting.push(policy.plugin().to_string());
             }
             PolicyJudge::Plugin { policy, fail_open } => {
                 // A delegated caller could make a policy fail, for example by stopping the process until its time limit is over.
@@ -106,23 +114,13 @@ fn is_excused(canonical: &CanonicalOperation, asked: bool) -> bool {
         && (delegation.is_none() || !asked)
 }
 
-fn missing(plugin: &PluginId, configured: bool) -> PolicyFailure {
-    let (reason, fix) = if configured {
-        (
-            "the configuration makes it mandatory, but it is not installed or is masked",
-            "install it, remove its mask, or remove it from [policy] mandatory; to see which applies, run: \
-             bootc-image plugin doctor"
-                .to_owned(),
-        )
+fn missing(configured: bool, stop: &str) -> PolicyFailure {
+    let reason = if configured {
+        "the configuration makes it mandatory, but it is not installed or is masked"
     } else {
-        (
-            "it was approved as mandatory, but it is not installed or is masked",
-            format!(
-                "install it, remove its mask from the configuration, or revoke the approval with: \
-                 bootc-image plugin revoke {plugin}"
-            ),
-        )
+        "it was approved as mandatory, but it is not installed or is masked"
     };
+    let fix = format!("install it or remove its mask, or {stop}");
     PolicyFailure { reason: reason.to_owned(), fix, asked: false }
 }
 

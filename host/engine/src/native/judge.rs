@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bootc_image_core::plugin::PolicyVerdict;
+use bootc_image_manifest::World;
 use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_os::processes;
 
 use super::{NoVerdict, Process};
-use crate::manifest::World;
 use crate::run::caught::caught;
 use crate::run::{self, Identity, NoOpinion};
 use crate::trust::code::Code;

@@ -13,23 +13,22 @@ use std::time::{Duration, Instant};
 use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{Host, Plan, PlanError, PolicyVerdict};
 use bootc_image_extension::abi;
+use bootc_image_manifest::World;
 use bootc_image_model::columns::Column;
 use bootc_image_model::policy_input::PolicyInput;
 use bootc_image_native_protocol::{
     Answer, Command, Frame, LARGEST_ANSWER, LIBRARY, Load, Question, SOCKET, receive, send,
 };
+use bootc_image_os::files::in_memory_executable;
 use bootc_image_os::processes;
 use bootc_image_os::processes::native::Native;
 use bootc_image_plugin_model::{self as plugin_model, Problem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::Errno;
+use rustix::fs::{SealFlags, fcntl_add_seals};
 use tracing::Level;
 
 use crate::limits::{Budget, Exceeded};
-use crate::manifest::World;
 use crate::run::answers::{self, Explanation};
-use crate::run::caught::Printing;
 use crate::run::lists::{self, LARGEST_CHUNK, next_chunk};
 use crate::run::{BadSetting, Identity, List, Loaded, Unformatted};
 use crate::sanitize::sanitize;
@@ -169,7 +168,7 @@ impl Process {
             address_space: (limits.memory + ADDRESS_SPACE) as u64,
             processor_seconds: processor_seconds(limits.guest_time),
             texts: limits.output.min(1 << 20) as u64,
-            settings: self.identity.settings.to_string(),
+            settings: self.identity.settings.full().to_owned(),
         };
         self.send(&Ask::Load(load))?;
         match self.next()? {
@@ -227,7 +226,7 @@ impl Process {
     fn format_rows(
         &mut self,
         List { format, rows, wanted }: List<'_>,
-        out: &mut Printing<'_>,
+        out: &mut dyn Write,
     ) -> Result<Answer, ProcessError> {
         let options = lists::options(wanted).map(|(key, value)| (key.to_owned(), value)).collect();
         let columns = format.columns.iter().map(|column| column.name().to_owned()).collect();
@@ -355,7 +354,7 @@ impl Loaded for Process {
         }
     }
 
-    fn format(mut self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
+    fn format(mut self: Box<Self>, list: List<'_>, out: &mut dyn Write) -> Result<(), Unformatted> {
         match self.format_rows(list, out) {
             Ok(Answer::Formatted) => Ok(()),
             Ok(Answer::Failed(problem)) => Err(answers::unformatted(explanation(&problem), "")),
@@ -376,22 +375,12 @@ fn sealed(code: &Code) -> Result<File, Unusable> {
     let Code::File(code) = code else {
         return Err("native code cannot be built into bootc-image".to_owned().into());
     };
-    let mut copy = executable_memory("extension")
+    let mut copy = in_memory_executable("extension")
         .map_err(|error| format!("cannot create its copy in memory: {error}"))?;
     code.copy(&mut copy)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&copy, seals).map_err(|error| format!("cannot seal its copy in memory: {error}"))?;
     Ok(copy)
-}
-
-/// A file in memory that can be sealed and executed. Kernels before 6.3 do not have the flag, and all such files are executable.
-fn executable_memory(name: &str) -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let made = match memfd_create(name, flags | MemfdFlags::EXEC) {
-        Err(Errno::INVAL) => memfd_create(name, flags),
-        made => made,
-    };
-    Ok(File::from(made?))
 }
 
 /// In whole seconds, as the kernel's limit is, rounded up.

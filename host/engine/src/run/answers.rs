@@ -7,7 +7,7 @@ use bootc_image_model::denial::{Denial, DeniedBy};
 use bootc_image_model::plugin::{Annotations, PluginId};
 use tracing::{Level, event};
 
-use super::Unformatted;
+use super::{Reported, Unformatted};
 use crate::sanitize::sanitize;
 
 /// The most attributes of one verdict that are kept.
@@ -70,21 +70,21 @@ pub(crate) fn failed(explanation: Explanation<'_>) -> PlanError {
     }
 }
 
-/// A failure as one sentence; `setting` is the setting that caused it, or empty.
-pub(crate) fn sentence(explanation: Explanation<'_>, setting: &str) -> String {
+/// A failure; `setting` is the setting that caused it, or empty.
+pub(crate) fn reported(explanation: Explanation<'_>, setting: &str) -> Reported {
     let at = if setting.is_empty() || explanation.message.contains(setting) {
         String::new()
     } else {
         format!(" (setting {})", sanitize(setting))
     };
-    let hint = hint(explanation.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
-    format!("{}{at}{hint}", message(explanation.message))
+    let message = format!("{}{at}", message(explanation.message));
+    Reported { message, hint: hint(explanation.hint) }
 }
 
 /// A formatter's failure.
 pub(crate) fn unformatted(explanation: Explanation<'_>, setting: &str) -> Unformatted {
-    let sentence = sentence(explanation, setting);
-    if explanation.code == "usage" { Unformatted::Usage(sentence) } else { Unformatted::Failed(sentence) }
+    let reported = reported(explanation, setting);
+    if explanation.code == "usage" { Unformatted::Usage(reported) } else { Unformatted::Reported(reported) }
 }
 
 /// Why a policy could not judge, and what to do about it, if the policy says so.

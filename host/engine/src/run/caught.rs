@@ -1,7 +1,6 @@
-//! Panics of the host while it runs a plugin, and whether a list was printed in part by then.
+//! Panics of the host while it runs a plugin.
 
 use std::any::Any;
-use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::sanitize::sanitize;
@@ -14,29 +13,6 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         sanitize(message.unwrap_or("panic without a message"))
     })
-}
-
-/// An output that remembers whether anything was written to it.
-pub(crate) struct Printing<'a> {
-    out: &'a mut dyn Write,
-    pub(crate) begun: bool,
-}
-
-impl<'a> Printing<'a> {
-    pub(crate) fn to(out: &'a mut dyn Write) -> Self {
-        Self { out, begun: false }
-    }
-}
-
-impl Write for Printing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun = self.begun || !bytes.is_empty();
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 #[cfg(test)]

@@ -4,27 +4,26 @@ pub(crate) mod answers;
 pub(crate) mod caught;
 pub(crate) mod lists;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{Host, Plan, PlanError, PolicyVerdict};
+use bootc_image_manifest::Format;
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
+use bootc_image_model::plugin_settings::PluginSettings;
 use bootc_image_model::policy_input::PolicyInput;
 
 use crate::formats::Wanted;
 use crate::limits::Limits;
-use crate::manifest::Format;
 use crate::unusable::Unusable;
-use caught::Printing;
 
 /// The plugin for which code runs, with its settings, limits and capabilities.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) plugin: PluginId,
-    /// The plugin's settings, a JSON object.
-    pub(crate) settings: Arc<str>,
+    pub(crate) settings: Arc<PluginSettings>,
     pub(crate) limits: Limits,
     /// The capabilities that it requests and was granted.
     pub(crate) capabilities: Arc<[Capability]>,
@@ -44,9 +43,10 @@ pub(crate) trait Loaded {
     fn plan(self: Box<Self>, name: &str, args: &[String], host: &dyn Host) -> Result<Plan, PlanError>;
 
     /// Prints a list.
-    fn format(self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted>;
+    fn format(self: Box<Self>, list: List<'_>, out: &mut dyn Write) -> Result<(), Unformatted>;
 
-    /// Checks the plugin's settings, if it exports such a check. Fails if the plugin could not run at all.
+    /// Checks the plugin's settings, if it exports such a check. Fails if the plugin could not run at all: a component is also
+    /// instantiated for this.
     fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable>;
 }
 
@@ -65,11 +65,21 @@ pub(crate) struct NoOpinion {
     pub(crate) asked: bool,
 }
 
-/// Why a list was not formatted, or not completely.
+/// A failure as the plugin explains it. The texts are sanitized.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+}
+
+/// Why a list was not formatted.
 #[derive(Debug)]
 pub(crate) enum Unformatted {
     /// The plugin reports a usage error.
-    Usage(String),
+    Usage(Reported),
+    /// The plugin reports another failure.
+    Reported(Reported),
     /// The plugin failed.
     Failed(String),
     /// Its output could not be written.

@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 
 use bootc_image_core::error::Error;
 use bootc_image_core::plugin::{Plugins as _, ProvidedCommand};
+use bootc_image_manifest::World;
 use bootc_image_model::grant::{Grant, Role};
 use bootc_image_model::plugin::PluginId;
+use bootc_image_os::processes;
 
+use super::doctor::fix_of;
 use super::{PluginSet, problem};
 use crate::formats::{FormatClaim, Formats as _};
-use crate::manifest::World;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::trust::code::{Code, digest_differs};
 use crate::trust::grants::{self, Found};
 use crate::trust::inventory::{Inventory, Plugin};
+use crate::trust::way_out::{self, Problem};
 
 impl PluginSet {
     /// The policy with this id, if it is installed but not enabled. Plugins and grants are read again, because a grant may just have
@@ -25,7 +28,18 @@ impl PluginSet {
         is_disabled_policy.then_some(found)
     }
 
+    /// The grant with which a plugin is approved. Fails if its component cannot be instantiated.
     pub(super) fn to_grant(&self, plugin: &str) -> Result<Grant, Error> {
+        let (found, grant) = self.approvable(plugin)?;
+        if let Err(why) = self.instantiate(found, false) {
+            processes::check_interrupted()?;
+            return Err(problem(plugin, why.to_string(), fix_of(&why, found)));
+        }
+        Ok(grant)
+    }
+
+    /// A plugin and the grant with which it is approved, if its manifest, the digest of its component and the other plugins allow that.
+    fn approvable(&self, plugin: &str) -> Result<(&Plugin, Grant), Error> {
         let found = self.find(plugin)?;
         let problem = |reason: String, fix: &str| problem(plugin, reason, fix);
         let Code::File(code) = &found.code else {
@@ -46,9 +60,9 @@ impl PluginSet {
                     self.look().plugins.get(&other.plugin).is_some_and(|plugin| plugin.place.is_none());
                 let fix = if is_built_in {
                     format!(
-                        "{} is built into bootc-image and cannot be removed; install a version of {plugin} \
-                         that does not provide `cmd {}`",
-                        other.plugin, claim.name
+                        "mask the built-in plugin first, in the configuration with policy.masked = [{{ id = \"{}\", \
+                         place = \"built-in\" }}]; then approve {plugin} again",
+                        other.plugin
                     )
                 } else {
                     format!(
@@ -91,7 +105,7 @@ impl PluginSet {
         let capabilities =
             found.manifest.capabilities.iter().map(|wanted| wanted.capability.clone()).collect();
         let was_mandatory = |grant: &Found| grant.mandatory && grant.plugin == found.manifest.id;
-        Ok(Grant {
+        let grant = Grant {
             plugin: found.manifest.id.clone(),
             sha256: now,
             manifest: found.manifest_sha256.clone(),
@@ -100,7 +114,8 @@ impl PluginSet {
             // A mandatory policy stays mandatory when an update of it is approved.
             mandatory: self.look().grants.iter().any(was_mandatory),
             capabilities,
-        })
+        };
+        Ok((found, grant))
     }
 
     pub(super) fn write_grant(&self, grant: &Grant) -> Result<PathBuf, Error> {
@@ -119,6 +134,12 @@ impl PluginSet {
         Ok(path)
     }
 
+    /// How to mask a plugin, wherever it is.
+    fn mask_text(&self, plugin: &PluginId) -> String {
+        let place = self.look().plugins.get(plugin).and_then(|found| found.place).unwrap_or(Place::Image);
+        way_out::mask(plugin.as_str(), place).unwrap_or_else(|| "remove the plugin's directory".to_owned())
+    }
+
     pub(super) fn remove_grant(&self, plugin: &PluginId) -> Result<PathBuf, Error> {
         let places = self.places();
         let problem = |reason: String, fix: String| problem(plugin.as_str(), reason, fix);
@@ -129,10 +150,7 @@ impl PluginSet {
             let file = other.file.display();
             return Err(problem(
                 format!("its grant is in {file}, which `plugin approve` did not write"),
-                format!(
-                    "remove the grant from {file}, or mask the plugin in the configuration with \
-                     policy.masked = [{{ id = \"{plugin}\", place = \"PLACE\" }}]; `plugin show` prints its place"
-                ),
+                format!("{}; or {}", other.how_to_revoke(), self.mask_text(plugin)),
             ));
         }
         match own.filter(|own| granted.iter().any(|grant| grant.file == *own)) {
@@ -163,7 +181,8 @@ fn role_of(world: World) -> Role {
 /// Reads all grants, and fails if one cannot be read: a grant must not be replaced or removed while others are unknown.
 fn read_grants(places: &Places) -> Result<Vec<Found>, Error> {
     let (found, problems) = grants::read(places);
-    problems.into_iter().next().map_or(Ok(found), |problem| Err(Error::Configuration(problem)))
+    let refused = |Problem { what, fix }| Err(Error::Configuration { why: what, fix });
+    problems.into_iter().next().map_or(Ok(found), refused)
 }
 
 /// Refuses to approve a former policy in another role: that would silently remove a policy.
@@ -194,7 +213,7 @@ mod tests {
     use bootc_image_core::plugin::MissingPolicy;
 
     use super::*;
-    use crate::places::Place;
+    use crate::set::doctor::tests::caller;
     use crate::trust::code;
     use crate::trust::configuration::Configuration;
     use crate::trust::environment::Environment;
@@ -247,6 +266,11 @@ mod tests {
         PluginId::new("p").unwrap()
     }
 
+    /// The grant of `p`. Its component is not instantiated, because there is no compiler here.
+    fn grant_of_p(set: &PluginSet) -> Result<Grant, Error> {
+        set.approvable("p").map(|(_, grant)| grant)
+    }
+
     const OWN: &str = "etc/grants.d/p.toml";
     const FORMAT: &str = "[[format]]\nname = \"f\"\nsummary = \"x\"\ncolumns = [\"image\"]\n";
 
@@ -256,7 +280,7 @@ mod tests {
         host.install("usr", "");
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\n");
         let set = host.set(None);
-        let grant = set.grant_for("p").unwrap();
+        let grant = grant_of_p(&set).unwrap();
         assert_eq!((grant.role, grant.mandatory), (Role::Policy, false));
         assert_eq!(set.approved_by_image(&id()), Some(host.path("usr/grants.d/image.toml")));
         let error = set.approve(&grant).unwrap_err();
@@ -276,18 +300,23 @@ mod tests {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
-        let grant = Grant { mandatory: true, ..set.grant_for("p").unwrap() };
+        let grant = Grant { mandatory: true, ..grant_of_p(&set).unwrap() };
         set.approve(&grant).unwrap();
         let set = host.set(None);
         assert_eq!((set.missed(), set.mandatory()), (Vec::new(), vec![id()]));
         assert_eq!(set.missing(), []);
         assert!(set.disabled_policy(&id()).is_none());
         // An update that is approved stays mandatory.
-        assert!(set.grant_for("p").unwrap().mandatory);
+        assert!(grant_of_p(&set).unwrap().mandatory);
 
         fs::remove_dir_all(host.path("etc/plugins")).unwrap();
         let set = host.set(None);
-        let missed = MissingPolicy { plugin: id(), file: host.path(OWN), why: "is not installed" };
+        let missed = MissingPolicy {
+            plugin: id(),
+            file: host.path(OWN),
+            why: "is not installed",
+            revoke: "revoke the approval with: bootc-image plugin revoke p".to_owned(),
+        };
         assert_eq!((set.missed(), set.mandatory()), (vec![missed.clone()], vec![id()]));
         let why = format!(
             "{} approves it as mandatory, but it is not installed: every operation except `list` is denied",
@@ -296,13 +325,16 @@ mod tests {
         assert_eq!(set.missing(), [(id(), why)]);
         let what = "policy p is mandatory but is not installed, so every operation except `list` is denied"
             .to_owned();
-        let findings = set.examine(None);
+        let findings = set.examine(None, &caller(None));
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((&*finding.about, &finding.what, &finding.fix), ("p", &what, &missed.fix()));
 
         assert_eq!(set.revoke(&id()).unwrap(), host.path(OWN));
         let set = host.set(None);
-        assert_eq!((set.missed(), set.mandatory(), set.examine(None)), (vec![], vec![], vec![]));
+        assert_eq!(
+            (set.missed(), set.mandatory(), set.examine(None, &caller(None))),
+            (vec![], vec![], vec![])
+        );
         assert!(matches!(set.revoke(&id()), Err(Error::NoSuchPlugin { .. })));
     }
 
@@ -311,7 +343,7 @@ mod tests {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
-        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        set.approve(&grant_of_p(&set).unwrap()).unwrap();
         let set = host.set(None);
         assert!(set.look().plugins[&id()].standing.is_enabled());
         set.revoke(&id()).unwrap();
@@ -323,7 +355,7 @@ mod tests {
         let host = Host::new();
         host.install("etc", "");
         let set = host.set(None);
-        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        set.approve(&grant_of_p(&set).unwrap()).unwrap();
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         assert_eq!(why(None), None);
         host.install("etc", FORMAT);
@@ -340,9 +372,9 @@ mod tests {
     fn a_former_policy_is_not_approved_in_another_role() {
         let host = Host::new();
         host.install("etc", "");
-        let as_policy = host.set(None).grant_for("p").unwrap();
+        let as_policy = grant_of_p(&host.set(None)).unwrap();
         host.install("etc", FORMAT);
-        let as_format = host.set(None).grant_for("p").unwrap();
+        let as_format = grant_of_p(&host.set(None)).unwrap();
         assert_eq!(as_format.role, Role::Format);
         let revoke =
             "if it is no longer needed as a policy, revoke the approval with: bootc-image plugin revoke p";
@@ -351,7 +383,7 @@ mod tests {
             grants::write(&host.path(OWN), &grant).unwrap();
             let set = host.set(None);
             // Approving is refused too if the grant was added after `grant_for`.
-            for error in [set.grant_for("p").unwrap_err(), set.approve(&as_format).unwrap_err()] {
+            for error in [grant_of_p(&set).unwrap_err(), set.approve(&as_format).unwrap_err()] {
                 let Error::Plugin { reason, fix, .. } = &error else { panic!("{error}") };
                 let file = host.path(OWN);
                 let why = format!(
@@ -360,22 +392,55 @@ mod tests {
                 );
                 assert_eq!((reason, &**fix), (&why, revoke));
             }
-            let fixes: Vec<String> = set.examine(None).into_iter().map(|finding| finding.fix).collect();
+            let fixes: Vec<String> =
+                set.examine(None, &caller(None)).into_iter().map(|finding| finding.fix).collect();
             assert!(fixes.iter().any(|fix| fix == revoke), "{fixes:?}");
             assert!(fixes.iter().all(|fix| !fix.contains("plugin approve")), "{fixes:?}");
             assert_eq!(set.mandatory().is_empty(), !mandatory, "as it was");
         }
         host.set(None).revoke(&id()).unwrap();
         let set = host.set(None);
-        assert_eq!(set.approve(&set.grant_for("p").unwrap()).unwrap(), host.path(OWN));
+        assert_eq!(set.approve(&grant_of_p(&set).unwrap()).unwrap(), host.path(OWN));
         // Grants that no command wrote are not removed by a command.
         host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\nmandatory = true\n");
-        let Error::Plugin { fix, .. } = host.set(None).grant_for("p").unwrap_err() else { panic!() };
+        let Error::Plugin { fix, .. } = grant_of_p(&host.set(None)).unwrap_err() else { panic!() };
         let file = host.path("usr/grants.d/image.toml");
         assert_eq!(
             fix,
-            format!("if it is no longer needed as a policy, remove its grant from {}", file.display())
+            format!(
+                "if it is no longer needed as a policy, replace {} by an empty file with: touch {}",
+                file.display(),
+                host.path("etc/grants.d/image.toml").display()
+            )
         );
+    }
+
+    #[test]
+    fn a_masked_copy_does_not_hide_that_the_approved_one_was_renamed() {
+        for renamed in ["p.bak", "p-old"] {
+            let host = Host::new();
+            let is_ignored = |masked| {
+                let set = host.set(Some(masked));
+                let inventory = set.look();
+                assert_eq!(inventory.ignored.len() + inventory.broken.len(), 1, "{inventory:?}");
+                inventory.broken.is_empty()
+            };
+            host.install("etc", "");
+            let set = host.set(None);
+            set.approve(&grant_of_p(&set).unwrap()).unwrap();
+            host.install("usr", "");
+            let directory = host.path("etc/plugins").join(renamed);
+            fs::rename(host.path("etc/plugins/p"), &directory).unwrap();
+            assert!(!is_ignored(Place::Image), "{renamed}");
+            // The same if the image's grant approves the masked copy.
+            host.write("usr/grants.d/image.toml", "[[grant]]\nplugin = \"p\"\n");
+            assert!(!is_ignored(Place::Image), "{renamed}");
+            // It is a copy beside the approved plugin, which is masked on purpose.
+            fs::remove_file(host.path(OWN)).unwrap();
+            assert!(is_ignored(Place::Image), "{renamed}");
+            fs::write(directory.join("plugin.toml"), "nonsense").unwrap();
+            assert_eq!(is_ignored(Place::Image), renamed == "p.bak", "{renamed}");
+        }
     }
 
     #[test]
@@ -384,7 +449,7 @@ mod tests {
         let why = |masked| host.set(masked).missed().first().map(|missed| missed.why);
         host.install("etc", "");
         let set = host.set(None);
-        set.approve(&set.grant_for("p").unwrap()).unwrap();
+        set.approve(&grant_of_p(&set).unwrap()).unwrap();
         assert_eq!(why(Some(Place::Site)), None, "the administrator masked it on purpose");
         // The image's copy is the same, but it is not the missing one.
         host.install("usr", "");

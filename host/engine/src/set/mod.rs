@@ -2,6 +2,7 @@
 
 mod approving;
 pub mod doctor;
+pub mod packaged;
 mod policy;
 
 use std::collections::BTreeSet;
@@ -14,26 +15,27 @@ use bootc_image_core::listing::ImageRow;
 use bootc_image_core::plugin::{
     Host, MissingPolicy, Plan, PlanError, PluginSetError, Plugins, Policy, ProvidedCommand,
 };
+use bootc_image_manifest::strict::nearest;
+use bootc_image_manifest::{Format, World};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::grant::Grant;
 use bootc_image_model::plugin::PluginId;
 
 use crate::formats::{FormatClaim, FormatError, Formats, Wanted};
 use crate::limits::Limits;
-use crate::manifest::{Format, World};
 use crate::native::{self, Process};
 use crate::places::{Place, Places};
-use crate::run::caught::{Printing, caught};
-use crate::run::{Identity, Judge, List, Loaded, Unformatted};
+use crate::run::caught::caught;
+use crate::run::{Identity, Judge, List, Loaded, Reported, Unformatted};
 use crate::sanitize::sanitize;
-use crate::strict::nearest;
 use crate::trust::code::Code;
 use crate::trust::configuration::Configuration;
 use crate::trust::environment::Environment;
 use crate::trust::hidden::{self, Hidden};
-use crate::trust::inventory::{Inventory, Plugin, Status};
+use crate::trust::inventory::{Broken, Inventory, Plugin, Status};
 use crate::trust::missed;
 use crate::trust::status::approved_by_image;
+use crate::trust::way_out;
 use crate::unusable::Unusable;
 use crate::wasm::{self, Compiler, Runtimes};
 use policy::JudgingPlugin;
@@ -78,10 +80,14 @@ impl PluginSet {
             World::FormatOutput => (Limits::FORMAT, configuration.format_ceiling),
             World::PolicyValidator => (Limits::POLICY, configuration.policy_ceiling),
         };
+        let settings = configuration.settings_of(&plugin.manifest.id);
+        let mut limits = limits.granted(plugin.manifest.limits, ceiling);
+        // The administrator decides how long the settings are.
+        limits.transfer = limits.transfer.saturating_add(settings.length());
         Identity {
             plugin: plugin.manifest.id.clone(),
-            settings: configuration.settings_of(&plugin.manifest.id).into(),
-            limits: limits.granted(plugin.manifest.limits, ceiling),
+            settings: settings.into(),
+            limits,
             capabilities: plugin
                 .manifest
                 .capabilities
@@ -100,6 +106,18 @@ impl PluginSet {
         } else {
             Ok(Box::new(self.runtimes.load(&plugin.code, identity, component.world, retry)?))
         }
+    }
+
+    /// Creates an instance of a component within its limits, and calls none of its functions. Native code has no sandbox, so it is not
+    /// loaded before somebody has approved it.
+    fn instantiate(&self, plugin: &Plugin, retry: bool) -> Result<(), Unusable> {
+        let component = &plugin.manifest.component;
+        if component.native {
+            return Ok(());
+        }
+        let instantiate =
+            || self.runtimes.load(&plugin.code, self.identity(plugin), component.world, retry)?.instantiate();
+        caught(instantiate).unwrap_or_else(|panic| Err(Unusable::Panicked(panic)))
     }
 
     /// A policy that can judge any number of operations.
@@ -123,6 +141,12 @@ impl PluginSet {
         }
     }
 
+    /// How to continue without a plugin, as an imperative, if it is not built in and belongs to no user.
+    fn without(&self, plugin: &Plugin) -> Option<String> {
+        let grants = &self.look().grants;
+        way_out::without(self.configuration(), grants, plugin.manifest.id.as_str(), plugin.place?)
+    }
+
     /// Whether native extensions are enabled on this host.
     pub fn runs_native_code(&self) -> bool {
         self.environment.configuration.native
@@ -144,6 +168,15 @@ impl PluginSet {
             found.is_none_or(|found| found.manifest.component.world == World::PolicyValidator)
         };
         hidden::all(self.places(), &may_be_policy)
+    }
+
+    /// In one sentence each, which settings of plugins come from more than one file.
+    pub fn joined_settings(&self) -> Vec<String> {
+        let settings = self.configuration().settings.iter();
+        settings
+            .flat_map(|(id, (_, origins))| origins.sentences(id.as_str()))
+            .map(|said| sanitize(&said))
+            .collect()
     }
 
     /// Mandatory policies that are not installed, and what makes them mandatory.
@@ -171,8 +204,18 @@ impl PluginSet {
         }
         let found = inventory.plugins.values().find(|plugin| plugin.manifest.id.as_str() == name);
         if let (None, Some(masked)) = (found, inventory.masked.iter().find(|masked| masked.id == name)) {
-            let reason = format!("the configuration masks it in {}", masked.directory.display());
-            return Err(problem(name, reason, "remove it from policy.masked in the configuration"));
+            let directory = masked.directory.display();
+            return Err(match &masked.by {
+                None => problem(
+                    name,
+                    format!("the configuration masks it in {directory}"),
+                    "remove it from policy.masked in the configuration",
+                ),
+                Some(by) => {
+                    let reason = format!("{} is a link to /dev/null and masks {directory}", by.display());
+                    problem(name, reason, format!("remove {}", by.display()))
+                }
+            });
         }
         found.ok_or_else(|| {
             let known = inventory.plugins.keys().map(PluginId::as_str);
@@ -189,9 +232,12 @@ impl PluginSet {
     /// The plugin that provides the format `name`. A disabled plugin does not conflict with an enabled one. If only disabled plugins
     /// provide the format, the error says why it is unavailable, and not that it is unknown.
     fn formatter(&self, name: &str) -> Result<(&Plugin, &Format), FormatError> {
-        let unusable = |plugin: &PluginId, reason| FormatError::NotBegun { plugin: plugin.clone(), reason };
+        let unusable = |plugin: &PluginId, reason, hint: &str| {
+            let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+            FormatError::Failed { plugin: plugin.clone(), reason, hint }
+        };
         let inventory =
-            self.inventory().map_err(|error| unusable(&PluginId::unknown(), error.to_string()))?;
+            self.inventory().map_err(|error| unusable(&PluginId::unknown(), error.to_string(), ""))?;
         let offers = |plugin| {
             let plugin: &Plugin = plugin;
             let format = plugin.manifest.formats.iter().find(|format| format.name == name)?;
@@ -202,19 +248,34 @@ impl PluginSet {
         match (enabled.next(), enabled.next()) {
             (Some(one), None) => Ok(one),
             (Some((plugin, _)), Some((other, _))) => {
-                let reason = format!(
-                    "plugin {0} also provides the format {name}; mask one of the two in the configuration, for example with \
-                     policy.masked = [{{ id = \"{0}\", place = \"{1}\" }}]",
+                let reason = format!("plugin {} also provides the format {name}", other.manifest.id);
+                let fix = format!(
+                    "mask one of the two in the configuration, for example with policy.masked = [{{ id = \"{}\", place = \"{}\" }}]",
                     other.manifest.id,
                     other.place.map_or("PLACE", Place::name)
                 );
-                Err(unusable(&plugin.manifest.id, reason))
+                Err(unusable(&plugin.manifest.id, reason, &fix))
             }
             (None, _) => match offering().next().map(|(plugin, _)| (&plugin.manifest.id, &plugin.standing)) {
-                Some((id, Status::Disabled { reason, fix })) => Err(unusable(id, format!("{reason}; {fix}"))),
-                _ => Err(FormatError::Unknown { name: name.to_owned() }),
+                Some((id, Status::Disabled { reason, fix })) => Err(unusable(id, reason.clone(), fix)),
+                _ => Err(no_formatter(name, &inventory.broken)),
             },
         }
+    }
+}
+
+/// Why no plugin with a valid manifest provides the format `name`.
+fn no_formatter(name: &str, broken: &[Broken]) -> FormatError {
+    match broken.iter().find(|broken| broken.formats.iter().any(|format| format == name)) {
+        Some(Broken { id, reason, fix, .. }) => FormatError::Failed {
+            plugin: PluginId::new(id).unwrap_or_else(|_| PluginId::unknown()),
+            reason: reason.clone(),
+            hint: Some(fix.clone()),
+        },
+        None => FormatError::Unknown {
+            name: name.to_owned(),
+            broken: broken.iter().map(|broken| broken.id.clone()).collect(),
+        },
     }
 }
 
@@ -244,20 +305,18 @@ impl Formats for PluginSet {
     ) -> Result<(), FormatError> {
         let (plugin, format) = self.formatter(wanted.format)?;
         if format.argument.is_none() && wanted.argument.is_some() {
-            return Err(FormatError::Usage(format!("the format {} takes no argument", format.name)));
+            return Err(FormatError::no_argument(&format.name));
         }
         let list = List { format, rows, wanted };
-        let work = |out: &mut Printing<'_>| {
-            let loaded = self.load(plugin, false);
-            let id = &plugin.manifest.id;
+        let id = &plugin.manifest.id;
+        let work = || {
             let failed = |unusable: Unusable| {
-                Unformatted::Failed(format!(
-                    "{unusable}; to see what to fix, run: bootc-image plugin doctor {id}"
-                ))
+                let hint = format!("to see what to fix, run: bootc-image plugin doctor {id}");
+                Unformatted::Reported(Reported { message: unusable.to_string(), hint: Some(hint) })
             };
-            loaded.map_err(failed)?.format(list, out)
+            self.load(plugin, false).map_err(failed)?.format(list, out)
         };
-        printed(&plugin.manifest.id, out, work)
+        formatted(id, work)
     }
 }
 
@@ -298,7 +357,11 @@ impl Plugins for PluginSet {
         let found = self.inventory().ok().and_then(|inventory| inventory.plugins.get(plugin));
         let enabled = found.filter(|found| found.standing.is_enabled());
         let wanted = enabled.into_iter().flat_map(|found| &found.manifest.capabilities);
-        wanted.map(|wanted| wanted.capability.clone()).collect()
+        let wanted = wanted.map(|wanted| wanted.capability.clone());
+        let is_built_in = enabled.is_some_and(|found| found.place.is_none());
+        let grants = self.look().grants.iter();
+        let given = grants.filter(|grant| is_built_in && grant.built_in && grant.plugin == *plugin);
+        wanted.chain(given.flat_map(|grant| grant.capabilities.iter().cloned())).collect()
     }
 
     fn broken(&self) -> Option<PluginSetError> {
@@ -333,7 +396,8 @@ impl Plugins for PluginSet {
         let policies = self.policies.get_or_init(|| {
             let judging = |plugin: &&Plugin| plugin.manifest.component.world == World::PolicyValidator;
             let plugins = inventory.plugins.values().filter(judging).map(|plugin| {
-                JudgingPlugin::new(plugin, self.identity(plugin), |identity| self.judge(plugin, identity))
+                let judge = |identity| self.judge(plugin, identity);
+                JudgingPlugin::new(plugin, self.identity(plugin), self.without(plugin), judge)
             });
             let broken = inventory.broken.iter().filter_map(JudgingPlugin::broken);
             plugins.chain(broken).collect()
@@ -348,6 +412,10 @@ impl Plugins for PluginSet {
     fn mandatory(&self) -> Vec<PluginId> {
         let mandatory = self.look().grants.iter().filter(|grant| grant.mandatory);
         mandatory.map(|grant| grant.plugin.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn how_to_stop_requiring(&self, policy: &PluginId) -> String {
+        way_out::stop_requiring(self.configuration(), &self.look().grants, policy)
     }
 
     fn missed(&self) -> Vec<MissingPolicy> {
@@ -377,27 +445,19 @@ fn problem(plugin: &str, reason: impl Into<String>, fix: impl Into<String>) -> E
     Error::Plugin { plugin: plugin.to_owned(), reason: reason.into(), fix: fix.into() }
 }
 
-/// Has a list printed. The error says whether part of it was printed.
-fn printed(
-    plugin: &PluginId,
-    out: &mut dyn Write,
-    work: impl FnOnce(&mut Printing<'_>) -> Result<(), Unformatted>,
-) -> Result<(), FormatError> {
-    let mut out = Printing::to(out);
-    let done = caught(|| work(&mut out));
-    let reason = match done {
+/// Has a list formatted.
+fn formatted(plugin: &PluginId, work: impl FnOnce() -> Result<(), Unformatted>) -> Result<(), FormatError> {
+    let (reason, hint) = match caught(work) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(Unformatted::Output(error))) => return Err(FormatError::Output(error)),
-        Ok(Err(Unformatted::Usage(what))) if !out.begun => return Err(FormatError::Usage(what)),
-        Ok(Err(Unformatted::Usage(reason) | Unformatted::Failed(reason))) => reason,
-        Err(panic) => Unusable::Panicked(panic).to_string(),
+        Ok(Err(Unformatted::Usage(Reported { message: reason, hint }))) => {
+            return Err(FormatError::Usage { reason, hint });
+        }
+        Ok(Err(Unformatted::Reported(reported))) => (reported.message, reported.hint),
+        Ok(Err(Unformatted::Failed(reason))) => (reason, None),
+        Err(panic) => (Unusable::Panicked(panic).to_string(), None),
     };
-    let plugin = plugin.clone();
-    Err(if out.begun {
-        FormatError::Cut { plugin, reason }
-    } else {
-        FormatError::NotBegun { plugin, reason }
-    })
+    Err(FormatError::Failed { plugin: plugin.clone(), reason, hint })
 }
 
 #[cfg(test)]
@@ -405,19 +465,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_cuts_a_list_only_if_printing_had_begun() {
+    fn a_panic_of_the_host_is_a_failure_of_the_format() {
         let id = PluginId::new("p").unwrap();
-        let print = |work: fn(&mut Printing<'_>)| {
-            let mut printed = Vec::new();
-            let done = super::printed(&id, &mut printed, |out| {
-                work(out);
-                panic!("of the host");
-            });
-            (done, printed)
-        };
-        let (done, printed) = print(|_| ());
-        assert!(matches!(done, Err(FormatError::NotBegun { .. })) && printed.is_empty(), "{done:?}");
-        let (done, printed) = print(|out| out.write_all(b"row").unwrap());
-        assert!(matches!(done, Err(FormatError::Cut { .. })) && printed == b"row", "{done:?}");
+        let done = super::formatted(&id, || panic!("of the host"));
+        assert!(
+            matches!(&done, Err(FormatError::Failed { reason, .. }) if reason.contains("of the host")),
+            "{done:?}"
+        );
     }
 }

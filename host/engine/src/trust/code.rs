@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 
+use bootc_image_engine_config::structure;
 use bootc_image_model::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +14,7 @@ use crate::places::{Owner, TrustedPath, open_trusted};
 use crate::unusable::Unusable;
 
 /// The largest component that is read, in bytes. Interpreters of whole languages have about 20 MB.
-const LARGEST: u64 = 128 << 20;
+const LARGEST: u64 = structure::FILE.most as u64;
 
 /// Where a plugin's code comes from.
 #[derive(Debug, Clone)]

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use bootc_image_manifest::raw::RawCapability;
+use bootc_image_manifest::strict::{Diagnostic, Source, named, one_of, sha256 as sha256_text};
 use bootc_image_model::capability::Capability;
 use bootc_image_model::grant::{Grant, Role};
 use bootc_image_model::plugin::PluginId;
@@ -14,9 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::manifest::raw::RawCapability;
-use crate::places::{Place, Places, TrustedPath, drop_ins, read_text, with_path};
-use crate::strict::{Diagnostic, Source, named, one_of, sha256 as sha256_text};
+use super::way_out::{Problem, fix_grants, replacement};
+use crate::places::{Place, Places, TrustedPath, drop_ins, read_drop_in, with_path};
 
 /// A grants file.
 #[derive(Deserialize)]
@@ -43,7 +44,8 @@ struct RawGrant {
     /// SHA-256 of its `plugin.toml`, with the same rules.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     manifest: Option<Spanned<String>>,
-    /// `native` if it is native code, which runs with full authority.
+    /// `native` if it is native code, which runs with full authority; `built-in` if it gives capabilities to a plugin that is built
+    /// into bootc-image. A built-in plugin needs no approval, so its grant has no digests.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     kind: Option<Spanned<String>>,
     /// The role in which it was approved: `policy`, `format` or `command`. A policy that is later missing is reported.
@@ -66,6 +68,8 @@ pub struct Found {
     pub(crate) manifest: Option<String>,
     /// Whether it approves native code.
     pub(crate) native: bool,
+    /// Whether it gives capabilities to a built-in plugin. It approves no other.
+    pub(crate) built_in: bool,
     /// The role in which the plugin was approved, if the grant names it.
     pub(crate) role: Option<Role>,
     /// Whether every operation except `list` is denied while the policy is not installed.
@@ -74,6 +78,8 @@ pub struct Found {
     pub(crate) file: PathBuf,
     /// Where it was found. A grant in the OS image approves only plugins in the OS image.
     pub(crate) place: Place,
+    /// The site's file that would replace this one, if this one belongs to the OS image.
+    pub(crate) replacement: Option<PathBuf>,
 }
 
 impl Found {
@@ -101,6 +107,8 @@ impl Found {
     pub(crate) fn how_to_revoke(&self) -> String {
         if self.is_own() {
             format!("revoke the approval with: bootc-image plugin revoke {}", self.plugin)
+        } else if let Some(empty) = &self.replacement {
+            format!("replace {} by an empty file with: touch {}", self.file.display(), empty.display())
         } else {
             format!("remove its grant from {}", self.file.display())
         }
@@ -124,18 +132,21 @@ pub(crate) fn revoke_if_not_needed(grant: &Found) -> String {
 }
 
 /// Reads all grants that can be read, and returns with them why others cannot be read.
-pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
+pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<Problem>) {
     let drop_ins = drop_ins(&places.grants, |place| places.owner(*place));
-    let mut problems: Vec<String> = drop_ins
-        .problems
-        .iter()
-        .map(|error| format!("cannot read the approvals of plugins: {error}"))
-        .collect();
+    let of_directory = |error: &io::Error| Problem {
+        what: format!("cannot read the approvals of plugins: {error}"),
+        fix: None,
+    };
+    let mut problems: Vec<Problem> = drop_ins.problems.iter().map(of_directory).collect();
     let mut found = Vec::new();
     for (place, file) in &drop_ins.files {
         match read_file(places, **place, file) {
             Ok(grants) => found.extend(grants),
-            Err(why) => problems.push(with_path(&file.named, why)),
+            Err(why) => problems.push(Problem {
+                what: with_path(&file.named, &why),
+                fix: fix_grants(&file.named, &places.replaceable_grants()),
+            }),
         }
     }
     (found, problems)
@@ -143,8 +154,12 @@ pub(crate) fn read(places: &Places) -> (Vec<Found>, Vec<String>) {
 
 /// Reads a grants file.
 pub(crate) fn read_file(places: &Places, place: Place, file: &TrustedPath) -> Result<Vec<Found>, String> {
-    let text = read_text(&file.real, places.owner(place)).map_err(|error| error.to_string())?;
-    parse(&text, place, &file.named).map_err(|error| error.to_string())
+    tracing::info!(file = %file.named.display(), "reading grants");
+    let text = read_drop_in(&file.real, places.owner(place)).map_err(|error| error.to_string())?;
+    let mut found = parse(&text, place, &file.named).map_err(|error| error.to_string())?;
+    let replacement = replacement(&file.named, &places.replaceable_grants());
+    found.iter_mut().for_each(|grant| grant.replacement.clone_from(&replacement));
+    Ok(found)
 }
 
 /// Reads the text of the grants file `file`, which was found in `place`.
@@ -158,8 +173,9 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Diagno
         let plugin = source.id(&raw.plugin, "plugin")?;
         let sha256 = source.maybe(raw.sha256.as_ref(), "sha256", sha256_text)?;
         let manifest = source.maybe(raw.manifest.as_ref(), "manifest", sha256_text)?;
-        let kind = |text: &str| one_of(text, &["native"], "a plugin kind").map(drop);
-        let native = source.maybe(raw.kind.as_ref(), "kind", kind)?.is_some();
+        let kind = |text: &str| one_of(text, &["native", "built-in"], "a plugin kind");
+        let kind = source.maybe(raw.kind.as_ref(), "kind", kind)?;
+        let (native, built_in) = (kind == Some("native"), kind == Some("built-in"));
         let role = |text: &str| named(text, Role::ALL, |role| role.name(), "a plugin role");
         let role = source.maybe(raw.role.as_ref(), "role", role)?;
         let mandatory = raw.mandatory.as_ref().filter(|mandatory| *mandatory.get_ref());
@@ -168,13 +184,16 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Diagno
         }
         let mandatory = mandatory.is_some();
         for (key, given) in [("sha256", &sha256), ("manifest", &manifest)] {
-            if given.is_none() && (place != Place::Image || native) {
+            if given.is_none() && !built_in && (place != Place::Image || native) {
                 let what = format!(
                     "missing: a grant of {plugin} needs the SHA-256 of its component or library (`sha256`) and of its \
                      plugin.toml (`manifest`); compute them with sha256sum"
                 );
                 return Err(source.error_at(raw.plugin.span(), key, what));
             }
+        }
+        if built_in {
+            refuse_excess(source, raw, place)?;
         }
         let mut capabilities =
             raw.capability.iter().map(|raw| raw.capability(source)).collect::<Result<Vec<_>, _>>()?;
@@ -184,14 +203,46 @@ pub fn parse(text: &str, place: Place, file: &Path) -> Result<Vec<Found>, Diagno
             sha256,
             manifest,
             native,
+            built_in,
             role,
             mandatory,
             capabilities,
             file: file.to_owned(),
             place,
+            replacement: None,
         })
     };
     raw.grant.iter().map(grant).collect()
+}
+
+/// What a grant of a built-in plugin cannot have.
+fn refuse_excess(source: Source<'_>, raw: &RawGrant, place: Place) -> Result<(), Diagnostic> {
+    let excess = |span, key: &str, what: &str| Err(source.error_at(span, key, what));
+    for (key, given) in [("sha256", &raw.sha256), ("manifest", &raw.manifest), ("role", &raw.role)] {
+        if let Some(given) = given {
+            let what =
+                "is not accepted in a grant of a built-in plugin, which changes with bootc-image: remove it";
+            return excess(given.span(), key, what);
+        }
+    }
+    if let Some(mandatory) = &raw.mandatory {
+        return excess(mandatory.span(), "mandatory", "only a policy can be mandatory");
+    }
+    if place == Place::User {
+        return excess(
+            raw.plugin.span(),
+            "kind",
+            "only an administrator can grant capabilities to a built-in plugin",
+        );
+    }
+    match raw.capability.iter().find(|capability| !capability.name.get_ref().starts_with("podman-")) {
+        Some(capability) => excess(
+            capability.name.span(),
+            "name",
+            "a built-in plugin can be granted only podman-machine, podman-reads and podman-writes",
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The file that `plugin approve` writes.
@@ -312,5 +363,20 @@ mod tests {
         );
         let unknown = read("role = \"polcy\"").unwrap_err();
         assert!(unknown.starts_with("line 3: `role`: \"polcy\"") && unknown.contains("policy"), "{unknown}");
+    }
+
+    #[test]
+    fn only_an_administrator_gives_capabilities_to_a_built_in_plugin() {
+        let text = "[[grant]]\nplugin = \"p\"\nkind = \"built-in\"\n\
+                    capability = [{ name = \"podman-reads\", scope = \"/etc/x\" }]\n";
+        for place in [Place::Image, Place::Site] {
+            let found = parse(text, place, Path::new("p.toml")).unwrap().remove(0);
+            assert!(found.built_in && !found.native && found.sha256().is_none(), "{found:?}");
+        }
+        let refused = parse(text, Place::User, Path::new("p.toml")).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "line 2: `kind`: only an administrator can grant capabilities to a built-in plugin"
+        );
     }
 }

@@ -2,28 +2,26 @@
 //! components themselves are not read here.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bootc_image_core::plugin::{PluginSetError, ProvidedCommand};
+use bootc_image_manifest::Manifest;
+use bootc_image_manifest::raw::format_names;
 use bootc_image_model::plugin::PluginId;
 
 use super::code::{self, Code, CodeFile};
+use super::entries::{Entry, Kind, MANIFEST, Others, entries};
 use super::environment::Environment;
 use super::grants::{self, Found};
 use super::status::{native_status, status, when_counts};
+use super::way_out::{Problem, entry, without};
 use crate::builtin::Builtin;
-use crate::manifest::Manifest;
-use crate::places::{
-    Owner, Place, Places, TrustedPath, read_text, trusted_directory, trusted_entry, with_path,
-};
+use crate::places::{Owner, Place, TrustedPath, read_text, trusted_entry, with_path};
 use crate::sanitize::sanitize;
 
+pub use super::entries::Ignored;
 pub use super::status::Status;
-
-/// File name of a manifest.
-const MANIFEST: &str = "plugin.toml";
 
 /// All plugins, whether they can run or not.
 #[derive(Debug, Default)]
@@ -32,23 +30,27 @@ pub struct Inventory {
     pub plugins: BTreeMap<PluginId, Plugin>,
     /// Plugins without.
     pub broken: Vec<Broken>,
-    /// Plugins that the configuration masks.
+    /// Plugins that the configuration, or a link to `/dev/null`, masks.
     pub masked: Vec<Masked>,
+    /// Directories that are not read as plugins.
+    pub ignored: Vec<Ignored>,
     /// All grants that could be read.
     pub(crate) grants: Vec<Found>,
     /// Grants and directories that cannot be read. If there are any, operations are refused: a policy could be missing.
     pub problems: Vec<PluginSetError>,
 }
 
-/// A plugin that the configuration masks.
+/// A plugin that the configuration, or a link to `/dev/null`, masks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Masked {
     /// The name of its directory.
     pub id: String,
     /// The location of its directory.
     pub place: Place,
-    /// Its directory.
+    /// Its directory, or the name of a built-in plugin.
     pub directory: PathBuf,
+    /// The link that masks it; none: the configuration does.
+    pub by: Option<PathBuf>,
     /// Digest of its manifest in lower-case hexadecimal, if the manifest can be read.
     pub(crate) manifest_sha256: Option<String>,
 }
@@ -84,6 +86,10 @@ pub struct Broken {
     pub fix: String,
     /// Whether it could be a policy. If so, every operation that it might judge is denied.
     pub may_be_policy: bool,
+    /// The names of the formats in its manifest, as far as they can be read.
+    pub(crate) formats: Vec<String>,
+    /// The id in its manifest, if that is not the name of its directory.
+    pub(super) belongs_to: Option<PluginId>,
 }
 
 impl Plugin {
@@ -94,6 +100,7 @@ impl Plugin {
             plugin: id.clone(),
             name: command.name.clone(),
             summary: command.summary.clone(),
+            args: command.args.clone(),
         })
     }
 }
@@ -105,43 +112,94 @@ impl Inventory {
         for grant in &grants {
             of_plugins.entry(grant.plugin.clone()).or_default().push(grant.clone());
         }
-        let problems = problems.into_iter().map(PluginSetError::Approvals).collect();
+        let problems =
+            problems.into_iter().map(|Problem { what, fix }| PluginSetError::Approvals { what, fix });
+        let problems = problems.collect();
         let mut inventory = Self { grants, problems, ..Self::default() };
-        for builtin in &environment.builtins {
-            inventory.add(embedded(builtin));
-        }
+        let mut places = Vec::new();
         for (place, directory) in &environment.places.plugins {
-            let found = directories(&environment.places, *place, directory).unwrap_or_else(|error| {
-                inventory.problems.push(PluginSetError::Approvals(with_path(directory, &error)));
-                Vec::new()
-            });
-            for trusted in found {
-                let name = trusted.real.file_name().unwrap_or_default();
-                let id = name.to_string_lossy().into_owned();
-                let masks = &environment.configuration.masked;
-                if masks.iter().any(|(masked, at)| masked.as_str() == id && at == place) {
-                    let manifest = manifest_text(&trusted, environment.places.owner(*place)).ok();
-                    let manifest_sha256 = manifest.map(|text| code::hex(text.as_bytes()));
-                    let directory = trusted.named;
-                    tracing::info!(plugin = id, directory = %directory.display(), "masked by the configuration");
-                    inventory.masked.push(Masked { id, place: *place, directory, manifest_sha256 });
-                } else {
-                    inventory.add(read(environment, *place, &id, &trusted, &of_plugins));
+            match entries(&environment.places, *place, directory) {
+                Ok(found) => {
+                    tracing::debug!(directory = %directory.display(), plugins = found.len(), "reading plugins");
+                    places.push((*place, found));
+                }
+                Err(error) => {
+                    let what = with_path(directory, &error);
+                    inventory.problems.push(PluginSetError::Approvals { what, fix: None });
                 }
             }
         }
+        let masks = Masks::of(environment, &places);
+        for builtin in &environment.builtins {
+            let read = embedded(builtin);
+            let id =
+                read.as_ref().map_or_else(|broken| broken.id.clone(), |found| found.manifest.id.to_string());
+            match masks.of_plugin(&id, Place::BuiltIn, None) {
+                Some(by) => inventory.mask(id, Place::BuiltIn, PathBuf::from(&*builtin.origin), by, None),
+                None => inventory.add(read, None),
+            }
+        }
+        // What a grant or the configuration names is never ignored.
+        let judging = &environment.configuration.judging;
+        let of_grants = of_plugins.iter().filter(|(_, grants)| grants.iter().any(|grant| !grant.built_in));
+        let of_grants: Vec<PluginId> = of_grants.map(|(id, _)| id.clone()).collect();
+        let expected: Vec<&PluginId> =
+            of_grants.iter().chain(&judging.mandatory).chain(&judging.fail_open).collect();
+        let mut others = Others::default();
+        for (number, (place, found)) in places.iter().enumerate() {
+            for Entry { name, path, kind } in found {
+                let by = masks.of_plugin(name, *place, Some(number));
+                match kind {
+                    Kind::Mask => {}
+                    Kind::Hidden => inventory.ignored.push(Ignored::hidden(path)),
+                    Kind::Plugin | Kind::Empty if by.is_some() => {
+                        let manifest = manifest_text(path, environment.places.owner(*place)).ok();
+                        let manifest = manifest.map(|text| code::hex(text.as_bytes()));
+                        inventory.mask(name.clone(), *place, path.named.clone(), by.flatten(), manifest);
+                    }
+                    Kind::Empty if expected.iter().all(|id| id.as_str() != name) => {
+                        inventory.ignored.push(Ignored::empty(path));
+                    }
+                    Kind::Plugin | Kind::Empty | Kind::Misnamed => {
+                        let misnamed = *kind == Kind::Misnamed;
+                        match read(environment, *place, name, path, &of_plugins) {
+                            Err(broken) if misnamed || broken.belongs_to.is_some() => {
+                                others.push(*broken, path, misnamed);
+                            }
+                            read => inventory.add(read, Some(*place)),
+                        }
+                    }
+                }
+            }
+        }
+        others.settle(&mut inventory, &expected);
         inventory
+    }
+
+    fn mask(
+        &mut self,
+        id: String,
+        place: Place,
+        directory: PathBuf,
+        by: Option<PathBuf>,
+        manifest_sha256: Option<String>,
+    ) {
+        tracing::info!(plugin = id, directory = %directory.display(), "masked");
+        self.masked.push(Masked { id, place, directory, by, manifest_sha256 });
     }
 
     /// Whether a plugin with this id is installed, usable or not.
     pub(crate) fn has(&self, id: &PluginId) -> bool {
-        self.plugins.contains_key(id)
-            || self.broken.iter().any(|broken| broken.id == id.as_str())
-            || self.masked.iter().any(|masked| masked.id == id.as_str())
+        self.has_unmasked(id) || self.masked.iter().any(|masked| masked.id == id.as_str())
+    }
+
+    /// As [`Self::has`], but a masked plugin does not count.
+    pub(super) fn has_unmasked(&self, id: &PluginId) -> bool {
+        self.plugins.contains_key(id) || self.broken.iter().any(|broken| broken.id == id.as_str())
     }
 
     /// If two plugins have the same id, neither is used: a grant names only the id, so the choice would be ambiguous.
-    fn add(&mut self, read: Result<Plugin, Broken>) {
+    pub(super) fn add(&mut self, read: Result<Plugin, Box<Broken>>, place: Option<Place>) {
         let (id, origin) = match &read {
             Ok(plugin) => (plugin.manifest.id.to_string(), plugin.origin.clone()),
             Err(broken) => (broken.id.clone(), broken.origin.clone()),
@@ -153,54 +211,75 @@ impl Inventory {
         });
         match (earlier, read) {
             (None, Ok(plugin)) => {
+                let status = match &plugin.standing {
+                    Status::Enabled => "enabled",
+                    Status::Disabled { reason, .. } => reason.as_str(),
+                };
+                tracing::info!(plugin = id, from = origin, status, "found a plugin");
                 self.plugins.insert(plugin.manifest.id.clone(), plugin);
             }
-            (None, Err(broken)) => self.broken.push(broken),
+            (None, Err(broken)) => self.broken.push(*broken),
             (Some(first), _) => {
                 self.broken.retain(|broken| broken.id != id);
                 self.broken.push(Broken {
+                    formats: Vec::new(),
                     reason: format!("plugin id `{id}` is used by both {first} and {origin}"),
-                    fix: format!(
-                        "remove one of them, or mask one in the configuration with \
-                         policy.masked = [{{ id = \"{id}\", place = \"PLACE\" }}]; PLACE is image, installed, site or user"
+                    // The site's copy comes last: masking it brings back the one that was there before.
+                    fix: place.and_then(|place| entry(&id, place)).map_or_else(
+                        || "remove one of them".to_owned(),
+                        |entry| format!("remove one of them, or mask the one in {origin} with {entry}"),
                     ),
                     origin,
                     id,
                     may_be_policy: true,
+                    belongs_to: None,
                 });
             }
         }
     }
 }
 
-/// The directories of the plugins in a place, sorted.
-fn directories(places: &Places, place: Place, directory: &Path) -> io::Result<Vec<TrustedPath>> {
-    let Some(real) = trusted_directory(directory, places.owner(place))? else { return Ok(Vec::new()) };
-    let trusted = TrustedPath { named: directory.to_owned(), real };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(&trusted.real)? {
-        let entry = entry?;
-        // Files are ignored, and so are hidden directories: they are being installed. Links are read, and then refused.
-        let name = entry.file_name();
-        // Directories such as a file system's lost+found are ignored too.
-        let is_plugin = name.to_str().is_some_and(|name| PluginId::new(name).is_ok())
-            || entry.path().join(MANIFEST).exists();
-        if is_plugin && !entry.file_type()?.is_file() && !name.as_encoded_bytes().starts_with(b".") {
-            found.push(trusted.join(name));
-        }
-    }
-    found.sort_by(|a, b| a.real.cmp(&b.real));
-    Ok(found)
+/// What masks plugins.
+struct Masks<'a> {
+    configured: &'a [(PluginId, Place)],
+    /// Names of links to `/dev/null`, each with the number of its place.
+    links: Vec<(usize, &'a Entry)>,
 }
 
-fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
+impl<'a> Masks<'a> {
+    fn of(environment: &'a Environment, places: &'a [(Place, Vec<Entry>)]) -> Self {
+        let links = places.iter().enumerate().flat_map(|(number, (place, entries))| {
+            // A link in a user's own directory masks nothing.
+            let links = entries.iter().filter(|entry| entry.kind == Kind::Mask && *place != Place::User);
+            links.map(move |entry| (number, entry))
+        });
+        Self { configured: &environment.configuration.masked, links: links.collect() }
+    }
+
+    /// Whether this plugin is masked, and by which link if the configuration does not mask it. A link masks the plugins of its name in
+    /// the places before its own; `number` is that of the plugin's place, and none comes before all.
+    fn of_plugin(&self, id: &str, place: Place, number: Option<usize>) -> Option<Option<PathBuf>> {
+        if self.configured.iter().any(|(masked, at)| masked.as_str() == id && *at == place) {
+            return Some(None);
+        }
+        let masks =
+            |(of, entry): &&(usize, &Entry)| entry.name == id && number.is_none_or(|number| *of > number);
+        self.links.iter().find(masks).map(|(_, entry)| Some(entry.path.named.clone()))
+    }
+}
+
+fn embedded(builtin: &Builtin) -> Result<Plugin, Box<Broken>> {
     let Builtin { origin, manifest: text, artefact, component_sha256 } = builtin;
-    let broken = |id: &str, reason: String| Broken {
-        id: id.to_owned(),
-        origin: origin.to_string(),
-        reason,
-        fix: "install bootc-image again".to_owned(),
-        may_be_policy: Manifest::may_be_policy(text),
+    let broken = |id: &str, reason: String| {
+        Box::new(Broken {
+            id: id.to_owned(),
+            origin: origin.to_string(),
+            reason,
+            fix: "install bootc-image again".to_owned(),
+            may_be_policy: Manifest::may_be_policy(text),
+            formats: format_names(text),
+            belongs_to: None,
+        })
     };
     let manifest = Manifest::parse(text).map_err(|error| broken(origin, error.to_string()))?;
     match &manifest.component.sha256 {
@@ -225,51 +304,66 @@ fn embedded(builtin: &Builtin) -> Result<Plugin, Broken> {
 /// Reads the manifest in a plugin's directory.
 fn manifest_text(directory: &TrustedPath, owner: Owner) -> io::Result<String> {
     trusted_entry(&directory.real, owner)?;
-    read_text(&directory.join(MANIFEST).real, owner)
+    read_text(&directory.join(MANIFEST).real, owner, bootc_image_manifest::LARGEST)
 }
 
-fn read(
+/// Reads the plugin in this directory, whose name must be its id.
+pub(crate) fn read(
     environment: &Environment,
     place: Place,
     id: &str,
     directory: &TrustedPath,
     grants: &BTreeMap<PluginId, Vec<Found>>,
-) -> Result<Plugin, Broken> {
+) -> Result<Plugin, Box<Broken>> {
     let owner = environment.places.owner(place);
     let origin = directory.named.display().to_string();
-    let broken = |reason: String, fix: &str, may_be_policy| Broken {
-        id: sanitize(id),
-        origin: origin.clone(),
-        reason,
-        fix: fix.to_owned(),
-        may_be_policy,
+    let broken = |reason: String, fix: &str, may_be_policy| {
+        Box::new(Broken {
+            id: sanitize(id),
+            origin: origin.clone(),
+            reason,
+            fix: fix.to_owned(),
+            may_be_policy,
+            formats: Vec::new(),
+            belongs_to: None,
+        })
     };
     let TrustedPath { named, .. } = directory.join(MANIFEST);
+    let without = {
+        let grants = PluginId::new(id).ok().and_then(|id| grants.get(&id)).map_or(&[][..], Vec::as_slice);
+        without(&environment.configuration, grants, id, place)
+    };
+    let or_without = |fix: &str| {
+        let otherwise = without.as_deref().unwrap_or("remove the plugin's directory");
+        format!("{fix}; or, to continue without the plugin, {otherwise}")
+    };
     let text = manifest_text(directory, owner).map_err(|error| {
-        broken(
-            with_path(&named, &error),
-            "correct the directory or file named there, or remove the plugin's directory",
-            true,
-        )
+        // What is wrong with a link is wrong with the directory, not with the manifest.
+        let is_link = std::fs::symlink_metadata(&directory.real).is_ok_and(|found| found.is_symlink());
+        let what = if is_link { &directory.named } else { &named };
+        let fix = or_without("correct the directory or file that the message names");
+        broken(with_path(what, &error), &fix, true)
     })?;
     let may_be_policy = Manifest::may_be_policy(&text);
     let wrong = |what: String| {
         // Which of the two must be newer is said there.
-        let before =
-            if what.contains(": install a newer ") { "until then," } else { "correct the manifest, or" };
-        let id = sanitize(id);
-        let fix = format!(
-            "{before} mask the plugin in the configuration with policy.masked = [{{ id = \"{id}\", place = \"{}\" }}]",
-            place.name()
-        );
-        broken(format!("{}: {what}", named.display()), &fix, may_be_policy)
+        let fix = if what.contains(": install a newer ") {
+            format!("until then, {}", without.as_deref().unwrap_or("remove the plugin's directory"))
+        } else {
+            or_without("correct the manifest")
+        };
+        let formats = format_names(&text);
+        Box::new(Broken { formats, ..*broken(format!("{}: {what}", named.display()), &fix, may_be_policy) })
     };
     let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if manifest.id.as_str() != id {
         let within = directory.named.parent().unwrap_or(Path::new("/")).display();
-        let fix = format!("rename the directory to {}, or move it out of {within}", manifest.id);
+        let fix = match (place, &without) {
+            (Place::Image, Some(without)) => without.clone(),
+            _ => format!("rename the directory to {}, or move it out of {within}", manifest.id),
+        };
         let what = format!("`id`: the id is {}, but the directory is named {id}", manifest.id);
-        return Err(Broken { fix, ..wrong(what) });
+        return Err(Box::new(Broken { fix, belongs_to: Some(manifest.id), ..*wrong(what) }));
     }
     let Some(sha256) = manifest.component.sha256.clone() else {
         return Err(wrong(
@@ -289,8 +383,11 @@ fn read(
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
+
     use super::*;
     use crate::formats::{Formats as _, Wanted};
+    use crate::places::Places;
     use crate::set::PluginSet;
     use crate::trust::configuration::Configuration;
 
@@ -327,7 +424,7 @@ pub(crate) mod tests {
     #[test]
     fn a_renamed_directory_is_named_in_the_fix() {
         let (set, scratch) = set(&[("p-old", manifest("p", "")), ("q", "nonsense".to_owned())], "");
-        let [renamed, other] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
+        let [other, renamed] = set.look().broken.as_slice() else { panic!("{:?}", set.look()) };
         let within = scratch.path().join("plugins");
         assert!(
             renamed.reason.contains("`id`: the id is p, but the directory is named p-old"),
@@ -336,8 +433,7 @@ pub(crate) mod tests {
         assert_eq!(renamed.fix, format!("rename the directory to p, or move it out of {}", within.display()));
         assert_eq!(
             other.fix,
-            "correct the manifest, or mask the plugin in the configuration with \
-             policy.masked = [{ id = \"q\", place = \"user\" }]"
+            "correct the manifest; or, to continue without the plugin, remove the plugin's directory"
         );
     }
 

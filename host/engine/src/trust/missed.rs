@@ -1,11 +1,11 @@
 //! Policies that were approved or are mandatory, and are not installed.
 
 use bootc_image_core::plugin::MissingPolicy;
+use bootc_image_manifest::World;
 use bootc_image_model::plugin::PluginId;
 
 use super::grants::Found;
 use super::inventory::{Inventory, Masked};
-use crate::manifest::World;
 use crate::places::Place;
 use crate::sanitize::sanitize;
 
@@ -53,10 +53,21 @@ pub(crate) fn missed(inventory: &Inventory) -> Vec<MissingPolicy> {
             (None, None) => "is not installed",
         };
         if all.iter().all(|missed| missed.plugin != *plugin) {
-            all.push(MissingPolicy { plugin: plugin.clone(), file: file.clone(), why });
+            let revoke = grant.how_to_revoke();
+            all.push(MissingPolicy { plugin: plugin.clone(), file: file.clone(), why, revoke });
         }
     }
     all
+}
+
+/// Whether an expected plugin is not installed. A masked copy counts as installed only if every grant approves
+/// this copy: beside a masked copy of the OS image, the site's own one judges, and that one could be missing.
+pub(super) fn is_absent(inventory: &Inventory, id: &PluginId) -> bool {
+    let grants = inventory.grants.iter().filter(|grant| grant.plugin == *id && !grant.built_in);
+    let grants: Vec<&Found> = grants.collect();
+    let approves_masked = |grant: &&Found| inventory.masked.iter().any(|masked| is_of_masked(grant, masked));
+    let is_masked_on_purpose = !grants.is_empty() && grants.iter().all(approves_masked);
+    !inventory.has_unmasked(id) && !is_masked_on_purpose
 }
 
 /// Whether a grant approves this masked copy.
@@ -72,6 +83,7 @@ fn is_in_place_of(grant: &Found, masked: &Masked) -> bool {
         Place::Image => masked.place == Place::Image,
         Place::User => masked.place == Place::User,
         Place::Installed | Place::Site => matches!(masked.place, Place::Installed | Place::Site),
+        Place::BuiltIn => false,
     };
     place && masked.id == grant.plugin.as_str()
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use bootc_image_manifest::{Manifest, World};
 use bootc_image_model::capability::Capability;
 
 use super::environment::Environment;
 use super::grants::{self, Found};
-use crate::manifest::{Manifest, World};
 use crate::places::Place;
 
 /// Whether a plugin is enabled.
@@ -50,10 +50,12 @@ pub(crate) fn native_status(environment: &Environment, place: Place, manifest: &
 /// Whether a grant applies to a plugin with this manifest in this location.
 fn is_about(grant: &Found, place: Place, manifest: &Manifest) -> bool {
     grant.plugin == manifest.id
+        && !grant.built_in
         && match grant.place {
             Place::Image => place == Place::Image,
             Place::User => place == Place::User,
             Place::Installed | Place::Site => true,
+            Place::BuiltIn => false,
         }
 }
 

@@ -13,6 +13,7 @@ pub(super) mod imports {
                 import bootc-image:types/problems@0.1.0;
                 import bootc-image:host/log@0.1.0;
                 import bootc-image:host/config@0.1.0;
+                import bootc-image:host/digest-lists@0.1.0;
                 import bootc-image:host/rows@0.1.0;
                 import bootc-image:host/images@0.1.0;
                 import bootc-image:host/transfers@0.1.0;

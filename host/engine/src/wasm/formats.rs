@@ -1,6 +1,6 @@
 //! `bootc-image:format/formatter`: passes a list to the component and prints the bytes that it returns.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::time::Instant;
 
 use wasmtime::Store;
@@ -13,7 +13,6 @@ use super::guest::Guest;
 use super::rows::Cursor;
 use crate::formats::Wanted;
 use crate::limits::Exceeded;
-use crate::run::caught::Printing;
 use crate::run::lists;
 
 /// The most bytes that one call may return.
@@ -53,7 +52,7 @@ pub(super) fn format(
     store: &mut Store<Guest>,
     wanted: Wanted<'_>,
     listed: Listed,
-    out: &mut Printing<'_>,
+    out: &mut dyn Write,
 ) -> Result<(), Stop> {
     let options: Vec<Attr> =
         lists::options(wanted).map(|(key, value)| Attr { key: key.to_owned(), value }).collect();
@@ -86,7 +85,7 @@ fn print(
     store: &mut Store<Guest>,
     bytes: &[u8],
     after_the_end: bool,
-    out: &mut Printing<'_>,
+    out: &mut dyn Write,
 ) -> Result<(), Stop> {
     if bytes.len() > LARGEST_PIECE {
         return Err(Exceeded::Output(LARGEST_PIECE).into());

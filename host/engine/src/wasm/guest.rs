@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bootc_image_model::capability::Capability;
 use bootc_image_model::plugin::PluginId;
+use bootc_image_model::plugin_settings::PluginSettings;
 use wasmtime::component::ResourceTable;
 
 use super::asks::Requests;
@@ -16,7 +17,7 @@ use crate::run::Identity;
 /// The state of one run on the host's side.
 pub(super) struct Guest {
     plugin: PluginId,
-    settings: Arc<str>,
+    settings: Arc<PluginSettings>,
     budget: Budget,
     panic_message: Option<String>,
     clock: Clock,
@@ -67,8 +68,8 @@ impl Guest {
         &self.plugin
     }
 
-    /// The plugin's settings: a JSON object.
-    pub(super) fn own_settings(&self) -> Arc<str> {
+    /// The plugin's settings.
+    pub(super) fn own_settings(&self) -> Arc<PluginSettings> {
         self.settings.clone()
     }
 

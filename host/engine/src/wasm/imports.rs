@@ -1,13 +1,17 @@
 //! Checks every function that a component imports against the functions that the host provides to it. The check reads the component
 //! itself and not its manifest.
+//!
+//! Toolchains make components import more of WASI than a plugin uses. What this host does not provide of WASI is linked with stubs,
+//! which give no access: a plugin that calls one is ended (docs/adr/0024-other-toolchains.md).
 
+use bootc_image_engine_config::structure::{self, WASI};
+use bootc_image_manifest::World;
 use bootc_image_model::capability::{COPIES_IMAGES, Capability, LISTS_IMAGES, PULLS_IMAGES};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ResourceType};
 
 use super::{versions, wasi};
-use crate::manifest::World;
 use crate::unusable::Unusable;
 
 /// The condition under which a plugin may import a function.
@@ -23,10 +27,12 @@ pub(super) enum Needs {
     Either(World, &'static str),
 }
 
-/// Every function that a component may import besides those of WASI. Other functions are not linked.
+/// Every function that a component may import besides those of WASI. Other functions of other packages than WASI's are not linked.
 const TABLE: &[(&str, &str, Needs)] = &[
     ("bootc-image:host/config", "get", Needs::Nothing),
     ("bootc-image:host/config", "settings", Needs::Nothing),
+    (DIGEST_LISTS, "contains", Needs::World(World::PolicyValidator)),
+    (DIGEST_LISTS, "settings", Needs::World(World::PolicyValidator)),
     ("bootc-image:host/log", "emit", Needs::Nothing),
     ("bootc-image:host/log", "enabled", Needs::Nothing),
     (IMAGES, "list", Needs::Capability(LISTS_IMAGES)),
@@ -42,6 +48,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     (OPERATIONS, "[method]operation.kind", Needs::World(World::PolicyValidator)),
 ];
 
+const DIGEST_LISTS: &str = "bootc-image:host/digest-lists";
 const IMAGES: &str = "bootc-image:host/images";
 const ROWS: &str = "bootc-image:host/rows";
 const TRANSFERS: &str = "bootc-image:host/transfers";
@@ -56,13 +63,23 @@ pub(super) enum Ungranted {
     /// The function needs a capability that the manifest does not request.
     #[error("it needs the capability {1}, but its manifest does not request it (it imports `{0}`)")]
     NotAskedFor(String, &'static str),
+    /// The component is for another version of WASI.
+    #[error(
+        "it was built for another version of WASI (it imports `{0}`), but this host provides WASI 0.2: its author has to build it for WASI 0.2"
+    )]
+    OtherWasi(String),
+    /// The component imports too much of WASI.
+    #[error(transparent)]
+    TooMany(#[from] structure::Exceeded),
 }
 
 impl From<Ungranted> for Unusable {
     fn from(error: Ungranted) -> Self {
         match error {
-            Ungranted::NotOffered(..) => Self::Other(error.to_string()),
             Ungranted::NotAskedFor(..) => Self::NotAskedFor(error.to_string()),
+            Ungranted::NotOffered(..) | Ungranted::OtherWasi(_) | Ungranted::TooMany(_) => {
+                Self::Other(error.to_string())
+            }
         }
     }
 }
@@ -74,29 +91,79 @@ impl Ungranted {
     }
 }
 
-/// Refuses a component that imports a function outside the table, or one for which it lacks a capability. Returns whether it imports
+/// What a component imports of WASI.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Whether it imports any interface of WASI.
+    pub(super) wasi: bool,
+    /// Its functions and resources.
+    pub(super) items: Vec<Item>,
+}
+
+impl Wanted {
+    /// Adds a function or resource, and fails when there are too many: more of them take more time.
+    fn add(&mut self, item: Item) -> Result<(), structure::Exceeded> {
+        self.items.push(item);
+        WASI.check(self.items.len())
+    }
+}
+
+/// A function or a resource of WASI that a component imports: its interface, its name, and whether it is a resource.
+pub(super) type Item = (String, String, bool);
+
+/// The resources that a component imports, each once.
+#[derive(Debug, Default)]
+struct Resources(Vec<ResourceType>);
+
+impl Resources {
+    /// Whether the resource is new. Fails when there are too many, before the search takes long. Other packages than WASI's have only
+    /// a few.
+    fn is_new(&mut self, resource: ResourceType) -> Result<bool, structure::Exceeded> {
+        if self.0.contains(&resource) {
+            return Ok(false);
+        }
+        self.0.push(resource);
+        WASI.check(self.0.len())?;
+        Ok(true)
+    }
+}
+
+/// Refuses a component that imports a function outside the table, or one for which it lacks a capability. Returns what it imports of
 /// WASI.
 pub(super) fn check(
     engine: &Engine,
     component: &Component,
     world: World,
     granted: &[Capability],
-) -> Result<bool, Ungranted> {
-    let mut wants_wasi = false;
+) -> Result<Wanted, Ungranted> {
+    let mut wanted = Wanted::default();
+    let mut resources = Resources::default();
     for (interface, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
             return Err(Ungranted::not_offered(interface, ""));
         };
-        wants_wasi |= wasi::is_wasi(interface);
+        let is_wasi = wasi::is_wasi(interface);
+        if is_wasi && !wasi::is_our_version(interface) {
+            return Err(Ungranted::OtherWasi(interface.to_owned()));
+        }
+        wanted.wasi |= is_wasi;
+        let of_wasi = |name: &str, is_resource| (interface.to_owned(), name.to_owned(), is_resource);
         for (item, export) in instance.exports(engine) {
             match export.ty {
-                ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
+                ComponentItem::Type(_) => {}
+                // An interface also lists the resources of other interfaces that it uses.
+                ComponentItem::Resource(resource) => {
+                    if resources.is_new(resource)? && is_wasi {
+                        wanted.add(of_wasi(item, true))?;
+                    }
+                }
+                ComponentItem::ComponentFunc(_) if is_wasi => wanted.add(of_wasi(item, false))?,
                 ComponentItem::ComponentFunc(_) => is_granted(interface, item, world, granted)?,
                 _ => return Err(Ungranted::not_offered(interface, item)),
             }
         }
     }
-    Ok(wants_wasi)
+    Ok(wanted)
 }
 
 /// The condition for `function` of `interface`; none if it is not in the table. The version is checked by linking.
@@ -105,7 +172,8 @@ fn needs(interface: &str, function: &str) -> Option<Needs> {
     TABLE.iter().find(|entry| (entry.0, entry.1) == (interface, function)).map(|entry| entry.2)
 }
 
-fn unversioned(interface: &str) -> &str {
+/// The name of an interface without its version.
+pub(super) fn unversioned(interface: &str) -> &str {
     interface.split('@').next().unwrap_or(interface)
 }
 
@@ -123,7 +191,6 @@ fn is_granted(
         Some(Needs::Capability(needed) | Needs::Either(_, needed)) if world == World::CommandWrapper => {
             Err(Ungranted::NotAskedFor(format!("{interface}.{function}"), needed))
         }
-        None if wasi::is_inert(unversioned(interface), function) => Ok(()),
         _ => Err(Ungranted::not_offered(interface, function)),
     }
 }
@@ -164,11 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn only_policies_can_import_operations() {
-        let kind = "[method]operation.kind";
-        let granted = |world| is_granted("bootc-image:policy/operations@0.1.0", kind, world, &[]).is_ok();
-        assert!(granted(World::PolicyValidator));
-        assert!(!granted(World::CommandWrapper));
+    fn only_policies_can_import_operations_and_lists_of_digests() {
+        for (interface, function) in
+            [(OPERATIONS, "[method]operation.kind"), (DIGEST_LISTS, "contains"), (DIGEST_LISTS, "settings")]
+        {
+            let granted = |world| is_granted(interface, function, world, &[]).is_ok();
+            assert!(granted(World::PolicyValidator), "{interface}.{function}");
+            assert!(!granted(World::CommandWrapper), "{interface}.{function}");
+            assert!(!granted(World::FormatOutput), "{interface}.{function}");
+        }
     }
 
     #[test]
@@ -190,14 +261,31 @@ mod tests {
     }
 
     #[test]
-    fn of_wasi_only_inert_functions_that_never_wait_can_be_imported() {
-        let granted =
-            |interface, function| is_granted(interface, function, World::PolicyValidator, &[]).is_ok();
-        assert!(granted("wasi:cli/environment@0.2.6", "get-environment"));
-        assert!(granted("wasi:clocks/monotonic-clock@0.2.6", "now"));
-        assert!(!granted("wasi:clocks/monotonic-clock@0.2.6", "subscribe-duration"));
-        assert!(!granted("wasi:sockets/tcp@0.2.6", "[method]tcp-socket.start-connect"));
-        assert!(!granted("wasi:http/outgoing-handler@0.2.6", "handle"));
+    fn other_packages_than_wasi_get_no_stubs() {
+        for interface in ["site:doors/back@0.1.0", "wasix:sockets/tcp@0.2.0", "bootc-image:host/doors@0.1.0"]
+        {
+            let refused = is_granted(interface, "open", World::PolicyValidator, &[]).unwrap_err().to_string();
+            assert!(refused.contains("which this host does not provide"), "{refused}");
+            assert!(!wasi::is_wasi(interface));
+        }
+    }
+
+    #[test]
+    fn an_import_of_wasi_too_many_is_refused_before_the_next_one_is_read() {
+        let most = u32::try_from(WASI.most).unwrap();
+        let mut resources = Resources::default();
+        for number in 0..most {
+            assert_eq!(resources.is_new(ResourceType::host_dynamic(number)), Ok(true));
+            assert_eq!(resources.is_new(ResourceType::host_dynamic(0)), Ok(false));
+        }
+        resources.is_new(ResourceType::host_dynamic(most)).unwrap_err();
+        let mut wanted = Wanted::default();
+        let item = || ("wasi:x/y@0.2.0".to_owned(), "f".to_owned(), false);
+        for _ in 0..most {
+            wanted.add(item()).unwrap();
+        }
+        let refused = wanted.add(item()).unwrap_err().to_string();
+        assert_eq!(refused, "it has 1001 imports of WASI, but at most 1000 are allowed");
     }
 
     #[test]

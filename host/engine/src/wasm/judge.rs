@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bootc_image_core::plugin::PolicyVerdict;
+use bootc_image_manifest::World;
 use bootc_image_model::policy_input::PolicyInput;
 
 use super::bindings::validator::ValidatorPre;
@@ -10,9 +11,8 @@ use super::guest::Guest;
 use super::runtime::{Runs, Runtime, unlinked};
 use super::runtimes::Runtimes;
 use super::{policies, stopped, texts};
-use crate::manifest::World;
 use crate::run::caught::caught;
-use crate::run::{self, Identity, NoOpinion, answers};
+use crate::run::{self, Identity, NoOpinion, Reported, answers};
 use crate::trust::code::Code;
 use crate::unusable::Unusable;
 
@@ -53,16 +53,18 @@ impl Judge {
         runtime: &Runtime,
         ready: &Ready,
         policy_input: &Arc<PolicyInput>,
-    ) -> Result<PolicyVerdict, String> {
-        let mut store = runtime.store(&self.identity, ready.wasi).map_err(|unusable| unusable.to_string())?;
+    ) -> Result<PolicyVerdict, Reported> {
+        let failed = |message| Reported { message, hint: None };
+        let mut store =
+            runtime.store(&self.identity, ready.wasi).map_err(|unusable| failed(unusable.to_string()))?;
         let outcome = ready
             .pre
             .instantiate(&mut store)
             .and_then(|validator| policies::evaluate(&validator, &mut store, policy_input.clone()));
         match outcome {
             Ok(Ok(verdict)) => Ok(policies::opinion(&self.identity.plugin, &verdict)),
-            Ok(Err(problem)) => Err(answers::sentence((&problem).into(), texts::key(&problem))),
-            Err(error) => Err(stopped::reason(&error, store.data().run_info())),
+            Ok(Err(problem)) => Err(answers::reported((&problem).into(), texts::key(&problem))),
+            Err(error) => Err(failed(stopped::reason(&error, store.data().run_info()))),
         }
     }
 }
@@ -70,8 +72,10 @@ impl Judge {
 impl run::Judge for Judge {
     fn evaluate(&self, policy_input: &Arc<PolicyInput>) -> Result<PolicyVerdict, NoOpinion> {
         let failed = |asked| move |reason| NoOpinion { reason, fix: None, asked };
+        let reported = |Reported { message, hint }| NoOpinion { reason: message, fix: hint, asked: true };
         let ready = || self.ready().map_err(|unusable| unusable.to_string());
         let (runtime, ready) = caught(ready).flatten().map_err(failed(false))?;
-        caught(|| self.ask(runtime, ready, policy_input)).flatten().map_err(failed(true))
+        let asked = caught(|| self.ask(runtime, ready, policy_input)).map_err(failed(true))?;
+        asked.map_err(reported)
     }
 }

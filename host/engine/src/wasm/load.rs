@@ -22,6 +22,9 @@ use crate::sanitize::sanitize;
 use crate::trust::code::{Code, copy_and_hash};
 use crate::unusable::Unusable;
 
+/// The largest file with a cached failure that is read, in bytes.
+const LARGEST_REFUSAL: u64 = 64 << 10;
+
 /// What compiling needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Compiler {
@@ -98,7 +101,7 @@ struct Uncompiled {
 /// The cached reason why this engine could not compile a component with these limits, if there is one.
 fn refusal(cache: &Path, name: &str) -> Option<String> {
     let directory = trusted_directory(cache, Owner::ROOT).ok()??;
-    let reason = read_text(&directory.join(name), Owner::ROOT).ok()?;
+    let reason = read_text(&directory.join(name), Owner::ROOT, LARGEST_REFUSAL).ok()?;
     Some(format!("{} (cached failure; `plugin doctor` compiles it again)", sanitize(&reason)))
 }
 
@@ -168,7 +171,7 @@ fn compile(
     processes::compile(&compiler.programs, source, &code).map_err(|error| {
         let why = match &error {
             OsError::MissingProgram { package, .. } => {
-                format!("{error}; install the package {package} again")
+                format!("{error}; {}", processes::how_to_install(package))
             }
             _ => error.with_causes(),
         };

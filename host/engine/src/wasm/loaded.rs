@@ -1,10 +1,12 @@
 //! A component, loaded for one call.
 
+use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 
 use bootc_image_core::plugin::{Host, Plan, PlanError};
-use wasmtime::component::Component;
+use bootc_image_manifest::World;
+use wasmtime::component::{Component, InstancePre};
 
 use super::asks::{self, Requests};
 use super::bindings::configurable::ConfigurablePre;
@@ -12,11 +14,10 @@ use super::bindings::output::{Output, OutputPre};
 use super::bindings::validator::ValidatorPre;
 use super::bindings::wrapper::{Wrapper, WrapperPre};
 use super::formats::{self, Listed, Stop};
+use super::guest::Guest;
 use super::rows::Cursor;
 use super::runtime::{Runtime, unlinked};
 use super::{commands, policies, stopped, texts};
-use crate::manifest::World;
-use crate::run::caught::Printing;
 use crate::run::{self, BadSetting, Identity, List, Unformatted, answers};
 use crate::unusable::Unusable;
 
@@ -43,7 +44,7 @@ impl run::Loaded for Loaded<'_> {
 
     /// Component, linker and store are not dropped: that would take a fifth of the time, and a list is the last thing that a process
     /// prints before it exits.
-    fn format(self: Box<Self>, list: List<'_>, out: &mut Printing<'_>) -> Result<(), Unformatted> {
+    fn format(self: Box<Self>, list: List<'_>, out: &mut dyn Write) -> Result<(), Unformatted> {
         let unusable = |unusable: Unusable| Unformatted::Failed(unusable.to_string());
         let Self { runtime, component, identity, world } = *self;
         let component = ManuallyDrop::new(component);
@@ -67,23 +68,40 @@ impl run::Loaded for Loaded<'_> {
     fn check(self: Box<Self>) -> Result<Vec<BadSetting>, Unusable> {
         let Self { runtime, component, identity, world } = &*self;
         let (pre, wasi) = runtime.link(identity, component, *world)?;
-        let ready = match world {
-            World::CommandWrapper => WrapperPre::new(pre.clone()).map(drop),
-            World::FormatOutput => OutputPre::new(pre.clone()).map(drop),
-            World::PolicyValidator => ValidatorPre::new(pre.clone()).map(drop),
-        };
-        ready.map_err(unlinked)?;
-        // A component without the export does not check its settings.
-        let Ok(pre) = ConfigurablePre::new(pre) else { return Ok(Vec::new()) };
+        implements(&pre, *world)?;
         let mut store = runtime.store(identity, wasi)?;
-        let checked = pre
-            .instantiate(&mut store)
-            .and_then(|configurable| policies::check_settings(&configurable, &mut store, &identity.settings));
+        let checked = match ConfigurablePre::new(pre.clone()) {
+            Ok(pre) => pre.instantiate(&mut store).and_then(|configurable| {
+                policies::check_settings(&configurable, &mut store, identity.settings.full())
+            }),
+            // A component without the export does not check its settings.
+            Err(_) => pre.instantiate(&mut store).map(|_| Vec::new()),
+        };
         checked.map_err(|error| stopped::reason(&error, store.data().run_info()).into())
     }
 }
 
+/// Fails if a component lacks a function of its world, or has another one of that name.
+fn implements(pre: &InstancePre<Guest>, world: World) -> Result<(), Unusable> {
+    let ready = match world {
+        World::CommandWrapper => WrapperPre::new(pre.clone()).map(drop),
+        World::FormatOutput => OutputPre::new(pre.clone()).map(drop),
+        World::PolicyValidator => ValidatorPre::new(pre.clone()).map(drop),
+    };
+    ready.map_err(unlinked)
+}
+
 impl Loaded<'_> {
+    /// Creates an instance, within the limits of a run, and calls none of its functions.
+    pub(crate) fn instantiate(&self) -> Result<(), Unusable> {
+        let Self { runtime, component, identity, world } = self;
+        let (pre, wasi) = runtime.link(identity, component, *world)?;
+        implements(&pre, *world)?;
+        let mut store = runtime.store(identity, wasi)?;
+        let instance = pre.instantiate(&mut store);
+        instance.map(drop).map_err(|error| stopped::reason(&error, store.data().run_info()).into())
+    }
+
     fn plan_here(&self, name: &str, args: &[String], requests: Option<Requests>) -> Result<Plan, PlanError> {
         let Self { runtime, component, identity, world } = self;
         let unusable = |unusable: Unusable| self.unusable(unusable.to_string());

@@ -2,7 +2,8 @@
 //! that trapped is never used again.
 //!
 //! - [`bindings`]: generated from `wit/`
-//! - [`versions`], [`imports`]: check the interface version of a component and the functions that it imports, before it is linked
+//! - [`versions`], [`exports`], [`imports`]: check the interface version of a component, its world, and the functions that it imports,
+//!   before it is linked
 //! - [`guest`]: the state of one run on the host's side
 //! - [`runtime`]: wasmtime with the host's functions; [`load`]: from a file to machine code; [`runtimes`]: both, created on first use
 //! - [`loaded`]: a component, loaded for one call; [`judge`]: a policy, which judges any number of operations
@@ -14,6 +15,7 @@ mod asks;
 mod bindings;
 mod commands;
 mod config;
+mod exports;
 mod formats;
 mod guest;
 mod imports;

@@ -1,21 +1,35 @@
 //! Memory and tables of runs, as wasmtime allocates them.
 
+use bootc_image_engine_config::structure::{DATA, ELEMENTS, GLOBALS, INSTANCES, MEMORIES, NAMES, TABLES};
 use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
 
 use crate::limits::{Budget, TABLE_ENTRIES};
 
-/// The most core instances, tables and memories of one run: a component consists of several core modules.
-const INSTANCES: u32 = 16;
-const TABLES: u32 = 16;
-const MEMORIES: u32 = 4;
+/// The most bytes that wasmtime needs to describe one core instance. Because the limits on structure count what each instance takes,
+/// all core instances of a component together need no more.
+const CORE_INSTANCE: usize = 8 << 20;
+/// The most bytes that it needs to describe the component's instance, of which a run has one.
+const COMPONENT_INSTANCE: usize = 32 << 20;
+
+/// wasmtime takes 32 bytes for each import, and for each function that an import, export, element or global names; 16 for each global;
+/// 12 for each data segment.
+const _: () = {
+    let functions = NAMES.most + ELEMENTS.most + GLOBALS.most;
+    assert!(32 * (NAMES.most + functions) + 16 * GLOBALS.most + 12 * DATA.most <= CORE_INSTANCE);
+};
 
 /// A memory pool for one run at a time.
 pub(super) fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(1)
-        .total_core_instances(INSTANCES)
-        .total_tables(TABLES)
-        .total_memories(MEMORIES)
+        .total_core_instances(INSTANCES.count())
+        .total_tables(TABLES.count())
+        .total_memories(MEMORIES.count())
+        // Whether they are in one module or in several makes no difference.
+        .max_tables_per_module(TABLES.count())
+        .max_memories_per_module(MEMORIES.count())
+        .max_core_instance_size(CORE_INSTANCE)
+        .max_component_instance_size(COMPONENT_INSTANCE)
         .table_elements(TABLE_ENTRIES)
         // This is only the reserved address space; the budget limits the memory of a run.
         .max_memory_size(4 << 30)
@@ -42,14 +56,14 @@ impl ResourceLimiter for Budget {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES as usize
+        INSTANCES.most
     }
 
     fn tables(&self) -> usize {
-        TABLES as usize
+        TABLES.most
     }
 
     fn memories(&self) -> usize {
-        MEMORIES as usize
+        MEMORIES.most
     }
 }

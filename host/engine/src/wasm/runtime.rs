@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bootc_image_manifest::World;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, Store};
 
@@ -12,9 +13,8 @@ use super::bindings::imports::bootc_image::{host, policy};
 use super::guest::Guest;
 use super::stopped::{self, RunInfo};
 use super::watchdog::{self, Clock, Watchdog};
-use super::{imports, pool, versions, wasi};
+use super::{exports, imports, pool, versions, wasi};
 use crate::limits::Limits;
-use crate::manifest::World;
 use crate::run::Identity;
 use crate::unusable::Unusable;
 
@@ -60,6 +60,7 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         host::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::config::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        host::digest_lists::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::images::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::transfers::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         host::rows::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
@@ -98,12 +99,13 @@ impl Runtime {
         world: World,
     ) -> Result<(Linker<Guest>, bool), Unusable> {
         versions::check(&self.engine, component).map_err(|error| error.to_string())?;
-        let wasi = imports::check(&self.engine, component, world, &identity.capabilities)?;
+        let wanted = imports::check(&self.engine, component, world, &identity.capabilities)?;
+        exports::check(&self.engine, component, world)?;
         let mut linker = self.linker.clone();
-        if wasi {
-            wasi::link(&mut linker).map_err(unlinked)?;
+        if wanted.wasi {
+            wasi::link(&mut linker, &wanted.items).map_err(unlinked)?;
         }
-        Ok((linker, wasi))
+        Ok((linker, wanted.wasi))
     }
 
     /// Stops the timer, unless a waiting plugin will need it. The next run starts it again.

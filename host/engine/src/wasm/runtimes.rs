@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
+use bootc_image_manifest::World;
 use wasmtime::component::Component;
 
 use super::load::{Compiler, load};
 use super::loaded::Loaded;
 use super::runtime::{Runs, Runtime};
-use crate::manifest::World;
 use crate::run::Identity;
 use crate::trust::code::Code;
 use crate::unusable::Unusable;

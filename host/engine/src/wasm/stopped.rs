@@ -4,6 +4,7 @@ use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
+use super::wasi::Unsupported;
 use crate::limits::{Exceeded, Limits};
 use crate::sanitize::sanitize;
 
@@ -24,6 +25,9 @@ pub(super) fn reason(error: &wasmtime::Error, run: RunInfo<'_>) -> String {
     let limits = run.limits.unwrap_or(Limits::COMMAND);
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return exceeded.to_string();
+    }
+    if let Some(unsupported) = error.downcast_ref::<Unsupported>() {
+        return sanitize(&unsupported.to_string());
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
         return Exceeded::Handles(limits.handles).to_string();

@@ -1,11 +1,10 @@
 //! Compares the version of the WIT packages for which a component was built with the version that this host provides. Versions are
 //! compatible if they have the same major and minor number, from 1.0 on if they have the same major number: such versions only add.
 
+use bootc_image_manifest::API_VERSION;
 use semver::Version;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-
-use crate::manifest::API_VERSION;
 
 /// A component that was built for an incompatible version.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

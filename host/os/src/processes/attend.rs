@@ -41,6 +41,20 @@ impl Process {
         self.run(&mut Running::wait)
     }
 
+    /// As [`Process::run_in_place`], and calls `look` with its process id every 20 ms while it runs.
+    ///
+    /// # Errors
+    /// As [`Process::run_in_place`].
+    pub fn run_in_place_watched(mut self, look: &mut dyn FnMut(u32)) -> Result<ExitStatus, Error> {
+        self.command.stdin(Stdio::inherit());
+        self.run(&mut |running| {
+            running.watch(&mut |pid| {
+                look(pid);
+                Ok::<(), Error>(())
+            })
+        })
+    }
+
     /// Runs it and discards its stdout.
     ///
     /// # Errors
@@ -61,14 +75,7 @@ impl Process {
         look: &mut dyn FnMut(u32) -> Result<(), E>,
     ) -> Result<(), E> {
         self.command.stdout(Stdio::null());
-        self.run_to_success(&mut |running| {
-            loop {
-                if running.has_ended(LOOK_EVERY)? {
-                    return Ok(running.wait()?);
-                }
-                look(running.child.id())?;
-            }
-        })
+        self.run_to_success(&mut |running| running.watch(look))
     }
 
     /// As [`Process::run_quietly`], while `converse` writes to its stdin and reads its stdout until the end of file.
@@ -195,6 +202,14 @@ impl Running {
 
     pub(super) fn wait(&mut self) -> Result<ExitStatus, Error> {
         self.child.wait().map_err(Error::io("wait for", self.name))
+    }
+
+    /// Waits until it exits, and calls `look` with its process id meanwhile.
+    fn watch<E: From<Error>>(&mut self, look: &mut dyn FnMut(u32) -> Result<(), E>) -> Result<ExitStatus, E> {
+        while !self.has_ended(LOOK_EVERY)? {
+            look(self.child.id())?;
+        }
+        Ok(self.wait()?)
     }
 
     /// Waits until it exits, at most for `limit`.

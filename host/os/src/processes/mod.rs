@@ -17,5 +17,5 @@ mod start;
 pub use attend::{MAX_OUTPUT, exit_code};
 pub use helper::{compile, is_uncompilable};
 pub use process::{PROXY_VARIABLES, Process};
-pub use programs::{Own, Program, become_bootc};
+pub use programs::{Own, Program, become_bootc, how_to_install};
 pub use signals::{check_interrupted, record_signals, survive_file_limits, unblock_signals};

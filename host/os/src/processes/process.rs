@@ -156,10 +156,30 @@ impl Process {
     /// # Errors
     /// Any I/O error.
     pub fn credentials(&mut self, json: &[u8], number: RawFd) -> Result<&mut Self, Error> {
-        let mut memory = in_memory("auth.json").map_err(Error::io("create", "a file in memory"))?;
-        memory.write_all(json).map_err(Error::io("write", "a file in memory"))?;
         self.command.env("REGISTRY_AUTH_FILE", format!("/proc/self/fd/{number}"));
+        self.file_in_memory("auth.json", json, number)
+    }
+
+    /// Gives it a file in memory with these contents as the descriptor with this number.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn file_in_memory(&mut self, name: &str, bytes: &[u8], number: RawFd) -> Result<&mut Self, Error> {
+        let mut memory = in_memory(name).map_err(Error::io("create", "a file in memory"))?;
+        memory.write_all(bytes).map_err(Error::io("write", "a file in memory"))?;
         self.descriptor(memory, number)
+    }
+
+    /// Lets it sign with the keys in this directory of GnuPG, which only root can write to. Its `HOME` has none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory does not exist, or others could change it.
+    pub fn key_ring(&mut self, directory: &Path) -> Result<&mut Self, Error> {
+        let real = fs::canonicalize(directory).map_err(Error::io("find the key ring", directory))?;
+        let trusted = Policy::ROOT_ONLY.walk(&real).map_err(io::Error::other);
+        trusted.map_err(Error::io("use the key ring", directory))?;
+        self.command.env("GNUPGHOME", real);
+        Ok(self)
     }
 
     /// Mounts `directory` at `target` for it, in its own mount namespace, so that nothing stays mounted.

@@ -44,6 +44,20 @@ impl Program {
     }
 }
 
+/// Directories and files that only image-based hosts have.
+const IMAGE_BASED: [&str; 2] = ["/run/ostree-booted", "/sysroot/composefs"];
+
+/// What to do about a missing program. On an image-based host, a package manager cannot change `/usr`, or its changes are lost.
+pub fn how_to_install(package: &str) -> String {
+    if IMAGE_BASED.iter().any(|path| Path::new(path).exists()) {
+        format!(
+            "add the package {package} to the OS image of this host, then update the host with: bootc upgrade"
+        )
+    } else {
+        format!("install the package {package}")
+    }
+}
+
 fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }

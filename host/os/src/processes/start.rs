@@ -15,8 +15,8 @@ use crate::mounts::{be_private, bind_privately, mount_memory, protect};
 
 impl Process {
     pub(super) fn log(&self) {
-        let argv: Vec<_> = self.command.get_args().map(|arg| arg.to_string_lossy()).collect();
-        tracing::debug!(program = self.name, argv = argv.join(" "), "starting");
+        let argv = self.command.get_args().map(|arg| arg.to_string_lossy().into_owned());
+        tracing::info!(program = self.name, argv = without_secrets(argv).join(" "), "starting");
     }
 
     /// Registers what runs between fork and exec.
@@ -61,6 +61,36 @@ impl Process {
     }
 }
 
+/// Options with a secret, or with a value that often is one. podman shows neither in its own log.
+const SECRET: [&str; 9] = [
+    "--creds",
+    "--src-creds",
+    "--dest-creds",
+    "--password",
+    "--src-password",
+    "--dest-password",
+    "--registry-token",
+    "--build-arg",
+    "--env",
+];
+
+/// Arguments for a log, which other people may read.
+fn without_secrets(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let mut is_secret = false;
+    let mut shown = Vec::new();
+    for argument in arguments {
+        let option = argument.split_once('=').map_or(argument.as_str(), |(option, _)| option);
+        let has_secret = SECRET.contains(&option);
+        shown.push(match argument.len() > option.len() {
+            _ if is_secret => "<hidden>".to_owned(),
+            true if has_secret => format!("{option}=<hidden>"),
+            _ => argument.clone(),
+        });
+        is_secret = !is_secret && has_secret && argument.len() == option.len();
+    }
+    shown
+}
+
 /// The process must not inherit descriptors that our caller has left open.
 #[allow(unsafe_code)]
 fn close_on_exec() -> Result<(), Error> {
@@ -80,4 +110,19 @@ fn close_on_exec() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_logged() {
+        let arguments =
+            "build --creds user:pass --build-arg=TOKEN=x --dest-creds=u:p --tag a=b --env --creds .";
+        assert_eq!(
+            without_secrets(arguments.split(' ').map(str::to_owned)).join(" "),
+            "build --creds <hidden> --build-arg=<hidden> --dest-creds=<hidden> --tag a=b --env <hidden> ."
+        );
+    }
 }

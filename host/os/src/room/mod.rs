@@ -201,10 +201,28 @@ fn give_up_piece(path: &Path) -> io::Result<()> {
 pub fn make_room_on(path: &Path) -> String {
     let mount = mount_point(path);
     let files = if has_no_inodes(&mount) { " (no inodes are left: remove files)" } else { "" };
-    format!(
-        "free space on the file system at {}{files}, for example with: bootc-image prune --all; or with: journalctl --vacuum-size=100M",
-        mount.display()
-    )
+    let shown = mount.display();
+    let ways: Vec<&str> =
+        WAYS.iter().filter(|(directory, _)| is_on(directory, &mount)).map(|(_, way)| *way).collect();
+    if ways.is_empty() {
+        return format!(
+            "free space on the file system at {shown}{files}; to see what is large there, run: \
+             du --one-file-system --human-readable --max-depth=2 {shown}"
+        );
+    }
+    format!("free space on the file system at {shown}{files}, for example with: {}", ways.join("; or with: "))
+}
+
+/// What frees space on the file system that has a directory.
+const WAYS: [(&str, &str); 2] = [
+    ("/sysroot/ostree/bootc/storage", "bootc-image prune --all"),
+    ("/var/log/journal", "journalctl --vacuum-size=100M"),
+];
+
+/// Whether the directory exists and is on the file system that is mounted there.
+fn is_on(directory: &str, mount: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    device(Path::new(directory)).is_some_and(|found| device(mount) == Some(found))
 }
 
 #[cfg(test)]
@@ -238,8 +256,8 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let advice = |files: &str, path: &Path| {
             format!(
-                "free space on the file system at {}{files}, for example with: bootc-image prune --all; \
-                 or with: journalctl --vacuum-size=100M",
+                "free space on the file system at {0}{files}; to see what is large there, run: \
+                 du --one-file-system --human-readable --max-depth=2 {0}",
                 path.display()
             )
         };

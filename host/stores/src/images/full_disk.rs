@@ -284,7 +284,10 @@ mod tests {
             let hint = room.hint();
             let expected = format!("the file system of {path} is full: free space on the file system at ");
             assert!(hint.starts_with(&expected), "{hint}");
-            assert!(hint.contains(" (no inodes are left: remove files), for example with: "), "{hint}");
+            assert!(
+                hint.contains(" (no inodes are left: remove files); to see what is large there, run: "),
+                "{hint}"
+            );
         });
         tested.join().unwrap();
     }

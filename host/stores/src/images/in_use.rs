@@ -41,7 +41,9 @@ impl InUse {
         for root in podmans_storages(physical, settings)? {
             // Images of another driver cannot use this driver's layers.
             let other = Store::with_driver(&root, store.driver())?;
-            used.extend(other.used_by_containers()?);
+            used.extend(
+                other.used_by_containers()?.into_iter().map(|(id, who)| (id, in_podmans_storage(who))),
+            );
             borrowed.extend(other.borrowed_layers()?);
         }
         for id in images.with_layers(&borrowed)? {
@@ -54,6 +56,11 @@ impl InUse {
     pub fn by(&self, image: &Image) -> Option<&str> {
         self.0.get(&image.id).map(String::as_str)
     }
+}
+
+/// Another command removes the working containers of builds by podman itself.
+fn in_podmans_storage(who: String) -> String {
+    if who.starts_with("container ") { who } else { format!("{who} with podman") }
 }
 
 /// Every directory in which podman may keep containers or images that use bootc's layers, on the running OS and in all deployments.

@@ -1,6 +1,6 @@
 //! Resolves names and ids of images in a storage of this host.
 
-use bootc_image_containers_storage::{Image, equivalent};
+use bootc_image_containers_storage::{Image, Images, equivalent};
 use bootc_image_model::digest::{Digest, is_hex};
 use bootc_image_model::image::LocalImage;
 use bootc_image_model::reference::{CONTAINERS_STORAGE, DOCKER, InvalidReference, Reference};
@@ -8,9 +8,13 @@ use bootc_image_os::error::Error as OsError;
 use bootc_image_os::root::RootDir;
 
 use crate::error::Error;
+use crate::registry::HERE;
 
-/// The command that lists images of bootc's storage.
-pub const LIST_WITH: &str = "bootc-image list --type unified";
+/// The hint for an image that is not in bootc's storage.
+pub const LIST_WITH: &str = "to list images, run: bootc-image list --type unified";
+/// The same if that storage has no images.
+pub const NOTHING_STORED: &str = "bootc's storage has no images yet; to copy one from podman's storage, run: \
+     bootc-image pull-from-default-storage IMAGE; to pull one, run: bootc-image cmd pull REGISTRY/REPOSITORY:TAG";
 /// The minimum number of an id's digits.
 const SHORT_ID: usize = 12;
 
@@ -47,7 +51,8 @@ pub fn in_contents<'a>(images: &'a [Image], text: &str) -> Result<(&'a Image, Op
         found => found.into_iter().map(|image| (image, None)).collect(),
     };
     if found.is_empty() {
-        return Err(Error::ImageNotFound { name: text.to_owned(), list_with: LIST_WITH });
+        let hint = if images.is_empty() { NOTHING_STORED } else { LIST_WITH };
+        return Err(Error::ImageNotFound { name: text.to_owned(), hint });
     }
     let (first, name) = found.swap_remove(0);
     if found.iter().any(|(image, _)| image.id != first.id) {
@@ -89,6 +94,42 @@ pub fn local_image(root: &RootDir, image: &Image) -> Result<LocalImage, Error> {
         }
         .into()),
     }
+}
+
+/// The image itself, or, of a manifest list, the image for this host, if the storage has exactly one. `tag_with` is the command that
+/// gives an image of this storage a name.
+pub fn for_this_host<'a>(
+    images: &'a Images<'_>,
+    name: &Reference,
+    image: &'a Image,
+    tag_with: &'static str,
+) -> Result<&'a Image, Error> {
+    let platforms = images.platforms(image);
+    if platforms.is_empty() {
+        return Ok(image);
+    }
+    let stored = |manifest: &Digest| {
+        images.iter().find(|found| found.is_of(manifest) && images.platforms(found).is_empty())
+    };
+    let here = platforms.iter().filter(|(_, architecture)| architecture == HERE);
+    if let [(manifest, _)] = here.collect::<Vec<_>>().as_slice()
+        && let Some(found) = stored(manifest)
+    {
+        return Ok(found);
+    }
+    let in_words = |(manifest, architecture): &(Digest, String)| {
+        let architecture = if architecture.is_empty() { "unknown architecture" } else { architecture };
+        match stored(manifest) {
+            Some(found) => format!("{architecture}: {}", found.id),
+            None => format!("{architecture}: not in this storage"),
+        }
+    };
+    Err(Error::ManifestList {
+        name: name.to_string(),
+        architecture: HERE,
+        instances: platforms.iter().map(in_words).collect(),
+        tag_with,
+    })
 }
 
 /// The name for a copy, which must not have a digest, because a copy gets its own.

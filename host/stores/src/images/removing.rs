@@ -69,7 +69,7 @@ pub fn removal_of(image: &Image, names: Vec<String>, whole: bool, needed_by: Opt
 }
 
 fn not_found(removal: &Removal) -> Error {
-    Error::ImageNotFound { name: removal.to_string(), list_with: LIST_WITH }
+    Error::ImageNotFound { name: removal.to_string(), hint: LIST_WITH }
 }
 
 /// Removes it, unless something relevant changed since the removal was judged.

@@ -217,6 +217,11 @@ impl<'a> Storage<'a> {
         self.shown(host, id, |images, image, _| images.size(image).map_err(Error::from))
     }
 
+    /// The names of an image, including those of additional storages.
+    pub fn names_of(&self, host: Host<'_>, id: &str) -> Result<Vec<String>, Error> {
+        self.shown(host, id, |_, image, _| Ok(image.names.clone()))
+    }
+
     /// Calls `work` with the image with this id, from this storage or else from an additional one; returns the default if none has it.
     fn shown<T: Default>(
         &self,

@@ -41,6 +41,7 @@ pub(crate) fn read_all<T: DeserializeOwned>(
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(system.error("read", &path)(error)),
         };
+        tracing::debug!(file = %system.path(&path).display(), "read podman's configuration");
         let said = toml::from_str(&text).map_err(|error| OsError::Corrupt {
             path: system.path(&path),
             why: error.message().to_owned(),

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bootc_image_plugin_sdk::Problem;
-use bootc_image_plugin_sdk::config::problem;
+use bootc_image_plugin_sdk::config::{DigestList, problem};
 
 use crate::globs::Glob;
 use crate::json::Json;
 use crate::registries;
-use crate::settings::{Effect, Role, Rule, Settings};
+use crate::settings::{Effect, Listed, Role, Rule, Settings};
 use crate::suggest::suggest;
 
 mod patterns;
@@ -23,6 +23,11 @@ const LARGEST_UID: u32 = u32::MAX - 1;
 
 /// Parses the text of a JSON object, or returns all problems with it.
 pub(crate) fn settings(json: &str) -> Result<Settings<'_>, Vec<Problem>> {
+    shortened(json, &[])
+}
+
+/// As [`settings`], but these lists are empty in the text, because the host searches them.
+pub(crate) fn shortened<'a>(json: &'a str, lists: &[DigestList]) -> Result<Settings<'a>, Vec<Problem>> {
     let entries = match serde_json::from_str(json) {
         Ok(Json::Table(entries)) => entries,
         Ok(other) => {
@@ -37,14 +42,14 @@ pub(crate) fn settings(json: &str) -> Result<Settings<'_>, Vec<Problem>> {
     let no_latest = table.truth("no-latest");
     let rules = table.take("rule");
     table.finish();
-    let rules = rules.map(|rules| read_rules(rules, &mut problems)).unwrap_or_default();
+    let rules = rules.map(|rules| read_rules(rules, lists, &mut problems)).unwrap_or_default();
     match default {
         Some(default) if problems.is_empty() => Ok(Settings { default, require_digest, no_latest, rules }),
         _ => Err(problems),
     }
 }
 
-fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>> {
+fn read_rules<'a>(value: Json<'a>, lists: &[DigestList], problems: &mut Vec<Problem>) -> Vec<Rule<'a>> {
     let items = match value {
         Json::List(items) => items,
         other => {
@@ -63,7 +68,7 @@ fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>>
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Json::Table(entries) => {
-                rules.push(read_rule(Table::new(Some(index), entries, problems), index));
+                rules.push(read_rule(Table::new(Some(index), entries, problems), index, lists));
             }
             other => {
                 let what = format!("must be a table, not {}", other.kind());
@@ -75,8 +80,9 @@ fn read_rules<'a>(value: Json<'a>, problems: &mut Vec<Problem>) -> Vec<Rule<'a>>
     rules
 }
 
-fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
+fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize, lists: &[DigestList]) -> Rule<'a> {
     let effect = table.effect("effect");
+    let listed = listed(lists, index);
     let rule = Rule {
         number: index + 1,
         // If it is missing, that is a problem, and the rule is never used.
@@ -88,7 +94,12 @@ fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
         registry: table.list("registry", registry),
         repository: table.list("repository", glob),
         tag: table.list("tag", tag),
-        digest: table.list("digest", digest),
+        digest: match listed {
+            // Taken, so that the key is known.
+            Some(_) => table.take("digest").map(|_| Vec::new()).unwrap_or_default(),
+            None => table.list("digest", digest),
+        },
+        listed,
         require_digest: table.truth("require-digest"),
         no_latest: table.truth("no-latest"),
     };
@@ -102,6 +113,16 @@ fn read_rule<'a>(mut table: Table<'_, 'a>, index: usize) -> Rule<'a> {
     }
     table.finish();
     rule
+}
+
+/// The list that has the digests of this rule.
+fn listed(lists: &[DigestList], index: usize) -> Option<Listed> {
+    if lists.is_empty() {
+        return None;
+    }
+    let place = format!("rule[{index}].digest");
+    let (number, list) = (0..).zip(lists).find(|(_, list)| list.place == place)?;
+    Some(Listed { number, count: list.count })
 }
 
 fn bad(key: String, what: &str) -> Problem {

@@ -10,6 +10,8 @@ use crate::settings::{Effect, Rule};
 
 /// The number of rules that a hint lists.
 const MOST_OFFERS: usize = 5;
+/// How many patterns of one kind are named.
+const MOST_GLOBS: usize = 8;
 
 /// The hint if no rule could allow the image.
 const UNOFFERED: &str = "an administrator can allow it in [settings.registry-policy] of the configuration";
@@ -140,14 +142,19 @@ fn offers(asked: &Asked<'_>) -> String {
 /// The conditions of a rule, and the rule.
 fn offer(rule: &Rule<'_>) -> String {
     let list = |what: &str, globs: &[Glob<'_>]| {
-        let globs: Vec<&str> = globs.iter().map(Glob::as_str).collect();
-        (!globs.is_empty()).then(|| format!("{what} {}", globs.join(" or ")))
+        let named: Vec<&str> = globs.iter().take(MOST_GLOBS).map(Glob::as_str).collect();
+        let more = globs.len().saturating_sub(MOST_GLOBS);
+        let more = if more == 0 { String::new() } else { format!(" or {more} others") };
+        (!globs.is_empty()).then(|| format!("{what} {}{more}", named.join(" or ")))
     };
     let mut takes: Vec<String> = [
         list("registry", &rule.registry),
         list("repository", &rule.repository),
         list("tag", &rule.tag),
-        list("digest", &rule.digest),
+        rule.listed.map_or_else(
+            || list("digest", &rule.digest),
+            |listed| Some(format!("one of {} digests", listed.count)),
+        ),
     ]
     .into_iter()
     .flatten()

@@ -2,6 +2,7 @@
 
 mod messages;
 
+use bootc_image_plugin_sdk::config::list_contains;
 use bootc_image_plugin_sdk::policy::{Image, Operation, Verdict};
 
 use crate::globs::Glob;
@@ -177,7 +178,11 @@ impl<'a> Asked<'a> {
     /// from it; for another platform, the digest of the manifest itself must be allowed.
     fn has_digest_of(&self, rule: &Rule<'_>) -> bool {
         let index = self.digest.filter(|_| rule.effect == Effect::Deny || !self.of_another_platform);
-        matches(&rule.digest, index) || self.instance.is_some() && matches(&rule.digest, self.instance)
+        let has = |digest: Option<&str>| match rule.listed {
+            Some(list) => digest.is_some_and(|digest| list_contains(list.number, digest)),
+            None => matches(&rule.digest, digest),
+        };
+        has(index) || self.instance.is_some() && has(self.instance)
     }
 
     /// Whether the name will still be resolved to a digest. Targets never are.

@@ -3,22 +3,24 @@
 
 use std::path::{Path, PathBuf};
 
+use bootc_image_manifest::PartialLimits;
+use bootc_image_manifest::strict::Diagnostic;
 use bootc_image_model::plugin::PluginId;
 
 use super::configuration::{Configuration, directories};
 use super::grants::{self, Found};
-use crate::limits::PartialLimits;
-use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_text};
+use crate::places::{Owner, Place, Places, TrustedPath, drop_ins, read_drop_in};
 use crate::sanitize::sanitize;
-use crate::strict::Diagnostic;
 
 /// A file that is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
     /// The file.
     pub file: PathBuf,
-    /// The file that is read instead.
+    /// The file that is read instead, or the link to `/dev/null` that masks the file.
     pub by: PathBuf,
+    /// Whether it is masked, which an administrator does on purpose.
+    pub masked: bool,
     /// What the file sets, or why it cannot be read.
     entries: Result<Vec<Entry>, String>,
     /// What happens because the file is ignored.
@@ -106,7 +108,12 @@ impl Hidden {
 
     /// A sentence that names both files and the entries of the hidden one.
     pub fn what(&self) -> String {
-        let hides = format!("{} replaces {}", self.by.display(), self.file.display());
+        let (by, file) = (self.by.display(), self.file.display());
+        let hides = if self.masked {
+            format!("{by} is a link to /dev/null and masks {file}")
+        } else {
+            format!("{by} replaces {file}")
+        };
         let entries = match &self.entries {
             Ok(entries) => entries,
             Err(why) => return sanitize(&format!("{hides}, which cannot be read: {why}")),
@@ -163,24 +170,28 @@ pub(crate) fn all(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) ->
 fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> Vec<Hidden> {
     let directories = directories(places);
     let found = drop_ins(&directories, |()| Owner::ROOT);
-    let of_files = |hidden: Option<(&TrustedPath, &PathBuf)>| {
-        let mut configuration = Configuration::default();
-        for ((), file) in &found.files {
-            let before = hidden.filter(|(_, by)| **by == file.named).map(|(hidden, _)| hidden);
-            configuration.add_files(before.into_iter().chain([file]));
+    let of_files = |hidden: Option<&TrustedPath>| {
+        let mut files: Vec<&TrustedPath> = found.files.iter().map(|((), file)| file).collect();
+        if let Some(hidden) = hidden {
+            // The file that replaces it has the same name, and comes after it.
+            let name = hidden.named.file_name();
+            let at = files.iter().position(|file| file.named.file_name() >= name).unwrap_or(files.len());
+            files.insert(at, hidden);
         }
+        let mut configuration = Configuration::default();
+        configuration.add_files(files);
         configuration
     };
     let now = of_files(None);
     let read_one = |file: &TrustedPath| {
-        let text = read_text(&file.real, Owner::ROOT).map_err(|error| error.to_string())?;
+        let text = read_drop_in(&file.real, Owner::ROOT).map_err(|error| error.to_string())?;
         SingleFile::read(&text).map_err(|error| error.to_string())
     };
     let hidden = found.hidden.iter().map(|hidden| {
         let (file, by) = (&hidden.file, &hidden.by);
         let entries = read_one(file).map(|single| {
             // What would be in effect if the file were read, and the other one after it.
-            let with = of_files(Some((file, by)));
+            let with = of_files(Some(file));
             let hides = found.files.iter().find(|((), other)| other.named == *by);
             // A file that cannot be read has no effect.
             let by = hides.and_then(|((), by)| read_one(by).ok()).unwrap_or_default();
@@ -190,7 +201,8 @@ fn configuration(places: &Places, may_be_policy: &dyn Fn(&PluginId) -> bool) -> 
             "rename {0} so that both files are read, or copy the settings to keep into {0}",
             hidden.by.display()
         );
-        Hidden { file: file.named.clone(), by: by.clone(), entries, consequence: None, fix }
+        let masked = hidden.masked;
+        Hidden { file: file.named.clone(), by: hidden.by.clone(), masked, entries, consequence: None, fix }
     });
     hidden.collect()
 }
@@ -275,14 +287,21 @@ fn entries_of(
             value_entry(table.to_owned(), key, Some(value.to_string()), None, fate, guards);
         }
     }
-    for (id, settings) in &set.settings {
-        for (key, value) in settings {
+    for (id, (settings, _)) in &set.settings {
+        for (key, value) in settings.iter() {
             let of = |all| {
                 let all: &Configuration = all;
-                all.settings.get(id).and_then(|settings| settings.get(key)).cloned()
+                all.settings.get(id).and_then(|(settings, _)| settings.get(key)).cloned()
             };
             let (by, with, now) = (of(&by.all), of(with), of(now));
-            let fate = Fate::of(value, by.as_ref(), with.as_ref(), now.as_ref());
+            let fate = if now.as_ref().is_some_and(|now| now.covers(value)) {
+                Fate::InEffect
+            } else if by.as_ref().is_some_and(|by| by.joins(value)) {
+                // Without the other file, both would be in effect.
+                Fate::Changed
+            } else {
+                Fate::of(value, by.as_ref(), with.as_ref(), now.as_ref())
+            };
             value_entry(
                 format!("[settings.{id}] "),
                 &format!("`{key}`"),
@@ -332,7 +351,8 @@ fn of_grants(places: &Places) -> Vec<Hidden> {
         let consequence = consequence(&of_image, &now);
         let fix = fix(granted, &hidden.by, &now);
         let entries = read.map(|granted| granted.iter().map(|granted| entry(granted, &now)).collect());
-        Hidden { file: hidden.file.named.clone(), by: hidden.by.clone(), entries, consequence, fix }
+        let (file, by, masked) = (hidden.file.named.clone(), hidden.by.clone(), hidden.masked);
+        Hidden { file, by, masked, entries, consequence, fix }
     });
     hidden.collect()
 }
@@ -342,7 +362,7 @@ fn entry(granted: &Found, now: &[Found]) -> Entry {
     let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
     let mandatory = if granted.mandatory { "mandatory " } else { "" };
     Entry {
-        before: "the approval of ".to_owned(),
+        before: if granted.built_in { "the capabilities of " } else { "the approval of " }.to_owned(),
         key: format!("{mandatory}{}{named}", granted.plugin),
         value: None,
         after: "",
@@ -385,7 +405,7 @@ fn approves(grant: &Found, other: &Found) -> bool {
     let covers = |digest: &Option<String>, other: &Option<String>| digest.is_none() || digest == other;
     let place = grant.place == other.place || matches!(grant.place, Place::Installed | Place::Site);
     grant.plugin == other.plugin
-        && grant.native == other.native
+        && (grant.native, grant.built_in) == (other.native, other.built_in)
         && place
         && covers(&grant.sha256, &other.sha256)
         && covers(&grant.manifest, &other.manifest)
